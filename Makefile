@@ -1,0 +1,28 @@
+# make app   set up once, then serve the explorer on localhost:8501
+# make test  set up once, then check everything
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: app test
+
+app: .venv/app.stamp
+	@echo "The explorer: http://localhost:8501"
+	@$(BIN)/streamlit run app.py --server.port 8501 --server.headless true
+
+test: .venv/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+.venv/app.stamp: requirements.txt pyproject.toml | .venv/bin/python
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+.venv/test.stamp: requirements.txt pyproject.toml | .venv/bin/python
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@ .venv/app.stamp
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip

@@ -1,0 +1,163 @@
+"""``ModernResNet``: the network of a config, built layer by layer from its specification."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
+
+from models import spec as layers
+from models.config import ModelConfig
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """Layer normalization over the channels of an (N, C, H, W) tensor."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.permute(0, 2, 3, 1)
+        x = F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        return x.permute(0, 3, 1, 2)
+
+
+class LayerScale(nn.Module):
+    """A learned factor per channel of an (N, C, H, W) tensor."""
+
+    def __init__(self, channels: int, init: float):
+        super().__init__()
+        self.init = init
+        self.gamma = nn.Parameter(torch.full((channels, 1, 1), init))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gamma
+
+
+class Block(nn.Module):
+    """Residual block: shortcut + branch, then the activation, if the block has one there."""
+
+    def __init__(self, spec: layers.BlockSpec):
+        super().__init__()
+        self.branch = _sequential(spec.branch)
+        self.shortcut = _sequential(spec.shortcut)
+        self.drop_path = StochasticDepth(spec.drop_path, "row") if spec.drop_path else nn.Identity()
+        self.activation = _activation(spec.activation) if spec.activation else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(self.shortcut(x) + self.drop_path(self.branch(x)))
+
+
+class Stage(nn.Module):
+    """Blocks at one resolution, behind a downsampling layer of their own where there is one."""
+
+    def __init__(self, spec: layers.StageSpec):
+        super().__init__()
+        self.downsample = _sequential(spec.downsample)
+        self.blocks = nn.Sequential(*(Block(block) for block in spec.blocks))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks(self.downsample(x))
+
+
+class Head(nn.Module):
+    """Global average pooling, norm where the config has one, classifier."""
+
+    def __init__(self, spec: layers.NetworkSpec):
+        super().__init__()
+        self.norm = _module(spec.head_norm) if spec.head_norm else nn.Identity()
+        classifier = nn.Linear(spec.num_features, spec.num_classes) if spec.num_classes else None
+        self.fc = classifier or nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = x.mean((2, 3), keepdim=True)
+        return self.fc(self.norm(pooled).flatten(1))
+
+
+class ModernResNet(nn.Module):
+    """Any network from ResNet to ConvNeXt.
+
+    Takes images (N, in_channels, H, W) and returns logits (N, num_classes), or features
+    (N, num_features) where the config's ``num_classes`` is 0. Runs fastest in channels_last.
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        spec = layers.network_spec(config)
+        self.config = config
+        self.num_classes = config.num_classes
+        self.num_features = config.num_features
+        self.stem = _sequential(spec.stem)
+        self.stages = nn.Sequential(*(Stage(stage) for stage in spec.stages))
+        self.head = Head(spec)
+        self.apply(INITS[config.init])
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """The last stage's output, (N, num_features, H / 32, W / 32) for four stages."""
+        return self.stages(self.stem(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.forward_features(x))
+
+
+def _sequential(specs: tuple[layers.Layer, ...]) -> nn.Module:
+    if not specs:
+        return nn.Identity()
+    return nn.Sequential(OrderedDict((spec.name, _module(spec)) for spec in specs))
+
+
+def _activation(kind: str) -> nn.Module:
+    return nn.ReLU(inplace=True) if kind == "relu" else nn.GELU()
+
+
+def _norm(spec: layers.Norm) -> nn.Module:
+    norm = nn.BatchNorm2d if spec.kind == "batch" else LayerNorm2d
+    return norm(spec.channels, eps=layers.NORM_EPS[spec.kind])
+
+
+def _conv(spec: layers.Conv) -> nn.Conv2d:
+    return nn.Conv2d(
+        spec.in_channels,
+        spec.out_channels,
+        spec.kernel_size,
+        stride=spec.stride,
+        padding=spec.padding,
+        groups=spec.groups,
+        bias=spec.bias,
+    )
+
+
+def _module(spec: layers.Layer) -> nn.Module:
+    match spec:
+        case layers.Conv():
+            return _conv(spec)
+        case layers.Norm():
+            return _norm(spec)
+        case layers.Activation():
+            return _activation(spec.kind)
+        case layers.MaxPool():
+            return nn.MaxPool2d(spec.kernel_size, spec.stride, spec.padding)
+        case layers.LayerScale():
+            return LayerScale(spec.channels, spec.init)
+
+
+def init_kaiming(module: nn.Module) -> None:
+    """He et al. 2015 (fan-out, ReLU) for convolutions; norms and classifier keep torch's own."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def init_trunc_normal(module: nn.Module) -> None:
+    """Truncated normal, standard deviation 0.02, zero biases (Liu et al. 2022, Table 5).
+
+    Table 5 prints 0.2; the official release has 0.02.
+    """
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+INITS = {"kaiming": init_kaiming, "trunc_normal": init_trunc_normal}

@@ -1,0 +1,280 @@
+"""What a network consists of: from a config, the layers of its stem, blocks and head.
+
+The network is built from this, diagrams are drawn from it, costs are counted from it. Each layer
+states its own parameters, multiply-adds and output size. Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from models.config import ModelConfig
+
+NORM_EPS = {"batch": 1e-5, "layer": 1e-6}  # torchvision's ResNet; the official ConvNeXt
+
+
+@dataclass(frozen=True)
+class Conv:
+    """Convolution: 'same' padding for an odd kernel, none for an even one (patches)."""
+
+    name: str
+    in_channels: int
+    out_channels: int
+    kernel_size: int
+    stride: int = 1
+    groups: int = 1
+    bias: bool = False
+
+    @property
+    def padding(self) -> int:
+        return self.kernel_size // 2 if self.kernel_size % 2 else 0
+
+    @property
+    def depthwise(self) -> bool:
+        return self.groups == self.in_channels > 1
+
+    @property
+    def parameters(self) -> int:
+        weights = self.kernel_size**2 * self.in_channels // self.groups * self.out_channels
+        return weights + self.bias * self.out_channels
+
+    def output_size(self, size: int) -> int:
+        return (size + 2 * self.padding - self.kernel_size) // self.stride + 1
+
+    def macs(self, size: int) -> int:
+        """Multiply-adds for an output of ``size`` x ``size``."""
+        return (self.parameters - self.bias * self.out_channels) * size**2
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """3x3 stride 2, as in ResNet's stem."""
+
+    name: str
+    kernel_size: int = 3
+    stride: int = 2
+    parameters: int = 0
+
+    @property
+    def padding(self) -> int:
+        return self.kernel_size // 2
+
+    def output_size(self, size: int) -> int:
+        return (size + 2 * self.padding - self.kernel_size) // self.stride + 1
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Batch or layer normalization over ``channels``, with a learned weight and bias."""
+
+    name: str
+    kind: str
+    channels: int
+
+    @property
+    def parameters(self) -> int:
+        return 2 * self.channels
+
+
+@dataclass(frozen=True)
+class Activation:
+    name: str
+    kind: str
+    parameters: int = 0
+
+
+@dataclass(frozen=True)
+class LayerScale:
+    """A learned factor per channel (Touvron et al. 2021)."""
+
+    name: str
+    channels: int
+    init: float
+
+    @property
+    def parameters(self) -> int:
+        return self.channels
+
+
+Layer = Conv | MaxPool | Norm | Activation | LayerScale
+
+
+@dataclass(frozen=True)
+class BlockSpec:
+    """Branch and shortcut are added, then ``activation`` follows, if any.
+
+    An empty shortcut is the identity. ``drop_path`` is the block's stochastic depth.
+    """
+
+    branch: tuple[Layer, ...]
+    shortcut: tuple[Layer, ...]
+    activation: str | None
+    drop_path: float
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """Blocks at one resolution; ``downsample`` is empty where the first block has the stride."""
+
+    downsample: tuple[Layer, ...]
+    blocks: tuple[BlockSpec, ...]
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """Stem, stages, global average pooling, optional head norm, classifier."""
+
+    stem: tuple[Layer, ...]
+    stages: tuple[StageSpec, ...]
+    head_norm: Norm | None
+    num_features: int
+    num_classes: int
+
+    @property
+    def classifier_parameters(self) -> int:
+        return (self.num_features + 1) * self.num_classes
+
+    @property
+    def classifier_macs(self) -> int:
+        return self.num_features * self.num_classes
+
+
+@dataclass(frozen=True)
+class PlacedLayer:
+    """A layer at its place: ``path`` is its module's name in the network, sizes in pixels."""
+
+    path: str
+    layer: Layer
+    in_size: int
+    out_size: int
+
+    @property
+    def macs(self) -> int:
+        return self.layer.macs(self.out_size) if isinstance(self.layer, Conv) else 0
+
+
+@lru_cache(maxsize=512)
+def network_spec(config: ModelConfig) -> NetworkSpec:
+    """The whole network of ``config``."""
+    stages = tuple(_stage(config, index) for index in range(len(config.depths)))
+    separate = config.downsampling == "separate"
+    head_norm = Norm("norm", config.norm, config.num_features) if separate else None
+    return NetworkSpec(_stem(config), stages, head_norm, config.num_features, config.num_classes)
+
+
+def _stem(config: ModelConfig) -> tuple[Layer, ...]:
+    if config.stem == "resnet":
+        biased = config.norm == "layer"
+        return (
+            Conv("conv", config.in_channels, config.width, 7, stride=2, bias=biased),
+            Norm("norm", config.norm, config.width),
+            Activation("act", config.activation),
+            MaxPool("pool"),
+        )
+    patches = Conv("conv", config.in_channels, config.width, 4, stride=4, bias=True)
+    if config.downsampling == "separate":
+        return (patches, Norm("norm", config.norm, config.width))
+    return (patches,)
+
+
+def _stage(config: ModelConfig, index: int) -> StageSpec:
+    width = config.output_width(index)
+    entering = config.output_width(index - 1) if index else config.width
+    downsample: tuple[Layer, ...] = ()
+    stride = 2 if index else 1
+    if config.downsampling == "separate" and index:
+        conv = Conv("conv", entering, width, 2, stride=2, bias=True)
+        downsample = (Norm("norm", config.norm, entering), conv)
+        entering, stride = width, 1
+    first = block_spec(config, index, entering, stride, _drop_path(config, index, 0))
+    rest = (
+        block_spec(config, index, width, 1, _drop_path(config, index, block))
+        for block in range(1, config.depths[index])
+    )
+    return StageSpec(downsample, (first, *rest))
+
+
+def _drop_path(config: ModelConfig, stage: int, block: int) -> float:
+    before = sum(config.depths[:stage]) + block
+    return config.stochastic_depth * before / max(sum(config.depths) - 1, 1)
+
+
+def block_spec(
+    config: ModelConfig, stage: int, in_channels: int, stride: int = 1, drop_path: float = 0.0
+) -> BlockSpec:
+    """A block of stage ``stage`` (from 0) that takes ``in_channels``."""
+    out_channels = config.output_width(stage)
+    convs = _block_convs(config, stage, in_channels, stride)
+    many = config.activations_per_block == 3
+    branch: list[Layer] = []
+    for place, conv in enumerate(convs, start=1):
+        branch.append(conv)
+        if config.norms_per_block == 3 or conv.depthwise:
+            branch.append(Norm(f"norm{place}", config.norm, conv.out_channels))
+        if place == 2 or (place == 1 and many):
+            branch.append(Activation(f"act{place}", config.activation))
+    if config.layer_scale is not None:
+        branch.append(LayerScale("scale", out_channels, config.layer_scale))
+    shortcut: tuple[Layer, ...] = ()
+    if stride != 1 or in_channels != out_channels:
+        conv = Conv("conv", in_channels, out_channels, 1, stride=stride)
+        shortcut = (conv, Norm("norm", config.norm, out_channels))
+    return BlockSpec(tuple(branch), shortcut, config.activation if many else None, drop_path)
+
+
+def _block_convs(
+    config: ModelConfig, stage: int, in_channels: int, stride: int
+) -> tuple[Conv, Conv, Conv]:
+    """The three convolutions of a block, in order; the spatial one carries the stride."""
+    inner, out_channels = config.inner_width(stage), config.output_width(stage)
+    bias = config.norm == "layer"
+    kernel = config.kernel_size
+    if config.depthwise_position == "first":
+        return (
+            Conv("conv1", in_channels, in_channels, kernel, stride, groups=in_channels, bias=bias),
+            Conv("conv2", in_channels, inner, 1, bias=bias),
+            Conv("conv3", inner, out_channels, 1, bias=bias),
+        )
+    groups = inner if config.depthwise else config.groups
+    return (
+        Conv("conv1", in_channels, inner, 1, bias=bias),
+        Conv("conv2", inner, inner, kernel, stride, groups=groups, bias=bias),
+        Conv("conv3", inner, out_channels, 1, bias=bias),
+    )
+
+
+def place_layers(layers: tuple[Layer, ...], path: str, size: int) -> Iterator[PlacedLayer]:
+    """``layers`` in order with their sizes, for an input of ``size`` x ``size`` pixels.
+
+    Raises ``ValueError`` when a layer would be left without a pixel.
+    """
+    for layer in layers:
+        spatial = isinstance(layer, Conv | MaxPool)
+        out_size = layer.output_size(size) if spatial else size
+        if out_size < 1:
+            raise ValueError(f"no pixel is left at {path}.{layer.name}: use a larger image")
+        yield PlacedLayer(f"{path}.{layer.name}", layer, size, out_size)
+        size = out_size
+
+
+def placed_layers(spec: NetworkSpec, image_size: int) -> Iterator[PlacedLayer]:
+    """Every layer of stem and stages, paths as in the network, for a square image.
+
+    Raises ``ValueError`` for an image too small for the network.
+    """
+    size = image_size
+    for placed in place_layers(spec.stem, "stem", size):
+        yield placed
+        size = placed.out_size
+    for number, stage in enumerate(spec.stages):
+        for placed in place_layers(stage.downsample, f"stages.{number}.downsample", size):
+            yield placed
+            size = placed.out_size
+        for index, block in enumerate(stage.blocks):
+            path = f"stages.{number}.blocks.{index}"
+            yield from place_layers(block.shortcut, f"{path}.shortcut", size)
+            for placed in place_layers(block.branch, f"{path}.branch", size):
+                yield placed
+                size = placed.out_size

@@ -1,0 +1,40 @@
+"""Published networks as configs."""
+
+from __future__ import annotations
+
+from models.config import ModelConfig
+
+
+def _convnext(depths: tuple[int, ...], width: int) -> ModelConfig:
+    """ConvNeXt (Liu et al. 2022, Section 3 and Appendix A)."""
+    return ModelConfig(
+        depths=depths,
+        width=width,
+        stem="patchify",
+        block="inverted",
+        depthwise=True,
+        depthwise_position="first",
+        kernel_size=7,
+        activation="gelu",
+        activations_per_block=1,
+        norm="layer",
+        norms_per_block=1,
+        downsampling="separate",
+        layer_scale=1e-6,
+        init="trunc_normal",
+    )
+
+
+#: Configs by name; ``TIMM_NAMES`` has timm's name for the same network.
+VARIANTS: dict[str, ModelConfig] = {
+    "resnet50": ModelConfig(),
+    "resnet200": ModelConfig(depths=(3, 24, 36, 3)),
+    "resnext50": ModelConfig(groups=32, group_width=4),
+    "convnext_tiny": _convnext((3, 3, 9, 3), 96),
+    "convnext_small": _convnext((3, 3, 27, 3), 96),
+    "convnext_base": _convnext((3, 3, 27, 3), 128),
+    "convnext_large": _convnext((3, 3, 27, 3), 192),
+    "convnext_xlarge": _convnext((3, 3, 27, 3), 256),
+}
+
+TIMM_NAMES: dict[str, str] = {name: name for name in VARIANTS} | {"resnext50": "resnext50_32x4d"}

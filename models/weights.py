@@ -1,0 +1,195 @@
+"""Weights from and to timm, torchvision and the official ConvNeXt release."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from models.config import ModelConfig
+from models.network import ModernResNet
+
+_CONVNEXT = ("branch.conv1", "branch.norm1", "branch.conv2", "branch.conv3", "branch.scale")
+
+#: For each source, the key of our module: ``layer`` is the stage counted from 1, ``down`` and
+#: ``odd`` are the places of a downsampling layer and of a stage in torchvision's list.
+_TEMPLATES: dict[str, dict[str, str]] = {
+    "resnet": {  # timm's and torchvision's ResNet have the same keys
+        "stem.conv": "conv1.{parameter}",
+        "stem.norm": "bn1.{parameter}",
+        **{f"branch.conv{n}": f"layer{{layer}}.{{block}}.conv{n}.{{parameter}}" for n in (1, 2, 3)},
+        **{f"branch.norm{n}": f"layer{{layer}}.{{block}}.bn{n}.{{parameter}}" for n in (1, 2, 3)},
+        "shortcut.conv": "layer{layer}.{block}.downsample.0.{parameter}",
+        "shortcut.norm": "layer{layer}.{block}.downsample.1.{parameter}",
+        "head.fc": "fc.{parameter}",
+    },
+    "timm": {
+        "stem.conv": "stem.0.{parameter}",
+        "stem.norm": "stem.1.{parameter}",
+        "downsample.norm": "stages.{stage}.downsample.0.{parameter}",
+        "downsample.conv": "stages.{stage}.downsample.1.{parameter}",
+        **{
+            role: f"stages.{{stage}}.blocks.{{block}}.{name}{{parameter}}"
+            for role, name in zip(
+                _CONVNEXT, ("conv_dw.", "norm.", "mlp.fc1.", "mlp.fc2.", ""), strict=True
+            )
+        },
+        "head.norm": "head.norm.{parameter}",
+        "head.fc": "head.fc.{parameter}",
+    },
+    "torchvision": {
+        "stem.conv": "features.0.0.{parameter}",
+        "stem.norm": "features.0.1.{parameter}",
+        "downsample.norm": "features.{down}.0.{parameter}",
+        "downsample.conv": "features.{down}.1.{parameter}",
+        **{
+            role: f"features.{{odd}}.{{block}}.block.{place}.{{parameter}}"
+            for role, place in zip(_CONVNEXT[:4], (0, 2, 3, 5), strict=True)
+        },
+        "branch.scale": "features.{odd}.{block}.layer_scale",
+        "head.norm": "classifier.0.{parameter}",
+        "head.fc": "classifier.2.{parameter}",
+    },
+    "official": {
+        "stem.conv": "downsample_layers.0.0.{parameter}",
+        "stem.norm": "downsample_layers.0.1.{parameter}",
+        "downsample.norm": "downsample_layers.{stage}.0.{parameter}",
+        "downsample.conv": "downsample_layers.{stage}.1.{parameter}",
+        **{
+            role: f"stages.{{stage}}.{{block}}.{name}{{parameter}}"
+            for role, name in zip(
+                _CONVNEXT, ("dwconv.", "norm.", "pwconv1.", "pwconv2.", ""), strict=True
+            )
+        },
+        "head.norm": "norm.{parameter}",
+        "head.fc": "head.{parameter}",
+    },
+}
+SOURCES: tuple[str, ...] = tuple(_TEMPLATES)
+
+#: Files from before torch 0.4.1 lack batch norm's count of batches.
+_NO_COUNT = torch.tensor(0)
+
+_OUR_KEY = re.compile(
+    r"(?:stages\.(?P<stage>\d+)\.)?(?:blocks\.(?P<block>\d+)\.)?(?P<role>\w+\.\w+)\.(?P<parameter>\w+)"
+)
+
+
+def convert_state_dict(state_dict: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
+    """Weights for ``ModernResNet(config)`` from any source's, recognized by their keys.
+
+    Takes timm's, torchvision's and the official release's (also inside its ``{"model": ...}``)
+    and our own. With ``num_classes=0`` the classifier is left out. Raises ``ValueError`` when
+    keys or shapes do not fit the config, naming the first that does not.
+    """
+    wrapped = state_dict.get("model")
+    if isinstance(wrapped, Mapping):
+        state_dict = wrapped
+    shapes = _our_shapes(config)
+    keys = _source_keys(state_dict, config, shapes)
+    return {
+        ours: _reshaped(ours, state_dict.get(theirs, _NO_COUNT), shapes[ours])
+        for ours, theirs in keys.items()
+    }
+
+
+def export_state_dict(
+    state_dict: Mapping[str, Tensor], config: ModelConfig, target: str
+) -> dict[str, Tensor]:
+    """``ModernResNet(config)``'s weights under the keys and shapes of ``target`` (``SOURCES``).
+
+    Raises ``ValueError`` for an unknown target, or one that has no such network.
+    """
+    if target not in SOURCES:
+        raise ValueError(f"no target {target!r}: use one of {', '.join(SOURCES)}")
+    keys = _key_map(_our_shapes(config), target)
+    if keys is None:
+        raise ValueError(f"{target} has no network of this config")
+    return {theirs: _exported(ours, state_dict[ours], target) for ours, theirs in keys.items()}
+
+
+def _our_shapes(config: ModelConfig) -> dict[str, torch.Size]:
+    with torch.device("meta"):
+        network = ModernResNet(config)
+    return {key: value.shape for key, value in network.state_dict().items()}
+
+
+def _key_map(ours: Mapping[str, object], source: str) -> dict[str, str] | None:
+    """Their key for each of ours, or None where the source lacks such a layer."""
+    keys = {}
+    for key in ours:
+        place = _OUR_KEY.fullmatch(key)
+        template = _TEMPLATES[source].get(place["role"])
+        if template is None:
+            return None
+        stage = int(place["stage"] or 0)
+        keys[key] = template.format(
+            stage=stage,
+            layer=stage + 1,
+            down=2 * stage,
+            odd=2 * stage + 1,
+            block=place["block"],
+            parameter=place["parameter"],
+        )
+    return keys
+
+
+def _source_keys(
+    state_dict: Mapping[str, Tensor], config: ModelConfig, shapes: Mapping[str, torch.Size]
+) -> dict[str, str]:
+    maps = {source: _key_map(shapes, source) for source in SOURCES}
+    candidates = {"roadmap": {key: key for key in shapes}} | {
+        source: keys for source, keys in maps.items() if keys is not None
+    }
+    missing = {
+        source: [
+            theirs
+            for theirs in keys.values()
+            if theirs not in state_dict and not theirs.endswith("num_batches_tracked")
+        ]
+        for source, keys in candidates.items()
+    }
+    source = min(missing, key=lambda name: len(missing[name]))
+    if missing[source]:
+        raise ValueError(
+            f"these weights do not fit the config: nearest to {source}'s keys, they lack "
+            f"{len(missing[source])} of {len(shapes)}, the first {missing[source][0]!r}"
+        )
+    used = set(candidates[source].values())
+    if config.num_classes == 0:
+        used |= set(_classifier_keys(source))
+    extra = [key for key in state_dict if key not in used]
+    if extra:
+        raise ValueError(
+            f"these weights do not fit the config: of {source}'s keys, {len(extra)} have no "
+            f"place in it, the first {extra[0]!r}"
+        )
+    return candidates[source]
+
+
+def _classifier_keys(source: str) -> list[str]:
+    template = _TEMPLATES.get(source, {}).get("head.fc", "head.fc.{parameter}")
+    return [template.format(parameter=parameter) for parameter in ("weight", "bias")]
+
+
+def _reshaped(key: str, tensor: Tensor, shape: torch.Size) -> Tensor:
+    """Linear weights as 1x1 convolutions, a factor per channel as (C, 1, 1)."""
+    plain = tensor.squeeze()
+    if plain.shape != torch.empty(shape, device="meta").squeeze().shape:
+        raise ValueError(
+            f"{key} has shape {tuple(tensor.shape)} in these weights and {tuple(shape)} in the "
+            "config: check num_classes, in_channels and width"
+        )
+    return tensor.reshape(shape)
+
+
+def _exported(key: str, tensor: Tensor, target: str) -> Tensor:
+    if target == "resnet":
+        return tensor
+    if key.endswith((".conv2.weight", ".conv3.weight")):  # theirs are linear layers
+        return tensor.flatten(1)
+    if key.endswith(".gamma") and target != "torchvision":
+        return tensor.flatten()
+    return tensor

@@ -1,0 +1,1 @@
+"""What a network costs: complexity, throughput and memory, receptive field."""

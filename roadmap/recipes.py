@@ -1,0 +1,115 @@
+"""The training recipes, as data.
+
+Sources: He et al. 2016; Wightman et al. 2021 (arXiv:2110.00476), recipe A1; the TorchVision recipe
+(PyTorch blog, "How to Train State-Of-The-Art Models Using TorchVision's Latest Primitives"); Liu
+et al. 2022 (arXiv:2201.03545v2), Table 5. ``results/paper/recipes.csv`` has them side by side.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network is trained. The defaults are the standard ResNet recipe (He et al. 2016)."""
+
+    optimizer: Literal["sgd", "lamb", "adamw"] = "sgd"
+    #: Learning rate at ``batch_size`` images a step.
+    lr: float = 0.1
+    weight_decay: float = 1e-4
+    #: Weight decay of norms and biases; None: the same as of everything else.
+    norm_weight_decay: float | None = None
+    momentum: float = 0.9
+    betas: tuple[float, float] = (0.9, 0.999)
+    batch_size: int = 256
+    epochs: int = 90
+    schedule: Literal["step", "cosine"] = "step"
+    #: Of the step schedule: epochs between decays, and the factor.
+    step_epochs: int = 30
+    step_gamma: float = 0.1
+    #: Linear warm-up.
+    warmup_epochs: int = 0
+    loss: Literal["cross_entropy", "binary_cross_entropy"] = "cross_entropy"
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    #: ``none``, ``rand-mM-mstdS`` (RandAugment, timm's notation) or ``trivial`` (TrivialAugmentWide).
+    auto_augment: str = "none"
+    random_erasing: float = 0.0
+    #: Times an image is repeated in a batch with different augmentation; 0: not at all.
+    repeated_augmentation: int = 0
+    label_smoothing: float = 0.0
+    stochastic_depth: float = 0.0
+    layer_scale: float | None = None
+    #: Decay of the exponential moving average of the weights; None: no average.
+    ema_decay: float | None = None
+    #: Optimizer steps between updates of the average.
+    ema_every: int = 1
+    train_size: int = 224
+    test_size: int = 224
+    #: Shorter side of a test image before the centre crop.
+    test_resize: int = 256
+
+    def replace(self, **changes: Any) -> Recipe:
+        return dataclasses.replace(self, **changes)
+
+
+RECIPES: dict[str, Recipe] = {
+    "resnet_standard": Recipe(),
+    "resnet_timm_a1": Recipe(
+        optimizer="lamb",
+        lr=5e-3,
+        weight_decay=0.01,
+        batch_size=2048,
+        epochs=600,
+        schedule="cosine",
+        warmup_epochs=5,
+        loss="binary_cross_entropy",
+        mixup=0.2,
+        cutmix=1.0,
+        auto_augment="rand-m7-mstd0.5",
+        repeated_augmentation=3,
+        label_smoothing=0.1,
+        stochastic_depth=0.05,
+        test_resize=236,
+    ),
+    "resnet_torchvision": Recipe(
+        lr=0.5,
+        weight_decay=2e-5,
+        norm_weight_decay=0.0,
+        batch_size=1024,
+        epochs=600,
+        schedule="cosine",
+        warmup_epochs=5,
+        mixup=0.2,
+        cutmix=1.0,
+        auto_augment="trivial",
+        random_erasing=0.1,
+        repeated_augmentation=4,
+        label_smoothing=0.1,
+        ema_decay=0.99998,
+        ema_every=32,
+        train_size=176,
+        test_resize=232,
+    ),
+    "convnext": Recipe(
+        optimizer="adamw",
+        lr=4e-3,
+        weight_decay=0.05,
+        norm_weight_decay=0.0,
+        batch_size=4096,
+        epochs=300,
+        schedule="cosine",
+        warmup_epochs=20,
+        mixup=0.8,
+        cutmix=1.0,
+        auto_augment="rand-m9-mstd0.5",
+        random_erasing=0.25,
+        label_smoothing=0.1,
+        stochastic_depth=0.1,
+        layer_scale=1e-6,
+        ema_decay=0.9999,
+    ),
+}

@@ -1,0 +1,1 @@
+"""Training any step under any recipe."""
