@@ -35,7 +35,8 @@ class Recipe:
     loss: Literal["cross_entropy", "binary_cross_entropy"] = "cross_entropy"
     mixup: float = 0.0
     cutmix: float = 0.0
-    #: ``none``, ``rand-mM-mstdS`` (RandAugment, timm's notation) or ``trivial`` (TrivialAugmentWide).
+    #: ``none``, ``rand-mM-mstdS`` (RandAugment in timm's notation) or ``trivial``
+    #: (TrivialAugmentWide).
     auto_augment: str = "none"
     random_erasing: float = 0.0
     #: Times an image is repeated in a batch with different augmentation; 0: not at all.
