@@ -1,0 +1,71 @@
+"""What the numbers say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from roadmap.results import paper_figures, read_rows
+from roadmap.steps import ROADMAPS
+
+#: The architecture roadmaps, with the Swin that each is compared with.
+SWIN_TWINS = {
+    "resnet50": "swin_tiny_patch4_window7_224",
+    "resnet200": "swin_base_patch4_window7_224",
+}
+
+
+@dataclass(frozen=True)
+class AuditRow:
+    """The paper's GFLOPs (two decimals) beside the count; ``note`` explains a disagreement."""
+
+    roadmap: str
+    table: str
+    key: str
+    label: str
+    paper_gflops: float
+    gflops: float
+    note: str
+
+    @property
+    def agrees(self) -> bool:
+        return _rounds_to(self.gflops, self.paper_gflops)
+
+
+def audit(roadmap: str) -> list[AuditRow]:
+    """Table 10 or 11 of the paper, row by row, against ``results/measured/complexity.csv``."""
+    figures = paper_figures(roadmap)
+    counts = _counted_gflops(roadmap)
+    rows = []
+    for key, figure in figures.items():
+        paper, counted = float(figure["gflops"]), counts[key]
+        note = "" if _rounds_to(counted, paper) else _disagreement(key, paper, counts, figures)
+        rows.append(AuditRow(roadmap, figure["table"], key, figure["label"], paper, counted, note))
+    return rows
+
+
+def _counted_gflops(roadmap: str) -> dict[str, float]:
+    macs = {
+        (row["source"], row["name"]): int(row["macs"]) for row in read_rows("measured/complexity")
+    }
+    counts = {key: macs[roadmap, key] / 1e9 for key in ROADMAPS[roadmap].keys}
+    return counts | {"swin": macs["timm", SWIN_TWINS[roadmap]] / 1e9}
+
+
+def _rounds_to(gflops: float, printed: float) -> bool:
+    return f"{gflops:.2f}" == f"{printed:.2f}"
+
+
+def _disagreement(
+    key: str, printed: float, counts: dict[str, float], figures: dict[str, dict[str, str]]
+) -> str:
+    """Which other row the printed figure belongs to, if any."""
+    if key == "swin":
+        return f"Printed as the Swin paper rounds it; counted, it is {counts[key]:.2f}."
+    later = list(counts)[list(counts).index(key) + 1 :]
+    for other in later:
+        if _rounds_to(counts[other], printed):
+            return (
+                f"This network costs {counts[key]:.2f}; the {printed:.2f} printed here is what "
+                f"the next row, {figures[other]['label']}, costs. The last rows look shifted by one."
+            )
+    return f"This network costs {counts[key]:.2f}, and no row costs what is printed."

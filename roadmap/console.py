@@ -1,0 +1,86 @@
+"""What the command line prints: tables for people, JSON and CSV for programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NoReturn
+
+import typer
+
+
+class Format(str, Enum):
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A field of the rows, its heading in the table, and how people read its values."""
+
+    field: str
+    heading: str
+    show: Callable[[Any], str] = str
+    right: bool = False
+
+
+def decimals(places: int, scale: float = 1.0) -> Callable[[Any], str]:
+    """Shows a number divided by ``scale`` to ``places`` decimals; an absent one as a dash."""
+    return lambda value: "-" if value is None else f"{float(value) / scale:,.{places}f}"
+
+
+def number(field: str, heading: str, places: int = 2, scale: float = 1.0) -> Column:
+    return Column(field, heading, decimals(places, scale), right=True)
+
+
+def fail(sentence: str) -> NoReturn:
+    """One sentence on standard error, exit code 2."""
+    typer.echo(f"Error: {sentence}", err=True)
+    raise typer.Exit(2)
+
+
+def emit(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[Column],
+    form: Format,
+    title: str = "",
+    notes: Sequence[str] = (),
+) -> None:
+    """Print ``rows``: with json and csv every field and nothing else, as a table the columns."""
+    if form is Format.json:
+        typer.echo(json.dumps(list(rows), indent=2))
+    elif form is Format.csv:
+        if rows:
+            writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        _print_table(rows, columns, title, notes)
+
+
+def _print_table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[Column],
+    title: str,
+    notes: Sequence[str],
+) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE)
+    for column in columns:
+        table.add_column(column.heading, justify="right" if column.right else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(column.show(row[column.field]) for column in columns))
+    # Into a pipe there is no width to fit: let no column be cut.
+    width = None if sys.stdout.isatty() else 200
+    console = Console(highlight=False, markup=False, width=width)
+    console.print(table)
+    for note in notes:
+        console.print(note)

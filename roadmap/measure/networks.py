@@ -1,0 +1,78 @@
+"""Networks by name: ``resnet50:kernel_7``, ``variant:convnext_tiny``, ``timm:swin_tiny...``,
+``torchvision:resnet50``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from models.config import ModelConfig
+from models.variants import VARIANTS
+from roadmap.steps import ROADMAPS, unknown_name
+
+if TYPE_CHECKING:
+    from torch import nn
+
+LIBRARIES = ("timm", "torchvision")
+SOURCES = (*ROADMAPS, "variant", *LIBRARIES)
+
+
+class UnknownNetworkError(ValueError):
+    """A name of no network; the sentence has the nearest that exists."""
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """``source:name`` in two, the source checked. Raises ``UnknownNetworkError``."""
+    source, colon, rest = name.partition(":")
+    if not colon or source not in SOURCES:
+        raise UnknownNetworkError(
+            f"No network is named {name!r}. Use SOURCE:NAME, such as resnet50:kernel_7 or "
+            f"timm:convnext_tiny; the sources are {', '.join(SOURCES)}."
+        )
+    return source, rest
+
+
+def config_of(name: str) -> ModelConfig | None:
+    """The config of a step or variant; None for a library's network, whose name goes unchecked.
+
+    Raises ``UnknownNetworkError`` with the nearest name.
+    """
+    source, rest = split_name(name)
+    if source in LIBRARIES:
+        return None
+    names = tuple(VARIANTS) if source == "variant" else ROADMAPS[source].keys
+    if rest not in names:
+        kind = "variant" if source == "variant" else f"step of {source}"
+        raise UnknownNetworkError(unknown_name(kind, rest, names))
+    return VARIANTS[rest] if source == "variant" else ROADMAPS[source].config(rest)
+
+
+def build(name: str, **options: int) -> nn.Module:
+    """A freshly initialised network; ``options`` such as ``num_classes`` go to its constructor.
+
+    Raises ``UnknownNetworkError`` with the nearest name.
+    """
+    config = config_of(name)
+    if config is not None:
+        from models.network import ModernResNet
+
+        return ModernResNet(config.replace(**options))
+    source, rest = split_name(name)
+    return _timm(rest, options) if source == "timm" else _torchvision(rest, options)
+
+
+def _timm(name: str, options: dict[str, int]) -> nn.Module:
+    import timm
+
+    if not timm.is_model(name):
+        near = tuple(timm.list_models(f"*{name.split('_')[0]}*"))[:8] or ("resnet50", "swin_...")
+        raise UnknownNetworkError(unknown_name("timm model", name, near))
+    return timm.create_model(name, pretrained=False, **options)
+
+
+def _torchvision(name: str, options: dict[str, int]) -> nn.Module:
+    from torchvision import models
+
+    names = tuple(models.list_models(module=models))
+    if name not in names:
+        raise UnknownNetworkError(unknown_name("torchvision model", name, names))
+    return models.get_model(name, weights=None, **options)

@@ -1,0 +1,139 @@
+"""Reading and writing the tables in ``results/``. Imports no torch."""
+
+from __future__ import annotations
+
+import csv
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from roadmap.steps import ROADMAPS, unknown_name
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+
+
+class ResultsError(ValueError):
+    """A table that is missing or cannot be read; the sentence names it."""
+
+
+def read_rows(name: str) -> list[dict[str, str]]:
+    """The rows of table ``name`` (``paper/paper_roadmap``, say) as text, without pandas.
+
+    Raises ``ResultsError`` for a table that is not there.
+    """
+    with _existing(name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def read_table(name: str) -> DataFrame:
+    """Table ``name`` (``measured/throughput``, say) as a DataFrame.
+
+    Raises ``ResultsError`` for a table that is not there.
+    """
+    import pandas as pd
+
+    return pd.read_csv(_existing(name))
+
+
+def write_rows(name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
+    """Write table ``name`` whole: to a temporary file beside it, then renamed over it."""
+    rows = list(rows)
+    path = _path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def paper_figures(roadmap: str) -> dict[str, dict[str, str]]:
+    """The paper's rows of an architecture roadmap (Tables 10 and 11) by step key, ``swin`` too."""
+    return {
+        row["key"]: row for row in read_rows("paper/paper_roadmap") if row["roadmap"] == roadmap
+    }
+
+
+def roadmap_table(roadmap: str) -> DataFrame:
+    """One row a step, in order: what the paper reports beside what was counted.
+
+    Columns: ``key``, ``title``, ``group``, ``adopted``, ``previous`` (the key compared with),
+    ``top1`` and ``top1_std`` (percent), ``paper_gflops``, ``gflops``, ``params`` and
+    ``activations`` (millions), ``receptive_field`` (pixels). Raises ``ResultsError`` for an
+    unknown roadmap.
+    """
+    import pandas as pd
+
+    if roadmap not in ROADMAPS:
+        raise ResultsError(unknown_name("roadmap", roadmap, tuple(ROADMAPS)))
+    steps = pd.DataFrame(_step_rows(roadmap)).set_index("key", drop=False)
+    scores = _score_table(roadmap).reindex(steps.index)
+    return steps.join(scores).join(_counted(roadmap).reindex(steps.index)).rename_axis(None)
+
+
+def throughput_table() -> DataFrame:
+    """Every measured speed; the columns are described in ``results/measured/README.md``."""
+    return read_table("measured/throughput")
+
+
+def _step_rows(roadmap: str) -> list[dict[str, Any]]:
+    rows = []
+    for step in ROADMAPS[roadmap].steps:
+        previous = ROADMAPS[roadmap].previous(step.key)
+        rows.append(
+            {
+                "key": step.key,
+                "title": step.title,
+                "group": step.group,
+                "adopted": step.adopted,
+                "previous": previous.key if previous else None,
+            }
+        )
+    return rows
+
+
+def _score_table(roadmap: str) -> DataFrame:
+    if roadmap == "torchvision_recipe":
+        return read_table("paper/torchvision_recipe_steps").set_index("key")[["top1"]]
+    table = read_table("paper/paper_roadmap")
+    table = table[table["roadmap"] == roadmap].set_index("key")
+    return table[["top1", "top1_std", "gflops"]].rename(columns={"gflops": "paper_gflops"})
+
+
+def _counted(roadmap: str) -> DataFrame:
+    table = read_table("measured/complexity")
+    if roadmap == "torchvision_recipe":  # one network throughout
+        row = table[(table["source"] == "variant") & (table["name"] == "resnet50")]
+        keys = list(ROADMAPS[roadmap].keys)
+        table = row.loc[row.index.repeat(len(keys))].assign(name=keys)
+    else:
+        table = table[table["source"] == roadmap]
+    table = table.set_index("name")
+    return table.assign(
+        gflops=table["macs"] / 1e9,
+        params=table["params"] / 1e6,
+        activations=table["activations"] / 1e6,
+    )[["gflops", "params", "activations", "receptive_field"]]
+
+
+def _path(name: str) -> Path:
+    return RESULTS / f"{name}.csv"
+
+
+def _existing(name: str) -> Path:
+    path = _path(name)
+    if not path.is_file():
+        raise ResultsError(f"the table results/{name}.csv is not there: restore it, or measure it")
+    return path
