@@ -65,7 +65,7 @@ def _disagreement(
     for other in later:
         if _rounds_to(counts[other], printed):
             return (
-                f"This network costs {counts[key]:.2f}; the {printed:.2f} printed here is what "
-                f"the next row, {figures[other]['label']}, costs. The last rows look shifted by one."
+                f"This network costs {counts[key]:.2f}. {printed:.2f} is what the next row costs, "
+                f"{figures[other]['label']}: the last rows look shifted by one."
             )
     return f"This network costs {counts[key]:.2f}, and no row costs what is printed."

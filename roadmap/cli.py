@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from enum import Enum
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from roadmap.console import Column, Format, emit, fail, number
+from models.config import ConfigError, ModelConfig
+from roadmap.analysis import SWIN_TWINS, audit
+from roadmap.console import (
+    Column,
+    Format,
+    FormatOption,
+    RoadmapOption,
+    StepOption,
+    emit,
+    fail,
+    find_keys,
+    find_roadmap,
+    number,
+)
 from roadmap.measure.networks import UnknownNetworkError, config_of
-from roadmap.results import ResultsError, paper_figures, read_rows
-from roadmap.steps import ROADMAPS, Roadmap, unknown_name
+from roadmap.results import ResultsError, step_rows
 
 app = typer.Typer(
     help="The roadmap from ResNet to ConvNeXt, step by step.",
@@ -21,35 +33,176 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-RoadmapOption = Annotated[
-    str, typer.Option("--roadmap", help=f"One of {', '.join(ROADMAPS)}.", metavar="NAME")
-]
-StepOption = Annotated[
-    str | None, typer.Option("--step", help="One step's key; all of them without.", metavar="KEY")
-]
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print.")]
-
 
 def main() -> None:
-    """The command line; errors of ours are one sentence and exit code 2."""
+    """The command line; a missing table is one sentence and exit code 2."""
     try:
         app()
     except ResultsError as error:
         typer.echo(f"Error: {error}", err=True)
-        raise SystemExit(2) from None
+        sys.exit(2)
 
 
-def find_roadmap(name: str) -> Roadmap:
-    """The roadmap, or one sentence and exit code 2."""
-    if name not in ROADMAPS:
-        fail(unknown_name("roadmap", name, tuple(ROADMAPS)))
-    return ROADMAPS[name]
+@app.command()
+def steps(roadmap: RoadmapOption = "resnet50", form: FormatOption = Format.table) -> None:
+    """List the steps: what the paper reports, what was counted."""
+    found = find_roadmap(roadmap)
+    columns = [
+        Column("key", "step"),
+        Column("group", "group"),
+        number("top1", "top-1 %"),
+        number("top1_std", "±"),
+        number("paper_gflops", "GFLOPs, paper"),
+        number("gflops", "counted", 2),
+        number("params_m", "params M", 1),
+        Column("adopted", "", lambda adopted: "" if adopted else "not adopted"),
+    ]
+    emit(step_rows(roadmap), columns, form, found.title)
 
 
-def find_keys(roadmap: Roadmap, step: str | None) -> tuple[str, ...]:
-    """The step asked for, or all; one sentence and exit code 2 for a wrong key."""
-    if step is None:
-        return roadmap.keys
-    if step not in roadmap.keys:
-        fail(unknown_name(f"step of {roadmap.name}", step, roadmap.keys))
-    return (step,)
+@app.command(name="audit")
+def audit_command(
+    roadmap: Annotated[
+        str | None, typer.Option("--roadmap", help=f"One of {', '.join(SWIN_TWINS)}; both without.")
+    ] = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """Compare the paper's GFLOPs (Tables 10 and 11) with the counts, row by row."""
+    if roadmap is not None and roadmap not in SWIN_TWINS:
+        find_roadmap(roadmap)
+        fail(f"The audit is of architectures; {roadmap!r} is one. Use {' or '.join(SWIN_TWINS)}.")
+    rows = [
+        {**vars(row), "agrees": row.agrees}
+        for name in ([roadmap] if roadmap else SWIN_TWINS)
+        for row in audit(name)
+    ]
+    columns = [
+        Column("table", "table", right=True),
+        Column("label", "row"),
+        number("paper_gflops", "paper"),
+        number("gflops", "counted", 4),
+        Column("agrees", "", lambda agrees: "equal" if agrees else "differs"),
+    ]
+    notes = [f"Table {row['table']}, {row['label']}: {row['note']}" for row in rows if row["note"]]
+    emit(rows, columns, form, "GFLOPs: multiply-adds of convolutions and linear layers", notes)
+
+
+@app.command()
+def profile(
+    roadmap: RoadmapOption = "resnet50",
+    step: StepOption = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="SOURCE:NAME instead of steps; may be repeated."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="A config's JSON file: counted at once, nothing built."),
+    ] = None,
+    image_size: Annotated[int, typer.Option("--image-size", min=1, help="Pixels.")] = 224,
+    modules: Annotated[bool, typer.Option("--modules", help="By module, of one network.")] = False,
+    save: Annotated[
+        bool, typer.Option("--save", help="Put the rows into results/measured/complexity.csv.")
+    ] = False,
+    form: FormatOption = Format.table,
+) -> None:
+    """Count parameters, multiply-adds and activations, with fvcore."""
+    if config is not None:
+        _profile_config(_read_config(config), image_size, modules, form)
+        return
+    names = model or [f"{roadmap}:{key}" for key in find_keys(find_roadmap(roadmap), step)]
+    if modules and len(names) > 1:
+        fail("--modules lists one network: name it with --step or one --model.")
+    if save and image_size != 224:
+        fail("--save keeps counts at 224 pixels, the paper's: leave --image-size out.")
+    try:
+        for name in names:
+            config_of(name)
+        _profile_names(names, image_size, modules, save, form)
+    except UnknownNetworkError as error:
+        fail(str(error))
+
+
+def _profile_names(
+    names: list[str], image_size: int, modules: bool, save: bool, form: Format
+) -> None:
+    from roadmap.measure import complexity_table
+
+    try:
+        if modules:
+            emit(
+                complexity_table.module_rows(names[0], image_size),
+                [
+                    Column("module", "module"),
+                    number("params", "params", 0),
+                    number("macs", "MMACs", 3, 1e6),
+                    number("activations", "activations", 0),
+                ],
+                form,
+                f"{names[0]} at {image_size} pixels",
+            )
+            return
+        rows = complexity_table.rows(names, image_size)
+    except ValueError as error:
+        fail(str(error))
+    if save:
+        complexity_table.save(rows)
+    emit(
+        rows,
+        [
+            Column("source", "source"),
+            Column("name", "network"),
+            number("params", "params", 0),
+            number("macs", "GFLOPs", 3, 1e9),
+            number("conv", "conv", 3, 1e9),
+            number("linear", "linear", 3, 1e9),
+            number("matmul", "matmul", 3, 1e9),
+            number("batch_norm", "batch norm", 3, 1e9),
+            number("layer_norm", "layer norm", 3, 1e9),
+            number("activations", "act. M", 2, 1e6),
+            number("receptive_field", "field px", 0),
+        ],
+        form,
+        f"fvcore's counts for one image of {image_size} pixels, in 1e9 operations",
+        ["GFLOPs as the paper counts them: conv + linear + matmul, a multiply-add counted once."],
+    )
+
+
+def _profile_config(config: ModelConfig, image_size: int, modules: bool, form: Format) -> None:
+    from roadmap.measure.complexity import count
+    from roadmap.measure.receptive_field import receptive_fields
+
+    try:
+        cost = count(config, image_size)
+    except ValueError as error:
+        fail(str(error))
+    if modules:
+        rows: list[dict[str, Any]] = [vars(module) for module in cost.modules]
+        first = [Column("path", "module"), Column("kind", "kind")]
+    else:
+        field = receptive_fields(config)[-1].size
+        rows = [
+            {
+                "parameters": cost.parameters,
+                "macs": cost.macs,
+                "activations": cost.activations,
+                "receptive_field": field,
+            }
+        ]
+        first = [number("receptive_field", "field px", 0)]
+    columns = [
+        *first,
+        number("parameters", "params", 0),
+        number("macs", "MMACs", 3, 1e6),
+        number("activations", "activations", 0),
+    ]
+    emit(rows, columns, form, f"Counted for one image of {image_size} pixels")
+
+
+def _read_config(path: Path) -> ModelConfig:
+    try:
+        return ModelConfig.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.")
+    except ConfigError as error:
+        fail(f"{path}: {error}.")

@@ -1,4 +1,4 @@
-"""What the command line prints: tables for people, JSON and CSV for programs."""
+"""What the commands share: their options, and printing for people (tables) and programs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,26 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+
+from roadmap.steps import ROADMAPS, Roadmap, unknown_name
 
 
 class Format(str, Enum):
     table = "table"
     json = "json"
     csv = "csv"
+
+
+RoadmapOption = Annotated[
+    str, typer.Option("--roadmap", help=f"One of {', '.join(ROADMAPS)}.", metavar="NAME")
+]
+StepOption = Annotated[
+    str | None, typer.Option("--step", help="One step's key; without it, all.", metavar="KEY")
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print.")]
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,22 @@ def fail(sentence: str) -> NoReturn:
     """One sentence on standard error, exit code 2."""
     typer.echo(f"Error: {sentence}", err=True)
     raise typer.Exit(2)
+
+
+def find_roadmap(name: str) -> Roadmap:
+    """The roadmap, or one sentence and exit code 2."""
+    if name not in ROADMAPS:
+        fail(unknown_name("roadmap", name, tuple(ROADMAPS)))
+    return ROADMAPS[name]
+
+
+def find_keys(roadmap: Roadmap, step: str | None) -> tuple[str, ...]:
+    """The step asked for, or all; one sentence and exit code 2 for a wrong key."""
+    if step is None:
+        return roadmap.keys
+    if step not in roadmap.keys:
+        fail(unknown_name(f"step of {roadmap.name}", step, roadmap.keys))
+    return (step,)
 
 
 def emit(

@@ -83,6 +83,48 @@ def roadmap_table(roadmap: str) -> DataFrame:
     return steps.join(scores).join(_counted(roadmap).reindex(steps.index)).rename_axis(None)
 
 
+def step_rows(roadmap: str) -> list[dict[str, Any]]:
+    """``roadmap_table``'s main columns as plain rows, without pandas; absent figures are None.
+
+    ``params_m`` is in millions. Raises ``ResultsError`` where the tables are missing.
+    """
+    figures = _plain_figures(roadmap)
+    counts = _plain_counts(roadmap)
+    return [
+        {
+            "roadmap": roadmap,
+            "key": step.key,
+            "title": step.title,
+            "group": step.group,
+            "adopted": step.adopted,
+            "top1": _number(figures.get(step.key, {}).get("top1")),
+            "top1_std": _number(figures.get(step.key, {}).get("top1_std")),
+            "paper_gflops": _number(figures.get(step.key, {}).get("gflops")),
+            "gflops": int(counts[step.key]["macs"]) / 1e9,
+            "params_m": int(counts[step.key]["params"]) / 1e6,
+        }
+        for step in ROADMAPS[roadmap].steps
+    ]
+
+
+def _plain_figures(roadmap: str) -> dict[str, dict[str, str]]:
+    if roadmap == "torchvision_recipe":
+        return {row["key"]: row for row in read_rows("paper/torchvision_recipe_steps")}
+    return paper_figures(roadmap)
+
+
+def _plain_counts(roadmap: str) -> dict[str, dict[str, str]]:
+    """The complexity row of each step; a roadmap of training has one network throughout."""
+    rows = {(row["source"], row["name"]): row for row in read_rows("measured/complexity")}
+    if roadmap == "torchvision_recipe":
+        return dict.fromkeys(ROADMAPS[roadmap].keys, rows["variant", "resnet50"])
+    return {key: rows[roadmap, key] for key in ROADMAPS[roadmap].keys}
+
+
+def _number(text: str | None) -> float | None:
+    return float(text) if text else None
+
+
 def throughput_table() -> DataFrame:
     """Every measured speed; the columns are described in ``results/measured/README.md``."""
     return read_table("measured/throughput")

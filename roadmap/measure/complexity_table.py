@@ -1,0 +1,101 @@
+"""``results/measured/complexity.csv``: what fvcore counts, a row a network."""
+
+from __future__ import annotations
+
+import datetime
+from contextlib import suppress
+from importlib.metadata import version
+from typing import Any
+
+from models.config import ModelConfig
+from roadmap.measure import networks
+from roadmap.measure.complexity import Trace, trace
+from roadmap.measure.receptive_field import receptive_fields
+from roadmap.results import ResultsError, read_rows, write_rows
+
+TABLE = "measured/complexity"
+OPERATORS = ("conv", "linear", "matmul", "batch_norm", "layer_norm")
+
+
+def rows(names: list[str], image_size: int = 224) -> list[dict[str, Any]]:
+    """A row for each network, with a progress bar on standard error where a person watches.
+
+    Raises ``UnknownNetworkError`` for a wrong name, ``ValueError`` for an image too small.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return [
+        _row(name, image_size)
+        for name in track(
+            names, "Counting", console=console, transient=True, disable=not console.is_terminal
+        )
+    ]
+
+
+def module_rows(name: str, image_size: int = 224) -> list[dict[str, Any]]:
+    """A row for each module that has parameters or multiply-adds, the whole network first."""
+    counts = _trace(name, image_size)
+    paths = list(dict.fromkeys([*counts.parameters_by_module, *counts.macs_by_module]))
+    return [
+        {
+            "module": path or "(whole network)",
+            "params": counts.parameters_by_module.get(path, 0),
+            "macs": counts.macs_by_module.get(path, 0),
+            "activations": counts.activations_by_module.get(path, 0),
+        }
+        for path in paths
+        if counts.parameters_by_module.get(path) or counts.macs_by_module.get(path)
+    ]
+
+
+def save(new: list[dict[str, Any]]) -> None:
+    """Put ``new`` into the table; rows of the same networks are replaced in place."""
+    merged: dict[tuple[str, str], dict[str, Any]] = {}
+    with suppress(ResultsError):  # the first rows make the table
+        merged = {(row["source"], row["name"]): row for row in read_rows(TABLE)}
+    merged |= {(row["source"], row["name"]): row for row in new}
+    write_rows(TABLE, merged.values())
+
+
+def _row(name: str, image_size: int) -> dict[str, Any]:
+    source, rest = networks.split_name(name)
+    counts = _trace(name, image_size)
+    config = networks.config_of(name)
+    return {
+        "source": source,
+        "name": rest,
+        "image_size": image_size,
+        "params": counts.parameters,
+        "macs": counts.macs,
+        **{operator: counts.operators.get(operator, 0) for operator in OPERATORS},
+        "fvcore_total": sum(counts.operators.values()),
+        "activations": counts.activations,
+        **_fields(config),
+        "torch": version("torch"),
+        "fvcore": version("fvcore"),
+        "timm": version("timm"),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def _fields(config: ModelConfig | None) -> dict[str, int | None]:
+    """The last stage's receptive field and stride, which attention and other code don't state."""
+    if config is None:
+        return {"receptive_field": None, "stride": None}
+    last = receptive_fields(config)[-1]
+    return {"receptive_field": last.size, "stride": last.stride}
+
+
+def _trace(name: str, image_size: int) -> Trace:
+    from models.spec import network_spec, placed_layers
+
+    config = networks.config_of(name)
+    if config is not None:  # refuse an image too small in a sentence, before torch does in many
+        list(placed_layers(network_spec(config), image_size))
+    if name.startswith("timm:"):
+        import timm
+
+        timm.layers.set_fused_attn(False)  # fvcore sees no products inside a fused kernel
+    return trace(networks.build(name), image_size)
