@@ -23,6 +23,7 @@ from roadmap.console import (
     number,
 )
 from roadmap.measure.networks import UnknownNetworkError, config_of
+from roadmap.measure.throughput_command import benchmark
 from roadmap.results import ResultsError, step_rows
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command()(benchmark)
 
 
 def main() -> None:

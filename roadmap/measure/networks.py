@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 from models.config import ModelConfig
@@ -46,33 +47,49 @@ def config_of(name: str) -> ModelConfig | None:
     return VARIANTS[rest] if source == "variant" else ROADMAPS[source].config(rest)
 
 
+def check(name: str) -> None:
+    """Raises ``UnknownNetworkError`` with the nearest name; a library's name imports it."""
+    source, rest = split_name(name)
+    if source == "timm":
+        _check_timm(rest)
+    elif source == "torchvision":
+        _check_torchvision(rest)
+    else:
+        config_of(name)
+
+
 def build(name: str, **options: int) -> nn.Module:
     """A freshly initialised network; ``options`` such as ``num_classes`` go to its constructor.
 
     Raises ``UnknownNetworkError`` with the nearest name.
     """
+    check(name)
     config = config_of(name)
     if config is not None:
         from models.network import ModernResNet
 
         return ModernResNet(config.replace(**options))
     source, rest = split_name(name)
-    return _timm(rest, options) if source == "timm" else _torchvision(rest, options)
+    if source == "timm":
+        import timm
+
+        return timm.create_model(rest, pretrained=False, **options)
+    from torchvision import models
+
+    return models.get_model(rest, weights=None, **options)
 
 
-def _timm(name: str, options: dict[str, int]) -> nn.Module:
+def _check_timm(name: str) -> None:
     import timm
 
     if not timm.is_model(name):
-        near = tuple(timm.list_models(f"*{name.split('_')[0]}*"))[:8] or ("resnet50", "swin_...")
+        near = tuple(difflib.get_close_matches(name, timm.list_models(), n=8, cutoff=0.3))
         raise UnknownNetworkError(unknown_name("timm model", name, near))
-    return timm.create_model(name, pretrained=False, **options)
 
 
-def _torchvision(name: str, options: dict[str, int]) -> nn.Module:
+def _check_torchvision(name: str) -> None:
     from torchvision import models
 
     names = tuple(models.list_models(module=models))
     if name not in names:
         raise UnknownNetworkError(unknown_name("torchvision model", name, names))
-    return models.get_model(name, weights=None, **options)

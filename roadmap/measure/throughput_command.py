@@ -1,0 +1,198 @@
+"""``python -m roadmap benchmark``. Torch comes in when the measuring starts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from roadmap.console import (
+    Column,
+    Format,
+    FormatOption,
+    emit,
+    fail,
+    find_keys,
+    find_roadmap,
+    number,
+)
+from roadmap.measure.networks import UnknownNetworkError, check
+
+if TYPE_CHECKING:
+    from roadmap.measure.throughput import Setting
+
+
+class ModeChoice(str, Enum):
+    inference = "inference"
+    training = "training"
+    both = "both"
+
+
+class DeviceChoice(str, Enum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class DTypeChoice(str, Enum):
+    float32 = "float32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+def benchmark(
+    roadmap: Annotated[
+        str | None,
+        typer.Option("--roadmap", metavar="NAME", help="Its steps; resnet50 without --model."),
+    ] = None,
+    step: Annotated[
+        str | None, typer.Option("--step", metavar="KEY", help="One step's key; without it, all.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="SOURCE:NAME, alone or after the steps; may be repeated."),
+    ] = None,
+    mode: Annotated[ModeChoice, typer.Option("--mode")] = ModeChoice.both,
+    device: Annotated[
+        DeviceChoice, typer.Option("--device", help="auto: the fastest there is.")
+    ] = DeviceChoice.auto,
+    dtype: Annotated[DTypeChoice, typer.Option("--dtype")] = DTypeChoice.float32,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, help="Halved where memory runs out.")
+    ] = 8,
+    image_size: Annotated[int, typer.Option("--image-size", min=1, help="Pixels.")] = 224,
+    compiled: Annotated[bool, typer.Option("--compile/--no-compile")] = False,
+    channels_last: Annotated[bool, typer.Option("--channels-last/--no-channels-last")] = True,
+    repetitions: Annotated[
+        int, typer.Option("--repetitions", min=10, help="Timed, after the warm-up.")
+    ] = 10,
+    save: Annotated[
+        bool, typer.Option("--save", help="Put the rows into results/measured/throughput.csv.")
+    ] = False,
+    form: FormatOption = Format.table,
+) -> None:
+    """Time inference and training steps, and their peak memory."""
+    names = _checked_names(roadmap, step, model or [])
+    from roadmap.measure.throughput import MeasureError, Setting, best_device, checked_device
+
+    kind = best_device() if device is DeviceChoice.auto else device.value
+    modes = ("inference", "training") if mode is ModeChoice.both else (mode.value,)
+    try:
+        checked_device(kind)
+    except MeasureError as error:
+        fail(str(error))
+    settings = [
+        Setting(
+            mode=mode,
+            device=kind,
+            dtype=dtype.value,
+            channels_last=channels_last,
+            compiled=compiled,
+            batch_size=batch_size,
+            image_size=image_size,
+            repetitions=repetitions,
+        )
+        for mode in modes
+    ]
+    rows, notes, failures = _measured(names, settings, save)
+    if rows:
+        _print(rows, notes, form)
+    if failures:
+        fail(" ".join(failures))
+
+
+def _checked_names(roadmap: str | None, step: str | None, models: list[str]) -> list[str]:
+    """The steps asked for, then ``models``; one sentence and exit code 2 for a wrong name."""
+    names = list(models)
+    if roadmap is not None or step is not None or not models:
+        found = find_roadmap(roadmap or "resnet50")
+        names = [f"{found.name}:{key}" for key in find_keys(found, step)] + names
+    try:
+        for name in names:
+            check(name)
+    except UnknownNetworkError as error:
+        fail(str(error))
+    return names
+
+
+def _measured(
+    names: list[str], settings: list[Setting], save: bool
+) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+    """Rows, notes on smaller batches, and a sentence for each network that does not run.
+
+    Rows are saved as they come, so that nothing is lost when a long run is stopped.
+    """
+    from roadmap.measure import throughput_table as table
+    from roadmap.measure.throughput import MeasureError, measure
+
+    rows, notes, failures = [], [], []
+    with _progress(len(names) * len(settings)) as advance:
+        for name, setting in itertools.product(names, settings):
+            try:
+                measured = measure(name, setting, advance(f"{name} {setting.mode}"))
+            except MeasureError as error:
+                failures.append(str(error))
+                continue
+            rows.append(table.row(measured))
+            if measured.note:
+                notes.append(measured.note)
+                typer.echo(measured.note, err=True)
+            if save:
+                table.save(rows[-1:])
+    return rows, notes, failures
+
+
+@contextmanager
+def _progress(measurements: int) -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """A progress bar on standard error; yields what starts the next measurement's share of it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task("", total=measurements)
+        started = itertools.count()
+
+        def advance(description: str) -> Callable[[int, int], None]:
+            before = next(started)
+            progress.update(task, description=description, completed=before)
+            return lambda done, total: progress.update(task, completed=before + done / total)
+
+        yield advance
+
+
+def _print(rows: list[dict[str, Any]], notes: list[str], form: Format) -> None:
+    first = {row["mode"]: row for row in reversed(rows)}
+    if form is Format.table:
+        rows = [
+            {**row, "ratio": row["images_per_s"] / first[row["mode"]]["images_per_s"]}
+            for row in rows
+        ]
+    shown = rows[0]
+    places = 0 if shown["images_per_s"] >= 100 else 2
+    columns = [
+        Column("source", "source"),
+        Column("name", "network"),
+        Column("mode", "mode"),
+        Column("batch_size", "batch", right=True),
+        number("images_per_s", "images/s", places),
+        number("images_per_s_p10", "p10", places),
+        number("images_per_s_p90", "p90", places),
+        number("ratio", "ratio"),
+        number("peak_memory_gb", "peak GB"),
+    ]
+    compiled = "compiled" if shown["compiled"] else "eager"
+    layout = "channels_last" if shown["channels_last"] else "contiguous"
+    title = (
+        f"{shown['device_name']}, {shown['dtype']}, {layout}, {compiled}, "
+        f"{shown['image_size']} pixels, {shown['repetitions']} repetitions, torch {shown['torch']}"
+    )
+    emit(rows, columns, form, title, [*notes, "ratio: images/s to the first network's."])

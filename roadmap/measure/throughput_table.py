@@ -1,0 +1,80 @@
+"""``results/measured/throughput.csv``: a row for each network, mode and setting measured."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from roadmap.measure.networks import split_name
+from roadmap.results import ResultsError, read_rows, write_rows
+
+if TYPE_CHECKING:
+    from roadmap.measure.throughput import Measurement
+
+TABLE = "measured/throughput"
+#: What makes two rows the same measurement; the newer replaces the older.
+KEY = (
+    "source",
+    "name",
+    "mode",
+    "device_name",
+    "dtype",
+    "channels_last",
+    "compiled",
+    "image_size",
+    "batch_size_asked",
+)
+
+
+def row(measured: Measurement) -> dict[str, Any]:
+    """The table's row; ``results/measured/README.md`` describes the columns.
+
+    Raises ``UnknownNetworkError`` for a network that was not measured by name.
+    """
+    import torch
+
+    source, name = split_name(measured.model)
+    setting = measured.setting
+    low, median, high = measured.rates
+    memory = measured.peak_memory_gb
+    return {
+        "source": source,
+        "name": name,
+        "mode": setting.mode,
+        "device": setting.device,
+        "device_name": measured.device_name,
+        "dtype": setting.dtype,
+        "channels_last": setting.channels_last,
+        "compiled": setting.compiled,
+        "batch_size": measured.batch_size,
+        "image_size": setting.image_size,
+        "repetitions": len(measured.seconds),
+        "images_per_s": round(median, 2),
+        "images_per_s_p10": round(low, 2),
+        "images_per_s_p90": round(high, 2),
+        "peak_memory_gb": None if memory is None else round(memory, 3),
+        "torch": version("torch"),
+        "timm": version("timm"),
+        "torchvision": version("torchvision"),
+        "python": platform.python_version(),
+        "date": datetime.date.today().isoformat(),
+        "cuda": torch.version.cuda if setting.device == "cuda" else None,
+        "batch_size_asked": setting.batch_size,
+    }
+
+
+def save(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Put ``rows`` into the table; a row of the same measurement is replaced in place."""
+    merged: dict[tuple[str, ...], Mapping[str, Any]] = {}
+    with suppress(ResultsError):  # the first rows make the table
+        merged = {_key(old): old for old in read_rows(TABLE)}
+    merged |= {_key(new): new for new in rows}
+    write_rows(TABLE, merged.values())
+
+
+def _key(values: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(values[column]) for column in KEY)
