@@ -1,0 +1,102 @@
+"""Augmentation of a whole batch as tensor operations, on whichever device the batch lies.
+
+Images are uint8 (N, 3, S, S) until ``normalize``, as they are in Pillow between timm's
+transforms. What chance decides is drawn beforehand (``sampling``, ``policies``).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as in timm
+#: Support in pixels of a resampling filter, and the filter itself below.
+SUPPORT = {"bilinear": 1.0, "bicubic": 2.0}
+
+
+def resample(
+    images: Tensor, box: Tensor, visible: Tensor, flip: Tensor, size: int, interpolation: str
+) -> Tensor:
+    """Crop, resize and flip: uint8 (N, H, 3, W) to uint8 (N, 3, size, size).
+
+    ``box`` and ``visible`` (N, 4) are top, left, height, width in pixels: what is resized, and
+    the part that filters may look at (the box itself where an image is cropped and then resized,
+    the whole image where it is resized and then cropped; the box may then have fractions).
+    Resizing is linear in the pixels and separable, so all three steps are one matrix for rows
+    and one for columns. Filters widen when they shrink an image (antialiasing), as Pillow's do.
+    """
+    count, height, channels, width = images.shape
+    rows = filter_matrix(box[:, 0::2], visible[:, 0::2], height, size, interpolation)
+    columns = filter_matrix(box[:, 1::2], visible[:, 1::2], width, size, interpolation)
+    columns = torch.where(flip[:, None, None], columns.flip(1), columns)
+    pixels = images.to(torch.float32).view(count, height, channels * width)
+    pixels = torch.bmm(rows, pixels).view(count, size * channels, width)
+    pixels = torch.bmm(pixels, columns.transpose(1, 2)).view(count, size, channels, size)
+    return pixels.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 1, 3)
+
+
+def filter_matrix(
+    box: Tensor, visible: Tensor, pixels: int, size: int, interpolation: str
+) -> Tensor:
+    """Weights (N, size, pixels) that resample ``box`` (N, 2: start, length) to ``size`` pixels.
+
+    Pillow's resampling: filter centres at (i + 0.5) * scale, the filter ``scale`` times as wide
+    where it shrinks, weights of one output pixel adding up to 1 over the visible pixels.
+    """
+    start, length = box.to(torch.float32)[:, :, None, None].unbind(1)
+    low, extent = visible.to(torch.float32)[:, :, None, None].unbind(1)
+    place = torch.arange(size, device=box.device, dtype=torch.float32)[:, None] + 0.5
+    pixel = torch.arange(pixels, device=box.device, dtype=torch.float32) + 0.5
+    scale = length / size
+    distance = ((pixel - (start + place * scale)) / scale.clamp(min=1)).abs_()
+    weight = _bilinear(distance) if interpolation == "bilinear" else _bicubic(distance)
+    weight = weight * ((pixel > low) & (pixel < low + extent))
+    return weight / weight.sum(2, keepdim=True)
+
+
+def _bilinear(distance: Tensor) -> Tensor:
+    return (1 - distance).clamp_(min=0)
+
+
+def _bicubic(distance: Tensor) -> Tensor:
+    """Keys' cubic with a = -0.5."""
+    near = (1.5 * distance - 2.5) * distance * distance + 1
+    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    return torch.where(distance < 1, near, torch.where(distance < 2, far, 0.0))
+
+
+def normalize(images: Tensor) -> Tensor:
+    """uint8 (N, 3, S, S) to float32 of ImageNet's mean 0 and deviation 1, channels_last."""
+    images = images.contiguous(memory_format=torch.channels_last).to(torch.float32)
+    scale = torch.tensor([1 / (255 * std) for std in STD], device=images.device)
+    shift = torch.tensor([-mean / std for mean, std in zip(MEAN, STD, strict=True)])
+    return images.mul_(scale[:, None, None]).add_(shift.to(images.device)[:, None, None])
+
+
+def inside(box: Tensor, size: int) -> Tensor:
+    """Mask (N, 1, size, size) of the pixels in ``box`` (N, 4): top, left, bottom, right."""
+    place = torch.arange(size, device=box.device)
+    top, left, bottom, right = box[:, :, None].unbind(1)
+    rows = (place >= top) & (place < bottom)
+    columns = (place >= left) & (place < right)
+    return (rows[:, :, None] & columns[:, None, :])[:, None]
+
+
+def mix(images: Tensor, cut: Tensor, share: Tensor, box: Tensor) -> Tensor:
+    """Mixup and CutMix of neighbours 2i and 2i + 1: see ``sampling.Mixing`` for the arguments."""
+    soft = share.view(-1, 1, 1, 1)
+    weight = torch.where(cut.view(-1, 1, 1, 1), (~inside(box, images.shape[-1])).float(), soft)
+    return torch.lerp(neighbours(images), images, weight)
+
+
+def neighbours(batch: Tensor) -> Tensor:
+    """Elements 2i and 2i + 1 exchanged."""
+    index = torch.arange(len(batch), device=batch.device) ^ 1
+    return batch[index]
+
+
+def soft_targets(labels: Tensor, classes: int, smoothing: float) -> Tensor:
+    """Labels (N,) to probabilities (N, classes): 1 - smoothing, the rest spread over all."""
+    off = smoothing / classes
+    targets = torch.full((len(labels), classes), off, device=labels.device)
+    return targets.scatter_(1, labels[:, None], 1 - smoothing + off)

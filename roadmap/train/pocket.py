@@ -1,0 +1,35 @@
+"""``--scale pocket``: every step of a roadmap at a size that trains in seconds on a CPU.
+
+Structure is kept: kinds of layers, ratio of stages, order of steps. Only width, depth, image size
+and the length of training shrink.
+"""
+
+from __future__ import annotations
+
+from models.config import ModelConfig
+from roadmap.recipes import Recipe
+
+WIDTH_DIVISOR = 4
+DEPTH_DIVISOR = 3
+IMAGE_SIZE = 32  # the last of four stages has one pixel
+
+
+def pocket_config(config: ModelConfig) -> ModelConfig:
+    """``config`` with a quarter of the width and a third of the depth (at least one block)."""
+    return config.replace(
+        width=max(config.width // WIDTH_DIVISOR, 1),
+        depths=tuple(max(round(depth / DEPTH_DIVISOR), 1) for depth in config.depths),
+    )
+
+
+def pocket_recipe(recipe: Recipe) -> Recipe:
+    """``recipe`` for pocket networks: the same techniques, a few epochs of small images."""
+    return recipe.replace(
+        batch_size=64,
+        epochs=20,
+        warmup_epochs=min(recipe.warmup_epochs, 2),
+        step_epochs=7,
+        train_size=IMAGE_SIZE,
+        test_size=IMAGE_SIZE,
+        test_resize=IMAGE_SIZE,
+    )

@@ -1,0 +1,146 @@
+"""What chance decides about a batch, drawn for the whole global batch at once.
+
+Every number comes from a generator keyed by (seed, epoch, step, subject): neither workers nor
+processes nor what was drawn before can change it. A process takes its slice of the drawn arrays,
+so that any number of processes sees the same global batch, and a run may begin at any step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+#: Subjects of the generators.
+ORDER, CROPS, OPERATIONS, ERASING, MIXING, SAMPLES = range(6)
+
+CROP_RATIO = (3 / 4, 4 / 3)
+
+
+def generator(seed: int, epoch: int, step: int, subject: int) -> np.random.Generator:
+    key = np.random.SeedSequence((seed, epoch, step, subject))
+    return np.random.Generator(np.random.Philox(key))
+
+
+def epoch_order(seed: int, epoch: int, images: int, batch_size: int, repeats: int) -> np.ndarray:
+    """Image of every position of an epoch, int64 (steps * batch_size,).
+
+    An epoch is ``images // batch_size`` steps; what is left over is dropped. A set smaller than a
+    batch is gone through again, in another order, until one batch is full. With ``repeats`` n
+    the epoch shows 1/n of the images n times each (Hoffer et al. 2020): the copies of an image
+    share a batch, spread over it so that no two are neighbours and every process gets some.
+    """
+    total = max(images // batch_size, 1) * batch_size
+    rng = generator(seed, epoch, 0, ORDER)
+    copies = max(repeats, 1)
+    distinct = -(-total // copies)
+    passes = -(-distinct // images)
+    order = np.concatenate([rng.permutation(images) for _ in range(passes)])[:distinct]
+    if copies == 1:
+        return order
+    batches = np.repeat(order, copies)[:total].reshape(-1, batch_size)
+    apart = np.concatenate([np.arange(batch_size)[start::copies] for start in range(copies)])
+    return batches[:, apart].reshape(-1)
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Random resized crops: ``box`` int64 (N, 4) of top, left, height, width; ``flip`` (N,)."""
+
+    box: np.ndarray
+    flip: np.ndarray
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """Mixup and CutMix: image i becomes ``share`` of itself, the rest of its neighbour.
+
+    ``box`` int64 (N, 4) of top, left, bottom, right is the part that CutMix takes from the
+    neighbour whole; it is empty for Mixup. ``share`` is float32 (N,).
+    """
+
+    cut: np.ndarray
+    share: np.ndarray
+    box: np.ndarray
+
+
+@dataclass(frozen=True)
+class Erasing:
+    """Rectangles to blank, ``box`` int64 (N, 4) of top, left, bottom, right, empty for none.
+
+    ``offset`` int64 (N,) says where in the noise bank a rectangle's noise begins.
+    """
+
+    box: np.ndarray
+    offset: np.ndarray
+
+
+def draw_crops(
+    rng: np.random.Generator, sizes: np.ndarray, area: tuple[float, float], flips: bool
+) -> Crops:
+    """For images of ``sizes`` int64 (N, 2): height, width. As torchvision: 10 tries, then a
+    central crop of the nearest allowed shape."""
+    count = len(sizes)
+    height, width = sizes[:, :1], sizes[:, 1:]
+    target = rng.uniform(*area, (count, 10)) * height * width
+    ratio = np.exp(rng.uniform(*np.log(CROP_RATIO), (count, 10)))
+    crop_h = np.maximum(np.rint(np.sqrt(target / ratio)), 1)
+    crop_w = np.maximum(np.rint(np.sqrt(target * ratio)), 1)
+    fits = (crop_h <= height) & (crop_w <= width)
+    rows, first = np.arange(count), fits.argmax(axis=1)
+    height, width = height[:, 0], width[:, 0]
+    central_h = np.minimum(height, np.rint(width / CROP_RATIO[0]))
+    central_w = np.minimum(width, np.rint(height * CROP_RATIO[1]))
+    found = fits.any(axis=1)
+    crop_h = np.where(found, crop_h[rows, first], central_h)
+    crop_w = np.where(found, crop_w[rows, first], central_w)
+    place = np.where(found, rng.random((2, count)), 0.5)
+    top = np.floor(place[0] * (height - crop_h + found))
+    left = np.floor(place[1] * (width - crop_w + found))
+    flip = (rng.random(count) < 0.5) & flips
+    return Crops(np.stack([top, left, crop_h, crop_w], axis=1).astype(np.int64), flip)
+
+
+def draw_mixing(
+    rng: np.random.Generator, count: int, size: int, mixup: float, cutmix: float
+) -> Mixing:
+    """For ``count`` images (even) of ``size`` pixels; neighbours 2i and 2i + 1 share one draw.
+
+    timm's Mixup in its mode ``pair``, with probability 1 and either kind equally likely where
+    both are on.
+    """
+    pairs = count // 2
+    cut = rng.random(pairs) < 0.5 if mixup and cutmix else np.full(pairs, bool(cutmix))
+    soft = rng.beta(mixup, mixup, pairs) if mixup else np.ones(pairs)
+    hard = rng.beta(cutmix, cutmix, pairs) if cutmix else np.ones(pairs)
+    side = (size * np.sqrt(1 - hard)).astype(np.int64)
+    centre = rng.integers(0, size, (2, pairs))
+    low = np.clip(centre - side // 2, 0, size)
+    high = np.clip(centre + (side + 1) // 2, 0, size)
+    box = np.stack([*low, *high], axis=1) * cut[:, None]
+    area = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
+    share = np.where(cut, 1 - area / size**2, soft).astype(np.float32)
+    return Mixing(*(np.repeat(drawn, 2, axis=0) for drawn in (cut, share, box)))
+
+
+def draw_erasing(
+    rng: np.random.Generator, count: int, size: int, probability: float, bank: int
+) -> Erasing:
+    """timm's random erasing: 2% to a third of the area, aspect 0.3 to 3.3, 10 tries."""
+    area = rng.uniform(0.02, 1 / 3, (count, 10)) * size**2
+    ratio = np.exp(rng.uniform(np.log(0.3), np.log(1 / 0.3), (count, 10)))
+    height, width = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
+    fits = (height < size) & (width < size)
+    rows, first = np.arange(count), fits.argmax(axis=1)
+    height, width = height[rows, first], width[rows, first]
+    place = rng.random((2, count))
+    top = np.floor(place[0] * (size - height + 1))
+    left = np.floor(place[1] * (size - width + 1))
+    chosen = (rng.random(count) < probability) & fits.any(axis=1)
+    box = np.stack([top, left, top + height, left + width], axis=1).astype(np.int64)
+    return Erasing(box * chosen[:, None], rng.integers(0, bank, count))
+
+
+def share(drawn, rank: slice):
+    """The slice ``rank`` of a draw of a global batch."""
+    return type(drawn)(*(getattr(drawn, field.name)[rank] for field in fields(drawn)))
