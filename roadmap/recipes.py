@@ -35,10 +35,12 @@ class Recipe:
     loss: Literal["cross_entropy", "binary_cross_entropy"] = "cross_entropy"
     mixup: float = 0.0
     cutmix: float = 0.0
-    #: ``none``, ``rand-mM-mstdS`` (RandAugment in timm's notation) or ``trivial``
-    #: (TrivialAugmentWide).
+    #: ``none``, ``rand-mM-mstdS-inc1`` (RandAugment in timm's notation; inc1: every operation
+    #: grows stronger with its magnitude) or ``trivial`` (TrivialAugmentWide).
     auto_augment: str = "none"
     random_erasing: float = 0.0
+    #: What an erased rectangle becomes: the mean color, or normal noise a pixel.
+    erasing_fill: Literal["mean", "noise"] = "mean"
     #: Times an image is repeated in a batch with different augmentation; 0: not at all.
     repeated_augmentation: int = 0
     label_smoothing: float = 0.0
@@ -52,6 +54,8 @@ class Recipe:
     test_size: int = 224
     #: Shorter side of a test image before the centre crop.
     test_resize: int = 256
+    #: Of resizing, in training and in testing.
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
     def replace(self, **changes: Any) -> Recipe:
         return dataclasses.replace(self, **changes)
@@ -70,11 +74,12 @@ RECIPES: dict[str, Recipe] = {
         loss="binary_cross_entropy",
         mixup=0.2,
         cutmix=1.0,
-        auto_augment="rand-m7-mstd0.5",
+        auto_augment="rand-m7-mstd0.5-inc1",
         repeated_augmentation=3,
         label_smoothing=0.1,
         stochastic_depth=0.05,
         test_resize=236,
+        interpolation="bicubic",
     ),
     "resnet_torchvision": Recipe(
         lr=0.5,
@@ -106,11 +111,13 @@ RECIPES: dict[str, Recipe] = {
         warmup_epochs=20,
         mixup=0.8,
         cutmix=1.0,
-        auto_augment="rand-m9-mstd0.5",
+        auto_augment="rand-m9-mstd0.5-inc1",
         random_erasing=0.25,
+        erasing_fill="noise",
         label_smoothing=0.1,
         stochastic_depth=0.1,
         layer_scale=1e-6,
         ema_decay=0.9999,
+        interpolation="bicubic",
     ),
 }
