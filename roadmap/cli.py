@@ -25,6 +25,7 @@ from roadmap.console import (
 from roadmap.measure.networks import UnknownNetworkError, config_of
 from roadmap.measure.throughput_command import benchmark
 from roadmap.results import ResultsError, step_rows
+from roadmap.train.commands import evaluate, train
 
 app = typer.Typer(
     help="The roadmap from ResNet to ConvNeXt, step by step.",
@@ -34,6 +35,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(benchmark)
+app.command()(train)
+app.command()(evaluate)
 
 
 def main() -> None:

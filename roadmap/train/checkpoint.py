@@ -1,0 +1,105 @@
+"""Checkpoints: a safetensors file and a JSON file beside it that vouches for it.
+
+The JSON is written last and holds the tensors' SHA-256 and its own, so a checkpoint exists once
+it is whole, and a torn or altered one is known. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from roadmap.train.errors import TrainingError
+from roadmap.train.files import remove_partial, write_bytes
+
+KEEP = 2
+
+
+class Checkpoint(NamedTuple):
+    tensors: dict[str, Tensor]
+    state: dict[str, Any]
+
+
+def save_checkpoint(
+    folder: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
+) -> None:
+    """Write the checkpoint of ``step`` and remove all but the last ``KEEP``.
+
+    Raises ``OSError`` when it cannot be written; those before it are then untouched.
+    """
+    content = save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
+    body = {"step": step, "tensors_sha256": _sha256(content), "state": dict(state)}
+    stem = folder / f"step-{step:09d}"
+    write_bytes(stem.with_suffix(".safetensors"), content)
+    sealed = {"sha256": _sha256(_canonical(body)), **body}
+    write_bytes(stem.with_suffix(".json"), json.dumps(sealed).encode())
+    _remove_old(folder)
+
+
+def load_checkpoint(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
+    """The newest whole checkpoint in ``folder``, or None where there never was one.
+
+    Each damaged one is named through ``warn`` and the one before is tried. Raises
+    ``TrainingError`` when there are checkpoints and none is whole.
+    """
+    remove_partial(folder)
+    paths = _sealed(folder)
+    for path in paths:
+        try:
+            return _read(path)
+        except (OSError, ValueError, SafetensorError) as error:
+            warn(f"checkpoint {path.with_suffix('')} is damaged ({error}); trying the one before")
+    if paths:
+        raise TrainingError(
+            f"none of the checkpoints in {folder} is whole: remove the folder to start again"
+        )
+    return None
+
+
+def last_step(folder: Path) -> int | None:
+    """Step of the newest checkpoint, unread; None where there is none."""
+    paths = _sealed(folder)
+    return int(paths[0].stem.removeprefix("step-")) if paths else None
+
+
+def _read(path: Path) -> Checkpoint:
+    sealed = json.loads(path.read_bytes())
+    if not isinstance(sealed, dict) or "sha256" not in sealed:
+        raise ValueError("its JSON is not a checkpoint's")
+    recorded = sealed.pop("sha256")
+    if _sha256(_canonical(sealed)) != recorded:
+        raise ValueError(f"{path.name} does not match its checksum")
+    tensors = path.with_suffix(".safetensors")
+    content = tensors.read_bytes()
+    if _sha256(content) != sealed["tensors_sha256"]:
+        raise ValueError(f"{tensors.name} does not match its checksum")
+    return Checkpoint(load(content), sealed["state"])
+
+
+def _sealed(folder: Path) -> list[Path]:
+    """The checkpoints' JSON files, newest first."""
+    return sorted(folder.glob("step-*.json"), reverse=True)
+
+
+def _remove_old(folder: Path) -> None:
+    for path in _sealed(folder)[KEEP:]:
+        path.unlink(missing_ok=True)  # first the seal, so that no half of one seems whole
+    kept = {path.stem for path in _sealed(folder)}
+    for path in folder.glob("step-*.safetensors"):
+        if path.stem not in kept:
+            path.unlink(missing_ok=True)
+
+
+def _canonical(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, sort_keys=True).encode()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,229 @@
+"""``python -m roadmap train`` and ``evaluate``. Torch comes in only once the options are right."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from roadmap.console import Column, Format, FormatOption, RoadmapOption, emit, number
+from roadmap.recipes import RECIPES, Recipe
+from roadmap.train.errors import InterruptedRunError, TrainingError
+from roadmap.train.settings import (
+    Precision,
+    Scale,
+    Settings,
+    choose_recipe,
+    describe_field,
+    parse_field,
+)
+
+DataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="A folder with train/ and val/, a folder of parquet files, or timm's name of a set "
+        "(torch/cifar10); handwritten digits without.",
+        metavar="PATH",
+    ),
+]
+ImageSizeOption = Annotated[
+    int | None,
+    typer.Option("--image-size", help="Pixels; the test resize follows in proportion."),
+]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="cuda, mps or cpu; the fastest without.")
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", help="Processes that read images, on each GPU.", min=0)
+]
+
+
+def with_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
+    """``command``, whose last parameter is ``changes``, with an option for each recipe field."""
+    signature = inspect.signature(command, eval_str=True)
+    shown = [p for p in signature.parameters.values() if p.name != "changes"]
+    fields = [field.name for field in dataclasses.fields(Recipe)]
+    options = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                str | None,
+                typer.Option(
+                    "--" + name.replace("_", "-"),
+                    help=f"Recipe: {describe_field(name)}.",
+                    metavar="VALUE",
+                ),
+            ],
+        )
+        for name in fields
+    ]
+
+    def wrapped(**given: Any) -> None:
+        changes = {name: given.pop(name) for name in fields}
+        command(**given, changes={n: text for n, text in changes.items() if text is not None})
+
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    wrapped.__signature__ = signature.replace(
+        parameters=[p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in shown] + options
+    )
+    wrapped.__annotations__ = {p.name: p.annotation for p in [*shown, *options]}
+    return wrapped
+
+
+@with_recipe_options
+def train(
+    roadmap: RoadmapOption = "resnet50",
+    step: Annotated[
+        str, typer.Option("--step", help="The step's key.", metavar="KEY")
+    ] = "separate_downsampling",
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe", help=f"One of {', '.join(RECIPES)}; the step's own without.", metavar="NAME"
+        ),
+    ] = None,
+    data: DataOption = None,
+    image_size: ImageSizeOption = None,
+    scale: Annotated[
+        Scale, typer.Option("--scale", help="pocket: a small version, for a CPU in seconds.")
+    ] = "full",
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    device: DeviceOption = None,
+    precision: Annotated[
+        Precision | None,
+        typer.Option("--precision", help="bf16: autocast. Without: bf16 on CUDA, else float32."),
+    ] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile/--no-compile", help="Compile the network first.")
+    ] = False,
+    micro_batch: Annotated[
+        int | None,
+        typer.Option(
+            "--micro-batch",
+            min=1,
+            help="Images at once through the network; gradients add up to the batch size.",
+        ),
+    ] = None,
+    sync_batch_norm: Annotated[
+        bool,
+        typer.Option(
+            "--sync-batch-norm/--no-sync-batch-norm",
+            help="With several processes: batch statistics over all of them.",
+        ),
+    ] = True,
+    checkpoint_every: Annotated[
+        float, typer.Option("--checkpoint-every", min=0, help="Seconds between checkpoints.")
+    ] = 300.0,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard's event files.")
+    ] = False,
+    workers: WorkersOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", help="The run's own folder; results/runs/DATA/ROADMAP-STEP-seedN without."
+        ),
+    ] = None,
+    changes: dict[str, str] | None = None,
+) -> None:
+    """Train one step under a recipe; the same command again continues a run that was stopped.
+
+    Exit code 0: finished. 1: failed. 2: refused. 3: the loss was not finite. 130, 143: stopped
+    by Ctrl-C, SIGTERM, and saved.
+    """
+    with sentences():
+        parsed = {name: parse_field(name, text) for name, text in (changes or {}).items()}
+        chosen, notes = choose_recipe(
+            roadmap, step, recipe, changes=parsed, image_size=image_size, scale=scale
+        )
+        settings = Settings(
+            roadmap=roadmap,
+            step=step,
+            recipe=chosen,
+            recipe_name=recipe,
+            data=data,
+            scale=scale,
+            seed=seed,
+            device=device,
+            precision=precision,
+            compiled=compiled,
+            micro_batch=micro_batch,
+            sync_batch_norm=sync_batch_norm,
+            checkpoint_every=checkpoint_every,
+            tensorboard=tensorboard,
+            workers=workers,
+            output=output,
+        )
+        from roadmap.train import run
+
+        run.train(settings, notes)
+
+
+def evaluate(
+    weights: Annotated[
+        Path, typer.Option("--weights", help="A safetensors file, ours or timm's.", metavar="FILE")
+    ],
+    data: DataOption = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="What network they are of, SOURCE:NAME such as resnet50:kernel_7, "
+            "variant:convnext_tiny or timm:convnext_tiny; files of ours say it themselves.",
+        ),
+    ] = None,
+    roadmap: RoadmapOption = "resnet50",
+    step: Annotated[
+        str | None, typer.Option("--step", help="Instead of --model: one step's key.")
+    ] = None,
+    image_size: ImageSizeOption = None,
+    device: DeviceOption = None,
+    precision: Annotated[Precision, typer.Option("--precision")] = "float32",
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 256,
+    workers: WorkersOption = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """Score weights on the validation images: top-1 and top-5, resized and cropped as their
+    recipe says (256 and 224 pixels where the file does not say)."""
+    with sentences():
+        from roadmap.train.scoring import score_file
+
+        row = score_file(
+            weights,
+            data,
+            model=model or (f"{roadmap}:{step}" if step else None),
+            image_size=image_size,
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+            workers=workers,
+        )
+    columns = [
+        Column("weights", "weights"),
+        Column("network", "network"),
+        number("top1", "top-1 %"),
+        number("top5", "top-5 %"),
+        number("loss", "loss", 4),
+        number("images", "images", 0),
+    ]
+    emit([row], columns, form, f"On {row['data']}, {row['test_size']} pixels")
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Turn what stops a run into its sentence on standard error and its exit code."""
+    try:
+        yield
+    except TrainingError as error:
+        start = error.name if isinstance(error, InterruptedRunError) else "Error"
+        end = "" if str(error).endswith((".", "?", "!")) else "."
+        typer.echo(f"{start}: {error}{end}", err=True)
+        raise typer.Exit(error.code) from None

@@ -1,0 +1,61 @@
+"""Scores of a network on the validation images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from roadmap.train.data import Data
+from roadmap.train.distributed import World
+
+#: Images at once, on each process: enough to fill a GPU without gradients.
+BATCH_SIZE = 256
+
+
+class Scores(NamedTuple):
+    """Percent of images whose class was the first guess, or among five; mean cross-entropy."""
+
+    top1: float
+    top5: float
+    loss: float
+    images: int
+
+
+def evaluate(
+    network: nn.Module,
+    data: Data,
+    *,
+    device: torch.device,
+    precision: str = "float32",
+    world: World | None = None,
+    batch_size: int = BATCH_SIZE,
+    on_batch: Callable[[int], None] = lambda _images: None,
+) -> Scores:
+    """Score ``network`` on every validation image of ``data`` once, over all processes.
+
+    ``batch_size`` images at once on each process; ``on_batch`` is told how many after each. The
+    network is left in evaluation mode. With fewer than five classes, top-5 is among all of them.
+    """
+    world = world or World()
+    network.eval()
+    sums_type = torch.float32 if device.type == "mps" else torch.float64
+    sums = torch.zeros(3, device=device, dtype=sums_type)
+    count = 0
+    batches = data.val_batches(batch_size * world.size, rank=world.rank, world_size=world.size)
+    with torch.inference_mode():
+        for images, labels in batches:
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+                logits = network(images)
+            logits = logits.float()
+            guesses = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
+            loss = F.cross_entropy(logits, labels, reduction="sum")
+            sums += torch.stack([guesses[:, 0].sum(), guesses.sum(), loss])
+            count += len(labels)
+            on_batch(len(labels))
+    top1, top5, loss, total = world.sum([*sums.tolist(), count])
+    total = max(total, 1)
+    return Scores(100 * top1 / total, 100 * top5 / total, loss / total, int(total))

@@ -1,0 +1,63 @@
+"""Files that are whole or not there: written aside, flushed to the disk, then renamed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+PARTIAL = ".partial"
+
+
+def write_bytes(path: Path, *parts: bytes) -> None:
+    """Put ``parts`` into ``path`` atomically; what was there stays until all of it is on disk.
+
+    Raises ``OSError`` (disk full, folder read-only) with nothing left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + PARTIAL)
+    try:
+        with partial.open("wb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """``value`` as an indented JSON object, atomically. Raises ``OSError``."""
+    write_bytes(path, json.dumps(value, indent=2).encode() + b"\n")
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """A header and ``rows``, atomically; None becomes an empty cell. Raises ``OSError``."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode())
+
+
+def remove_partial(folder: Path) -> None:
+    """Clear what a kill inside a write left in ``folder``."""
+    for path in folder.glob(f"*{PARTIAL}"):
+        path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself survive a power cut, where folders can be opened (not on Windows)."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,69 @@
+"""The machine a run is on: device, versions, energy."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+
+import torch
+
+from roadmap.measure.throughput import MeasureError, best_device, checked_device, device_name
+from roadmap.train.errors import RefusedError
+
+__all__ = ["EnergyMeter", "device_name", "prepare_device", "versions"]
+
+PACKAGES = ("torch", "torchvision", "timm", "safetensors", "numpy")
+
+
+def prepare_device(kind: str | None, local_rank: int = 0) -> torch.device:
+    """The device asked for (None: the fastest there is), set up for training.
+
+    Raises ``RefusedError`` for one that this machine does not have.
+    """
+    try:
+        device = checked_device(kind or best_device())
+    except (MeasureError, RuntimeError):
+        raise RefusedError(f"this machine has no device {kind!r}; use {best_device()!r}") from None
+    if device.type == "cuda":
+        device = torch.device("cuda", local_rank)
+        torch.cuda.set_device(device)
+        torch.backends.cudnn.benchmark = True
+    elif device.type == "cpu":
+        # A resumed run ends with the same bits. Memory is written before it is read here, so
+        # filling it first would only cost time.
+        torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False
+    return device
+
+
+def versions() -> dict[str, str]:
+    """Python's version and those of the packages that decide a run's numbers."""
+    found = {"python": platform.python_version()}
+    return found | {name: metadata.version(name) for name in PACKAGES}
+
+
+class EnergyMeter:
+    """Energy this process's device has used since the meter was made, where NVML tells."""
+
+    def __init__(self, device: torch.device):
+        self._device = device
+        self._start = self._joules()
+
+    def joules(self) -> float | None:
+        now = self._joules()
+        return None if now is None or self._start is None else now - self._start
+
+    def _joules(self) -> float | None:
+        if self._device.type != "cuda":
+            return None
+        try:
+            import pynvml
+        except ImportError:
+            return None
+        try:
+            pynvml.nvmlInit()
+            uuid = f"GPU-{torch.cuda.get_device_properties(self._device).uuid}"
+            handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+            return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
+        except pynvml.NVMLError:
+            return None

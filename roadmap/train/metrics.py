@@ -1,0 +1,122 @@
+"""What a run tells while it goes: a row an epoch, a progress bar, TensorBoard's event files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from roadmap.train.errors import RefusedError
+
+#: Columns of metrics.csv. Losses are means over images, top-1 and top-5 percent of the validation
+#: images, ``train_top1`` of the training images as augmented; ``seconds`` and ``images_per_s``
+#: are of the epoch's training, its data loading included, without validation.
+COLUMNS = (
+    "epoch",
+    "lr",
+    "train_loss",
+    "train_top1",
+    "val_loss",
+    "top1",
+    "top5",
+    "ema_val_loss",
+    "ema_top1",
+    "ema_top5",
+    "images_per_s",
+    "seconds",
+)
+#: Of those, what the clock decides: everything else is the same in every run of one seed.
+CLOCK_COLUMNS = ("images_per_s", "seconds")
+
+
+class Display:
+    """Progress bar and messages on standard error; nothing from any process but the main one."""
+
+    def __init__(self, shown: bool):
+        self._console = Console(stderr=True, quiet=not shown, highlight=False, markup=False)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            refresh_per_second=4,
+            # Without a terminal there is a line an epoch instead.
+            disable=not (shown and sys.stderr.isatty()),
+        )
+        self._task: Any = None
+
+    def __enter__(self) -> Display:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._progress.stop()
+
+    def say(self, sentence: str) -> None:
+        self._console.print(sentence, soft_wrap=True)
+
+    def begin(self, total_steps: int, step: int) -> None:
+        self._task = self._progress.add_task(
+            "training", total=total_steps, completed=step, figures=""
+        )
+
+    def update(
+        self, step: int, epoch: int, epochs: int, loss: float, top1: float, speed: float
+    ) -> None:
+        """``loss`` and ``top1`` (percent) since the epoch began, ``speed`` in images/s."""
+        if not self._progress.disable:
+            self._progress.update(
+                self._task,
+                completed=step,
+                description=f"epoch {epoch}/{epochs}",
+                figures=f"loss {loss:.3f}  top-1 {top1:.1f}%  {speed:,.0f} images/s",
+            )
+
+    def epoch_line(self, row: Mapping[str, Any], epochs: int) -> None:
+        average = "" if row["ema_top1"] is None else f", average {row['ema_top1']:.2f}%"
+        self.say(
+            f"epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.4f}, "
+            f"top-1 {row['top1']:.2f}%{average}, top-5 {row['top5']:.2f}%, "
+            f"{row['images_per_s']:,.0f} images/s"
+        )
+
+
+def check_tensorboard() -> None:
+    """Raises ``RefusedError`` where the tensorboard package is missing."""
+    try:
+        import torch.utils.tensorboard  # noqa: F401
+    except ImportError:
+        raise RefusedError(
+            "--tensorboard needs the tensorboard package: install this project with its extra "
+            "[train], or pip install tensorboard"
+        ) from None
+
+
+class EventFiles:
+    """TensorBoard's view of metrics.csv, in ``folder``, from ``first_epoch`` (from 1) on."""
+
+    def __init__(self, folder: Path, first_epoch: int):
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder), purge_step=first_epoch)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        for name in COLUMNS[1:]:
+            if row[name] is not None:
+                self._writer.add_scalar(name, row[name], row["epoch"])
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()

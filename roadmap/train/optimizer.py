@@ -1,0 +1,84 @@
+"""Optimizer, loss and weight average of a recipe. timm makes them; here they are chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from timm.optim import create_optimizer_v2
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from models.network import LayerScale
+from roadmap.recipes import Recipe
+
+#: timm's names: its ``sgd`` is Nesterov's, which none of the recipes uses.
+_TIMM_NAMES = {"sgd": "momentum", "lamb": "lamb", "adamw": "adamw"}
+
+
+def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer over ``model``'s parameters, fused where torch has it so."""
+    options: dict[str, Any] = {}
+    if recipe.optimizer != "sgd":
+        options["betas"] = recipe.betas
+    if recipe.optimizer != "lamb" and next(model.parameters()).device.type in ("cuda", "cpu"):
+        options["fused"] = True
+    return create_optimizer_v2(
+        parameter_groups(model, recipe),
+        opt=_TIMM_NAMES[recipe.optimizer],
+        lr=recipe.lr,
+        weight_decay=recipe.weight_decay,
+        momentum=recipe.momentum,
+        **options,
+    )
+
+
+def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Weights of convolutions and linear layers; norms, biases and layer scale apart, with the
+    recipe's ``norm_weight_decay`` where it has one."""
+    if recipe.norm_weight_decay is None:
+        return [{"params": list(model.parameters()), "weight_decay": recipe.weight_decay}]
+    plain, special = [], []
+    for module in model.modules():
+        scaling = isinstance(module, _BatchNorm | nn.LayerNorm | LayerScale)
+        for name, parameter in module.named_parameters(recurse=False):
+            (special if scaling or name == "bias" else plain).append(parameter)
+    return [
+        {"params": plain, "weight_decay": recipe.weight_decay},
+        {"params": special, "weight_decay": recipe.norm_weight_decay},
+    ]
+
+
+def loss_function(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss of a batch, summed over its images, in float32.
+
+    Takes logits and target probabilities, both (N, classes); label smoothing and mixing are in
+    the targets. Binary cross-entropy is averaged over the classes, as in timm.
+    """
+
+    def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(logits.float(), targets, reduction="sum")
+
+    def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+        logits = logits.float()
+        loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
+        return loss / logits.shape[1]
+
+    return cross_entropy if recipe.loss == "cross_entropy" else binary_cross_entropy
+
+
+def average_decay(recipe: Recipe) -> float:
+    """Decay of the weight average at each of its updates.
+
+    Averaged at every step, the recipe's own. TorchVision's script, which averages every
+    ``ema_every`` steps, states the decay of a run of one update an epoch with one image: it
+    multiplies 1 - decay by batch size x ``ema_every`` / epochs (references/classification).
+    """
+    if recipe.ema_decay is None:
+        raise ValueError("the recipe has no ema_decay")
+    if recipe.ema_every == 1:
+        return recipe.ema_decay
+    share = (1 - recipe.ema_decay) * recipe.batch_size * recipe.ema_every / recipe.epochs
+    return 1 - min(1.0, share)

@@ -1,0 +1,520 @@
+"""One run from its settings to its scores, through interruptions."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, nullcontext, suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from models.config import ConfigError, ModelConfig
+from roadmap.measure.throughput import best_device
+from roadmap.train.checkpoint import last_step, load_checkpoint, save_checkpoint
+from roadmap.train.data import Data, DataError, open_data
+from roadmap.train.distributed import World, join, leave
+from roadmap.train.errors import (
+    InterruptedRunError,
+    NonFiniteError,
+    RefusedError,
+    TrainingError,
+)
+from roadmap.train.evaluate import Scores, evaluate
+from roadmap.train.files import remove_partial, write_csv, write_json
+from roadmap.train.machine import EnergyMeter, device_name, prepare_device, versions
+from roadmap.train.metrics import COLUMNS, Display, EventFiles, check_tensorboard
+from roadmap.train.schedule import learning_rate
+from roadmap.train.settings import RUNS, Settings, flat_differences, run_config
+from roadmap.train.stopping import FolderLock, Signals
+from roadmap.train.trainer import Trainer
+from roadmap.train.weights_file import save_weights
+
+#: What a folder's run must share with one that is to continue it. The number of processes, the
+#: compiler and the versions may change on the way.
+IDENTITY = ("roadmap", "step", "config", "recipe", "data", "seed", "scale", "precision")
+IDENTITY += ("micro_batch", "sync_batch_norm", "device_type")
+
+
+def train(settings: Settings, notes: Iterable[str] = ()) -> dict[str, Any]:
+    """Train as ``settings`` say, or continue where the folder's run stopped; returns run.json.
+
+    Under ``torchrun`` every process calls it. ``notes`` are said first. Raises ``RefusedError``
+    before anything has started; ``NonFiniteError``, ``InterruptedRunError`` (saved) or another
+    ``TrainingError`` on the way, with the last good checkpoint intact.
+    """
+    if settings.tensorboard:
+        check_tensorboard()
+    kind = settings.device or best_device()
+    device = prepare_device(kind, int(os.environ.get("LOCAL_RANK", "0")))
+    world = join(device.type)
+    try:
+        with Display(world.is_main) as display, Signals() as signals:
+            for note in notes:
+                display.say(note)
+            return _open_run(settings, device, world, display, signals)
+    finally:
+        leave(world)
+
+
+def _open_run(
+    settings: Settings, device: torch.device, world: World, display: Display, signals: Signals
+) -> dict[str, Any]:
+    recipe = settings.recipe
+    try:
+        data = open_data(
+            settings.data,
+            recipe,
+            device=device,
+            seed=settings.seed,
+            scale="pocket" if settings.scale == "pocket" else None,
+            workers=settings.workers,
+        )
+        # Asked for here, a batch that the processes cannot share is refused before training.
+        data.train_batches(0, recipe.batch_size, rank=world.rank, world_size=world.size)
+        config = run_config(settings.roadmap, settings.step, recipe, scale=settings.scale)
+        config = config.replace(num_classes=data.info.num_classes, in_channels=data.info.channels)
+    except (DataError, ConfigError) as error:
+        raise RefusedError(str(error)) from None
+    for note in data.info.notes:
+        display.say(note)
+    name = f"{settings.roadmap}-{settings.step}-seed{settings.seed}"
+    folder = settings.output or RUNS / data.info.name / name
+    with ExitStack() as stack:
+        lock = FolderLock(folder) if world.is_main else nullcontext()
+        world.share(lambda: _entered(stack, lock, folder))
+        run = Run(settings, config, data, folder, device, world, display, signals)
+        return run.run()
+
+
+def _entered(stack: ExitStack, lock: Any, folder: Path) -> None:
+    try:
+        stack.enter_context(lock)
+    except OSError as error:
+        raise RefusedError(f"cannot write to {folder}: {error.strerror}") from None
+
+
+class Run:
+    """A run in its folder: ``run.json``, ``metrics.csv``, ``checkpoints/``, at the end weights."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        config: ModelConfig,
+        data: Data,
+        folder: Path,
+        device: torch.device,
+        world: World,
+        display: Display,
+        signals: Signals,
+    ):
+        self.settings = settings
+        self.recipe = settings.recipe
+        self.config = config
+        self.data = data
+        self.folder = folder
+        self.checkpoints = folder / "checkpoints"
+        self.device = device
+        self.world = world
+        self.display = display
+        self.signals = signals
+        self.precision = settings.precision or ("bf16" if device.type == "cuda" else "float32")
+        self.steps_per_epoch = data.steps_per_epoch(self.recipe.batch_size)
+        self.total_steps = self.recipe.epochs * self.steps_per_epoch
+        self.facts = self._facts()
+        self.step = 0
+        self.history: list[dict[str, Any]] = []
+        self.events: EventFiles | None = None
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end; returns run.json's content."""
+        finished = self.world.share(self._claim)
+        if finished is not None:
+            self.display.say(f"{self.folder} holds this run, finished: nothing to do")
+            return finished
+        self.meter = EnergyMeter(self.device)
+        self.begun = time.perf_counter()
+        self.trainer = Trainer(
+            self.config,
+            self.recipe,
+            steps_per_epoch=self.steps_per_epoch,
+            device=self.device,
+            seed=self.settings.seed,
+            precision=self.precision,
+            compiled=self.settings.compiled,
+            micro_batch=self.settings.micro_batch,
+            world=self.world,
+            sync_batch_norm=self.settings.sync_batch_norm,
+        )
+        self._restore()
+        if self.settings.tensorboard and self.world.is_main:
+            self.events = EventFiles(self.folder / "events", len(self.history) + 1)
+        try:
+            return self._train()
+        except TrainingError as error:
+            self._record_end(error)
+            raise
+        finally:
+            if self.events is not None:
+                self.events.close()
+
+    # -- the way through the epochs ---------------------------------------------------------
+
+    def _train(self) -> dict[str, Any]:
+        self.display.say(
+            f"{self.settings.roadmap} {self.settings.step} on {self.data.info.name}, "
+            f"{self.recipe.epochs} epochs of {self.steps_per_epoch} steps of "
+            f"{self.recipe.batch_size} images, {device_name(self.device)}, {self.precision}: "
+            f"{self.folder}"
+        )
+        self.display.begin(self.total_steps, self.step)
+        while True:
+            epoch = self.step // self.steps_per_epoch
+            if len(self.history) < epoch:
+                self._finish_epoch(epoch)
+            if self.step == self.total_steps:
+                return self._finish()
+            self._train_epoch()
+
+    def _train_epoch(self) -> None:
+        epoch, done = divmod(self.step, self.steps_per_epoch)
+        if done == 0:
+            self.trainer.begin_epoch()
+            self.epoch_before = 0.0
+        self.epoch_begun, self.first_step = time.perf_counter(), self.step
+        for images, targets in self._batches(epoch, done):
+            try:
+                self.trainer.step(self.step, images, targets)
+            except torch.OutOfMemoryError:
+                raise TrainingError(
+                    f"the device's memory does not hold {len(images)} images of "
+                    f"{self.recipe.train_size} pixels in training: set --micro-batch to a part "
+                    f"of that. {self._last_checkpoint()}"
+                ) from None
+            self.step += 1
+            self._after_step()
+        self.trainer.sums()  # waits for the device, so that the time is all of the epoch's
+        self.epoch_before, self.epoch_begun = self._epoch_seconds(), None
+
+    def _batches(self, epoch: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
+        batches = iter(
+            self.data.train_batches(
+                epoch,
+                self.recipe.batch_size,
+                start=start,
+                rank=self.world.rank,
+                world_size=self.world.size,
+            )
+        )
+        try:
+            while True:
+                try:
+                    batch = next(batches)
+                except StopIteration:
+                    return
+                except (DataError, OSError, RuntimeError) as error:
+                    raise TrainingError(
+                        f"reading the training data failed at step {self.step}: {error}. "
+                        f"{self._last_checkpoint()}"
+                    ) from None
+                yield batch
+        finally:
+            if hasattr(batches, "close"):
+                batches.close()
+
+    def _after_step(self) -> None:
+        """Show progress; agree with the other processes on whether to save or stop."""
+        known = self.trainer.known_sums()
+        if known.images:
+            self.display.update(
+                self.step,
+                (self.step - 1) // self.steps_per_epoch + 1,
+                self.recipe.epochs,
+                known.loss / known.images,
+                100 * known.correct / known.images,
+                (self.step - self.first_step)
+                * self.recipe.batch_size
+                / (time.perf_counter() - self.epoch_begun),
+            )
+        due = time.perf_counter() - self.saved >= self.settings.checkpoint_every
+        bad, due, stop = self.world.max(
+            [known.bad_step is not None, due and self.world.is_main, self.signals.number]
+        )
+        if bad:
+            self._report_bad_step()
+        if due or stop:
+            self._save()
+        if stop:
+            self._stop(stop)
+
+    def _finish_epoch(self, epoch: int) -> None:
+        """Score the epoch that has just been trained, and write its row."""
+        sums = self.trainer.sums()
+        loss, correct, images = self.world.sum([sums.loss, sums.correct, sums.images])
+        seconds = self.epoch_before
+        raw = self._evaluate(self.trainer.model)
+        average = self.trainer.average and self._evaluate(self.trainer.average.module)
+        row = {
+            "epoch": epoch,
+            "lr": learning_rate(self.recipe, self.step - 1, self.steps_per_epoch),
+            "train_loss": loss / images,
+            "train_top1": 100 * correct / images,
+            "val_loss": raw.loss,
+            "top1": raw.top1,
+            "top5": raw.top5,
+            "ema_val_loss": average and average.loss,
+            "ema_top1": average and average.top1,
+            "ema_top5": average and average.top5,
+            "images_per_s": images / seconds,
+            "seconds": seconds,
+        }
+        self.history.append(row)
+        self._write_metrics()
+        if self.events is not None:
+            self.events.write(row)
+        self.display.epoch_line(row, self.recipe.epochs)
+
+    def _evaluate(self, network: torch.nn.Module) -> Scores:
+        def check_signals(_images: int) -> None:
+            if self.signals.number and self.world.size == 1:
+                self._save()
+                self._stop(self.signals.number)
+
+        try:
+            return evaluate(
+                network,
+                self.data,
+                device=self.device,
+                precision=self.precision,
+                world=self.world,
+                on_batch=check_signals,
+            )
+        except (DataError, OSError) as error:
+            raise TrainingError(
+                f"reading the validation data failed: {error}. {self._last_checkpoint()}"
+            ) from None
+
+    def _finish(self) -> dict[str, Any]:
+        self._save()
+        joules = self._joules()
+        last = self.history[-1]
+        scores = {name: last[name] for name in COLUMNS[4:10]}
+        content = self._content("finished", joules, scores)
+        self.world.share(lambda: self._write_results(content))
+        return content
+
+    # -- saving and restoring ---------------------------------------------------------------
+
+    def _save(self) -> None:
+        """Write a checkpoint, once sure that it is a good one."""
+        if self.trainer.sums().bad_step is not None:
+            self._report_bad_step()
+        tensors = self.trainer.state()
+        state = {
+            "identity": self._identity(self.facts),
+            "step": self.step,
+            "history": self.history,
+            "epoch_seconds": self._epoch_seconds(),
+            "wall_seconds": self._wall_seconds(),
+            "energy_joules": self._joules(),
+        }
+
+        def write() -> None:
+            try:
+                save_checkpoint(self.checkpoints, self.step, tensors, state)
+            except OSError as error:
+                raise TrainingError(
+                    f"the checkpoint of step {self.step} cannot be written to "
+                    f"{self.checkpoints}: {error.strerror or error}. {self._last_checkpoint()}"
+                ) from None
+
+        self.world.share(write)
+        self.saved = time.perf_counter()
+
+    def _restore(self) -> None:
+        """Take over the newest whole checkpoint, if there is one."""
+        self.saved = time.perf_counter()
+        self.epoch_begun: float | None = None  # None outside training
+        self.epoch_before = self.wall_before = 0.0
+        self.joules_before: float | None = 0.0
+        found = self.world.share(lambda: self._read_checkpoint())
+        if found is None:
+            return
+        state, tensors = found, self.world.share_tensors(self._tensors)
+        self._tensors = None
+        self.trainer.load_state(tensors)
+        self.step = state["step"]
+        self.history = state["history"]
+        self.epoch_before = state["epoch_seconds"]
+        self.wall_before = state["wall_seconds"]
+        self.joules_before = state["energy_joules"]
+        self.display.say(f"continuing after step {self.step} of {self.total_steps}")
+
+    def _read_checkpoint(self) -> dict[str, Any] | None:
+        remove_partial(self.folder)
+        found = load_checkpoint(self.checkpoints, self.display.say)
+        if found is None:
+            return None
+        self._refuse_differences(found.state["identity"])
+        self._tensors = found.tensors
+        return found.state
+
+    def _claim(self) -> dict[str, Any] | None:
+        """Make the folder this run's; returns run.json's content if the run is finished."""
+        path = self.folder / "run.json"
+        if path.exists():
+            try:
+                before = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise RefusedError(f"{path} cannot be read: {error}") from None
+            self._refuse_differences(self._identity(before))
+            if before.get("status") == "finished":
+                return before
+        try:
+            write_json(path, self._content("running", None, None))
+        except OSError as error:
+            raise RefusedError(f"cannot write to {self.folder}: {error.strerror}") from None
+        return None
+
+    def _refuse_differences(self, before: dict[str, Any]) -> None:
+        found = flat_differences(before, self._identity(self.facts))
+        if found:
+            listed = "; ".join(f"{name} {a!r} there, {b!r} here" for name, (a, b) in found.items())
+            raise RefusedError(
+                f"{self.folder} holds another run: {listed}. Use another --output, or remove it"
+            )
+
+    # -- what is written down ---------------------------------------------------------------
+
+    def _facts(self) -> dict[str, Any]:
+        info = self.data.info
+        facts = {
+            "roadmap": self.settings.roadmap,
+            "step": self.settings.step,
+            "recipe_name": self.settings.recipe_name,
+            "config": self.config.to_dict(),
+            "recipe": dataclasses.asdict(self.recipe),
+            "data": {
+                "name": info.name,
+                "sha256": info.sha256,
+                "classes": info.num_classes,
+                "train_images": info.num_train,
+                "val_images": info.num_val,
+            },
+            "seed": self.settings.seed,
+            "scale": self.settings.scale,
+            "precision": self.precision,
+            "micro_batch": self.settings.micro_batch,
+            "sync_batch_norm": self.settings.sync_batch_norm,
+            "compiled": self.settings.compiled,
+            "device_type": self.device.type,
+            "device": device_name(self.device),
+            "processes": self.world.size,
+            "steps_per_epoch": self.steps_per_epoch,
+            "versions": versions(),
+        }
+        return json.loads(json.dumps(facts))  # as it will be read back: lists for tuples
+
+    def _identity(self, facts: dict[str, Any]) -> dict[str, Any]:
+        return {name: facts.get(name) for name in IDENTITY}
+
+    def _content(
+        self, status: str, joules: float | None, scores: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """run.json. ``wall_seconds`` and ``energy_joules`` are sums over all continuations."""
+        return {
+            "status": status,
+            **self.facts,
+            "steps": self.step,
+            "date": datetime.now(timezone.utc).date().isoformat(),
+            "wall_seconds": None if status == "running" else self._wall_seconds(),
+            "energy_joules": joules,
+            "scores": scores,
+        }
+
+    def _write_results(self, content: dict[str, Any]) -> None:
+        facts = {name: content[name] for name in ("roadmap", "step", "recipe", "data")}
+        facts["class_names"] = list(self.data.info.class_names)
+        networks = {"weights": self.trainer.model}
+        if self.trainer.average is not None:
+            networks["weights_ema"] = self.trainer.average.module
+        try:
+            for name, network in networks.items():
+                path = self.folder / f"{name}.safetensors"
+                save_weights(path, network.state_dict(), self.config, **facts)
+            write_csv(self.folder / "metrics.csv", COLUMNS, self.history)
+            write_json(self.folder / "run.json", content)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _write_metrics(self) -> None:
+        def write() -> None:
+            try:
+                write_csv(self.folder / "metrics.csv", COLUMNS, self.history)
+            except OSError as error:
+                raise self._unwritable(error) from None
+
+        self.world.share(write)
+
+    def _record_end(self, error: TrainingError) -> None:
+        """Say in run.json how the run stopped; a full disk may prevent even that."""
+        status = "interrupted" if isinstance(error, InterruptedRunError) else "failed"
+        if self.world.is_main:
+            content = {**self._content(status, None, None), "reason": str(error)}
+            with suppress(OSError):
+                write_json(self.folder / "run.json", content)
+
+    # -- ends -------------------------------------------------------------------------------
+
+    def _stop(self, number: int) -> NoReturn:
+        raise InterruptedRunError(
+            f"stopped and saved after step {self.step} of {self.total_steps}: the same command "
+            "continues",
+            number,
+        )
+
+    def _report_bad_step(self) -> NoReturn:
+        """Go through the first bad step's batch again, with the weights it had."""
+        number = self.trainer.sums().bad_step
+        epoch, place = divmod(number, self.steps_per_epoch)
+        images, _ = next(self._batches(epoch, place))
+        places = self.world.gather(self.trainer.first_bad_layer(number, images))
+        where = next(filter(None, places), "every layer's output is finite, the loss alone is not")
+        rate = learning_rate(self.recipe, number, self.steps_per_epoch)
+        raise NonFiniteError(
+            f"the loss of step {number} (epoch {epoch + 1}) is not finite, at learning rate "
+            f"{rate:g}: {where}. {self._last_checkpoint()}"
+        )
+
+    def _last_checkpoint(self) -> str:
+        step = last_step(self.checkpoints)
+        if step is None:
+            return "No checkpoint had been written yet"
+        return f"The last good checkpoint is that of step {step}, in {self.checkpoints}"
+
+    def _unwritable(self, error: OSError) -> TrainingError:
+        return TrainingError(
+            f"cannot write to {self.folder}: {error.strerror or error}. {self._last_checkpoint()}"
+        )
+
+    def _wall_seconds(self) -> float:
+        return self.wall_before + time.perf_counter() - self.begun
+
+    def _epoch_seconds(self) -> float:
+        """Of training the current epoch, over its continuations."""
+        if self.epoch_begun is None:
+            return self.epoch_before
+        return self.epoch_before + time.perf_counter() - self.epoch_begun
+
+    def _joules(self) -> float | None:
+        """Of all processes' devices, over all continuations; None where one cannot tell."""
+        joules = self.world.gather(self.meter.joules())
+        if self.joules_before is None or None in joules:
+            return None
+        return self.joules_before + sum(joules)

@@ -1,0 +1,32 @@
+"""The learning rate as a pure function of the step, so that resuming needs no state."""
+
+from __future__ import annotations
+
+import math
+
+from roadmap.recipes import Recipe
+
+
+def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """Rate of optimizer step ``step`` (from 0) of a run of ``recipe.epochs`` epochs.
+
+    Linear warm-up from ``lr / warm-up steps`` to ``lr``; then a cosine to 0 over what is left
+    (Loshchilov and Hutter 2017), or a factor ``step_gamma`` every ``step_epochs`` epochs.
+    """
+    warmup = recipe.warmup_epochs * steps_per_epoch
+    if step < warmup:
+        return recipe.lr * (step + 1) / warmup
+    if recipe.schedule == "step":
+        return recipe.lr * recipe.step_gamma ** (step // steps_per_epoch // recipe.step_epochs)
+    progress = (step - warmup) / (recipe.epochs * steps_per_epoch - warmup)
+    return recipe.lr * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def scaled_lr(recipe: Recipe, batch_size: int) -> float:
+    """The recipe's rate for another global batch size.
+
+    Linear in the batch for SGD and AdamW (Goyal et al. 2017; Liu et al. 2022), by its square root
+    for LAMB (You et al. 2020).
+    """
+    ratio = batch_size / recipe.batch_size
+    return recipe.lr * (math.sqrt(ratio) if recipe.optimizer == "lamb" else ratio)

@@ -1,0 +1,108 @@
+"""Scores of a weights file, whoever wrote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from models import ModernResNet
+from models.config import ConfigError, ModelConfig
+from models.weights import convert_state_dict
+from roadmap.measure.networks import UnknownNetworkError, build, check, config_of
+from roadmap.recipes import Recipe
+from roadmap.train.data import DataError, open_data
+from roadmap.train.errors import RefusedError
+from roadmap.train.evaluate import BATCH_SIZE, evaluate
+from roadmap.train.machine import prepare_device
+from roadmap.train.weights_file import load_weights
+
+
+def score_file(
+    path: Path,
+    data_path: str | None,
+    *,
+    model: str | None = None,
+    image_size: int | None = None,
+    device: str | None = None,
+    precision: str = "float32",
+    batch_size: int = BATCH_SIZE,
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Scores of the weights in ``path`` on the validation images of ``data_path``, as one row.
+
+    ``model`` names the network (``SOURCE:NAME``) where the file does not. ``image_size`` changes
+    the crop, and the resize in proportion. Raises ``RefusedError``.
+    """
+    tensors, config, facts = load_weights(path)
+    sizes = {name: facts.get("recipe", {}).get(name) for name in ("test_size", "test_resize")}
+    recipe = Recipe(**{name: size for name, size in sizes.items() if size})
+    if image_size is not None:
+        if image_size < 1:
+            raise RefusedError(f"--image-size is {image_size}; use 1 or more")
+        resize = round(image_size * recipe.test_resize / recipe.test_size)
+        recipe = recipe.replace(test_size=image_size, test_resize=resize)
+    place = prepare_device(device)
+    try:
+        data = open_data(data_path, recipe, device=place, seed=0, workers=workers)
+    except DataError as error:
+        raise RefusedError(str(error)) from None
+    classes = data.info.num_classes
+    if model is not None:
+        network = _named(model, tensors, num_classes=classes, in_channels=data.info.channels)
+    elif config is not None:
+        network = _ours(config, tensors)
+    else:
+        raise RefusedError(
+            f"{path} does not say what network it is of: add --model SOURCE:NAME, such as "
+            "timm:convnext_tiny, or --step KEY"
+        )
+    if config is not None and model is None and config.num_classes != classes:
+        raise RefusedError(
+            f"{path} tells {config.num_classes} classes apart, and {data.info.name} has {classes}"
+        )
+    scores = evaluate(
+        network.to(place), data, device=place, precision=precision, batch_size=batch_size
+    )
+    named = model or ":".join(facts.get(name, "?") for name in ("roadmap", "step"))
+    return {
+        "weights": str(path),
+        "network": named,
+        "data": data.info.name,
+        "data_sha256": data.info.sha256,
+        "test_size": recipe.test_size,
+        "test_resize": recipe.test_resize,
+        **scores._asdict(),
+    }
+
+
+def _ours(config: ModelConfig, tensors: dict[str, Tensor]) -> nn.Module:
+    network = ModernResNet(config)
+    try:
+        network.load_state_dict(convert_state_dict(tensors, config))
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
+    return network
+
+
+def _named(name: str, tensors: dict[str, Tensor], **options: int) -> nn.Module:
+    """Our network of that name with converted weights, or a library's own with its own."""
+    try:
+        check(name)
+        config = config_of(name)
+    except UnknownNetworkError as error:
+        raise RefusedError(str(error)) from None
+    if config is not None:
+        try:
+            return _ours(config.replace(**options), tensors)
+        except ConfigError as error:
+            raise RefusedError(str(error)) from None
+    options.pop("in_channels")
+    network = build(name, **options)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
+        raise RefusedError(f"these weights do not fit {name}: {first}") from None
+    return network

@@ -1,0 +1,301 @@
+"""One training step, and all the state that it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from models import ModelConfig, ModernResNet
+from roadmap.recipes import Recipe
+from roadmap.train.distributed import World, synchronize_batch_norm
+from roadmap.train.drop_path import DropPaths
+from roadmap.train.optimizer import average_decay, build_optimizer, loss_function
+from roadmap.train.schedule import learning_rate
+
+#: Optimizer steps between readings of the device's sums, where reading waits for the device.
+READ_EVERY = 25
+
+
+class Sums(NamedTuple):
+    """Added up over the images of this process since the epoch began."""
+
+    loss: float
+    correct: float
+    images: int
+    #: First optimizer step whose loss was not finite; None while all were.
+    bad_step: int | None
+
+
+class Trainer:
+    """Network, optimizer and weight average of a recipe, and the step that moves them.
+
+    ``steps_per_epoch`` places a step on the schedule. ``micro_batch`` images at most go through
+    the network at once on each process; gradients are added up. Raises ``ConfigError`` for a
+    config that makes no network.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        recipe: Recipe,
+        *,
+        steps_per_epoch: int,
+        device: torch.device,
+        seed: int = 0,
+        precision: str = "float32",
+        compiled: bool = False,
+        micro_batch: int | None = None,
+        world: World | None = None,
+        sync_batch_norm: bool = True,
+    ):
+        self.recipe = recipe
+        self.steps_per_epoch = steps_per_epoch
+        self.device = device
+        self.precision = precision
+        self.micro_batch = micro_batch
+        self.world = world or World()
+        torch.manual_seed(seed)
+        model: nn.Module = ModernResNet(config)
+        if self.world.size > 1 and sync_batch_norm:
+            model = synchronize_batch_norm(model, device.type)
+        self.drop_paths = DropPaths(model, seed, device)
+        self.model = model.to(device, memory_format=torch.channels_last)
+        self.average = _average(self.model, recipe)
+        self.optimizer = build_optimizer(self.model, recipe)
+        self.loss = loss_function(recipe)
+        self.network = self._network(compiled)
+        #: Loss, correct images, and the first step whose loss was not finite or -1.
+        self._sums = torch.tensor([0, 0, -1], device=device, dtype=_sum_dtype(device))
+        self._images = 0
+        self._stop = torch.zeros((), device=device)
+        #: A fused optimizer on CUDA skips its update by itself once ``_stop`` is 1. So the weights
+        #: stay those of the bad step without asking the device at every step.
+        self._deferred = device.type == "cuda" and recipe.optimizer != "lamb"
+        self._reading: _Reading | None = None
+        self._known = Sums(0.0, 0.0, 0, None)
+        if self._deferred:
+            self.optimizer.found_inf = self._stop
+
+    def step(self, number: int, images: Tensor, targets: Tensor) -> None:
+        """Optimizer step ``number`` (from 0) on this process's share of the global batch.
+
+        ``images`` (N, C, H, W) float, ``targets`` (N, classes) probabilities.
+        """
+        if not self.model.training:
+            self.model.train()
+        rate = learning_rate(self.recipe, number, self.steps_per_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = [
+            self._backward(part, last, images, targets)
+            for part, last in self._parts(number, len(images))
+        ]
+        self._images += len(images)
+        self._note(number, torch.stack(losses).sum())
+        if self._deferred or self.known_sums().bad_step is None:
+            self.optimizer.step()
+            if self.average is not None and (number + 1) % self.recipe.ema_every == 0:
+                self.average.update(self.model)
+
+    def sums(self) -> Sums:
+        """The sums up to now; waits for the device."""
+        self._reading = None
+        self._known = _sums(self._sums.tolist(), self._images)
+        return self._known
+
+    def known_sums(self) -> Sums:
+        """The sums as last read, without waiting where that would hold up the device."""
+        if not self._deferred:
+            return self.sums()
+        if self._reading is not None and self._reading.arrived.query():
+            self._known = _sums(self._reading.values.tolist(), self._reading.images)
+            self._reading = None
+        return self._known
+
+    def begin_epoch(self) -> None:
+        self._sums[:2] = 0
+        self._images = 0
+        self._reading = None
+        self._known = Sums(0.0, 0.0, 0, None)
+
+    def state(self) -> dict[str, Tensor]:
+        """Every tensor that training changes, by name; on all processes at once."""
+        tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
+        if self.average is not None:
+            average = self.average.module.state_dict()
+            tensors |= {f"average.{name}": t for name, t in average.items()}
+        tensors |= {f"optimizer.{name}": t for name, t in self._optimizer_state().items()}
+        return tensors | self._total_sums()
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Take over ``state()`` of a trainer made with the same arguments."""
+        self.model.load_state_dict(_below(tensors, "model."))
+        if self.average is not None:
+            self.average.module.load_state_dict(_below(tensors, "average."))
+        self._load_optimizer(_below(tensors, "optimizer."))
+        if self.world.is_main:  # the sums of all processes go on from the main one's
+            self._sums.copy_(tensors["sums"])
+            self._images = int(tensors["images"])
+
+    def first_bad_layer(self, number: int, images: Tensor) -> str | None:
+        """Where, on the way from ``images`` to the loss of step ``number``, something that is not
+        finite first appears, in words; None where every layer's output is finite. Changes batch
+        norm's running statistics."""
+        found: list[str] = []
+        if not bool(images.isfinite().all()):
+            found.append("the input images themselves are not finite")
+        found += [
+            f"the weights {name} are not finite"
+            for name, parameter in self.model.named_parameters()
+            if not bool(parameter.isfinite().all())
+        ]
+        hooks = [
+            module.register_forward_hook(_finite_hook(name, module, found))
+            for name, module in self.model.named_modules()
+            if not any(module.children())
+        ]
+        self.model.train()
+        with torch.no_grad(), self._autocast():
+            for part, _ in self._parts(number, len(images)):
+                self.model(images[part])
+        for hook in hooks:
+            hook.remove()
+        return found[0] if found else None
+
+    def _network(self, compiled: bool) -> nn.Module:
+        network = torch.compile(self.model) if compiled else self.model
+        if self.world.size == 1:
+            return network
+        ids = [self.device.index] if self.device.type == "cuda" else None
+        return DistributedDataParallel(network, device_ids=ids, gradient_as_bucket_view=True)
+
+    def _parts(self, number: int, count: int) -> Iterator[tuple[slice, bool]]:
+        """Slices of this process's images that go through the network at once; is it the last?"""
+        first = self.world.rank * count
+        self.drop_paths.draw(number, self.world.size * count)
+        size = self.micro_batch or count
+        for start in range(0, count, size):
+            stop = min(start + size, count)
+            self.drop_paths.select(first + start, first + stop)
+            yield slice(start, stop), stop == count
+
+    def _backward(self, part: slice, last: bool, images: Tensor, targets: Tensor) -> Tensor:
+        """Gradients of one part; returns its loss summed over its images."""
+        part_targets = targets[part]
+        with nullcontext() if last else self._no_sync():
+            with self._autocast():
+                logits = self.network(images[part])
+            loss = self.loss(logits, part_targets)
+            # The processes' gradients are averaged, so each loss is its sum times their number
+            # over the images of the global batch.
+            (loss / len(images)).backward()
+        with torch.no_grad():
+            self._sums[1] += (logits.argmax(1) == part_targets.argmax(1)).sum()
+        return loss.detach()
+
+    def _note(self, number: int, loss: Tensor) -> None:
+        """Add ``loss`` to the sums; remember ``number`` if it is the first that is not finite."""
+        self._sums[0] += loss
+        bad = (~loss.isfinite()).to(self._stop.dtype)
+        if self.world.size > 1:
+            torch.distributed.all_reduce(bad, torch.distributed.ReduceOp.MAX)
+        first = (bad > self._stop).to(self._sums.dtype)
+        self._sums[2] += first * (number + 1)
+        torch.maximum(self._stop, bad, out=self._stop)
+        if self._deferred and self._reading is None and number % READ_EVERY == 0:
+            self._reading = _Reading.of(self._sums, self._images)
+
+    def _total_sums(self) -> dict[str, Tensor]:
+        images = torch.tensor(self._images)
+        if self.world.size == 1:
+            return {"sums": self._sums, "images": images}
+        loss, correct, images = self.world.sum([*self._sums[:2].tolist(), self._images])
+        totals = torch.tensor([loss, correct, -1], dtype=self._sums.dtype)
+        return {"sums": totals, "images": torch.tensor(int(images))}
+
+    def _optimizer_state(self) -> dict[str, Tensor]:
+        tensors = {}
+        for name, parameter in self.model.named_parameters():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                if isinstance(value, Tensor):
+                    tensors[f"{name}.{key}"] = value
+        for index, group in enumerate(self.optimizer.param_groups):
+            if "step" in group:  # timm's LAMB counts its steps by group
+                tensors[f"group.{index}.step"] = torch.as_tensor(group["step"])
+        return tensors
+
+    def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
+        parameters = dict(self.model.named_parameters())
+        self.optimizer.state.clear()
+        for name, value in tensors.items():
+            owner, key = name.rsplit(".", 1)
+            if owner.startswith("group."):
+                self.optimizer.param_groups[int(owner.removeprefix("group."))][key] = value.clone()
+                continue
+            parameter = parameters[owner]
+            if value.shape == parameter.shape:
+                # In the parameter's own memory format, which fused kernels need.
+                own = torch.empty_like(parameter).copy_(value)
+            else:
+                own = value.to(parameter.device if self.optimizer.defaults.get("fused") else "cpu")
+            self.optimizer.state[parameter][key] = own
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def _no_sync(self) -> AbstractContextManager[Any]:
+        if isinstance(self.network, DistributedDataParallel):
+            return self.network.no_sync()
+        return nullcontext()
+
+
+class _Reading(NamedTuple):
+    """Sums on their way from the device."""
+
+    values: Tensor
+    images: int
+    arrived: Any
+
+    @classmethod
+    def of(cls, sums: Tensor, images: int) -> _Reading:
+        values = torch.empty(sums.shape, dtype=sums.dtype, pin_memory=True)
+        values.copy_(sums, non_blocking=True)
+        arrived = torch.cuda.Event()
+        arrived.record()
+        return cls(values, images, arrived)
+
+
+def _sums(values: list[float], images: int) -> Sums:
+    loss, correct, bad = values
+    return Sums(loss, correct, images, None if bad < 0 else int(bad))
+
+
+def _sum_dtype(device: torch.device) -> torch.dtype:
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def _average(model: nn.Module, recipe: Recipe) -> ModelEmaV3 | None:
+    return None if recipe.ema_decay is None else ModelEmaV3(model, decay=average_decay(recipe))
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _finite_hook(name: str, module: nn.Module, found: list[str]) -> Any:
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        if not found and isinstance(output, Tensor) and not bool(output.isfinite().all()):
+            found.append(f"the first layer whose output is not finite is {name} ({module})")
+
+    return hook
