@@ -1,0 +1,280 @@
+"""Plotly figures, one function each, from a DataFrame: for the app and for notebooks alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import plotly.graph_objects as go
+
+from roadmap.palette import GREY, GROUP_COLORS
+from roadmap.text import number
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+ROW, HEADER, GAP = 1.0, 1.0, 0.35  # heights in rows: a bar, a group's name, the space above it
+PIXELS_PER_ROW = 23
+LEFT, VALUE, RIGHT, TOP, BOTTOM = 152, 56, 104, 38, 46  # margins and a column, in pixels
+FONT_SIZE = 13
+BAND = "rgba(124, 128, 136, 0.18)"  # behind the selected row, in either theme
+CLEAR = "rgba(0, 0, 0, 0)"
+WHISKER = "#3a3f47"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """What bars can show: ``key`` is the table's column, ``name`` short, ``axis`` with its unit.
+
+    ``decimals`` are those of every printed value. ``from_zero`` is false where the differences
+    would drown in what all steps share.
+    """
+
+    key: str
+    name: str
+    axis: str
+    decimals: int
+    from_zero: bool = True
+
+
+METRICS: dict[str, Metric] = {
+    metric.key: metric
+    for metric in (
+        Metric(
+            key="top1",
+            name="Top-1 %",
+            axis="ImageNet-1K top-1 accuracy, %",
+            decimals=2,
+            from_zero=False,
+        ),
+        Metric(key="gflops", name="GFLOPs", axis="Multiply-adds, 10⁹ at 224 × 224", decimals=2),
+        Metric(key="params", name="Params, M", axis="Parameters, million", decimals=1),
+        Metric(key="images_per_s", name="Images/s", axis="Images per second", decimals=0),
+        Metric(key="memory", name="Memory, GB", axis="Peak memory, GB", decimals=1),
+    )
+}
+
+
+def roadmap_bars(
+    table: DataFrame,
+    metric: Metric = METRICS["top1"],
+    selected: str | None = None,
+    reference: tuple[str, float] | None = None,
+) -> go.Figure:
+    """Figure 2 of the paper: a bar a step, under the names of their groups.
+
+    ``table`` has a row a step with ``key``, ``title``, ``group``, ``adopted`` and the metric's
+    column; ``<metric>_low`` and ``<metric>_high``, where present, become whiskers. A second
+    column prints GFLOPs, or top-1 where the bars are GFLOPs. ``selected`` is the key whose row is
+    banded, ``reference`` a name and a value for the dashed line. Rows are clickable over their
+    whole width; a click carries the step's key as ``customdata``.
+    """
+    places, headers, height = _places(list(table["group"]))
+    keys, values = list(table["key"]), [float(value) for value in table[metric.key]]
+    span = _axis_range(table, metric, reference)
+    chosen = [keys.index(selected)] if selected in keys else []
+    figure = go.Figure(
+        [
+            go.Bar(
+                base=span[0],
+                x=[span[1] - span[0]] * len(keys),
+                y=places,
+                customdata=keys,
+                marker={"color": CLEAR},
+                selectedpoints=chosen,
+                selected={"marker": {"color": BAND, "opacity": 1}},
+                unselected={"marker": {"color": CLEAR, "opacity": 1}},
+                width=ROW,
+                orientation="h",
+                hoverinfo="none",
+            ),
+            go.Bar(
+                base=span[0],
+                x=[value - span[0] for value in values],
+                y=places,
+                error_x=_whiskers(table, metric),
+                marker=_marker(table),
+                width=0.68 * ROW,
+                orientation="h",
+                hoverinfo="skip",
+            ),
+        ]
+    )
+    figure.update_layout(_layout(metric, span, height))
+    figure.update_layout(
+        annotations=[
+            *_row_texts(table, metric, places, chosen),
+            *_header_texts(headers, metric),
+            *_reference_text(reference, metric),
+        ],
+        shapes=[*_reference_line(reference), *_band_ends(places, chosen)],
+    )
+    return figure
+
+
+def _places(groups: list[str]) -> tuple[list[float], list[tuple[str, float]], float]:
+    """The y of each row and of each group's name, from the top down, and the whole height."""
+    places: list[float] = []
+    headers: list[tuple[str, float]] = []
+    y = -GAP
+    for group, rows in groupby(groups):
+        y += GAP
+        headers.append((group, y + HEADER / 2))
+        y += HEADER
+        for _ in rows:
+            places.append(y + ROW / 2)
+            y += ROW
+    return places, headers, y
+
+
+def _axis_range(
+    table: DataFrame, metric: Metric, reference: tuple[str, float] | None
+) -> tuple[float, float]:
+    low, high = float(table[metric.key].min()), float(table[metric.key].max())
+    if f"{metric.key}_high" in table:
+        high = max(high, float(table[f"{metric.key}_high"].max()))
+    if reference:
+        low, high = min(low, reference[1]), max(high, reference[1])
+    start = 0.0 if metric.from_zero else float(int(low) - 1)
+    return start, high + 0.02 * (high - start)
+
+
+def _whiskers(table: DataFrame, metric: Metric) -> dict[str, Any] | None:
+    if f"{metric.key}_low" not in table:
+        return None
+    value, low, high = (table[f"{metric.key}{end}"] for end in ("", "_low", "_high"))
+    return {
+        "type": "data",
+        "array": [float(length) for length in high - value],
+        "arrayminus": [float(length) for length in value - low],
+        "thickness": 1.5,
+        "width": 3,
+        "color": WHISKER,
+    }
+
+
+def _marker(table: DataFrame) -> dict[str, Any]:
+    """Group colours; steps that were not adopted are hatched."""
+    colors = [GROUP_COLORS.get(group, GREY) for group in table["group"]]
+    return {
+        "color": colors,
+        "line": {"width": [0 if adopted else 1 for adopted in table["adopted"]], "color": colors},
+        "pattern": {
+            "shape": ["" if adopted else "/" for adopted in table["adopted"]],
+            "fillmode": "replace",
+            "size": 6,
+            "solidity": 0.35,
+        },
+    }
+
+
+def _layout(metric: Metric, span: tuple[float, float], height: float) -> dict[str, Any]:
+    title = metric.axis if metric.from_zero else f"{metric.axis} (axis from {span[0]:.0f})"
+    return {
+        "height": round(height * PIXELS_PER_ROW) + TOP + BOTTOM,
+        "margin": {"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM, "pad": 0},
+        "barmode": "overlay",
+        "showlegend": False,
+        "dragmode": False,
+        "font": {"size": FONT_SIZE},
+        "paper_bgcolor": CLEAR,
+        "plot_bgcolor": CLEAR,
+        "xaxis": {
+            "range": span,
+            "fixedrange": True,
+            "automargin": False,
+            "showgrid": True,
+            "gridcolor": "rgba(124, 128, 136, 0.22)",
+            "zeroline": False,
+            "nticks": 6,
+            "tickfont": {"size": FONT_SIZE - 1},
+            "title": {"text": title, "standoff": 6, "font": {"size": FONT_SIZE - 1}},
+        },
+        "yaxis": {"range": [height, 0], "fixedrange": True, "visible": False},
+    }
+
+
+def _band_ends(places: list[float], chosen: list[int]) -> list[dict[str, Any]]:
+    """The selected row's band behind its texts, left and right of the axis."""
+    fill = {"fillcolor": BAND, "line": {"width": 0}, "layer": "below"}
+    return [
+        {
+            "type": "rect",
+            "xref": "paper",
+            "xsizemode": "pixel",
+            "xanchor": anchor,
+            "x0": x0,
+            "x1": x1,
+            "y0": places[index] - ROW / 2,
+            "y1": places[index] + ROW / 2,
+            **fill,
+        }
+        for index in chosen
+        for anchor, x0, x1 in ((0, -LEFT, 0), (1, 0, RIGHT))
+    ]
+
+
+def _text(text: str, x: float, y: float, anchor: str, shift: int, **more: Any) -> dict[str, Any]:
+    """A text ``shift`` pixels from ``x`` (0: left end of the axis, 1: right end)."""
+    return {
+        "text": text,
+        "x": x,
+        "xref": "paper",
+        "xanchor": anchor,
+        "xshift": shift,
+        "y": y,
+        "yref": "y",
+        "yanchor": "middle",
+        "showarrow": False,
+        **more,
+    }
+
+
+def _row_texts(
+    table: DataFrame, metric: Metric, places: list[float], chosen: list[int]
+) -> list[dict[str, Any]]:
+    second = _second(metric)
+    texts = []
+    for index, (y, row) in enumerate(zip(places, table.to_dict("records"), strict=True)):
+        wrap = "<b>{}</b>" if index in chosen else "{}"
+        cells = (
+            (row["title"], 0, "left", -LEFT),
+            (number(row[metric.key], metric.decimals), 1, "right", VALUE),
+            (number(row[second.key], second.decimals), 1, "right", RIGHT),
+        )
+        texts += [_text(wrap.format(text), x, y, *rest) for text, x, *rest in cells]
+    return texts
+
+
+def _header_texts(headers: list[tuple[str, float]], metric: Metric) -> list[dict[str, Any]]:
+    """The names of the groups at the left, those of the two columns at the top right."""
+    small = {"font": {"size": FONT_SIZE - 1}}
+    groups = [_text(f"<b>{name}</b>", 0, y, "left", -LEFT) for name, y in headers]
+    columns = [
+        _text(metric.name, 1, 0, "right", VALUE, yshift=12, **small),
+        _text(_second(metric).name, 1, 0, "right", RIGHT, yshift=12, **small),
+    ]
+    return groups + columns
+
+
+def _second(metric: Metric) -> Metric:
+    return METRICS["top1" if metric.key == "gflops" else "gflops"]
+
+
+def _reference_line(reference: tuple[str, float] | None) -> list[dict[str, Any]]:
+    if reference is None:
+        return []
+    line = {"color": GREY, "width": 1.5, "dash": "dash"}
+    x = reference[1]
+    return [{"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "line": line}]
+
+
+def _reference_text(reference: tuple[str, float] | None, metric: Metric) -> list[dict[str, Any]]:
+    if reference is None:
+        return []
+    name, value = reference
+    text = f"{name} {number(value, metric.decimals)}"
+    return [
+        _text(text, value, 0, "right", 0, xref="x", yshift=12, font={"size": FONT_SIZE - 1}),
+    ]

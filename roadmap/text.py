@@ -1,0 +1,22 @@
+"""Numbers as the app prints them, rounded and signed alike everywhere."""
+
+from __future__ import annotations
+
+import math
+
+ABSENT = "–"
+
+
+def number(value: float | None, decimals: int) -> str:
+    """``1234.5`` to 0 decimals is ``1,234``; no value is a dash."""
+    if value is None or math.isnan(value):
+        return ABSENT
+    return f"{value:,.{decimals}f}".replace("-", "−")
+
+
+def change(after: float | None, before: float | None, decimals: int) -> str:
+    """The signed difference, after rounding both sides as they are printed; none is a dash."""
+    if after is None or before is None or math.isnan(after) or math.isnan(before):
+        return ABSENT
+    difference = round(round(after, decimals) - round(before, decimals), decimals)
+    return "±0" if difference == 0 else f"{difference:+,.{decimals}f}".replace("-", "−")

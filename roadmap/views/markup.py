@@ -1,0 +1,96 @@
+"""Pieces of HTML for ``st.html``; every text is escaped here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from roadmap.diagrams import Diagram, StageRow, side_by_side
+
+
+def notice(text: str) -> str:
+    return f'<p class="notice" role="status">{escape(text)}</p>'
+
+
+def paragraph(text: str, kind: str) -> str:
+    return f'<p class="{kind}">{escape(text)}</p>'
+
+
+def heading(text: str, level: int, kind: str) -> str:
+    return f'<h{level} class="{kind}">{escape(text)}</h{level}>'
+
+
+def figures_table(caption: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Name, unit, value and change in a row; ``caption`` heads the last two columns."""
+    head = "".join(f'<th class="n" scope="col">{escape(text)}</th>' for text in caption)
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)} <span class="unit">{escape(unit)}</span></th>'
+        f'<td class="n now">{escape(value)}</td><td class="n">{escape(change)}</td></tr>'
+        for name, unit, value, change in rows
+    )
+    return (
+        f'<table><thead><tr><th scope="col"></th>{head}</tr></thead><tbody>{body}</tbody></table>'
+    )
+
+
+def plain_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    columns = "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def drawing(diagram: Diagram, captions: Sequence[str], key: Iterable[tuple[str, str]]) -> str:
+    """A diagram under its title, ``key`` (signs and their meaning) in the margin."""
+    items = "".join(f"<li><b>{escape(sign)}</b>{escape(text)}</li>" for sign, text in key)
+    margin = f'<ul class="key">{items}</ul>' if items else ""
+    return (
+        heading(diagram.title, 3, "subsection")
+        + f'<div class="drawing">{side_by_side(diagram.panels, captions)}{margin}</div>'
+    )
+
+
+def stages_table(before: Sequence[StageRow] | None, after: Sequence[StageRow]) -> str:
+    """Table 9 of the paper: the step before, if any, and this one; changed rows carry a delta."""
+    old = {row.name: row for row in before or ()}
+    new = {row.name: row for row in after}
+    names = list(dict.fromkeys([*old, *new]))
+    names.sort(key=_order)
+    columns = ["Part", "Output", *(["Before"] if before else []), "This step"]
+    head = "".join(f'<th scope="col">{text}</th>' for text in columns)
+    body = "".join(_stage_line(name, old, new, before is not None) for name in names)
+    return f'<table class="stages"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _order(name: str) -> tuple[float, str]:
+    """Stem, stages with the downsampling after each, head."""
+    if name == "Stem":
+        return (0.0, name)
+    if name == "Head":
+        return (99.0, name)
+    kind, number = name.split()
+    return (int(number) + (0.5 if kind == "Downsampling" else 0.0), name)
+
+
+def _stage_line(
+    name: str, old: dict[str, StageRow], new: dict[str, StageRow], compared: bool
+) -> str:
+    here, there = new.get(name), old.get(name)
+    changed = compared and here != there
+    size = (here or there).size  # type: ignore[union-attr]  # the name is of one of them
+    cells = f'<th scope="row">{escape(name)}</th><td>{escape(size)}</td>'
+    if compared:
+        cells += f"<td>{_layers(there)}</td>"
+    delta = '<span class="delta" aria-label="changed">Δ</span>' if changed else ""
+    cells += f'<td><span class="now">{delta}{_layers(here)}</span></td>'
+    return f'<tr class="{"changed" if changed else ""}">{cells}</tr>'
+
+
+def _layers(row: StageRow | None) -> str:
+    if row is None:
+        return "in the next block"
+    lines = "<br>".join(escape(line) for line in row.lines)
+    if row.name.startswith("Stage"):
+        return f'<span class="block"><span class="layers">{lines}</span>× {row.times}</span>'
+    return f'<span class="plain">{lines}</span>'

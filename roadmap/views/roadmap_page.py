@@ -1,0 +1,377 @@
+"""The first page: the paper's Figure 2, alive. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from models.config import ModelConfig, differences
+from roadmap import charts, diagrams
+from roadmap.palette import GREY, GROUP_COLORS
+from roadmap.steps import ROADMAPS, Roadmap
+from roadmap.text import ABSENT, change, number
+from roadmap.views import markup, tables
+from roadmap.views.address import Selection, selection
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+SHORT_TITLES = {
+    "resnet50": "ResNet-50 to ConvNeXt-T",
+    "resnet200": "ResNet-200 to ConvNeXt-B",
+    "torchvision_recipe": "TorchVision recipe",
+}
+METRIC_NAMES = {
+    "top1": "Top-1",
+    "gflops": "GFLOPs",
+    "params": "Parameters",
+    "images_per_s": "Images/s",
+    "memory": "Memory",
+}
+MEASURED = ("images_per_s", "memory")
+#: The figures of a step: column, name, unit, decimals.
+FIGURES = (
+    ("top1", "ImageNet-1K top-1", "%", 2),
+    ("gflops", "Multiply-adds", "GFLOPs", 2),
+    ("params", "Parameters", "M", 1),
+    ("activations", "Activations", "M", 1),
+    ("receptive_field", "Receptive field", "pixels", 0),
+    ("images_per_s", "Speed", "images/s", 0),
+    ("memory", "Peak memory", "GB", 1),
+)
+RECIPE_NAMES = {
+    "lr": "learning rate",
+    "norm_weight_decay": "weight decay of norms and biases",
+    "step_epochs": "epochs between decays",
+    "step_gamma": "decay factor",
+    "auto_augment": "automatic augmentation",
+    "ema_decay": "decay of the weight average",
+    "ema_every": "steps between averages",
+    "train_size": "training image, pixels",
+    "test_size": "test image, pixels",
+    "test_resize": "test image resized to, pixels",
+    "init": "initialization",
+}
+CHART_CONFIG = {"displayModeBar": False}
+
+
+def show() -> None:
+    """The whole page; everything that answers a click is in one fragment."""
+    _explorer()
+
+
+@st.fragment
+def _explorer() -> None:
+    chosen = selection(st.query_params)
+    for problem in chosen.problems:
+        st.html(markup.notice(problem))
+    roadmap = ROADMAPS[chosen.roadmap]
+    _headline(roadmap)
+    metric, setting = _controls(chosen)
+    measured = metric.key in MEASURED
+    speeds = setting if measured else _first_setting(chosen.roadmap)
+    table = tables.with_speeds(chosen.roadmap, speeds) if speeds else tables.steps(chosen.roadmap)
+    left, right = st.columns([1.4, 1], gap="large")
+    with left:
+        _chart(table, metric, chosen, setting)
+    with right:
+        _step_panel(table, roadmap, chosen.step, speeds)
+    _changes(roadmap, chosen.step)
+    _stages(roadmap, chosen.step)
+
+
+# What the reader chooses
+
+
+def _select(roadmap: str, step: str) -> None:
+    st.query_params.update({"roadmap": roadmap, "step": step})
+
+
+def _roadmap_chosen(step: str) -> None:
+    """Another roadmap, at the same step where it has one of that name."""
+    roadmap = st.session_state["roadmap"]
+    keys = ROADMAPS[roadmap].keys
+    _select(roadmap, step if step in keys else keys[0])
+
+
+def _step_chosen(roadmap: str) -> None:
+    _select(roadmap, st.session_state["step"])
+
+
+def _bar_chosen(roadmap: str, key: str) -> None:
+    """A click on a row. A click on the selected row selects it again: the chart is drawn anew."""
+    st.session_state["clicks"] = st.session_state.get("clicks", 0) + 1
+    points = st.session_state[key]["selection"]["points"]
+    if points:
+        _select(roadmap, str(points[0]["customdata"]))
+
+
+def _controls(chosen: Selection) -> tuple[charts.Metric, tables.Setting | None]:
+    st.session_state["roadmap"] = chosen.roadmap
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        st.segmented_control(
+            "Roadmap",
+            list(ROADMAPS),
+            format_func=SHORT_TITLES.get,
+            key="roadmap",
+            required=True,
+            wrap=True,
+            on_change=_roadmap_chosen,
+            args=(chosen.step,),
+        )
+        shown = st.segmented_control(
+            "Bars show",
+            list(METRIC_NAMES),
+            default="top1",
+            format_func=METRIC_NAMES.get,
+            key="metric",
+            required=True,
+            wrap=True,
+        )
+        setting = None
+        settings = tables.settings(chosen.roadmap) if shown in MEASURED else []
+        if settings:
+            setting = st.selectbox(
+                "Measured on", settings, format_func=lambda s: s.label, key="setting"
+            )
+    return charts.METRICS[shown], setting
+
+
+def _first_setting(roadmap: str) -> tables.Setting | None:
+    return next(iter(tables.settings(roadmap)), None)
+
+
+# What the page shows
+
+
+def _headline(roadmap: Roadmap) -> None:
+    st.html(
+        markup.heading("From ResNet to ConvNeXt", 1, "title")
+        + f'<p class="lead">{_story(roadmap)}</p>'
+    )
+
+
+def _story(roadmap: Roadmap) -> str:
+    """The roadmap in a sentence, its figures from the tables."""
+    table = tables.steps(roadmap.name)
+    first, last = table.iloc[0], table[table["adopted"]].iloc[-1]
+    count = int(table["adopted"].sum()) - 1
+    start, end = (f"<b>{number(row['top1'], 1)} %</b>" for row in (first, last))
+    rival = tables.swin(roadmap.name, "top1")
+    if rival is None:
+        return (
+            f"{count} changes to how a ResNet-50 is trained, and none to the network, take it "
+            f"from {start} to {end} ImageNet-1K top-1."
+        )
+    name, accuracy = rival
+    before, after = roadmap.title.split(" to ")
+    cost = tables.swin(roadmap.name, "gflops")
+    return (
+        f"{count} changes, none of them attention, turn {before} into {after}: from {start} to "
+        f"{end} ImageNet-1K top-1, past the {number(accuracy, 1)} % of {name}, for "
+        f"{number(last['gflops'], 2)} GFLOPs where {name} takes {number(cost[1], 2)}."
+    )
+
+
+def _chart(
+    table: DataFrame, metric: charts.Metric, chosen: Selection, setting: tables.Setting | None
+) -> None:
+    if metric.key not in table or table[metric.key].isna().all():
+        st.html(markup.notice(_no_figures(metric, chosen)))
+        return
+    figure = charts.roadmap_bars(
+        table, metric, chosen.step, tables.swin(chosen.roadmap, metric.key, setting)
+    )
+    key = f"bars-{st.session_state.get('clicks', 0)}"
+    st.plotly_chart(
+        figure,
+        key=key,
+        on_select=lambda: _bar_chosen(chosen.roadmap, key),
+        selection_mode="points",
+        config=CHART_CONFIG,
+        alt=_described(table, metric, chosen),
+    )
+    st.html(_legend(table, metric, chosen.roadmap))
+
+
+def _no_figures(metric: charts.Metric, chosen: Selection) -> str:
+    what = {"images_per_s": "speed", "memory": "memory"}.get(metric.key, metric.name)
+    return (
+        f"No {what} has been measured for {ROADMAPS[chosen.roadmap].title} yet. "
+        f"Measure a step with: python -m roadmap benchmark --roadmap {chosen.roadmap} "
+        f"--step {chosen.step}"
+    )
+
+
+def _described(table: DataFrame, metric: charts.Metric, chosen: Selection) -> str:
+    values = ", ".join(
+        f"{title} {number(value, metric.decimals)}"
+        for title, value in zip(table["title"], table[metric.key], strict=True)
+    )
+    return f"Bar chart of {metric.axis}, {ROADMAPS[chosen.roadmap].title}: {values}."
+
+
+def _legend(table: DataFrame, metric: charts.Metric, roadmap: str) -> str:
+    """What hatching, whiskers and the dashed line mean, where the chart has them."""
+    signs = []
+    if not table["adopted"].all():
+        signs.append(("hatch", "tried, not adopted"))
+    if f"{metric.key}_low" in table:
+        runs = metric.key == "top1"
+        text = "standard deviation of 3 runs" if runs else "10th to 90th percentile"
+        signs.append(("whisker", text))
+    if roadmap in tables.SWIN:
+        signs.append(("dash", tables.SWIN[roadmap][0]))
+    spans = "".join(f'<span><i class="{sign}"></i>{text}</span>' for sign, text in signs)
+    return f'<p class="faint legend">{spans}<span>Click a bar to see its step.</span></p>'
+
+
+def _step_panel(
+    table: DataFrame, roadmap: Roadmap, key: str, setting: tables.Setting | None
+) -> None:
+    step, place = roadmap.step(key), roadmap.keys.index(key)
+    _step_control(roadmap, place)
+    color = GROUP_COLORS.get(step.group, GREY)
+    state = "" if step.adopted else ", <b>tried, not adopted</b>"
+    st.html(
+        f'<p class="eyebrow"><i style="background:{color}"></i>{step.group}, '
+        f"step {place + 1} of {len(roadmap.keys)}{state}</p>"
+        + markup.heading(step.title, 2, "step")
+        + markup.paragraph(step.why, "why")
+    )
+    st.html(_figures(table, roadmap, key, setting))
+
+
+def _step_control(roadmap: Roadmap, place: int) -> None:
+    """Previous, any, next: what a click on a bar does, for the keyboard."""
+    keys = roadmap.keys
+    st.session_state["step"] = keys[place]
+    titles = {step.key: step.title for step in roadmap.steps}
+    with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+        st.button(
+            "Previous",
+            disabled=place == 0,
+            on_click=_select,
+            args=(roadmap.name, keys[max(place - 1, 0)]),
+        )
+        st.selectbox(
+            "Step",
+            keys,
+            format_func=titles.get,
+            key="step",
+            on_change=_step_chosen,
+            args=(roadmap.name,),
+            label_visibility="collapsed",
+        )
+        st.button(
+            "Next",
+            disabled=place == len(keys) - 1,
+            on_click=_select,
+            args=(roadmap.name, keys[min(place + 1, len(keys) - 1)]),
+        )
+
+
+def _figures(table: DataFrame, roadmap: Roadmap, key: str, setting: tables.Setting | None) -> str:
+    previous = roadmap.previous(key)
+    now = table.loc[key]
+    before = table.loc[previous.key] if previous else None
+    rows = []
+    for column, name, unit, decimals in FIGURES:
+        if column not in table or table[column].isna().all():
+            continue
+        value = number(now[column], decimals)
+        std = now.get("top1_std") if column == "top1" else None
+        if std is not None and std == std:
+            value += f" ± {number(std, 2)}"
+        gain = change(now[column], before[column], decimals) if previous else ABSENT
+        rows.append((name, unit, value, gain))
+    versus = f"vs. {previous.title}" if previous else "change"
+    notes = [_paper_note(now)]
+    if setting:
+        notes.append(f"Speed and memory: {setting.label}.")
+    text = " ".join(note for note in notes if note)
+    return markup.figures_table(("value", versus), rows) + (
+        markup.paragraph(text, "faint") if text else ""
+    )
+
+
+def _paper_note(row: Any) -> str:
+    """Where the paper prints other GFLOPs than the network has."""
+    printed = row.get("paper_gflops")
+    if printed is None or printed != printed or abs(printed - row["gflops"]) < 0.0101:
+        return ""
+    return (
+        f"The paper prints {number(printed, 2)} GFLOPs for this step; this network counts "
+        f"{number(row['gflops'], 2)}."
+    )
+
+
+def _changes(roadmap: Roadmap, key: str) -> None:
+    """Diagrams of the layers that change, the recipe where that does."""
+    previous = roadmap.previous(key)
+    after = roadmap.config(key)
+    before = roadmap.config(previous.key) if previous else None
+    title = "What changes" if previous else "Where it starts"
+    st.html(markup.heading(title, 2, "section"))
+    drawn = diagrams.step_diagrams(before, after)
+    captions = (
+        (f"Before: {previous.title}", f"After: {roadmap.step(key).title}") if previous else ()
+    )
+    for diagram in drawn:
+        st.markdown(
+            markup.drawing(diagram, captions, _key(before, after) if diagram is drawn[0] else ()),
+            unsafe_allow_html=True,
+        )
+    rows = _recipe_rows(roadmap, key)
+    if rows:
+        lead = "" if drawn else markup.paragraph("No layer changes; how it is trained does.", "why")
+        st.html(lead + markup.plain_table(("Recipe", "Before", "After"), rows))
+
+
+def _key(before: ModelConfig | None, after: ModelConfig) -> list[tuple[str, str]]:
+    """How to read the diagrams: sign and meaning."""
+    key = []
+    if before is not None:
+        key += [("+", "new"), ("−", "gone"), ("Δ", "changed")]
+    key += [("", "Widths are in proportion to channels."), ("", "The grid is the kernel.")]
+    if before is not None and before.norm != after.norm:
+        key.append(("", "With LayerNorm the convolutions of the block have a bias."))
+    return key
+
+
+def _recipe_rows(roadmap: Roadmap, key: str) -> list[tuple[str, str, str]]:
+    previous = roadmap.previous(key)
+    if previous is None:
+        return []
+    old, new = vars(roadmap.recipe(previous.key)), vars(roadmap.recipe(key))
+    rows = [(name, old[name], new[name]) for name in new if old[name] != new[name]]
+    changed = differences(roadmap.config(previous.key), roadmap.config(key))
+    rows += [(name, *changed[name]) for name in ("init",) if name in changed]
+    return [
+        (RECIPE_NAMES.get(name, name.replace("_", " ")), _plain(before), _plain(after))
+        for name, before, after in rows
+    ]
+
+
+def _plain(value: object) -> str:
+    if value is None or value == "none":
+        return "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value).replace("_", " ")
+
+
+def _stages(roadmap: Roadmap, key: str) -> None:
+    previous = roadmap.previous(key)
+    after = diagrams.stage_table(roadmap.config(key))
+    before = diagrams.stage_table(roadmap.config(previous.key)) if previous else None
+    st.html(
+        markup.heading("Stage by stage", 2, "section")
+        + markup.stages_table(before, after)
+        + markup.paragraph(
+            "Kernel and output channels of each convolution, for an image of 224 × 224; "
+            "d is depthwise.",
+            "faint",
+        )
+    )

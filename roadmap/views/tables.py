@@ -1,0 +1,102 @@
+"""The tables behind the pages, read once and kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from roadmap import results
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+#: The transformer that each roadmap of the paper is compared with, and its name in timm.
+SWIN = {
+    "resnet50": ("Swin-T", "swin_tiny_patch4_window7_224"),
+    "resnet200": ("Swin-B", "swin_base_patch4_window7_224"),
+}
+SETTING = ["device_name", "mode", "dtype", "batch_size", "compiled", "channels_last", "image_size"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How speeds were measured: what bars of one chart have in common."""
+
+    device_name: str
+    mode: str
+    dtype: str
+    batch_size: int
+    compiled: bool
+    channels_last: bool
+    image_size: int
+
+    @property
+    def label(self) -> str:
+        words = [self.device_name, self.mode, self.dtype, f"batch {self.batch_size}"]
+        words.append("compiled" if self.compiled else "eager")
+        return ", ".join(words)
+
+
+@st.cache_data(show_spinner=False)
+def steps(roadmap: str) -> DataFrame:
+    """``results.roadmap_table`` with ends for the whiskers of top-1: one standard deviation."""
+    table = results.roadmap_table(roadmap)
+    if "top1_std" in table and table["top1_std"].notna().any():
+        table["top1_low"] = table["top1"] - table["top1_std"]
+        table["top1_high"] = table["top1"] + table["top1_std"]
+    return table
+
+
+@st.cache_data(show_spinner=False)
+def settings(roadmap: str) -> list[Setting]:
+    """Every way in which steps of ``roadmap`` were timed; none where there are no figures."""
+    try:
+        table = results.throughput_table()
+    except results.ResultsError:
+        return []
+    rows = table[table["source"] == roadmap][SETTING].drop_duplicates()
+    found = [Setting(*row) for row in rows.itertuples(index=False, name=None)]
+    return sorted(found, key=lambda s: (s.mode, "cpu" in s.device_name.lower(), s.label))
+
+
+@st.cache_data(show_spinner=False)
+def with_speeds(roadmap: str, setting: Setting) -> DataFrame:
+    """``steps`` with ``images_per_s``, its 10th and 90th percentile, and ``memory`` in GB."""
+    table = _timed(setting)
+    speeds = table[table["source"] == roadmap].drop_duplicates("name", keep="last")
+    return steps(roadmap).join(speeds.set_index("name")[SPEEDS])
+
+
+SPEEDS = ["images_per_s", "images_per_s_low", "images_per_s_high", "memory"]
+
+
+def _timed(setting: Setting) -> DataFrame:
+    table = results.throughput_table()
+    for column in SETTING:
+        table = table[table[column] == getattr(setting, column)]
+    return table.rename(
+        columns={
+            "images_per_s_p10": "images_per_s_low",
+            "images_per_s_p90": "images_per_s_high",
+            "peak_memory_gb": "memory",
+        }
+    )
+
+
+@st.cache_data(show_spinner=False)
+def swin(roadmap: str, metric: str, setting: Setting | None = None) -> tuple[str, float] | None:
+    """Name and figure of the transformer to compare with; None where there is none."""
+    if roadmap not in SWIN:
+        return None
+    name, timm_name = SWIN[roadmap]
+    if metric == "top1":
+        return name, float(results.paper_figures(roadmap)["swin"]["top1"])
+    if metric in ("gflops", "params"):
+        rows = results.read_rows("measured/complexity")
+        row = next(r for r in rows if (r["source"], r["name"]) == ("timm", timm_name))
+        return name, int(row["macs"]) / 1e9 if metric == "gflops" else int(row["params"]) / 1e6
+    timed = _timed(setting) if setting else None
+    found = timed[timed["name"] == timm_name][metric].dropna() if timed is not None else ()
+    return (name, float(found.iloc[-1])) if len(found) else None
