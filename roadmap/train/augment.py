@@ -6,12 +6,15 @@ transforms. What chance decides is drawn beforehand (``sampling``, ``policies``)
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from roadmap.train.sampling import Erasing, Mixing
+
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as in timm
-#: Support in pixels of a resampling filter, and the filter itself below.
-SUPPORT = {"bilinear": 1.0, "bicubic": 2.0}
+#: Numbers in the noise bank.
+NOISE = 2**20
 
 
 def resample(
@@ -82,11 +85,38 @@ def inside(box: Tensor, size: int) -> Tensor:
     return (rows[:, :, None] & columns[:, None, :])[:, None]
 
 
-def mix(images: Tensor, cut: Tensor, share: Tensor, box: Tensor) -> Tensor:
-    """Mixup and CutMix of neighbours 2i and 2i + 1: see ``sampling.Mixing`` for the arguments."""
-    soft = share.view(-1, 1, 1, 1)
-    weight = torch.where(cut.view(-1, 1, 1, 1), (~inside(box, images.shape[-1])).float(), soft)
-    return torch.lerp(neighbours(images), images, weight)
+def erase(images: Tensor, drawn: Erasing, noise: Tensor | None) -> Tensor:
+    """Rectangles of normalized images become ``noise`` (``noise_bank``), or the mean color."""
+    chosen = np.flatnonzero(drawn.box.any(axis=1))
+    if not len(chosen):
+        return images
+    index = _to(chosen, images)
+    erased = images[index]
+    mask = inside(_to(drawn.box[chosen], images), images.shape[-1])
+    if noise is None:
+        filling = torch.zeros((), device=images.device)
+    else:
+        place = torch.arange(erased[0].numel(), device=images.device)
+        start = _to((drawn.offset[chosen] * len(noise)).astype(np.int64), images)
+        filling = noise[(start[:, None] + place) % len(noise)].view(erased.shape)
+    images[index] = torch.where(mask, filling, erased)
+    return images
+
+
+def noise_bank(device: torch.device) -> Tensor:
+    """A million normal numbers, the same everywhere: erasing reads from a random place in them,
+    so that noise costs a lookup and does not depend on a device's generator."""
+    return torch.randn(NOISE, generator=torch.Generator().manual_seed(0)).to(device)
+
+
+def mix(images: Tensor, targets: Tensor, drawn: Mixing) -> tuple[Tensor, Tensor]:
+    """Mixup and CutMix of neighbours 2i and 2i + 1, images and targets."""
+    share = _to(drawn.share, images)
+    cut = _to(drawn.cut, images)[:, None, None, None]
+    kept = (~inside(_to(drawn.box, images), images.shape[-1])).float()
+    weight = torch.where(cut, kept, share[:, None, None, None])
+    images = torch.lerp(neighbours(images), images, weight)
+    return images, torch.lerp(neighbours(targets), targets, share[:, None])
 
 
 def neighbours(batch: Tensor) -> Tensor:
@@ -100,3 +130,7 @@ def soft_targets(labels: Tensor, classes: int, smoothing: float) -> Tensor:
     off = smoothing / classes
     targets = torch.full((len(labels), classes), off, device=labels.device)
     return targets.scatter_(1, labels[:, None], 1 - smoothing + off)
+
+
+def _to(array: np.ndarray, like: Tensor) -> Tensor:
+    return torch.from_numpy(array).to(like.device, non_blocking=True)

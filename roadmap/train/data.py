@@ -4,12 +4,15 @@ A batch is a pure function of (seed, epoch, step) and of the global batch size: 
 flips, operations, erasing and mixing all come from generators keyed by those (``sampling``).
 A run therefore continues at any step with the batches that it would have had, and any number of
 processes together sees the batches of one.
+
+A set whose decoded images fit into memory (``resident``: 4 GiB a split) is decoded once, and its
+batches are made on the device. A larger one is decoded by workers again and again (``streamed``).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +21,19 @@ import torch
 from torch import Tensor
 
 from roadmap.recipes import Recipe
-from roadmap.train import augment, resident, sampling
+from roadmap.train import augment, operations, resident, sampling
 from roadmap.train.images import DataError
+from roadmap.train.policies import policy
+from roadmap.train.prefetch import prefetched
+from roadmap.train.resident import Resident
+from roadmap.train.sampling import Job, View
 from roadmap.train.sources import Source, Split, open_source
+from roadmap.train.streamed import Streamed, check_headers, default_workers
 
 __all__ = ["Data", "DataError", "DataInfo", "open_data"]
 
-#: Share of the area that a random crop keeps: ImageNet's habit, and a milder one for ``pocket``.
+#: Share of the area that a random crop keeps: ImageNet's habit, and a milder one for ``pocket``,
+#: whose images are too small to recognize a part of.
 CROP_AREA = {None: (0.08, 1.0), "pocket": (0.5, 1.0)}
 
 
@@ -36,12 +45,11 @@ class DataInfo:
     class_names: tuple[str, ...]
     num_train: int
     num_val: int
-    #: Of class names, labels and image bytes, in order; of file sizes instead of bytes where
-    #: ``hashed`` says so.
+    #: Of what ``hashed`` names, in order.
     sha256: str
     hashed: str
     channels: int = 3
-    #: Sentences for the reader, such as classes that the validation images leave out.
+    #: Sentences for the reader, such as which classes the validation images leave out.
     notes: tuple[str, ...] = ()
 
     @property
@@ -60,16 +68,40 @@ def open_data(
 ) -> Data:
     """The data at ``path`` (none: scikit-learn's digits), checked, ready to train ``recipe``.
 
-    ``path`` is a folder with ``train/`` and ``val/``, a folder of parquet files, or a name as
-    timm's ``create_dataset`` has them (``torch/cifar10``). ``scale`` "pocket" crops more mildly.
-    ``workers`` read a set too large for memory. Raises ``DataError``.
+    ``path`` is a folder with ``train/`` and ``val/``, a folder of parquet files, or a name such
+    as ``torch/cifar10`` (``named_sets``). ``scale`` "pocket" crops more mildly. ``workers`` read
+    a set too large for memory; none given: one for each core, up to 16. Raises ``DataError``.
     """
     if recipe.test_resize < recipe.test_size:
         raise DataError(
             f"test_resize is {recipe.test_resize}, less than the crop of {recipe.test_size} that "
             "test_size asks for: use the same or more"
         )
-    return Data(open_source(path), recipe, torch.device(device), seed, scale, workers)
+    source = open_source(path)
+    view = View(
+        train_size=recipe.train_size,
+        test_size=recipe.test_size,
+        test_resize=recipe.test_resize,
+        interpolation=recipe.interpolation,
+        area=CROP_AREA[scale],
+        flips=source.mirrors,
+    )
+    device = torch.device(device)
+    workers = default_workers() if workers is None else workers
+    train = _reader(source.train, view, device, workers)
+    val = _reader(source.val, view, device, workers)
+    return Data(source, recipe, device, seed, train, val)
+
+
+Reader = Resident | Streamed
+
+
+def _reader(split: Split, view: View, device: torch.device, workers: int) -> Reader:
+    loaded = resident.load(split, view, device)
+    if loaded is not None:
+        return loaded
+    check_headers(split)
+    return Streamed(split, view, device, workers)
 
 
 class Data:
@@ -81,27 +113,29 @@ class Data:
         recipe: Recipe,
         device: torch.device,
         seed: int,
-        scale: str | None,
-        workers: int | None,
+        train: Reader,
+        val: Reader,
     ):
         self.recipe, self.device, self.seed = recipe, device, seed
-        self.mirrors = source.mirrors
-        self.crop_area = CROP_AREA[scale]
-        longest = 2 * max(recipe.train_size, recipe.test_resize)
-        self.train = resident.load(source.train, longest, device)
-        self.val = resident.load(source.val, longest, device)
+        self._policy = policy(recipe.auto_augment)
+        self._train, self._val = train, val
+        self._train_labels, self._val_labels = source.train.labels, source.val.labels
+        self._noise = augment.noise_bank(device) if recipe.random_erasing else None
+        whole = isinstance(train, Resident) and isinstance(val, Resident)
+        what = "image bytes" if whole else "file names and sizes"
         self.info = DataInfo(
             name=source.name,
             class_names=source.class_names,
             num_train=len(source.train.labels),
             num_val=len(source.val.labels),
-            sha256=_hash(source),
-            hashed="class names, labels and bytes",
+            sha256=_hash(source, whole),
+            hashed=f"class names, labels and {what}",
             notes=source.notes,
         )
 
     def steps_per_epoch(self, batch_size: int) -> int:
-        """Batches in an epoch. What does not fill one is dropped; there is always at least one."""
+        """Batches in an epoch: those that fill up. A set smaller than a batch makes one, in which
+        images return."""
         return max(self.info.num_train // batch_size, 1)
 
     def train_batches(
@@ -110,12 +144,14 @@ class Data:
         """Batches ``start`` and on of ``epoch``, this process's part of each.
 
         ``batch_size`` is the global batch; process ``rank`` of ``world_size`` gets its contiguous
-        part. Images are float32 (N, 3, S, S), normalized, channels_last, on the device; targets
-        are always probabilities, float32 (N, classes), label smoothing and mixing included, which
-        cross-entropy and binary cross-entropy both take. Raises ``DataError``.
+        part. Images are float32 (N, 3, S, S), normalized, channels_last, on the device. Targets
+        are always probabilities, float32 (N, classes), with label smoothing and mixing in them,
+        which cross-entropy and binary cross-entropy both take. Mixup and CutMix mix neighbours
+        (positions 2i and 2i + 1), a draw for each pair. Raises ``DataError``.
         """
         self._check_batch(batch_size, world_size)
-        return self._train_batches(epoch, batch_size, start, rank, world_size)
+        jobs = self._jobs(epoch, batch_size, start, rank, world_size)
+        return prefetched(self._train_batches(jobs), self.device)
 
     def _check_batch(self, batch_size: int, world_size: int) -> None:
         group = world_size * (2 if self._mixes else 1)
@@ -130,47 +166,49 @@ class Data:
     def _mixes(self) -> bool:
         return bool(self.recipe.mixup or self.recipe.cutmix)
 
-    def _train_batches(
+    def _jobs(
         self, epoch: int, batch_size: int, start: int, rank: int, world_size: int
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    ) -> list[Job]:
         order = sampling.epoch_order(
             self.seed, epoch, self.info.num_train, batch_size, self.recipe.repeated_augmentation
         )
         part = batch_size // world_size
         mine = slice(rank * part, (rank + 1) * part)
-        for step in range(start, self.steps_per_epoch(batch_size)):
-            index = order[step * batch_size : (step + 1) * batch_size]
+        return [
+            Job((self.seed, epoch, step), order[step * batch_size : (step + 1) * batch_size], mine)
+            for step in range(start, self.steps_per_epoch(batch_size))
+        ]
+
+    def _train_batches(self, jobs: list[Job]) -> Iterator[tuple[Tensor, Tensor]]:
+        crops = self._train.train_crops(jobs)
+        for job in jobs:
+            # Only around the work: between batches the caller's own modes hold.
             with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-                batch = self._train_batch(epoch, step, index, mine)
+                batch = self._augmented(next(crops), job)
             yield batch
 
-    def _train_batch(
-        self, epoch: int, step: int, index: np.ndarray, mine: slice
-    ) -> tuple[Tensor, Tensor]:
-        recipe, count = self.recipe, len(index)
-        rng = sampling.generator(self.seed, epoch, step, sampling.CROPS)
-        crops = sampling.draw_crops(rng, self.train.sizes[index], self.crop_area, self.mirrors)
-        crops = sampling.share(crops, mine)
-        images = self.train.take(index[mine], self.device)
-        box = self._to_device(crops.box)
-        size, how = recipe.train_size, "bicubic"
-        images = augment.resample(images, box, box, self._to_device(crops.flip), size, how)
-        images = augment.normalize(images)
-        labels = self._to_device(self.train.labels[index[mine]])
+    def _augmented(self, crops: Tensor, job: Job) -> tuple[Tensor, Tensor]:
+        """Operations, normalization, erasing, mixing, in timm's order."""
+        recipe, size, count = self.recipe, self.recipe.train_size, len(job.images)
+        if self._policy is not None:
+            drawn = self._policy.draw(job.generator(sampling.OPERATIONS), count, size)
+            crops = operations.apply(crops, sampling.share(drawn, job.mine), self._policy.fill)
+        images = augment.normalize(crops)
+        labels = self._to_device(self._train_labels[job.images[job.mine]])
         targets = augment.soft_targets(labels, self.info.num_classes, recipe.label_smoothing)
+        if self._noise is not None:
+            rng = job.generator(sampling.ERASING)
+            drawn = sampling.draw_erasing(rng, count, size, recipe.random_erasing)
+            noise = self._noise if recipe.erasing_fill == "noise" else None
+            images = augment.erase(images, sampling.share(drawn, job.mine), noise)
         if self._mixes:
-            rng = sampling.generator(self.seed, epoch, step, sampling.MIXING)
+            rng = job.generator(sampling.MIXING)
             drawn = sampling.draw_mixing(rng, count, size, recipe.mixup, recipe.cutmix)
-            drawn = sampling.share(drawn, mine)
-            share = self._to_device(drawn.share)
-            images = augment.mix(
-                images, self._to_device(drawn.cut), share, self._to_device(drawn.box)
-            )
-            targets = torch.lerp(augment.neighbours(targets), targets, share[:, None])
+            images, targets = augment.mix(images, targets, sampling.share(drawn, job.mine))
         return images, targets
 
     def _to_device(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, non_blocking=True)
+        return torch.from_numpy(array).to(self.device, non_blocking=True)
 
     def val_batches(
         self, batch_size: int, *, rank: int = 0, world_size: int = 1
@@ -179,41 +217,28 @@ class Data:
 
         Resized so that the shorter side is the recipe's ``test_resize``, then the central
         ``test_size``. ``batch_size`` is the global batch; the last may be smaller, and where it
-        has fewer images than there are processes, some get one batch less.
+        has fewer images than there are processes, some get a batch less.
         """
-        for start in range(0, self.info.num_val, batch_size):
-            index = np.arange(start, min(start + batch_size, self.info.num_val))
-            mine = np.array_split(index, world_size)[rank]
-            if len(mine):
-                with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-                    batch = self._val_batch(mine)
-                yield batch
+        images = np.arange(self.info.num_val)
+        batches = np.split(images, range(batch_size, len(images), batch_size))
+        parts = [np.array_split(batch, world_size)[rank] for batch in batches]
+        return prefetched(self._val_batches([part for part in parts if len(part)]), self.device)
 
-    def _val_batch(self, index: np.ndarray) -> tuple[Tensor, Tensor]:
-        sizes, recipe = self.val.sizes[index], self.recipe
-        box = resident.central_box(sizes, recipe.test_resize, recipe.test_size)
-        whole = np.concatenate([np.zeros_like(sizes), sizes], axis=1)
-        images = augment.resample(
-            self.val.take(index, self.device),
-            self._to_device(box),
-            self._to_device(whole),
-            torch.zeros(len(index), dtype=torch.bool, device=self.device),
-            recipe.test_size,
-            "bicubic",
-        )
-        return augment.normalize(images), self._to_device(self.val.labels[index])
+    def _val_batches(self, parts: list[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
+        crops: Iterable[Tensor] = self._val.val_crops(parts)
+        for part in parts:
+            with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+                images = augment.normalize(next(crops))
+            yield images, self._to_device(self._val_labels[part])
 
 
-def _hash(source: Source) -> str:
+def _hash(source: Source, whole: bool) -> str:
+    """SHA-256 over class names, labels and the images' bytes (``whole``) or names and sizes."""
     digest = hashlib.sha256("\n".join(source.class_names).encode())
     for split in (source.train, source.val):
         digest.update(split.labels.tobytes())
-        _hash_images(digest, split)
+        for index in range(len(split.labels)):
+            data = split.data(index) if whole else split.detail(index).encode()
+            digest.update(len(data).to_bytes(8, "little"))
+            digest.update(data)
     return digest.hexdigest()
-
-
-def _hash_images(digest, split: Split) -> None:
-    for index in range(len(split.labels)):
-        data = split.data(index)
-        digest.update(len(data).to_bytes(8, "little"))
-        digest.update(data)

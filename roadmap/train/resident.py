@@ -3,42 +3,84 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from roadmap.train import augment, sampling
 from roadmap.train.images import shrink
+from roadmap.train.sampling import Job, View
 from roadmap.train.sources import Split
 
-#: Bytes that the decoded images of a set may take; a larger set is read by workers instead.
+#: Bytes that the decoded images of a split may take; a larger set is read by workers instead.
 LIMIT = 4 * 1024**3
 #: Share of a device's free memory that they may take there; above it they stay in host memory.
 DEVICE_SHARE = 0.25
 
 
-class Store:
+@dataclass(frozen=True)
+class Resident:
     """``pixels`` uint8 (N, H, 3, W), each image in the top left corner; ``sizes`` (N, 2).
 
     Rows come before channels so that resizing rows is one matrix product (``augment.resample``).
     """
 
-    def __init__(self, pixels: Tensor, sizes: np.ndarray, labels: np.ndarray):
-        self.pixels, self.sizes, self.labels = pixels, sizes, labels
+    pixels: Tensor
+    sizes: np.ndarray
+    view: View
+    device: torch.device
 
-    def take(self, index: np.ndarray, device: torch.device) -> Tensor:
+    def train_crops(self, jobs: Iterable[Job]) -> Iterator[Tensor]:
+        """Random crops of each job's images, uint8 (N, 3, S, S) on the device."""
+        for job in jobs:
+            rng = job.generator(sampling.CROPS)
+            crops = sampling.draw_crops(
+                rng, self.sizes[job.images], self.view.area, self.view.flips
+            )
+            crops = sampling.share(crops, job.mine)
+            box = self._to_device(crops.box)
+            yield augment.resample(
+                self._take(job.images[job.mine]),
+                box,
+                box,
+                self._to_device(crops.flip),
+                self.view.train_size,
+                self.view.interpolation,
+            )
+
+    def val_crops(self, parts: Iterable[np.ndarray]) -> Iterator[Tensor]:
+        """Central crops of the images in each part, uint8 (N, 3, S, S) on the device."""
+        for index in parts:
+            sizes = self.sizes[index]
+            whole = np.concatenate([np.zeros_like(sizes), sizes], axis=1)
+            yield augment.resample(
+                self._take(index),
+                self._to_device(central_box(sizes, self.view.test_resize, self.view.test_size)),
+                self._to_device(whole),
+                torch.zeros(len(index), dtype=torch.bool, device=self.device),
+                self.view.test_size,
+                self.view.interpolation,
+            )
+
+    def _take(self, index: np.ndarray) -> Tensor:
         chosen = torch.from_numpy(index).to(self.pixels.device)
-        return self.pixels[chosen].to(device)
+        return self.pixels[chosen].to(self.device, non_blocking=True)
+
+    def _to_device(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device, non_blocking=True)
 
 
-def load(split: Split, longest: int, device: torch.device, limit: int = LIMIT) -> Store | None:
-    """``split`` decoded, no side over ``longest``; None if that takes over ``limit`` bytes.
+def load(split: Split, view: View, device: torch.device, limit: int = LIMIT) -> Resident | None:
+    """``split`` decoded, or None if that takes over ``limit`` bytes.
 
-    Raises ``DataError`` for an image that cannot be read.
+    An image with a side over twice the crop's is stored smaller, at twice the crop's. Raises
+    ``DataError`` for an image that cannot be read.
     """
-    count = len(split.labels)
+    count, longest = len(split.labels), 2 * max(view.train_size, view.test_resize)
     images: list[np.ndarray] = []
     height = width = 0
     for pixels in _decoded(split, longest):
@@ -48,14 +90,13 @@ def load(split: Split, longest: int, device: torch.device, limit: int = LIMIT) -
             return None
     packed = np.zeros((count, height, 3, width), dtype=np.uint8)
     sizes = np.zeros((count, 2), dtype=np.int64)
-    for index in range(count):
-        pixels, images[index] = images[index], np.empty(0)
+    for index, pixels in enumerate(images):
         sizes[index] = pixels.shape[:2]
         packed[index, : pixels.shape[0], :, : pixels.shape[1]] = pixels.transpose(0, 2, 1)
     tensor = torch.from_numpy(packed)
     if _fits(tensor.nbytes, device):
         tensor = tensor.to(device)
-    return Store(tensor, sizes, split.labels)
+    return Resident(tensor, sizes, view, device)
 
 
 def _decoded(split: Split, longest: int) -> Iterator[np.ndarray]:

@@ -12,14 +12,40 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 #: Subjects of the generators.
-ORDER, CROPS, OPERATIONS, ERASING, MIXING, SAMPLES = range(6)
+ORDER, CROPS, OPERATIONS, ERASING, MIXING = range(5)
 
 CROP_RATIO = (3 / 4, 4 / 3)
 
 
-def generator(seed: int, epoch: int, step: int, subject: int) -> np.random.Generator:
-    key = np.random.SeedSequence((seed, epoch, step, subject))
-    return np.random.Generator(np.random.Philox(key))
+@dataclass(frozen=True)
+class View:
+    """How images are looked at: sizes in pixels, ``area`` the share that a random crop keeps."""
+
+    train_size: int
+    test_size: int
+    test_resize: int
+    interpolation: str
+    area: tuple[float, float]
+    flips: bool
+
+
+@dataclass(frozen=True)
+class Job:
+    """A batch to make: ``key`` is (seed, epoch, step), ``images`` (B,) those of the global batch,
+    ``mine`` the positions in it that this process makes."""
+
+    key: tuple[int, int, int]
+    images: np.ndarray
+    mine: slice
+
+    def generator(self, subject: int) -> np.random.Generator:
+        """Of the whole global batch."""
+        return generator(*self.key, subject)
+
+
+def generator(*key: int) -> np.random.Generator:
+    """Numbers that depend on ``key`` (whole numbers from 0 up) and on nothing else."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
 
 
 def epoch_order(seed: int, epoch: int, images: int, batch_size: int, repeats: int) -> np.ndarray:
@@ -68,7 +94,7 @@ class Mixing:
 class Erasing:
     """Rectangles to blank, ``box`` int64 (N, 4) of top, left, bottom, right, empty for none.
 
-    ``offset`` int64 (N,) says where in the noise bank a rectangle's noise begins.
+    ``offset`` (N,), from 0 to 1, says where in the noise bank a rectangle's noise begins.
     """
 
     box: np.ndarray
@@ -123,9 +149,7 @@ def draw_mixing(
     return Mixing(*(np.repeat(drawn, 2, axis=0) for drawn in (cut, share, box)))
 
 
-def draw_erasing(
-    rng: np.random.Generator, count: int, size: int, probability: float, bank: int
-) -> Erasing:
+def draw_erasing(rng: np.random.Generator, count: int, size: int, probability: float) -> Erasing:
     """timm's random erasing: 2% to a third of the area, aspect 0.3 to 3.3, 10 tries."""
     area = rng.uniform(0.02, 1 / 3, (count, 10)) * size**2
     ratio = np.exp(rng.uniform(np.log(0.3), np.log(1 / 0.3), (count, 10)))
@@ -138,7 +162,7 @@ def draw_erasing(
     left = np.floor(place[1] * (size - width + 1))
     chosen = (rng.random(count) < probability) & fits.any(axis=1)
     box = np.stack([top, left, top + height, left + width], axis=1).astype(np.int64)
-    return Erasing(box * chosen[:, None], rng.integers(0, bank, count))
+    return Erasing(box * chosen[:, None], rng.random(count))
 
 
 def share(drawn, rank: slice):

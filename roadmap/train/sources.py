@@ -1,4 +1,4 @@
-"""Where images come from: a folder of classes, parquet, a set that timm names, or the digits.
+"""Where images come from: a folder of classes, parquet, or scikit-learn's digits.
 
 A ``Source`` lists labels and names without decoding anything; every check that needs no pixels
 is made here.
@@ -15,10 +15,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from roadmap.train.images import EXTENSIONS, DataError, decode, reason, to_rgb
+from roadmap.train.images import EXTENSIONS, DataError, decode, reason
 
-#: Prefixes of timm's ``create_dataset`` and of what they hold.
-TIMM_PREFIXES = ("torch", "hfds", "hfids", "tfds", "wds")
+#: Of names as timm's ``create_dataset`` takes them (``named_sets``).
+PREFIXES = ("torch", "hfds", "hfids", "tfds", "wds")
 #: Parts a validation set goes by, the first one found being used.
 VAL_NAMES = ("val", "validation", "test")
 
@@ -32,7 +32,10 @@ class Split(Protocol):
         """What a message calls image ``index``."""
 
     def data(self, index: int) -> bytes:
-        """Its stored bytes, for the hash."""
+        """Its bytes as stored: encoded, or the pixels themselves. Raises ``DataError``."""
+
+    def detail(self, index: int) -> str:
+        """What stands for the bytes of a set too large to read through: file name and size."""
 
     def pixels(self, index: int) -> np.ndarray:
         """uint8 (H, W, 3). Raises ``DataError``."""
@@ -55,8 +58,10 @@ def open_source(path: str | Path | None) -> Source:
     if path is None:
         return digits()
     prefix, slash, rest = str(path).partition("/")
-    if slash and prefix in TIMM_PREFIXES and not Path(path).exists():
-        return from_timm(prefix, rest)
+    if slash and prefix in PREFIXES and not Path(path).exists():
+        from roadmap.train.named_sets import named_set
+
+        return named_set(prefix, rest)
     path = Path(path)
     if not path.is_dir():
         fault = "is not a folder" if path.exists() else "does not exist"
@@ -91,6 +96,15 @@ class FolderSplit:
                 f"{self.name(index)} cannot be read: {error.strerror or reason(error)}"
             ) from None
 
+    def detail(self, index: int) -> str:
+        try:
+            size = os.stat(self.name(index)).st_size  # noqa: PTH116
+        except OSError as error:
+            raise DataError(f"{self.name(index)} is gone: {error.strerror}") from None
+        if not size:
+            raise DataError(f"{self.name(index)} is empty")
+        return f"{os.fsdecode(bytes(self.paths[index]))} {size}"
+
     def pixels(self, index: int) -> np.ndarray:
         return decode(self.data(index), self.name(index))
 
@@ -100,13 +114,13 @@ def folder(root: Path) -> Source:
     train, val = root / "train", _val_folder(root)
     names = _class_folders(train)
     train_split = _folder_split(train, names)
-    _check_classes(train_split.labels, names, str(train))
+    check_classes(train_split.labels, names, str(train))
     strange = sorted(set(_class_folders(val)) - set(names))
     if strange:
         raise DataError(f"{val / strange[0]} is a class that {train} does not have")
     val_split = _folder_split(val, names)
     return Source(
-        root.name, names, train_split, val_split, notes=_val_notes(val_split.labels, names, val)
+        root.name, names, train_split, val_split, notes=val_notes(val_split.labels, names, val)
     )
 
 
@@ -169,6 +183,9 @@ class ParquetSplit:
             raise DataError(f"{self.name(index)} has no image bytes")
         return data
 
+    def detail(self, index: int) -> str:
+        return str(len(self.data(index)))
+
     def pixels(self, index: int) -> np.ndarray:
         return decode(self.data(index), self.name(index))
 
@@ -187,9 +204,9 @@ def parquet(root: Path, name: str) -> Source:
     val, _ = _parquet_split(val_files)
     if names is None:
         names = tuple(str(label) for label in range(int(train.labels.max(initial=0)) + 1))
-    _check_classes(train.labels, names, _files(train_files))
-    _check_range(val.labels, len(names), _files(val_files))
-    return Source(name, names, train, val, notes=_val_notes(val.labels, names, _files(val_files)))
+    check_classes(train.labels, names, _files(train_files))
+    check_range(val.labels, len(names), _files(val_files))
+    return Source(name, names, train, val, notes=val_notes(val.labels, names, _files(val_files)))
 
 
 def _files(files: list[Path]) -> str:
@@ -269,6 +286,9 @@ class ArraySplit:
     def data(self, index: int) -> bytes:
         return self.images[index].tobytes()
 
+    def detail(self, index: int) -> str:
+        return str(self.images[index].nbytes)
+
     def pixels(self, index: int) -> np.ndarray:
         return self.images[index]
 
@@ -301,45 +321,19 @@ def digits() -> Source:
     )
 
 
-# -- the sets that timm names -------------------------------------------------------------------
-
-
-class DatasetSplit:
-    """A map-style dataset of (PIL image, label) pairs."""
-
-    def __init__(self, name: str, dataset: Any, labels: np.ndarray):
-        self._name, self.dataset, self.labels = name, dataset, labels
-
-    def name(self, index: int) -> str:
-        return f"{self._name} image {index}"
-
-    def data(self, index: int) -> bytes:
-        return self.pixels(index).tobytes()
-
-    def pixels(self, index: int) -> np.ndarray:
-        try:
-            return np.asarray(to_rgb(self.dataset[index][0]))
-        except Exception as error:
-            raise DataError(f"{self.name(index)} cannot be read: {reason(error)}") from None
-
-
-def from_timm(prefix: str, name: str) -> Source:
-    raise DataError(f"{prefix}/{name}: not yet")
-
-
 # -- checks -------------------------------------------------------------------------------------
 
 
-def _check_range(labels: np.ndarray, classes: int, where: str) -> None:
+def check_range(labels: np.ndarray, classes: int, where: str) -> None:
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
         wrong = low if low < 0 else high
         raise DataError(f"{where} has label {wrong}; with {classes} classes use 0 to {classes - 1}")
 
 
-def _check_classes(labels: np.ndarray, names: tuple[str, ...], where: str) -> None:
+def check_classes(labels: np.ndarray, names: tuple[str, ...], where: str) -> None:
     """Every class has an image to train on."""
-    _check_range(labels, len(names), where)
+    check_range(labels, len(names), where)
     empty = np.flatnonzero(np.bincount(labels, minlength=len(names)) == 0)
     if len(empty):
         more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
@@ -349,7 +343,7 @@ def _check_classes(labels: np.ndarray, names: tuple[str, ...], where: str) -> No
         )
 
 
-def _val_notes(labels: np.ndarray, names: tuple[str, ...], where: Any) -> tuple[str, ...]:
+def val_notes(labels: np.ndarray, names: tuple[str, ...], where: Any) -> tuple[str, ...]:
     missing = np.flatnonzero(np.bincount(labels, minlength=len(names)) == 0)
     if not len(missing):
         return ()

@@ -1,0 +1,171 @@
+"""A large set, read by workers while training runs.
+
+Workers decode, crop and resize; everything after that is the same as for a small set, on the
+device. A sample's crop is keyed by its place in the epoch, so that it does not matter which
+worker makes it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import CenterCrop, Resize
+from torchvision.transforms.functional import InterpolationMode
+
+from roadmap.train import sampling
+from roadmap.train.images import DataError, image_size
+from roadmap.train.sampling import Job, View
+from roadmap.train.sources import Split
+
+#: Images that one worker prepares at a time: small, so that a batch is shared among workers and
+#: little shared memory is taken.
+CHUNK = 32
+#: Image headers read before training starts; of a larger set, as many evenly spaced.
+CHECKED = 100_000
+
+#: A sample: image number, and the key of its crop (none for a validation image).
+Sample = tuple[int, tuple[int, ...] | None]
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """The same methods as ``resident.Resident``."""
+
+    split: Split
+    view: View
+    device: torch.device
+    workers: int
+
+    def train_crops(self, jobs: Iterable[Job]) -> Iterator[Tensor]:
+        parts = (
+            [
+                (int(job.images[place]), (*job.key, place, sampling.CROPS))
+                for place in range(len(job.images))[job.mine]
+            ]
+            for job in jobs
+        )
+        return self._crops(parts)
+
+    def val_crops(self, parts: Iterable[np.ndarray]) -> Iterator[Tensor]:
+        return self._crops([(int(index), None) for index in part] for part in parts)
+
+    def _crops(self, parts: Iterable[list[Sample]]) -> Iterator[Tensor]:
+        """One tensor a part, put together from the chunks that workers return in order."""
+        sizes: list[int] = []
+        loader = iter(self._loader(_chunks(parts, sizes)))
+        done = 0
+        while True:
+            chunks = [_checked(chunk) for chunk in _next(loader)]
+            if not chunks:
+                return
+            while sum(map(len, chunks)) < sizes[done]:
+                chunks += [_checked(chunk) for chunk in _next(loader)]
+            done += 1
+            yield torch.cat([chunk.to(self.device, non_blocking=True) for chunk in chunks])
+
+    def _loader(self, chunks: Iterable[list[Sample]]) -> DataLoader:
+        return DataLoader(
+            _Crops(self.split, self.view),
+            batch_sampler=chunks,
+            num_workers=self.workers,
+            collate_fn=_same,
+            pin_memory=self.device.type == "cuda",
+            worker_init_fn=_start_worker,
+            # Its own generator: the default one is the training run's.
+            generator=torch.Generator(),
+        )
+
+
+def _chunks(parts: Iterable[list[Sample]], sizes: list[int]) -> Iterator[list[Sample]]:
+    """``parts`` cut into chunks, none across two parts; ``sizes`` notes the length of each."""
+    for part in parts:
+        sizes.append(len(part))
+        for start in range(0, len(part), CHUNK):
+            yield part[start : start + CHUNK]
+
+
+def _next(loader: Iterator) -> list:
+    """The next chunk in a list, empty at the end."""
+    try:
+        return [next(loader)]
+    except StopIteration:
+        return []
+    except RuntimeError as error:
+        if "worker" not in str(error):
+            raise
+        raise DataError(
+            "a data worker died, most often for want of memory: use fewer workers, or close other "
+            "programs, and start again"
+        ) from None
+
+
+def _checked(chunk: Tensor | DataError) -> Tensor:
+    if isinstance(chunk, DataError):
+        raise chunk
+    return chunk
+
+
+class _Crops(Dataset):
+    def __init__(self, split: Split, view: View):
+        self.split, self.view = split, view
+        self.mode = InterpolationMode(view.interpolation)
+        self.resize = Resize(view.test_resize, self.mode)
+        self.crop = CenterCrop(view.test_size)
+
+    def __getitems__(self, samples: list[Sample]) -> Tensor | DataError:
+        # Returned, not raised: torch would turn it into a traceback.
+        try:
+            crops = [self._one(*sample) for sample in samples]
+        except DataError as error:
+            return error
+        return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+
+    def _one(self, index: int, key: tuple[int, ...] | None) -> np.ndarray:
+        pixels = self.split.pixels(index)
+        image = Image.fromarray(pixels)
+        if key is None:
+            return np.asarray(self.crop(self.resize(image)))
+        rng = sampling.generator(*key)
+        sizes = np.array([pixels.shape[:2]], dtype=np.int64)
+        crops = sampling.draw_crops(rng, sizes, self.view.area, self.view.flips)
+        top, left, height, width = crops.box[0].tolist()
+        image = image.crop((left, top, left + width, top + height))
+        how = Image.Resampling[self.view.interpolation.upper()]
+        crop = np.asarray(image.resize((self.view.train_size, self.view.train_size), how))
+        return crop[:, ::-1] if crops.flip[0] else crop
+
+
+def _same(chunk: Tensor | DataError) -> Tensor | DataError:
+    return chunk
+
+
+def _start_worker(_worker: int) -> None:
+    """Signals are the main process's to answer: it stops its workers once it has saved."""
+    torch.set_num_threads(1)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def default_workers() -> int:
+    """This process's share of the machine's cores, no more than 16."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(max((cores or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1), 16)
+
+
+def check_headers(split: Split) -> None:
+    """Reads the header of every image (of a set over ``CHECKED``, of that many): seconds, where
+    decoding ImageNet would take an hour. Raises ``DataError`` for one that is no image."""
+    count = len(split.labels)
+    indices = np.linspace(0, count - 1, min(count, CHECKED)).astype(int)
+    with ThreadPoolExecutor(16) as pool:
+        for _ in pool.map(lambda i: image_size(split.data(int(i)), split.name(int(i))), indices):
+            pass
