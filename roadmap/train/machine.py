@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 
 import torch
@@ -10,13 +12,13 @@ import torch
 from roadmap.measure.throughput import MeasureError, best_device, checked_device, device_name
 from roadmap.train.errors import RefusedError
 
-__all__ = ["EnergyMeter", "device_name", "prepare_device", "versions"]
+__all__ = ["EnergyMeter", "device_name", "prepare_device", "reproducible", "versions"]
 
 PACKAGES = ("torch", "torchvision", "timm", "safetensors", "numpy")
 
 
 def prepare_device(kind: str | None, local_rank: int = 0) -> torch.device:
-    """The device asked for (None: the fastest there is), set up for training.
+    """The device asked for (None: the fastest there is), made the current one.
 
     Raises ``RefusedError`` for one that this machine does not have.
     """
@@ -28,12 +30,23 @@ def prepare_device(kind: str | None, local_rank: int = 0) -> torch.device:
         device = torch.device("cuda", local_rank)
         torch.cuda.set_device(device)
         torch.backends.cudnn.benchmark = True
-    elif device.type == "cpu":
-        # A resumed run ends with the same bits. Memory is written before it is read here, so
-        # filling it first would only cost time.
-        torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False
     return device
+
+
+@contextmanager
+def reproducible(device: torch.device) -> Iterator[None]:
+    """While entered, a CPU computes the same bits each time; other devices are left as they are."""
+    before = torch.are_deterministic_algorithms_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory
+    if device.type == "cpu":
+        torch.use_deterministic_algorithms(True)
+        # Nothing here reads memory before writing it, so filling it first would only cost time.
+        torch.utils.deterministic.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.utils.deterministic.fill_uninitialized_memory = fill
 
 
 def versions() -> dict[str, str]:

@@ -28,7 +28,7 @@ from roadmap.train.errors import (
 )
 from roadmap.train.evaluate import Scores, evaluate
 from roadmap.train.files import remove_partial, write_csv, write_json
-from roadmap.train.machine import EnergyMeter, device_name, prepare_device, versions
+from roadmap.train.machine import EnergyMeter, device_name, prepare_device, reproducible, versions
 from roadmap.train.metrics import COLUMNS, Display, EventFiles, check_tensorboard
 from roadmap.train.schedule import learning_rate
 from roadmap.train.settings import RUNS, Settings, flat_differences, run_config
@@ -55,7 +55,7 @@ def train(settings: Settings, notes: Iterable[str] = ()) -> dict[str, Any]:
     device = prepare_device(kind, int(os.environ.get("LOCAL_RANK", "0")))
     world = join(device.type)
     try:
-        with Display(world.is_main) as display, Signals() as signals:
+        with Display(world.is_main) as display, Signals() as signals, reproducible(device):
             for note in notes:
                 display.say(note)
             return _open_run(settings, device, world, display, signals)

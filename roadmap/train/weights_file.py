@@ -26,7 +26,7 @@ def save_weights(
     metadata = {name: json.dumps(value) for name, value in facts.items()}
     metadata |= {"format": "pt", "config": config.to_json()}
     tensors = {name: tensor.cpu().contiguous() for name, tensor in state_dict.items()}
-    write_bytes(path, save(tensors, metadata))
+    write_bytes(path, *_ordered(save(tensors, metadata)))
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], ModelConfig | None, dict[str, Any]]:
@@ -53,3 +53,14 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], ModelConfig | None, dic
     except (ConfigError, ValueError) as error:
         raise RefusedError(f"the metadata of {path} cannot be read: {error}") from None
     return tensors, config, facts
+
+
+def _ordered(content: bytes) -> tuple[bytes, bytes]:
+    """A safetensors file's header and data, the metadata sorted: the library writes it in any
+    order, and equal weights should be equal files."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # so that the data stays aligned
+    return len(text).to_bytes(8, "little") + text, content[end:]

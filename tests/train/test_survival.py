@@ -1,0 +1,234 @@
+"""Runs that are killed, stopped and hindered: what is saved, what is said, what continues."""
+
+import json
+import random
+import re
+import shutil
+import signal
+
+import pytest
+from training_runs import Child, die_at_fsync, outcome, tiny_settings, wait_for
+
+from models.network import LayerNorm2d
+from roadmap.train.checkpoint import last_step
+from roadmap.train.data import Data, DataError
+from roadmap.train.errors import NonFiniteError, RefusedError, TrainingError
+from roadmap.train.run import train
+from roadmap.train.trainer import Trainer
+
+resource = pytest.importorskip("resource")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """What a run ends with that nothing happens to, and its seconds a step."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    child = Child(long_settings(folder))
+    assert child.join() == 0, child.output
+    content = json.loads((folder / "run.json").read_text())
+    return outcome(folder), content["wall_seconds"] / content["steps"]
+
+
+def long_settings(folder):
+    """33 steps, a checkpoint after each."""
+    return tiny_settings(folder, checkpoint_every=0, changes={"epochs": 3})
+
+
+def test_killed_at_random_moments_ends_with_the_same_bits(undisturbed, tmp_path):
+    expected, seconds_a_step = undisturbed
+    settings = long_settings(tmp_path / "run")
+    rng = random.Random(20)
+    checkpoints = tmp_path / "run" / "checkpoints"
+    for _ in range(11):
+        before = last_step(checkpoints)
+        child = Child(settings)
+        wait_for(lambda before=before: last_step(checkpoints) != before)
+        child.kill_after(rng.uniform(0, 2) * seconds_a_step)
+        assert child.join() == -signal.SIGKILL
+    last = Child(settings)
+    assert last.join() == 0, last.output
+    assert "continuing after step" in last.output
+    assert outcome(tmp_path / "run") == expected
+
+
+def test_killed_inside_a_write_ends_with_the_same_bits(undisturbed, tmp_path):
+    settings = long_settings(tmp_path / "run")
+    # A file is flushed twice, its content and its folder: run.json by flushes 1 and 2, a
+    # checkpoint's tensors by 3 and 4, its seal by 5 and 6, and so on.
+    for flush in (5, 3, 4, 6, 9, 12):
+        assert Child(settings, die_at_fsync, flush).join() == -signal.SIGKILL
+    assert Child(settings).join() == 0
+    assert outcome(tmp_path / "run") == undisturbed[0]
+    assert not list((tmp_path / "run").rglob("*.partial"))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_the_exit_code_says_so(undisturbed, tmp_path, number, code):
+    folder = tmp_path / "run"
+    settings = tiny_settings(folder, changes={"epochs": 3}, checkpoint_every=1000)
+    child = Child(settings)
+    wait_for(lambda: (folder / "metrics.csv").exists())
+    child.send(number)
+    assert child.join() == code
+    assert "the same command continues" in child.output
+    assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
+    assert last_step(folder / "checkpoints") >= 11
+    assert Child(settings).join() == 0
+    assert outcome(folder) == undisturbed[0]
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A folder with two checkpoints of a run that is not finished."""
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(TrainingError):
+        _fail_reading_at(patch, 3)
+        train(long_settings(folder))
+    return folder
+
+
+GONE = DataError("images/0007.png cannot be read: it is gone")
+
+
+def _fail_reading_at(patch, step, error=GONE):
+    whole = Data.train_batches
+
+    def failing(self, epoch, batch_size, *, start=0, **rest):
+        batches = whole(self, epoch, batch_size, start=start, **rest)
+        for number, batch in enumerate(batches, start):
+            if number >= step:
+                raise error
+            yield batch
+
+    patch.setattr(Data, "train_batches", failing)
+
+
+@pytest.fixture
+def run(stopped, tmp_path):
+    """A copy of ``stopped`` to spoil."""
+    return shutil.copytree(stopped, tmp_path / "run")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".json"])
+@pytest.mark.parametrize("spoil", ["torn", "tampered"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
+    run, monkeypatch, capfd, suffix, spoil
+):
+    newest = run / "checkpoints" / f"step-000000003{suffix}"
+    content = bytearray(newest.read_bytes())
+    if spoil == "torn":
+        del content[len(content) // 2 :]
+    else:
+        content[-3] ^= 1
+    newest.write_bytes(content)
+    _fail_reading_at(monkeypatch, 3)
+    with pytest.raises(TrainingError, match="that of step 3"):
+        train(long_settings(run))
+    said = " ".join(capfd.readouterr().err.split())
+    assert "step-000000003 is damaged" in said
+    assert "continuing after step 2 of 33" in said
+
+
+def test_no_whole_checkpoint_is_a_failure_and_not_a_new_start(run):
+    for path in (run / "checkpoints").glob("*.json"):
+        path.write_text("{}")
+    with pytest.raises(TrainingError, match=r"none of the checkpoints in .* is whole"):
+        train(long_settings(run))
+
+
+@pytest.mark.parametrize("error", [GONE, RuntimeError("a worker died")])
+def test_data_that_fails_on_the_way_leaves_the_last_checkpoint(run, monkeypatch, error):
+    _fail_reading_at(monkeypatch, 6, error)
+    with pytest.raises(TrainingError) as caught:
+        train(long_settings(run))
+    assert str(error) in str(caught.value)
+    assert "failed at step 6" in str(caught.value)
+    assert "The last good checkpoint is that of step 6" in str(caught.value)
+    assert json.loads((run / "run.json").read_text())["status"] == "failed"
+    assert last_step(run / "checkpoints") == 6
+
+
+def _limit_file_size(megabytes):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (megabytes << 20, resource.RLIM_INFINITY))
+
+
+def test_a_full_disk_is_a_clear_error_and_the_last_checkpoint_stays(run, undisturbed):
+    before = {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()}
+    child = Child(long_settings(run), _limit_file_size, 1)
+    assert child.join() == 1
+    assert "the checkpoint of step 4 cannot be written" in child.output
+    assert "The last good checkpoint is that of step 3" in child.output
+    assert {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()} == before
+    assert Child(long_settings(run)).join() == 0
+    assert outcome(run) == undisturbed[0]
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RefusedError, match=r"cannot write to .*file/run"):
+        train(tiny_settings(tmp_path / "file" / "run"))
+
+
+def test_a_loss_that_is_not_finite_names_step_rate_and_layer(tmp_path):
+    settings = tiny_settings(
+        tmp_path / "run",
+        step="baseline",
+        recipe="resnet_standard",
+        changes={"lr": 1e30, "warmup_epochs": 0},
+        checkpoint_every=0,
+    )
+    with pytest.raises(NonFiniteError) as caught:
+        train(settings)
+    said = str(caught.value)
+    step = int(re.search(r"the loss of step (\d+) \(epoch 1\)", said).group(1))
+    assert "at learning rate 1e+30" in said
+    assert re.search(r"the first layer whose output is not finite is [\w.]+ \(\w+", said)
+    assert last_step(tmp_path / "run" / "checkpoints") == step
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
+
+
+def test_the_first_layer_that_fails_is_the_one_named(tmp_path, monkeypatch):
+    whole = LayerNorm2d.forward
+
+    def failing(self, x):
+        out = whole(self, x)
+        return out / 0 if self is self.culprit and self.calls.append(1) is None else out
+
+    def build(self, *args, **options):
+        init(self, *args, **options)
+        LayerNorm2d.culprit = self.model.get_submodule("stages.1.downsample.norm")
+
+    init = Trainer.__init__
+    monkeypatch.setattr(LayerNorm2d, "calls", [], raising=False)
+    monkeypatch.setattr(LayerNorm2d, "culprit", None, raising=False)
+    monkeypatch.setattr(LayerNorm2d, "forward", failing)
+    monkeypatch.setattr(Trainer, "__init__", build)
+    with pytest.raises(NonFiniteError, match=r"step 0 .* is stages\.1\.downsample\.norm"):
+        train(tiny_settings(tmp_path / "run"))
+
+
+def test_another_run_in_the_folder_is_refused_with_the_difference(run):
+    other = tiny_settings(run, changes={"epochs": 3, "lr": 1e-3}, seed=1)
+    with pytest.raises(RefusedError) as caught:
+        train(other)
+    assert "recipe.lr 0.002 there, 0.001 here" in str(caught.value)
+    assert "seed 0 there, 1 here" in str(caught.value)
+    (run / "run.json").unlink()  # the checkpoints still know
+    with pytest.raises(RefusedError, match=r"recipe\.lr 0\.002 there, 0\.001 here"):
+        train(other)
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path):
+    settings = long_settings(tmp_path / "run")
+    child = Child(settings)
+    wait_for(lambda: (tmp_path / "run" / "run.json").exists())
+    with pytest.raises(RefusedError, match="another process is training"):
+        train(settings)
+    child.kill_after(0)
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path, capfd):
+    settings = tiny_settings(tmp_path / "run", changes={"epochs": 1, "warmup_epochs": 0})
+    first = train(settings)
+    assert train(settings) == first
+    assert "finished: nothing to do" in capfd.readouterr().err
