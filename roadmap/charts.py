@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ROW, HEADER, GAP = 1.0, 1.0, 0.35  # heights in rows: a bar, a group's name, the space above it
 PIXELS_PER_ROW = 23
-LEFT, VALUE, RIGHT, TOP, BOTTOM = 152, 56, 104, 38, 46  # margins and a column, in pixels
+LEFT, VALUE, RIGHT, TOP, BOTTOM = 152, 56, 104, 34, 42  # margins and a column, in pixels
 FONT_SIZE = 13
 BAND = "rgba(124, 128, 136, 0.18)"  # behind the selected row, in either theme
 CLEAR = "rgba(0, 0, 0, 0)"
@@ -93,12 +93,12 @@ def roadmap_bars(
                 base=span[0],
                 x=[value - span[0] for value in values],
                 y=places,
-                error_x=_whiskers(table, metric),
                 marker=_marker(table),
                 width=0.68 * ROW,
                 orientation="h",
                 hoverinfo="skip",
             ),
+            *_whiskers(table, metric, places),
         ]
     )
     figure.update_layout(_layout(metric, span, height))
@@ -140,18 +140,29 @@ def _axis_range(
     return start, high + 0.02 * (high - start)
 
 
-def _whiskers(table: DataFrame, metric: Metric) -> dict[str, Any] | None:
+def _whiskers(table: DataFrame, metric: Metric, places: list[float]) -> list[go.Scatter]:
+    """Whiskers alone, for the rows that have them; in a bar's own error bars each row gets caps."""
     if f"{metric.key}_low" not in table:
-        return None
-    value, low, high = (table[f"{metric.key}{end}"] for end in ("", "_low", "_high"))
-    return {
-        "type": "data",
-        "array": [float(length) for length in high - value],
-        "arrayminus": [float(length) for length in value - low],
-        "thickness": 1.5,
-        "width": 3,
-        "color": WHISKER,
-    }
+        return []
+    has = list(table[f"{metric.key}_low"].notna())
+    value, low, high = (table[f"{metric.key}{end}"][has] for end in ("", "_low", "_high"))
+    return [
+        go.Scatter(
+            x=[float(x) for x in value],
+            y=[y for y, drawn in zip(places, has, strict=True) if drawn],
+            mode="markers",
+            marker={"color": CLEAR, "size": 1},
+            error_x={
+                "type": "data",
+                "array": [float(length) for length in high - value],
+                "arrayminus": [float(length) for length in value - low],
+                "thickness": 1.5,
+                "width": 3,
+                "color": WHISKER,
+            },
+            hoverinfo="skip",
+        )
+    ]
 
 
 def _marker(table: DataFrame) -> dict[str, Any]:

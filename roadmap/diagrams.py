@@ -511,11 +511,9 @@ def _plural(count: int, noun: str) -> str:
 def _conv_text(conv: Conv) -> tuple[str, str]:
     kind = " depthwise" if conv.depthwise else f", {conv.groups} groups" if conv.groups > 1 else ""
     same = conv.in_channels == conv.out_channels
-    channels = (
-        f"{conv.in_channels} channels" if same else f"{conv.in_channels} → {conv.out_channels}"
-    )
-    stride = f", stride {conv.stride}" if conv.stride > 1 else ""
-    return _side(conv) + (kind or " convolution"), channels + stride
+    channels = f"{conv.in_channels}" if same else f"{conv.in_channels} → {conv.out_channels}"
+    more = f", stride {conv.stride}" if conv.stride > 1 else " channels" if same else ""
+    return _side(conv) + (kind or " convolution"), channels + more
 
 
 def _short(layer: Layer) -> str:

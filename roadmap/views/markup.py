@@ -33,12 +33,12 @@ def figures_table(caption: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
 
 
-def plain_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def recipe_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     columns = "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
-    return f"<table><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<table class="recipe"><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def drawing(diagram: Diagram, captions: Sequence[str], key: Iterable[tuple[str, str]]) -> str:

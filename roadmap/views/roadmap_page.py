@@ -64,8 +64,8 @@ def show() -> None:
 @st.fragment
 def _explorer() -> None:
     chosen = selection(st.query_params)
-    for problem in chosen.problems:
-        st.html(markup.notice(problem))
+    if chosen.problems:
+        st.html(markup.notice(" ".join(chosen.problems)))
     roadmap = ROADMAPS[chosen.roadmap]
     _headline(roadmap)
     metric, setting = _controls(chosen)
@@ -73,10 +73,10 @@ def _explorer() -> None:
     speeds = setting if measured else _first_setting(chosen.roadmap)
     table = tables.with_speeds(chosen.roadmap, speeds) if speeds else tables.steps(chosen.roadmap)
     left, right = st.columns([1.4, 1], gap="large")
+    with right:  # first, because it answers a click
+        _step_panel(table, roadmap, chosen.step, speeds)
     with left:
         _chart(table, metric, chosen, setting)
-    with right:
-        _step_panel(table, roadmap, chosen.step, speeds)
     _changes(roadmap, chosen.step)
     _stages(roadmap, chosen.step)
 
@@ -286,12 +286,12 @@ def _figures(table: DataFrame, roadmap: Roadmap, key: str, setting: tables.Setti
             value += f" ± {number(std, 2)}"
         gain = change(now[column], before[column], decimals) if previous else ABSENT
         rows.append((name, unit, value, gain))
-    versus = f"vs. {previous.title}" if previous else "change"
+    versus = f"vs. {previous.title}" if previous else "Change"
     notes = [_paper_note(now)]
     if setting:
         notes.append(f"Speed and memory: {setting.label}.")
     text = " ".join(note for note in notes if note)
-    return markup.figures_table(("value", versus), rows) + (
+    return markup.figures_table(("Value", versus), rows) + (
         markup.paragraph(text, "faint") if text else ""
     )
 
@@ -326,7 +326,7 @@ def _changes(roadmap: Roadmap, key: str) -> None:
     rows = _recipe_rows(roadmap, key)
     if rows:
         lead = "" if drawn else markup.paragraph("No layer changes; how it is trained does.", "why")
-        st.html(lead + markup.plain_table(("Recipe", "Before", "After"), rows))
+        st.html(lead + markup.recipe_table(("Recipe", "Before", "After"), rows))
 
 
 def _key(before: ModelConfig | None, after: ModelConfig) -> list[tuple[str, str]]:
@@ -366,12 +366,13 @@ def _stages(roadmap: Roadmap, key: str) -> None:
     previous = roadmap.previous(key)
     after = diagrams.stage_table(roadmap.config(key))
     before = diagrams.stage_table(roadmap.config(previous.key)) if previous else None
+    note = (
+        "Kernel and output channels of each convolution, for an image of 224 × 224; d: depthwise."
+    )
+    if before == after:
+        before, note = None, f"The network is that of the step before. {note}"
     st.html(
         markup.heading("Stage by stage", 2, "section")
         + markup.stages_table(before, after)
-        + markup.paragraph(
-            "Kernel and output channels of each convolution, for an image of 224 × 224; "
-            "d is depthwise.",
-            "faint",
-        )
+        + markup.paragraph(note, "faint below")
     )

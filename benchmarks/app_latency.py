@@ -1,0 +1,197 @@
+"""How soon the explorer's first chart stands, and a click is answered, beside a bare page.
+
+    python benchmarks/app_latency.py [--rounds 9]
+
+Both pages are served by Streamlit on this machine and opened in turn in headless Chromium, each
+time in a fresh context (nothing cached in the browser; both servers have answered once). Times are
+taken in the page: the chart from the start of the navigation until its bars are drawn, the click
+from the mouse button's release until the answer stands. Writes ``measured/app_latency``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from roadmap.results import write_rows
+
+ROOT = Path(__file__).resolve().parents[1]
+BARE_PAGE = """
+import plotly.graph_objects as go
+import streamlit as st
+
+figure = go.Figure(go.Bar(x=list(range(1, 18)), y=list(range(17)), orientation="h"))
+event = st.plotly_chart(figure, on_select="rerun", selection_mode="points")
+st.html(f'<p class="step">{[point["y"] for point in event["selection"]["points"]]}</p>')
+"""
+PAGES = {"explorer": "first page", "bare": "one Plotly bar chart"}
+CLICKED = (6, 3, 14, 9, 4)  # bars, in this order; no two neighbours are the same
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+# Resolves with the seconds from the release of the mouse button to the change of the answer's text.
+WATCH = """
+() => {
+  const text = () => document.querySelector('.step')?.textContent;
+  const before = text();
+  let start;
+  window.answered = new Promise((resolve) => {
+    window.addEventListener('mouseup', () => { start = performance.now(); },
+      { capture: true, once: true });
+    const look = () => {
+      if (start !== undefined && text() !== undefined && text() !== before)
+        resolve((performance.now() - start) / 1000);
+      else requestAnimationFrame(look);
+    };
+    look();
+  });
+}
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9, help="how often each page is opened")
+    rounds = parser.parse_args().rounds
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        (folder / "bare.py").write_text(BARE_PAGE, encoding="utf-8")
+        scripts = {"explorer": ROOT / "app.py", "bare": folder / "bare.py"}
+        urls = {name: stack.enter_context(served(script)) for name, script in scripts.items()}
+        browser = stack.enter_context(chromium())
+        charts: dict[str, list[float]] = {name: [] for name in urls}
+        clicks: dict[str, list[float]] = {name: [] for name in urls}
+        for number in range(rounds + 1):
+            for name, url in urls.items():
+                chart, answers = visit(browser, url)
+                if number:  # the first visit warms the server up
+                    charts[name].append(chart)
+                    clicks[name] += answers
+    rows = [
+        row(what, name, seconds)
+        for what, table in (("first chart", charts), ("click", clicks))
+        for name, seconds in table.items()
+    ]
+    for line in rows:
+        print(f"{line['what']:12} {line['page']:9} {line['median_s']:.3f} s")
+    write_rows("measured/app_latency", rows)
+
+
+def row(what: str, page: str, seconds: list[float]) -> dict[str, object]:
+    tenths = statistics.quantiles(seconds, n=10)
+    return {
+        "what": what,
+        "page": page,
+        "samples": len(seconds),
+        "median_s": round(statistics.median(seconds), 3),
+        "p10_s": round(tenths[0], 3),
+        "p90_s": round(tenths[-1], 3),
+        "cpus": os.cpu_count(),
+        "streamlit": version("streamlit"),
+        "plotly": version("plotly"),
+        "python": platform.python_version(),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def visit(browser: Browser, url: str) -> tuple[float, list[float]]:
+    """Seconds to the first chart, and to the answer of each click."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.goto(url, wait_until="commit")
+    drawn = page.wait_for_function(
+        "() => document.querySelector('.js-plotly-plot .bars .point path')"
+        " && performance.now() / 1000",
+        polling="raf",
+        timeout=60_000,
+    )
+    chart = float(drawn.json_value())
+    page.wait_for_timeout(1500)
+    answers = [click(page, index) for index in CLICKED]
+    context.close()
+    return chart, answers
+
+
+def click(page: Page, index: int) -> float:
+    bar = page.locator(".js-plotly-plot .trace.bars").last.locator(".point").nth(index)
+    box = bar.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_timeout(200)
+    page.evaluate(WATCH)
+    page.mouse.down()
+    page.mouse.up()
+    seconds = float(page.evaluate("() => window.answered"))
+    page.wait_for_timeout(800)
+    return seconds
+
+
+@contextmanager
+def served(script: Path) -> Iterator[str]:
+    """Streamlit serving ``script`` on a free local port."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(script)]
+    options = {
+        "server.port": port,
+        "server.address": "localhost",
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+    }
+    command += [f"--{name}={value}" for name, value in options.items()]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_for(f"http://localhost:{port}/_stcore/health")
+        yield f"http://localhost:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def wait_for(url: str, seconds: float = 60) -> None:
+    for _ in range(int(seconds / 0.2)):
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise SystemExit(f"nothing answers at {url} after {seconds:.0f} seconds")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
