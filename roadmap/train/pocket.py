@@ -12,6 +12,8 @@ from roadmap.recipes import Recipe
 WIDTH_DIVISOR = 4
 DEPTH_DIVISOR = 3
 IMAGE_SIZE = 32  # the last of four stages has one pixel
+EPOCHS = 15
+LR = {"sgd": 0.1, "lamb": 1e-2, "adamw": 4e-3}
 
 
 def pocket_config(config: ModelConfig) -> ModelConfig:
@@ -23,13 +25,20 @@ def pocket_config(config: ModelConfig) -> ModelConfig:
 
 
 def pocket_recipe(recipe: Recipe) -> Recipe:
-    """``recipe`` for pocket networks: the same techniques, a few epochs of small images."""
+    """``recipe`` for pocket networks: the same techniques over a few hundred steps.
+
+    The learning rate is the optimizer's own at this batch size, and a weight average spans about
+    an epoch of the digits instead of the last few of a long training.
+    """
     return recipe.replace(
         batch_size=64,
-        epochs=20,
+        lr=LR[recipe.optimizer],
+        epochs=EPOCHS,
         warmup_epochs=min(recipe.warmup_epochs, 2),
-        step_epochs=7,
+        step_epochs=EPOCHS // 3,
         train_size=IMAGE_SIZE,
         test_size=IMAGE_SIZE,
         test_resize=IMAGE_SIZE,
+        ema_decay=None if recipe.ema_decay is None else 0.95,
+        ema_every=1,
     )
