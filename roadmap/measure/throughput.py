@@ -279,13 +279,12 @@ def _step(network: nn.Module, setting: Setting, batch_size: int) -> Callable[[],
 
 
 def _inference_step(network: nn.Module, images: Tensor, setting: Setting) -> Callable[[], None]:
-    """A forward pass with the weights themselves in the setting's precision, as deployed."""
-    network = network.eval().to(DTYPES[setting.dtype])
-    images = images.to(DTYPES[setting.dtype])
+    """A forward pass under autocast, from float32 weights."""
+    network = network.eval()
     run = torch.compile(network) if setting.compiled else network
 
     def step() -> None:
-        with torch.inference_mode():
+        with torch.inference_mode(), _precision(setting):
             run(images)
 
     return step
@@ -294,7 +293,7 @@ def _inference_step(network: nn.Module, images: Tensor, setting: Setting) -> Cal
 def _training_step(network: nn.Module, images: Tensor, setting: Setting) -> Callable[[], None]:
     """Forward under autocast, cross-entropy, backward, AdamW (fused on CUDA), in float32 weights;
     fp16 with a gradient scaler."""
-    kind, dtype = images.device.type, DTYPES[setting.dtype]
+    kind = images.device.type
     network = network.train()
     run = torch.compile(network) if setting.compiled else network
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=kind == "cuda")
@@ -303,13 +302,18 @@ def _training_step(network: nn.Module, images: Tensor, setting: Setting) -> Call
 
     def step() -> None:
         optimizer.zero_grad()
-        with torch.autocast(kind, dtype, enabled=setting.dtype != "float32"):
+        with _precision(setting):
             loss = F.cross_entropy(run(images), labels)
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
 
     return step
+
+
+def _precision(setting: Setting) -> torch.autocast:
+    half = setting.dtype != "float32"
+    return torch.autocast(setting.device, DTYPES[setting.dtype], enabled=half)
 
 
 def _disable_stochastic_depth(network: nn.Module) -> None:
