@@ -14,24 +14,17 @@ import argparse
 import datetime
 import os
 import platform
-import shutil
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from browser import ROOT, chromium, served
+from playwright.sync_api import Browser, Page
 
 from roadmap.results import write_rows
 
-ROOT = Path(__file__).resolve().parents[1]
 BARE_PAGE = """
 import plotly.graph_objects as go
 import streamlit as st
@@ -40,17 +33,7 @@ figure = go.Figure(go.Bar(x=list(range(1, 18)), y=list(range(17)), orientation="
 event = st.plotly_chart(figure, on_select="rerun", selection_mode="points")
 st.html(f'<p class="step">{[point["y"] for point in event["selection"]["points"]]}</p>')
 """
-PAGES = {"explorer": "first page", "bare": "one Plotly bar chart"}
 CLICKED = (6, 3, 14, 9, 4)  # bars, in this order; no two neighbours are the same
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 # Resolves with the seconds from the release of the mouse button to the change of the answer's text.
 WATCH = """
 () => {
@@ -145,52 +128,6 @@ def click(page: Page, index: int) -> float:
     seconds = float(page.evaluate("() => window.answered"))
     page.wait_for_timeout(800)
     return seconds
-
-
-@contextmanager
-def served(script: Path) -> Iterator[str]:
-    """Streamlit serving ``script`` on a free local port."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(script)]
-    options = {
-        "server.port": port,
-        "server.address": "localhost",
-        "server.headless": "true",
-        "server.fileWatcherType": "none",
-        "browser.gatherUsageStats": "false",
-    }
-    command += [f"--{name}={value}" for name, value in options.items()]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        wait_for(f"http://localhost:{port}/_stcore/health")
-        yield f"http://localhost:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-
-
-def wait_for(url: str, seconds: float = 60) -> None:
-    for _ in range(int(seconds / 0.2)):
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise SystemExit(f"nothing answers at {url} after {seconds:.0f} seconds")
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
-        yield browser
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -82,7 +82,8 @@ def step_diagrams(
         new = part(after, image_size)
         if old is None or _signature(old) != _signature(new):
             diagrams.append(Diagram(title, _panels(old, new)))
-    if before is not None and before.downsampling != after.downsampling:
+    stages = min(len(config.depths) for config in (before, after) if config)
+    if before is not None and before.downsampling != after.downsampling and stages > 1:
         old, new = _entry(before, image_size), _entry(after, image_size)
         diagrams.append(Diagram("From the first stage to the second", _panels(old, new)))
     return diagrams
@@ -182,7 +183,7 @@ def _entry(config: ModelConfig, image_size: int) -> Part:
 
 
 def _after(layers: tuple[Layer, ...], size: int) -> int:
-    return next((p.out_size for p in reversed(list(place_layers(layers, "", size)))), size)
+    return next((p.out_size for p in reversed(list(place_layers(layers, "network", size)))), size)
 
 
 # What changed

@@ -1,0 +1,133 @@
+"""The charts show the table they are given."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from roadmap import charts
+from roadmap.results import roadmap_table
+from roadmap.steps import ROADMAPS
+from roadmap.text import change, number
+
+TOP1 = charts.METRICS["top1"]
+
+
+def table(name: str = "resnet50"):
+    frame = roadmap_table(name)
+    if frame.get("top1_std") is not None:
+        frame["top1_low"] = frame["top1"] - frame["top1_std"]
+        frame["top1_high"] = frame["top1"] + frame["top1_std"]
+    return frame
+
+
+def texts(figure) -> list[str]:
+    return [annotation.text for annotation in figure.layout.annotations]
+
+
+@pytest.mark.parametrize("roadmap", ROADMAPS)
+@pytest.mark.parametrize("metric", ["top1", "gflops", "params"])
+def test_bars_end_at_the_tables_values(roadmap, metric):
+    frame = table(roadmap)
+    bars = charts.roadmap_bars(frame, charts.METRICS[metric]).data[1]
+    assert [bars.base + length for length in bars.x] == pytest.approx(list(frame[metric]))
+    start = charts.roadmap_bars(frame, charts.METRICS[metric]).layout.xaxis.range[0]
+    assert bars.base == start
+    assert (start == 0) == (metric != "top1")
+
+
+def test_an_axis_that_does_not_start_at_zero_says_so():
+    assert "axis from 75" in charts.roadmap_bars(table()).layout.xaxis.title.text
+    assert (
+        "axis from"
+        not in charts.roadmap_bars(table(), charts.METRICS["gflops"]).layout.xaxis.title.text
+    )
+
+
+def test_rows_carry_the_keys_and_cover_the_axis():
+    rows = charts.roadmap_bars(table()).data[0]
+    assert tuple(rows.customdata) == ROADMAPS["resnet50"].keys
+    low, high = charts.roadmap_bars(table()).layout.xaxis.range
+    assert (rows.base, rows.base + rows.x[0]) == pytest.approx((low, high))
+    assert rows.hoverinfo == "none"  # "skip" would make the rows deaf to clicks
+
+
+def test_steps_that_were_not_adopted_are_hatched():
+    frame = table()
+    shapes = charts.roadmap_bars(frame).data[1].marker.pattern.shape
+    assert [bool(shape) for shape in shapes] == [not adopted for adopted in frame["adopted"]]
+
+
+def test_whiskers_stand_where_there_is_a_deviation():
+    whiskers = charts.roadmap_bars(table()).data[2]
+    assert len(whiskers.x) == 16
+    assert list(whiskers.error_x.array) == pytest.approx(list(table()["top1_std"].dropna()))
+    assert len(charts.roadmap_bars(table(), charts.METRICS["params"]).data) == 2
+
+
+def test_selected_row_is_banded_and_bold():
+    figure = charts.roadmap_bars(table(), selected="kernel_7")
+    assert list(figure.data[0].selectedpoints) == [ROADMAPS["resnet50"].keys.index("kernel_7")]
+    assert "<b>Kernel size 7</b>" in texts(figure)
+    assert "<b>80.57</b>" in texts(figure)
+    assert len(figure.layout.shapes) == 2
+    plain = charts.roadmap_bars(table(), selected="nowhere")
+    assert not plain.data[0].selectedpoints
+    assert not plain.layout.shapes
+
+
+def test_reference_is_a_dashed_line_within_the_axis():
+    figure = charts.roadmap_bars(table(), TOP1, reference=("Swin-X", 85.0))
+    (line,) = figure.layout.shapes
+    assert (line.x0, line.x1, line.line.dash) == (85.0, 85.0, "dash")
+    assert figure.layout.xaxis.range[1] > 85
+    assert "Swin-X 85.00" in texts(figure)
+
+
+def test_groups_are_named_in_order_above_their_bars():
+    figure = charts.roadmap_bars(table())
+    groups = list(dict.fromkeys(table()["group"]))
+    names = {a.text: a.y for a in figure.layout.annotations}
+    heights = [names[f"<b>{group}</b>"] for group in groups]
+    assert heights == sorted(heights)
+    first = {group: list(table()["group"]).index(group) for group in groups}
+    bars = figure.data[1].y
+    assert all(names[f"<b>{group}</b>"] < bars[first[group]] for group in groups)
+
+
+def test_missing_values_are_dashes_and_no_bars():
+    frame = table()
+    frame.loc["kernel_5", "gflops"] = float("nan")
+    figure = charts.roadmap_bars(frame, charts.METRICS["gflops"])
+    row = ROADMAPS["resnet50"].keys.index("kernel_5")
+    assert json.loads(figure.to_json())["data"][1]["x"][row] is None
+    assert "–" in texts(figure)
+
+
+def test_second_column_is_never_the_first():
+    assert {"Top-1 %", "GFLOPs"} <= set(texts(charts.roadmap_bars(table())))
+    assert {"Top-1 %", "GFLOPs"} <= set(
+        texts(charts.roadmap_bars(table(), charts.METRICS["gflops"]))
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "text"),
+    [(80.5, 2, "80.50"), (12345.6, 0, "12,346"), (-0.5, 1, "−0.5"), (None, 2, "–")],
+)
+def test_numbers(value, decimals, text):
+    assert number(value, decimals) == text
+
+
+@pytest.mark.parametrize(
+    ("after", "before", "text"),
+    [
+        (80.57, 80.35, "+0.22"),
+        (4.07, 4.64, "−0.57"),
+        (4.1492, 4.1508, "±0"),  # printed alike, so no change is printed
+        (1.0, float("nan"), "–"),
+    ],
+)
+def test_changes(after, before, text):
+    assert change(after, before, 2) == text

@@ -1,0 +1,261 @@
+"""The first page, run by Streamlit's own test harness."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from roadmap import results
+from roadmap.steps import ROADMAPS
+
+ROOT = Path(__file__).parents[2]
+FIELDS = [
+    "source",
+    "name",
+    "mode",
+    "device",
+    "device_name",
+    "dtype",
+    "channels_last",
+    "compiled",
+    "batch_size",
+    "image_size",
+    "repetitions",
+    "images_per_s",
+    "images_per_s_p10",
+    "images_per_s_p90",
+    "peak_memory_gb",
+]
+
+
+@pytest.fixture(autouse=True)
+def tables(tmp_path, monkeypatch):
+    """The published tables, and speeds of the ResNet-50 roadmap that are made up."""
+    for folder in ("paper", "measured"):
+        shutil.copytree(results.RESULTS / folder, tmp_path / folder)
+    rows = [
+        (source, name, mode, "cuda", "Some GPU", "bf16", True, compiled, 256, 224, 20, *figures)
+        for mode in ("inference", "training")
+        for compiled in (True, False)
+        for place, (source, name) in enumerate(
+            [("resnet50", key) for key in ROADMAPS["resnet50"].keys]
+            + [("timm", "swin_tiny_patch4_window7_224")]
+        )
+        for figures in [(1000 + place + 500 * compiled, 990 + place, 1510 + place, 1.5)]
+    ]
+    with (tmp_path / "measured" / "throughput.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([FIELDS, *rows])
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    st.cache_data.clear()
+    yield
+    st.cache_data.clear()
+
+
+def opened(**parameters: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    for name, value in parameters.items():
+        app.query_params[name] = value
+    return checked(app.run())
+
+
+def checked(app: AppTest) -> AppTest:
+    assert not app.exception
+    return app
+
+
+def html(app: AppTest) -> str:
+    return "\n".join(element.proto.body for element in app.get("html"))
+
+
+def title(app: AppTest) -> str:
+    return html(app).split('class="step">')[1].split("<")[0]
+
+
+def figure(app: AppTest) -> dict:
+    (chart,) = app.get("plotly_chart")
+    return json.loads(chart.proto.spec)
+
+
+def selected(app: AppTest) -> str:
+    rows = figure(app)["data"][0]
+    return rows["customdata"][rows["selectedpoints"][0]]
+
+
+def address(app: AppTest) -> dict[str, str]:
+    values = dict(app.query_params)
+    return {name: value[0] if isinstance(value, list) else value for name, value in values.items()}
+
+
+def button(app: AppTest, label: str):
+    return next(button for button in app.button if button.label == label)
+
+
+@pytest.mark.parametrize("roadmap", ROADMAPS)
+def test_every_step_of_every_roadmap_has_a_page(roadmap):
+    app = opened(roadmap=roadmap)
+    for step in ROADMAPS[roadmap].steps:
+        app.query_params["step"] = step.key
+        checked(app.run())
+        assert title(app) == step.title
+        assert selected(app) == step.key
+        assert 'class="notice"' not in html(app)
+
+
+def test_the_page_opens_at_the_start_with_the_papers_figures():
+    app = opened()
+    assert title(app) == "ResNet"
+    assert "<b>76.1 %</b> to <b>82.0 %</b>" in html(app)
+    assert "81.3 % of Swin-T" in html(app)
+    assert button(app, "Previous").disabled
+    assert figure(app)["layout"]["shapes"][0]["x0"] == 81.3
+
+
+def test_the_tour_goes_through_every_step_and_back():
+    app = opened()
+    for step in ROADMAPS["resnet50"].steps[1:]:
+        button(app, "Next").click()
+        checked(app.run())
+        assert title(app) == step.title
+        assert address(app) == {"roadmap": "resnet50", "step": step.key}
+    assert button(app, "Next").disabled
+    button(app, "Previous").click()
+    assert title(checked(app.run())) == ROADMAPS["resnet50"].steps[-2].title
+
+
+def test_the_step_box_selects():
+    app = opened(step="gelu")
+    assert app.selectbox(key="step").value == "gelu"
+    app.selectbox(key="step").set_value("kernel_9")
+    checked(app.run())
+    assert title(app) == "Kernel size 9"
+    assert "tried, not adopted" in html(app)
+    assert address(app)["step"] == "kernel_9"
+
+
+def test_another_roadmap_keeps_the_step_where_it_has_it():
+    app = opened(step="kernel_7")
+    app.segmented_control(key="roadmap").set_value("resnet200")
+    checked(app.run())
+    assert address(app) == {"roadmap": "resnet200", "step": "kernel_7"}
+    assert "<b>78.2 %</b> to <b>83.6 %</b>" in html(app)
+    app.segmented_control(key="roadmap").set_value("torchvision_recipe")
+    checked(app.run())
+    assert address(app) == {"roadmap": "torchvision_recipe", "step": "baseline"}
+
+
+def test_numbers_and_their_change_from_the_step_compared_with():
+    page = html(opened(step="gelu"))  # after 7, not after 11, which was not adopted
+    assert "vs. Kernel size 7" in page
+    assert "80.62 ± 0.14" in page
+    assert ">+0.05<" in page
+
+
+def test_the_papers_gflops_are_shown_where_they_differ_from_the_count():
+    assert "The paper prints 4.49 GFLOPs" in html(opened(step="separate_downsampling"))
+    assert "The paper prints 4.46 GFLOPs" in html(opened(step="layer_norm"))
+    assert "The paper prints" not in html(opened(step="kernel_7"))
+
+
+@pytest.mark.parametrize("metric", ["top1", "gflops", "params", "images_per_s", "memory"])
+def test_bars_show_what_is_asked(metric):
+    app = opened(step="kernel_7")
+    app.segmented_control(key="metric").set_value(metric)
+    checked(app.run())
+    assert selected(app) == "kernel_7"
+    assert (figure(app)["data"][1]["base"] == 0) == (metric != "top1")
+
+
+def test_speeds_on_a_chosen_device():
+    app = opened()
+    app.segmented_control(key="metric").set_value("images_per_s")
+    checked(app.run())
+    assert figure(app)["data"][1]["x"][0] == 1500
+    box = app.selectbox(key="setting")
+    assert box.options[0] == "Some GPU, inference, bf16, batch 256, compiled"
+    box.select_index(1)
+    checked(app.run())
+    assert figure(app)["data"][1]["x"][0] == 1000
+    assert "Some GPU, inference, bf16, batch 256, eager" in html(app)
+
+
+def test_a_metric_without_figures_is_a_sentence():
+    app = opened(roadmap="resnet200", step="kernel_7")
+    app.segmented_control(key="metric").set_value("images_per_s")
+    checked(app.run())
+    assert not app.get("plotly_chart")
+    assert "No speed has been measured for ResNet-200 to ConvNeXt-B" in html(app)
+    assert title(app) == "Kernel size 7"
+    app.segmented_control(key="metric").set_value("top1")
+    assert app.run().get("plotly_chart")
+
+
+def test_without_a_table_of_speeds_the_rest_stands(tmp_path):
+    (tmp_path / "measured" / "throughput.csv").unlink()
+    st.cache_data.clear()
+    app = opened()
+    assert "Speed" not in html(app)
+    app.segmented_control(key="metric").set_value("memory")
+    assert "No memory has been measured" in html(checked(app.run()))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"roadmap": "<script>alert(1)</script>", "step": "![x](http://example.com/x.png)"},
+        {"step": "kernel_77"},
+        {"roadmap": "resnet50", "step": "x" * 100_000},
+        {"roadmap": "torchvision_recipe", "step": "kernel_7"},
+        {"roadmap": "../../etc/passwd", "step": "\x00\u202e"},
+    ],
+)
+def test_whatever_the_url_says_there_is_one_message_and_a_page(parameters):
+    app = opened(**parameters)
+    page = html(app)
+    assert page.count('class="notice"') == 1
+    assert "<script" not in page
+    assert len(page) < 40_000
+    assert app.get("plotly_chart")
+    button(app, "Next").click()
+    assert 'class="notice"' not in html(checked(app.run()))
+
+
+def test_a_step_that_changes_no_layer_shows_the_recipe():
+    app = opened(step="training")
+    page = html(app)
+    assert "No layer changes" in page
+    assert "<td>optimizer</td><td>sgd</td><td>adamw</td>" in page
+    assert not [text for text in app.markdown if "<svg" in text.value]
+
+
+def test_diagrams_stand_as_pictures_with_a_text():
+    (block,) = opened(step="inverted_bottleneck").markdown
+    assert block.value.count('role="img" aria-label="Input 56 by 56') == 2
+    assert "Before: Increase width" in block.value
+
+
+def test_the_chart_has_a_text_alternative():
+    (chart,) = opened(step="kernel_7").get("plotly_chart")
+    assert chart.proto.alt.startswith("Bar chart of ImageNet-1K top-1 accuracy, %")
+    assert "Kernel size 7 80.57" in chart.proto.alt
+
+
+def test_the_page_imports_no_torch():
+    code = """
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file("app.py", default_timeout=60).run()
+assert not app.exception
+print(sorted({"torch", "timm", "torchvision", "fvcore"} & set(sys.modules)))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "[]"

@@ -1,0 +1,183 @@
+"""The first page as a person uses it: in headless Chromium, with the mouse and the keyboard."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from browser import ROOT, chromium, served
+from playwright.sync_api import Page, expect
+
+WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+PICTURES = ROOT / "build" / "screenshots"
+
+
+@pytest.fixture(scope="module")
+def address():
+    with served(ROOT / "app.py") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """Opens a path of the app; afterwards nothing may have gone wrong in the browser."""
+    contexts, errors = [], []
+
+    def open_path(path: str = "", viewport=WIDE, scheme: str = "light") -> Page:
+        context = browser.new_context(viewport=viewport, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: _check_host(request.url, address, errors))
+        page.goto(f"{address}/{path}")
+        expect(page.locator(".js-plotly-plot .bars .point").first).to_be_attached(timeout=30_000)
+        return page
+
+    yield open_path
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def _check_host(url: str, address: str, errors: list[str]) -> None:
+    local = address.split("//")[1]
+    if not url.startswith((f"http://{local}/", f"ws://{local}/", "data:", "blob:")):
+        errors.append(f"asked another host: {url}")
+
+
+def chart(page: Page):
+    """The chart that is shown; while another one comes, Streamlit still holds the last, hidden."""
+    return page.locator(".js-plotly-plot:visible")
+
+
+def bars(page: Page):
+    return chart(page).locator(".trace.bars").nth(1).locator(".point")
+
+
+def click_bar(page: Page, index: int) -> None:
+    box = bars(page).nth(index).bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+
+def expect_step(page: Page, title: str, address: str) -> None:
+    expect(page.locator(".step")).to_have_text(title, timeout=15_000)
+    expect(page).to_have_url(re.compile(re.escape(address) + "$"), timeout=15_000)
+    bold = chart(page).locator(".annotation-text", has=page.locator("tspan[style*=bold]"))
+    expect(bold.filter(has_text=title).last).to_be_attached(timeout=15_000)
+
+
+def test_clicking_bars(open_page):
+    page = open_page()
+    expect(page.locator(".step")).to_have_text("ResNet")
+    click_bar(page, 6)
+    expect_step(page, "Inverted bottleneck", "?roadmap=resnet50&step=inverted_bottleneck")
+    click_bar(page, 10)
+    expect_step(page, "Kernel size 9", "?roadmap=resnet50&step=kernel_9")
+    click_bar(page, 6)  # back to one that was selected before
+    expect_step(page, "Inverted bottleneck", "?roadmap=resnet50&step=inverted_bottleneck")
+    click_bar(page, 6)  # the same again: it stays, and the chart still answers
+    page.wait_for_timeout(700)
+    expect_step(page, "Inverted bottleneck", "?roadmap=resnet50&step=inverted_bottleneck")
+    click_bar(page, 16)
+    expect_step(page, "Separate downsampling", "?roadmap=resnet50&step=separate_downsampling")
+    expect(page.get_by_role("img", name=re.compile("LayerScale \\(added\\)")).first).to_be_visible()
+
+
+def test_the_row_beside_a_short_bar_answers_too(open_page):
+    page = open_page()
+    box = bars(page).first.bounding_box()
+    other = bars(page).nth(3).bounding_box()
+    page.mouse.click(box["x"] + box["width"] + 200, other["y"] + other["height"] / 2)
+    expect_step(page, "Patchify stem", "?roadmap=resnet50&step=patchify_stem")
+
+
+def test_a_shared_url_opens_at_its_step_and_back_goes_back(open_page):
+    page = open_page("?roadmap=resnet200&step=kernel_7")
+    expect_step(page, "Kernel size 7", "?roadmap=resnet200&step=kernel_7")
+    expect(page.get_by_text("of Swin-B, for")).to_be_visible()
+    page.get_by_role("button", name="Next").click()
+    expect_step(page, "Kernel size 9", "?roadmap=resnet200&step=kernel_9")
+    page.go_back()
+    expect_step(page, "Kernel size 7", "?roadmap=resnet200&step=kernel_7")
+    page.reload()
+    expect_step(page, "Kernel size 7", "?roadmap=resnet200&step=kernel_7")
+
+
+def test_switching_roadmap_and_metric(open_page):
+    page = open_page("?roadmap=resnet50&step=kernel_7")
+    page.get_by_role("radio", name="ResNet-200 to ConvNeXt-B").click()
+    expect_step(page, "Kernel size 7", "?roadmap=resnet200&step=kernel_7")
+    page.get_by_role("radio", name="Parameters").click()
+    expect(chart(page).locator(".xtitle")).to_have_text("Parameters, million")
+    page.get_by_role("radio", name="GFLOPs").click()
+    expect(chart(page).locator(".xtitle")).to_contain_text("Multiply-adds")
+    click_bar(page, 4)
+    expect_step(page, "Depthwise convolution", "?roadmap=resnet200&step=depthwise_conv")
+    expect(chart(page).locator(".xtitle")).to_contain_text("Multiply-adds")  # the metric stays
+    page.get_by_role("radio", name="TorchVision recipe").click()
+    expect_step(page, "Baseline", "?roadmap=torchvision_recipe&step=baseline")
+
+
+def test_the_keyboard_alone(open_page):
+    page = open_page()
+    page.get_by_role("button", name="Next").focus()
+    page.keyboard.press("Enter")
+    expect_step(page, "Modern training recipe", "?roadmap=resnet50&step=training")
+    box = page.get_by_role("combobox", name="Step")
+    box.focus()
+    page.keyboard.type("gelu")
+    page.keyboard.press("Enter")
+    expect_step(page, "ReLU to GELU", "?roadmap=resnet50&step=gelu")
+
+
+def test_a_hostile_url_gets_one_message_and_a_working_page(open_page):
+    page = open_page("?roadmap=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E&step=![x](http://x.test/y)")
+    expect(page.locator(".notice")).to_have_count(1)
+    expect(page.locator(".notice")).to_contain_text("<img src=x onerror=alert(1)>")
+    click_bar(page, 3)
+    expect_step(page, "Patchify stem", "?roadmap=resnet50&step=patchify_stem")
+    expect(page.locator(".notice")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_it_fits_and_can_be_read(open_page, viewport, scheme):
+    page = open_page("?roadmap=resnet50&step=separate_downsampling", viewport, scheme)
+    expect(page.locator(".stages")).to_be_visible()
+    page.wait_for_timeout(500)
+    width = viewport["width"]
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width
+    boxes = (
+        chart(page)
+        .locator(".annotation-text")
+        .evaluate_all(
+            "texts => texts.map(text => [text.textContent, text.getBoundingClientRect()])"
+        )
+    )
+    start = bars(page).first.bounding_box()["x"]
+    for text, box in boxes:
+        end = box["x"] + box["width"]
+        assert box["x"] >= 0, text
+        assert box["height"] >= 11, text
+        assert end <= (start if box["x"] < start else width), text  # labels end before bars begin
+    longest = max(bar.bounding_box()["width"] for bar in bars(page).all()[-3:])
+    assert longest > 100
+    text, ground = page.evaluate(
+        """() => [getComputedStyle(document.querySelector('.annotation-text')).fill,
+                  getComputedStyle(document.querySelector('.stApp')).backgroundColor]"""
+    )
+    assert lightness(ground) > 0.9 if scheme == "light" else lightness(ground) < 0.15
+    assert abs(lightness(text) - lightness(ground)) > 0.7
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=PICTURES / f"roadmap-{width}-{scheme}.png")
+
+
+def lightness(color: str) -> float:
+    red, green, blue = (int(value) for value in re.findall(r"\d+", color)[:3])
+    return (red + green + blue) / 3 / 255
