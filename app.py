@@ -6,10 +6,12 @@ import streamlit as st
 
 from roadmap.views import roadmap_page
 
-STYLE = Path(__file__).parent / "roadmap" / "views" / "style.css"
+VIEWS = Path(__file__).parent / "roadmap" / "views"
 
-st.set_page_config(page_title="From ResNet to ConvNeXt", layout="wide")
-st.html(STYLE)
+st.set_page_config(
+    page_title="From ResNet to ConvNeXt", page_icon=str(VIEWS / "icon.svg"), layout="wide"
+)
+st.html(VIEWS / "style.css")
 page = st.navigation(
     [st.Page(roadmap_page.show, title="Roadmap", url_path="roadmap", default=True)],
     position="top",

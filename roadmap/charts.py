@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ROW, HEADER, GAP = 1.0, 1.0, 0.35  # heights in rows: a bar, a group's name, the space above it
 PIXELS_PER_ROW = 23
-LEFT, VALUE, RIGHT, TOP, BOTTOM = 152, 56, 104, 34, 42  # margins and a column, in pixels
+LEFT, VALUE, RIGHT, TOP, BOTTOM = 146, 50, 98, 34, 42  # margins and a column, in pixels
 FONT_SIZE = 13
 BAND = "rgba(124, 128, 136, 0.18)"  # behind the selected row, in either theme
 CLEAR = "rgba(0, 0, 0, 0)"
@@ -49,9 +49,9 @@ METRICS: dict[str, Metric] = {
             from_zero=False,
         ),
         Metric(key="gflops", name="GFLOPs", axis="Multiply-adds, 10⁹ at 224 × 224", decimals=2),
-        Metric(key="params", name="Params, M", axis="Parameters, million", decimals=1),
+        Metric(key="params", name="Params M", axis="Parameters, million", decimals=1),
         Metric(key="images_per_s", name="Images/s", axis="Images per second", decimals=0),
-        Metric(key="memory", name="Memory, GB", axis="Peak memory, GB", decimals=1),
+        Metric(key="memory", name="GB", axis="Peak memory, GB", decimals=2),
     )
 }
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 SHORT_TITLES = {
-    "resnet50": "ResNet-50 to ConvNeXt-T",
-    "resnet200": "ResNet-200 to ConvNeXt-B",
+    "resnet50": "ResNet-50",
+    "resnet200": "ResNet-200",
     "torchvision_recipe": "TorchVision recipe",
 }
 METRIC_NAMES = {
@@ -38,7 +38,7 @@ FIGURES = (
     ("activations", "Activations", "M", 1),
     ("receptive_field", "Receptive field", "pixels", 0),
     ("images_per_s", "Speed", "images/s", 0),
-    ("memory", "Peak memory", "GB", 1),
+    ("memory", "Peak memory", "GB", 2),
 )
 RECIPE_NAMES = {
     "lr": "learning rate",
@@ -68,13 +68,13 @@ def _explorer() -> None:
         st.html(markup.notice(" ".join(chosen.problems)))
     roadmap = ROADMAPS[chosen.roadmap]
     _headline(roadmap)
-    metric, setting = _controls(chosen)
-    measured = metric.key in MEASURED
-    speeds = setting if measured else _first_setting(chosen.roadmap)
-    table = tables.with_speeds(chosen.roadmap, speeds) if speeds else tables.steps(chosen.roadmap)
+    metric = _controls(chosen)
     left, right = st.columns([1.4, 1], gap="large")
-    with right:  # first, because it answers a click
-        _step_panel(table, roadmap, chosen.step, speeds)
+    with left:
+        setting = _setting(chosen.roadmap, metric)
+    table = tables.with_speeds(roadmap.name, setting) if setting else tables.steps(roadmap.name)
+    with right:  # before the chart, because it answers a click
+        _step_panel(table, roadmap, chosen.step, setting)
     with left:
         _chart(table, metric, chosen, setting)
     _changes(roadmap, chosen.step)
@@ -107,9 +107,9 @@ def _bar_chosen(roadmap: str, key: str) -> None:
         _select(roadmap, str(points[0]["customdata"]))
 
 
-def _controls(chosen: Selection) -> tuple[charts.Metric, tables.Setting | None]:
+def _controls(chosen: Selection) -> charts.Metric:
     st.session_state["roadmap"] = chosen.roadmap
-    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+    with st.container(horizontal=True, gap="medium"):
         st.segmented_control(
             "Roadmap",
             list(ROADMAPS),
@@ -129,17 +129,25 @@ def _controls(chosen: Selection) -> tuple[charts.Metric, tables.Setting | None]:
             required=True,
             wrap=True,
         )
-        setting = None
-        settings = tables.settings(chosen.roadmap) if shown in MEASURED else []
-        if settings:
-            setting = st.selectbox(
-                "Measured on", settings, format_func=lambda s: s.label, key="setting"
-            )
-    return charts.METRICS[shown], setting
+    return charts.METRICS[shown]
 
 
-def _first_setting(roadmap: str) -> tables.Setting | None:
-    return next(iter(tables.settings(roadmap)), None)
+def _setting(roadmap: str, metric: charts.Metric) -> tables.Setting | None:
+    """How speed and memory were measured: a choice where the bars show them."""
+    settings = tables.settings(roadmap)
+    if metric.key in MEASURED and settings:
+        return st.selectbox(
+            "Measured on",
+            settings,
+            format_func=_setting_label,
+            key="setting",
+            label_visibility="collapsed",
+        )
+    return settings[0] if settings else None
+
+
+def _setting_label(setting: tables.Setting) -> str:
+    return setting.label
 
 
 # What the page shows

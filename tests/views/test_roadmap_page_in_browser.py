@@ -111,7 +111,7 @@ def test_a_shared_url_opens_at_its_step_and_back_goes_back(open_page):
 
 def test_switching_roadmap_and_metric(open_page):
     page = open_page("?roadmap=resnet50&step=kernel_7")
-    page.get_by_role("radio", name="ResNet-200 to ConvNeXt-B").click()
+    page.get_by_role("radio", name="ResNet-200").click()
     expect_step(page, "Kernel size 7", "?roadmap=resnet200&step=kernel_7")
     page.get_by_role("radio", name="Parameters").click()
     expect(chart(page).locator(".xtitle")).to_have_text("Parameters, million")
