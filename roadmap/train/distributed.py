@@ -114,19 +114,21 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        x32 = x.float()
-        count = torch.full((1,), x.numel() / x.shape[1], device=x.device)
-        sums = _GlobalSum.apply(torch.cat([x32.sum((0, 2, 3)), count]))
+        x64 = x.double()  # torch's own sums in double precision on a CPU, too
+        count = x64.new_full((1,), x.numel() / x.shape[1])
+        sums = _GlobalSum.apply(torch.cat([x64.sum((0, 2, 3)), count]))
         count = sums[-1]
         mean = sums[:-1] / count
-        centred = x32 - mean.view(1, -1, 1, 1)
+        centred = x64 - mean.view(1, -1, 1, 1)
         variance = _GlobalSum.apply(centred.square().sum((0, 2, 3))) / count
         with torch.no_grad():
+            unbiased = variance * count / (count - 1)
             self.num_batches_tracked += 1
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+            self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return (centred * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)).to(x.dtype)
+        y = centred * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+        return y.to(x.dtype)
 
 
 class _GlobalSum(torch.autograd.Function):

@@ -11,7 +11,7 @@ from models import ModernResNet
 from models.config import ConfigError, ModelConfig
 from models.weights import convert_state_dict
 from roadmap.measure.networks import UnknownNetworkError, build, check, config_of
-from roadmap.recipes import Recipe
+from roadmap.recipes import RECIPES, Recipe
 from roadmap.train.data import DataError, open_data
 from roadmap.train.errors import RefusedError
 from roadmap.train.evaluate import BATCH_SIZE, evaluate
@@ -36,8 +36,7 @@ def score_file(
     the crop, and the resize in proportion. Raises ``RefusedError``.
     """
     tensors, config, facts = load_weights(path)
-    sizes = {name: facts.get("recipe", {}).get(name) for name in ("test_size", "test_resize")}
-    recipe = Recipe(**{name: size for name, size in sizes.items() if size})
+    recipe = _view(facts.get("recipe", {}))
     if image_size is not None:
         if image_size < 1:
             raise RefusedError(f"--image-size is {image_size}; use 1 or more")
@@ -75,6 +74,12 @@ def score_file(
         "test_resize": recipe.test_resize,
         **scores._asdict(),
     }
+
+
+def _view(trained: dict[str, Any]) -> Recipe:
+    """How ``trained``, a recipe's fields, looks at a test image; ConvNeXt's way if it is empty."""
+    names = ("test_size", "test_resize", "interpolation")
+    return RECIPES["convnext"].replace(**{name: trained[name] for name in names if name in trained})
 
 
 def _ours(config: ModelConfig, tensors: dict[str, Tensor]) -> nn.Module:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import csv
+import json
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from roadmap.train.distributed import World, join, leave, synchronize_batch_norm
 from roadmap.train.errors import TrainingError
 from roadmap.train.metrics import CLOCK_COLUMNS
-from roadmap.train.settings import Settings, choose_recipe
+from roadmap.train.settings import Settings, choose_recipe, run_config
 
 #: Processes are forked from one that has imported torch but never used it: real ones, really
 #: killed, without the seconds that the import takes.
@@ -126,3 +129,100 @@ def outcome(folder: Path) -> dict[str, Any]:
         for column in CLOCK_COLUMNS:
             del row[column]
     return {"weights": weights, "metrics": rows}
+
+
+def _join(rank: int, size: int, port: int) -> World:
+    import torch
+
+    torch.set_num_threads(1)
+    places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in places.items()})
+    os.environ["MASTER_ADDR"] = "127.0.0.1"
+    return join("cpu")
+
+
+def step_losses(
+    settings: Settings, steps: int, result: Path, rank: int, size: int, port: int
+) -> None:
+    """Write the loss of each of the first ``steps`` steps, over all processes, to ``result``."""
+    import torch
+
+    from roadmap.train.data import open_data
+    from roadmap.train.trainer import Trainer
+
+    world = _join(rank, size, port)
+    device = torch.device("cpu")
+    data = open_data(settings.data, settings.recipe, device=device, seed=0, scale="pocket")
+    config = run_config(settings.roadmap, settings.step, settings.recipe, scale="pocket")
+    trainer = Trainer(
+        config.replace(num_classes=data.info.num_classes),
+        settings.recipe,
+        steps_per_epoch=data.steps_per_epoch(settings.recipe.batch_size),
+        device=device,
+        micro_batch=settings.micro_batch,
+        world=world,
+    )
+    losses: list[float] = []
+    while len(losses) < steps:
+        epoch = len(losses) // trainer.steps_per_epoch
+        share = {"rank": world.rank, "world_size": world.size}
+        for images, targets in data.train_batches(epoch, settings.recipe.batch_size, **share):
+            trainer.begin_epoch()
+            trainer.step(len(losses), images, targets)
+            sums = trainer.sums()
+            loss, count = world.sum([sums.loss, sums.images])
+            losses.append(loss / count)
+    if world.is_main:
+        result.write_text(json.dumps(losses[:steps]))
+    leave(world)
+
+
+def double_gradients(
+    settings: Settings, images: int, result: Path, rank: int, size: int, port: int
+) -> None:
+    """Write every gradient of one batch of noise, in double precision, to ``result``."""
+    import torch
+    import torch.nn.functional as F
+    from torch.nn.parallel import DistributedDataParallel
+
+    from models import ModernResNet
+
+    world = _join(rank, size, port)
+    torch.manual_seed(0)
+    config = run_config(settings.roadmap, settings.step, settings.recipe, scale="pocket")
+    model = ModernResNet(config.replace(num_classes=10, stochastic_depth=0))
+    network = model = model.double()
+    if size > 1:
+        model = synchronize_batch_norm(model, "cpu")
+        network = DistributedDataParallel(model)
+    part = slice(rank * images // size, (rank + 1) * images // size)
+    batch, labels = torch.randn(images, 3, 32, 32).double(), torch.arange(images) % 10
+    F.cross_entropy(network(batch[part]), labels[part]).backward()
+    if world.is_main:
+        values = {f"{name} gradient": p.grad.tolist() for name, p in model.named_parameters()}
+        values |= {name: b.tolist() for name, b in model.named_buffers()}
+        result.write_text(json.dumps(values))
+    leave(world)
+
+
+def on_processes(
+    count: int, work: Callable[..., None], settings: Settings, size: int, folder: Path
+) -> Any:
+    """What ``work(settings, size, ...)`` writes on ``count`` processes of their own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    result = folder / "result.json"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    started = [
+        PROCESSES.Process(
+            target=work, args=(settings, size, result, rank, count, port), daemon=True
+        )
+        for rank in range(count)
+    ]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join(60)
+        assert process.exitcode == 0
+    return json.loads(result.read_text())

@@ -1,0 +1,324 @@
+"""How much of the bare training step's speed is left end to end, and what timm's loop reaches.
+
+For each step, on one machine and in one go:
+
+- ``bare``: our training step on random tensors that stay on the device;
+- ``end to end``: ``python -m roadmap train`` itself, its first epoch (compilation included) and
+  the steady state (the median of the later ones);
+- ``timm``: a loop as in timm's train.py over timm's ``create_loader``, with the same network,
+  data, augmentation, optimizer and average.
+
+    python benchmarks/training.py --data PATH --image-size 128 --batch-size 512 --compile
+    python benchmarks/training.py --scale pocket --device cpu
+
+Rows go to results/measured/training.csv; those of the same step, device and data are replaced.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import shlex
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from timm.data import auto_augment, create_loader
+from timm.data.mixup import FastCollateMixup, Mixup
+from timm.loss import SoftTargetCrossEntropy
+from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
+from timm.utils import AverageMeter, ModelEmaV3
+
+from models import ModelConfig, ModernResNet
+from roadmap.recipes import Recipe
+from roadmap.train.files import write_csv
+from roadmap.train.machine import device_name, prepare_device, versions
+from roadmap.train.run import train
+from roadmap.train.settings import Settings, choose_recipe, run_config
+from roadmap.train.sources import Split, open_source
+from roadmap.train.trainer import Trainer
+
+STEPS = ("kernel_7", "separate_downsampling")
+TABLE = Path(__file__).parents[1] / "results" / "measured" / "training.csv"
+#: timm's train.py reads the loss once in so many steps.
+LOG_INTERVAL = 50
+
+
+def main() -> None:
+    options = _options()
+    device = prepare_device(options.device)
+    torch.set_num_threads(options.threads or torch.get_num_threads())
+    rows: list[dict[str, object]] = []
+    for step in options.steps:
+        for name, speeds in _measured(step, options, device):
+            rows.append(_row(step, name, speeds, options, device))
+            print(f"{step}, {name}: {rows[-1]['images_per_s']:,.0f} images/s", flush=True)
+            _save(_with_shares(rows), options.table)
+    for row in _with_shares(rows):
+        print(*(row[name] for name in ("step", "what", "images_per_s", "share_of_bare")), sep="\t")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data")
+    parser.add_argument("--steps", nargs="+", default=STEPS)
+    parser.add_argument("--scale", choices=("full", "pocket"), default="full")
+    parser.add_argument("--image-size", type=int)
+    parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--device")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--bare-steps", type=int, default=60)
+    parser.add_argument("--table", type=Path, default=TABLE)
+    return parser.parse_args()
+
+
+def _measured(
+    step: str, options: argparse.Namespace, device: torch.device
+) -> Iterator[tuple[str, list[float]]]:
+    """What was timed, and its images/s, one or several figures."""
+    changes = {"epochs": options.epochs, "warmup_epochs": 1}
+    if options.batch_size:
+        changes["batch_size"] = options.batch_size
+    # The recipe in full, average included: the steps of the roadmap leave the average out.
+    recipe, _ = choose_recipe(
+        "resnet50",
+        step,
+        "convnext",
+        changes=changes,
+        image_size=options.image_size,
+        scale=options.scale,
+    )
+    source = open_source(options.data)
+    config = run_config("resnet50", step, recipe, scale=options.scale)
+    config = config.replace(num_classes=len(source.class_names))
+    spe = max(len(source.train.labels) // recipe.batch_size, 1)
+    before = _bare(config, recipe, spe, options, device)
+    speeds = _end_to_end(step, recipe, options)
+    after = _bare(config, recipe, spe, options, device)
+    yield "bare step", [*before, *after]
+    yield "end to end, first epoch", speeds[:1]
+    yield "end to end, steady", speeds[1:]
+    speeds = _timm(config, recipe, source.train, spe, options, device)
+    yield "timm, first epoch", speeds[:1]
+    yield "timm, steady", speeds[1:]
+
+
+def _bare(
+    config: ModelConfig,
+    recipe: Recipe,
+    steps_per_epoch: int,
+    options: argparse.Namespace,
+    device: torch.device,
+) -> list[float]:
+    trainer = Trainer(
+        config,
+        recipe,
+        steps_per_epoch=steps_per_epoch,
+        device=device,
+        precision=_precision(device),
+        compiled=options.compile,
+    )
+    shape = (recipe.batch_size, 3, recipe.train_size, recipe.train_size)
+    images = torch.randn(shape, device=device).contiguous(memory_format=torch.channels_last)
+    targets = torch.rand(recipe.batch_size, config.num_classes, device=device).softmax(1)
+    number, speeds = 0, []
+    for timed in (0, *[options.bare_steps // 3] * 3):
+        begun = time.perf_counter()
+        for _ in range(timed or 10):
+            trainer.step(number, images, targets)
+            trainer.known_sums()
+            number += 1
+        trainer.sums()  # waits for the device
+        if timed:
+            speeds.append(timed * recipe.batch_size / (time.perf_counter() - begun))
+    return speeds
+
+
+def _end_to_end(step: str, recipe: Recipe, options: argparse.Namespace) -> list[float]:
+    """Images/s of each epoch of a run, from its metrics.csv."""
+    with tempfile.TemporaryDirectory() as folder:
+        train(
+            Settings(
+                step=step,
+                recipe=recipe,
+                recipe_name="convnext",
+                data=options.data,
+                scale=options.scale,
+                device=options.device,
+                compiled=options.compile,
+                workers=options.workers,
+                output=Path(folder),
+            )
+        )
+        with (Path(folder) / "metrics.csv").open() as file:
+            return [float(row["images_per_s"]) for row in csv.DictReader(file)]
+
+
+def _posterize(image: Image.Image, bits: int, **_options: object) -> Image.Image:
+    """timm's, which at high magnitudes asks for 0 bits; Pillow refuses that since version 12."""
+    return auto_augment.posterize(image, max(bits, 1))
+
+
+auto_augment.NAME_TO_OP["PosterizeIncreasing"] = _posterize
+
+
+class _Dataset(torch.utils.data.Dataset):
+    """A split as timm's loader wants it: images and class indices."""
+
+    def __init__(self, split: Split):
+        self.split = split
+        self.transform = None
+
+    def __len__(self) -> int:
+        return len(self.split.labels)
+
+    def __getitem__(self, index: int) -> tuple[object, int]:
+        image = Image.fromarray(np.ascontiguousarray(self.split.pixels(index)))
+        return self.transform(image), int(self.split.labels[index])
+
+
+def _timm(
+    config: ModelConfig,
+    recipe: Recipe,
+    split: Split,
+    steps_per_epoch: int,
+    options: argparse.Namespace,
+    device: torch.device,
+) -> list[float]:
+    """Images/s of each epoch of a loop that does what timm's train.py does."""
+    cuda = device.type == "cuda"
+    mixing = {
+        "mixup_alpha": recipe.mixup,
+        "cutmix_alpha": recipe.cutmix,
+        "label_smoothing": recipe.label_smoothing,
+        "num_classes": config.num_classes,
+    }
+    workers = options.workers if options.workers is not None else torch.get_num_threads()
+    loader = create_loader(
+        _Dataset(split),
+        input_size=(3, recipe.train_size, recipe.train_size),
+        batch_size=recipe.batch_size,
+        is_training=True,
+        re_prob=recipe.random_erasing,
+        re_mode="pixel",
+        scale=(0.5, 1.0) if options.scale == "pocket" else (0.08, 1.0),
+        hflip=0.0 if options.data is None else 0.5,
+        auto_augment=recipe.auto_augment,
+        interpolation=recipe.interpolation,
+        num_workers=workers,
+        collate_fn=FastCollateMixup(**mixing) if cuda else None,
+        pin_memory=cuda,
+        device=device,
+        use_prefetcher=cuda,
+        img_dtype=torch.float32,
+    )
+    mixup = None if cuda else Mixup(**mixing)
+    torch.manual_seed(0)
+    model = ModernResNet(config).to(device, memory_format=torch.channels_last)
+    optimizer = create_optimizer_v2(
+        model, "adamw", lr=recipe.lr, weight_decay=recipe.weight_decay, betas=recipe.betas
+    )
+    average = ModelEmaV3(model, decay=recipe.ema_decay)
+    scheduler, _ = create_scheduler_v2(
+        optimizer,
+        "cosine",
+        num_epochs=recipe.epochs,
+        warmup_epochs=recipe.warmup_epochs,
+        updates_per_epoch=steps_per_epoch,
+        step_on_epochs=False,
+    )
+    network = torch.compile(model) if options.compile else model
+    loss_function = SoftTargetCrossEntropy()
+    speeds, updates = [], 0
+    for epoch in range(recipe.epochs):
+        model.train()
+        losses, count = AverageMeter(), 0
+        begun = time.perf_counter()
+        for index, (images, targets) in enumerate(loader):
+            if mixup is not None:
+                images, targets = mixup(images.to(device), targets.to(device))
+            images = images.contiguous(memory_format=torch.channels_last)
+            with torch.autocast(device.type, torch.bfloat16, enabled=_precision(device) == "bf16"):
+                loss = loss_function(network(images), targets)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            updates += 1
+            average.update(model, step=updates)
+            scheduler.step_update(num_updates=updates, metric=losses.avg)
+            count += len(images)
+            if index % LOG_INTERVAL == 0:
+                losses.update(loss.item(), len(images))
+        if cuda:
+            torch.cuda.synchronize()
+        speeds.append(count / (time.perf_counter() - begun))
+        scheduler.step(epoch + 1)
+    return speeds
+
+
+def _precision(device: torch.device) -> str:
+    return "bf16" if device.type == "cuda" else "float32"
+
+
+def _row(
+    step: str, what: str, speeds: list[float], options: argparse.Namespace, device: torch.device
+) -> dict[str, object]:
+    found = versions()
+    return {
+        "roadmap": "resnet50",
+        "step": step,
+        "what": what,
+        "images_per_s": round(statistics.median(speeds), 1),
+        "lowest": round(min(speeds), 1),
+        "highest": round(max(speeds), 1),
+        "share_of_bare": "",
+        "figures": len(speeds),
+        "recipe": "convnext",
+        "data": "digits" if options.data is None else Path(options.data).name,
+        "scale": options.scale,
+        "device": device.type,
+        "device_name": device_name(device),
+        "precision": _precision(device),
+        "compiled": options.compile,
+        "image_size": options.image_size or "",
+        "batch_size": options.batch_size or "",
+        "torch": found["torch"],
+        "timm": found["timm"],
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "command": f"python benchmarks/training.py {shlex.join(sys.argv[1:])}",
+    }
+
+
+def _with_shares(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    bare = {row["step"]: row["images_per_s"] for row in rows if row["what"] == "bare step"}
+    return [
+        {**row, "share_of_bare": round(row["images_per_s"] / bare[row["step"]], 3)} for row in rows
+    ]
+
+
+def _save(rows: list[dict[str, object]], table: Path) -> None:
+    """Put ``rows`` into ``table`` in place of those of the same step, device and data."""
+    names = ("step", "device", "data", "scale")
+    new = {tuple(str(row[name]) for name in names) for row in rows}
+    kept = []
+    if table.exists():
+        with table.open() as file:
+            kept = [
+                row for row in csv.DictReader(file) if tuple(row[name] for name in names) not in new
+            ]
+    write_csv(table, list(rows[0]), [*kept, *rows])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Several processes train what one does."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from training_runs import double_gradients, on_processes, outcome, step_losses, tiny_settings
+
+STEPS = 50
+
+
+@pytest.mark.parametrize("step", ["separate_downsampling", "fewer_norms"])
+def test_the_same_loss_curve_on_one_and_two_processes(step, tmp_path):
+    # Layer norm, and batch norm over both processes.
+    settings = tiny_settings(None, step=step, changes={"epochs": 10, "lr": 5e-4})
+    one, two = (
+        on_processes(count, step_losses, settings, STEPS, tmp_path / str(count)) for count in (1, 2)
+    )
+    assert one[-1] < one[0] - 0.05
+    assert two == pytest.approx(one, abs=1e-5)
+
+
+def test_accumulation_has_the_loss_curve_of_the_whole_batch(tmp_path):
+    changes = {"epochs": 10, "lr": 5e-4}
+    whole, parts = (
+        on_processes(
+            1,
+            step_losses,
+            tiny_settings(None, changes=changes, micro_batch=micro_batch),
+            STEPS,
+            tmp_path / str(micro_batch),
+        )
+        for micro_batch in (None, 32)
+    )
+    assert parts == pytest.approx(whole, abs=1e-5)
+
+
+@pytest.mark.parametrize("step", ["baseline", "kernel_7"])
+def test_batch_norm_with_relu_has_the_same_gradients_in_double_precision(step, tmp_path):
+    # In float32 rounding decides on which side of a ReLU's kink many values fall, so that loss
+    # curves part within a few steps, whatever is done about the statistics.
+    settings = tiny_settings(None, step=step)
+    one, two = (
+        on_processes(count, double_gradients, settings, 64, tmp_path / str(count))
+        for count in (1, 2)
+    )
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        scale = np.abs(value).max() + 1e-12
+        assert np.abs(np.subtract(two[name], value)).max() < 1e-6 * scale, name
+
+
+def test_torchrun_trains_what_one_process_does(tmp_path):
+    short = "--scale pocket --device cpu --epochs 1 --warmup-epochs 0 --batch-size 128".split()
+    command = ["-m", "roadmap", "train", *short, "--output", str(tmp_path / "two")]
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *torchrun, *command], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    from roadmap.train.run import train
+
+    alone = train(
+        tiny_settings(
+            tmp_path / "one", recipe=None, changes={"epochs": 1, "warmup_epochs": 0, "lr": 0.008}
+        )
+    )
+    two = json.loads((tmp_path / "two" / "run.json").read_text())
+    assert two["processes"] == 2
+    assert two["recipe"] == alone["recipe"]
+    assert two["scores"]["val_loss"] == pytest.approx(alone["scores"]["val_loss"], abs=1e-4)
+    assert outcome(tmp_path / "two").keys() == outcome(tmp_path / "one").keys()
