@@ -14,16 +14,25 @@ from models.config import ModelConfig
 
 
 class LayerNorm2d(nn.LayerNorm):
-    """Layer normalization over the channels of an (N, C, H, W) tensor."""
+    """Layer normalization over the channels of an (N, C, H, W) tensor.
+
+    Under autocast it keeps its input's precision, as batch norm does (the statistics are float32
+    within the kernel); autocast's own choice would make every tensor after it float32.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.permute(0, 2, 3, 1)
-        x = F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        if x.dtype == self.weight.dtype:
+            x = F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        else:
+            weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+            with torch.autocast(x.device.type, enabled=False):
+                x = F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
         return x.permute(0, 3, 1, 2)
 
 
 class LayerScale(nn.Module):
-    """A learned factor per channel of an (N, C, H, W) tensor."""
+    """A learned factor per channel of an (N, C, H, W) tensor, whose precision it keeps."""
 
     def __init__(self, channels: int, init: float):
         super().__init__()
@@ -31,7 +40,20 @@ class LayerScale(nn.Module):
         self.gamma = nn.Parameter(torch.full((channels, 1, 1), init))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.gamma
+        return x * self.gamma.to(x.dtype)
+
+
+class NarrowStridedConv(nn.Conv2d):
+    """A strided 1x1 convolution of few channels, with the unread positions dropped beforehand.
+
+    The same product. oneDNN's weight gradient of such a layer writes outside its memory when the
+    input is channels_last with under 16 channels: wrong gradients or a crash (oneDNN #6035).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = self.stride
+        x = x[:, :, ::height, ::width]
+        return F.conv2d(x, self.weight, self.bias, groups=self.groups)
 
 
 class Block(nn.Module):
@@ -116,7 +138,9 @@ def _norm(spec: layers.Norm) -> nn.Module:
 
 
 def _conv(spec: layers.Conv) -> nn.Conv2d:
-    return nn.Conv2d(
+    narrow = spec.kernel_size == 1 < spec.stride and spec.in_channels // spec.groups < 16
+    convolution = NarrowStridedConv if narrow else nn.Conv2d
+    return convolution(
         spec.in_channels,
         spec.out_channels,
         spec.kernel_size,

@@ -254,7 +254,9 @@ def place_layers(layers: tuple[Layer, ...], path: str, size: int) -> Iterator[Pl
         spatial = isinstance(layer, Conv | MaxPool)
         out_size = layer.output_size(size) if spatial else size
         if out_size < 1:
-            raise ValueError(f"no pixel is left at {path}.{layer.name}: use a larger image")
+            raise ValueError(
+                f"the image is too small for this network: no pixel is left at {path}.{layer.name}"
+            )
         yield PlacedLayer(f"{path}.{layer.name}", layer, size, out_size)
         size = out_size
 
@@ -262,7 +264,7 @@ def place_layers(layers: tuple[Layer, ...], path: str, size: int) -> Iterator[Pl
 def placed_layers(spec: NetworkSpec, image_size: int) -> Iterator[PlacedLayer]:
     """Every layer of stem and stages, paths as in the network, for a square image.
 
-    Raises ``ValueError`` for an image too small for the network.
+    Raises ``ValueError`` when an image is so small that a layer would be left without a pixel.
     """
     size = image_size
     for placed in place_layers(spec.stem, "stem", size):

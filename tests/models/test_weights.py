@@ -1,0 +1,135 @@
+"""Weights carried over give the logits of timm and torchvision."""
+
+import pytest
+import timm
+import torch
+import torchvision
+from torch import nn
+
+from models import VARIANTS, ModernResNet
+from models.variants import TIMM_NAMES
+from models.weights import convert_state_dict, export_state_dict
+
+TORCHVISION = ["resnet50", "convnext_tiny"]
+
+
+def randomize(network: nn.Module) -> nn.Module:
+    """Give norms, running statistics and layer scale values that make every layer count.
+
+    As initialised, a layer scale of 1e-6 hides its whole branch.
+    """
+    torch.manual_seed(0)
+    for name, tensor in network.state_dict().items():
+        if "running_var" in name or "gamma" in name or "layer_scale" in name:
+            nn.init.uniform_(tensor, 0.5, 1.0)
+        elif "running_mean" in name or (tensor.ndim == 1 and name.endswith("bias")):
+            nn.init.normal_(tensor, std=0.1)
+        elif tensor.ndim == 1 and name.endswith("weight"):
+            nn.init.uniform_(tensor, 0.5, 1.0)
+    return network
+
+
+def relative_difference(ours: nn.Module, theirs: nn.Module, dtype: torch.dtype) -> float:
+    ours, theirs = ours.to(dtype), theirs.to(dtype)
+    images = torch.randn(2, 3, 64, 64, dtype=dtype)
+    with torch.no_grad():
+        expected = theirs(images)
+        return ((ours(images) - expected).abs().max() / expected.abs().max()).item()
+
+
+def assert_equal_logits(name: str, theirs: nn.Module) -> None:
+    randomize(theirs)
+    ours = ModernResNet(VARIANTS[name])
+    ours.load_state_dict(convert_state_dict(theirs.state_dict(), VARIANTS[name]))
+    for training in (False, True):
+        ours.train(training)
+        theirs.train(training)
+        assert relative_difference(ours, theirs, torch.float32) < 1e-4
+    ours.load_state_dict(convert_state_dict(theirs.state_dict(), VARIANTS[name]))
+    for training in (False, True):
+        ours.train(training)
+        theirs.train(training)
+        assert relative_difference(ours, theirs, torch.float64) < 1e-10
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_logits_equal_timm(name):
+    assert_equal_logits(name, timm.create_model(TIMM_NAMES[name], pretrained=False))
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_logits_equal_torchvision(name):
+    options = {"stochastic_depth_prob": 0.0} if "convnext" in name else {}
+    assert_equal_logits(name, torchvision.models.get_model(name, weights=None, **options))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_parameters_equal_timm(name):
+    with torch.device("meta"):
+        theirs = timm.create_model(TIMM_NAMES[name], pretrained=False)
+        ours = ModernResNet(VARIANTS[name])
+    assert sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in theirs.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "twin"),
+    [
+        ("resnet50", "resnet", lambda: timm.create_model("resnet50")),
+        ("resnext50", "resnet", lambda: torchvision.models.resnext50_32x4d()),
+        ("convnext_tiny", "timm", lambda: timm.create_model("convnext_tiny")),
+        ("convnext_tiny", "torchvision", lambda: torchvision.models.convnext_tiny()),
+    ],
+)
+def test_weights_go_there_and_back(name, target, twin):
+    config = VARIANTS[name]
+    ours = ModernResNet(config).state_dict()
+    exported = export_state_dict(ours, config, target)
+    twin().load_state_dict(exported)  # strict: keys and shapes
+    back = convert_state_dict(exported, config)
+    assert all(torch.equal(back[key], ours[key]) for key in ours)
+
+
+def test_official_release_keys():
+    """Keys as in the official ConvNeXt checkpoints, wrapped as they are there."""
+    config = VARIANTS["convnext_tiny"]
+    ours = ModernResNet(config).state_dict()
+    official = export_state_dict(ours, config, "official")
+    assert official["downsample_layers.0.0.weight"].shape == (96, 3, 4, 4)
+    assert official["downsample_layers.3.1.weight"].shape == (768, 384, 2, 2)
+    assert official["stages.2.8.pwconv1.weight"].shape == (1536, 384)
+    assert official["stages.2.8.gamma"].shape == (384,)
+    assert {"norm.weight", "head.bias", "stages.0.0.dwconv.weight"} <= set(official)
+    back = convert_state_dict({"model": official}, config)
+    assert all(torch.equal(back[key], ours[key]) for key in ours)
+
+
+def test_features_leave_the_classifier_out():
+    config = VARIANTS["resnet50"].replace(num_classes=0)
+    theirs = torchvision.models.resnet50().state_dict()
+    ModernResNet(config).load_state_dict(convert_state_dict(theirs, config))
+
+
+def test_files_without_batch_counts_load():
+    theirs = {
+        key: value
+        for key, value in torchvision.models.resnet50().state_dict().items()
+        if "num_batches_tracked" not in key
+    }
+    config = VARIANTS["resnet50"]
+    ModernResNet(config).load_state_dict(convert_state_dict(theirs, config))
+
+
+def test_weights_that_do_not_fit_are_refused_in_a_sentence():
+    resnet = torchvision.models.resnet50().state_dict()
+    with pytest.raises(ValueError, match=r"head\.fc\.weight has shape \(1000, 2048\)"):
+        convert_state_dict(resnet, VARIANTS["resnet50"].replace(num_classes=10))
+    with pytest.raises(ValueError, match="do not fit the config: nearest to resnet's keys"):
+        convert_state_dict(resnet, VARIANTS["resnet200"])
+    with pytest.raises(ValueError, match="have no place in it"):
+        convert_state_dict(timm.create_model("resnet101").state_dict(), VARIANTS["resnet50"])
+    with pytest.raises(ValueError, match="official has no network of this config"):
+        export_state_dict(
+            ModernResNet(VARIANTS["resnet50"]).state_dict(), VARIANTS["resnet50"], "official"
+        )
+    with pytest.raises(ValueError, match="use one of resnet, timm"):
+        export_state_dict({}, VARIANTS["resnet50"], "keras")
