@@ -4,7 +4,8 @@ For each step, on one machine and in one go:
 
 - ``bare``: our training step on random tensors that stay on the device;
 - ``end to end``: ``python -m roadmap train`` itself, its first epoch (compilation included) and
-  the steady state (the median of the later ones);
+  the steady state (the median of the later ones); with ``--compile`` also a first epoch of data
+  through a network that is compiled already;
 - ``timm``: a loop as in timm's train.py over timm's ``create_loader``, with the same network,
   data, augmentation, optimizer and average.
 
@@ -39,6 +40,7 @@ from timm.utils import AverageMeter, ModelEmaV3
 
 from models import ModelConfig, ModernResNet
 from roadmap.recipes import Recipe
+from roadmap.train.data import open_data
 from roadmap.train.files import write_csv
 from roadmap.train.machine import device_name, prepare_device, versions
 from roadmap.train.run import train
@@ -103,25 +105,29 @@ def _measured(
     config = run_config("resnet50", step, recipe, scale=options.scale)
     config = config.replace(num_classes=len(source.class_names))
     spe = max(len(source.train.labels) // recipe.batch_size, 1)
-    before = _bare(config, recipe, spe, options, device)
+    before = _bare(_trainer(config, recipe, spe, options, device), options.bare_steps)
     speeds = _end_to_end(step, recipe, options)
-    after = _bare(config, recipe, spe, options, device)
+    trainer = _trainer(config, recipe, spe, options, device)
+    after = _bare(trainer, options.bare_steps)
     yield "bare step", [*before, *after]
     yield "end to end, first epoch", speeds[:1]
     yield "end to end, steady", speeds[1:]
+    if options.compile:
+        yield "end to end, first epoch, compiled before", [_first_epoch(trainer, options)]
     speeds = _timm(config, recipe, source.train, spe, options, device)
     yield "timm, first epoch", speeds[:1]
     yield "timm, steady", speeds[1:]
 
 
-def _bare(
+def _trainer(
     config: ModelConfig,
     recipe: Recipe,
     steps_per_epoch: int,
     options: argparse.Namespace,
     device: torch.device,
-) -> list[float]:
-    trainer = Trainer(
+) -> Trainer:
+    torch._dynamo.reset()
+    return Trainer(
         config,
         recipe,
         steps_per_epoch=steps_per_epoch,
@@ -129,11 +135,16 @@ def _bare(
         precision=_precision(device),
         compiled=options.compile,
     )
-    shape = (recipe.batch_size, 3, recipe.train_size, recipe.train_size)
+
+
+def _bare(trainer: Trainer, steps: int) -> list[float]:
+    """Images/s of three series of steps on random tensors, after ten that warm up."""
+    size, device = trainer.recipe.batch_size, trainer.device
+    shape = (size, 3, trainer.recipe.train_size, trainer.recipe.train_size)
     images = torch.randn(shape, device=device).contiguous(memory_format=torch.channels_last)
-    targets = torch.rand(recipe.batch_size, config.num_classes, device=device).softmax(1)
+    targets = torch.rand(size, trainer.model.num_classes, device=device).softmax(1)
     number, speeds = 0, []
-    for timed in (0, *[options.bare_steps // 3] * 3):
+    for timed in (0, *[steps // 3] * 3):
         begun = time.perf_counter()
         for _ in range(timed or 10):
             trainer.step(number, images, targets)
@@ -141,8 +152,20 @@ def _bare(
             number += 1
         trainer.sums()  # waits for the device
         if timed:
-            speeds.append(timed * recipe.batch_size / (time.perf_counter() - begun))
+            speeds.append(timed * size / (time.perf_counter() - begun))
     return speeds
+
+
+def _first_epoch(trainer: Trainer, options: argparse.Namespace) -> float:
+    data = open_data(
+        options.data, trainer.recipe, device=trainer.device, seed=1, workers=options.workers
+    )
+    trainer.begin_epoch()
+    begun = time.perf_counter()
+    for number, batch in enumerate(data.train_batches(0, trainer.recipe.batch_size)):
+        trainer.step(number, *batch)
+        trainer.known_sums()
+    return trainer.sums().images / (time.perf_counter() - begun)
 
 
 def _end_to_end(step: str, recipe: Recipe, options: argparse.Namespace) -> list[float]:
@@ -238,6 +261,7 @@ def _timm(
         updates_per_epoch=steps_per_epoch,
         step_on_epochs=False,
     )
+    torch._dynamo.reset()
     network = torch.compile(model) if options.compile else model
     loss_function = SoftTargetCrossEntropy()
     speeds, updates = [], 0

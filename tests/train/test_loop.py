@@ -1,0 +1,246 @@
+"""Training itself: recipes, steps, schedules, optimizers, accumulation, what a run writes."""
+
+import csv
+import json
+import math
+
+import pytest
+import torch
+from torch import nn
+from training_runs import tiny_settings
+
+from models import ModernResNet
+from roadmap.recipes import RECIPES
+from roadmap.steps import ROADMAPS
+from roadmap.train.drop_path import DrawnDropPath, DropPaths
+from roadmap.train.metrics import COLUMNS
+from roadmap.train.optimizer import (
+    average_decay,
+    build_optimizer,
+    loss_function,
+    parameter_groups,
+)
+from roadmap.train.run import train
+from roadmap.train.schedule import learning_rate, scaled_lr
+from roadmap.train.settings import run_config
+from roadmap.train.trainer import Trainer
+
+CPU = torch.device("cpu")
+FEW = {"epochs": 1, "warmup_epochs": 0, "batch_size": 360}  # four steps of the digits
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_each_recipe_trains_on_digits(name, tmp_path):
+    content = train(tiny_settings(tmp_path / "run", step="kernel_7", recipe=name, changes=FEW))
+    assert content["status"] == "finished"
+    assert content["steps"] == content["steps_per_epoch"] == 4
+    assert (content["scores"]["ema_top1"] is None) == (RECIPES[name].ema_decay is None)
+    assert 0 < content["scores"]["val_loss"] < 10
+
+
+@pytest.mark.parametrize("step", ROADMAPS["torchvision_recipe"].keys)
+def test_each_step_of_the_torchvision_recipe_trains_on_digits(step, tmp_path):
+    settings = tiny_settings(
+        tmp_path / "run", roadmap="torchvision_recipe", step=step, recipe=None, changes=FEW
+    )
+    content = train(settings)
+    assert content["status"] == "finished"
+    own = ROADMAPS["torchvision_recipe"].recipe(step)
+    for field in ("schedule", "auto_augment", "mixup", "cutmix", "weight_decay"):
+        assert content["recipe"][field] == getattr(own, field)
+
+
+@pytest.mark.parametrize("step", ["training", "separate_downsampling"])
+def test_a_few_epochs_learn_the_digits(step, tmp_path):
+    changes = {"epochs": 6, "batch_size": 64, "lr": 4e-3, "mixup": 0.0, "cutmix": 0.0}
+    content = train(tiny_settings(tmp_path / "run", step=step, changes=changes))
+    assert content["scores"]["top1"] > 60
+
+
+def test_a_run_writes_what_it_did(tmp_path):
+    folder = tmp_path / "run"
+    content = train(tiny_settings(folder, step="kernel_7"))
+    assert content == json.loads((folder / "run.json").read_text())
+    with (folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[-1]["top1"]) == content["scores"]["top1"]
+    assert content["data"]["name"] == "digits"
+    assert len(content["data"]["sha256"]) == 64
+    assert torch.__version__.startswith(content["versions"]["torch"])
+    assert content["device_type"] == "cpu"
+    assert content["energy_joules"] is None
+    assert content["config"]["num_classes"] == 10
+    assert content["config"]["stochastic_depth"] == 0.1
+    assert content["wall_seconds"] > sum(float(row["seconds"]) for row in rows)
+    assert {path.name for path in folder.glob("*.safetensors")} == {
+        "weights.safetensors",
+        "weights_ema.safetensors",
+    }
+    assert len(list((folder / "checkpoints").glob("*.json"))) == 1
+
+
+def test_the_same_seed_gives_the_same_run_and_another_one_does_not(tmp_path):
+    short = {**FEW, "batch_size": 128}
+    scores = [
+        train(tiny_settings(tmp_path / str(n), changes=short, seed=seed))["scores"]
+        for n, seed in enumerate((0, 0, 1))
+    ]
+    assert scores[0] == scores[1]
+    assert scores[0]["val_loss"] != scores[2]["val_loss"]
+
+
+def test_bfloat16_and_tensorboard(tmp_path):
+    pytest.importorskip("tensorboard")
+    settings = tiny_settings(tmp_path / "run", changes=FEW, precision="bf16", tensorboard=True)
+    assert train(settings)["precision"] == "bf16"
+    assert list((tmp_path / "run" / "events").glob("events.out*"))
+
+
+# -- schedule ---------------------------------------------------------------------------------
+
+
+def test_cosine_with_warm_up():
+    recipe = RECIPES["convnext"]
+    assert learning_rate(recipe, 0, 100) == pytest.approx(4e-3 / 2000)
+    assert learning_rate(recipe, 1999, 100) == pytest.approx(4e-3)
+    assert learning_rate(recipe, 2000, 100) == pytest.approx(4e-3)
+    assert learning_rate(recipe, 2000 + 14000, 100) == pytest.approx(2e-3)
+    last = learning_rate(recipe, 29999, 100)
+    assert 0 < last < 1e-8
+    rates = [learning_rate(recipe, step, 100) for step in range(2000, 30000)]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_step_schedule():
+    recipe = RECIPES["resnet_standard"]
+    rates = [learning_rate(recipe, epoch * 10 + 9, 10) for epoch in (0, 29, 30, 59, 60, 89)]
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+
+
+def test_the_rate_follows_the_batch():
+    assert scaled_lr(RECIPES["convnext"], 1024) == pytest.approx(1e-3)
+    assert scaled_lr(RECIPES["resnet_standard"], 1024) == pytest.approx(0.4)
+    assert scaled_lr(RECIPES["resnet_timm_a1"], 512) == pytest.approx(2.5e-3)
+
+
+# -- optimizer, loss, average -------------------------------------------------------------------
+
+
+def test_norms_biases_and_layer_scale_do_not_decay():
+    recipe = RECIPES["convnext"]
+    model = ModernResNet(run_config("resnet50", "separate_downsampling", recipe, scale="pocket"))
+    decayed, free = parameter_groups(model, recipe)
+    assert (decayed["weight_decay"], free["weight_decay"]) == (0.05, 0.0)
+    assert all(parameter.squeeze().ndim >= 2 for parameter in decayed["params"])
+    assert all(parameter.squeeze().ndim == 1 for parameter in free["params"])
+    assert len(decayed["params"]) + len(free["params"]) == len(list(model.parameters()))
+    assert len(parameter_groups(model, RECIPES["resnet_standard"])) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("resnet_standard", "SGD"), ("resnet_timm_a1", "Lamb"), ("convnext", "AdamW")],
+)
+def test_the_recipe_chooses_the_optimizer(name, kind):
+    optimizer = build_optimizer(nn.Linear(2, 2), RECIPES[name])
+    assert type(optimizer).__name__ == kind
+    if kind == "SGD":
+        assert optimizer.defaults["momentum"] == 0.9
+        assert not optimizer.defaults["nesterov"]
+    if kind != "Lamb":
+        assert optimizer.defaults["fused"]
+
+
+def test_losses_sum_over_images():
+    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+    targets = torch.tensor([[1.0, 0.0], [0.25, 0.75]])
+    softmax = logits.log_softmax(1)
+    expected = -(targets * softmax).sum()
+    assert loss_function(RECIPES["convnext"])(logits, targets) == pytest.approx(float(expected))
+    p = logits.sigmoid()
+    binary = -(targets * p.log() + (1 - targets) * (1 - p).log()).sum() / 2
+    found = loss_function(RECIPES["resnet_timm_a1"])(logits, targets)
+    assert found == pytest.approx(float(binary))
+
+
+def test_torchvision_states_the_decay_before_its_own_scaling():
+    assert average_decay(RECIPES["convnext"]) == 0.9999
+    # references/classification: 1 - (1 - 0.99998) * 1024 * 32 / 600
+    assert average_decay(RECIPES["resnet_torchvision"]) == pytest.approx(0.998908, abs=1e-6)
+
+
+# -- the step -----------------------------------------------------------------------------------
+
+
+def _trainer(step="separate_downsampling", recipe="convnext", **options):
+    settings = tiny_settings(None, step=step, recipe=recipe)
+    config = run_config("resnet50", step, settings.recipe, scale="pocket").replace(num_classes=10)
+    return Trainer(config, settings.recipe, steps_per_epoch=10, device=CPU, **options)
+
+
+def _batch(count=16):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(count, 3, 32, 32, generator=generator)
+    return images, torch.rand(count, 10, generator=generator).softmax(1)
+
+
+def test_micro_batches_add_up_to_the_batch():
+    whole, parts = _trainer(), _trainer(micro_batch=5)
+    for number in range(3):
+        whole.step(number, *_batch())
+        parts.step(number, *_batch())
+    assert parts.sums()[:3] == pytest.approx(whole.sums()[:3], rel=1e-5)
+    for ours, theirs in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_state_taken_over_continues_with_the_same_bits(recipe):
+    first, second = _trainer(recipe=recipe), _trainer(recipe=recipe, seed=0)
+    for number in range(2):
+        first.step(number, *_batch())
+    second.load_state({name: tensor.clone() for name, tensor in first.state().items()})
+    first.step(2, *_batch())
+    second.step(2, *_batch())
+    ours, theirs = first.state(), second.state()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_the_average_follows_the_weights_at_its_pace():
+    trainer = _trainer(recipe="resnet_torchvision")
+    trainer.recipe = trainer.recipe.replace(ema_every=2)
+    trainer.average.decay = 0.75
+    name = "head.fc.weight"
+    start = trainer.model.state_dict()[name].clone()
+    trainer.step(0, *_batch())
+    assert torch.equal(trainer.average.module.state_dict()[name], start)
+    trainer.step(1, *_batch())
+    now = trainer.model.state_dict()[name]
+    expected = 0.75 * start + 0.25 * now
+    torch.testing.assert_close(trainer.average.module.state_dict()[name], expected)
+
+
+def test_draws_depend_on_seed_step_and_place_alone():
+    def draws(seed, step, start=0, stop=64):
+        model = ModernResNet(
+            run_config("resnet50", "kernel_7", RECIPES["convnext"], scale="pocket").replace(
+                stochastic_depth=0.5
+            )
+        )
+        paths = DropPaths(model, seed, CPU)
+        paths.draw(step, 64)
+        paths.select(start, stop)
+        layers = [m for m in model.modules() if isinstance(m, DrawnDropPath)]
+        return torch.stack([layer.factor.flatten() for layer in layers]), layers
+
+    factors, layers = draws(0, 3)
+    assert torch.equal(factors, draws(0, 3)[0])
+    assert torch.equal(factors[:, 16:48], draws(0, 3, 16, 48)[0])
+    assert not torch.equal(factors, draws(0, 4)[0])
+    assert not torch.equal(factors, draws(1, 3)[0])
+    last = layers[-1].p
+    assert sorted(set(factors[-1].tolist())) == pytest.approx([0.0, 1 / (1 - last)])
+    assert math.isclose((factors[-1] == 0).float().mean(), last, abs_tol=0.25)
