@@ -45,7 +45,7 @@ IDENTITY += ("micro_batch", "sync_batch_norm", "device_type")
 def train(settings: Settings, notes: Iterable[str] = ()) -> dict[str, Any]:
     """Train as ``settings`` say, or continue where the folder's run stopped; returns run.json.
 
-    Under ``torchrun`` every process calls it. ``notes`` are said first. Raises ``RefusedError``
+    Under ``torchrun`` every process calls it. ``notes`` are said once nothing is refused. Raises ``RefusedError``
     before anything has started; ``NonFiniteError``, ``InterruptedRunError`` (saved) or another
     ``TrainingError`` on the way, with the last good checkpoint intact.
     """
@@ -56,15 +56,18 @@ def train(settings: Settings, notes: Iterable[str] = ()) -> dict[str, Any]:
     world = join(device.type)
     try:
         with Display(world.is_main) as display, Signals() as signals, reproducible(device):
-            for note in notes:
-                display.say(note)
-            return _open_run(settings, device, world, display, signals)
+            return _open_run(settings, notes, device, world, display, signals)
     finally:
         leave(world)
 
 
 def _open_run(
-    settings: Settings, device: torch.device, world: World, display: Display, signals: Signals
+    settings: Settings,
+    notes: Iterable[str],
+    device: torch.device,
+    world: World,
+    display: Display,
+    signals: Signals,
 ) -> dict[str, Any]:
     recipe = settings.recipe
     try:
@@ -82,7 +85,7 @@ def _open_run(
         config = config.replace(num_classes=data.info.num_classes, in_channels=data.info.channels)
     except (DataError, ConfigError) as error:
         raise RefusedError(str(error)) from None
-    for note in data.info.notes:
+    for note in (*notes, *data.info.notes):
         display.say(note)
     name = f"{settings.roadmap}-{settings.step}-seed{settings.seed}"
     folder = settings.output or RUNS / data.info.name / name

@@ -1,0 +1,213 @@
+"""``train`` and ``evaluate`` on the command line: options, refusals, scores of weights files."""
+
+import json
+
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+from training_runs import tiny_settings
+from typer.testing import CliRunner
+
+from models import VARIANTS
+from roadmap.cli import app
+from roadmap.recipes import RECIPES, Recipe
+from roadmap.steps import ROADMAPS
+from roadmap.train.errors import RefusedError
+from roadmap.train.run import train
+from roadmap.train.settings import choose_recipe, flat_differences, parse_field, run_config
+from roadmap.train.weights_file import load_weights, save_weights
+
+runner = CliRunner()
+
+
+def invoke(*arguments):
+    return runner.invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    done = invoke(
+        *("train", "--step", "separate_downsampling", "--recipe", "convnext", "--scale", "pocket"),
+        *("--epochs", 2, "--warmup-epochs", 1, "--batch-size", 128, "--device", "cpu"),
+        *("--output", folder),
+    )
+    assert done.exit_code == 0, done.output
+    return folder, done
+
+
+def test_train_says_what_it_changed_and_writes_the_run(trained):
+    folder, done = trained
+    content = json.loads((folder / "run.json").read_text())
+    assert content["status"] == "finished"
+    assert content["recipe_name"] == "convnext"
+    assert content["recipe"]["batch_size"] == 128
+    pocket, _ = choose_recipe("resnet50", "separate_downsampling", "convnext", scale="pocket")
+    assert content["recipe"]["lr"] == pytest.approx(pocket.lr * 2)
+    assert f"the recipe's {pocket.lr:g} at batch size 64 scaled to 128" in done.stderr
+    assert "epoch 2/2: loss" in done.stderr
+    assert done.stdout == ""
+
+
+def test_evaluate_gives_the_scores_of_the_run(trained):
+    folder, _ = trained
+    scores = json.loads((folder / "run.json").read_text())["scores"]
+    for name, kind in (("weights", ""), ("weights_ema", "ema_")):
+        done = invoke(
+            *("evaluate", "--weights", folder / f"{name}.safetensors"),
+            *("--device", "cpu", "--format", "json"),
+        )
+        assert done.exit_code == 0, done.output
+        (row,) = json.loads(done.stdout)
+        assert row["top1"] == pytest.approx(scores[f"{kind}top1"])
+        assert row["top5"] == pytest.approx(scores[f"{kind}top5"])
+        assert row["loss"] == pytest.approx(scores[f"{kind}val_loss"], rel=1e-5)
+        assert (row["test_size"], row["images"]) == (32, 355)
+
+
+def test_evaluate_scores_timms_weights_alike_in_our_network_and_in_theirs(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "timm.safetensors"
+    save_file(timm.create_model("convnext_tiny", num_classes=10).state_dict(), path)
+    rows = []
+    for model in ("variant:convnext_tiny", "timm:convnext_tiny"):
+        done = invoke(
+            *("evaluate", "--weights", path, "--model", model, "--image-size", 32),
+            *("--device", "cpu", "--format", "json"),
+        )
+        assert done.exit_code == 0, done.output
+        rows += json.loads(done.stdout)
+        assert (rows[-1]["network"], rows[-1]["images"]) == (model, 355)
+    assert rows[0]["loss"] == pytest.approx(rows[1]["loss"], rel=1e-5)
+
+
+def test_evaluate_refuses_what_does_not_fit(trained, tmp_path):
+    folder, _ = trained
+    (tmp_path / "text").write_text("no tensors")
+    save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors")
+    for arguments, sentence in (
+        (("--weights", tmp_path / "none"), "no such file"),
+        (("--weights", tmp_path / "text"), "not a readable safetensors file"),
+        (("--weights", tmp_path / "a.safetensors"), "does not say what network"),
+        (("--weights", tmp_path / "a.safetensors", "--step", "kernel_7"), "do not fit"),
+        (("--weights", tmp_path / "a.safetensors", "--step", "kernel_8"), "kernel_7"),
+        (("--weights", tmp_path / "a.safetensors", "--model", "timm:resnet5"), "resnet5"),
+        (("--weights", folder / "weights.safetensors", "--data", tmp_path / "x"), "not exist"),
+        (("--weights", folder / "weights.safetensors", "--image-size", 0), "1 or more"),
+    ):
+        done = invoke("evaluate", *arguments, "--device", "cpu")
+        assert done.exit_code == 2, done.output
+        assert done.stderr.startswith("Error: ")
+        assert sentence in done.stderr
+        assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--roadmap", "resnet51"), "Did you mean 'resnet50'?"),
+        (("--step", "kernel7"), "Did you mean 'kernel_7'?"),
+        (("--recipe", "convnxt"), "Did you mean 'convnext'?"),
+        (("--optimizer", "adam"), "Did you mean 'adamw'?"),
+        (("--lr", "fast"), "--lr is 'fast'; use a number"),
+        (("--lr", "nan"), "lr is nan; use 0 or more"),
+        (("--epochs", "2.5"), "--epochs is '2.5'; use a whole number"),
+        (("--epochs", "10"), "warmup_epochs is 20; use fewer than the 10 epochs"),
+        (("--batch-size", "0"), "batch_size is 0; use 1 or more"),
+        (("--ema-decay", "1"), "ema_decay is 1.0; use 0 or more and under 1"),
+        (("--betas", "0.9"), "--betas is '0.9'; use two numbers"),
+        (("--test-resize", "100"), "test_resize is 100; use at least test_size, 224"),
+        (("--data", "nowhere"), "nowhere does not exist"),
+        (("--device", "tpu"), "this machine has no device 'tpu'"),
+        (("--scale", "pocket", "--batch-size", "63"), "use a multiple of 2"),
+    ],
+)
+def test_train_refuses_wrong_values_with_a_sentence(arguments, sentence, tmp_path):
+    done = invoke("train", "--output", tmp_path / "run", *arguments)
+    assert done.exit_code == 2, done.output
+    assert done.stderr.startswith("Error: ")
+    assert sentence in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_field_of_a_recipe_is_an_option():
+    shown = invoke("train", "--help").output
+    for name in vars(Recipe()):
+        assert f"--{name.replace('_', '-')} " in shown
+
+
+# -- choosing the recipe ------------------------------------------------------------------------
+
+
+def test_the_steps_own_recipe_unless_another_is_named():
+    assert choose_recipe("resnet50", "baseline")[0] == RECIPES["resnet_standard"]
+    assert choose_recipe("resnet50", "kernel_7")[0] == ROADMAPS["resnet50"].recipe("kernel_7")
+    assert choose_recipe("resnet50", "kernel_7")[0].ema_decay is None
+    assert choose_recipe("resnet50", "baseline", "convnext")[0] == RECIPES["convnext"]
+
+
+def test_image_size_moves_all_three_sizes():
+    recipe, _ = choose_recipe("resnet50", "kernel_7", image_size=128)
+    assert (recipe.train_size, recipe.test_size, recipe.test_resize) == (128, 128, 146)
+    recipe, _ = choose_recipe(
+        "resnet50", "kernel_7", image_size=128, changes={"train_size": 112, "test_resize": 160}
+    )
+    assert (recipe.train_size, recipe.test_size, recipe.test_resize) == (112, 128, 160)
+
+
+def test_the_rate_follows_the_batch_unless_it_is_given():
+    recipe, notes = choose_recipe("resnet50", "kernel_7", changes={"batch_size": 1024})
+    assert recipe.lr == pytest.approx(1e-3)
+    assert len(notes) == 1
+    recipe, notes = choose_recipe("resnet50", "kernel_7", changes={"batch_size": 1024, "lr": 4e-3})
+    assert recipe.lr == 4e-3
+    assert not notes
+
+
+def test_layer_scale_stays_with_the_architecture():
+    recipe = RECIPES["convnext"].replace(layer_scale=1e-4, stochastic_depth=0.3)
+    assert run_config("resnet50", "kernel_7", recipe).layer_scale is None
+    final = run_config("resnet50", "separate_downsampling", recipe)
+    assert (final.layer_scale, final.stochastic_depth) == (1e-4, 0.3)
+    own = ROADMAPS["resnet50"].recipe("separate_downsampling")
+    assert run_config("resnet50", "separate_downsampling", own).layer_scale == 1e-6
+
+
+def test_fields_from_text():
+    assert parse_field("betas", "0.9,0.95") == (0.9, 0.95)
+    assert parse_field("ema_decay", "none") is None
+    assert parse_field("ema_decay", "0.999") == 0.999
+    assert parse_field("epochs", "30") == 30
+    assert parse_field("schedule", "step") == "step"
+    with pytest.raises(RefusedError):
+        parse_field("epochs", "none")
+
+
+def test_differences_name_the_place():
+    before = {"seed": 0, "recipe": {"lr": 0.1, "betas": [0.9, 0.999]}, "old": 1}
+    after = {"seed": 0, "recipe": {"lr": 0.2, "betas": [0.9, 0.999]}, "new": 2}
+    expected = {"recipe.lr": (0.1, 0.2), "old": (1, None), "new": (None, 2)}
+    assert flat_differences(before, after) == expected
+
+
+# -- weights files ------------------------------------------------------------------------------
+
+
+def test_equal_weights_are_equal_files_that_any_reader_opens(tmp_path):
+    config = VARIANTS["resnet50"]
+    tensors = {"b": torch.randn(3, 5), "a": torch.arange(4)}
+    for name in ("one", "two"):
+        save_weights(tmp_path / name, tensors, config, step="x", recipe={"lr": 1}, more=[1, 2])
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    loaded = load_file(tmp_path / "one")
+    assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
+    again, read, facts = load_weights(tmp_path / "one")
+    assert again.keys() == tensors.keys()
+    assert (read, facts) == (config, {"step": "x", "recipe": {"lr": 1}, "more": [1, 2]})
+
+
+def test_another_device_or_seed_is_another_run(trained):
+    folder, _ = trained
+    with pytest.raises(RefusedError, match=r"seed 0 there, 7 here"):
+        train(tiny_settings(folder, seed=7))
