@@ -45,9 +45,10 @@ IDENTITY += ("micro_batch", "sync_batch_norm", "device_type")
 def train(settings: Settings, notes: Iterable[str] = ()) -> dict[str, Any]:
     """Train as ``settings`` say, or continue where the folder's run stopped; returns run.json.
 
-    Under ``torchrun`` every process calls it. ``notes`` are said once nothing is refused. Raises ``RefusedError``
-    before anything has started; ``NonFiniteError``, ``InterruptedRunError`` (saved) or another
-    ``TrainingError`` on the way, with the last good checkpoint intact.
+    Under ``torchrun`` every process calls it. ``notes`` are said once data and recipe fit.
+    Raises ``RefusedError`` before anything has started; ``NonFiniteError``,
+    ``InterruptedRunError`` (saved) or another ``TrainingError`` on the way, with the last good
+    checkpoint intact.
     """
     if settings.tensorboard:
         check_tensorboard()
