@@ -7,6 +7,7 @@ worker makes it.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterable, Iterator
@@ -31,6 +32,9 @@ from roadmap.train.sources import Split
 CHUNK = 32
 #: Image headers read before training starts; of a larger set, as many evenly spaced.
 CHECKED = 100_000
+
+#: Seconds that a worker goes on after SIGTERM, so that a run told to stop can finish its step.
+GRACE = 10
 
 #: A sample: image number, and the key of its crop (none for a validation image).
 Sample = tuple[int, tuple[int, ...] | None]
@@ -80,6 +84,7 @@ class Streamed:
             collate_fn=_same,
             pin_memory=self.device.type == "cuda",
             worker_init_fn=_start_worker,
+            multiprocessing_context=_context() if self.workers else None,
             # Its own generator: the default one is the training run's.
             generator=torch.Generator(),
         )
@@ -149,10 +154,18 @@ def _same(chunk: Tensor | DataError) -> Tensor | DataError:
 
 
 def _start_worker(_worker: int) -> None:
-    """Signals are the main process's to answer: it stops its workers once it has saved."""
-    torch.set_num_threads(1)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    """Signals are the main process's to answer, which then still wants images for a moment."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """Workers that are not forked from this process, whose threads may hold locks just then."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # so that a worker starts at once
+    return context
 
 
 def default_workers() -> int:

@@ -1,0 +1,118 @@
+"""Sets too large for memory, read by workers."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from roadmap.recipes import RECIPES
+from roadmap.train import resident, streamed
+from roadmap.train.data import DataError, open_data
+from roadmap.train.pocket import pocket_recipe
+from tests.train.test_data_sources import make_folder, picture
+
+RECIPE = pocket_recipe(RECIPES["convnext"])
+
+
+@pytest.fixture(autouse=True)
+def nothing_fits(monkeypatch):
+    monkeypatch.setattr(resident.load, "__defaults__", (0,))
+    monkeypatch.setattr(streamed, "CHUNK", 3)
+
+
+@pytest.fixture
+def pets(tmp_path):
+    return make_folder(tmp_path / "pets", train=10, val=5)
+
+
+def opened(path, workers=0, recipe=RECIPE, seed=0):
+    return open_data(path, recipe, device="cpu", seed=seed, workers=workers)
+
+
+def equal(left, right) -> bool:
+    return all(
+        torch.equal(a, b)
+        for one, two in zip(left, right, strict=True)
+        for a, b in zip(one, two, strict=True)
+    )
+
+
+def test_workers_change_nothing(pets):
+    alone = opened(pets)
+    assert "file names and sizes" in alone.info.hashed
+    batches = list(alone.train_batches(0, 8))
+    assert len(batches) == 2
+    assert batches[0][0].shape == (8, 3, 32, 32)
+    assert equal(batches, opened(pets, workers=2).train_batches(0, 8))
+    assert not equal(batches[:1], [next(opened(pets, seed=1).train_batches(0, 8))])
+    assert not equal(batches[:1], [next(alone.train_batches(1, 8))])
+
+
+def test_any_step_first_and_any_number_of_processes(pets):
+    data = opened(pets)
+    batches = list(data.train_batches(0, 8))
+    assert equal(batches[1:], data.train_batches(0, 8, start=1))
+    halves = zip(*(data.train_batches(0, 8, rank=r, world_size=2) for r in range(2)), strict=True)
+    joined = [[torch.cat(parts) for parts in zip(*half, strict=True)] for half in halves]
+    assert equal(batches, joined)
+
+
+def test_validation_equals_that_of_a_small_set(pets, monkeypatch):
+    recipe = RECIPE.replace(test_size=20, test_resize=24)
+    large = list(opened(pets, recipe=recipe).val_batches(4))
+    monkeypatch.setattr(resident.load, "__defaults__", (2**30,))
+    small = list(opened(pets, recipe=recipe).val_batches(4))
+    for (images, labels), (wanted, wanted_labels) in zip(large, small, strict=True):
+        assert torch.equal(labels, wanted_labels)
+        # Noise overshoots a bicubic filter, which Pillow cuts off between its two passes.
+        assert (images - wanted).abs().mean() < 0.05
+
+
+def test_broken_headers_are_found_before_training(pets):
+    bad = pets / "train" / "dog" / "4.png"
+    bad.write_bytes(b"x" * 100)
+    with pytest.raises(DataError, match=str(bad)):
+        opened(pets)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_file_lost_on_the_way_is_named(pets, workers):
+    data = opened(pets, workers)
+    lost = pets / "train" / "cat" / "7.png"
+    lost.unlink()
+    with pytest.raises(DataError) as caught:
+        list(data.train_batches(0, 20))
+    assert str(caught.value) == f"{lost} cannot be read: No such file or directory"
+
+
+def test_a_dead_worker_is_reported(pets):
+    others = multiprocessing.active_children()
+    batches = opened(pets, workers=1).train_batches(0, 4)
+    next(batches)
+    (worker,) = set(multiprocessing.active_children()) - set(others)
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(DataError, match="a data worker died"):
+        list(batches)
+
+
+def test_headers_of_a_very_large_set_are_sampled(pets, monkeypatch):
+    split = opened(pets)._train.split
+    read = []
+    monkeypatch.setattr(streamed, "CHECKED", 5)
+    monkeypatch.setattr(streamed, "image_size", lambda _data, name: read.append(name))
+    streamed.check_headers(split)
+    assert len(set(read)) == 5
+
+
+def test_large_images_are_cropped_from_their_own_pixels(tmp_path):
+    make_folder(tmp_path, classes=("one",), train=2, val=1)
+    picture(0, (400, 300)).save(tmp_path / "train" / "one" / "0.png")
+    data = opened(tmp_path)
+    sizes = [np.asarray(data._train.split.pixels(index)).shape for index in range(2)]
+    assert (400, 300, 3) in sizes
+    assert next(data.train_batches(0, 2))[0].shape == (2, 3, 32, 32)
