@@ -104,8 +104,9 @@ def _next(loader: Iterator) -> list:
         return [next(loader)]
     except StopIteration:
         return []
-    except RuntimeError as error:
-        if "worker" not in str(error):
+    except (RuntimeError, OSError, EOFError) as error:
+        # Besides torch's own message: a connection to the worker that broke.
+        if isinstance(error, RuntimeError) and "worker" not in str(error):
             raise
         raise DataError(
             "a data worker died, most often for want of memory: use fewer workers, or close other "
