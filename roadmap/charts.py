@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -74,7 +75,7 @@ def roadmap_bars(
     keys, values = list(table["key"]), [float(value) for value in table[metric.key]]
     span = _axis_range(table, metric, reference)
     chosen = [keys.index(selected)] if selected in keys else []
-    figure = go.Figure(
+    return go.Figure(
         [
             go.Bar(
                 base=span[0],
@@ -99,18 +100,15 @@ def roadmap_bars(
                 hoverinfo="skip",
             ),
             *_whiskers(table, metric, places),
-        ]
-    )
-    figure.update_layout(_layout(metric, span, height))
-    figure.update_layout(
-        annotations=[
-            *_row_texts(table, metric, places, chosen),
-            *_header_texts(headers, metric),
-            *_reference_text(reference, metric),
+            *(go.Scatter(x=[None], y=[None], yaxis=axis) for axis in ("y2", "y3", "y4")),
         ],
-        shapes=[*_reference_line(reference), *_band_ends(places, chosen)],
+        {
+            **_layout(metric, span, height),
+            **_columns(table, metric, places, headers, chosen, height),
+            "annotations": [*_column_names(metric), *_reference_text(reference, metric)],
+            "shapes": [*_reference_line(reference), *_band_ends(places, chosen)],
+        },
     )
-    return figure
 
 
 def _places(groups: list[str]) -> tuple[list[float], list[tuple[str, float]], float]:
@@ -242,31 +240,64 @@ def _text(text: str, x: float, y: float, anchor: str, shift: int, **more: Any) -
     }
 
 
-def _row_texts(
-    table: DataFrame, metric: Metric, places: list[float], chosen: list[int]
-) -> list[dict[str, Any]]:
-    second = _second(metric)
-    texts = []
-    for index, (y, row) in enumerate(zip(places, table.to_dict("records"), strict=True)):
-        wrap = "<b>{}</b>" if index in chosen else "{}"
-        cells = (
-            (row["title"], 0, "left", -LEFT),
-            (number(row[metric.key], metric.decimals), 1, "right", VALUE),
-            (number(row[second.key], second.decimals), 1, "right", RIGHT),
-        )
-        texts += [_text(wrap.format(text), x, y, *rest) for text, x, *rest in cells]
-    return texts
+def _columns(
+    table: DataFrame,
+    metric: Metric,
+    places: list[float],
+    headers: list[tuple[str, float]],
+    chosen: list[int],
+    height: float,
+) -> dict[str, Any]:
+    """Names at the left, two columns of numbers at the right: tick labels of further axes.
+
+    Annotations would look the same and take Plotly several times as long to draw.
+    """
+
+    def texts(values: Iterable[str]) -> list[str]:
+        return [f"<b>{text}</b>" if i in chosen else text for i, text in enumerate(values)]
+
+    def numbers(column: Metric) -> list[str]:
+        return texts(number(value, column.decimals) for value in table[column.key])
+
+    names = texts(table["title"]) + [f"<b>{name}</b>" for name, _ in headers]
+    heights = places + [y for _, y in headers]
+    return {
+        "yaxis2": _text_axis(heights, names, height, 0, -LEFT, "right"),
+        "yaxis3": _text_axis(places, numbers(metric), height, 1, VALUE, "left"),
+        "yaxis4": _text_axis(places, numbers(_second(metric)), height, 1, RIGHT, "left"),
+    }
 
 
-def _header_texts(headers: list[tuple[str, float]], metric: Metric) -> list[dict[str, Any]]:
-    """The names of the groups at the left, those of the two columns at the top right."""
-    small = {"font": {"size": FONT_SIZE - 1}}
-    groups = [_text(f"<b>{name}</b>", 0, y, "left", -LEFT) for name, y in headers]
-    columns = [
-        _text(metric.name, 1, 0, "right", VALUE, yshift=12, **small),
-        _text(_second(metric).name, 1, 0, "right", RIGHT, yshift=12, **small),
+def _text_axis(
+    places: list[float], texts: list[str], height: float, position: int, shift: int, side: str
+) -> dict[str, Any]:
+    """``texts`` on one ``side`` of a vertical ``shift`` pixels from an end of the axis."""
+    return {
+        "overlaying": "y",
+        "anchor": "free",
+        "position": position,
+        "shift": shift,
+        "side": side,
+        "range": [height, 0],
+        "fixedrange": True,
+        "automargin": False,
+        "tickmode": "array",
+        "tickvals": places,
+        "ticktext": texts,
+        "tickfont": {"size": FONT_SIZE},
+        "ticks": "",
+        "showgrid": False,
+        "zeroline": False,
+        "showline": False,
+    }
+
+
+def _column_names(metric: Metric) -> list[dict[str, Any]]:
+    small = {"yshift": 12, "borderpad": 0, "font": {"size": FONT_SIZE - 1}}
+    return [
+        _text(metric.name, 1, 0, "right", VALUE, **small),
+        _text(_second(metric).name, 1, 0, "right", RIGHT, **small),
     ]
-    return groups + columns
 
 
 def _second(metric: Metric) -> Metric:

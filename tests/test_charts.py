@@ -23,7 +23,11 @@ def table(name: str = "resnet50"):
 
 
 def texts(figure) -> list[str]:
-    return [annotation.text for annotation in figure.layout.annotations]
+    """Everything the figure prints beside its axis."""
+    layout = figure.layout
+    columns = (layout.yaxis2, layout.yaxis3, layout.yaxis4)
+    printed = [text for column in columns for text in column.ticktext]
+    return printed + [annotation.text for annotation in layout.annotations]
 
 
 @pytest.mark.parametrize("roadmap", ROADMAPS)
@@ -63,7 +67,8 @@ def test_whiskers_stand_where_there_is_a_deviation():
     whiskers = charts.roadmap_bars(table()).data[2]
     assert len(whiskers.x) == 16
     assert list(whiskers.error_x.array) == pytest.approx(list(table()["top1_std"].dropna()))
-    assert len(charts.roadmap_bars(table(), charts.METRICS["params"]).data) == 2
+    without = charts.roadmap_bars(table(), charts.METRICS["params"])
+    assert not any(trace.error_x.array for trace in without.data if trace.type == "scatter")
 
 
 def test_selected_row_is_banded_and_bold():
@@ -85,10 +90,21 @@ def test_reference_is_a_dashed_line_within_the_axis():
     assert "Swin-X 85.00" in texts(figure)
 
 
+def test_every_row_prints_its_figures_at_its_height():
+    figure = charts.roadmap_bars(table())
+    column, second = figure.layout.yaxis3, figure.layout.yaxis4
+    assert list(column.ticktext) == [number(value, 2) for value in table()["top1"]]
+    assert list(second.ticktext) == [number(value, 2) for value in table()["gflops"]]
+    assert column.tickvals == second.tickvals == figure.data[1].y
+    ranges = {figure.layout[axis].range for axis in ("yaxis", "yaxis2", "yaxis3", "yaxis4")}
+    assert len(ranges) == 1
+
+
 def test_groups_are_named_in_order_above_their_bars():
     figure = charts.roadmap_bars(table())
     groups = list(dict.fromkeys(table()["group"]))
-    names = {a.text: a.y for a in figure.layout.annotations}
+    axis = figure.layout.yaxis2
+    names = dict(zip(axis.ticktext, axis.tickvals, strict=True))
     heights = [names[f"<b>{group}</b>"] for group in groups]
     assert heights == sorted(heights)
     first = {group: list(table()["group"]).index(group) for group in groups}

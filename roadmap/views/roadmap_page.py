@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -53,6 +54,7 @@ RECIPE_NAMES = {
     "test_resize": "test image resized to, pixels",
     "init": "initialization",
 }
+PAUSE = 0.4  # seconds
 CHART_CONFIG = {"displayModeBar": False}
 
 
@@ -64,21 +66,35 @@ def show() -> None:
 @st.fragment
 def _explorer() -> None:
     chosen = selection(st.query_params)
+    problem = st.empty()  # always there, so that what follows keeps its place
     if chosen.problems:
-        st.html(markup.notice(" ".join(chosen.problems)))
+        problem.html(markup.notice(" ".join(chosen.problems)))
     roadmap = ROADMAPS[chosen.roadmap]
     _headline(roadmap)
     metric = _controls(chosen)
     left, right = st.columns([1.4, 1], gap="large")
-    with left:
+    with left.container():
         setting = _setting(chosen.roadmap, metric)
     table = tables.with_speeds(roadmap.name, setting) if setting else tables.steps(roadmap.name)
     with right:  # before the chart, because it answers a click
         _step_panel(table, roadmap, chosen.step, setting)
     with left:
         _chart(table, metric, chosen, setting)
-    _changes(roadmap, chosen.step)
+    _chart_first()
+    with st.container():
+        _changes(roadmap, chosen.step)
     _stages(roadmap, chosen.step)
+
+
+def _chart_first() -> None:
+    """Once a session: lets the browser draw the chart before it gets what is below the fold.
+
+    Plotly takes the browser most of its start-up time; laying out diagrams and tables meanwhile
+    would put the chart off by a few tenths of a second.
+    """
+    if "opened" not in st.session_state:
+        st.session_state["opened"] = True
+        time.sleep(PAUSE)
 
 
 # What the reader chooses

@@ -29,8 +29,8 @@ def open_page(browser, address):
     """Opens a path of the app; afterwards nothing may have gone wrong in the browser."""
     contexts, errors = [], []
 
-    def open_path(path: str = "", viewport=WIDE, scheme: str = "light") -> Page:
-        context = browser.new_context(viewport=viewport, color_scheme=scheme)
+    def open_path(path: str = "", viewport=WIDE, scheme: str = "light", touch=False) -> Page:
+        context = browser.new_context(viewport=viewport, color_scheme=scheme, has_touch=touch)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -60,15 +60,26 @@ def bars(page: Page):
     return chart(page).locator(".trace.bars").nth(1).locator(".point")
 
 
+def texts(page: Page):
+    return chart(page).locator(".annotation-text, [class*=tick] text")
+
+
 def click_bar(page: Page, index: int) -> None:
     box = bars(page).nth(index).bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    click_at(page, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+
+def click_at(page: Page, x: float, y: float) -> None:
+    """As a hand does: there first, then down. Plotly looks for what is under it every 50 ms."""
+    page.mouse.move(x, y)
+    page.wait_for_timeout(150)
+    page.mouse.click(x, y)
 
 
 def expect_step(page: Page, title: str, address: str) -> None:
     expect(page.locator(".step")).to_have_text(title, timeout=15_000)
     expect(page).to_have_url(re.compile(re.escape(address) + "$"), timeout=15_000)
-    bold = chart(page).locator(".annotation-text", has=page.locator("tspan[style*=bold]"))
+    bold = texts(page).filter(has=page.locator("tspan[style*=bold]"))
     expect(bold.filter(has_text=title).last).to_be_attached(timeout=15_000)
 
 
@@ -93,8 +104,21 @@ def test_the_row_beside_a_short_bar_answers_too(open_page):
     page = open_page()
     box = bars(page).first.bounding_box()
     other = bars(page).nth(3).bounding_box()
-    page.mouse.click(box["x"] + box["width"] + 200, other["y"] + other["height"] / 2)
+    click_at(page, box["x"] + box["width"] + 200, other["y"] + other["height"] / 2)
     expect_step(page, "Patchify stem", "?roadmap=resnet50&step=patchify_stem")
+
+
+def test_taps_on_a_phone(open_page):
+    page = open_page("", NARROW, touch=True)
+    for index, key, title in (
+        (6, "inverted_bottleneck", "Inverted bottleneck"),
+        (3, "patchify_stem", "Patchify stem"),
+    ):
+        bar = bars(page).nth(index)
+        bar.scroll_into_view_if_needed()
+        box = bar.bounding_box()
+        page.touchscreen.tap(box["x"] + 10, box["y"] + box["height"] / 2)
+        expect_step(page, title, f"?roadmap=resnet50&step={key}")
 
 
 def test_a_shared_url_opens_at_its_step_and_back_goes_back(open_page):
@@ -153,12 +177,8 @@ def test_it_fits_and_can_be_read(open_page, viewport, scheme):
     page.wait_for_timeout(500)
     width = viewport["width"]
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width
-    boxes = (
-        chart(page)
-        .locator(".annotation-text")
-        .evaluate_all(
-            "texts => texts.map(text => [text.textContent, text.getBoundingClientRect()])"
-        )
+    boxes = texts(page).evaluate_all(
+        "texts => texts.map(text => [text.textContent, text.getBoundingClientRect()])"
     )
     start = bars(page).first.bounding_box()["x"]
     for text, box in boxes:
