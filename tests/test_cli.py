@@ -1,0 +1,121 @@
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from models import VARIANTS
+from roadmap.cli import app
+from roadmap.measure.complexity import count
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_steps_for_people_and_for_programs():
+    table = run("steps")
+    assert table.exit_code == 0
+    assert "ResNet-50 to ConvNeXt-T" in table.stdout
+    rows = json.loads(run("steps", "--roadmap", "resnet200", "--format", "json").stdout)
+    assert [row["key"] for row in rows][:3] == ["baseline", "training", "stage_ratio"]
+    assert rows[-1]["top1"] == 83.60
+    text = run("steps", "--format", "csv").stdout
+    assert len(list(csv.DictReader(io.StringIO(text)))) == 17
+    assert "ResNet-50 to" not in text
+
+
+def test_recipe_roadmap_lists_too():
+    rows = json.loads(run("steps", "--roadmap", "torchvision_recipe", "--format", "json").stdout)
+    assert len(rows) == 13
+    assert {row["gflops"] for row in rows} == {4.089184256}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ("steps", "--roadmap", "resnet5"),
+            "Did you mean 'resnet50'? There are: resnet50, resnet200",
+        ),
+        (("profile", "--step", "kernel7"), "Did you mean 'kernel_7'? There are: baseline"),
+        (("profile", "--model", "variant:convnext"), "Did you mean 'convnext_"),
+        (("profile", "--model", "kernel_7"), "Use SOURCE:NAME"),
+        (("profile", "--model", "timm:convnext_tinny"), "convnext_tiny"),
+        (("profile", "--modules"), "--modules lists one network"),
+        (("profile", "--save", "--image-size", "64"), "leave --image-size out"),
+        (("profile", "--step", "gelu", "--image-size", "2"), "too small"),
+        (("profile", "--config", "nowhere.json"), "nowhere.json cannot be read"),
+        (("audit", "--roadmap", "torchvision_recipe"), "Use resnet50 or resnet200"),
+    ],
+)
+def test_wrong_names_and_values_are_one_sentence_and_exit_code_2(arguments, sentence):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "arguments", [("steps", "--format", "xml"), ("stepps",), ("profile", "--stp")]
+)
+def test_wrong_options_exit_with_2(arguments):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.stderr
+
+
+def test_profile_by_fvcore():
+    text = run("profile", "--step", "gelu", "--format", "json").stdout
+    (row,) = json.loads(text)
+    assert (row["params"], row["macs"], row["conv"]) == (25863496, 4145612928, 4144844928)
+    assert row["receptive_field"] == 1492
+
+
+def test_profile_by_module():
+    text = run("profile", "--model", "variant:convnext_tiny", "--modules", "--format", "csv").stdout
+    rows = {row["module"]: row for row in csv.DictReader(io.StringIO(text))}
+    cost = count(VARIANTS["convnext_tiny"])
+    assert int(rows["(whole network)"]["macs"]) == cost.macs
+    assert int(rows["head.fc"]["params"]) == 769_000
+
+
+def test_profile_of_a_made_up_config(tmp_path):
+    file = tmp_path / "mine.json"
+    config = VARIANTS["convnext_tiny"].replace(kernel_size=9)
+    file.write_text(config.to_json())
+    (row,) = json.loads(run("profile", "--config", str(file), "--format", "json").stdout)
+    assert row["macs"] == count(config).macs
+    file.write_text('{"widht": 3}')
+    assert "did you mean 'width'" in run("profile", "--config", str(file)).stderr
+    file.write_bytes(b"\xff\xfe")
+    assert "it is not text" in run("profile", "--config", str(file)).stderr
+
+
+def test_audit_calls_out_the_rows():
+    result = run("audit")
+    assert result.exit_code == 0
+    assert "Table 10, BN -> LN: This network costs 4.15." in result.stdout
+    rows = json.loads(run("audit", "--roadmap", "resnet50", "--format", "json").stdout)
+    assert [row["key"] for row in rows if not row["agrees"]] == [
+        "layer_norm",
+        "separate_downsampling",
+        "swin",
+    ]
+
+
+def test_as_a_program_from_anywhere(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "roadmap", "steps", "--roadmap", "nope"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: No roadmap is named 'nope'.")

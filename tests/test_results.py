@@ -1,0 +1,62 @@
+import math
+from pathlib import Path
+
+import pytest
+
+from roadmap import ROADMAPS
+from roadmap.results import (
+    RESULTS,
+    ResultsError,
+    read_rows,
+    roadmap_table,
+    step_rows,
+    write_rows,
+)
+
+
+@pytest.mark.parametrize("name", ROADMAPS)
+def test_tables_hold_every_step_in_order(name):
+    table = roadmap_table(name)
+    assert list(table["key"]) == list(ROADMAPS[name].keys)
+    assert table[["top1", "gflops", "params", "receptive_field"]].notna().all(axis=None)
+    plain = step_rows(name)
+    assert [row["key"] for row in plain] == list(table["key"])
+    assert [row["top1"] for row in plain] == list(table["top1"])
+    assert [row["gflops"] for row in plain] == list(table["gflops"])
+
+
+def test_standard_deviations_only_where_the_paper_has_them():
+    assert math.isnan(roadmap_table("resnet50").loc["baseline", "top1_std"])
+    assert roadmap_table("resnet50").loc["gelu", "top1_std"] == 0.14
+    assert roadmap_table("resnet200")["top1_std"].isna().all()
+
+
+def test_a_missing_table_is_named():
+    with pytest.raises(ResultsError, match=r"results/measured/nothing\.csv is not there"):
+        read_rows("measured/nothing")
+    with pytest.raises(ResultsError, match="Did you mean 'resnet50'"):
+        roadmap_table("resnet51")
+
+
+def test_writing_is_whole_or_not_at_all(tmp_path, monkeypatch):
+    monkeypatch.setattr("roadmap.results.RESULTS", tmp_path)
+    write_rows("a/table", [{"x": 1}])
+    assert read_rows("a/table") == [{"x": "1"}]
+
+    def rows():
+        yield {"x": 2}
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_rows("a/table", rows())
+    with pytest.raises(ValueError, match="fields not in fieldnames"):
+        write_rows("a/table", [{"x": 2}, {"y": 3}])
+    assert read_rows("a/table") == [{"x": "1"}]
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["table.csv"]
+
+
+def test_every_paper_table_has_its_source():
+    """The README beside the tables names each and where it is from."""
+    readme = (RESULTS / "paper" / "README.md").read_text()
+    for path in sorted(Path(RESULTS / "paper").glob("*.csv")):
+        assert f"`{path.name}`" in readme, path.name

@@ -1,0 +1,119 @@
+import csv
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models import VARIANTS
+from models.config import differences
+from roadmap import ROADMAPS
+from roadmap.recipes import RECIPES
+
+PAPER = Path(__file__).parents[1] / "results" / "paper"
+ARCHITECTURE = ("resnet50", "resnet200")
+
+
+def paper_rows(name):
+    with (PAPER / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURE)
+def test_steps_are_the_papers_in_its_order(name):
+    rows = [row["key"] for row in paper_rows("paper_roadmap") if row["roadmap"] == name]
+    assert [*ROADMAPS[name].keys, "swin"] == rows
+
+
+def test_recipe_steps_are_the_blogs_in_its_order():
+    rows = [row["key"] for row in paper_rows("torchvision_recipe_steps")]
+    assert list(ROADMAPS["torchvision_recipe"].keys) == rows
+
+
+@pytest.mark.parametrize(
+    ("roadmap", "first", "last"),
+    [("resnet50", "resnet50", "convnext_tiny"), ("resnet200", "resnet200", "convnext_base")],
+)
+def test_roadmaps_start_and_end_at_published_networks(roadmap, first, last):
+    assert ROADMAPS[roadmap].config("baseline") == VARIANTS[first]
+    assert ROADMAPS[roadmap].config("separate_downsampling") == VARIANTS[last]
+
+
+def test_resnet200_widths():
+    roadmap = ROADMAPS["resnet200"]
+    widths = [roadmap.config(key).width for key in ("training", "stage_ratio", "increase_width")]
+    assert widths == [64, 84, 128]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURE)
+def test_each_step_changes_just_what_it_says(name):
+    roadmap = ROADMAPS[name]
+    for step in roadmap.steps[1:]:
+        before = roadmap.config(roadmap.previous(step.key).key)
+        changed = differences(before, roadmap.config(step.key))
+        assert set(changed) == set(step.config_changes), step.key
+
+
+@pytest.mark.parametrize("name", ARCHITECTURE)
+def test_kernels_9_and_11_are_tried_and_taken_back(name):
+    roadmap = ROADMAPS[name]
+    assert [step.key for step in roadmap.steps if not step.adopted] == ["kernel_9", "kernel_11"]
+    assert roadmap.config("kernel_11").kernel_size == 11
+    assert roadmap.config("gelu").kernel_size == 7
+    for key in ("kernel_9", "kernel_11", "gelu"):
+        assert roadmap.previous(key).key == "kernel_7"
+
+
+def test_recipes_of_the_architecture_roadmaps():
+    for name in ARCHITECTURE:
+        roadmap = ROADMAPS[name]
+        assert roadmap.recipe("baseline") == RECIPES["resnet_standard"]
+        modern = roadmap.recipe("training")
+        assert modern.ema_decay is None
+        assert modern.optimizer == "adamw"
+        assert {roadmap.recipe(key) for key in roadmap.keys[1:]} == {modern}
+
+
+def test_torchvision_recipe_ends_at_torchvisions():
+    final = ROADMAPS["torchvision_recipe"].recipe("repeated_augmentation")
+    assert final == RECIPES["resnet_torchvision"]
+
+
+def test_unknown_step_names_the_nearest():
+    with pytest.raises(KeyError, match="Did you mean 'kernel_7'"):
+        ROADMAPS["resnet50"].config("kernel7")
+
+
+def test_build():
+    network = ROADMAPS["resnet50"].build("kernel_7", num_classes=10)
+    assert network.head.fc.out_features == 10
+
+
+@pytest.mark.parametrize(
+    "module", ["roadmap.steps", "roadmap.results", "roadmap.cli", "roadmap.analysis", "models"]
+)
+def test_imports_no_torch_and_no_pandas(module):
+    code = f"import sys, {module}; print([m for m in ('torch', 'pandas') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_models_import_anywhere(tmp_path):
+    """Also beside folders of the same names, as in a notebook's folder."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "roadmap").mkdir()
+    code = "from models import VARIANTS; from roadmap import ROADMAPS; print(len(ROADMAPS))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.stdout.strip() == "3", done.stderr
+
+
+def test_steps_are_data():
+    for roadmap in ROADMAPS.values():
+        for step in roadmap.steps:
+            assert step.why.endswith(".")
+            assert set(step.recipe_changes) <= {
+                f.name for f in dataclasses.fields(RECIPES["convnext"])
+            }
