@@ -35,7 +35,7 @@ def resample(
     pixels = images.to(torch.float32).view(count, height, channels * width)
     pixels = torch.bmm(rows, pixels).view(count, size * channels, width)
     pixels = torch.bmm(pixels, columns.transpose(1, 2)).view(count, size, channels, size)
-    return pixels.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 1, 3)
+    return pixels.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 1, 3).contiguous()
 
 
 def filter_matrix(
@@ -69,11 +69,11 @@ def _bicubic(distance: Tensor) -> Tensor:
 
 
 def normalize(images: Tensor) -> Tensor:
-    """uint8 (N, 3, S, S) to float32 of ImageNet's mean 0 and deviation 1, channels_last."""
-    images = images.contiguous(memory_format=torch.channels_last).to(torch.float32)
+    """uint8 (N, 3, S, S) to float32 of ImageNet's mean 0 and deviation 1."""
     scale = torch.tensor([1 / (255 * std) for std in STD], device=images.device)
     shift = torch.tensor([-mean / std for mean, std in zip(MEAN, STD, strict=True)])
-    return images.mul_(scale[:, None, None]).add_(shift.to(images.device)[:, None, None])
+    shift = shift.to(images.device)
+    return images.float().mul_(scale[:, None, None]).add_(shift[:, None, None])
 
 
 def inside(box: Tensor, size: int) -> Tensor:
@@ -96,9 +96,9 @@ def erase(images: Tensor, drawn: Erasing, noise: Tensor | None) -> Tensor:
     if noise is None:
         filling = torch.zeros((), device=images.device)
     else:
-        place = torch.arange(erased[0].numel(), device=images.device)
-        start = _to((drawn.offset[chosen] * len(noise)).astype(np.int64), images)
-        filling = noise[(start[:, None] + place) % len(noise)].view(erased.shape)
+        windows = noise.unfold(0, erased[0].numel(), 1)
+        start = (drawn.offset[chosen] * len(windows)).astype(np.int64)
+        filling = windows[_to(start, images)].view(erased.shape)
     images[index] = torch.where(mask, filling, erased)
     return images
 

@@ -191,21 +191,19 @@ class Data:
         """Operations, normalization, erasing, mixing, in timm's order."""
         recipe, size, count = self.recipe, self.recipe.train_size, len(job.images)
         if self._policy is not None:
-            drawn = self._policy.draw(job.generator(sampling.OPERATIONS), count, size)
+            drawn = self._policy.draw(job.rng, count, size)
             crops = operations.apply(crops, sampling.share(drawn, job.mine), self._policy.fill)
         images = augment.normalize(crops)
         labels = self._to_device(self._train_labels[job.images[job.mine]])
         targets = augment.soft_targets(labels, self.info.num_classes, recipe.label_smoothing)
         if self._noise is not None:
-            rng = job.generator(sampling.ERASING)
-            drawn = sampling.draw_erasing(rng, count, size, recipe.random_erasing)
+            drawn = sampling.draw_erasing(job.rng, count, size, recipe.random_erasing)
             noise = self._noise if recipe.erasing_fill == "noise" else None
             images = augment.erase(images, sampling.share(drawn, job.mine), noise)
         if self._mixes:
-            rng = job.generator(sampling.MIXING)
-            drawn = sampling.draw_mixing(rng, count, size, recipe.mixup, recipe.cutmix)
+            drawn = sampling.draw_mixing(job.rng, count, size, recipe.mixup, recipe.cutmix)
             images, targets = augment.mix(images, targets, sampling.share(drawn, job.mine))
-        return images, targets
+        return images.contiguous(memory_format=torch.channels_last), targets
 
     def _to_device(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device, non_blocking=True)
@@ -229,6 +227,7 @@ class Data:
         for part in parts:
             with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
                 images = augment.normalize(next(crops))
+                images = images.contiguous(memory_format=torch.channels_last)
             yield images, self._to_device(self._val_labels[part])
 
 

@@ -18,6 +18,7 @@ from roadmap.train.policies import GEOMETRIC, Op, Operations
 POINTWISE = (Op.BRIGHTNESS, Op.INVERT, Op.POSTERIZE, Op.SOLARIZE, Op.SOLARIZE_ADD)
 #: Those whose map depends on the image's own values.
 STATISTICAL = (Op.CONTRAST, Op.AUTOCONTRAST, Op.EQUALIZE)
+_MEMBER = np.eye(len(Op), dtype=bool)
 
 
 def apply(images: Tensor, drawn: Operations, fill: tuple[int, int, int]) -> Tensor:
@@ -31,7 +32,7 @@ def _apply_layer(
     images: Tensor, code: np.ndarray, argument: np.ndarray, fill: tuple[int, int, int]
 ) -> Tensor:
     def chosen(*operations: Op) -> np.ndarray:
-        return np.flatnonzero(np.isin(code, operations))
+        return np.flatnonzero(_MEMBER[list(operations)].any(axis=0)[code])
 
     def replace(index: np.ndarray, function, *arguments) -> None:
         if len(index):

@@ -37,9 +37,8 @@ class Resident:
     def train_crops(self, jobs: Iterable[Job]) -> Iterator[Tensor]:
         """Random crops of each job's images, uint8 (N, 3, S, S) on the device."""
         for job in jobs:
-            rng = job.generator(sampling.CROPS)
             crops = sampling.draw_crops(
-                rng, self.sizes[job.images], self.view.area, self.view.flips
+                job.rng, self.sizes[job.images], self.view.area, self.view.flips
             )
             crops = sampling.share(crops, job.mine)
             box = self._to_device(crops.box)

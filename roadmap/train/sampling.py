@@ -8,11 +8,12 @@ so that any number of processes sees the same global batch, and a run may begin 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 
-#: Subjects of the generators.
-ORDER, CROPS, OPERATIONS, ERASING, MIXING = range(5)
+#: Subjects of the generators: an epoch's order, a batch, a single image.
+ORDER, BATCH, IMAGE = range(3)
 
 CROP_RATIO = (3 / 4, 4 / 3)
 
@@ -38,9 +39,10 @@ class Job:
     images: np.ndarray
     mine: slice
 
-    def generator(self, subject: int) -> np.random.Generator:
-        """Of the whole global batch."""
-        return generator(*self.key, subject)
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        """Of the whole global batch: crops, operations, erasing, mixing, in this order."""
+        return generator(*self.key, BATCH)
 
 
 def generator(*key: int) -> np.random.Generator:

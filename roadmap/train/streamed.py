@@ -52,7 +52,7 @@ class Streamed:
     def train_crops(self, jobs: Iterable[Job]) -> Iterator[Tensor]:
         parts = (
             [
-                (int(job.images[place]), (*job.key, place, sampling.CROPS))
+                (int(job.images[place]), (*job.key, place, sampling.IMAGE))
                 for place in range(len(job.images))[job.mine]
             ]
             for job in jobs

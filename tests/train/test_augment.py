@@ -68,10 +68,9 @@ def test_test_crop_equals_torchvision(interpolation, height, width, resize, crop
 
 def test_normalize_equals_torchvision():
     images = noise(3, 8, 8)
-    ours = augment.normalize(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous())
+    ours = augment.normalize(torch.from_numpy(images).permute(0, 3, 1, 2))
     wanted = torch.stack([normalize(to_tensor(i), augment.MEAN, augment.STD) for i in images])
     torch.testing.assert_close(ours, wanted, atol=1e-5, rtol=0)
-    assert ours.is_contiguous(memory_format=torch.channels_last)
 
 
 def reversed_pairs(batch: torch.Tensor) -> torch.Tensor:
