@@ -8,7 +8,12 @@ from roadmap.measure.receptive_field import receptive_fields
 
 
 def seen(network: ModernResNet, part: str, size: int) -> int:
-    """Side of the input region that reaches one middle position, by gradient."""
+    """Side of the input region that reaches one middle position, by gradient.
+
+    Max pooling passes the gradient to one position only, so average pooling stands in for it.
+    """
+    if network.config.stem == "resnet":
+        network.stem.pool = torch.nn.AvgPool2d(3, 2, 1)
     for parameter in network.parameters():
         torch.nn.init.constant_(parameter, 0.1)
     image = torch.rand(1, network.config.in_channels, size, size, dtype=torch.float64)
