@@ -118,7 +118,9 @@ def visit(browser: Browser, url: str) -> tuple[float, list[float]]:
 
 
 def click(page: Page, index: int) -> float:
-    bar = page.locator(".js-plotly-plot .trace.bars").last.locator(".point").nth(index)
+    chart = page.locator(".js-plotly-plot:visible").first
+    bar = chart.locator(".trace.bars").last.locator(".point").nth(index)
+    bar.wait_for()
     box = bar.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.wait_for_timeout(200)
@@ -126,7 +128,7 @@ def click(page: Page, index: int) -> float:
     page.mouse.down()
     page.mouse.up()
     seconds = float(page.evaluate("() => window.answered"))
-    page.wait_for_timeout(800)
+    page.wait_for_timeout(1000)
     return seconds
 
 
