@@ -8,7 +8,7 @@ BIN := .venv/bin
 
 app: .venv/app.stamp
 	@echo "The explorer: http://localhost:8501"
-	@$(BIN)/streamlit run app.py --server.port 8501 --server.headless true
+	@$(BIN)/streamlit run app.py --server.address localhost --server.port 8501 --server.headless true
 
 test: .venv/test.stamp
 	$(BIN)/ruff check .
