@@ -203,7 +203,9 @@ class Run:
                 ) from None
             self.step += 1
             self._after_step()
-        self.trainer.sums()  # waits for the device, so that the time is all of the epoch's
+        # Waits for the device, so that the time is all of the epoch's.
+        if self.trainer.sums().bad_step is not None:
+            self._report_bad_step()
         self.epoch_before, self.epoch_begun = self._epoch_seconds(), None
 
     def _batches(self, epoch: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:

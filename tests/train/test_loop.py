@@ -3,6 +3,8 @@
 import csv
 import json
 import math
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from training_runs import tiny_settings
 from models import ModernResNet
 from roadmap.recipes import RECIPES
 from roadmap.steps import ROADMAPS
+from roadmap.train import trainer as trainer_module
 from roadmap.train.drop_path import DrawnDropPath, DropPaths
 from roadmap.train.metrics import COLUMNS
 from roadmap.train.optimizer import (
@@ -244,3 +247,37 @@ def test_draws_depend_on_seed_step_and_place_alone():
     last = layers[-1].p
     assert sorted(set(factors[-1].tolist())) == pytest.approx([0.0, 1 / (1 - last)])
     assert math.isclose((factors[-1] == 0).float().mean(), last, abs_tol=0.25)
+
+
+class _LateReading(NamedTuple):
+    """As on CUDA, but on its way for ever: only asking for the sums waits for it."""
+
+    values: torch.Tensor
+    images: int
+    arrived: Any
+
+    @classmethod
+    def of(cls, sums, images):
+        return cls(sums.clone(), images, SimpleNamespace(query=lambda: False))
+
+
+@pytest.mark.parametrize("recipe", ["resnet_standard", "convnext"])
+def test_a_device_that_is_not_asked_keeps_the_weights_of_the_bad_step(recipe, monkeypatch):
+    # On CUDA nobody waits for the loss: the fused optimizer skips by itself. The CPU's can, too.
+    monkeypatch.setattr(trainer_module, "_Reading", _LateReading)
+    asked, late = (_trainer("baseline", recipe) for _ in range(2))
+    late._deferred = True
+    late.optimizer.found_inf = late._stop
+    images, targets = _batch()
+    for number in range(6):
+        broken = images * torch.inf if number == 3 else images
+        late.step(number, broken, targets)
+        if number < 3:
+            asked.step(number, images, targets)
+    assert late.known_sums().bad_step is None
+    assert late.sums().bad_step == 3
+    for name, parameter in asked.model.named_parameters():
+        assert torch.equal(parameter, late.model.get_parameter(name))
+    assert (
+        late.first_bad_layer(3, images * torch.inf) == "the input images themselves are not finite"
+    )
