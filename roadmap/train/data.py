@@ -35,6 +35,8 @@ __all__ = ["Data", "DataError", "DataInfo", "open_data"]
 #: Share of the area that a random crop keeps: ImageNet's habit, and a milder one for ``pocket``,
 #: whose images are too small to recognize a part of.
 CROP_AREA = {None: (0.08, 1.0), "pocket": (0.5, 1.0)}
+#: Images that a CPU augments in one go.
+GROUP = 256
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ def open_data(
         flips=source.mirrors,
     )
     device = torch.device(device)
+    if device.type == "cuda" and device.index is None:  # a thread of ours would take the first
+        device = torch.device("cuda", torch.cuda.current_device())
     workers = default_workers() if workers is None else workers
     train = _reader(source.train, view, device, workers)
     val = _reader(source.val, view, device, workers)
@@ -180,30 +184,49 @@ class Data:
         ]
 
     def _train_batches(self, jobs: list[Job]) -> Iterator[tuple[Tensor, Tensor]]:
-        crops = self._train.train_crops(jobs)
-        for job in jobs:
+        groups = self._groups(jobs)
+        crops = self._train.train_crops(groups)
+        for group in groups:
             # Only around the work: between batches the caller's own modes hold.
             with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-                batch = self._augmented(next(crops), job)
-            yield batch
+                batches = self._augmented(next(crops), group)
+            yield from batches
 
-    def _augmented(self, crops: Tensor, job: Job) -> tuple[Tensor, Tensor]:
-        """Operations, normalization, erasing, mixing, in timm's order."""
-        recipe, size, count = self.recipe, self.recipe.train_size, len(job.images)
+    def _groups(self, jobs: list[Job]) -> list[list[Job]]:
+        """Jobs made in one go: several small ones on a CPU, where each call costs as much as a
+        few images. What a batch holds does not depend on its company."""
+        size = 1
+        if self.device.type == "cpu" and isinstance(self._train, Resident) and jobs:
+            size = max(GROUP // len(jobs[0].images[jobs[0].mine]), 1)
+        return [jobs[start : start + size] for start in range(0, len(jobs), size)]
+
+    def _augmented(self, crops: Tensor, jobs: list[Job]) -> list[tuple[Tensor, Tensor]]:
+        """Operations, normalization, erasing, mixing, in timm's order; a batch for each job."""
+        recipe, size = self.recipe, self.recipe.train_size
         if self._policy is not None:
-            drawn = self._policy.draw(job.rng, count, size)
-            crops = operations.apply(crops, sampling.share(drawn, job.mine), self._policy.fill)
+            drawn = sampling.draw_all(
+                jobs, lambda job: self._policy.draw(job.rng, len(job.images), size)
+            )
+            crops = operations.apply(crops, drawn, self._policy.fill)
         images = augment.normalize(crops)
-        labels = self._to_device(self._train_labels[job.images[job.mine]])
+        labels = self._to_device(self._train_labels[sampling.own_images(jobs)])
         targets = augment.soft_targets(labels, self.info.num_classes, recipe.label_smoothing)
         if self._noise is not None:
-            drawn = sampling.draw_erasing(job.rng, count, size, recipe.random_erasing)
+            erased = recipe.random_erasing
+            drawn = sampling.draw_all(
+                jobs, lambda job: sampling.draw_erasing(job.rng, len(job.images), size, erased)
+            )
             noise = self._noise if recipe.erasing_fill == "noise" else None
-            images = augment.erase(images, sampling.share(drawn, job.mine), noise)
+            images = augment.erase(images, drawn, noise)
         if self._mixes:
-            drawn = sampling.draw_mixing(job.rng, count, size, recipe.mixup, recipe.cutmix)
-            images, targets = augment.mix(images, targets, sampling.share(drawn, job.mine))
-        return images.contiguous(memory_format=torch.channels_last), targets
+            alphas = (recipe.mixup, recipe.cutmix)
+            drawn = sampling.draw_all(
+                jobs, lambda job: sampling.draw_mixing(job.rng, len(job.images), size, *alphas)
+            )
+            images, targets = augment.mix(images, targets, drawn)
+        images = images.contiguous(memory_format=torch.channels_last)
+        part = len(images) // len(jobs)
+        return list(zip(images.split(part), targets.split(part), strict=True))
 
     def _to_device(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device, non_blocking=True)

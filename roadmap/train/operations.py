@@ -31,28 +31,21 @@ def apply(images: Tensor, drawn: Operations, fill: tuple[int, int, int]) -> Tens
 def _apply_layer(
     images: Tensor, code: np.ndarray, argument: np.ndarray, fill: tuple[int, int, int]
 ) -> Tensor:
-    def chosen(*operations: Op) -> np.ndarray:
-        return np.flatnonzero(_MEMBER[list(operations)].any(axis=0)[code])
-
-    def replace(index: np.ndarray, function, *arguments) -> None:
+    def replace(operations: tuple[Op, ...], function, *arguments) -> None:
+        index = _places(code, *operations)
         if len(index):
             place = _to(index, images)
-            images[place] = function(images[place], *arguments)
+            images[place] = function(images[place], code[index], argument[index], *arguments)
 
-    index = chosen(*GEOMETRIC)
-    size = (images.shape[-1], images.shape[-2])
-    replace(index, affine, _to(matrices(code[index], argument[index], size), images), fill)
-    index = chosen(*POINTWISE)
-    replace(index, look_up, _to(tables(code[index], argument[index]), images)[:, None])
-    index = chosen(Op.CONTRAST)
-    replace(index, contrast, _to(argument[index], images))
-    replace(chosen(Op.AUTOCONTRAST), autocontrast)
-    replace(chosen(Op.EQUALIZE), equalize)
-    index = chosen(Op.COLOR)
-    replace(index, color, _to(argument[index], images))
-    index = chosen(Op.SHARPNESS)
-    replace(index, sharpness, _to(argument[index], images))
+    replace(GEOMETRIC, move, fill)
+    replace(POINTWISE + STATISTICAL, change_values)
+    replace((Op.COLOR,), color)
+    replace((Op.SHARPNESS,), sharpness)
     return images
+
+
+def _places(code: np.ndarray, *operations: Op) -> np.ndarray:
+    return np.flatnonzero(_MEMBER[list(operations)].any(axis=0)[code])
 
 
 def _to(array: np.ndarray, like: Tensor) -> Tensor:
@@ -86,6 +79,14 @@ def matrices(code: np.ndarray, argument: np.ndarray, size: tuple[int, int]) -> n
     return matrix.astype(np.float32)
 
 
+def move(
+    images: Tensor, code: np.ndarray, argument: np.ndarray, fill: tuple[int, int, int]
+) -> Tensor:
+    """Shears, translations and rotations."""
+    size = (images.shape[-1], images.shape[-2])
+    return affine(images, _to(matrices(code, argument, size), images), fill)
+
+
 def affine(images: Tensor, matrix: Tensor, fill: tuple[int, int, int]) -> Tensor:
     """Output pixel p shows the source at ``matrix`` (N, 2, 3) of p, or ``fill`` if outside.
 
@@ -108,34 +109,42 @@ def affine(images: Tensor, matrix: Tensor, fill: tuple[int, int, int]) -> Tensor
 # -- values -------------------------------------------------------------------------------------
 
 
-def tables(code: np.ndarray, argument: np.ndarray) -> np.ndarray:
-    """What each of the 256 values becomes under pointwise operations: uint8 (N, 256)."""
-    value = np.arange(256, dtype=np.int64)
-    argument = argument[:, None]
-    bits = np.clip(argument, 0, 8).astype(np.int64)
-    results = {
-        Op.BRIGHTNESS: np.clip(value.astype(np.float32) * argument, 0, 255),
-        Op.INVERT: 255 - value + 0 * bits,
-        Op.POSTERIZE: value & (256 - (1 << (8 - bits))),
-        Op.SOLARIZE: np.where(value < argument, value, 255 - value),
-        Op.SOLARIZE_ADD: np.where(value < 128, np.clip(value + argument, 0, 255), value),
+def change_values(images: Tensor, code: np.ndarray, argument: np.ndarray) -> Tensor:
+    """Operations that give each of the 256 values of a channel another one."""
+    table = _to(pointwise_tables(code, argument), images)[:, None].repeat(1, images.shape[1], 1)
+    for operation, function in (
+        (Op.CONTRAST, contrast_table),
+        (Op.AUTOCONTRAST, autocontrast_table),
+        (Op.EQUALIZE, equalize_table),
+    ):
+        index = _places(code, operation)
+        if len(index):
+            place = _to(index, images)
+            table[place] = function(images[place], _to(argument[index], images))
+    values = images.flatten(2).long()
+    return table.gather(2, values).view_as(images)
+
+
+def pointwise_tables(code: np.ndarray, argument: np.ndarray) -> np.ndarray:
+    """What each value becomes where that depends on nothing else: uint8 (N, 256)."""
+    value = np.arange(256)
+    functions = {
+        Op.BRIGHTNESS: lambda factor: np.clip(value.astype(np.float32) * factor, 0, 255),
+        Op.INVERT: lambda none: 255 - value + 0 * none,
+        Op.POSTERIZE: lambda bits: value & (256 - (1 << (8 - np.clip(bits, 0, 8).astype(int)))),
+        Op.SOLARIZE: lambda start: np.where(value < start, value, 255 - value),
+        Op.SOLARIZE_ADD: lambda more: np.where(value < 128, np.clip(value + more, 0, 255), value),
     }
     table = np.zeros((len(code), 256), dtype=np.uint8)
-    for operation, result in results.items():
-        here = code == operation
-        table[here] = result[here].astype(np.uint8)
+    for operation, function in functions.items():
+        here = np.flatnonzero(code == operation)
+        if len(here):
+            table[here] = function(argument[here, None]).astype(np.uint8)
     return table
 
 
-def look_up(images: Tensor, table: Tensor) -> Tensor:
-    """Each value of ``images`` replaced by ``table`` uint8 (N, 3 or 1, 256)."""
-    count, channels = images.shape[:2]
-    index = images.reshape(count, channels, -1).long()
-    return table.expand(-1, channels, -1).gather(2, index).view_as(images)
-
-
-def equalize(images: Tensor) -> Tensor:
-    """Each channel's histogram made even, as ``ImageOps.equalize``."""
+def equalize_table(images: Tensor, _argument: Tensor) -> Tensor:
+    """Each channel's histogram made even, as ``ImageOps.equalize``: uint8 (N, 3, 256)."""
     values = images.flatten(2).long()
     counts = torch.zeros(*values.shape[:2], 256, dtype=torch.long, device=images.device)
     counts.scatter_add_(2, values, torch.ones_like(values))
@@ -144,34 +153,34 @@ def equalize(images: Tensor) -> Tensor:
     before = counts.cumsum(2) - counts
     even = ((before + step // 2) // step.clamp(min=1)).clamp_(max=255)
     same = torch.arange(256, device=images.device)
-    return look_up(images, torch.where(step > 0, even, same).to(torch.uint8))
+    return torch.where(step > 0, even, same).to(torch.uint8)
 
 
-def autocontrast(images: Tensor) -> Tensor:
-    """Each channel's values stretched over 0 to 255."""
+def autocontrast_table(images: Tensor, _argument: Tensor) -> Tensor:
+    """Each channel's values stretched over 0 to 255: uint8 (N, 3, 256)."""
     values = images.flatten(2)
     low, high = values.amin(2, keepdim=True).int(), values.amax(2, keepdim=True).int()
     value = torch.arange(256, dtype=torch.int32, device=images.device)
     stretched = ((value - low) * 255 // (high - low).clamp(min=1)).clamp_(0, 255)
-    return look_up(images, torch.where(high > low, stretched, value).to(torch.uint8))
+    return torch.where(high > low, stretched, value).to(torch.uint8)
 
 
-def contrast(images: Tensor, factor: Tensor) -> Tensor:
-    """Away from the image's mean gray (factor over 1) or towards it."""
+def contrast_table(images: Tensor, factor: Tensor) -> Tensor:
+    """Away from the image's mean gray (factor over 1) or towards it: uint8 (N, 1, 256)."""
     gray = grayscale(images)
     total = gray.sum((1, 2, 3), keepdim=True)  # whole numbers, so that order does not matter
     pixels = gray[0].numel()
     mean = (2 * total + pixels) // (2 * pixels)
     value = torch.arange(256, device=images.device)
-    return look_up(images, _blend(mean, value, factor)[:, 0])
+    return _blend(mean, value, factor)[:, 0]
 
 
-def color(images: Tensor, factor: Tensor) -> Tensor:
+def color(images: Tensor, _code: np.ndarray, factor: np.ndarray) -> Tensor:
     """Away from gray or towards it."""
-    return _blend(grayscale(images), images, factor)
+    return _blend(grayscale(images), images, _to(factor, images))
 
 
-def sharpness(images: Tensor, factor: Tensor) -> Tensor:
+def sharpness(images: Tensor, _code: np.ndarray, factor: np.ndarray) -> Tensor:
     """Away from a smoothed image or towards it; the outermost pixels stay."""
     if min(images.shape[-2:]) < 3:
         return images
@@ -179,7 +188,7 @@ def sharpness(images: Tensor, factor: Tensor) -> Tensor:
     around = F.avg_pool2d(pixels, 3, stride=1) * 9 + 4 * pixels[..., 1:-1, 1:-1]
     smooth = pixels.clone()
     smooth[..., 1:-1, 1:-1] = (around / 13 + 0.5).floor_()
-    return _blend(smooth, pixels, factor)
+    return _blend(smooth, pixels, _to(factor, images))
 
 
 def grayscale(images: Tensor) -> Tensor:

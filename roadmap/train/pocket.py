@@ -13,7 +13,7 @@ WIDTH_DIVISOR = 4
 DEPTH_DIVISOR = 3
 IMAGE_SIZE = 32  # the last of four stages has one pixel
 EPOCHS = 15
-LR = {"sgd": 0.1, "lamb": 1e-2, "adamw": 4e-3}
+LR = {"sgd": 0.1, "lamb": 1e-2, "adamw": 2e-3}
 
 
 def pocket_config(config: ModelConfig) -> ModelConfig:

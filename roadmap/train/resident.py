@@ -34,22 +34,23 @@ class Resident:
     view: View
     device: torch.device
 
-    def train_crops(self, jobs: Iterable[Job]) -> Iterator[Tensor]:
-        """Random crops of each job's images, uint8 (N, 3, S, S) on the device."""
-        for job in jobs:
-            crops = sampling.draw_crops(
-                job.rng, self.sizes[job.images], self.view.area, self.view.flips
-            )
-            crops = sampling.share(crops, job.mine)
+    def train_crops(self, groups: Iterable[list[Job]]) -> Iterator[Tensor]:
+        """Random crops of the images of each group of jobs, uint8 (N, 3, S, S) on the device."""
+        for jobs in groups:
+            crops = sampling.draw_all(jobs, self._draw)
             box = self._to_device(crops.box)
             yield augment.resample(
-                self._take(job.images[job.mine]),
+                self._take(sampling.own_images(jobs)),
                 box,
                 box,
                 self._to_device(crops.flip),
                 self.view.train_size,
                 self.view.interpolation,
             )
+
+    def _draw(self, job: Job) -> sampling.Crops:
+        sizes = self.sizes[job.images]
+        return sampling.draw_crops(job.rng, sizes, self.view.area, self.view.flips)
 
     def val_crops(self, parts: Iterable[np.ndarray]) -> Iterator[Tensor]:
         """Central crops of the images in each part, uint8 (N, 3, S, S) on the device."""

@@ -7,8 +7,10 @@ so that any number of processes sees the same global batch, and a run may begin 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
@@ -167,6 +169,19 @@ def draw_erasing(rng: np.random.Generator, count: int, size: int, probability: f
     return Erasing(box * chosen[:, None], rng.random(count))
 
 
-def share(drawn, rank: slice):
-    """The slice ``rank`` of a draw of a global batch."""
-    return type(drawn)(*(getattr(drawn, field.name)[rank] for field in fields(drawn)))
+Drawn = TypeVar("Drawn")
+
+
+def draw_all(jobs: Sequence[Job], draw: Callable[[Job], Drawn]) -> Drawn:
+    """What ``draw`` gives for each job's global batch, cut to this process's part, end to end."""
+    drawn = [draw(job) for job in jobs]
+    columns = (
+        [getattr(one, field.name)[job.mine] for one, job in zip(drawn, jobs, strict=True)]
+        for field in fields(drawn[0])
+    )
+    return type(drawn[0])(*(np.concatenate(column) for column in columns))
+
+
+def own_images(jobs: Sequence[Job]) -> np.ndarray:
+    """The images of this process's part of each job, end to end."""
+    return np.concatenate([job.images[job.mine] for job in jobs])

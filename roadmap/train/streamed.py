@@ -49,13 +49,14 @@ class Streamed:
     device: torch.device
     workers: int
 
-    def train_crops(self, jobs: Iterable[Job]) -> Iterator[Tensor]:
+    def train_crops(self, groups: Iterable[list[Job]]) -> Iterator[Tensor]:
         parts = (
             [
                 (int(job.images[place]), (*job.key, place, sampling.IMAGE))
+                for job in jobs
                 for place in range(len(job.images))[job.mine]
             ]
-            for job in jobs
+            for jobs in groups
         )
         return self._crops(parts)
 
