@@ -17,7 +17,7 @@ from torch import Tensor
 
 from models.config import ConfigError, ModelConfig
 from roadmap.measure.throughput import best_device
-from roadmap.train.checkpoint import last_step, load_checkpoint, save_checkpoint
+from roadmap.train.checkpoint import Checkpoint, last_step, load_checkpoint, save_checkpoint
 from roadmap.train.data import Data, DataError, open_data
 from roadmap.train.distributed import World, join, leave
 from roadmap.train.errors import (
@@ -349,12 +349,12 @@ class Run:
         self.epoch_begun: float | None = None  # None outside training
         self.epoch_before = self.wall_before = 0.0
         self.joules_before: float | None = 0.0
-        found = self.world.share(lambda: self._read_checkpoint())
-        if found is None:
+        read: list[Checkpoint] = []  # on the main process
+        state = self.world.share(lambda: self._read_checkpoint(read))
+        if state is None:
             return
-        state, tensors = found, self.world.share_tensors(self._tensors)
-        self._tensors = None
-        self.trainer.load_state(tensors)
+        tensors = read[0].tensors if read else None
+        self.trainer.load_state(self.world.share_tensors(tensors))
         self.step = state["step"]
         self.history = state["history"]
         self.epoch_before = state["epoch_seconds"]
@@ -362,13 +362,14 @@ class Run:
         self.joules_before = state["energy_joules"]
         self.display.say(f"continuing after step {self.step} of {self.total_steps}")
 
-    def _read_checkpoint(self) -> dict[str, Any] | None:
+    def _read_checkpoint(self, read: list[Checkpoint]) -> dict[str, Any] | None:
+        """Put the newest whole checkpoint into ``read``; returns its state."""
         remove_partial(self.folder)
         found = load_checkpoint(self.checkpoints, self.display.say)
         if found is None:
             return None
         self._refuse_differences(found.state["identity"])
-        self._tensors = found.tensors
+        read.append(found)
         return found.state
 
     def _claim(self) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -226,3 +226,21 @@ def on_processes(
         process.join(60)
         assert process.exitcode == 0
     return json.loads(result.read_text())
+
+
+def fail_reading_at(patch: Any, step: int, error: Exception | None = None) -> None:
+    """With pytest's ``patch``, make the data fail at each epoch's step ``step``."""
+    from roadmap.train.data import Data, DataError
+
+    whole = Data.train_batches
+
+    def failing(
+        self: Data, epoch: int, batch_size: int, *, start: int = 0, **rest: int
+    ) -> Iterator[Any]:
+        batches = whole(self, epoch, batch_size, start=start, **rest)
+        for number, batch in enumerate(batches, start):
+            if number >= step:
+                raise error or DataError("the data is gone")
+            yield batch
+
+    patch.setattr(Data, "train_batches", failing)

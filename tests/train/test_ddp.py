@@ -7,8 +7,15 @@ import sys
 
 import numpy as np
 import pytest
-from training_runs import double_gradients, on_processes, step_losses, tiny_settings
+from training_runs import (
+    double_gradients,
+    fail_reading_at,
+    on_processes,
+    step_losses,
+    tiny_settings,
+)
 
+from roadmap.train.errors import TrainingError
 from roadmap.train.run import train
 
 STEPS = 50
@@ -55,10 +62,15 @@ def test_batch_norm_with_relu_has_the_same_gradients_in_double_precision(step, t
         assert np.abs(np.subtract(two[name], value)).max() < 1e-6 * scale, name
 
 
-def test_torchrun_trains_what_one_process_does(tmp_path):
-    settings = tiny_settings(
-        tmp_path / "one", recipe=None, changes={"epochs": 1, "warmup_epochs": 0, "lr": 2e-3}
-    )
+def test_torchrun_continues_what_one_process_began(tmp_path, monkeypatch):
+    def settings(name):
+        changes = {"epochs": 1, "warmup_epochs": 0, "lr": 2e-3}
+        return tiny_settings(tmp_path / name, recipe=None, changes=changes, checkpoint_every=0)
+
+    alone = train(settings("one"))
+    with monkeypatch.context() as patch, pytest.raises(TrainingError):
+        fail_reading_at(patch, 4)
+        train(settings("two"))
     command = ["-m", "roadmap", "train", "--output", str(tmp_path / "two"), "--device", "cpu"]
     command += ["--scale", "pocket", "--epochs", "1", "--warmup-epochs", "0"]
     command += ["--batch-size", "128", "--lr", "2e-3"]
@@ -71,8 +83,10 @@ def test_torchrun_trains_what_one_process_does(tmp_path):
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    one, two = train(settings), json.loads((tmp_path / "two" / "run.json").read_text())
-    assert (one["processes"], two["processes"]) == (1, 2)
-    assert two["recipe"] == one["recipe"]
-    assert two["scores"]["val_loss"] == pytest.approx(one["scores"]["val_loss"], abs=1e-4)
-    assert two["scores"]["top1"] == pytest.approx(one["scores"]["top1"], abs=0.5)
+    assert "continuing after step 4 of 11" in done.stderr
+    two = json.loads((tmp_path / "two" / "run.json").read_text())
+    assert (alone["processes"], two["processes"]) == (1, 2)
+    assert two["scores"]["val_loss"] == pytest.approx(alone["scores"]["val_loss"], abs=1e-4)
+    rows = [(tmp_path / name / "metrics.csv").read_text().splitlines() for name in ("one", "two")]
+    losses = [float(row[1].split(",")[2]) for row in rows]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)

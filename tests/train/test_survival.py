@@ -7,11 +7,18 @@ import shutil
 import signal
 
 import pytest
-from training_runs import Child, die_at_fsync, outcome, tiny_settings, wait_for
+from training_runs import (
+    Child,
+    die_at_fsync,
+    fail_reading_at,
+    outcome,
+    tiny_settings,
+    wait_for,
+)
 
 from models.network import LayerNorm2d
 from roadmap.train.checkpoint import last_step
-from roadmap.train.data import Data, DataError
+from roadmap.train.data import DataError
 from roadmap.train.errors import NonFiniteError, RefusedError, TrainingError
 from roadmap.train.run import train
 from roadmap.train.trainer import Trainer
@@ -82,25 +89,12 @@ def stopped(tmp_path_factory):
     """A folder with two checkpoints of a run that is not finished."""
     folder = tmp_path_factory.mktemp("stopped") / "run"
     with pytest.MonkeyPatch.context() as patch, pytest.raises(TrainingError):
-        _fail_reading_at(patch, 3)
+        fail_reading_at(patch, 3)
         train(long_settings(folder))
     return folder
 
 
 GONE = DataError("images/0007.png cannot be read: it is gone")
-
-
-def _fail_reading_at(patch, step, error=GONE):
-    whole = Data.train_batches
-
-    def failing(self, epoch, batch_size, *, start=0, **rest):
-        batches = whole(self, epoch, batch_size, start=start, **rest)
-        for number, batch in enumerate(batches, start):
-            if number >= step:
-                raise error
-            yield batch
-
-    patch.setattr(Data, "train_batches", failing)
 
 
 @pytest.fixture
@@ -121,7 +115,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     else:
         content[-3] ^= 1
     newest.write_bytes(content)
-    _fail_reading_at(monkeypatch, 3)
+    fail_reading_at(monkeypatch, 3)
     with pytest.raises(TrainingError, match="that of step 3"):
         train(long_settings(run))
     said = " ".join(capfd.readouterr().err.split())
@@ -138,7 +132,7 @@ def test_no_whole_checkpoint_is_a_failure_and_not_a_new_start(run):
 
 @pytest.mark.parametrize("error", [GONE, RuntimeError("a worker died")])
 def test_data_that_fails_on_the_way_leaves_the_last_checkpoint(run, monkeypatch, error):
-    _fail_reading_at(monkeypatch, 6, error)
+    fail_reading_at(monkeypatch, 6, error)
     with pytest.raises(TrainingError) as caught:
         train(long_settings(run))
     assert str(error) in str(caught.value)
