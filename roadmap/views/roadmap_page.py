@@ -54,7 +54,7 @@ RECIPE_NAMES = {
     "test_resize": "test image resized to, pixels",
     "init": "initialization",
 }
-PAUSE = 0.4  # seconds
+PAUSE = 0.5  # seconds
 CHART_CONFIG = {"displayModeBar": False}
 
 
@@ -76,25 +76,31 @@ def _explorer() -> None:
     with left.container():
         setting = _setting(chosen.roadmap, metric)
     table = tables.with_speeds(roadmap.name, setting) if setting else tables.steps(roadmap.name)
-    with right:  # before the chart, because it answers a click
-        _step_panel(table, roadmap, chosen.step, setting)
-    with left:
-        _chart(table, metric, chosen, setting)
-    _chart_first()
+    if _opening():
+        with left:
+            _chart(table, metric, chosen, setting)
+        time.sleep(PAUSE)
+        with right:
+            _step_panel(table, roadmap, chosen.step, setting)
+    else:
+        with right:  # before the chart, because it answers a click
+            _step_panel(table, roadmap, chosen.step, setting)
+        with left:
+            _chart(table, metric, chosen, setting)
     with st.container():
         _changes(roadmap, chosen.step)
     _stages(roadmap, chosen.step)
 
 
-def _chart_first() -> None:
-    """Once a session: lets the browser draw the chart before it gets what is below the fold.
+def _opening() -> bool:
+    """Whether this is the session's first run, when the browser has Plotly still to load.
 
-    Plotly takes the browser most of its start-up time; laying out diagrams and tables meanwhile
-    would put the chart off by a few tenths of a second.
+    That takes it most of its start-up time; a pause between the chart and the rest keeps it from
+    loading and laying out the rest meanwhile, which would put the chart off by as long as that.
     """
-    if "opened" not in st.session_state:
-        st.session_state["opened"] = True
-        time.sleep(PAUSE)
+    opening = "opened" not in st.session_state
+    st.session_state["opened"] = True
+    return opening
 
 
 # What the reader chooses
