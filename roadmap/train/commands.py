@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import typer
 
 from roadmap.console import Column, Format, FormatOption, RoadmapOption, emit, number
 from roadmap.recipes import RECIPES, Recipe
-from roadmap.train.errors import InterruptedRunError, TrainingError
+from roadmap.train.errors import InterruptedRunError, RefusedError, TrainingError
 from roadmap.train.settings import (
     Precision,
     Scale,
@@ -223,7 +224,9 @@ def sentences() -> Iterator[None]:
     try:
         yield
     except TrainingError as error:
-        start = error.name if isinstance(error, InterruptedRunError) else "Error"
-        end = "" if str(error).endswith((".", "?", "!")) else "."
-        typer.echo(f"{start}: {error}{end}", err=True)
+        # All of torchrun's processes are refused alike: once on each node is enough.
+        if os.environ.get("LOCAL_RANK", "0") == "0" or not isinstance(error, RefusedError):
+            start = error.name if isinstance(error, InterruptedRunError) else "Error"
+            end = "" if str(error).endswith((".", "?", "!")) else "."
+            typer.echo(f"{start}: {error}{end}", err=True)
         raise typer.Exit(error.code) from None

@@ -1,6 +1,8 @@
 """``train`` and ``evaluate`` on the command line: options, refusals, scores of weights files."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import timm
@@ -211,3 +213,16 @@ def test_another_device_or_seed_is_another_run(trained):
     folder, _ = trained
     with pytest.raises(RefusedError, match=r"seed 0 there, 7 here"):
         train(tiny_settings(folder, seed=7))
+
+
+def test_training_needs_none_of_the_explorers_packages():
+    program = (
+        "import sys\n"
+        "for name in ('streamlit', 'plotly', 'fvcore'): sys.modules[name] = None\n"
+        "from roadmap.cli import app\n"
+        "import roadmap.train.run, roadmap.train.scoring\n"
+        "app(['train', '--step', 'kernel_77'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "Did you mean 'kernel_7'?" in done.stderr
