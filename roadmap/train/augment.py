@@ -110,12 +110,15 @@ def noise_bank(device: torch.device) -> Tensor:
 
 
 def mix(images: Tensor, targets: Tensor, drawn: Mixing) -> tuple[Tensor, Tensor]:
-    """Mixup and CutMix of neighbours 2i and 2i + 1, images and targets."""
+    """Mixup and CutMix of neighbours 2i and 2i + 1, images (in place) and targets."""
+    first, second = images.view(-1, 2, *images.shape[1:]).unbind(1)
+    cut = _to(drawn.cut[::2].copy(), images)[:, None, None, None]
+    given = _to(1 - drawn.share[::2], images)[:, None, None, None]
+    taken = inside(_to(drawn.box[::2].copy(), images), images.shape[-1]).float()
+    exchanged = (second - first).mul_(torch.where(cut, taken, given))
+    first.add_(exchanged)
+    second.sub_(exchanged)
     share = _to(drawn.share, images)
-    cut = _to(drawn.cut, images)[:, None, None, None]
-    kept = (~inside(_to(drawn.box, images), images.shape[-1])).float()
-    weight = torch.where(cut, kept, share[:, None, None, None])
-    images = torch.lerp(neighbours(images), images, weight)
     return images, torch.lerp(neighbours(targets), targets, share[:, None])
 
 

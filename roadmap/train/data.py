@@ -35,8 +35,8 @@ __all__ = ["Data", "DataError", "DataInfo", "open_data"]
 #: Share of the area that a random crop keeps: ImageNet's habit, and a milder one for ``pocket``,
 #: whose images are too small to recognize a part of.
 CROP_AREA = {None: (0.08, 1.0), "pocket": (0.5, 1.0)}
-#: Images that a CPU augments in one go.
-GROUP = 256
+#: Pixels that a CPU augments in one go: a thousand images of 32 x 32, or a batch of larger ones.
+GROUP = 2**20
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,8 @@ class Data:
         few images. What a batch holds does not depend on its company."""
         size = 1
         if self.device.type == "cpu" and isinstance(self._train, Resident) and jobs:
-            size = max(GROUP // len(jobs[0].images[jobs[0].mine]), 1)
+            images = len(jobs[0].images[jobs[0].mine])
+            size = max(GROUP // (images * self.recipe.train_size**2), 1)
         return [jobs[start : start + size] for start in range(0, len(jobs), size)]
 
     def _augmented(self, crops: Tensor, jobs: list[Job]) -> list[tuple[Tensor, Tensor]]:

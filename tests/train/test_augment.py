@@ -84,7 +84,7 @@ def test_mixing_equals_timms_pair_mode(monkeypatch, mixup, cutmix):
     count, size, classes = 8, 16, 5
     drawn = sampling.draw_mixing(np.random.default_rng(1), count, size, mixup, cutmix)
     images, labels = torch.randn(count, 3, size, size), torch.arange(count) % classes
-    ours, targets = augment.mix(images, augment.soft_targets(labels, classes, 0.1), drawn)
+    ours, targets = augment.mix(images.clone(), augment.soft_targets(labels, classes, 0.1), drawn)
 
     theirs = Mixup(mixup, cutmix, mode="pair", label_smoothing=0.1, num_classes=classes)
     lam, cut = drawn.share[::2].copy(), drawn.cut[::2]
