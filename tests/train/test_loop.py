@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import sys
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from roadmap.recipes import RECIPES
 from roadmap.steps import ROADMAPS
 from roadmap.train import trainer as trainer_module
 from roadmap.train.drop_path import DrawnDropPath, DropPaths
+from roadmap.train.errors import RefusedError
 from roadmap.train.metrics import COLUMNS
 from roadmap.train.optimizer import (
     average_decay,
@@ -94,11 +96,23 @@ def test_the_same_seed_gives_the_same_run_and_another_one_does_not(tmp_path):
     assert scores[0]["val_loss"] != scores[2]["val_loss"]
 
 
-def test_bfloat16_and_tensorboard(tmp_path):
-    pytest.importorskip("tensorboard")
-    settings = tiny_settings(tmp_path / "run", changes=FEW, precision="bf16", tensorboard=True)
-    assert train(settings)["precision"] == "bf16"
-    assert list((tmp_path / "run" / "events").glob("events.out*"))
+def test_bfloat16_and_event_files(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    settings = tiny_settings(tmp_path / "run", precision="bf16", tensorboard=True)
+    content = train(settings)
+    assert content["precision"] == "bf16"
+    events = EventAccumulator(str(tmp_path / "run" / "events")).Reload()
+    assert set(events.Tags()["scalars"]) == set(COLUMNS[1:])
+    points = [(event.step, event.value) for event in events.Scalars("top1")]
+    assert points[-1] == (2, pytest.approx(content["scores"]["top1"], rel=1e-5))
+
+
+def test_event_files_without_tensorboard_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(RefusedError, match=r"needs the tensorboard package.*\[train\]"):
+        train(tiny_settings(tmp_path / "run", tensorboard=True))
+    assert not (tmp_path / "run").exists()
 
 
 # -- schedule ---------------------------------------------------------------------------------
