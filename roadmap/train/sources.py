@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,10 +170,15 @@ def _image_files(root: Path) -> list[str]:
 
 
 class ParquetSplit:
-    """Encoded images of a parquet column, in memory."""
+    """Encoded images of a parquet column, in memory.
+
+    A worker process gets no copy of them: they are written to a temporary file once, which the
+    workers map.
+    """
 
     def __init__(self, files: list[Path], images: Any, labels: np.ndarray, starts: np.ndarray):
         self.files, self.images, self.labels, self.starts = files, images, labels, starts
+        self._mapped: str | None = None
 
     def name(self, index: int) -> str:
         file = int(np.searchsorted(self.starts, index, side="right")) - 1
@@ -188,6 +195,36 @@ class ParquetSplit:
 
     def pixels(self, index: int) -> np.ndarray:
         return decode(self.data(index), self.name(index))
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._mapped is None:
+            self._mapped = _written(self.images)
+            weakref.finalize(self, Path(self._mapped).unlink, missing_ok=True)
+        return {**self.__dict__, "images": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        import pyarrow as pa
+
+        self.__dict__ = state
+        self.images = pa.ipc.open_file(pa.memory_map(self._mapped)).read_all().column(0)
+
+
+def _written(images: Any) -> str:
+    """The path of a temporary Arrow file with the column ``images``."""
+    import pyarrow as pa
+
+    table = pa.table({"bytes": images})
+    handle, path = tempfile.mkstemp(suffix=".arrow")
+    try:
+        with os.fdopen(handle, "wb") as stream, pa.ipc.new_file(stream, table.schema) as writer:
+            writer.write_table(table)
+    except OSError as error:
+        Path(path).unlink()
+        raise DataError(
+            f"the images ({images.nbytes / 1e9:.1f} GB) cannot be written to {path} for the "
+            f"workers: {error.strerror}; set TMPDIR to a larger disk, or use --workers 0"
+        ) from None
+    return path
 
 
 def parquet(root: Path, name: str) -> Source:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
+import pickle
 import signal
+import tempfile
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from roadmap.recipes import RECIPES
 from roadmap.train import resident, streamed
 from roadmap.train.data import DataError, open_data
 from roadmap.train.pocket import pocket_recipe
-from tests.train.test_data_sources import make_folder, picture
+from tests.train.test_data_sources import make_folder, make_parquet, picture
 
 RECIPE = pocket_recipe(RECIPES["convnext"])
 
@@ -51,6 +54,18 @@ def test_workers_change_nothing(pets):
     assert equal(batches, opened(pets, workers=2).train_batches(0, 8))
     assert not equal(batches[:1], [next(opened(pets, seed=1).train_batches(0, 8))])
     assert not equal(batches[:1], [next(alone.train_batches(1, 8))])
+
+
+def test_workers_map_the_images_of_parquet(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    make_parquet(tmp_path / "data", [0, 1] * 8)
+    alone, shared = (opened(tmp_path / "data", workers) for workers in (0, 2))
+    assert equal(alone.train_batches(0, 8), shared.train_batches(0, 8))
+    assert len(pickle.dumps(shared._train.split)) < 2000
+    assert len(list(tmp_path.glob("*.arrow"))) == 1
+    del shared
+    gc.collect()
+    assert not list(tmp_path.glob("*.arrow"))
 
 
 def test_any_step_first_and_any_number_of_processes(pets):
