@@ -34,7 +34,7 @@ __all__ = ["Data", "DataError", "DataInfo", "open_data"]
 
 #: Share of the area that a random crop keeps: ImageNet's habit, and a milder one for ``pocket``,
 #: whose images are too small to recognize a part of.
-CROP_AREA = {None: (0.08, 1.0), "pocket": (0.5, 1.0)}
+CROP_AREA = {None: (0.08, 1.0), "pocket": (0.75, 1.0)}
 #: Pixels that a CPU augments in one go: a thousand images of 32 x 32, or a batch of larger ones.
 GROUP = 2**20
 

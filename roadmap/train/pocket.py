@@ -13,7 +13,7 @@ WIDTH_DIVISOR = 4
 DEPTH_DIVISOR = 3
 IMAGE_SIZE = 32  # the last of four stages has one pixel
 EPOCHS = 15
-LR = {"sgd": 0.1, "lamb": 1e-2, "adamw": 2e-3}
+LR = {"sgd": 0.1, "lamb": 1e-2, "adamw": 3e-3}
 
 
 def pocket_config(config: ModelConfig) -> ModelConfig:
@@ -34,7 +34,7 @@ def pocket_recipe(recipe: Recipe) -> Recipe:
         batch_size=64,
         lr=LR[recipe.optimizer],
         epochs=EPOCHS,
-        warmup_epochs=min(recipe.warmup_epochs, 2),
+        warmup_epochs=min(recipe.warmup_epochs, 1),
         step_epochs=EPOCHS // 3,
         train_size=IMAGE_SIZE,
         test_size=IMAGE_SIZE,
