@@ -59,6 +59,17 @@ def write_rows(name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
     return path
 
 
+def merge_rows(name: str, key: tuple[str, ...], rows: Iterable[Mapping[str, Any]]) -> Path:
+    """Put ``rows`` into table ``name``: one with the same ``key`` columns is replaced in place."""
+
+    def place(row: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(str(row[column]) for column in key)
+
+    old = read_rows(name) if _path(name).is_file() else []  # the first rows make the table
+    merged: dict[tuple[str, ...], Mapping[str, Any]] = {place(row): row for row in old}
+    return write_rows(name, (merged | {place(row): row for row in rows}).values())
+
+
 def paper_figures(roadmap: str) -> dict[str, dict[str, str]]:
     """The paper's rows of an architecture roadmap (Tables 10 and 11) by step key, ``swin`` too."""
     return {

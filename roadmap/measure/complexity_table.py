@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -11,7 +10,7 @@ from models.config import ModelConfig
 from roadmap.measure import networks
 from roadmap.measure.complexity import Trace, trace
 from roadmap.measure.receptive_field import receptive_fields
-from roadmap.results import ResultsError, read_rows, write_rows
+from roadmap.results import merge_rows
 
 TABLE = "measured/complexity"
 OPERATORS = ("conv", "linear", "matmul", "batch_norm", "layer_norm")
@@ -52,11 +51,7 @@ def module_rows(name: str, image_size: int = 224) -> list[dict[str, Any]]:
 
 def save(new: list[dict[str, Any]]) -> None:
     """Put ``new`` into the table; rows of the same networks are replaced in place."""
-    merged: dict[tuple[str, str], dict[str, Any]] = {}
-    with suppress(ResultsError):  # the first rows make the table
-        merged = {(row["source"], row["name"]): row for row in read_rows(TABLE)}
-    merged |= {(row["source"], row["name"]): row for row in new}
-    write_rows(TABLE, merged.values())
+    merge_rows(TABLE, ("source", "name"), new)
 
 
 def _row(name: str, image_size: int) -> dict[str, Any]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import datetime
 import platform
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from roadmap.measure.networks import split_name
-from roadmap.results import ResultsError, read_rows, write_rows
+from roadmap.results import merge_rows
 
 if TYPE_CHECKING:
     from roadmap.measure.throughput import Measurement
@@ -69,12 +68,4 @@ def row(measured: Measurement) -> dict[str, Any]:
 
 def save(rows: Iterable[Mapping[str, Any]]) -> None:
     """Put ``rows`` into the table; a row of the same measurement is replaced in place."""
-    merged: dict[tuple[str, ...], Mapping[str, Any]] = {}
-    with suppress(ResultsError):  # the first rows make the table
-        merged = {_key(old): old for old in read_rows(TABLE)}
-    merged |= {_key(new): new for new in rows}
-    write_rows(TABLE, merged.values())
-
-
-def _key(values: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(str(values[column]) for column in KEY)
+    merge_rows(TABLE, KEY, rows)
