@@ -65,8 +65,16 @@ def texts(page: Page):
 
 
 def click_bar(page: Page, index: int) -> None:
+    settle(page)
     box = bars(page).nth(index).bounding_box()
     click_at(page, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+
+def settle(page: Page) -> None:
+    """Waits until Streamlit has run, and one chart stands."""
+    idle = page.locator("[data-test-script-state=notRunning]")
+    expect(idle).to_be_attached(timeout=15_000)
+    expect(page.locator(".js-plotly-plot")).to_have_count(1, timeout=15_000)
 
 
 def click_at(page: Page, x: float, y: float) -> None:
@@ -93,7 +101,8 @@ def test_clicking_bars(open_page):
     click_bar(page, 6)  # back to one that was selected before
     expect_step(page, "Inverted bottleneck", "?roadmap=resnet50&step=inverted_bottleneck")
     click_bar(page, 6)  # the same again: it stays, and the chart still answers
-    page.wait_for_timeout(700)
+    page.wait_for_timeout(300)
+    settle(page)
     expect_step(page, "Inverted bottleneck", "?roadmap=resnet50&step=inverted_bottleneck")
     click_bar(page, 16)
     expect_step(page, "Separate downsampling", "?roadmap=resnet50&step=separate_downsampling")
@@ -102,6 +111,7 @@ def test_clicking_bars(open_page):
 
 def test_the_row_beside_a_short_bar_answers_too(open_page):
     page = open_page()
+    settle(page)
     box = bars(page).first.bounding_box()
     other = bars(page).nth(3).bounding_box()
     click_at(page, box["x"] + box["width"] + 200, other["y"] + other["height"] / 2)
@@ -114,6 +124,7 @@ def test_taps_on_a_phone(open_page):
         (6, "inverted_bottleneck", "Inverted bottleneck"),
         (3, "patchify_stem", "Patchify stem"),
     ):
+        settle(page)
         bar = bars(page).nth(index)
         bar.scroll_into_view_if_needed()
         box = bar.bounding_box()
@@ -174,7 +185,7 @@ def test_a_hostile_url_gets_one_message_and_a_working_page(open_page):
 def test_it_fits_and_can_be_read(open_page, viewport, scheme):
     page = open_page("?roadmap=resnet50&step=separate_downsampling", viewport, scheme)
     expect(page.locator(".stages")).to_be_visible()
-    page.wait_for_timeout(500)
+    settle(page)
     width = viewport["width"]
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width
     boxes = texts(page).evaluate_all(
