@@ -62,10 +62,7 @@ class Child:
         self._process.kill()
         self._process.join()
 
-    def send(self, number: int) -> None:
-        os.kill(self._process.pid, number)
-
-    def join(self, timeout: float = 60) -> int | None:
+    def join(self, timeout: float = 120) -> int | None:
         self._process.join(timeout)
         return self._process.exitcode
 
@@ -112,7 +109,21 @@ def die_at_fsync(count: int) -> None:
     files.os = Dying()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+def signal_at_step(step: int, signal_number: int) -> None:
+    """Make this process get a signal in the middle of step ``step``."""
+    from roadmap.train.trainer import Trainer
+
+    whole = Trainer.step
+
+    def signalled(self: Trainer, number: int, *batch: Any) -> None:
+        if number == step:
+            os.kill(os.getpid(), signal_number)
+        whole(self, number, *batch)
+
+    Trainer.step = signalled
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Until ``condition`` holds; an ``AssertionError`` when it does not in time."""
     end = time.monotonic() + seconds
     while not condition():
@@ -223,7 +234,7 @@ def on_processes(
     for process in started:
         process.start()
     for process in started:
-        process.join(60)
+        process.join(120)
         assert process.exitcode == 0
     return json.loads(result.read_text())
 

@@ -12,14 +12,22 @@ from training_runs import (
     die_at_fsync,
     fail_reading_at,
     outcome,
+    signal_at_step,
     tiny_settings,
     wait_for,
 )
 
 from models.network import LayerNorm2d
+from roadmap.train import run as run_module
 from roadmap.train.checkpoint import last_step
 from roadmap.train.data import DataError
-from roadmap.train.errors import NonFiniteError, RefusedError, TrainingError
+from roadmap.train.errors import (
+    InterruptedRunError,
+    NonFiniteError,
+    RefusedError,
+    TrainingError,
+)
+from roadmap.train.evaluate import evaluate
 from roadmap.train.run import train
 from roadmap.train.trainer import Trainer
 
@@ -37,8 +45,8 @@ def undisturbed(tmp_path_factory):
 
 
 def long_settings(folder):
-    """33 steps, a checkpoint after each."""
-    return tiny_settings(folder, checkpoint_every=0, changes={"epochs": 3})
+    """55 steps, a checkpoint after each."""
+    return tiny_settings(folder, checkpoint_every=0, changes={"epochs": 5})
 
 
 def test_killed_at_random_moments_ends_with_the_same_bits(undisturbed, tmp_path):
@@ -72,14 +80,12 @@ def test_killed_inside_a_write_ends_with_the_same_bits(undisturbed, tmp_path):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_the_exit_code_says_so(undisturbed, tmp_path, number, code):
     folder = tmp_path / "run"
-    settings = tiny_settings(folder, changes={"epochs": 3}, checkpoint_every=1000)
-    child = Child(settings)
-    wait_for(lambda: (folder / "metrics.csv").exists())
-    child.send(number)
+    settings = tiny_settings(folder, changes={"epochs": 5}, checkpoint_every=1000)
+    child = Child(settings, signal_at_step, 15, number)
     assert child.join() == code
-    assert "the same command continues" in child.output
+    assert "stopped and saved after step 16 of 55: the same command continues" in child.output
     assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
-    assert last_step(folder / "checkpoints") >= 11
+    assert last_step(folder / "checkpoints") == 16
     assert Child(settings).join() == 0
     assert outcome(folder) == undisturbed[0]
 
@@ -120,7 +126,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
         train(long_settings(run))
     said = " ".join(capfd.readouterr().err.split())
     assert "step-000000003 is damaged" in said
-    assert "continuing after step 2 of 33" in said
+    assert "continuing after step 2 of 55" in said
 
 
 def test_no_whole_checkpoint_is_a_failure_and_not_a_new_start(run):
@@ -202,7 +208,7 @@ def test_the_first_layer_that_fails_is_the_one_named(tmp_path, monkeypatch):
 
 
 def test_another_run_in_the_folder_is_refused_with_the_difference(run):
-    other = tiny_settings(run, changes={"epochs": 3, "lr": 1e-3}, seed=1)
+    other = tiny_settings(run, changes={"epochs": 5, "lr": 1e-3}, seed=1)
     with pytest.raises(RefusedError) as caught:
         train(other)
     assert "recipe.lr 0.002 there, 0.001 here" in str(caught.value)
@@ -226,3 +232,19 @@ def test_a_finished_run_is_not_trained_again(tmp_path, capfd):
     first = train(settings)
     assert train(settings) == first
     assert "finished: nothing to do" in capfd.readouterr().err
+
+
+def test_a_signal_during_validation_saves_too(tmp_path, monkeypatch):
+    def stopped(network, data, *, on_batch, **options):
+        signal.raise_signal(signal.SIGTERM)
+        return evaluate(network, data, on_batch=on_batch, **options)
+
+    short = {"epochs": 1, "warmup_epochs": 0}
+    settings = tiny_settings(tmp_path / "run", changes=short)
+    with monkeypatch.context() as patch, pytest.raises(InterruptedRunError) as caught:
+        patch.setattr(run_module, "evaluate", stopped)
+        train(settings)
+    assert caught.value.code == 143
+    assert last_step(tmp_path / "run" / "checkpoints") == 11
+    whole = train(tiny_settings(tmp_path / "whole", changes=short))
+    assert train(settings)["scores"] == whole["scores"]
