@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from roadmap.results import paper_figures, read_rows
 from roadmap.steps import ROADMAPS
 
-#: The architecture roadmaps, with the Swin that each is compared with.
-SWIN_TWINS = {
-    "resnet50": "swin_tiny_patch4_window7_224",
-    "resnet200": "swin_base_patch4_window7_224",
+
+class Swin(NamedTuple):
+    label: str
+    timm_name: str
+
+
+#: The transformer that each architecture roadmap is compared with.
+SWIN: dict[str, Swin] = {
+    "resnet50": Swin("Swin-T", "swin_tiny_patch4_window7_224"),
+    "resnet200": Swin("Swin-B", "swin_base_patch4_window7_224"),
 }
 
 
@@ -48,7 +55,7 @@ def _counted_gflops(roadmap: str) -> dict[str, float]:
         (row["source"], row["name"]): int(row["macs"]) for row in read_rows("measured/complexity")
     }
     counts = {key: macs[roadmap, key] / 1e9 for key in ROADMAPS[roadmap].keys}
-    return counts | {"swin": macs["timm", SWIN_TWINS[roadmap]] / 1e9}
+    return counts | {"swin": macs["timm", SWIN[roadmap].timm_name] / 1e9}
 
 
 def _rounds_to(gflops: float, printed: float) -> bool:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from models.config import ConfigError, ModelConfig
-from roadmap.analysis import SWIN_TWINS, audit
+from roadmap.analysis import SWIN, audit
 from roadmap.console import (
     Column,
     Format,
@@ -68,17 +68,17 @@ def steps(roadmap: RoadmapOption = "resnet50", form: FormatOption = Format.table
 @app.command(name="audit")
 def audit_command(
     roadmap: Annotated[
-        str | None, typer.Option("--roadmap", help=f"One of {', '.join(SWIN_TWINS)}; both without.")
+        str | None, typer.Option("--roadmap", help=f"One of {', '.join(SWIN)}; both without.")
     ] = None,
     form: FormatOption = Format.table,
 ) -> None:
     """Compare the paper's GFLOPs (Tables 10 and 11) with the counts, row by row."""
-    if roadmap is not None and roadmap not in SWIN_TWINS:
+    if roadmap is not None and roadmap not in SWIN:
         find_roadmap(roadmap)
-        fail(f"The audit is of architectures; {roadmap!r} is one. Use {' or '.join(SWIN_TWINS)}.")
+        fail(f"The audit is of architectures; {roadmap!r} is one. Use {' or '.join(SWIN)}.")
     rows = [
         {**vars(row), "agrees": row.agrees}
-        for name in ([roadmap] if roadmap else SWIN_TWINS)
+        for name in ([roadmap] if roadmap else SWIN)
         for row in audit(name)
     ]
     columns = [

@@ -145,7 +145,7 @@ def _modernizing(
             key="patchify_stem",
             title="Patchify stem",
             group=MACRO,
-            why="A 7x7 convolution and max pooling become one 4x4 convolution with stride 4: "
+            why="A 7×7 convolution and max pooling become one 4×4 convolution with stride 4: "
             "non-overlapping patches, as in a vision transformer. Simpler, and no less accurate.",
             config_changes={"stem": "patchify"},
         ),
@@ -153,8 +153,8 @@ def _modernizing(
             key="depthwise_conv",
             title="Depthwise convolution",
             group=RESNEXT,
-            why="The 3x3 convolution gets one group a channel. Like self-attention's weighted "
-            "sum, it mixes over space within a channel and leaves mixing channels to the 1x1 "
+            why="The 3×3 convolution gets one group a channel. Like self-attention's weighted "
+            "sum, it mixes over space within a channel and leaves mixing channels to the 1×1 "
             "layers. Cost falls by nearly half, and accuracy with it.",
             config_changes={"depthwise": True},
         ),
@@ -179,7 +179,7 @@ def _modernizing(
             key="move_up_depthwise",
             title="Move up depthwise",
             group=KERNEL,
-            why="The depthwise convolution moves before the 1x1 layers, where it sees a quarter "
+            why="The depthwise convolution moves before the 1×1 layers, where it sees a quarter "
             "of the channels, as attention stands before the MLP. It costs accuracy for now, and "
             "makes large kernels affordable.",
             config_changes={"depthwise_position": "first"},
@@ -188,7 +188,7 @@ def _modernizing(
             key="kernel_5",
             title="Kernel size 5",
             group=KERNEL,
-            why="A larger window for the depthwise convolution, on the way to Swin's 7x7.",
+            why="A larger window for the depthwise convolution, on the way to Swin's 7×7.",
             config_changes={"kernel_size": 5},
         ),
         Step(
@@ -203,7 +203,7 @@ def _modernizing(
             key="kernel_9",
             title="Kernel size 9",
             group=KERNEL,
-            why="Tried and taken back: past 7x7 the accuracy no longer grows.",
+            why="Tried and taken back: past 7×7 the accuracy no longer grows.",
             adopted=False,
             config_changes={"kernel_size": 9},
         ),
@@ -211,7 +211,7 @@ def _modernizing(
             key="kernel_11",
             title="Kernel size 11",
             group=KERNEL,
-            why="Tried and taken back, like 9x9: the benefit of larger kernels ends at 7x7.",
+            why="Tried and taken back, like 9×9: the benefit of larger kernels ends at 7×7.",
             adopted=False,
             config_changes={"kernel_size": 11},
         ),
@@ -228,14 +228,14 @@ def _modernizing(
             title="Fewer activations",
             group=MICRO,
             why="A transformer block has one activation, inside its MLP. All but the one between "
-            "the two 1x1 layers go, the one after the addition too.",
+            "the two 1×1 layers go, the one after the addition too.",
             config_changes={"activations_per_block": 1},
         ),
         Step(
             key="fewer_norms",
             title="Fewer norms",
             group=MICRO,
-            why="One normalization a block is enough, before the 1x1 layers: fewer than a "
+            why="One normalization a block is enough, before the 1×1 layers: fewer than a "
             "transformer block has, and the accuracy still rises.",
             config_changes={"norms_per_block": 1},
         ),
@@ -251,7 +251,7 @@ def _modernizing(
             key="separate_downsampling",
             title="Separate downsampling",
             group=MICRO,
-            why="Between stages stands a 2x2 convolution with stride 2 of its own, as patch "
+            why="Between stages stands a 2×2 convolution with stride 2 of its own, as patch "
             "merging in Swin. Alone it makes training diverge; a norm wherever the resolution "
             "changes makes it stable. With layer scale this is ConvNeXt.",
             config_changes={"downsampling": "separate", "layer_scale": 1e-6},

@@ -9,6 +9,7 @@ import streamlit as st
 
 from models.config import ModelConfig, differences
 from roadmap import charts, diagrams
+from roadmap.analysis import SWIN
 from roadmap.palette import GREY, GROUP_COLORS
 from roadmap.steps import ROADMAPS, Roadmap
 from roadmap.text import ABSENT, change, number
@@ -53,7 +54,10 @@ RECIPE_NAMES = {
     "test_size": "test image, pixels",
     "test_resize": "test image resized to, pixels",
     "init": "initialization",
+    "mixup": "Mixup, alpha",
+    "cutmix": "CutMix, alpha",
 }
+RECIPE_VALUES = {"sgd": "SGD", "lamb": "LAMB", "adamw": "AdamW", "trivial": "TrivialAugmentWide"}
 PAUSE = 0.5  # seconds
 CHART_CONFIG = {"displayModeBar": False}
 
@@ -251,8 +255,8 @@ def _legend(table: DataFrame, metric: charts.Metric, roadmap: str) -> str:
         runs = metric.key == "top1"
         text = "standard deviation of 3 runs" if runs else "10th to 90th percentile"
         signs.append(("whisker", text))
-    if roadmap in tables.SWIN:
-        signs.append(("dash", tables.SWIN[roadmap][0]))
+    if roadmap in SWIN:
+        signs.append(("dash", SWIN[roadmap].label))
     spans = "".join(f'<span><i class="{sign}"></i>{text}</span>' for sign, text in signs)
     return f'<p class="faint legend">{spans}<span>Click a bar to see its step.</span></p>'
 
@@ -379,17 +383,17 @@ def _recipe_rows(roadmap: Roadmap, key: str) -> list[tuple[str, str, str]]:
     changed = differences(roadmap.config(previous.key), roadmap.config(key))
     rows += [(name, *changed[name]) for name in ("init",) if name in changed]
     return [
-        (RECIPE_NAMES.get(name, name.replace("_", " ")), _plain(before), _plain(after))
+        (RECIPE_NAMES.get(name, name.replace("_", " ")), _plain(name, before), _plain(name, after))
         for name, before, after in rows
     ]
 
 
-def _plain(value: object) -> str:
-    if value is None or value == "none":
-        return "none"
+def _plain(name: str, value: object) -> str:
+    if value is None:
+        return "as of the weights" if name == "norm_weight_decay" else "none"
     if isinstance(value, float):
         return f"{value:g}"
-    return str(value).replace("_", " ")
+    return RECIPE_VALUES.get(str(value), str(value).replace("_", " "))
 
 
 def _stages(roadmap: Roadmap, key: str) -> None:

@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from roadmap import results
+from roadmap.analysis import SWIN
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-#: The transformer that each roadmap of the paper is compared with, and its name in timm.
-SWIN = {
-    "resnet50": ("Swin-T", "swin_tiny_patch4_window7_224"),
-    "resnet200": ("Swin-B", "swin_base_patch4_window7_224"),
-}
 SETTING = ["device_name", "mode", "dtype", "batch_size", "compiled", "channels_last", "image_size"]
 
 
@@ -90,7 +86,7 @@ def swin(roadmap: str, metric: str, setting: Setting | None = None) -> tuple[str
     """Name and figure of the transformer to compare with; None where there is none."""
     if roadmap not in SWIN:
         return None
-    name, timm_name = SWIN[roadmap]
+    name, timm_name = SWIN[roadmap].label, SWIN[roadmap].timm_name
     if metric == "top1":
         return name, float(results.paper_figures(roadmap)["swin"]["top1"])
     if metric in ("gflops", "params"):

@@ -232,7 +232,8 @@ def test_a_step_that_changes_no_layer_shows_the_recipe():
     app = opened(step="training")
     page = html(app)
     assert "No layer changes" in page
-    assert "<td>optimizer</td><td>sgd</td><td>adamw</td>" in page
+    assert "<td>optimizer</td><td>SGD</td><td>AdamW</td>" in page
+    assert "<td>as of the weights</td><td>0</td>" in page
     assert not [text for text in app.markdown if "<svg" in text.value]
 
 
