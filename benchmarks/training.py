@@ -15,7 +15,8 @@ For each step, on one machine and in one go:
 With ``--cpu-time`` seconds are those the processor spent on this process, which other programs
 on the machine do not lengthen; with one thread and no workers they are what an idle machine takes.
 
-Rows go to results/measured/training.csv; those of the same step, device and data are replaced.
+Rows go to results/measured/training.csv; those of the same step, device, data and scale are
+replaced.
 """
 
 from __future__ import annotations
@@ -44,16 +45,17 @@ from timm.utils import AverageMeter, ModelEmaV3
 
 from models import ModelConfig, ModernResNet
 from roadmap.recipes import Recipe
+from roadmap.results import merge_rows
 from roadmap.train import run
 from roadmap.train.data import open_data
-from roadmap.train.files import write_csv
 from roadmap.train.machine import device_name, prepare_device, versions
 from roadmap.train.settings import Settings, choose_recipe, run_config
 from roadmap.train.sources import Split, open_source
 from roadmap.train.trainer import Trainer
 
 STEPS = ("kernel_7", "separate_downsampling")
-TABLE = Path(__file__).parents[1] / "results" / "measured" / "training.csv"
+#: Of a row: a new measurement replaces the one with the same.
+KEY = ("roadmap", "step", "what", "device", "data", "scale")
 clock = time.perf_counter
 #: timm's train.py reads the loss once in so many steps.
 LOG_INTERVAL = 50
@@ -72,7 +74,7 @@ def main() -> None:
         for name, speeds in _measured(step, options, device):
             rows.append(_row(step, name, speeds, options, device))
             print(f"{step}, {name}: {rows[-1]['images_per_s']:,.0f} images/s", flush=True)
-            _save(_with_shares(rows), options.table)
+            merge_rows("measured/training", KEY, _with_shares(rows))
     for row in _with_shares(rows):
         print(*(row[name] for name in ("step", "what", "images_per_s", "share_of_bare")), sep="\t")
 
@@ -91,7 +93,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cpu-time", action="store_true")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--bare-steps", type=int, default=60)
-    parser.add_argument("--table", type=Path, default=TABLE)
     return parser.parse_args()
 
 
@@ -340,19 +341,6 @@ def _with_shares(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     return [
         {**row, "share_of_bare": round(row["images_per_s"] / bare[row["step"]], 3)} for row in rows
     ]
-
-
-def _save(rows: list[dict[str, object]], table: Path) -> None:
-    """Put ``rows`` into ``table`` in place of those of the same step, device and data."""
-    names = ("step", "device", "data", "scale")
-    new = {tuple(str(row[name]) for name in names) for row in rows}
-    kept = []
-    if table.exists():
-        with table.open() as file:
-            kept = [
-                row for row in csv.DictReader(file) if tuple(row[name] for name in names) not in new
-            ]
-    write_csv(table, list(rows[0]), [*kept, *rows])
 
 
 if __name__ == "__main__":
