@@ -16,13 +16,16 @@ test: .venv/test.stamp
 	$(BIN)/python -m pytest
 
 .venv/app.stamp: requirements.txt pyproject.toml | .venv/bin/python
-	$(BIN)/pip install --quiet --editable .
+	@echo "Installing requirements.txt into .venv: some minutes, once"
+	@$(BIN)/pip install --quiet --editable .
 	@touch $@
 
 .venv/test.stamp: requirements.txt pyproject.toml | .venv/bin/python
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	@echo "Installing requirements.txt and the tools into .venv: some minutes, once"
+	@$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $@ .venv/app.stamp
 
 .venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=/path/to/python3")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --upgrade pip
+	@$(BIN)/pip install --quiet --upgrade pip

@@ -106,6 +106,9 @@ def profile(
     ] = None,
     image_size: Annotated[int, typer.Option("--image-size", min=1, help="Pixels.")] = 224,
     modules: Annotated[bool, typer.Option("--modules", help="By module, of one network.")] = False,
+    stages: Annotated[
+        bool, typer.Option("--stages", help="Receptive field and stride by stage, of one network.")
+    ] = False,
     save: Annotated[
         bool, typer.Option("--save", help="Put the rows into results/measured/complexity.csv.")
     ] = False,
@@ -113,19 +116,39 @@ def profile(
 ) -> None:
     """Count parameters, multiply-adds and activations, with fvcore."""
     if config is not None:
-        _profile_config(_read_config(config), image_size, modules, form)
+        made_up = _read_config(config)
+        if stages:
+            _print_stages(made_up, form)
+        else:
+            _profile_config(made_up, image_size, modules, form)
         return
     names = model or [f"{roadmap}:{key}" for key in find_keys(find_roadmap(roadmap), step)]
-    if modules and len(names) > 1:
-        fail("--modules lists one network: name it with --step or one --model.")
+    if (modules or stages) and len(names) > 1:
+        option = "--modules" if modules else "--stages"
+        fail(f"{option} lists one network: name it with --step or one --model.")
     if save and image_size != 224:
         fail("--save keeps counts at 224 pixels, the paper's: leave --image-size out.")
     try:
-        for name in names:
-            config_of(name)
-        _profile_names(names, image_size, modules, save, form)
+        configs = [config_of(name) for name in names]
+        if not stages:
+            _profile_names(names, image_size, modules, save, form)
+        elif configs[0] is None:
+            fail(f"--stages reads a step's or variant's config, which {names[0]} does not have.")
+        else:
+            _print_stages(configs[0], form)
     except UnknownNetworkError as error:
         fail(str(error))
+
+
+def _print_stages(config: ModelConfig, form: Format) -> None:
+    from roadmap.measure.receptive_field import receptive_fields
+
+    columns = [
+        Column("part", "after"),
+        number("size", "receptive field, px", 0),
+        number("stride", "stride, px", 0),
+    ]
+    emit([vars(field) for field in receptive_fields(config)], columns, form)
 
 
 def _profile_names(

@@ -97,6 +97,16 @@ def test_profile_of_a_made_up_config(tmp_path):
     assert "it is not text" in run("profile", "--config", str(file)).stderr
 
 
+def test_profile_by_stage():
+    rows = json.loads(run("profile", "--step", "kernel_7", "--stages", "--format", "json").stdout)
+    assert [row["part"] for row in rows] == ["stem", "stage 1", "stage 2", "stage 3", "stage 4"]
+    assert [row["stride"] for row in rows] == [4, 4, 8, 16, 32]
+    assert rows[-1]["size"] == 1492
+    refused = run("profile", "--model", "timm:resnet50", "--stages")
+    assert refused.exit_code == 2
+    assert "timm:resnet50 does not have" in refused.stderr
+
+
 def test_audit_calls_out_the_rows():
     result = run("audit")
     assert result.exit_code == 0

@@ -115,7 +115,7 @@ def test_depths_say_how_many_blocks_come_and_go():
     assert "3 (−1)" in texts(diagram.panels[1])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(configs(), configs())
 def test_any_two_networks_are_drawn(before, after):
     for diagram in diagrams.step_diagrams(before, after, image_size=224):
@@ -154,7 +154,7 @@ def test_stage_table_of_resnet50_is_the_papers():
     assert "Downsampling 1" not in rows
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(configs())
 def test_stage_sizes_are_those_of_the_network(config):
     placed = list(placed_layers(spec_of(config), 96))

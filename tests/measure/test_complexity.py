@@ -99,7 +99,7 @@ def test_committed_table_holds_what_is_counted_now():
     assert [f"{int(rows[place]['macs']) / 1e9:.2f}" for place in sorted(swin)] == ["15.43", "4.49"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(configs())
 def test_any_config_is_counted_as_torch_counts_it(config):
     with torch.device("meta"):
