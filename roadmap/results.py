@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from roadmap.files import write_csv
 from roadmap.steps import ROADMAPS, unknown_name
 
 if TYPE_CHECKING:
@@ -41,21 +40,10 @@ def read_table(name: str) -> DataFrame:
 
 
 def write_rows(name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Write table ``name`` whole: to a temporary file beside it, then renamed over it."""
+    """Write table ``name`` whole, or leave what was there. Raises ``OSError``."""
     rows = list(rows)
     path = _path(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_csv(path, list(rows[0]), rows)
     return path
 
 

@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from roadmap.files import remove_partial, write_bytes
 from roadmap.train.errors import TrainingError
-from roadmap.train.files import remove_partial, write_bytes
 
 KEEP = 2
 

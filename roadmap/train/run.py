@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from models.config import ConfigError, ModelConfig
+from roadmap.files import remove_partial, write_csv, write_json
 from roadmap.measure.throughput import best_device
 from roadmap.train.checkpoint import Checkpoint, last_step, load_checkpoint, save_checkpoint
 from roadmap.train.data import Data, DataError, open_data
@@ -27,7 +28,6 @@ from roadmap.train.errors import (
     TrainingError,
 )
 from roadmap.train.evaluate import Scores, evaluate
-from roadmap.train.files import remove_partial, write_csv, write_json
 from roadmap.train.machine import EnergyMeter, device_name, prepare_device, reproducible, versions
 from roadmap.train.metrics import COLUMNS, Display, EventFiles, check_tensorboard
 from roadmap.train.schedule import learning_rate

@@ -12,8 +12,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from models.config import ConfigError, ModelConfig
+from roadmap.files import write_bytes
 from roadmap.train.errors import RefusedError
-from roadmap.train.files import write_bytes
 
 
 def save_weights(

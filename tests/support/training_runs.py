@@ -92,7 +92,7 @@ def _child(
 
 def die_at_fsync(count: int) -> None:
     """Make this process kill itself at the ``count``-th flush to disk from here on."""
-    from roadmap.train import files
+    from roadmap import files
 
     class Dying:
         left = count

@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from roadmap.train import files
+from roadmap import files
 from roadmap.train.checkpoint import last_step, load_checkpoint, save_checkpoint
 from roadmap.train.errors import TrainingError
 
