@@ -50,7 +50,8 @@ from roadmap.train import run
 from roadmap.train.data import open_data
 from roadmap.train.machine import device_name, prepare_device, versions
 from roadmap.train.settings import Settings, choose_recipe, run_config
-from roadmap.train.sources import Split, open_source
+from roadmap.train.source import Split
+from roadmap.train.sources import open_source
 from roadmap.train.trainer import Trainer
 
 STEPS = ("kernel_7", "separate_downsampling")

@@ -27,7 +27,8 @@ from roadmap.train.policies import policy
 from roadmap.train.prefetch import prefetched
 from roadmap.train.resident import Resident
 from roadmap.train.sampling import Job, View
-from roadmap.train.sources import Source, Split, open_source
+from roadmap.train.source import Source, Split
+from roadmap.train.sources import open_source
 from roadmap.train.streamed import Streamed, check_headers, default_workers
 
 __all__ = ["Data", "DataError", "DataInfo", "open_data"]

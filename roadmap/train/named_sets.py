@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from roadmap.train.images import EXTENSIONS, DataError, decode, reason, to_rgb
-from roadmap.train.sources import VAL_NAMES, Source, check_classes, check_range, val_notes
+from roadmap.train.source import VAL_NAMES, Source, check_classes, check_range, val_notes
 
 #: Where torchvision's sets are kept.
 ROOT = "data"

@@ -14,7 +14,7 @@ from torch import Tensor
 from roadmap.train import augment, sampling
 from roadmap.train.images import shrink
 from roadmap.train.sampling import Job, View
-from roadmap.train.sources import Split
+from roadmap.train.source import Split
 
 #: Bytes that the decoded images of a split may take; a larger set is read by workers instead.
 LIMIT = 4 * 1024**3

@@ -25,7 +25,7 @@ from torchvision.transforms.functional import InterpolationMode
 from roadmap.train import sampling
 from roadmap.train.images import DataError, image_size
 from roadmap.train.sampling import Job, View
-from roadmap.train.sources import Split
+from roadmap.train.source import Split
 
 #: Images that one worker prepares at a time: small, so that a batch is shared among workers and
 #: little shared memory is taken.
