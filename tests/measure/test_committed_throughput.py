@@ -1,0 +1,46 @@
+"""The committed speeds: every step and reference, with what is needed to trust them."""
+
+from roadmap import ROADMAPS
+from roadmap.results import read_rows
+
+ROWS = read_rows("measured/throughput")
+NETWORKS = {("resnet50", key) for key in ROADMAPS["resnet50"].keys} | {
+    ("timm", "resnet50"),
+    ("timm", "convnext_tiny"),
+    ("timm", "swin_tiny_patch4_window7_224"),
+    ("torchvision", "resnet50"),
+    ("torchvision", "convnext_tiny"),
+}
+
+
+def eager(device, **wanted):
+    return [
+        row
+        for row in ROWS
+        if row["device"] == device
+        and row["compiled"] == "False"
+        and all(row[column] == value for column, value in wanted.items())
+    ]
+
+
+def test_every_network_in_both_modes_on_a_cpu_and_on_a_gpu():
+    for mode in ("inference", "training"):
+        on_gpu = eager("cuda", mode=mode, dtype="bf16", batch_size="256", image_size="224")
+        assert {(row["source"], row["name"]) for row in on_gpu} == NETWORKS
+        on_cpu = eager("cpu", mode=mode, dtype="float32", image_size="224")
+        assert {(row["source"], row["name"]) for row in on_cpu} == NETWORKS
+
+
+def test_every_row_says_on_what_with_what_and_when():
+    for row in ROWS:
+        for column in ("device_name", "torch", "timm", "torchvision", "python", "date"):
+            assert row[column], row
+
+
+def test_every_row_is_a_median_of_enough_runs():
+    for row in ROWS:
+        low, median, high = (float(row[f"images_per_s{end}"]) for end in ("_p10", "", "_p90"))
+        assert 0 < low <= median <= high
+        assert int(row["repetitions"]) >= 10
+        assert row["batch_size"] == row["batch_size_asked"]
+        assert float(row["peak_memory_gb"]) > 0
