@@ -203,6 +203,8 @@ class ModelConfig:
         """Raises ``ConfigError`` for text that is no JSON object or names an unknown field."""
         try:
             fields = json.loads(text)
+        except RecursionError:
+            raise ConfigError("the config is not JSON of fields: it is nested too deeply") from None
         except ValueError as error:
             raise ConfigError(f"the config is not JSON: {error}") from None
         if not isinstance(fields, dict):
@@ -241,7 +243,7 @@ def _checked_depths(depths: Any) -> tuple[int, ...]:
 
 
 def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    if isinstance(value, bool) or value not in choices:
+    if type(value) is not type(choices[0]) or value not in choices:
         listed = " or ".join(repr(choice) for choice in choices)
         raise ConfigError(f"{name} is {value!r}; use {listed}", name)
 
@@ -253,6 +255,12 @@ def _check_integer(name: str, value: Any, low: int, high: int) -> None:
 
 def _check_real(config: ModelConfig, name: str, low: float, below: float, wanted: str) -> None:
     value = getattr(config, name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value < below:
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"{name} is {value!r}; use {wanted}", name)
-    object.__setattr__(config, name, float(value))  # so that 0 and 0.0 are one config
+    try:
+        real = float(value)  # so that 0 and 0.0 are one config
+    except OverflowError:
+        real = math.inf
+    if not low <= real < below:
+        raise ConfigError(f"{name} is {real}; use {wanted}", name)
+    object.__setattr__(config, name, real)

@@ -87,6 +87,8 @@ def convert_state_dict(state_dict: Mapping[str, Tensor], config: ModelConfig) ->
     wrapped = state_dict.get("model")
     if isinstance(wrapped, Mapping):
         state_dict = wrapped
+    if not state_dict:
+        raise ValueError("these weights hold no tensors: use a state dict with some")
     shapes = _our_shapes(config)
     keys = _source_keys(state_dict, config, shapes)
     return {

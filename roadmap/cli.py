@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -98,13 +98,13 @@ def profile(
     step: StepOption = None,
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", help="SOURCE:NAME instead of steps; may be repeated."),
+        typer.Option("--model", metavar="SOURCE:NAME", help="Instead of steps; may be repeated."),
     ] = None,
     config: Annotated[
         Path | None,
         typer.Option("--config", help="A config's JSON file: counted at once, nothing built."),
     ] = None,
-    image_size: Annotated[int, typer.Option("--image-size", min=1, help="Pixels.")] = 224,
+    image_size: Annotated[int, typer.Option("--image-size", min=1, max=4096, help="Pixels.")] = 224,
     modules: Annotated[bool, typer.Option("--modules", help="By module, of one network.")] = False,
     stages: Annotated[
         bool, typer.Option("--stages", help="Receptive field and stride by stage, of one network.")
@@ -114,7 +114,13 @@ def profile(
     ] = False,
     form: FormatOption = Format.table,
 ) -> None:
-    """Count parameters, multiply-adds and activations, with fvcore."""
+    """Count parameters, multiply-adds and activations, with fvcore; a config without building."""
+    if modules and stages:
+        fail("--modules and --stages are two tables: leave one of them out.")
+    if save and (modules or stages or config):
+        fail("--save keeps whole steps and models: leave --modules, --stages and --config out.")
+    if step and (model or config):
+        fail("--step names a network, and so does --model or --config: leave one of them out.")
     if config is not None:
         made_up = _read_config(config)
         if stages:
@@ -122,7 +128,8 @@ def profile(
         else:
             _profile_config(made_up, image_size, modules, form)
         return
-    names = model or [f"{roadmap}:{key}" for key in find_keys(find_roadmap(roadmap), step)]
+    keys = find_keys(find_roadmap(roadmap), step)
+    names = model or [f"{roadmap}:{key}" for key in keys]
     if (modules or stages) and len(names) > 1:
         option = "--modules" if modules else "--stages"
         fail(f"{option} lists one network: name it with --step or one --model.")
@@ -204,23 +211,35 @@ def _profile_config(config: ModelConfig, image_size: int, modules: bool, form: F
         cost = count(config, image_size)
     except ValueError as error:
         fail(str(error))
+    first: list[Column] = []
     if modules:
-        rows: list[dict[str, Any]] = [vars(module) for module in cost.modules]
-        first = [Column("path", "module"), Column("kind", "kind")]
-    else:
-        field = receptive_fields(config)[-1].size
         rows = [
             {
-                "parameters": cost.parameters,
+                "module": module.path,
+                "kind": module.kind,
+                "params": module.parameters,
+                "macs": module.macs,
+                "activations": module.activations,
+            }
+            for module in cost.modules
+        ]
+        first = [Column("module", "module"), Column("kind", "kind")]
+    else:
+        last = receptive_fields(config)[-1]
+        rows = [
+            {
+                "image_size": image_size,
+                "params": cost.parameters,
                 "macs": cost.macs,
                 "activations": cost.activations,
-                "receptive_field": field,
+                "receptive_field": last.size,
+                "stride": last.stride,
             }
         ]
         first = [number("receptive_field", "field px", 0)]
     columns = [
         *first,
-        number("parameters", "params", 0),
+        number("params", "params", 0),
         number("macs", "MMACs", 3, 1e6),
         number("activations", "activations", 0),
     ]

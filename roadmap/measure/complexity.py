@@ -10,7 +10,7 @@ activations and additions are not counted.
 
 from __future__ import annotations
 
-from collections import Counter
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -62,14 +62,17 @@ class Complexity:
 class Trace:
     """fvcore's analysis of one forward pass with one image.
 
-    ``operators`` has fvcore's count by operator; the three mappings by module have the totals
-    of each module and, under ``""``, of the whole network.
+    ``operators_by_module`` has fvcore's count by operator. Each mapping has the totals of every
+    module by its path and, under ``""``, of the whole network.
     """
 
-    operators: Mapping[str, int]
-    macs_by_module: Mapping[str, int]
+    operators_by_module: Mapping[str, Mapping[str, int]]
     parameters_by_module: Mapping[str, int]
     activations_by_module: Mapping[str, int]
+
+    @property
+    def operators(self) -> Mapping[str, int]:
+        return self.operators_by_module[""]
 
     @property
     def parameters(self) -> int:
@@ -77,8 +80,12 @@ class Trace:
 
     @property
     def macs(self) -> int:
-        """Multiply-adds as the paper counts them."""
-        return self.macs_by_module[""]
+        return self.macs_of("")
+
+    def macs_of(self, path: str) -> int:
+        """Multiply-adds of a module as the paper counts them; 0 for one that has none."""
+        operators = self.operators_by_module.get(path, {})
+        return sum(operators.get(name, 0) for name in COUNTED_OPERATORS)
 
     @property
     def activations(self) -> int:
@@ -131,7 +138,10 @@ def trace(network: nn.Module, image_size: int = 224, in_channels: int = 3) -> Tr
     (``timm.layers.set_fused_attn(False)``), or its products go uncounted.
     """
     import torch
-    from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis, parameter_count
+
+    with warnings.catch_warnings():  # fvcore scripts a helper at import, which torch deprecates
+        warnings.simplefilter("ignore")
+        from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis, parameter_count
 
     network = network.eval()
     image = torch.zeros(1, in_channels, image_size, image_size)
@@ -140,13 +150,8 @@ def trace(network: nn.Module, image_size: int = 224, in_channels: int = 3) -> Tr
     for analysis in (flops, activations):
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         analysis.tracer_warnings("none")
-    by_module = {
-        path: sum(operators[name] for name in COUNTED_OPERATORS)
-        for path, operators in flops.by_module_and_operator().items()
-    }
     return Trace(
-        operators=Counter(flops.by_operator()),
-        macs_by_module=by_module,
+        operators_by_module=flops.by_module_and_operator(),
         parameters_by_module=parameter_count(network),
         activations_by_module=activations.by_module(),
     )

@@ -34,18 +34,18 @@ def rows(names: list[str], image_size: int = 224) -> list[dict[str, Any]]:
 
 
 def module_rows(name: str, image_size: int = 224) -> list[dict[str, Any]]:
-    """A row for each module that has parameters or multiply-adds, the whole network first."""
+    """A row for each module that costs something, the whole network first."""
     counts = _trace(name, image_size)
-    paths = list(dict.fromkeys([*counts.parameters_by_module, *counts.macs_by_module]))
     return [
         {
             "module": path or "(whole network)",
             "params": counts.parameters_by_module.get(path, 0),
-            "macs": counts.macs_by_module.get(path, 0),
+            "macs": counts.macs_of(path),
             "activations": counts.activations_by_module.get(path, 0),
+            **{operator: operators.get(operator, 0) for operator in OPERATORS},
         }
-        for path in paths
-        if counts.parameters_by_module.get(path) or counts.macs_by_module.get(path)
+        for path, operators in counts.operators_by_module.items()
+        if operators or counts.parameters_by_module.get(path)
     ]
 
 
@@ -93,4 +93,10 @@ def _trace(name: str, image_size: int) -> Trace:
         import timm
 
         timm.layers.set_fused_attn(False)  # fvcore sees no products inside a fused kernel
-    return trace(networks.build(name), image_size)
+    try:
+        return trace(networks.build(name), image_size)
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(
+            f"{name} does not run on an image of {image_size} pixels: {reason[0]}"
+        ) from None

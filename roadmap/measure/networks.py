@@ -83,8 +83,9 @@ def _check_timm(name: str) -> None:
     import timm
 
     if not timm.is_model(name):
-        near = tuple(difflib.get_close_matches(name, timm.list_models(), n=8, cutoff=0.3))
-        raise UnknownNetworkError(unknown_name("timm model", name, near))
+        near = difflib.get_close_matches(name, timm.list_models(), n=5)
+        hint = f"The nearest: {', '.join(near)}." if near else "timm.list_models() lists them."
+        raise UnknownNetworkError(f"timm has no model named {name!r}. {hint}")
 
 
 def _check_torchvision(name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 #: Modes whose alpha channel says which pixels are seen.
 _ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
@@ -75,4 +75,6 @@ def shrink(pixels: np.ndarray, longest: int) -> np.ndarray:
 
 def reason(error: Exception) -> str:
     """An exception's message on one line, or its kind where it has none."""
+    if isinstance(error, UnidentifiedImageError):  # its own message is an object's address
+        return "its content is of no known format"
     return " ".join(str(error).split()) or type(error).__name__

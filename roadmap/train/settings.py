@@ -69,7 +69,8 @@ def choose_recipe(
 
     The step's own recipe, or ``RECIPES[name]``; made small for ``scale`` pocket; then
     ``image_size`` for training and testing, then ``changes``. A batch size changed without the
-    learning rate scales the rate. Raises ``RefusedError``.
+    learning rate scales the rate, fewer epochs without a warm-up shorten the warm-up. Raises
+    ``RefusedError``.
     """
     recipe = _named_recipe(roadmap, step, name)
     if scale == "pocket":
@@ -91,6 +92,13 @@ def choose_recipe(
                 f"learning rate {changes['lr']:g}: the recipe's {recipe.lr:g} at batch size "
                 f"{recipe.batch_size} scaled to {changes['batch_size']}"
             )
+    epochs = changes.get("epochs", recipe.epochs)
+    if "warmup_epochs" not in changes and 0 < epochs < recipe.epochs and recipe.warmup_epochs:
+        changes["warmup_epochs"] = int(recipe.warmup_epochs * epochs / recipe.epochs)
+        notes.append(
+            f"warm-up of {changes['warmup_epochs']} epochs: the recipe's {recipe.warmup_epochs} "
+            f"of {recipe.epochs}, in proportion"
+        )
     recipe = recipe.replace(**changes)
     _check_fields(recipe)
     return recipe, notes

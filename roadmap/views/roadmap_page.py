@@ -232,9 +232,9 @@ def _chart(
 def _no_figures(metric: charts.Metric, chosen: Selection) -> str:
     what = {"images_per_s": "speed", "memory": "memory"}.get(metric.key, metric.name)
     return (
-        f"No {what} has been measured for {ROADMAPS[chosen.roadmap].title} yet. "
-        f"Measure a step with: python -m roadmap benchmark --roadmap {chosen.roadmap} "
-        f"--step {chosen.step}"
+        f"No {what} has been measured for {ROADMAPS[chosen.roadmap].title} yet. Measure a step "
+        f"with: .venv/bin/python -m roadmap benchmark --roadmap {chosen.roadmap} "
+        f"--step {chosen.step} --save"
     )
 
 

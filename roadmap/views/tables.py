@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -13,13 +13,23 @@ from roadmap.analysis import SWIN
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SETTING = ["device_name", "mode", "dtype", "batch_size", "compiled", "channels_last", "image_size"]
+SETTING = [
+    "device",
+    "device_name",
+    "mode",
+    "dtype",
+    "batch_size",
+    "compiled",
+    "channels_last",
+    "image_size",
+]
 
 
 @dataclass(frozen=True)
 class Setting:
     """How speeds were measured: what bars of one chart have in common."""
 
+    device: str
     device_name: str
     mode: str
     dtype: str
@@ -33,6 +43,9 @@ class Setting:
         words = [self.device_name, self.mode, self.dtype, f"batch {self.batch_size}"]
         words.append("compiled" if self.compiled else "eager")
         return ", ".join(words)
+
+
+SETTING = [field.name for field in fields(Setting)]
 
 
 @st.cache_data(show_spinner=False)
@@ -52,17 +65,26 @@ def settings(roadmap: str) -> list[Setting]:
         table = results.throughput_table()
     except results.ResultsError:
         return []
-    rows = table[table["source"] == roadmap][SETTING].drop_duplicates()
+    rows = _steps_of(roadmap, table)[SETTING].drop_duplicates()
     found = [Setting(*row) for row in rows.itertuples(index=False, name=None)]
-    return sorted(found, key=lambda s: (s.mode, "cpu" in s.device_name.lower(), s.label))
+    return sorted(found, key=lambda s: (s.mode, s.device == "cpu", s.label))
 
 
 @st.cache_data(show_spinner=False)
 def with_speeds(roadmap: str, setting: Setting) -> DataFrame:
     """``steps`` with ``images_per_s``, its 10th and 90th percentile, and ``memory`` in GB."""
     table = _timed(setting)
-    speeds = table[table["source"] == roadmap].drop_duplicates("name", keep="last")
+    speeds = _steps_of(roadmap, table).drop_duplicates("name", keep="last")
     return steps(roadmap).join(speeds.set_index("name")[SPEEDS])
+
+
+def _steps_of(roadmap: str, table: DataFrame) -> DataFrame:
+    """A roadmap's rows; one of training times the one network that all its steps share."""
+    if roadmap in SWIN:
+        return table[table["source"] == roadmap]
+    start = table[(table["source"] == "resnet50") & (table["name"] == "baseline")]
+    names = steps(roadmap)[["key"]].rename(columns={"key": "name"})
+    return start.drop(columns="name").merge(names, how="cross")
 
 
 SPEEDS = ["images_per_s", "images_per_s_low", "images_per_s_high", "memory"]

@@ -77,7 +77,7 @@ def test_fvcore_agrees_module_by_module(key):
         counted.activations,
     )
     for module in counted.modules:
-        assert traced.macs_by_module.get(module.path, 0) == module.macs, module.path
+        assert traced.macs_of(module.path) == module.macs, module.path
         assert traced.parameters_by_module.get(module.path, 0) == module.parameters, module.path
         assert traced.activations_by_module.get(module.path, 0) == module.activations
 

@@ -52,6 +52,8 @@ def test_text_that_is_no_config_is_refused(text):
         ({"width": True}, ("width",), "a whole number"),
         ({"stochastic_depth": 1.0}, ("stochastic_depth",), "under 1"),
         ({"layer_scale": float("nan")}, ("layer_scale",), "finite"),
+        ({"layer_scale": 10**400}, ("layer_scale",), "finite"),
+        ({"activations_per_block": 3.0}, ("activations_per_block",), "use 1 or 3"),
     ],
 )
 def test_refusals_name_the_fields_and_what_works(fields, named, advice):
@@ -59,6 +61,11 @@ def test_refusals_name_the_fields_and_what_works(fields, named, advice):
         ModelConfig.from_dict(fields)
     assert set(named) <= set(caught.value.fields)
     assert advice in str(caught.value)
+
+
+def test_json_nested_too_deeply_is_refused():
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        ModelConfig.from_json("[" * 100_000)
 
 
 def test_replace_checks_names():

@@ -115,7 +115,10 @@ def test_evaluate_refuses_what_does_not_fit(trained, tmp_path):
         (("--lr", "fast"), "--lr is 'fast'; use a number"),
         (("--lr", "nan"), "lr is nan; use 0 or more"),
         (("--epochs", "2.5"), "--epochs is '2.5'; use a whole number"),
-        (("--epochs", "10"), "warmup_epochs is 20; use fewer than the 10 epochs"),
+        (
+            ("--epochs", "10", "--warmup-epochs", "20"),
+            "warmup_epochs is 20; use fewer than the 10 epochs",
+        ),
         (("--batch-size", "0"), "batch_size is 0; use 1 or more"),
         (("--ema-decay", "1"), "ema_decay is 1.0; use 0 or more and under 1"),
         (("--betas", "0.9"), "--betas is '0.9'; use two numbers"),

@@ -261,3 +261,8 @@ print(sorted({"torch", "timm", "torchvision", "fvcore"} & set(sys.modules)))
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert ran.stdout.strip() == "[]"
+
+
+def test_a_roadmap_of_training_has_the_speed_of_its_one_network():
+    page = html(opened(roadmap="torchvision_recipe", step="ema"))
+    assert "Speed and memory: Some GPU, inference" in page
