@@ -83,8 +83,10 @@ def _check_timm(name: str) -> None:
     import timm
 
     if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=5)
-        hint = f"The nearest: {', '.join(near)}." if near else "timm.list_models() lists them."
+        near = difflib.get_close_matches(name, timm.list_models(), n=5, cutoff=0.5)
+        hint = "timm.list_models() lists them."
+        if near:
+            hint = f"Did you mean {near[0]!r}? Also near: {', '.join(near[1:])}."
         raise UnknownNetworkError(f"timm has no model named {name!r}. {hint}")
 
 
