@@ -36,7 +36,6 @@ class LayerScale(nn.Module):
 
     def __init__(self, channels: int, init: float):
         super().__init__()
-        self.init = init
         self.gamma = nn.Parameter(torch.full((channels, 1, 1), init))
 
     def forward(self, x: Tensor) -> Tensor:

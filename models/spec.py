@@ -143,11 +143,11 @@ class NetworkSpec:
 
 @dataclass(frozen=True)
 class PlacedLayer:
-    """A layer at its place: ``path`` is its module's name in the network, sizes in pixels."""
+    """A layer at its place: ``path`` is its module's name in the network, ``out_size``
+    the side of its output in pixels."""
 
     path: str
     layer: Layer
-    in_size: int
     out_size: int
 
     @property
@@ -257,7 +257,7 @@ def place_layers(layers: tuple[Layer, ...], path: str, size: int) -> Iterator[Pl
             raise ValueError(
                 f"the image is too small for this network: no pixel is left at {path}.{layer.name}"
             )
-        yield PlacedLayer(f"{path}.{layer.name}", layer, size, out_size)
+        yield PlacedLayer(f"{path}.{layer.name}", layer, out_size)
         size = out_size
 
 

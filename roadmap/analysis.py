@@ -35,7 +35,7 @@ class AuditRow:
 
     @property
     def agrees(self) -> bool:
-        return _rounds_to(self.gflops, self.paper_gflops)
+        return rounds_to(self.gflops, self.paper_gflops)
 
 
 def audit(roadmap: str) -> list[AuditRow]:
@@ -45,7 +45,7 @@ def audit(roadmap: str) -> list[AuditRow]:
     rows = []
     for key, figure in figures.items():
         paper, counted = float(figure["gflops"]), counts[key]
-        note = "" if _rounds_to(counted, paper) else _disagreement(key, paper, counts, figures)
+        note = "" if rounds_to(counted, paper) else _disagreement(key, paper, counts, figures)
         rows.append(AuditRow(roadmap, figure["table"], key, figure["label"], paper, counted, note))
     return rows
 
@@ -58,7 +58,8 @@ def _counted_gflops(roadmap: str) -> dict[str, float]:
     return counts | {"swin": macs["timm", SWIN[roadmap].timm_name] / 1e9}
 
 
-def _rounds_to(gflops: float, printed: float) -> bool:
+def rounds_to(gflops: float, printed: float) -> bool:
+    """Whether the paper's two decimals are those of the count."""
     return f"{gflops:.2f}" == f"{printed:.2f}"
 
 
@@ -70,7 +71,7 @@ def _disagreement(
         return f"Printed as the Swin paper rounds it; counted, it is {counts[key]:.2f}."
     later = list(counts)[list(counts).index(key) + 1 :]
     for other in later:
-        if _rounds_to(counts[other], printed):
+        if rounds_to(counts[other], printed):
             return (
                 f"This network costs {counts[key]:.2f}. {printed:.2f} is what the next row costs, "
                 f"{figures[other]['label']}: the last rows look shifted by one."

@@ -9,7 +9,7 @@ import streamlit as st
 
 from models.config import ModelConfig, differences
 from roadmap import charts, diagrams
-from roadmap.analysis import SWIN
+from roadmap.analysis import SWIN, rounds_to
 from roadmap.palette import GREY, GROUP_COLORS
 from roadmap.steps import ROADMAPS, Roadmap
 from roadmap.text import ABSENT, change, number
@@ -333,7 +333,7 @@ def _figures(table: DataFrame, roadmap: Roadmap, key: str, setting: tables.Setti
 def _paper_note(row: Any) -> str:
     """Where the paper prints other GFLOPs than the network has."""
     printed = row.get("paper_gflops")
-    if printed is None or printed != printed or abs(printed - row["gflops"]) < 0.0101:
+    if printed is None or printed != printed or rounds_to(row["gflops"], printed):
         return ""
     return (
         f"The paper prints {number(printed, 2)} GFLOPs for this step; this network counts "
