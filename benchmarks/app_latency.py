@@ -40,7 +40,8 @@ WATCH = """
   const text = () => document.querySelector('.step')?.textContent;
   const before = text();
   let start;
-  window.answered = new Promise((resolve) => {
+  window.answered = new Promise((resolve, reject) => {
+    setTimeout(() => reject(new Error('no answer to a click in 10 seconds')), 10000);
     window.addEventListener('mouseup', () => { start = performance.now(); },
       { capture: true, once: true });
     const look = () => {
@@ -111,6 +112,8 @@ def visit(browser: Browser, url: str) -> tuple[float, list[float]]:
         timeout=60_000,
     )
     chart = float(drawn.json_value())
+    page.locator(".step").first.wait_for()
+    page.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
     page.wait_for_timeout(1500)
     answers = [click(page, index) for index in CLICKED]
     context.close()

@@ -37,7 +37,10 @@ __all__ = ["Data", "DataError", "DataInfo", "open_data"]
 #: whose images are too small to recognize a part of.
 CROP_AREA = {None: (0.08, 1.0), "pocket": (0.75, 1.0)}
 #: Pixels that a CPU augments in one go: a thousand images of 32 x 32, or a batch of larger ones.
-GROUP = 2**20
+CPU_GROUP = 2**20
+#: Bytes of a GPU's memory for each pixel that it augments in one go. A pixel takes some 40 bytes
+#: meanwhile, so this is about a hundredth of the memory.
+CUDA_BYTES_PER_PIXEL = 4096
 
 
 @dataclass(frozen=True)
@@ -194,12 +197,12 @@ class Data:
             yield from batches
 
     def _groups(self, jobs: list[Job]) -> list[list[Job]]:
-        """Jobs made in one go: several small ones on a CPU, where each call costs as much as a
-        few images. What a batch holds does not depend on its company."""
+        """Jobs made in one go, since a call costs the host as much for one as for several. What
+        a batch holds does not depend on its company."""
         size = 1
-        if self.device.type == "cpu" and isinstance(self._train, Resident) and jobs:
+        if isinstance(self._train, Resident) and jobs:
             images = len(jobs[0].images[jobs[0].mine])
-            size = max(GROUP // (images * self.recipe.train_size**2), 1)
+            size = max(_group_pixels(self.device) // (images * self.recipe.train_size**2), 1)
         return [jobs[start : start + size] for start in range(0, len(jobs), size)]
 
     def _augmented(self, crops: Tensor, jobs: list[Job]) -> list[tuple[Tensor, Tensor]]:
@@ -254,6 +257,12 @@ class Data:
                 images = augment.normalize(next(crops))
                 images = images.contiguous(memory_format=torch.channels_last)
             yield images, self._to_device(self._val_labels[part])
+
+
+def _group_pixels(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory // CUDA_BYTES_PER_PIXEL
+    return CPU_GROUP if device.type == "cpu" else 0
 
 
 def _hash(source: Source, whole: bool) -> str:
