@@ -17,4 +17,4 @@ page = st.navigation(
     position="top",
 )
 page.run()
-st.html(VIEWS / "touch.html", unsafe_allow_javascript=True)
+st.html(VIEWS / "script.html", unsafe_allow_javascript=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import streamlit as st
+
 from roadmap.steps import ROADMAPS, unknown_name
 
 LONGEST = 40  # of a name from the URL that is repeated in a message
@@ -17,6 +19,21 @@ class Selection:
     roadmap: str
     step: str
     problems: tuple[str, ...] = ()
+
+
+def current() -> Selection:
+    """What the URL selects; on a page whose URL says nothing yet, what was selected last."""
+    parameters: dict[str, str] = dict(st.query_params)
+    if "roadmap" not in parameters and "step" not in parameters:
+        parameters |= st.session_state.get("selection", {})
+    chosen = selection(parameters)
+    st.session_state["selection"] = {"roadmap": chosen.roadmap, "step": chosen.step}
+    return chosen
+
+
+def select(roadmap: str, step: str) -> None:
+    """Put a roadmap and a step into the URL, for this page and the next."""
+    st.query_params.update({"roadmap": roadmap, "step": step})
 
 
 def selection(parameters: Mapping[str, str]) -> Selection:

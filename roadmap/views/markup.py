@@ -94,3 +94,13 @@ def _layers(row: StageRow | None) -> str:
     if row.name.startswith("Stage"):
         return f'<span class="block"><span class="layers">{lines}</span>× {row.times}</span>'
     return f'<span class="plain">{lines}</span>'
+
+
+def image_downloads(name: str) -> str:
+    """Buttons that save the chart above them; ``script.html`` answers."""
+    buttons = "".join(
+        f'<button type="button" data-save="{kind.lower()}" data-name="{escape(name)}">{kind}'
+        "</button>"
+        for kind in ("PNG", "SVG")
+    )
+    return f'<div class="downloads">{buttons}</div>'

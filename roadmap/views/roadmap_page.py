@@ -13,8 +13,9 @@ from roadmap.analysis import SWIN, rounds_to
 from roadmap.palette import GREY, GROUP_COLORS
 from roadmap.steps import ROADMAPS, Roadmap
 from roadmap.text import ABSENT, change, number
+from roadmap.views import figure as figure_element
 from roadmap.views import markup, tables
-from roadmap.views.address import Selection, selection
+from roadmap.views.address import Selection, current, select
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -59,7 +60,6 @@ RECIPE_NAMES = {
 }
 RECIPE_VALUES = {"sgd": "SGD", "lamb": "LAMB", "adamw": "AdamW", "trivial": "TrivialAugmentWide"}
 PAUSE = 0.5  # seconds
-CHART_CONFIG = {"displayModeBar": False}
 
 
 def show() -> None:
@@ -69,7 +69,7 @@ def show() -> None:
 
 @st.fragment
 def _explorer() -> None:
-    chosen = selection(st.query_params)
+    chosen = current()
     problem = st.empty()  # always there, so that what follows keeps its place
     if chosen.problems:
         problem.html(markup.notice(" ".join(chosen.problems)))
@@ -110,19 +110,15 @@ def _opening() -> bool:
 # What the reader chooses
 
 
-def _select(roadmap: str, step: str) -> None:
-    st.query_params.update({"roadmap": roadmap, "step": step})
-
-
 def _roadmap_chosen(step: str) -> None:
     """Another roadmap, at the same step where it has one of that name."""
     roadmap = st.session_state["roadmap"]
     keys = ROADMAPS[roadmap].keys
-    _select(roadmap, step if step in keys else keys[0])
+    select(roadmap, step if step in keys else keys[0])
 
 
 def _step_chosen(roadmap: str) -> None:
-    _select(roadmap, st.session_state["step"])
+    select(roadmap, st.session_state["step"])
 
 
 def _bar_chosen(roadmap: str, key: str) -> None:
@@ -130,7 +126,7 @@ def _bar_chosen(roadmap: str, key: str) -> None:
     st.session_state["clicks"] = st.session_state.get("clicks", 0) + 1
     points = st.session_state[key]["selection"]["points"]
     if points:
-        _select(roadmap, str(points[0]["customdata"]))
+        select(roadmap, str(points[0]["customdata"]))
 
 
 def _controls(chosen: Selection) -> charts.Metric:
@@ -218,13 +214,14 @@ def _chart(
         table, metric, chosen.step, tables.swin(chosen.roadmap, metric.key, setting)
     )
     key = f"bars-{st.session_state.get('clicks', 0)}"
-    st.plotly_chart(
+    figure_element.show(
         figure,
+        table,
+        f"{chosen.roadmap}-{metric.key}",
+        _described(table, metric, chosen),
         key=key,
         on_select=lambda: _bar_chosen(chosen.roadmap, key),
         selection_mode="points",
-        config=CHART_CONFIG,
-        alt=_described(table, metric, chosen),
     )
     st.html(_legend(table, metric, chosen.roadmap))
 
@@ -286,7 +283,7 @@ def _step_control(roadmap: Roadmap, place: int) -> None:
         st.button(
             "Previous",
             disabled=place == 0,
-            on_click=_select,
+            on_click=select,
             args=(roadmap.name, keys[max(place - 1, 0)]),
         )
         st.selectbox(
@@ -301,7 +298,7 @@ def _step_control(roadmap: Roadmap, place: int) -> None:
         st.button(
             "Next",
             disabled=place == len(keys) - 1,
-            on_click=_select,
+            on_click=select,
             args=(roadmap.name, keys[min(place + 1, len(keys) - 1)]),
         )
 

@@ -5,50 +5,23 @@ from __future__ import annotations
 import re
 
 import pytest
-from browser import ROOT, chromium, served
+from browser import ROOT
 from playwright.sync_api import Page, expect
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 PICTURES = ROOT / "build" / "screenshots"
 
 
-@pytest.fixture(scope="module")
-def address():
-    with served(ROOT / "app.py") as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
-def open_page(browser, address):
-    """Opens a path of the app; afterwards nothing may have gone wrong in the browser."""
-    contexts, errors = [], []
+def open_page(open_path):
+    """``open_path``, once the bars stand."""
 
-    def open_path(path: str = "", viewport=WIDE, scheme: str = "light", touch=False) -> Page:
-        context = browser.new_context(viewport=viewport, color_scheme=scheme, has_touch=touch)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("request", lambda request: _check_host(request.url, address, errors))
-        page.goto(f"{address}/{path}")
+    def open_page(*arguments, **options) -> Page:
+        page = open_path(*arguments, **options)
         expect(page.locator(".js-plotly-plot .bars .point").first).to_be_attached(timeout=30_000)
         return page
 
-    yield open_path
-    for context in contexts:
-        context.close()
-    assert errors == []
-
-
-def _check_host(url: str, address: str, errors: list[str]) -> None:
-    local = address.split("//")[1]
-    if not url.startswith((f"http://{local}/", f"ws://{local}/", "data:", "blob:")):
-        errors.append(f"asked another host: {url}")
+    return open_page
 
 
 def chart(page: Page):

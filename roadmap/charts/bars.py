@@ -1,4 +1,4 @@
-"""Plotly figures, one function each, from a DataFrame: for the app and for notebooks alike."""
+"""The paper's Figure 2: a bar a step."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
+from roadmap.charts import style
+from roadmap.charts.style import BAND, CLEAR, FONT_SIZE
 from roadmap.palette import GREY, GROUP_COLORS
 from roadmap.text import number
 
@@ -18,9 +20,6 @@ if TYPE_CHECKING:
 ROW, HEADER, GAP = 1.0, 1.0, 0.35  # heights in rows: a bar, a group's name, the space above it
 PIXELS_PER_ROW = 23
 LEFT, VALUE, RIGHT, TOP, BOTTOM = 146, 50, 98, 34, 42  # margins and a column, in pixels
-FONT_SIZE = 13
-BAND = "rgba(124, 128, 136, 0.18)"  # behind the selected row, in either theme
-CLEAR = "rgba(0, 0, 0, 0)"
 WHISKER = "#3a3f47"
 
 
@@ -180,28 +179,13 @@ def _marker(table: DataFrame) -> dict[str, Any]:
 
 def _layout(metric: Metric, span: tuple[float, float], height: float) -> dict[str, Any]:
     title = metric.axis if metric.from_zero else f"{metric.axis} (axis from {span[0]:.0f})"
-    return {
-        "height": round(height * PIXELS_PER_ROW) + TOP + BOTTOM,
-        "margin": {"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM, "pad": 0},
-        "barmode": "overlay",
-        "showlegend": False,
-        "dragmode": False,
-        "font": {"size": FONT_SIZE},
-        "paper_bgcolor": CLEAR,
-        "plot_bgcolor": CLEAR,
-        "xaxis": {
-            "range": span,
-            "fixedrange": True,
-            "automargin": False,
-            "showgrid": True,
-            "gridcolor": "rgba(124, 128, 136, 0.22)",
-            "zeroline": False,
-            "nticks": 6,
-            "tickfont": {"size": FONT_SIZE - 1},
-            "title": {"text": title, "standoff": 6, "font": {"size": FONT_SIZE - 1}},
-        },
-        "yaxis": {"range": [height, 0], "fixedrange": True, "visible": False},
-    }
+    return style.layout(
+        round(height * PIXELS_PER_ROW) + TOP + BOTTOM,
+        margin={"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM, "pad": 0},
+        barmode="overlay",
+        xaxis=style.axis(title, range=span, fixedrange=True, automargin=False),
+        yaxis={"range": [height, 0], "fixedrange": True, "visible": False},
+    )
 
 
 def _band_ends(places: list[float], chosen: list[int]) -> list[dict[str, Any]]:

@@ -1,0 +1,5 @@
+"""Plotly figures, one function each, from a DataFrame: for the app and for notebooks alike."""
+
+from roadmap.charts.bars import METRICS, Metric, roadmap_bars
+
+__all__ = ["METRICS", "Metric", "roadmap_bars"]

@@ -1,0 +1,36 @@
+"""What all charts share: sizes, quiet axes, colours that work on either theme."""
+
+from __future__ import annotations
+
+from typing import Any
+
+FONT_SIZE = 13
+CLEAR = "rgba(0, 0, 0, 0)"
+GRID = "rgba(124, 128, 136, 0.22)"
+BAND = "rgba(124, 128, 136, 0.18)"  # behind what is selected
+
+
+def axis(title: str, **more: Any) -> dict[str, Any]:
+    """An axis with a grid, no zero line, and ``title`` with its unit."""
+    return {
+        "showgrid": True,
+        "gridcolor": GRID,
+        "zeroline": False,
+        "nticks": 6,
+        "tickfont": {"size": FONT_SIZE - 1},
+        "title": {"text": title, "standoff": 6, "font": {"size": FONT_SIZE - 1}},
+        **more,
+    }
+
+
+def layout(height: int, **more: Any) -> dict[str, Any]:
+    """``height`` in pixels; no background, no legend, nothing to drag."""
+    return {
+        "height": height,
+        "showlegend": False,
+        "dragmode": False,
+        "font": {"size": FONT_SIZE},
+        "paper_bgcolor": CLEAR,
+        "plot_bgcolor": CLEAR,
+        **more,
+    }
