@@ -1,5 +1,7 @@
 """The committed speeds: every step and reference, with what is needed to trust them."""
 
+import pytest
+
 from roadmap import ROADMAPS
 from roadmap.results import read_rows
 
@@ -13,22 +15,20 @@ NETWORKS = {("resnet50", key) for key in ROADMAPS["resnet50"].keys} | {
 }
 
 
-def eager(device, **wanted):
-    return [
-        row
+def networks(**wanted):
+    return {
+        (row["source"], row["name"])
         for row in ROWS
-        if row["device"] == device
-        and row["compiled"] == "False"
-        and all(row[column] == value for column, value in wanted.items())
-    ]
+        if all(row[column] == value for column, value in {"image_size": "224", **wanted}.items())
+    }
 
 
-def test_every_network_in_both_modes_on_a_cpu_and_on_a_gpu():
-    for mode in ("inference", "training"):
-        on_gpu = eager("cuda", mode=mode, dtype="bf16", batch_size="256", image_size="224")
-        assert {(row["source"], row["name"]) for row in on_gpu} == NETWORKS
-        on_cpu = eager("cpu", mode=mode, dtype="float32", image_size="224")
-        assert {(row["source"], row["name"]) for row in on_cpu} == NETWORKS
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_every_network_on_a_cpu_and_on_a_gpu_eager_and_compiled(mode):
+    on_gpu = {"device": "cuda", "mode": mode, "dtype": "bf16", "batch_size": "256"}
+    assert networks(**on_gpu, compiled="False") == NETWORKS
+    assert networks(**on_gpu, compiled="True") == NETWORKS
+    assert networks(device="cpu", mode=mode, dtype="float32", compiled="False") == NETWORKS
 
 
 def test_every_row_says_on_what_with_what_and_when():
