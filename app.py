@@ -1,5 +1,6 @@
 """The explorer's entry point: pages and theme only. ``make app`` serves it."""
 
+from importlib import import_module
 from pathlib import Path
 
 import streamlit as st
@@ -8,12 +9,25 @@ from roadmap.views import roadmap_page
 
 VIEWS = Path(__file__).parent / "roadmap" / "views"
 
+
+def later(name: str, title: str) -> st.Page:
+    """The page of ``roadmap/views/<name>_page.py``, imported when it is opened."""
+
+    def show() -> None:
+        import_module(f"roadmap.views.{name}_page").show()
+
+    return st.Page(show, title=title, url_path=name)
+
+
 st.set_page_config(
     page_title="From ResNet to ConvNeXt", page_icon=str(VIEWS / "icon.svg"), layout="wide"
 )
 st.html(VIEWS / "style.css")
 page = st.navigation(
-    [st.Page(roadmap_page.show, title="Roadmap", url_path="roadmap", default=True)],
+    [
+        st.Page(roadmap_page.show, title="Roadmap", url_path="roadmap", default=True),
+        later("sizes", "Sizes"),
+    ],
     position="top",
 )
 page.run()

@@ -87,7 +87,8 @@ def test_committed_table_holds_what_is_counted_now():
     expected = {(roadmap, key): ROADMAPS[roadmap].config(key) for roadmap, key in STEPS}
     expected |= {("variant", name): config for name, config in VARIANTS.items()}
     swin = {("timm", f"swin_{size}_patch4_window7_224") for size in ("tiny", "base")}
-    assert set(rows) == set(expected) | swin
+    others = {("timm", f"convnextv2_{size}") for size in ("tiny", "base")}
+    assert set(rows) == set(expected) | swin | others
     for place, config in expected.items():
         cost, row = count(config), rows[place]
         assert (int(row["params"]), int(row["macs"]), int(row["activations"])) == (

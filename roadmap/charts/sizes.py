@@ -1,0 +1,283 @@
+"""Accuracy against cost for networks of every size: bubbles, and the Pareto front behind them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import plotly.graph_objects as go
+
+from roadmap.charts import style
+from roadmap.charts.labels import LETTER, LINE, place_labels
+from roadmap.palette import BLUE, CYAN, GREY, ORANGE, PLUM
+from roadmap.sizes import TEST_SETS, pareto_front
+from roadmap.text import number
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+HEIGHT = 520
+#: Of the plotting area, in pixels; labels keep clear of each other at this size and above.
+AREA = (300, 420)
+MARGIN = {"l": 48, "r": 14, "t": 12, "b": 46, "pad": 0}
+#: Diameters in pixels: the bubble of ``MEMORY`` GB, the least, and of a mark without a figure.
+LARGEST, LEAST, UNMEASURED, MEMORY = 44, 9, 9, 2.0
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a family is drawn: colour and symbol, so that neither is the only sign."""
+
+    color: str
+    symbol: str
+
+
+FAMILIES = {
+    "ConvNeXt": Family(BLUE, "circle"),
+    "ConvNeXt V2": Family(CYAN, "triangle-up"),
+    "Swin": Family(ORANGE, "diamond"),
+    "ResNet": Family(PLUM, "square"),
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the horizontal axis can show: the table's column, its axis title with the unit."""
+
+    column: str
+    name: str
+    axis: str
+    unit: str
+    decimals: int
+    more_is_better: bool = False
+
+
+COSTS = {
+    cost.column: cost
+    for cost in (
+        Cost("gflops", "GFLOPs", "Multiply-adds an image, 10⁹ (log scale)", "GFLOPs", 1),
+        Cost("params", "Parameters", "Parameters, million (log scale)", "M parameters", 0),
+        Cost("a100", "Images/s, A100", "Images/s on an A100 (log scale)", "images/s", 0, True),
+        Cost("v100", "Images/s, V100", "Images/s on a V100 (log scale)", "images/s", 0, True),
+    )
+}
+
+
+def sizes_chart(
+    table: DataFrame, cost: Cost = COSTS["gflops"], test_set: str = "top1", selected: str = ""
+) -> go.Figure:
+    """Top-1 on ``test_set`` (a column of ``sizes_table``) against ``cost``, on a log scale.
+
+    A mark a row; rows without either figure are left out. Thin lines join the sizes of a family
+    at one image size and pre-training, a grey band the Pareto front. Marks are filled where the
+    network saw ImageNet-22K; their area is ``memory``. ``selected`` is a row's ``key``; a click
+    carries it as ``customdata``. ``table`` has at least one row with both figures.
+    """
+    table = table.dropna(subset=[cost.column, test_set])
+    front = pareto_front(table, cost.column, test_set, more_is_better=cost.more_is_better)
+    spans = _spans(table, cost, test_set)
+    return go.Figure(
+        [
+            _front_line(front, cost, test_set),
+            *_series(table, cost, test_set),
+            *(_marks(table, name, cost, test_set) for name in _present(table)),
+            _ring(table[table["key"] == selected], cost, test_set),
+        ],
+        style.layout(
+            HEIGHT,
+            margin=MARGIN,
+            xaxis=_log_axis(cost.axis, spans[0]),
+            yaxis=style.axis(
+                f"{TEST_SETS[test_set]} top-1 accuracy, %",
+                range=spans[1],
+                fixedrange=True,
+                automargin=False,
+            ),
+            annotations=_labels(table, front, cost, test_set, spans),
+            hoverlabel={"font": {"size": style.FONT_SIZE}},
+        ),
+    )
+
+
+def _present(table: DataFrame) -> list[str]:
+    return [name for name in FAMILIES if (table["family"] == name).any()]
+
+
+Span = tuple[float, float]
+
+
+def _spans(table: DataFrame, cost: Cost, test_set: str) -> tuple[Span, Span]:
+    """Ranges of both axes with room for the marks; the first of the logarithm."""
+    spans = []
+    for values in (table[cost.column].map(math.log10), table[test_set]):
+        low, high = float(values.min()), float(values.max())
+        room = 0.1 * ((high - low) or 1)
+        spans.append((low - room, high + room))
+    return spans[0], spans[1]
+
+
+def _log_axis(title: str, span: Span) -> dict[str, Any]:
+    """Ticks at 1, 2 and 5 times a power of ten, written out."""
+    powers = range(math.floor(span[0]), math.ceil(span[1]))
+    ticks = [digit * 10**power for power in powers for digit in (1, 2, 5)]
+    return style.axis(
+        title,
+        type="log",
+        range=span,
+        fixedrange=True,
+        automargin=False,
+        tickmode="array",
+        tickvals=ticks,
+        ticktext=[f"{tick:,}" for tick in ticks],
+    )
+
+
+def _front_line(front: DataFrame, cost: Cost, test_set: str) -> go.Scatter:
+    return go.Scatter(
+        x=list(front[cost.column]),
+        y=list(front[test_set]),
+        mode="lines",
+        line={"color": "rgba(124, 128, 136, 0.3)", "width": 9},
+        hoverinfo="skip",
+    )
+
+
+def _series(table: DataFrame, cost: Cost, test_set: str) -> list[go.Scatter]:
+    """Thin lines along the sizes of one family under the same conditions."""
+    lines = []
+    for (name, pretraining, _), rows in table.groupby(["family", "pretraining", "image_size"]):
+        if name == "ResNet":  # recipes for one network, not sizes
+            continue
+        rows = rows.sort_values("params")
+        lines.append(
+            go.Scatter(
+                x=list(rows[cost.column]),
+                y=list(rows[test_set]),
+                mode="lines",
+                line={
+                    "color": FAMILIES[name].color,
+                    "width": 1.25,
+                    "dash": "solid" if pretraining == "in22k" else "dot",
+                },
+                hoverinfo="skip",
+            )
+        )
+    return lines
+
+
+def _marks(table: DataFrame, name: str, cost: Cost, test_set: str) -> go.Scatter:
+    rows, drawn = table[table["family"] == name], FAMILIES[name]
+    filled = rows["pretraining"] == "in22k"
+    return go.Scatter(
+        x=list(rows[cost.column]),
+        y=list(rows[test_set]),
+        mode="markers",
+        name=name,
+        customdata=list(rows["key"]),
+        text=[_hover(row, cost, test_set) for row in rows.to_dict("records")],
+        hovertemplate="%{text}<extra></extra>",
+        marker={
+            "symbol": drawn.symbol,
+            "size": [bubble(memory) for memory in rows["memory"]],
+            "color": [_faded(drawn.color, 0.55 if full else 0.08) for full in filled],
+            "line": {"color": drawn.color, "width": 2},
+            "opacity": 1,
+        },
+        selected={"marker": {"opacity": 1}},
+        unselected={"marker": {"opacity": 1}},
+    )
+
+
+def _faded(color: str, opacity: float) -> str:
+    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {opacity})"
+
+
+def bubble(memory: float) -> float:
+    """Diameter in pixels for ``memory`` in GB; its area is in proportion down to the least."""
+    if memory != memory:
+        return UNMEASURED
+    return max(LARGEST * math.sqrt(memory / MEMORY), LEAST)
+
+
+def _hover(row: dict[str, Any], cost: Cost, test_set: str) -> str:
+    lines = [
+        f"<b>{row['label']}</b>",
+        f"{number(row[test_set], 1)} % top-1",
+        f"{number(row[cost.column], cost.decimals)} {cost.unit}",
+    ]
+    if row["memory"] == row["memory"]:
+        lines.append(f"{number(row['memory'], 2)} GB")
+    return "<br>".join(lines)
+
+
+def _ring(chosen: DataFrame, cost: Cost, test_set: str) -> go.Scatter:
+    """Around the selected mark."""
+    return go.Scatter(
+        x=list(chosen[cost.column]),
+        y=list(chosen[test_set]),
+        mode="markers",
+        marker={
+            "symbol": "circle-open",
+            "size": [bubble(memory) + 12 for memory in chosen["memory"]],
+            "color": GREY,
+            "line": {"width": 3},
+        },
+        hoverinfo="skip",
+    )
+
+
+def _labels(
+    table: DataFrame, front: DataFrame, cost: Cost, test_set: str, spans: tuple[Span, Span]
+) -> list[dict[str, Any]]:
+    """Names along the front, and of each family's most accurate network; the rest on hover.
+
+    A label that would cover another one is left out, those of the front last.
+    """
+    best = table.sort_values(test_set, ascending=False).drop_duplicates("family")
+    named = [*front.sort_values(test_set, ascending=False)["key"], *best["key"]]
+    rows = table.assign(order=table["key"].map({key: i for i, key in enumerate(named[::-1])}))
+    rows = rows.sort_values("order", ascending=False)
+    texts = [short_label(row) if row["key"] in named else "" for row in rows.to_dict("records")]
+    x, y = [math.log10(value) for value in rows[cost.column]], list(rows[test_set])
+    shifts = place_labels(list(zip(x, y, strict=True)), texts, spans=spans, area=AREA)
+    labels = [
+        {
+            "x": place[0],
+            "y": place[1],
+            "text": text,
+            "xshift": shift[0],
+            "yshift": shift[1],
+            "showarrow": False,
+            "font": {"size": style.FONT_SIZE - 1},
+        }
+        for *place, text, shift in zip(x, y, texts, shifts, strict=True)
+        if text
+    ]
+    return _apart(labels, spans)
+
+
+def short_label(row: dict[str, Any]) -> str:
+    """The name, and the image size where it is not 224."""
+    return row["name"] if row["image_size"] == 224 else f"{row['name']} {row['image_size']}"
+
+
+def _apart(labels: Iterable[dict[str, Any]], spans: tuple[Span, Span]) -> list[dict[str, Any]]:
+    """Those that cover no label before them and stay in the frame."""
+    kept: list[dict[str, Any]] = []
+    taken: list[tuple[float, float, float]] = []
+    scales = [side / (high - low) for (low, high), side in zip(spans, AREA, strict=True)]
+    for label in labels:
+        x = (label["x"] - spans[0][0]) * scales[0] + label["xshift"]
+        y = (label["y"] - spans[1][0]) * scales[1] + label["yshift"]
+        half = LETTER * len(label["text"]) / 2
+        inside = half <= x <= AREA[0] - half and LINE / 2 <= y <= AREA[1] - LINE / 2
+        free = all(
+            abs(x - other) > half + width or abs(y - level) > LINE for other, level, width in taken
+        )
+        if inside and free:
+            kept.append(label)
+            taken.append((x, y, half))
+    return kept

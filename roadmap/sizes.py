@@ -1,0 +1,128 @@
+"""Networks of every size side by side, as published: a table. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from roadmap.results import ResultsError, read_table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+#: Rows of ``measured/complexity.csv`` that cost what a network outside the paper's tables costs.
+COUNTED = {
+    "ResNet-50": ("variant", "resnet50"),
+    "ResNeXt-50": ("variant", "resnext50"),
+    "ConvNeXt V2-T": ("timm", "convnextv2_tiny"),
+    "ConvNeXt V2-B": ("timm", "convnextv2_base"),
+}
+FAMILIES = ("ConvNeXt", "ConvNeXt V2", "Swin", "ResNet")
+PRETRAINING = {"in1k": "ImageNet-1K", "in22k": "ImageNet-22K"}
+#: Test sets: column, name.
+TEST_SETS = {
+    "top1": "ImageNet-1K",
+    "imagenet_real": "ImageNet-ReaL",
+    "imagenet_v2": "ImageNet-V2",
+    "imagenet_a": "ImageNet-A",
+    "imagenet_r": "ImageNet-R",
+    "sketch": "ImageNet-Sketch",
+}
+#: What one result is of: a network may be there with several recipes, sizes and pre-trainings.
+PLACE = ["name", "recipe", "image_size", "pretraining"]
+
+
+def sizes_table() -> DataFrame:
+    """A row for each network, training recipe, pre-training and image size.
+
+    Columns: ``key`` (unique), ``label``, ``name``, ``family``, ``recipe`` (empty: the network's
+    own paper's), ``pretraining``, ``image_size`` (pixels), ``params`` (millions), ``gflops``,
+    ``v100`` and ``a100`` (inference images/s), ``memory`` (GB, of a forward pass measured here),
+    the columns of ``TEST_SETS`` (top-1, percent) and ``source``. Top-1 on ImageNet-1K is the
+    paper's where it has the row, timm's elsewhere. Raises ``ResultsError``.
+    """
+    paper, timm = _paper(), _timm()
+    table = paper.merge(timm, on=PLACE, how="outer", suffixes=("", "_timm"))
+    table["source"] = table["top1"].notna().map({True: "paper", False: "timm"})
+    table["top1"] = table["top1"].fillna(table["top1_timm"])
+    counts = _per_network(timm.dropna(subset="params"), "params")
+    table["params"] = table["params"].fillna(table["name"].map(counts))
+    table["params"] = table["params"].fillna(table["paper_params"])
+    table["gflops"] = table["gflops"].fillna(table["name"].map(_counted_gflops()))
+    table["family"] = table["name"].map(family)
+    table["label"] = table.apply(_label, axis=1)
+    table["key"] = table.apply(_key, axis=1)
+    table = table.merge(_memory(), on=["name", "image_size"], how="left")
+    table["rank"] = table["family"].map(FAMILIES.index)
+    order = ["rank", "pretraining", "image_size", "gflops", "name", "top1"]
+    table = table.sort_values(order, ignore_index=True)
+    numbers = ["params", "gflops", "v100", "a100", "memory", *TEST_SETS]
+    return table[["key", "label", "family", *PLACE, *numbers, "source"]]
+
+
+def pareto_front(table: DataFrame, x: str, y: str, *, more_is_better: bool) -> DataFrame:
+    """The rows that no other beats in both ``x`` and ``y``, by rising ``x``.
+
+    Less of ``x`` is better, or more of it (``more_is_better``); more of ``y`` always is. Rows
+    without either are left out.
+    """
+    rows = table.dropna(subset=[x, y])
+    rows = rows.sort_values([x, y], ascending=[not more_is_better, False])
+    best = rows[y].cummax().shift(fill_value=float("-inf"))
+    return rows[rows[y] > best].sort_values(x)
+
+
+def family(name: str) -> str:
+    """The family of a network: what stands before its size, ResNeXt with ResNet."""
+    head = name.rsplit("-", 1)[0]
+    return "ResNet" if head in ("ResNet", "ResNeXt") else head
+
+
+def _paper() -> DataFrame:
+    table = read_table("paper/paper_variants")
+    names = {
+        "model": "name",
+        "params_m": "paper_params",
+        "v100_images_per_s": "v100",
+        "a100_images_per_s": "a100",
+    }
+    return table.rename(columns=names).assign(recipe="")
+
+
+def _timm() -> DataFrame:
+    table = read_table("paper/published_models")
+    table["recipe"] = table["recipe"].fillna("")
+    names = {"img_size": "image_size", "params_m": "params"}
+    return table.rename(columns=names).drop(columns=["model", "top5"])
+
+
+def _per_network(table: DataFrame, column: str) -> Series:
+    return table.drop_duplicates("name").set_index("name")[column]
+
+
+def _counted_gflops() -> dict[str, float]:
+    table = read_table("measured/complexity").set_index(["source", "name"])["macs"]
+    return {name: float(table[place]) / 1e9 for name, place in COUNTED.items()}
+
+
+def _memory() -> DataFrame:
+    """Peak memory by network and image size; no rows before it was measured."""
+    import pandas as pd
+
+    try:
+        table = read_table("measured/memory")
+    except ResultsError:
+        return pd.DataFrame({"name": [], "image_size": [], "memory": []})
+    table["name"] = table["network"]
+    return table.rename(columns={"peak_memory_gb": "memory"})[["name", "image_size", "memory"]]
+
+
+def _label(row: Series) -> str:
+    """The network, and what sets this result apart: recipe, image size, pre-training."""
+    words = [row["name"], row["recipe"]]
+    words.append("" if row["image_size"] == 224 else str(row["image_size"]))
+    words.append("22K" if row["pretraining"] == "in22k" else "")
+    return ", ".join(word for word in words if word)
+
+
+def _key(row: Series) -> str:
+    return "-".join(row["label"].lower().replace(",", "").split())
