@@ -51,7 +51,8 @@ class MeasureError(ValueError):
 class Setting:
     """How to measure. Raises ``MeasureError`` for a value that makes no sense.
 
-    ``image_size`` is the side of a square image in pixels, ``repetitions`` the timed runs.
+    ``image_size`` is the side of a square image in pixels, ``in_channels`` what the network takes,
+    ``repetitions`` the timed runs.
     """
 
     mode: Mode = "inference"
@@ -61,6 +62,7 @@ class Setting:
     compiled: bool = False
     batch_size: int = 8
     image_size: int = 224
+    in_channels: int = 3
     repetitions: int = MIN_REPETITIONS
 
     def __post_init__(self) -> None:
@@ -69,7 +71,8 @@ class Setting:
                 raise MeasureError(
                     f"{name} is {getattr(self, name)!r}; use {' or '.join(map(repr, choices))}"
                 )
-        for name, least in (("batch_size", 1), ("image_size", 1), ("repetitions", MIN_REPETITIONS)):
+        bounds = {"batch_size": 1, "image_size": 1, "in_channels": 1}
+        for name, least in {**bounds, "repetitions": MIN_REPETITIONS}.items():
             if getattr(self, name) < least:
                 raise MeasureError(f"{name} is {getattr(self, name)}; use {least} or more")
 
@@ -272,7 +275,7 @@ def _step(network: nn.Module, setting: Setting, batch_size: int) -> Callable[[],
     device = torch.device(setting.device)
     _disable_stochastic_depth(network)
     network = network.to(device, memory_format=layout)
-    shape = (batch_size, 3, setting.image_size, setting.image_size)
+    shape = (batch_size, setting.in_channels, setting.image_size, setting.image_size)
     images = torch.randn(shape, device=device).to(memory_format=layout)
     make = _inference_step if setting.mode == "inference" else _training_step
     return make(network, images, setting)
@@ -298,7 +301,7 @@ def _training_step(network: nn.Module, images: Tensor, setting: Setting) -> Call
     run = torch.compile(network) if setting.compiled else network
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=kind == "cuda")
     scaler = torch.amp.GradScaler(kind, enabled=setting.dtype == "fp16")
-    labels = torch.randint(NUM_CLASSES, (len(images),), device=images.device)
+    labels = torch.zeros(len(images), dtype=torch.long, device=images.device)  # in any network
 
     def step() -> None:
         optimizer.zero_grad()

@@ -1,0 +1,1 @@
+"""A config as files that other programs read."""

@@ -1,0 +1,129 @@
+"""Long work beside the explorer: one process at a time, with progress, that can be stopped.
+
+A process of its own takes no interpreter from other sessions, leaves no memory behind, and ends at
+once when it is killed. One at a time, because two would falsify each other's measurement.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+
+ROOT = Path(__file__).resolve().parents[1]
+#: Seconds after which a job ends that nobody has looked at, or that takes too long.
+ABANDONED, LONGEST = 90.0, 600.0
+_TURN = threading.Lock()
+
+
+class Job:
+    """One request to ``roadmap.worker``, waiting for its turn, then running.
+
+    ``folder`` is for its files and lives as long as the job. ``done`` of ``total`` steps are done;
+    ``result`` is there when ``state`` is ``done``, ``error``, a sentence, when it is ``failed``.
+    """
+
+    def __init__(self, task: str, **request: Any):
+        self.state: State = "waiting"
+        self.done, self.total = 0, 0
+        self.result: dict[str, Any] = {}
+        self.error = ""
+        self._files = tempfile.TemporaryDirectory(prefix="roadmap-", ignore_cleanup_errors=True)
+        self._request: Mapping[str, Any] = {"task": task, **request}
+        self._stop = threading.Event()
+        self._looked = time.monotonic()
+
+    @property
+    def folder(self) -> Path:
+        return Path(self._files.name)
+
+    @property
+    def ended(self) -> bool:
+        return self.state not in ("waiting", "running")
+
+    def start(self, **request: Any) -> Job:
+        """Queue it; ``request`` adds to what was asked, file names in ``folder`` for instance."""
+        self._request = {**self._request, **request}
+        threading.Thread(target=self._take_turn, daemon=True).start()
+        return self
+
+    def look(self) -> State:
+        """The state, and a sign that somebody still waits for it."""
+        self._looked = time.monotonic()
+        return self.state
+
+    def cancel(self) -> None:
+        """Stop it within a fraction of a second; one that has ended stays as it is."""
+        self._stop.set()
+
+    def _take_turn(self) -> None:
+        while not _TURN.acquire(timeout=0.2):
+            if self._unwanted():
+                self.state = "cancelled"
+                return
+        try:
+            self._run()
+        finally:
+            _TURN.release()
+
+    def _unwanted(self) -> bool:
+        return self._stop.is_set() or time.monotonic() - self._looked > ABANDONED
+
+    def _run(self) -> None:
+        self.state = "running"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "roadmap.worker"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        answers: list[dict[str, Any]] = []
+        reader = threading.Thread(target=self._read, args=(process, answers), daemon=True)
+        reader.start()
+        started = time.monotonic()
+        while reader.is_alive() and not self._unwanted() and time.monotonic() - started < LONGEST:
+            reader.join(timeout=0.1)
+        stopped = reader.is_alive()
+        process.kill()
+        process.wait()
+        reader.join()
+        self._end(answers, stopped, time.monotonic() - started)
+
+    def _read(self, process: subprocess.Popen[str], answers: list[dict[str, Any]]) -> None:
+        """Send the request and follow the answers until the process closes its output."""
+        try:
+            process.stdin.write(json.dumps(self._request) + "\n")
+            process.stdin.flush()
+            for line in process.stdout:
+                answer = json.loads(line)
+                if "total" in answer:
+                    self.done, self.total = answer["done"], answer["total"]
+                else:
+                    answers.append(answer)
+                    return
+        except (OSError, ValueError):
+            return  # it was killed in the middle of a line
+
+    def _end(self, answers: list[dict[str, Any]], stopped: bool, seconds: float) -> None:
+        if answers and "result" in answers[0]:
+            self.result, self.state = answers[0]["result"], "done"
+        elif answers:
+            self.error, self.state = answers[0]["error"], "failed"
+        elif stopped and seconds < LONGEST:
+            self.state = "cancelled"
+        elif stopped:
+            self.error = f"It was stopped after {LONGEST / 60:.0f} minutes: try a smaller network."
+            self.state = "failed"
+        else:
+            self.error = "The process ended early, likely for want of memory: try a smaller batch."
+            self.state = "failed"

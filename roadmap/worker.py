@@ -1,0 +1,102 @@
+"""What ``roadmap.jobs`` has done in a process of its own: ``python -m roadmap.worker``.
+
+Reads one JSON line, a request, and answers in JSON lines: ``{"done": 3, "total": 15}`` on the way,
+then ``{"result": {...}}`` or ``{"error": "a sentence"}``. Ends when its standard input is closed:
+whoever asked is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from models.config import ModelConfig
+
+#: Called with how much of how much is done.
+OnProgress = Callable[[int, int], None]
+
+
+def measure(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
+    """Images per second of ``config``; ``setting`` has fields of ``throughput.Setting``."""
+    from models.network import ModernResNet
+    from roadmap.measure import throughput
+
+    config = ModelConfig.from_dict(request["config"])
+
+    def network() -> ModernResNet:
+        return ModernResNet(config)
+
+    setting = throughput.Setting(
+        device=throughput.best_device(), in_channels=config.in_channels, **request["setting"]
+    )
+    measured = throughput.measure(network, setting, on_progress)
+    low, median, high = measured.rates
+    return {
+        "images_per_s": median,
+        "low": low,
+        "high": high,
+        "batch_size": measured.batch_size,
+        "repetitions": setting.repetitions,
+        "peak_memory_gb": measured.peak_memory_gb,
+        "device": measured.device_name,
+        "note": measured.note,
+    }
+
+
+def weights(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
+    """Fresh weights of ``config`` from ``seed`` at ``path``."""
+    from roadmap.export.weights import save_safetensors
+
+    config = ModelConfig.from_dict(request["config"])
+    on_progress(0, 1)
+    save_safetensors(config, Path(request["path"]), request["seed"])
+    return {}
+
+
+def onnx(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
+    """``config`` as a checked ONNX file at ``path``."""
+    from roadmap.export.onnx import save_onnx
+
+    config = ModelConfig.from_dict(request["config"])
+    on_progress(0, 1)
+    path = Path(request["path"])
+    return {"difference": save_onnx(config, path, request["seed"], request["image_size"])}
+
+
+TASKS = {"measure": measure, "weights": weights, "onnx": onnx}
+
+
+def main() -> None:
+    """Answer the request on standard input; what libraries print goes to standard error."""
+    answers, sys.stdout = sys.stdout, sys.stderr
+    request = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_input, daemon=True).start()
+
+    def on_progress(done: int, total: int) -> None:
+        _answer(answers, {"done": done, "total": total})
+
+    try:
+        answer = {"result": TASKS[request["task"]](request, on_progress)}
+    except MemoryError:
+        answer = {"error": "This machine's memory ran out."}
+    except (ValueError, OSError) as error:  # refusals: one sentence each
+        answer = {"error": str(error)}
+    _answer(answers, answer)
+
+
+def _answer(answers: TextIO, answer: dict[str, Any]) -> None:
+    print(json.dumps(answer), file=answers, flush=True)
+
+
+def _end_with_input() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

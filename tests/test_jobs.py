@@ -1,0 +1,60 @@
+"""Work in a process of its own: it ends with a result, a sentence, or at once when stopped."""
+
+from __future__ import annotations
+
+import time
+
+from models import ModelConfig
+from roadmap.jobs import Job
+
+SMALL = ModelConfig(depths=(1, 1), width=8, num_classes=7, in_channels=2)
+
+
+def after(job: Job, *states: str, seconds: float = 60) -> str:
+    """The job's state once it is one of ``states``."""
+    for _ in range(int(seconds / 0.05)):
+        if job.look() in states:
+            break
+        time.sleep(0.05)
+    return job.state
+
+
+def measuring(config: ModelConfig = SMALL, **setting) -> Job:
+    fields = {"mode": "training", "batch_size": 2, "image_size": 32, **setting}
+    return Job("measure", config=config.to_dict(), setting=fields).start()
+
+
+def test_a_refusal_is_a_sentence():
+    job = measuring(image_size=1, batch_size=1)  # batch norm over one value
+    assert after(job, "done", "failed") == "failed"
+    assert "more than 1 value per channel" in job.error
+
+
+def test_cancelling_ends_it_and_the_next_one_runs_to_its_end():
+    long = measuring(ModelConfig(depths=(3, 24, 36, 3)), batch_size=64, image_size=224)
+    assert after(long, "running") == "running"
+    waiting, never = measuring(), measuring()
+    time.sleep(0.5)
+    assert (waiting.state, never.state) == ("waiting", "waiting")
+    never.cancel()
+    assert after(never, "cancelled", seconds=5) == "cancelled"
+    long.cancel()
+    assert after(long, "cancelled", seconds=5) == "cancelled"
+    assert after(waiting, "done", "failed") == "done", waiting.error
+    assert waiting.result["low"] <= waiting.result["images_per_s"] <= waiting.result["high"]
+    assert waiting.done == waiting.total == 15
+
+
+def test_a_process_that_dies_is_a_sentence():
+    job = Job("no such task").start()
+    assert after(job, "failed") == "failed"
+    assert "ended early" in job.error
+
+
+def test_files_go_with_the_job():
+    job = Job("weights", config=SMALL.to_dict(), seed=1)
+    path = job.folder / "network.safetensors"
+    assert after(job.start(path=str(path)), "done", "failed") == "done", job.error
+    assert path.is_file()
+    del job
+    assert not path.exists()
