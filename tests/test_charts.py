@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from roadmap import charts
+from roadmap.charts.labels import place_labels
 from roadmap.results import roadmap_table
 from roadmap.steps import ROADMAPS
 from roadmap.text import change, number
@@ -147,3 +150,51 @@ def test_numbers(value, decimals, text):
 )
 def test_changes(after, before, text):
     assert change(after, before, 2) == text
+
+
+@pytest.mark.parametrize("roadmap", ["resnet50", "resnet200"])
+@pytest.mark.parametrize("cost", ["gflops", "params"])
+def test_the_path_goes_through_the_tables_points(roadmap, cost):
+    frame = table(roadmap)
+    drawn = charts.roadmap_path(frame, charts.METRICS[cost], "kernel_9", ("Swin", 4.5, 81.3))
+    points = next(trace for trace in drawn.data if trace.customdata is not None)
+    assert list(points.customdata) == list(frame["key"])
+    assert list(points.x) == pytest.approx(list(frame[cost]))
+    assert list(points.y) == pytest.approx(list(frame["top1"]))
+    arrows = [note for note in drawn.layout.annotations if note.showarrow]
+    assert len(arrows) == len(frame) - 1
+    last = frame.loc["gelu"]  # continues from 7, which was adopted, not from 11
+    start = next(note for note in arrows if (note.x, note.y) == (last[cost], last["top1"]))
+    assert (start.ax, start.ay) == tuple(frame.loc["kernel_7", [cost, "top1"]])
+    numbers = [note.text for note in drawn.layout.annotations if not note.showarrow]
+    assert numbers == [str(n) if n != 11 else "<b>11</b>" for n in range(1, 18)] + ["Swin"]
+
+
+def test_a_step_without_a_cost_is_left_out_and_keeps_its_number():
+    frame = table()
+    frame.loc["kernel_5", "gflops"] = None
+    drawn = charts.roadmap_path(frame)
+    points = next(trace for trace in drawn.data if trace.customdata is not None)
+    assert "kernel_5" not in points.customdata
+    numbers = [note.text for note in drawn.layout.annotations if not note.showarrow]
+    assert "9" not in numbers
+    assert "17" in numbers
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=12),
+)
+def test_labels_stay_inside_where_there_is_room(points):
+    area = (300, 400)
+    shifts = place_labels(points, ["12"] * len(points), spans=((-0.1, 1.1), (-0.1, 1.1)), area=area)
+    for (x, y), (right, up) in zip(points, shifts, strict=True):
+        assert (right, up) != (0, 0)
+        assert 0 <= (x + 0.1) / 1.2 * 300 + right <= 300
+        assert 0 <= (y + 0.1) / 1.2 * 400 + up <= 400
+
+
+def test_two_neighbours_are_labelled_apart():
+    shifts = place_labels(
+        [(0.5, 0.5), (0.52, 0.5)], ["10", "11"], spans=((0, 1), (0, 1)), area=(300, 300)
+    )
+    assert shifts[0] != shifts[1]

@@ -25,7 +25,7 @@ WHISKER = "#3a3f47"
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """What bars can show: ``key`` is the table's column, ``name`` short, ``axis`` with its unit.
+    """What a chart can show: ``key`` is the table's column, ``name`` short, ``axis`` with its unit.
 
     ``decimals`` are those of every printed value. ``from_zero`` is false where the differences
     would drown in what all steps share.
@@ -34,6 +34,7 @@ class Metric:
     key: str
     name: str
     axis: str
+    unit: str
     decimals: int
     from_zero: bool = True
 
@@ -45,13 +46,26 @@ METRICS: dict[str, Metric] = {
             key="top1",
             name="Top-1 %",
             axis="ImageNet-1K top-1 accuracy, %",
+            unit="%",
             decimals=2,
             from_zero=False,
         ),
-        Metric(key="gflops", name="GFLOPs", axis="Multiply-adds, 10⁹ at 224 × 224", decimals=2),
-        Metric(key="params", name="Params M", axis="Parameters, million", decimals=1),
-        Metric(key="images_per_s", name="Images/s", axis="Images per second", decimals=0),
-        Metric(key="memory", name="GB", axis="Peak memory, GB", decimals=2),
+        Metric(
+            key="gflops",
+            name="GFLOPs",
+            axis="Multiply-adds, 10⁹ at 224 × 224",
+            unit="GFLOPs",
+            decimals=2,
+        ),
+        Metric(key="params", name="Params M", axis="Parameters, million", unit="M", decimals=1),
+        Metric(
+            key="images_per_s",
+            name="Images/s",
+            axis="Images per second",
+            unit="images/s",
+            decimals=0,
+        ),
+        Metric(key="memory", name="GB", axis="Peak memory, GB", unit="GB", decimals=2),
     )
 }
 

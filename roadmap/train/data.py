@@ -36,8 +36,8 @@ __all__ = ["Data", "DataError", "DataInfo", "open_data"]
 #: Share of the area that a random crop keeps: ImageNet's habit, and a milder one for ``pocket``,
 #: whose images are too small to recognize a part of.
 CROP_AREA = {None: (0.08, 1.0), "pocket": (0.75, 1.0)}
-#: Pixels that a CPU augments in one go: a thousand images of 32 x 32, or a batch of larger ones.
-CPU_GROUP = 2**20
+#: Pixels that a CPU augments in one go: 512 images of 32 x 32, or a batch of larger ones.
+CPU_GROUP = 2**19
 #: Bytes of a GPU's memory for each pixel that it augments in one go. A pixel takes some 40 bytes
 #: meanwhile, so this is about a hundredth of the memory.
 CUDA_BYTES_PER_PIXEL = 4096

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -31,6 +32,19 @@ def current() -> Selection:
     return chosen
 
 
+def complete(chosen: Selection) -> None:
+    """Put ``chosen`` into a URL that says nothing yet, without a new entry in the browser's
+    history, which setting ``st.query_params`` would make."""
+    if "roadmap" in st.query_params and "step" in st.query_params:
+        return
+    query = urlencode({**st.query_params.to_dict(), "roadmap": chosen.roadmap, "step": chosen.step})
+    # Safe in a script: a URL-encoded text has neither quotes nor angle brackets.
+    st.html(
+        f"<script>history.replaceState(history.state, '', '?{query}')</script>",
+        unsafe_allow_javascript=True,
+    )
+
+
 def select(roadmap: str, step: str) -> None:
     """Put a roadmap and a step into the URL, for this page and the next."""
     st.query_params.update({"roadmap": roadmap, "step": step})
@@ -49,6 +63,15 @@ def selection(parameters: Mapping[str, str]) -> Selection:
         problems.append(unknown_name("step", _shortened(step), keys))
         step = keys[0]
     return Selection(roadmap, step, tuple(problems))
+
+
+def option(parameters: Mapping[str, str], name: str, options: Sequence[str]) -> tuple[str, str]:
+    """Parameter ``name``, the first of ``options`` where it is none of them, and then a sentence
+    that says so (otherwise empty)."""
+    value = parameters.get(name) or options[0]
+    if value in options:
+        return value, ""
+    return options[0], unknown_name(name, _shortened(value), tuple(options))
 
 
 def _shortened(name: str) -> str:

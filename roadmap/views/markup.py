@@ -104,3 +104,12 @@ def image_downloads(name: str) -> str:
         for kind in ("PNG", "SVG")
     )
     return f'<div class="downloads">{buttons}</div>'
+
+
+def numbered(names: Iterable[str], *, selected: int) -> str:
+    """The names behind a chart's numbers, from 1; the ``selected`` one stands out."""
+    items = "".join(
+        f'<li class="{"now" if place == selected else ""}">{escape(name)}</li>'
+        for place, name in enumerate(names)
+    )
+    return f'<ol class="numbered">{items}</ol>'

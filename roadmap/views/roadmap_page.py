@@ -13,26 +13,13 @@ from roadmap.analysis import SWIN, rounds_to
 from roadmap.palette import GREY, GROUP_COLORS
 from roadmap.steps import ROADMAPS, Roadmap
 from roadmap.text import ABSENT, change, number
-from roadmap.views import figure as figure_element
-from roadmap.views import markup, tables
+from roadmap.views import address, markup, roadmap_charts, tables
 from roadmap.views.address import Selection, current, select
+from roadmap.views.roadmap_charts import MEASURED, METRIC_NAMES, SHORT_TITLES, VIEWS, Shown
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SHORT_TITLES = {
-    "resnet50": "ResNet-50",
-    "resnet200": "ResNet-200",
-    "torchvision_recipe": "TorchVision recipe",
-}
-METRIC_NAMES = {
-    "top1": "Top-1",
-    "gflops": "GFLOPs",
-    "params": "Parameters",
-    "images_per_s": "Images/s",
-    "memory": "Memory",
-}
-MEASURED = ("images_per_s", "memory")
 #: The figures of a step: column, name, unit, decimals.
 FIGURES = (
     ("top1", "ImageNet-1K top-1", "%", 2),
@@ -60,6 +47,7 @@ RECIPE_NAMES = {
 }
 RECIPE_VALUES = {"sgd": "SGD", "lamb": "LAMB", "adamw": "AdamW", "trivial": "TrivialAugmentWide"}
 PAUSE = 0.5  # seconds
+DRAWN = {"bars": roadmap_charts.bars, "path": roadmap_charts.path, "both": roadmap_charts.both}
 
 
 def show() -> None:
@@ -70,30 +58,33 @@ def show() -> None:
 @st.fragment
 def _explorer() -> None:
     chosen = current()
-    problem = st.empty()  # always there, so that what follows keeps its place
-    if chosen.problems:
-        problem.html(markup.notice(" ".join(chosen.problems)))
+    view, problem = address.option(st.query_params, "view", tuple(VIEWS))
+    notice = st.empty()  # always there, so that what follows keeps its place
+    if chosen.problems or problem:
+        notice.html(markup.notice(" ".join([*chosen.problems, problem]).strip()))
     roadmap = ROADMAPS[chosen.roadmap]
     _headline(roadmap)
-    metric = _controls(chosen)
-    left, right = st.columns([1.4, 1], gap="large")
-    with left.container():
-        setting = _setting(chosen.roadmap, metric)
-    table = tables.with_speeds(roadmap.name, setting) if setting else tables.steps(roadmap.name)
-    if _opening():
-        with left:
-            _chart(table, metric, chosen, setting)
-        time.sleep(PAUSE)
-        with right:
-            _step_panel(table, roadmap, chosen.step, setting)
+    view, metric = _controls(chosen, view)
+    setting = _setting(chosen.roadmap, metric)
+    shown = Shown(chosen.roadmap, chosen.step, metric, setting)
+    if view == "both":
+        chart, panel = st.container(), st.container()
     else:
-        with right:  # before the chart, because it answers a click
-            _step_panel(table, roadmap, chosen.step, setting)
-        with left:
-            _chart(table, metric, chosen, setting)
+        chart, panel = (column.container() for column in st.columns([1.4, 1], gap="large"))
+    opening = _opening()
+    if opening:
+        with chart:
+            DRAWN[view](shown)
+        time.sleep(PAUSE)
+    with panel:
+        _both_panel(shown) if view == "both" else _step_panel(shown)
+    if not opening:  # after the panel, because that answers a click
+        with chart:
+            DRAWN[view](shown)
     with st.container():
         _changes(roadmap, chosen.step)
     _stages(roadmap, chosen.step)
+    address.complete(chosen)
 
 
 def _opening() -> bool:
@@ -121,15 +112,12 @@ def _step_chosen(roadmap: str) -> None:
     select(roadmap, st.session_state["step"])
 
 
-def _bar_chosen(roadmap: str, key: str) -> None:
-    """A click on a row. A click on the selected row selects it again: the chart is drawn anew."""
-    st.session_state["clicks"] = st.session_state.get("clicks", 0) + 1
-    points = st.session_state[key]["selection"]["points"]
-    if points:
-        select(roadmap, str(points[0]["customdata"]))
+def _view_chosen() -> None:
+    st.query_params["view"] = st.session_state["view"]
 
 
-def _controls(chosen: Selection) -> charts.Metric:
+def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric]:
+    """What to look at, how, and which figures; one of training has only bars."""
     st.session_state["roadmap"] = chosen.roadmap
     with st.container(horizontal=True, gap="medium"):
         st.segmented_control(
@@ -142,20 +130,34 @@ def _controls(chosen: Selection) -> charts.Metric:
             on_change=_roadmap_chosen,
             args=(chosen.step,),
         )
-        shown = st.segmented_control(
-            "Bars show",
-            list(METRIC_NAMES),
-            default="top1",
+        if chosen.roadmap in SWIN:
+            st.session_state["view"] = view
+            st.segmented_control(
+                "View",
+                list(VIEWS),
+                format_func=VIEWS.get,
+                key="view",
+                required=True,
+                wrap=True,
+                on_change=_view_chosen,
+            )
+        else:
+            view = "bars"
+        names = [name for name in METRIC_NAMES if name != "top1" or view != "path"]
+        metric = st.segmented_control(
+            "Top-1 against" if view == "path" else "Bars show",
+            names,
+            default=names[0],
             format_func=METRIC_NAMES.get,
-            key="metric",
+            key="cost" if view == "path" else "metric",
             required=True,
             wrap=True,
         )
-    return charts.METRICS[shown]
+    return view, charts.METRICS[metric]
 
 
 def _setting(roadmap: str, metric: charts.Metric) -> tables.Setting | None:
-    """How speed and memory were measured: a choice where the bars show them."""
+    """How speed and memory were measured: a choice where the chart shows them."""
     settings = tables.settings(roadmap)
     if metric.key in MEASURED and settings:
         return st.selectbox(
@@ -204,63 +206,13 @@ def _story(roadmap: Roadmap) -> str:
     )
 
 
-def _chart(
-    table: DataFrame, metric: charts.Metric, chosen: Selection, setting: tables.Setting | None
-) -> None:
-    if metric.key not in table or table[metric.key].isna().all():
-        st.html(markup.notice(_no_figures(metric, chosen)))
-        return
-    figure = charts.roadmap_bars(
-        table, metric, chosen.step, tables.swin(chosen.roadmap, metric.key, setting)
-    )
-    key = f"bars-{st.session_state.get('clicks', 0)}"
-    figure_element.show(
-        figure,
-        table,
-        f"{chosen.roadmap}-{metric.key}",
-        _described(table, metric, chosen),
-        key=key,
-        on_select=lambda: _bar_chosen(chosen.roadmap, key),
-        selection_mode="points",
-    )
-    st.html(_legend(table, metric, chosen.roadmap))
+def _step_panel(shown: Shown) -> None:
+    _step_text(shown)
+    st.html(_figures(shown.table, ROADMAPS[shown.roadmap], shown.step, shown.setting))
 
 
-def _no_figures(metric: charts.Metric, chosen: Selection) -> str:
-    what = {"images_per_s": "speed", "memory": "memory"}.get(metric.key, metric.name)
-    return (
-        f"No {what} has been measured for {ROADMAPS[chosen.roadmap].title} yet. Measure a step "
-        f"with: .venv/bin/python -m roadmap benchmark --roadmap {chosen.roadmap} "
-        f"--step {chosen.step} --save"
-    )
-
-
-def _described(table: DataFrame, metric: charts.Metric, chosen: Selection) -> str:
-    values = ", ".join(
-        f"{title} {number(value, metric.decimals)}"
-        for title, value in zip(table["title"], table[metric.key], strict=True)
-    )
-    return f"Bar chart of {metric.axis}, {ROADMAPS[chosen.roadmap].title}: {values}."
-
-
-def _legend(table: DataFrame, metric: charts.Metric, roadmap: str) -> str:
-    """What hatching, whiskers and the dashed line mean, where the chart has them."""
-    signs = []
-    if not table["adopted"].all():
-        signs.append(("hatch", "tried, not adopted"))
-    if f"{metric.key}_low" in table:
-        runs = metric.key == "top1"
-        text = "standard deviation of 3 runs" if runs else "10th to 90th percentile"
-        signs.append(("whisker", text))
-    if roadmap in SWIN:
-        signs.append(("dash", SWIN[roadmap].label))
-    spans = "".join(f'<span><i class="{sign}"></i>{text}</span>' for sign, text in signs)
-    return f'<p class="faint legend">{spans}<span>Click a bar to see its step.</span></p>'
-
-
-def _step_panel(
-    table: DataFrame, roadmap: Roadmap, key: str, setting: tables.Setting | None
-) -> None:
+def _step_text(shown: Shown) -> None:
+    roadmap, key = ROADMAPS[shown.roadmap], shown.step
     step, place = roadmap.step(key), roadmap.keys.index(key)
     _step_control(roadmap, place)
     color = GROUP_COLORS.get(step.group, GREY)
@@ -271,7 +223,20 @@ def _step_panel(
         + markup.heading(step.title, 2, "step")
         + markup.paragraph(step.why, "why")
     )
-    st.html(_figures(table, roadmap, key, setting))
+
+
+def _both_panel(shown: Shown) -> None:
+    """The step once, with its figures at both sizes."""
+    _step_text(shown)
+    for column, sized in zip(
+        st.columns(2, gap="large"), roadmap_charts.both_sizes(shown), strict=True
+    ):
+        roadmap = ROADMAPS[sized.roadmap]
+        with column:
+            st.html(
+                markup.heading(roadmap.title, 3, "subsection")
+                + _figures(sized.table, roadmap, sized.step, sized.setting)
+            )
 
 
 def _step_control(roadmap: Roadmap, place: int) -> None:

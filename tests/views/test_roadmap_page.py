@@ -266,3 +266,37 @@ print(sorted({"torch", "timm", "torchvision", "fvcore"} & set(sys.modules)))
 def test_a_roadmap_of_training_has_the_speed_of_its_one_network():
     page = html(opened(roadmap="torchvision_recipe", step="ema"))
     assert "Speed and memory: Some GPU, inference" in page
+
+
+@pytest.mark.parametrize("cost", ["gflops", "params", "images_per_s", "memory"])
+def test_the_path_has_a_point_a_step(cost):
+    app = opened(step="kernel_7", view="path")
+    app.segmented_control(key="cost").set_value(cost)
+    checked(app.run())
+    points = figure(app)["data"][2]
+    assert tuple(points["customdata"]) == ROADMAPS["resnet50"].keys
+    assert '<li class="now">Kernel size 7</li>' in html(app)
+
+
+def test_both_sizes_stand_side_by_side():
+    app = opened(step="gelu", view="both")
+    charts = [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+    assert [c["data"][0]["customdata"][c["data"][0]["selectedpoints"][0]] for c in charts] == [
+        "gelu",
+        "gelu",
+    ]
+    assert "80.62 ± 0.14" in html(app)
+    assert "82.19" in html(app)
+
+
+def test_a_roadmap_of_training_has_bars_only():
+    app = opened(roadmap="torchvision_recipe", view="path")
+    assert selected(app) == "baseline"
+    assert not [control for control in app.segmented_control if control.key == "view"]
+
+
+def test_an_unknown_view_is_a_sentence_above_the_bars():
+    app = opened(step="gelu", view="pith")
+    assert "Did you mean" in html(app)
+    assert "path" in html(app)
+    assert selected(app) == "gelu"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import re
 
 import pytest
 from browser import ROOT
+from PIL import Image
 from playwright.sync_api import Page, expect
+
+from roadmap.steps import ROADMAPS
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 PICTURES = ROOT / "build" / "screenshots"
@@ -105,6 +109,17 @@ def test_taps_on_a_phone(open_page):
         expect_step(page, title, f"?roadmap=resnet50&step={key}")
 
 
+def test_a_bare_address_says_what_it_shows_and_back_leaves(open_path):
+    page = open_path()
+    expect(page).to_have_url(re.compile("roadmap=resnet50&step=baseline$"), timeout=30_000)
+    page.get_by_role("button", name="Next").click()
+    expect_step(page, "Modern training recipe", "?roadmap=resnet50&step=training")
+    page.go_back()
+    expect_step(page, "ResNet", "?roadmap=resnet50&step=baseline")
+    page.go_back()
+    expect(page).to_have_url("about:blank")
+
+
 def test_a_shared_url_opens_at_its_step_and_back_goes_back(open_page):
     page = open_page("?roadmap=resnet200&step=kernel_7")
     expect_step(page, "Kernel size 7", "?roadmap=resnet200&step=kernel_7")
@@ -130,6 +145,45 @@ def test_switching_roadmap_and_metric(open_page):
     expect(chart(page).locator(".xtitle")).to_contain_text("Multiply-adds")  # the metric stays
     page.get_by_role("radio", name="TorchVision recipe").click()
     expect_step(page, "Baseline", "?roadmap=torchvision_recipe&step=baseline")
+
+
+def test_the_path_and_both_sizes(open_page):
+    page = open_page("?roadmap=resnet50&step=kernel_7")
+    page.get_by_role("radio", name="Path").click()
+    points = chart(page).locator(".scatterlayer .points path")
+    expect(points.nth(5)).to_be_visible(timeout=15_000)
+    settle(page)
+    box = points.nth(5).bounding_box()
+    click_at(page, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.locator(".step")).to_have_text("Increase width", timeout=15_000)
+    expect(page).to_have_url(re.compile("(?=.*view=path)(?=.*step=increase_width)"))
+    page.get_by_role("radio", name="Both sizes").click()
+    expect(chart(page)).to_have_count(2)
+    second = chart(page).nth(1)
+    box = second.locator(".trace.bars").nth(1).locator(".point").nth(3).bounding_box()
+    click_at(page, box["x"] + 5, box["y"] + box["height"] / 2)
+    expect(page).to_have_url(
+        re.compile("(?=.*roadmap=resnet200)(?=.*step=patchify_stem)"), timeout=15_000
+    )
+
+
+def test_a_chart_is_saved_dark_on_white_and_as_data(open_page, tmp_path):
+    page = open_page("?roadmap=resnet50&step=kernel_7", scheme="dark")
+    settle(page)
+    saved = {}
+    for kind in ("PNG", "SVG", "CSV"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=kind).click()
+        saved[kind] = tmp_path / download.value.suggested_filename
+        download.value.save_as(saved[kind])
+    assert saved["PNG"].name == "resnet50-top1.png"
+    with Image.open(saved["PNG"]) as image:
+        assert image.convert("RGBA").getpixel((2, 2)) == (255, 255, 255, 255)
+        assert image.width > 1000
+    assert "Kernel size 7" in saved["SVG"].read_text()
+    rows = list(csv.DictReader(saved["CSV"].open()))
+    assert [row["key"] for row in rows] == list(ROADMAPS["resnet50"].keys)
+    assert rows[9]["top1"] == "80.57"
 
 
 def test_the_keyboard_alone(open_page):

@@ -1,0 +1,63 @@
+"""Labels beside points so that they cover neither points nor each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+Point = tuple[float, float]
+#: A digit's or letter's width and a line's height at 12 pixels, and the gap to the point.
+LETTER, LINE, GAP = 7.0, 14.0, 9.0
+POINT_RADIUS = 6.0
+
+
+def place_labels(
+    points: Sequence[Point],
+    texts: Sequence[str],
+    *,
+    spans: tuple[Point, Point],
+    area: tuple[int, int],
+) -> list[tuple[int, int]]:
+    """Pixels (right, up) from each point to the centre of its label.
+
+    ``spans`` are the ranges of both axes over ``area`` pixels. Point by point the direction is
+    taken that overlaps least with all points, with labels already placed and with the frame.
+    """
+    pixels = [
+        tuple(
+            (value - low) / (high - low) * side
+            for value, (low, high), side in zip(point, spans, area, strict=True)
+        )
+        for point in points
+    ]
+    taken = [_box(x, y, 2 * POINT_RADIUS, 2 * POINT_RADIUS) for x, y in pixels]
+    shifts = []
+    for (x, y), text in zip(pixels, texts, strict=True):
+        width = LETTER * len(text)
+        candidates = [
+            (across * (GAP + width / 2), along * (GAP + LINE / 2) * (0.75 if across else 1))
+            for across, along in product((0, 1, -1), (1, -1, 0))
+            if across or along
+        ]
+        boxes = [_box(x + dx, y + dy, width, LINE) for dx, dy in candidates]
+        costs = [_outside(box, area) + sum(_shared(box, b) for b in taken) for box in boxes]
+        best = costs.index(min(costs))
+        taken.append(boxes[best])
+        shifts.append((round(candidates[best][0]), round(candidates[best][1])))
+    return shifts
+
+
+def _box(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def _shared(one: Sequence[float], other: Sequence[float]) -> float:
+    """The area that two boxes share."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return max(width, 0) * max(height, 0)
+
+
+def _outside(box: Sequence[float], area: tuple[int, int]) -> float:
+    whole = (box[2] - box[0]) * (box[3] - box[1])
+    return 2 * (whole - _shared(box, (0, 0, *area)))

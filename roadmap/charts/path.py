@@ -1,0 +1,184 @@
+"""The roadmap as a path: accuracy against cost, an arrow from step to step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import plotly.graph_objects as go
+
+from roadmap.charts import style
+from roadmap.charts.bars import METRICS, Metric
+from roadmap.charts.labels import place_labels
+from roadmap.palette import GREY, GROUP_COLORS
+from roadmap.text import number
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+HEIGHT = 500
+#: Of the plotting area, in pixels; labels keep clear of each other at this size and above.
+AREA = (300, 400)
+MARKER, SELECTED = 10, 15  # diameters in pixels
+MARGIN = {"l": 48, "r": 16, "t": 16, "b": 42, "pad": 0}
+
+
+def roadmap_path(
+    table: DataFrame,
+    cost: Metric = METRICS["gflops"],
+    selected: str | None = None,
+    reference: tuple[str, float, float] | None = None,
+) -> go.Figure:
+    """Top-1 against ``cost``: a point a step, numbered in order, and arrows between them.
+
+    ``table`` has a row a step with ``key``, ``title``, ``group``, ``adopted``, ``previous`` (the
+    key of the step it is compared with), ``top1`` and the cost's column; steps without a cost are
+    left out. Arrows to steps that were not adopted are dotted, their points hollow. ``reference``
+    is a name, a cost and a top-1. A click carries the step's key as ``customdata``.
+    """
+    top1 = METRICS["top1"]
+    numbers = {key: place + 1 for place, key in enumerate(table["key"])}
+    table = table[table[cost.key].notna() & table["top1"].notna()]
+    points = {
+        str(row["key"]): (float(row[cost.key]), float(row["top1"])) for _, row in table.iterrows()
+    }
+    others = [reference[1:]] if reference else []
+    spans = _spans([*points.values(), *others])
+    return go.Figure(
+        [
+            *_legs(table, points),
+            _points(table, points, cost, selected),
+            *([_reference(*reference)] if reference else []),
+        ],
+        style.layout(
+            HEIGHT,
+            margin=MARGIN,
+            xaxis=style.axis(cost.axis, range=spans[0], fixedrange=True, automargin=False),
+            yaxis=style.axis(top1.axis, range=spans[1], fixedrange=True, automargin=False),
+            annotations=[
+                *_arrows(table, points),
+                *_labels(points, numbers, spans, selected, reference),
+            ],
+            hoverlabel={"font": {"size": style.FONT_SIZE}},
+        ),
+    )
+
+
+def _spans(points: list[tuple[float, float]]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Ranges of both axes, with room for markers and numbers at the ends."""
+    spans = []
+    for values in zip(*points, strict=True):
+        low, high = min(values), max(values)
+        room = 0.09 * ((high - low) or abs(high) or 1)
+        spans.append((low - room, high + room))
+    return spans[0], spans[1]
+
+
+def _legs(table: DataFrame, points: dict[str, tuple[float, float]]) -> list[go.Scatter]:
+    """The lines under the arrows: whole along the path, dotted to what was only tried."""
+    legs: dict[str, list[tuple[float | None, float | None]]] = {"solid": [], "dot": []}
+    for _, row in table.iterrows():
+        if row["previous"] in points:
+            ends = points[row["previous"]], points[row["key"]], (None, None)
+            legs["solid" if row["adopted"] else "dot"] += ends
+    return [
+        go.Scatter(
+            x=[x for x, _ in ends],
+            y=[y for _, y in ends],
+            mode="lines",
+            line={"color": GREY, "width": 1.5, "dash": dash},
+            hoverinfo="skip",
+        )
+        for dash, ends in legs.items()
+        if ends
+    ]
+
+
+def _points(
+    table: DataFrame, points: dict[str, tuple[float, float]], cost: Metric, selected: str | None
+) -> go.Scatter:
+    colors = [GROUP_COLORS.get(group, GREY) for group in table["group"]]
+    return go.Scatter(
+        x=[points[key][0] for key in table["key"]],
+        y=[points[key][1] for key in table["key"]],
+        mode="markers",
+        customdata=list(table["key"]),
+        text=[
+            f"<b>{title}</b><br>{number(y, 2)} % top-1<br>{number(x, cost.decimals)} {cost.unit}"
+            for title, (x, y) in zip(
+                table["title"], (points[key] for key in table["key"]), strict=True
+            )
+        ],
+        hovertemplate="%{text}<extra></extra>",
+        marker={
+            "size": [SELECTED if key == selected else MARKER for key in table["key"]],
+            "color": colors,
+            "symbol": ["circle" if adopted else "circle-open" for adopted in table["adopted"]],
+            "line": {"width": 2, "color": colors},
+            "opacity": 1,
+        },
+        selected={"marker": {"opacity": 1}},
+        unselected={"marker": {"opacity": 1}},
+    )
+
+
+def _reference(name: str, x: float, y: float) -> go.Scatter:
+    return go.Scatter(
+        x=[x],
+        y=[y],
+        mode="markers",
+        marker={"symbol": "diamond", "size": 11, "color": GREY},
+        hovertemplate=f"<b>{name}</b><br>{number(y, 2)} % top-1<extra></extra>",
+    )
+
+
+def _arrows(table: DataFrame, points: dict[str, tuple[float, float]]) -> list[dict[str, Any]]:
+    """A head at the end of each leg."""
+    return [
+        {
+            "x": points[row["key"]][0],
+            "y": points[row["key"]][1],
+            "ax": points[row["previous"]][0],
+            "ay": points[row["previous"]][1],
+            "axref": "x",
+            "ayref": "y",
+            "text": "",
+            "showarrow": True,
+            "arrowhead": 2,
+            "arrowsize": 1.1,
+            "arrowwidth": 1.5,
+            "arrowcolor": GREY if row["adopted"] else style.CLEAR,
+            "standoff": MARKER / 2 + 1,
+        }
+        for _, row in table.iterrows()
+        if row["previous"] in points
+    ]
+
+
+def _labels(
+    points: dict[str, tuple[float, float]],
+    numbers: dict[str, int],
+    spans: tuple[tuple[float, float], tuple[float, float]],
+    selected: str | None,
+    reference: tuple[str, float, float] | None,
+) -> list[dict[str, Any]]:
+    """The number of each step beside its point, and the reference's name beside its own."""
+    texts = {key: str(numbers[key]) for key in points}
+    places = dict(points)
+    if reference:
+        texts["reference"], places["reference"] = reference[0], reference[1:]
+    keys = list(places)
+    shifts = place_labels(
+        [places[key] for key in keys], [texts[key] for key in keys], spans=spans, area=AREA
+    )
+    return [
+        {
+            "x": places[key][0],
+            "y": places[key][1],
+            "text": f"<b>{texts[key]}</b>" if key == selected else texts[key],
+            "xshift": shift[0],
+            "yshift": shift[1],
+            "showarrow": False,
+            "font": {"size": style.FONT_SIZE - 1},
+        }
+        for key, shift in zip(keys, shifts, strict=True)
+    ]
