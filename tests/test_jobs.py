@@ -57,4 +57,8 @@ def test_files_go_with_the_job():
     assert after(job.start(path=str(path)), "done", "failed") == "done", job.error
     assert path.is_file()
     del job
+    for _ in range(100):  # its thread is about to end
+        if not path.exists():
+            break
+        time.sleep(0.05)
     assert not path.exists()

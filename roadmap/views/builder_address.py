@@ -1,0 +1,184 @@
+"""The builder's state as URL parameters: a starting point and the changed fields, for A and B.
+
+``a=resnet50.kernel_7~norm.layer~depths.3-3-27-3`` is ResNet-50's step ``kernel_7`` with two
+changes: items between tildes, a name and its value on either side of the first dot, none of which
+a URL has to escape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from models.config import BOUNDS, CHOICES, FIELDS, ConfigError, ModelConfig, differences
+from models.variants import VARIANTS
+from roadmap.steps import ROADMAPS, unknown_name
+
+Slot = Literal["a", "b"]
+IMAGE_SIZE, IMAGE_SIZES = 224, (1, 1024)
+#: Starting points by source: every step, and the published networks.
+STARTS: dict[str, tuple[str, ...]] = {
+    **{name: roadmap.keys for name, roadmap in ROADMAPS.items()},
+    "variant": tuple(VARIANTS),
+}
+LONGEST, LONGEST_SHOWN = 1000, 40  # of a parameter, and of what is repeated in a message
+#: How fields of a kind of their own are written; the rest are choices and whole numbers.
+NONE, TRUE, FALSE = "none", "true", "false"
+
+
+class AddressError(ValueError):
+    """A parameter that describes no config; the sentence says what would."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A step of a roadmap, or a published network (source ``variant``)."""
+
+    source: str
+    name: str
+
+    @property
+    def config(self) -> ModelConfig:
+        if self.source == "variant":
+            return VARIANTS[self.name]
+        return ROADMAPS[self.source].config(self.name)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A config and the point that it starts from."""
+
+    start: Start
+    config: ModelConfig
+
+    @property
+    def changes(self) -> dict[str, tuple[Any, Any]]:
+        """Fields that differ from the start, ``{field: (there, here)}``."""
+        return differences(self.start.config, self.config)
+
+
+@dataclass(frozen=True)
+class Builder:
+    """What the page shows: A, B where two are compared, which of them the controls edit, and the
+    side of the image in pixels. ``problems`` has a sentence for each parameter not understood."""
+
+    a: Chosen
+    b: Chosen | None = None
+    edited: Slot = "a"
+    image_size: int = IMAGE_SIZE
+    problems: tuple[str, ...] = ()
+
+    @property
+    def current(self) -> Chosen:
+        """The one that the controls edit."""
+        return self.b if self.edited == "b" and self.b else self.a
+
+    def with_current(self, chosen: Chosen) -> Builder:
+        return replace(self, **{self.edited: chosen})
+
+
+def at_start(start: Start) -> Chosen:
+    return Chosen(start, start.config)
+
+
+def parse(parameters: Mapping[str, str], start: Start) -> Builder:
+    """The state that ``parameters`` describe, ``start`` where they leave A open. Never raises."""
+    problems: list[str] = []
+    found: dict[str, Chosen | None] = {"a": at_start(start), "b": None}
+    for slot in found:
+        if text := parameters.get(slot):
+            try:
+                found[slot] = parse_chosen(text)
+            except (AddressError, ConfigError) as error:
+                problems.append(f"{slot.upper()} in the URL is no config: {error}")
+    edited: Slot = "b" if parameters.get("edit") == "b" and found["b"] else "a"
+    size = _image_size(parameters.get("image"), problems)
+    return Builder(found["a"], found["b"], edited, size, tuple(problems))
+
+
+def parameters(builder: Builder) -> dict[str, str]:
+    """``builder`` as URL parameters; what is as usual is left out."""
+    found = {"a": format_chosen(builder.a)}
+    if builder.b:
+        found["b"] = format_chosen(builder.b)
+    if builder.edited == "b":
+        found["edit"] = "b"
+    if builder.image_size != IMAGE_SIZE:
+        found["image"] = str(builder.image_size)
+    return found
+
+
+def parse_chosen(text: str) -> Chosen:
+    """Raises ``AddressError`` for text that cannot be read, ``ConfigError`` for fields that make
+    no network."""
+    if len(text) > LONGEST:
+        raise AddressError(f"it has {len(text):,} characters; use at most {LONGEST:,}")
+    point, *items = text.split("~")
+    start = _start(point)
+    changes = {}
+    for item in items:
+        name, dot, value = item.partition(".")
+        if name not in FIELDS:
+            raise AddressError(unknown_name("field", _shortened(name), FIELDS))
+        if not dot:
+            raise AddressError(f"{name} has no value; write {name}, a dot and the value")
+        changes[name] = _value(name, value)
+    return Chosen(start, start.config.replace(**changes))
+
+
+def format_chosen(chosen: Chosen) -> str:
+    items = [f"{name}.{_text(value)}" for name, (_, value) in chosen.changes.items()]
+    return "~".join([f"{chosen.start.source}.{chosen.start.name}", *items])
+
+
+def _start(text: str) -> Start:
+    source, _, name = text.partition(".")
+    if source not in STARTS:
+        raise AddressError(unknown_name("starting point", _shortened(source), tuple(STARTS)))
+    if name not in STARTS[source]:
+        raise AddressError(unknown_name(f"{source} step", _shortened(name), STARTS[source]))
+    return Start(source, name)
+
+
+def _value(name: str, text: str) -> Any:
+    """``text`` as a value of field ``name``; the config itself judges whether it makes sense."""
+    if name in CHOICES:
+        return next((choice for choice in CHOICES[name] if str(choice) == text), _shortened(text))
+    try:
+        if name == "depths":
+            return tuple(int(part) for part in text.split("-"))
+        if name == "depthwise":
+            return {TRUE: True, FALSE: False}[text]
+        if text == NONE:
+            return None
+        return int(text) if name in BOUNDS else float(text)
+    except (KeyError, ValueError):
+        return _shortened(text)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return NONE
+    if isinstance(value, bool):
+        return TRUE if value else FALSE
+    if isinstance(value, tuple):
+        return "-".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
+def _image_size(text: str | None, problems: list[str]) -> int:
+    low, high = IMAGE_SIZES
+    if text is None:
+        return IMAGE_SIZE
+    if text.isascii() and text.isdigit() and len(text) < 6 and low <= int(text) <= high:
+        return int(text)
+    problems.append(
+        f"image in the URL is {_shortened(text)!r}; use a whole number of pixels from {low} to "
+        f"{high:,}. Shown is {IMAGE_SIZE}."
+    )
+    return IMAGE_SIZE
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
