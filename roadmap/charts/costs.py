@@ -1,0 +1,137 @@
+"""Where a network stands among others: multiply-adds against parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, floor, log10
+from typing import TYPE_CHECKING, Any
+
+import plotly.graph_objects as go
+
+from roadmap.charts import style
+from roadmap.palette import BLUE, GREY, ORANGE, PLUM
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pandas import DataFrame
+
+HEIGHT = 400
+
+
+@dataclass(frozen=True)
+class Family:
+    """How the networks of one family are drawn; ``side`` is where their labels stand."""
+
+    color: str
+    symbol: str
+    line: dict[str, Any]
+    size: int
+    side: str | None = None
+
+
+#: By name, in drawing order. Steps are small and unnamed: hovering names them.
+FAMILIES: dict[str, Family] = {
+    "ResNet-50 steps": Family(GREY, "circle", {"width": 1, "color": GREY}, 6),
+    "ResNet-200 steps": Family(GREY, "circle-open", {"width": 1, "color": GREY, "dash": "dot"}, 7),
+    "Swin": Family(
+        ORANGE, "square", {"width": 1.5, "color": ORANGE, "dash": "dash"}, 9, "bottom right"
+    ),
+    "ConvNeXt": Family(BLUE, "diamond", {"width": 1.5, "color": BLUE}, 10, "top left"),
+}
+
+
+def cost_map(table: DataFrame, chosen: Sequence[tuple[str, float, float]]) -> go.Figure:
+    """Networks by GFLOPs and parameters, both axes logarithmic.
+
+    ``table`` has ``family`` (of ``FAMILIES``), ``name``, ``params`` (millions) and ``gflops`` (10⁹
+    multiply-adds of a 224-pixel image), a family's rows in the order of its line. ``chosen`` are
+    networks to point out: a short label, GFLOPs and millions of parameters.
+    """
+    return go.Figure(
+        [
+            *(
+                _family(name, family, table[table["family"] == name])
+                for name, family in FAMILIES.items()
+            ),
+            *(_chosen(*point) for point in chosen),
+        ],
+        style.layout(
+            HEIGHT,
+            margin={"l": 52, "r": 12, "t": 8, "b": 42, "pad": 0},
+            showlegend=True,
+            legend={
+                "orientation": "h",
+                "x": 0,
+                "y": 1.02,
+                "yanchor": "bottom",
+                "font": {"size": style.FONT_SIZE - 1},
+                "itemclick": False,
+                "itemdoubleclick": False,
+            },
+            xaxis=_log_axis("Multiply-adds, 10⁹ at 224 × 224", _span(table["gflops"], chosen, 1)),
+            yaxis=_log_axis("Parameters, million", _span(table["params"], chosen, 2)),
+        ),
+    )
+
+
+def _family(name: str, family: Family, rows: DataFrame) -> go.Scatter:
+    named = family.side is not None
+    return go.Scatter(
+        x=rows["gflops"].tolist(),
+        y=rows["params"].tolist(),
+        mode="lines+markers+text" if named else "lines+markers",
+        name=name,
+        text=[text.removeprefix(f"{name}-") for text in rows["name"]] if named else None,
+        textposition=family.side,
+        textfont={"size": style.FONT_SIZE - 1, "color": family.color},
+        line=family.line,
+        marker={"color": family.color, "symbol": family.symbol, "size": family.size},
+        customdata=rows["name"].tolist(),
+        hovertemplate="%{customdata}<br>%{x:.3g} GFLOPs, %{y:.3g} M<extra></extra>",
+    )
+
+
+def _chosen(label: str, gflops: float, params: float) -> go.Scatter:
+    start = label == "Start"
+    return go.Scatter(
+        x=[gflops],
+        y=[params],
+        mode="markers" if start else "markers+text",
+        name=label,
+        text=[f"<b>{label}</b>"],
+        textposition="middle center",
+        textfont={"size": style.FONT_SIZE - 1, "color": "#ffffff"},
+        marker={
+            "color": PLUM,
+            "symbol": "circle-open" if start else "circle",
+            "size": 15 if start else 20,
+            "line": {"width": 2 if start else 1, "color": PLUM if start else "#ffffff"},
+        },
+        hovertemplate=f"{label}<br>%{{x:.3g}} GFLOPs, %{{y:.3g}} M<extra></extra>",
+        showlegend=start,
+    )
+
+
+def _span(
+    values: Any, chosen: Sequence[tuple[str, float, float]], column: int
+) -> tuple[float, float]:
+    """Both ends, wide enough for labels beside the outermost points."""
+    every = [*values, *(point[column] for point in chosen)]
+    return 0.62 * min(every), 1.6 * max(every)
+
+
+def _log_axis(title: str, span: tuple[float, float]) -> dict[str, Any]:
+    """Ticks at 1, 2 and 5 of each power of ten, or at powers alone over a long range."""
+    low, high = (log10(end) for end in span)
+    powers = range(floor(low), ceil(high) + 1)
+    steps = (1, 2, 5) if high - low < 3 else (1,)
+    ticks = [step * 10.0**power for power in powers for step in steps]
+    return style.axis(
+        title,
+        type="log",
+        range=[low, high],
+        fixedrange=True,
+        tickvals=ticks,
+        ticktext=[f"{tick:,.10g}" for tick in ticks],
+    )
