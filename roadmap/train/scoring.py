@@ -49,7 +49,16 @@ def score_file(
         raise RefusedError(str(error)) from None
     classes = data.info.num_classes
     if model is not None:
-        network = _named(model, tensors, num_classes=classes, in_channels=data.info.channels)
+        try:
+            network = _named(model, tensors, num_classes=classes, in_channels=data.info.channels)
+        except RefusedError as error:
+            if config is None:
+                raise
+            held = _name(facts, config)
+            raise RefusedError(
+                f"{error}. The file says that it holds {held}: leave the network's name out to "
+                "score that"
+            ) from None
     elif config is not None:
         network = _ours(config, tensors)
     else:
@@ -64,16 +73,24 @@ def score_file(
     scores = evaluate(
         network.to(place), data, device=place, precision=precision, batch_size=batch_size
     )
-    named = model or ":".join(facts.get(name, "?") for name in ("roadmap", "step"))
     return {
         "weights": str(path),
-        "network": named,
+        "network": model or _name(facts, config),
         "data": data.info.name,
         "data_sha256": data.info.sha256,
         "test_size": recipe.test_size,
         "test_resize": recipe.test_resize,
         **scores._asdict(),
     }
+
+
+def _name(facts: dict[str, Any], config: ModelConfig | None) -> str:
+    """Of the network in a file of ours: its step, and what it is where that is no full network."""
+    name = ":".join(facts.get(part, "?") for part in ("roadmap", "step"))
+    full = None if config is None or "?" in name else config_of(name)
+    if full is None or (full.depths, full.width) == (config.depths, config.width):
+        return name
+    return f"{name} of width {config.width}, depths {' '.join(map(str, config.depths))}"
 
 
 def _view(trained: dict[str, Any]) -> Recipe:
