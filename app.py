@@ -26,7 +26,9 @@ st.html(VIEWS / "style.css")
 page = st.navigation(
     [
         st.Page(roadmap_page.show, title="Roadmap", url_path="roadmap", default=True),
+        later("builder", "Builder"),
         later("sizes", "Sizes"),
+        later("recipes", "Recipes"),
     ],
     position="top",
 )

@@ -22,6 +22,22 @@ STARTS: dict[str, tuple[str, ...]] = {
     **{name: roadmap.keys for name, roadmap in ROADMAPS.items()},
     "variant": tuple(VARIANTS),
 }
+SOURCE_TITLES = {
+    "resnet50": "ResNet-50 to ConvNeXt-T",
+    "resnet200": "ResNet-200 to ConvNeXt-B",
+    "torchvision_recipe": "TorchVision recipe",
+    "variant": "Published networks",
+}
+VARIANT_TITLES = {
+    "resnet50": "ResNet-50",
+    "resnet200": "ResNet-200",
+    "resnext50": "ResNeXt-50",
+    "convnext_tiny": "ConvNeXt-T",
+    "convnext_small": "ConvNeXt-S",
+    "convnext_base": "ConvNeXt-B",
+    "convnext_large": "ConvNeXt-L",
+    "convnext_xlarge": "ConvNeXt-XL",
+}
 LONGEST, LONGEST_SHOWN = 1000, 40  # of a parameter, and of what is repeated in a message
 #: How fields of a kind of their own are written; the rest are choices and whole numbers.
 NONE, TRUE, FALSE = "none", "true", "false"
@@ -43,6 +59,12 @@ class Start:
         if self.source == "variant":
             return VARIANTS[self.name]
         return ROADMAPS[self.source].config(self.name)
+
+    @property
+    def title(self) -> str:
+        if self.source == "variant":
+            return VARIANT_TITLES[self.name]
+        return ROADMAPS[self.source].step(self.name).title
 
 
 @dataclass(frozen=True)

@@ -113,3 +113,25 @@ def numbered(names: Iterable[str], *, selected: int) -> str:
         for place, name in enumerate(names)
     )
     return f'<ol class="numbered">{items}</ol>'
+
+
+def refusal(text: str) -> str:
+    """Why a control's value makes no network, under the control."""
+    return f'<p class="refusal" role="alert">{escape(text)}</p>'
+
+
+def comparison_table(head: Sequence[str], rows: Iterable[tuple[str, str, str]]) -> str:
+    """A name and two values in a row; where they differ the row is marked."""
+    columns = "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
+    body = "".join(_compared(*row) for row in rows)
+    return f'<table class="compared"><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _compared(name: str, left: str, right: str) -> str:
+    differs = left != right
+    mark = '<span class="delta" aria-label="differs">Δ</span>' if differs else ""
+    kind = ' class="changed"' if differs else ""
+    return (
+        f'<tr{kind}><th scope="row">{mark}{escape(name)}</th>'
+        f"<td>{escape(left)}</td><td>{escape(right)}</td></tr>"
+    )

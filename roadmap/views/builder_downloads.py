@@ -1,0 +1,117 @@
+"""What is built, as files: code, config, weights, ONNX."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from models.config import ModelConfig
+from roadmap.export.onnx import missing_packages
+from roadmap.jobs import Job
+from roadmap.measure.complexity import count
+from roadmap.measure.limits import refusal
+from roadmap.text import number
+from roadmap.views import builder_work, markup
+
+KEY = "exporting"
+SEEDS = (0, 2**31 - 1)
+#: What takes a moment to make, by task of ``roadmap.worker``: name, file.
+MADE = {
+    "weights": ("weights", "network.safetensors"),
+    "onnx": ("ONNX", "network.onnx"),
+}
+
+
+def show(config: ModelConfig, image_size: int) -> None:
+    st.html(markup.heading("Download", 2, "section"))
+    with st.container(horizontal=True, gap="small"):
+        st.download_button(
+            "Python file",
+            lambda: _source(config),
+            "network.py",
+            "text/x-python",
+            key="download-source",
+            on_click="ignore",
+            help="The network in one readable file that needs PyTorch alone.",
+        )
+        st.download_button(
+            "Config, JSON",
+            config.to_json(indent=2) + "\n",
+            "config.json",
+            "application/json",
+            key="download-config",
+            on_click="ignore",
+            help="ModelConfig.from_json reads it, and python -m roadmap profile --config.",
+        )
+    if reason := refusal(config, image_size):
+        st.html(markup.notice(reason))
+        return
+    _made_files(config, image_size)
+
+
+def _source(config: ModelConfig) -> str:
+    from models.source import network_source
+
+    return network_source(config)
+
+
+def _made_files(config: ModelConfig, image_size: int) -> None:
+    megabytes = number(count(config, image_size).parameters * 4 / 1e6, 0)
+    busy, missing = builder_work.running(KEY), missing_packages()
+    with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+        seed = st.number_input(
+            "Seed",
+            *SEEDS,
+            key="seed",
+            width=130,
+            help="Weights are freshly initialised from it; the config is in the file's metadata.",
+        )
+        for task, (name, _) in MADE.items():
+            st.button(
+                f"Make {name}, {megabytes} MB",
+                key=f"make-{task}",
+                on_click=_begin,
+                args=(task, config, seed, image_size),
+                disabled=busy or (task == "onnx" and bool(missing)),
+            )
+    if missing:
+        st.html(
+            markup.paragraph(
+                f"ONNX needs {', '.join(missing)}: pip install -e '.[onnx]' where this explorer "
+                "runs.",
+                "faint",
+            )
+        )
+    told = builder_work.about(KEY)
+    if told.get("wanted") in (None, _wanted(config, seed, image_size)) or busy:
+        builder_work.follow(KEY, f"Making {told.get('name')}", _offer)
+
+
+def _wanted(config: ModelConfig, seed: int, image_size: int) -> tuple[ModelConfig, int, int]:
+    """What a made file is of; it is offered only beside what it is of."""
+    return config, seed, image_size
+
+
+def _begin(task: str, config: ModelConfig, seed: int, image_size: int) -> None:
+    name, file = MADE[task]
+    job = Job(task, config=config.to_dict(), seed=seed, image_size=image_size)
+    job.start(path=str(job.folder / file))
+    wanted = _wanted(config, seed, image_size)
+    builder_work.begin(KEY, job, name=name, file=file, wanted=wanted)
+
+
+def _offer(job: Job) -> None:
+    told = builder_work.about(KEY)
+    path = job.folder / told["file"]
+    st.download_button(
+        f"Save {told['file']}",
+        path.read_bytes,
+        told["file"],
+        "application/octet-stream",
+        key="download-made",
+        on_click="ignore",
+        type="primary",
+    )
+    if "difference" in job.result:
+        largest = f"{job.result['difference']:.0e}"
+        text = f"Checked: onnxruntime's outputs are PyTorch's to {largest} of the largest one."
+        st.html(markup.paragraph(text, "faint"))

@@ -1,0 +1,85 @@
+"""Images per second of what is built, on the machine that serves the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from models.config import ModelConfig
+from roadmap.jobs import Job
+from roadmap.measure.limits import refusal, run_refusal
+from roadmap.text import number
+from roadmap.views import builder_work, markup
+
+KEY = "measuring"
+BATCH_SIZES = (1, 256)
+NOTE = (
+    "Median and 10th to 90th percentile of ten runs after five untimed ones, float32, random "
+    "images, stochastic depth off. Other work on this machine makes it slower."
+)
+
+
+def show(config: ModelConfig, image_size: int, name: str) -> None:
+    """``name`` is what the table calls ``config``."""
+    st.html(markup.heading("Speed on this machine", 2, "section"))
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        mode = st.segmented_control(
+            "Mode",
+            ("inference", "training"),
+            default="inference",
+            format_func=str.capitalize,
+            required=True,
+            key="measure-mode",
+        )
+        batch_size = st.number_input(
+            "Batch size", *BATCH_SIZES, value=8, key="measure-batch", width=130
+        )
+        reason = refusal(config, image_size) or run_refusal(config, mode, batch_size, image_size)
+        st.button(
+            "Measure",
+            on_click=_begin,
+            args=(config, image_size, mode, batch_size, name),
+            disabled=bool(reason) or builder_work.running(KEY),
+            key="measure",
+        )
+    if reason:
+        st.html(markup.notice(reason))
+    told = builder_work.about(KEY)
+    builder_work.follow(KEY, f"Measuring {told.get('name')}, {told.get('mode')}", _keep)
+    _table()
+
+
+def _begin(config: ModelConfig, image_size: int, mode: str, batch_size: int, name: str) -> None:
+    setting = {"mode": mode, "batch_size": batch_size, "image_size": image_size}
+    job = Job("measure", config=config.to_dict(), setting=setting).start()
+    builder_work.begin(KEY, job, name=name, mode=mode, image_size=image_size)
+
+
+def _keep(job: Job) -> None:
+    """The result into the session's table, once."""
+    st.session_state.pop(KEY)
+    st.session_state.setdefault("measured", []).insert(0, {**builder_work.about(KEY), **job.result})
+
+
+def _table() -> None:
+    measured: list[dict[str, Any]] = st.session_state.get("measured", [])
+    if measured:
+        head = ("Network", "Mode", "Batch", "Pixels", "Images/s", "10–90 %", "GB")
+        st.html(markup.recipe_table(head, [_row(result) for result in measured]))
+        notes = dict.fromkeys(result["note"] for result in measured if result["note"])
+        st.html(markup.paragraph(" ".join([f"{measured[0]['device']}.", NOTE, *notes]), "faint"))
+
+
+def _row(result: dict[str, Any]) -> tuple[str, ...]:
+    decimals = 0 if result["images_per_s"] >= 100 else 1
+    spread = " – ".join(number(result[end], decimals) for end in ("low", "high"))
+    return (
+        result["name"],
+        result["mode"],
+        str(result["batch_size"]),
+        str(result["image_size"]),
+        number(result["images_per_s"], decimals),
+        spread,
+        number(result["peak_memory_gb"], 2),
+    )
