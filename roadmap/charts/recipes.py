@@ -1,0 +1,179 @@
+"""Training recipes: their learning rates over time, and what each change is worth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import plotly.graph_objects as go
+
+from roadmap.charts import style
+from roadmap.palette import BLUE, CYAN, GREY, GROUP_COLORS, ORANGE
+from roadmap.text import change, number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pandas import DataFrame
+
+#: Colour, dash and width of each line, in order. Lines may run over each other: the wide one shows
+#: on both sides of the dashed one.
+LINES = ((GREY, "dash", 2.5), (CYAN, "solid", 6), (ORANGE, "dot", 2.5), (BLUE, "solid", 2.5))
+ROW = 30  # pixels
+GAIN_LEFT, GAIN_RIGHT, GAIN_TOP, GAIN_BOTTOM = 152, 54, 30, 42
+
+
+def schedules(table: DataFrame, titles: Mapping[str, str], *, relative: bool = False) -> go.Figure:
+    """Learning rate over a run: a line a recipe.
+
+    ``table`` has ``recipe``, ``epoch``, ``share`` (of the run, 0 to 1) and ``rate``, as
+    ``schedule_table`` makes it; ``titles`` names the recipes. ``relative``: each rate over its
+    highest, against the share of the run; otherwise rates as they are, on a log scale, against
+    epochs.
+    """
+    x, end = ("share", 100.0) if relative else ("epoch", float(table["epoch"].max()))
+    lines = []
+    for (color, dash, width), (recipe, rows) in zip(
+        LINES, table.groupby("recipe", sort=False), strict=False
+    ):
+        rate = rows["rate"] / rows["rate"].max() if relative else rows["rate"]
+        lines.append(
+            go.Scatter(
+                x=list(rows[x] * (100 if relative else 1)),
+                y=list(rate),
+                mode="lines",
+                name=titles[recipe],
+                line={"color": color, "width": width, "dash": dash, "simplify": False},
+                hovertemplate="%{x:.0f}: %{y:.3g}<extra>" + titles[recipe] + "</extra>",
+            )
+        )
+    rates: dict[str, Any] = (
+        {"range": [-0.03, 1.06]}
+        if relative
+        else {"type": "log", "range": [-4.3, 0], **_powers(range(-4, 1))}
+    )
+    return go.Figure(
+        lines,
+        style.layout(
+            380,
+            margin={"l": 56, "r": 14, "t": 10, "b": 46, "pad": 0},
+            xaxis=style.axis(
+                "Share of the run, %" if relative else "Epoch",
+                range=[-0.01 * end, 1.01 * end],
+                fixedrange=True,
+                automargin=False,
+            ),
+            yaxis=style.axis(
+                "Learning rate / highest" if relative else "Learning rate (log scale)",
+                fixedrange=True,
+                automargin=False,
+                **rates,
+            ),
+            hoverlabel={"font": {"size": style.FONT_SIZE}},
+        ),
+    )
+
+
+def _powers(exponents: range) -> dict[str, Any]:
+    return {
+        "tickmode": "array",
+        "tickvals": [10.0**power for power in exponents],
+        "ticktext": [f"10<sup>{power}</sup>".replace("-", "−") for power in exponents],
+    }
+
+
+def gains(table: DataFrame) -> go.Figure:
+    """What each change of a roadmap adds to the one before: a waterfall of top-1.
+
+    ``table`` is ``roadmap_table``'s, with ``title``, ``group`` and ``top1`` (percent), the first
+    row the start. A column at the right prints the change.
+    """
+    top1, titles = [float(value) for value in table["top1"]], list(table["title"])
+    places = list(range(len(top1)))
+    low, high = min(top1) - 0.4, max(top1) + 0.15
+    before = [low, *top1[:-1]]
+    colors = [GROUP_COLORS.get(group, GREY) for group in table["group"]]
+    added = ["", *(change(now, old, 2) for now, old in zip(top1[1:], top1, strict=False))]
+    return go.Figure(
+        [
+            go.Bar(
+                base=before,
+                x=[now - old for now, old in zip(top1, before, strict=True)],
+                y=places,
+                width=0.62,
+                orientation="h",
+                marker={"color": colors},
+                text=[f"{title}: {gain}" for title, gain in zip(titles, added, strict=True)],
+                textposition="none",
+                hovertemplate="%{text}<extra></extra>",
+            ),
+            _steps(top1, places),
+            *(go.Scatter(x=[None], y=[None], yaxis=axis) for axis in ("y2", "y3")),
+        ],
+        style.layout(
+            len(top1) * ROW + GAIN_TOP + GAIN_BOTTOM,
+            margin={"l": GAIN_LEFT, "r": GAIN_RIGHT, "t": GAIN_TOP, "b": GAIN_BOTTOM, "pad": 0},
+            barmode="overlay",
+            xaxis=style.axis(
+                "ImageNet-1K top-1 accuracy, %",
+                range=[low, high],
+                fixedrange=True,
+                automargin=False,
+                nticks=5,
+            ),
+            yaxis={"range": [len(top1) - 0.4, -0.6], "fixedrange": True, "visible": False},
+            yaxis2=_column(places, titles, 0, -GAIN_LEFT, "right"),
+            yaxis3=_column(places, added, 1, 50, "left"),
+            annotations=[_head("Change", 50)],
+            hoverlabel={"font": {"size": style.FONT_SIZE}},
+        ),
+    )
+
+
+def _steps(top1: list[float], places: list[int]) -> go.Scatter:
+    """Thin lines from the end of a bar down to the start of the next."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for value, place in zip(top1[:-1], places[:-1], strict=True):
+        x += [value, value, None]
+        y += [place + 0.31, place + 0.69, None]
+    line = {"color": GREY, "width": 1}
+    return go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip")
+
+
+def _column(
+    places: list[int], texts: list[str], position: int, shift: int, side: str
+) -> dict[str, Any]:
+    """``texts`` as the labels of an axis ``shift`` pixels from an end of the bars' axis."""
+    return {
+        "overlaying": "y",
+        "anchor": "free",
+        "position": position,
+        "shift": shift,
+        "side": side,
+        "range": [len(places) - 0.4, -0.6],
+        "fixedrange": True,
+        "automargin": False,
+        "tickmode": "array",
+        "tickvals": places,
+        "ticktext": texts,
+        "tickfont": {"size": style.FONT_SIZE},
+        "ticks": "",
+        "showgrid": False,
+        "zeroline": False,
+        "showline": False,
+    }
+
+
+def _head(text: str, shift: int) -> dict[str, Any]:
+    return {
+        "text": text,
+        "x": 1,
+        "xref": "paper",
+        "xanchor": "right",
+        "xshift": shift,
+        "y": 1,
+        "yref": "paper",
+        "yanchor": "bottom",
+        "showarrow": False,
+        "font": {"size": style.FONT_SIZE - 1},
+    }

@@ -1,0 +1,35 @@
+"""The learning rate of a whole run, as training sets it: a table. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from roadmap.recipes import Recipe
+from roadmap.train.schedule import learning_rate
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+#: Training images of ImageNet-1K (Russakovsky et al. 2015).
+IMAGENET_IMAGES = 1_281_167
+#: Rates read off a run, evenly spaced over its steps.
+POINTS = 600
+
+
+def schedule_table(recipes: Mapping[str, Recipe], images: int = IMAGENET_IMAGES) -> DataFrame:
+    """``POINTS`` rows a recipe: ``recipe``, ``step``, ``epoch``, ``share`` of the run, ``rate``.
+
+    A run is the recipe's epochs over ``images`` at the recipe's batch size.
+    """
+    import pandas as pd
+
+    rows = []
+    for name, recipe in recipes.items():
+        an_epoch = images // recipe.batch_size
+        total = recipe.epochs * an_epoch
+        for point in range(POINTS):
+            step = round(point * (total - 1) / (POINTS - 1))
+            rate = learning_rate(recipe, step, an_epoch)
+            rows.append((name, step, step / an_epoch, step / total, rate))
+    return pd.DataFrame(rows, columns=["recipe", "step", "epoch", "share", "rate"])

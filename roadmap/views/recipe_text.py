@@ -1,0 +1,93 @@
+"""Training recipes in words: what their fields are called and how values are written."""
+
+from __future__ import annotations
+
+from roadmap.recipes import Recipe
+from roadmap.text import ABSENT
+
+TITLES = {
+    "resnet_standard": "ResNet",
+    "resnet_timm_a1": "timm A1",
+    "resnet_torchvision": "TorchVision",
+    "convnext": "ConvNeXt",
+}
+#: The fields by subject, each with its name.
+SUBJECTS = {
+    "Optimization": {
+        "optimizer": "Optimizer",
+        "lr": "Learning rate",
+        "batch_size": "Batch size",
+        "weight_decay": "Weight decay",
+        "norm_weight_decay": "… of norms and biases",
+        "momentum": "Momentum",
+        "betas": "Betas",
+        "loss": "Loss",
+    },
+    "Schedule": {
+        "epochs": "Epochs",
+        "schedule": "Decay",
+        "step_epochs": "… every, epochs",
+        "step_gamma": "… by a factor",
+        "warmup_epochs": "Linear warm-up, epochs",
+    },
+    "Augmentation": {
+        "auto_augment": "Operations",
+        "mixup": "Mixup, alpha",
+        "cutmix": "CutMix, alpha",
+        "random_erasing": "Random erasing, probability",
+        "erasing_fill": "… filled with",
+        "repeated_augmentation": "Repeats of an image",
+    },
+    "Regularization": {
+        "label_smoothing": "Label smoothing",
+        "stochastic_depth": "Stochastic depth",
+        "layer_scale": "Layer scale",
+    },
+    "Weight average": {
+        "ema_decay": "Decay",
+        "ema_every": "Every, steps",
+    },
+    "Images": {
+        "train_size": "Trained at, px",
+        "test_size": "Tested at, px",
+        "test_resize": "Resized to before, px",
+        "interpolation": "Interpolation",
+    },
+}
+VALUES = {
+    "sgd": "SGD",
+    "lamb": "LAMB",
+    "adamw": "AdamW",
+    "none": "none",
+    "trivial": "TrivialAugmentWide",
+    "cross_entropy": "cross-entropy",
+    "binary_cross_entropy": "binary cross-entropy",
+    "mean": "the mean colour",
+}
+#: When a field means something.
+APPLIES = {
+    "momentum": lambda recipe: recipe.optimizer == "sgd",
+    "betas": lambda recipe: recipe.optimizer != "sgd",
+    "step_epochs": lambda recipe: recipe.schedule == "step",
+    "step_gamma": lambda recipe: recipe.schedule == "step",
+    "erasing_fill": lambda recipe: recipe.random_erasing > 0,
+    "ema_every": lambda recipe: recipe.ema_decay is not None,
+}
+
+
+def value(recipe: Recipe, field: str) -> str:
+    """A field as the page prints it; a dash where the recipe has no use for it."""
+    if field in APPLIES and not APPLIES[field](recipe):
+        return ABSENT
+    found = getattr(recipe, field)
+    if found is None:
+        return "as of the weights" if field == "norm_weight_decay" else "none"
+    if field == "repeated_augmentation":
+        return str(found) if found else "none"
+    if isinstance(found, tuple):
+        return ", ".join(f"{part:g}" for part in found)
+    if field == "auto_augment" and found.startswith("rand-m"):
+        return f"RandAugment, {found.split('-')[1][1:]}"
+    if isinstance(found, float):
+        return f"{found:g}" if 0 < found < 1e-5 else f"{found:.5f}".rstrip("0").rstrip(".")
+    return VALUES.get(str(found), str(found).replace("_", " "))

@@ -1,0 +1,73 @@
+"""The preview shows what training sees."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from roadmap.recipes import RECIPES, Recipe
+from roadmap.train import resident
+from roadmap.train.data import CROP_AREA, Data
+from roadmap.train.policies import policy
+from roadmap.train.preview import denormalized, preview, rand_augment
+from roadmap.train.sampling import View
+from roadmap.train.source import Source
+
+RNG = np.random.default_rng(0)
+PICTURES = [RNG.integers(0, 256, (50 + i, 70, 3), dtype=np.uint8) for i in range(8)]
+
+
+class Pictures:
+    labels = np.arange(len(PICTURES))
+
+    def name(self, index):
+        return str(index)
+
+    def data(self, index):
+        return PICTURES[index].tobytes()
+
+    def detail(self, index):
+        return str(index)
+
+    def pixels(self, index):
+        return PICTURES[index]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_it_is_the_first_batch_of_training(name):
+    """Training shuffles; the preview is given the pictures in the order that came out."""
+    recipe = RECIPES[name].replace(train_size=32, repeated_augmentation=0)
+    size = recipe.train_size
+    view = View(size, size, size, recipe.interpolation, CROP_AREA[None], True)
+    split = Pictures()
+    reader = resident.load(split, view, torch.device("cpu"))
+    names = tuple(str(label) for label in split.labels)
+    data = Data(Source("x", names, split, split), recipe, torch.device("cpu"), 5, reader, reader)
+    images, _ = next(iter(data.train_batches(0, len(PICTURES))))
+    (job,) = data._jobs(0, len(PICTURES), 0, 0, 1)
+    shown = preview([PICTURES[i] for i in job.images], recipe, 5)
+    assert np.array_equal(shown.after, denormalized(images).permute(0, 2, 3, 1).numpy())
+
+
+@pytest.mark.parametrize("magnitude", [0, 7, 9])
+def test_rand_augment_is_timms(magnitude):
+    assert rand_augment(magnitude) == policy(f"rand-m{magnitude}-mstd0.5-inc1")
+
+
+def test_without_augmentation_and_crop_nothing_changes():
+    shown = preview(PICTURES, Recipe(train_size=32), 0, crop=False)
+    assert np.array_equal(shown.before, shown.after)
+    assert set(shown.notes) == {"unchanged"}
+
+
+def test_notes_say_what_was_drawn():
+    trivial = preview(PICTURES, Recipe(train_size=32, auto_augment="trivial"), 1, crop=False)
+    for note, before, after in zip(trivial.notes, trivial.before, trivial.after, strict=True):
+        assert note == "unchanged" or not np.array_equal(before, after)
+    cut = preview(PICTURES, Recipe(train_size=32, cutmix=1.0), 1, crop=False)
+    share = int(cut.notes[0].split(", ")[1].split("%")[0]) / 100
+    own = (cut.before[0] == cut.after[0]).all(axis=2).mean()
+    assert own == pytest.approx(share, abs=0.02)
+    erased = preview(PICTURES, Recipe(train_size=32, random_erasing=1.0), 1, crop=False)
+    assert all(note.startswith("erased") for note in erased.notes)
