@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from pandas import DataFrame
 
-HEIGHT = 400
+HEIGHT = 380
+START = "Start"
+#: Where the labels of what is built stand.
+SIDES = {"A": "middle left", "B": "middle right", START: "bottom center"}
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,9 @@ FAMILIES: dict[str, Family] = {
     "ResNet-50 steps": Family(GREY, "circle", {"width": 1, "color": GREY}, 6),
     "ResNet-200 steps": Family(GREY, "circle-open", {"width": 1, "color": GREY, "dash": "dot"}, 7),
     "Swin": Family(
-        ORANGE, "square", {"width": 1.5, "color": ORANGE, "dash": "dash"}, 9, "bottom right"
+        ORANGE, "square-open", {"width": 1.5, "color": ORANGE, "dash": "dash"}, 13, "bottom right"
     ),
-    "ConvNeXt": Family(BLUE, "diamond", {"width": 1.5, "color": BLUE}, 10, "top left"),
+    "ConvNeXt": Family(BLUE, "diamond", {"width": 1.5, "color": BLUE}, 9, "top left"),
 }
 
 
@@ -46,7 +49,8 @@ def cost_map(table: DataFrame, chosen: Sequence[tuple[str, float, float]]) -> go
 
     ``table`` has ``family`` (of ``FAMILIES``), ``name``, ``params`` (millions) and ``gflops`` (10⁹
     multiply-adds of a 224-pixel image), a family's rows in the order of its line. ``chosen`` are
-    networks to point out: a short label, GFLOPs and millions of parameters.
+    networks to point out: a label, GFLOPs and millions of parameters; a dotted line goes from the
+    one labelled ``START`` to the first of the others.
     """
     return go.Figure(
         [
@@ -54,6 +58,7 @@ def cost_map(table: DataFrame, chosen: Sequence[tuple[str, float, float]]) -> go
                 _family(name, family, table[table["family"] == name])
                 for name, family in FAMILIES.items()
             ),
+            *_from_start(chosen),
             *(_chosen(*point) for point in chosen),
         ],
         style.layout(
@@ -93,24 +98,42 @@ def _family(name: str, family: Family, rows: DataFrame) -> go.Scatter:
 
 
 def _chosen(label: str, gflops: float, params: float) -> go.Scatter:
-    start = label == "Start"
+    """A ring with its label on a side of its own, so that neighbours stay apart."""
     return go.Scatter(
         x=[gflops],
         y=[params],
-        mode="markers" if start else "markers+text",
+        mode="markers+text",
         name=label,
         text=[f"<b>{label}</b>"],
-        textposition="middle center",
-        textfont={"size": style.FONT_SIZE - 1, "color": "#ffffff"},
+        textposition=SIDES.get(label, "middle right"),
+        textfont={"size": style.FONT_SIZE + 1, "color": PLUM},
         marker={
             "color": PLUM,
-            "symbol": "circle-open" if start else "circle",
-            "size": 15 if start else 20,
-            "line": {"width": 2 if start else 1, "color": PLUM if start else "#ffffff"},
+            "symbol": "circle-open",
+            "size": 8 if label == START else 17,
+            "line": {"width": 3, "color": PLUM},
         },
         hovertemplate=f"{label}<br>%{{x:.3g}} GFLOPs, %{{y:.3g}} M<extra></extra>",
-        showlegend=start,
+        showlegend=False,
     )
+
+
+def _from_start(chosen: Sequence[tuple[str, float, float]]) -> list[go.Scatter]:
+    """A dotted line from the start to what it has become."""
+    places = {label: place for label, *place in chosen}
+    if START not in places or len(places) < 2:
+        return []
+    end = next(place for label, place in places.items() if label != START)
+    return [
+        go.Scatter(
+            x=[places[START][0], end[0]],
+            y=[places[START][1], end[1]],
+            mode="lines",
+            line={"width": 2, "color": PLUM, "dash": "dot"},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    ]
 
 
 def _span(

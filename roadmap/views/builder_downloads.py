@@ -22,7 +22,6 @@ MADE = {
 
 
 def show(config: ModelConfig, image_size: int) -> None:
-    st.html(markup.heading("Download", 2, "section"))
     with st.container(horizontal=True, gap="small"):
         st.download_button(
             "Python file",

@@ -34,7 +34,7 @@ class Control:
             return "none"
         if isinstance(value, tuple):
             return ", ".join(map(str, value))
-        return f"{value:g}" if isinstance(value, float) else f"{value}"
+        return f"{value:g}".replace("e-0", "e-") if isinstance(value, float) else f"{value}"
 
 
 #: By group, in the order of the page.
@@ -135,22 +135,36 @@ class Refused:
     over: ModelConfig
 
 
-def show(config: ModelConfig, refused: Refused | None, on_change: Callable[[str], None]) -> None:
+def show(
+    config: ModelConfig,
+    refused: Refused | None,
+    on_change: Callable[[str], None],
+    on_undo: Callable[[], None],
+) -> None:
     """Every control, at the values of ``config``, or at those that were refused.
 
     ``on_change`` is called with the field that was changed; ``chosen`` then has the values.
+    ``on_undo`` is called to give refused values up.
     """
     values = refused.values if refused else _shown(config)
     for name in FIELDS:
         st.session_state[_key(name)] = values[name]
     for group, controls in GROUPS.items():
         st.html(markup.heading(group, 2, "subsection"))
-        columns = st.columns(2, gap="medium")
         for place, control in enumerate(controls):
+            if place % 2 == 0:
+                columns = st.columns(2, gap="medium")  # one for each row, so that rows stand level
             with columns[place % 2]:
                 _widget(control, on_change)
                 if refused and refused.field == control.field:
                     st.html(markup.refusal(refused.reason))
+                    st.button(
+                        "Undo",
+                        key="undo",
+                        type="tertiary",
+                        on_click=on_undo,
+                        help="Back to the last values that made a network, whose costs are shown.",
+                    )
 
 
 def chosen(changed: str, over: ModelConfig) -> ModelConfig | Refused:

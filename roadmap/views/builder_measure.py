@@ -22,7 +22,6 @@ NOTE = (
 
 def show(config: ModelConfig, image_size: int, name: str) -> None:
     """``name`` is what the table calls ``config``."""
-    st.html(markup.heading("Speed on this machine", 2, "section"))
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         mode = st.segmented_control(
             "Mode",
@@ -65,7 +64,7 @@ def _keep(job: Job) -> None:
 def _table() -> None:
     measured: list[dict[str, Any]] = st.session_state.get("measured", [])
     if measured:
-        head = ("Network", "Mode", "Batch", "Pixels", "Images/s", "10–90 %", "GB")
+        head = ("Network", "Mode", "Batch", "Pixels", "Images/s", "10th–90th", "GB")
         st.html(markup.recipe_table(head, [_row(result) for result in measured]))
         notes = dict.fromkeys(result["note"] for result in measured if result["note"])
         st.html(markup.paragraph(" ".join([f"{measured[0]['device']}.", NOTE, *notes]), "faint"))
@@ -73,7 +72,7 @@ def _table() -> None:
 
 def _row(result: dict[str, Any]) -> tuple[str, ...]:
     decimals = 0 if result["images_per_s"] >= 100 else 1
-    spread = " – ".join(number(result[end], decimals) for end in ("low", "high"))
+    spread = "\u202f–\u202f".join(number(result[end], decimals) for end in ("low", "high"))
     return (
         result["name"],
         result["mode"],

@@ -9,6 +9,7 @@ import streamlit as st
 
 from models.config import ModelConfig
 from roadmap import charts
+from roadmap.charts.costs import START
 from roadmap.measure.complexity import count
 from roadmap.measure.limits import refusal
 from roadmap.results import ResultsError
@@ -52,17 +53,25 @@ def _builder() -> None:
     builder_compare.show(builder)
     left, right = st.columns(2, gap="large")
     with left:
+        which = f" of {builder.edited.upper()}" if builder.b else ""
+        st.html(markup.heading(f"Speed{which} on this machine", 2, "section"))
         builder_measure.show(builder.current.config, builder.image_size, _name(builder))
     with right:
+        which = f" {builder.edited.upper()}" if builder.b else ""
+        st.html(markup.heading(f"Download{which}", 2, "section"))
         builder_downloads.show(builder.current.config, builder.image_size)
 
 
 def _name(builder: Builder) -> str:
-    """What is measured, for the table: the start, and how many fields are changed."""
+    """What is measured, for the table: the start, and what is changed, where that is not much."""
     chosen = builder.current
-    changed = len(chosen.changes)
-    more = f", {changed} field{'s' * (changed != 1)} changed" if changed else ""
-    return f"{builder.edited.upper()}: {chosen.start.title}{more}"
+    said = [
+        f"{builder_fields.CONTROLS[field].title} {builder_fields.CONTROLS[field].said(value)}"
+        for field, (_, value) in chosen.changes.items()
+    ]
+    if len(said) > 2:
+        said = [f"{len(said)} fields changed"]
+    return ", ".join([chosen.start.title, *(text.lower() for text in said)])
 
 
 # The state, in the URL
@@ -201,7 +210,10 @@ def _controls(builder: Builder) -> None:
         else:
             st.session_state["refused"] = answer
 
-    builder_fields.show(chosen.config, _refused(chosen.config), changed)
+    def undo() -> None:
+        st.session_state.pop("refused", None)
+
+    builder_fields.show(chosen.config, _refused(chosen.config), changed, undo)
 
 
 def _refused(config: ModelConfig) -> builder_fields.Refused | None:
@@ -222,15 +234,15 @@ def _answer(builder: Builder) -> str:
         text = f"At {size} × {size} pixels {error}: choose a larger one."
         st.html(markup.notice(text))
         return text
-    if _refused(chosen.config):
-        st.html(markup.notice("These values make no network; shown is the last that did."))
-        st.button("Back to it", on_click=st.session_state.pop, args=("refused", None))
     try:
         before = builder_tables.costs(chosen.start.config, size)
     except ValueError:
         before = None
-    caption = (builder.edited.upper(), f"vs. {chosen.start.title}")
-    st.html(markup.figures_table(caption, builder_tables.cost_rows(costs, before)))
+    rows = builder_tables.cost_rows(costs, before)
+    st.html(markup.summary_bar(rows[:2]))
+    name = builder.edited.upper() + (", last valid" if _refused(chosen.config) else "")
+    caption = (name, f"vs. {chosen.start.title}")
+    st.html(markup.figures_table(caption, rows))
     st.html(markup.paragraph(builder_tables.MEMORY_NOTE, "faint"))
     if too_large := refusal(chosen.config, size):
         st.html(markup.notice(too_large))
@@ -257,11 +269,11 @@ def _chart(builder: Builder) -> None:
 
 def _points(builder: Builder) -> list[tuple[str, float, float]]:
     """Label, GFLOPs and millions of parameters of what is built, at the chart's image size."""
-    configs = {"A": builder.a.config}
-    if builder.b:
-        configs["B"] = builder.b.config
+    configs = {builder.edited.upper(): builder.current.config}
     if builder.current.changes:
-        configs = {"Start": builder.current.start.config, **configs}
+        configs[START] = builder.current.start.config
+    if builder.b:
+        configs |= {"A": builder.a.config, "B": builder.b.config}
     points = []
     for name, config in configs.items():
         costs = count(config, builder_address.IMAGE_SIZE)

@@ -120,6 +120,15 @@ def refusal(text: str) -> str:
     return f'<p class="refusal" role="alert">{escape(text)}</p>'
 
 
+def summary_bar(rows: Iterable[Sequence[str]]) -> str:
+    """Main figures once more, in a bar that narrow screens keep in sight while scrolling."""
+    items = "".join(
+        f"<span><b>{escape(value)}</b> {escape(unit)} {escape(change)}</span>"
+        for _, unit, value, change in rows
+    )
+    return f'<div class="summary-bar" aria-hidden="true">{items}</div>'
+
+
 def comparison_table(head: Sequence[str], rows: Iterable[tuple[str, str, str]]) -> str:
     """A name and two values in a row; where they differ the row is marked."""
     columns = "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
