@@ -29,6 +29,7 @@ page = st.navigation(
         later("builder", "Builder"),
         later("sizes", "Sizes"),
         later("recipes", "Recipes"),
+        later("method", "Method"),
     ],
     position="top",
 )

@@ -9,12 +9,23 @@ from roadmap.results import ResultsError, read_table
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-#: Rows of ``measured/complexity.csv`` that cost what a network outside the paper's tables costs.
-COUNTED = {
-    "ResNet-50": ("variant", "resnet50"),
-    "ResNeXt-50": ("variant", "resnext50"),
-    "ConvNeXt V2-T": ("timm", "convnextv2_tiny"),
-    "ConvNeXt V2-B": ("timm", "convnextv2_base"),
+#: The networks of the tables of measurements, by source and name there.
+MEASURED = {
+    ("variant", "resnet50"): "ResNet-50",
+    ("variant", "resnext50"): "ResNeXt-50",
+    ("variant", "convnext_tiny"): "ConvNeXt-T",
+    ("variant", "convnext_small"): "ConvNeXt-S",
+    ("variant", "convnext_base"): "ConvNeXt-B",
+    ("variant", "convnext_large"): "ConvNeXt-L",
+    ("variant", "convnext_xlarge"): "ConvNeXt-XL",
+    ("timm", "convnextv2_tiny"): "ConvNeXt V2-T",
+    ("timm", "convnextv2_base"): "ConvNeXt V2-B",
+    ("timm", "swin_tiny_patch4_window7_224"): "Swin-T",
+    ("timm", "swin_small_patch4_window7_224"): "Swin-S",
+    ("timm", "swin_base_patch4_window7_224"): "Swin-B",
+    ("timm", "swin_large_patch4_window7_224"): "Swin-L",
+    ("timm", "swin_base_patch4_window12_384"): "Swin-B",
+    ("timm", "swin_large_patch4_window12_384"): "Swin-L",
 }
 FAMILIES = ("ConvNeXt", "ConvNeXt V2", "Swin", "ResNet")
 PRETRAINING = {"in1k": "ImageNet-1K", "in22k": "ImageNet-22K"}
@@ -100,20 +111,25 @@ def _per_network(table: DataFrame, column: str) -> Series:
 
 
 def _counted_gflops() -> dict[str, float]:
-    table = read_table("measured/complexity").set_index(["source", "name"])["macs"]
-    return {name: float(table[place]) / 1e9 for name, place in COUNTED.items()}
+    table = _named(read_table("measured/complexity"))
+    return dict(zip(table["name"], table["macs"] / 1e9, strict=True))
 
 
 def _memory() -> DataFrame:
-    """Peak memory by network and image size; no rows before it was measured."""
+    """Peak memory in GB by network and image size; no rows before it was measured."""
     import pandas as pd
 
     try:
-        table = read_table("measured/memory")
+        table = _named(read_table("measured/memory"))
     except ResultsError:
         return pd.DataFrame({"name": [], "image_size": [], "memory": []})
-    table["name"] = table["network"]
     return table.rename(columns={"peak_memory_gb": "memory"})[["name", "image_size", "memory"]]
+
+
+def _named(table: DataFrame) -> DataFrame:
+    """The rows of ``MEASURED``, with its names."""
+    names = [MEASURED.get(place) for place in zip(table["source"], table["name"], strict=True)]
+    return table.assign(name=names).dropna(subset="name")
 
 
 def _label(row: Series) -> str:

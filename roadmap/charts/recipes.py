@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from roadmap.charts import style
 from roadmap.palette import BLUE, CYAN, GREY, GROUP_COLORS, ORANGE
-from roadmap.text import change, number
+from roadmap.text import change
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from roadmap.charts import style
-from roadmap.charts.labels import LETTER, LINE, place_labels
+from roadmap.charts.labels import LETTER, LINE, POINT_RADIUS, place_labels
 from roadmap.palette import BLUE, CYAN, GREY, ORANGE, PLUM
 from roadmap.sizes import TEST_SETS, pareto_front
 from roadmap.text import number
@@ -23,7 +23,7 @@ HEIGHT = 520
 AREA = (300, 420)
 MARGIN = {"l": 48, "r": 14, "t": 12, "b": 46, "pad": 0}
 #: Diameters in pixels: the bubble of ``MEMORY`` GB, the least, and of a mark without a figure.
-LARGEST, LEAST, UNMEASURED, MEMORY = 44, 9, 9, 2.0
+LARGEST, LEAST, UNMEASURED, MEMORY = 30, 8, 8, 2.5
 
 
 @dataclass(frozen=True)
@@ -248,15 +248,21 @@ def _labels(
             "x": place[0],
             "y": place[1],
             "text": text,
-            "xshift": shift[0],
-            "yshift": shift[1],
+            "xshift": _beyond(shift[0], memory),
+            "yshift": _beyond(shift[1], memory),
             "showarrow": False,
             "font": {"size": style.FONT_SIZE - 1},
         }
-        for *place, text, shift in zip(x, y, texts, shifts, strict=True)
+        for *place, text, shift, memory in zip(x, y, texts, shifts, rows["memory"], strict=True)
         if text
     ]
     return _apart(labels, spans)
+
+
+def _beyond(shift: int, memory: float) -> int:
+    """``shift``, which clears a small mark, lengthened to clear the bubble."""
+    more = max(bubble(memory) / 2 - POINT_RADIUS, 0)
+    return round(shift + math.copysign(more, shift)) if shift else 0
 
 
 def short_label(row: dict[str, Any]) -> str:

@@ -175,8 +175,8 @@ def _legend(families: list[str]) -> str:
         f'<p class="faint legend">{marks}</p>'
         '<p class="faint legend"><span><i class="full"></i>with ImageNet-22K</span>'
         '<span><i class="open"></i>ImageNet-1K only</span>'
-        '<span><i class="band"></i>Pareto front</span>'
-        f"<span>{_memory_note()}</span></p>"
+        '<span><i class="band"></i>Pareto front</span></p>'
+        + markup.paragraph(_memory_note(), "faint")
     )
 
 
@@ -188,8 +188,8 @@ def _memory_note() -> str:
     except (ResultsError, IndexError):
         return "Click a mark to see its figures."
     return (
-        f"Area: peak memory of a forward pass, {row['dtype']}, batch {row['batch_size']}; "
-        "the smallest marks are not measured."
+        f"Area: peak memory of a forward pass on {row['device_name']}, {row['dtype']}, batch "
+        f"{row['batch_size']}; the smallest marks are not measured. Click a mark to see its figures."
     )
 
 
@@ -273,10 +273,10 @@ def _rows(table: DataFrame) -> None:
         "label": columns.TextColumn("Network", width="medium", pinned=True),
         "image_size": number_of("Image, px", format="%d"),
         "pretraining": columns.TextColumn("Trained on"),
-        "params": number_of("Parameters, M", format="%.1f"),
+        "params": number_of("Params, M", format="%.1f"),
         "gflops": number_of("GFLOPs", format="%.1f"),
-        "a100": number_of("Images/s, A100", format="%.0f"),
-        "v100": number_of("Images/s, V100", format="%.0f"),
+        "a100": number_of("A100, img/s", format="%.0f"),
+        "v100": number_of("V100, img/s", format="%.0f"),
         "memory": number_of("Memory, GB", format="%.2f"),
         **{
             key: number_of(name.replace("ImageNet-", "IN-"), format="%.1f")
