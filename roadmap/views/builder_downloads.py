@@ -41,9 +41,6 @@ def show(config: ModelConfig, image_size: int) -> None:
             on_click="ignore",
             help="ModelConfig.from_json reads it, and python -m roadmap profile --config.",
         )
-    if reason := refusal(config, image_size):
-        st.html(markup.notice(reason))
-        return
     _made_files(config, image_size)
 
 
@@ -56,6 +53,7 @@ def _source(config: ModelConfig) -> str:
 def _made_files(config: ModelConfig, image_size: int) -> None:
     megabytes = number(count(config, image_size).parameters * 4 / 1e6, 0)
     busy, missing = builder_work.running(KEY), missing_packages()
+    too_large = refusal(config, image_size)
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         seed = st.number_input(
             "Seed",
@@ -70,9 +68,11 @@ def _made_files(config: ModelConfig, image_size: int) -> None:
                 key=f"make-{task}",
                 on_click=_begin,
                 args=(task, config, seed, image_size),
-                disabled=busy or (task == "onnx" and bool(missing)),
+                disabled=bool(busy or too_large or (task == "onnx" and missing)),
             )
-    if missing:
+    if too_large:
+        st.html(markup.paragraph(too_large, "faint"))
+    elif missing:
         st.html(
             markup.paragraph(
                 f"ONNX needs {', '.join(missing)}: pip install -e '.[onnx]' where this explorer "

@@ -43,7 +43,7 @@ def show(config: ModelConfig, image_size: int, name: str) -> None:
             key="measure",
         )
     if reason:
-        st.html(markup.notice(reason))
+        st.html(markup.paragraph(reason, "faint"))
     told = builder_work.about(KEY)
     builder_work.follow(KEY, f"Measuring {told.get('name')}, {told.get('mode')}", _keep)
     _table()

@@ -11,7 +11,6 @@ from models.config import ModelConfig
 from roadmap import charts
 from roadmap.charts.costs import START
 from roadmap.measure.complexity import count
-from roadmap.measure.limits import refusal
 from roadmap.results import ResultsError
 from roadmap.views import (
     address,
@@ -244,8 +243,6 @@ def _answer(builder: Builder) -> str:
     caption = (name, f"vs. {chosen.start.title}")
     st.html(markup.figures_table(caption, rows))
     st.html(markup.paragraph(builder_tables.MEMORY_NOTE, "faint"))
-    if too_large := refusal(chosen.config, size):
-        st.html(markup.notice(too_large))
     _chart(builder)
     return ""
 

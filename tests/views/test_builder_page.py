@@ -1,0 +1,227 @@
+"""The builder, run by Streamlit's own test harness."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from models import VARIANTS
+from models.config import BOUNDS, CHOICES, FIELDS
+from roadmap.measure.complexity import count
+from roadmap.steps import ROADMAPS
+from roadmap.views import builder_downloads
+from roadmap.views.builder_address import STARTS
+from roadmap.views.builder_fields import CONTROLS
+
+ROOT = Path(__file__).parents[2]
+PAGE = "from roadmap.views import builder_page\nbuilder_page.show()"
+
+
+def opened(**parameters: str) -> AppTest:
+    app = AppTest.from_string(PAGE, default_timeout=60)
+    for name, value in parameters.items():
+        app.query_params[name] = value
+    return checked(app.run())
+
+
+def checked(app: AppTest) -> AppTest:
+    assert not app.exception
+    assert not app.warning
+    return app
+
+
+def html(app: AppTest) -> str:
+    return "\n".join(element.proto.body for element in app.get("html"))
+
+
+def address(app: AppTest) -> dict[str, str]:
+    values = dict(app.query_params)
+    return {name: value[0] if isinstance(value, list) else value for name, value in values.items()}
+
+
+def change(app: AppTest, kind: str, field: str, value) -> AppTest:
+    getattr(app, kind)(key=f"field-{field}").set_value(value)
+    return checked(app.run())
+
+
+def widgets(app: AppTest) -> dict[str, object]:
+    kinds = (app.segmented_control, app.number_input, app.text_input)
+    return {element.key: element for kind in kinds for element in kind}
+
+
+def test_every_field_of_the_config_has_a_control():
+    assert set(CONTROLS) == set(FIELDS)
+    shown = widgets(opened())
+    assert {f"field-{name}" for name in FIELDS} <= set(shown)
+    for name, choices in CHOICES.items():
+        assert len(shown[f"field-{name}"].options) == len(choices)
+    for name, (low, high) in BOUNDS.items():
+        assert (shown[f"field-{name}"].min, shown[f"field-{name}"].max) == (low, high)
+
+
+@pytest.mark.parametrize("source", STARTS)
+def test_every_starting_point_shows_its_own_values_and_costs(source):
+    app = opened()
+    for name in STARTS[source]:
+        app.query_params["a"] = f"{source}.{name}"
+        checked(app.run())
+        config = VARIANTS[name] if source == "variant" else ROADMAPS[source].config(name)
+        shown = widgets(app)
+        assert shown["field-width"].value == config.width
+        assert shown["field-layer_scale"].value == config.layer_scale
+        assert shown["field-depths"].value == ", ".join(map(str, config.depths))
+        assert f">{count(config).parameters / 1e6:.1f}<" in html(app)
+        assert "Nothing yet" in html(app)
+
+
+def test_a_change_is_counted_against_the_start_and_stands_in_the_url():
+    app = change(opened(a="variant.convnext_tiny"), "number_input", "kernel_size", 5)
+    assert address(app)["a"] == "variant.convnext_tiny~kernel_size.5"
+    before, after = (
+        count(config).parameters
+        for config in (
+            VARIANTS["convnext_tiny"],
+            VARIANTS["convnext_tiny"].replace(kernel_size=5),
+        )
+    )
+    assert f">{after / 1e6:.1f}<" in html(app)
+    assert f"−{round(before / 1e6, 1) - round(after / 1e6, 1):.1f}<" in html(app)
+    assert "<td>Kernel size</td><td>7</td><td>5</td>" in html(app)
+
+
+def test_what_makes_no_network_is_refused_at_its_control_until_it_does():
+    app = change(opened(a="resnet50.baseline"), "segmented_control", "norms_per_block", 1)
+    assert "set block to &#x27;inverted&#x27; and depthwise to true" in html(app)
+    assert "A, last valid" in html(app)
+    assert address(app)["a"] == "resnet50.baseline"
+    change(app, "segmented_control", "depthwise", True)
+    assert 'class="refusal"' in html(app)  # the block is still a bottleneck
+    change(app, "segmented_control", "block", "inverted")
+    assert 'class="refusal"' not in html(app)
+    assert "block.inverted~depthwise.true~norms_per_block.1" in address(app)["a"]
+
+
+def test_a_refusal_can_be_undone():
+    app = change(opened(a="resnet50.kernel_7"), "text_input", "depths", "3, 3, many, 3")
+    assert "depths is &#x27;3, 3, many, 3&#x27;" in html(app)
+    app.button(key="undo").click()
+    checked(app.run())
+    assert app.text_input(key="field-depths").value == "3, 3, 9, 3"
+    assert 'class="refusal"' not in html(app)
+
+
+def test_depths_are_read_as_people_write_them():
+    app = change(opened(a="resnet50.kernel_7"), "text_input", "depths", "(2, 2,6 2)")
+    assert address(app)["a"] == "resnet50.kernel_7~depths.2-2-6-2"
+
+
+def test_two_configs_are_edited_and_compared():
+    app = opened(a="variant.convnext_tiny")
+    app.segmented_control(key="slot").set_value("b")
+    checked(app.run())
+    change(app, "number_input", "width", 128)
+    said = address(app)
+    assert (said["a"], said["b"]) == (
+        "variant.convnext_tiny",
+        "variant.convnext_tiny~width.128",
+    )
+    row = '<tr class="changed"><th scope="row"><span class="delta" aria-label="differs">Δ</span>'
+    assert f"{row}Width</th><td>96</td><td>128</td>" in html(app)
+    assert '<tr><th scope="row">Stem</th><td>Patchify</td><td>Patchify</td>' in html(app)
+    app.toggle(key="only-differences").set_value(True)
+    assert ">Stem</th>" not in html(checked(app.run()))
+    app.segmented_control(key="slot").set_value("a")
+    checked(app.run())
+    assert app.number_input(key="field-width").value == 96
+    assert {trace["name"] for trace in chart(app)} >= {"A", "B", "ConvNeXt", "Swin"}
+
+
+def chart(app: AppTest) -> list[dict]:
+    (element,) = app.get("plotly_chart")
+    return [trace for trace in json.loads(element.proto.spec)["data"] if trace.get("name")]
+
+
+def test_the_chart_shows_what_is_built_beside_the_known():
+    app = opened(a="variant.convnext_tiny~width.128")
+    points = {trace["name"]: (trace["x"][0], trace["y"][0]) for trace in chart(app)}
+    costs = count(VARIANTS["convnext_tiny"].replace(width=128))
+    assert points["A"] == pytest.approx((costs.macs / 1e9, costs.parameters / 1e6))
+    tiny = count(VARIANTS["convnext_tiny"])
+    assert points["Start"] == points["ConvNeXt"]
+    assert points["ConvNeXt"] == pytest.approx((tiny.macs / 1e9, tiny.parameters / 1e6))
+    assert points["Swin"] == (4.5, 28)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"a": "<script>alert(1)</script>"},
+        {"a": "resnet50.baseline~norms_per_block.1", "b": "x" * 5000},
+        {"a": "resnet50.baseline~width." + "9" * 500, "image": "-1"},
+        {"a": "variant.convnext_tiny~depths.\x00-\u202e", "edit": "<b>"},
+        {"roadmap": "nowhere", "step": "![x](y)", "b": "~~~..."},
+    ],
+)
+def test_whatever_the_url_says_there_is_a_message_and_a_working_page(parameters):
+    app = opened(**parameters)
+    page = html(app)
+    assert page.count('class="notice"') == 1
+    assert "<script>alert" not in page
+    assert app.get("plotly_chart")
+    change(app, "number_input", "width", 32)
+    assert "~width.32" in address(app)["a"]
+    assert 'class="notice"' not in html(app)
+
+
+def test_a_network_beyond_the_memory_is_counted_and_not_built():
+    app = opened(a="variant.convnext_tiny~width.8192")
+    assert "So it is counted, and not built." in html(app)
+    assert app.button(key="measure").disabled
+    assert app.button(key="make-weights").disabled
+    assert app.button(key="make-onnx").disabled
+    files = {element.proto.label: element.proto for element in app.get("download_button")}
+    assert not files["Python file"].disabled
+
+
+def test_a_batch_beyond_the_memory_is_not_measured():
+    app = opened(a="resnet50.baseline")
+    app.segmented_control(key="measure-mode").set_value("training")
+    app.number_input(key="measure-batch").set_value(256)
+    checked(app.run())
+    assert app.button(key="measure").disabled
+    assert "choose a smaller batch" in html(app)
+
+
+def test_onnx_without_its_packages_is_a_sentence(monkeypatch):
+    monkeypatch.setattr(builder_downloads, "missing_packages", lambda: ("onnxscript",))
+    app = opened(a="resnet50.baseline")
+    assert app.button(key="make-onnx").disabled
+    assert not app.button(key="make-weights").disabled
+    assert "ONNX needs onnxscript: pip install" in html(app)
+
+
+def test_an_image_without_a_pixel_left_is_a_sentence():
+    app = opened(a="variant.convnext_tiny", image="16")
+    assert "choose a larger one" in html(app)
+    app.number_input(key="image").set_value(64)
+    assert 'class="notice"' not in html(checked(app.run()))
+    assert address(app)["image"] == "64"
+
+
+def test_the_page_needs_no_torch():
+    code = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_string({PAGE!r}, default_timeout=60).run()
+assert not app.exception
+print(sorted({{"torch", "timm", "onnx"}} & set(sys.modules)))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "[]"

@@ -1,0 +1,150 @@
+"""The builder as a person uses it: controls, refusals, files that run, shared addresses."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from browser import ROOT
+from playwright.sync_api import Page, expect
+
+from models import VARIANTS, ModelConfig
+from models.source import network_source
+from roadmap.measure.complexity import count
+from roadmap.train.weights_file import load_weights
+
+WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+PICTURES = ROOT / "build" / "screenshots"
+SMALL = "builder?a=resnet50.kernel_7~depths.1-1~width.8&image=64"
+
+
+@pytest.fixture
+def open_page(open_path):
+    """``open_path``, once costs and chart stand."""
+
+    def open_page(*arguments, **options) -> Page:
+        page = open_path(*arguments, **options)
+        expect(page.locator(".js-plotly-plot .point").first).to_be_attached(timeout=30_000)
+        settle(page)
+        return page
+
+    return open_page
+
+
+def settle(page: Page) -> None:
+    idle = page.locator("[data-test-script-state=notRunning]")
+    expect(idle).to_be_attached(timeout=30_000)
+
+
+def cost(page: Page, name: str):
+    """The value of a row of the cost table."""
+    row = page.locator(".st-key-builder-answer tbody tr").filter(has_text=name)
+    return row.locator(".now")
+
+
+def set_number(page: Page, name: str, value: int) -> None:
+    box = page.get_by_role("spinbutton", name=name, exact=True)
+    box.fill(str(value))
+    box.press("Enter")
+
+
+def saved(page: Page, button: str):
+    with page.expect_download(timeout=60_000) as started:
+        page.get_by_role("button", name=button).click()
+    return started.value
+
+
+def test_a_change_is_counted_refused_undone_and_shared(open_page):
+    page = open_page("builder?a=variant.convnext_tiny")
+    expect(cost(page, "Parameters")).to_have_text("28.6")
+    set_number(page, "Kernel size", 5)
+    config = VARIANTS["convnext_tiny"].replace(kernel_size=5)
+    expect(cost(page, "Parameters")).to_have_text(f"{count(config).parameters / 1e6:.1f}")
+    expect(page).to_have_url(re.compile(r"\?a=variant\.convnext_tiny~kernel_size\.5$"))
+    set_number(page, "Kernel size", 6)
+    expect(page.locator(".refusal")).to_contain_text("use 5 or 7")
+    expect(page).to_have_url(re.compile(r"kernel_size\.5$"))
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".refusal")).to_have_count(0)
+    expect(page.get_by_role("spinbutton", name="Kernel size")).to_have_value("5")
+    page.get_by_role("radio", name="BatchNorm").click()
+    expect(page).to_have_url(re.compile(r"kernel_size\.5~norm\.batch$"))
+    page.go_back()
+    expect(page.get_by_role("radio", name="LayerNorm")).to_be_checked()
+    other = open_page(page.url.split("/", 3)[-1])
+    expect(other.get_by_role("spinbutton", name="Kernel size")).to_have_value("5")
+    assert cost(other, "Parameters").inner_text() == cost(page, "Parameters").inner_text()
+
+
+def test_the_files_are_of_the_network_shown(open_page, tmp_path):
+    page = open_page(SMALL)
+    source = tmp_path / "network.py"
+    saved(page, "Python file").save_as(source)
+    saved(page, "Config, JSON").save_as(tmp_path / "config.json")
+    config = ModelConfig.from_json((tmp_path / "config.json").read_text())
+    assert (config.depths, config.width, config.kernel_size) == ((1, 1), 8, 7)
+    assert source.read_text() == network_source(config)
+    ran = subprocess.run([sys.executable, source], cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    set_number(page, "Seed", 5)
+    settle(page)
+    page.get_by_role("button", name="Make weights").click()
+    expect(page.get_by_role("button", name="Save network.safetensors")).to_be_visible(
+        timeout=60_000
+    )
+    saved(page, "Save network.safetensors").save_as(tmp_path / "network.safetensors")
+    _, of, facts = load_weights(tmp_path / "network.safetensors")
+    assert (of, facts) == (config, {"seed": 5})
+
+
+def test_measuring_can_be_cancelled_and_comes_to_an_end(open_page):
+    page = open_page(SMALL)
+    page.get_by_role("button", name="Measure").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Cancelled.")).to_be_visible(timeout=15_000)
+    page.get_by_role("button", name="Measure").click()
+    row = page.locator("table.recipe tr").filter(has_text="inference")
+    expect(row).to_contain_text("Kernel size 7, depths 1, 1, width 8", timeout=60_000)
+
+
+def test_two_configs_side_by_side(open_page):
+    page = open_page("builder?a=resnet50.kernel_7")
+    page.get_by_role("radio", name="B", exact=True).click()
+    expect(page.locator(".compared")).to_be_visible()
+    set_number(page, "Width", 128)
+    changed = page.locator(".compared tr.changed")
+    expect(changed.filter(has_text="Width")).to_contain_text("128")
+    expect(page).to_have_url(re.compile(r"b=resnet50\.kernel_7~width\.128&edit=b$"))
+
+
+def test_a_hostile_url_gets_one_message_and_a_working_page(open_page):
+    page = open_page("builder?a=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E&image=9e99")
+    expect(page.locator(".notice")).to_have_count(1)
+    expect(page.locator(".notice")).to_contain_text("<img src=x onerror=alert(1)>")
+    set_number(page, "Width", 32)
+    expect(page.locator(".notice")).to_have_count(0)
+    expect(page).to_have_url(re.compile(r"\?a=resnet50\.baseline~width\.32$"))
+
+
+def test_the_step_selected_elsewhere_is_the_start_without_another_entry_in_history(open_path):
+    page = open_path("?roadmap=resnet50&step=gelu")
+    page.get_by_role("link", name="Builder").click()
+    expect(page).to_have_url(re.compile(r"builder\?a=resnet50\.gelu$"), timeout=30_000)
+    settle(page)
+    page.go_back()
+    expect(page.locator(".step")).to_have_text("ReLU to GELU", timeout=15_000)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_it_fits(open_page, viewport, scheme):
+    address = "builder?a=resnet50.inverted_bottleneck~width.128&b=variant.convnext_small"
+    page = open_page(address, viewport, scheme)
+    main = "document.querySelector('[data-testid=stMain]')"
+    assert page.evaluate(f"{main}.scrollWidth") <= viewport["width"]
+    start = page.locator("h1").bounding_box()["y"]
+    assert start >= page.locator("[data-testid=stHeader]").bounding_box()["height"]
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=PICTURES / f"builder-{viewport['width']}-{scheme}.png")
