@@ -78,7 +78,7 @@ def pareto_front(table: DataFrame, x: str, y: str, *, more_is_better: bool) -> D
     """
     rows = table.dropna(subset=[x, y])
     rows = rows.sort_values([x, y], ascending=[not more_is_better, False])
-    best = rows[y].cummax().shift(fill_value=float("-inf"))
+    best = rows[y].astype(float).cummax().shift(fill_value=float("-inf"))
     return rows[rows[y] > best].sort_values(x)
 
 

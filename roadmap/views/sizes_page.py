@@ -189,7 +189,7 @@ def _memory_note() -> str:
         return "Click a mark to see its figures."
     return (
         f"Area: peak memory of a forward pass on {row['device_name']}, {row['dtype']}, batch "
-        f"{row['batch_size']}; the smallest marks are not measured. Click a mark to see its figures."
+        f"{row['batch_size']}; the smallest marks are not measured. Click a mark for its figures."
     )
 
 

@@ -1,0 +1,71 @@
+"""The page of methods: its figures are those of the tables."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from roadmap import results
+from roadmap.analysis import audit
+
+PAGE = "from roadmap.views import method_page; method_page.show()"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A copy of the tables, to change."""
+    for name in ("paper", "measured"):
+        shutil.copytree(results.RESULTS / name, tmp_path / name)
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    st.cache_data.clear()
+    yield tmp_path
+    st.cache_data.clear()
+
+
+def page() -> str:
+    app = AppTest.from_string(PAGE, default_timeout=60).run()
+    assert not app.exception
+    return "\n".join(element.proto.body for element in app.get("html"))
+
+
+def test_the_audit_is_there_row_by_row_with_what_differs():
+    shown = page()
+    rows = audit("resnet50") + audit("resnet200")
+    assert shown.count("≠") == sum(not row.agrees for row in rows) == 3
+    assert f"{sum(row.agrees for row in rows)} of the {len(rows)} GFLOPs" in shown
+    assert "BatchNorm to LayerNorm: the paper prints 4.46. This network costs 4.15." in shown
+    assert "Separate downsampling: the paper prints 4.49. This network costs 4.46." in shown
+
+
+def test_devices_and_versions_are_those_of_the_tables(folder):
+    path = folder / "measured" / "throughput.csv"
+    path.write_text(path.read_text().replace("NVIDIA H200", "Some <b>GPU</b>"))
+    shown = page()
+    assert "Some &lt;b&gt;GPU&lt;/b&gt;" in shown
+    assert "Some <b>" not in shown
+    for table in ("complexity", "throughput", "app_latency"):
+        for version in set(results.read_table(f"measured/{table}").get("python", [])):
+            assert version in shown or table == "throughput"
+
+
+def test_load_is_shown_once_it_was_measured(folder):
+    path = folder / "measured" / "app_load.csv"
+    path.unlink(missing_ok=True)
+    assert "Under load" not in page()
+    path.write_text("sessions,what,median_s\n10,click,0.4567\n")
+    st.cache_data.clear()
+    shown = page()
+    assert "Under load" in shown
+    assert "median s" in shown
+    assert ">0.46<" in shown
+
+
+def test_without_measurements_the_rest_stands(folder):
+    for name in ("throughput", "training", "memory", "app_latency"):
+        (folder / "measured" / f"{name}.csv").unlink()
+    shown = page()
+    assert "What is not known" in shown
+    assert "audited" in shown

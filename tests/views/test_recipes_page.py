@@ -1,0 +1,171 @@
+"""The page of recipes, run by Streamlit's own test harness."""
+
+from __future__ import annotations
+
+import base64
+import io
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from browser import ROOT
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from roadmap.recipes import RECIPES
+from roadmap.views import pictures, recipe_text
+from roadmap.views.recipes_page import METHODS, PARTS
+
+PAGE = "from roadmap.views import recipes_page; recipes_page.show()"
+
+
+def opened(**parameters: str) -> AppTest:
+    app = AppTest.from_string(PAGE, default_timeout=60)
+    for name, value in parameters.items():
+        app.query_params[name] = value
+    return checked(app.run())
+
+
+def checked(app: AppTest) -> AppTest:
+    assert not app.exception
+    return app
+
+
+def html(app: AppTest) -> str:
+    return "\n".join(element.proto.body for element in app.get("html"))
+
+
+def images(app: AppTest) -> list[np.ndarray]:
+    """The pictures of the page, before and after in turn."""
+    codes = [part.split('"')[0] for part in html(app).split("base64,")[1:]]
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(code)))) for code in codes]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_stands(part):
+    app = opened(part=part)
+    assert 'class="notice"' not in html(app)
+    assert all(chart.proto.alt for chart in app.get("plotly_chart"))
+
+
+def test_fields_that_differ_are_marked():
+    page = html(opened(base="convnext"))
+    rows = {row.split('scope="row">')[1].split("<")[0]: row for row in page.split("<tr>")[4:]}
+    assert rows["Optimizer"].count("Δ") == 3
+    assert rows["Tested at, px"].count("Δ") == 0
+    assert "AdamW" in rows["Optimizer"]
+
+
+def test_every_field_of_a_recipe_is_in_the_table():
+    shown = [field for names in recipe_text.SUBJECTS.values() for field in names]
+    assert sorted(shown) == sorted(vars(RECIPES["convnext"]))
+
+
+def test_a_value_a_recipe_has_no_use_for_is_a_dash():
+    assert recipe_text.value(RECIPES["convnext"], "momentum") == "–"
+    assert recipe_text.value(RECIPES["resnet_standard"], "momentum") == "0.9"
+    assert recipe_text.value(RECIPES["resnet_torchvision"], "weight_decay") == "0.00002"
+    assert recipe_text.value(RECIPES["convnext"], "layer_scale") == "1e-06"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_pictures_before_and_after(method):
+    app = opened(part="pictures", method=method)
+    shown = images(app)
+    before, after = shown[::2], shown[1::2]
+    assert len(before) == len(after) == len(pictures.CROPS)
+    assert any(np.abs(b - a.astype(int)).mean() > 5 for b, a in zip(before, after, strict=True))
+    assert html(app).count(" alt=") == len(shown)
+    assert "danielbuechele" in html(app)
+    assert "vultilion" in html(app)
+
+
+def test_strength_and_seed_change_what_is_drawn():
+    app = opened(part="pictures", method="mixup")
+    first = html(app)
+    app.button[0].click()
+    assert html(checked(app.run())) != first
+    app.number_input(key="recipes-seed").set_value(0)
+    assert html(checked(app.run())) == first  # the same seed, the same pictures
+    app.slider(key="recipes-strength-mixup").set_value(0.1)
+    assert html(checked(app.run())) != first
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"part": "<script>alert(1)</script>"},
+        {"base": "x" * 50_000},
+        {"part": "pictures", "method": "\x00"},
+        {"part": "rate", "rate": "fast"},
+    ],
+)
+def test_whatever_the_url_says_there_is_one_message_and_a_page(parameters):
+    app = opened(**parameters)
+    assert html(app).count('class="notice"') == 1
+    assert "<script>alert" not in html(app)
+
+
+def test_torch_is_imported_for_pictures_only():
+    code = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+for part in {[part for part in PARTS if part != "pictures"]}:
+    app = AppTest.from_string({PAGE!r}, default_timeout=60)
+    app.query_params["part"] = part
+    assert not app.run().exception
+print(sorted({{"torch", "timm", "torchvision", "sklearn"}} & set(sys.modules)))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "[]"
+
+
+# Pictures of the reader's own
+
+
+@dataclass
+class File:
+    name: str
+    content: bytes
+    size: int = 0
+
+    def getvalue(self) -> bytes:
+        return self.content
+
+
+def png(height: int, width: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), (200, 30, 30)).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_good_files_are_read_and_bad_ones_answered():
+    bomb = png(1, 1).replace(
+        b"\x00\x00\x00\x01\x00\x00\x00\x01", b"\x00\x01\x00\x00\x00\x01\x00\x00", 1
+    )
+    files = [
+        File("good.png", png(900, 1200)),
+        File("broken.jpg", b"\xff\xd8 and no more"),
+        File("text.png", b"hello"),
+        File("large.jpg", b"", size=pictures.MOST_BYTES + 1),
+        File("bomb.png", bomb),
+    ]
+    read, problems = pictures.read(files)
+    assert [name for _, name in read] == ["good.png"]
+    assert max(read[0][0].shape) == pictures.LONGEST
+    assert [problem.split(" ")[0].rstrip(":") for problem in problems] == [
+        file.name for file in files[1:]
+    ]
+    assert "10 MB" in problems[2]
+
+
+def test_at_most_eight_and_always_an_even_number():
+    files = [File(f"{place}.png", png(20, 30)) for place in range(11)]
+    read, (problem,) = pictures.read(files)
+    assert len(read) == 8
+    assert problem.startswith("11 pictures were given")
+    assert [len(pictures.paired(read[:count])) for count in (1, 2, 3)] == [2, 2, 4]

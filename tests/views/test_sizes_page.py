@@ -1,0 +1,115 @@
+"""The page of sizes, run by Streamlit's own test harness."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from roadmap.charts.sizes import COSTS
+from roadmap.sizes import TEST_SETS
+
+PAGE = "from roadmap.views import sizes_page; sizes_page.show()"
+
+
+def opened(**parameters: str) -> AppTest:
+    app = AppTest.from_string(PAGE, default_timeout=60)
+    for name, value in parameters.items():
+        app.query_params[name] = value
+    return checked(app.run())
+
+
+def checked(app: AppTest) -> AppTest:
+    assert not app.exception
+    return app
+
+
+def html(app: AppTest) -> str:
+    return "\n".join(element.proto.body for element in app.get("html"))
+
+
+def title(app: AppTest) -> str:
+    return html(app).split('class="step">')[1].split("<")[0]
+
+
+def marks(app: AppTest) -> set[str]:
+    (chart,) = app.get("plotly_chart")
+    data = json.loads(chart.proto.spec)["data"]
+    return {key for trace in data for key in trace.get("customdata", ())}
+
+
+def address(app: AppTest) -> dict[str, str]:
+    values = dict(app.query_params)
+    return {name: value[0] if isinstance(value, list) else value for name, value in values.items()}
+
+
+def test_the_page_opens_on_accuracy_against_gflops():
+    app = opened()
+    assert title(app) == "ConvNeXt-T"
+    assert "vs. Swin-T" in html(app)
+    assert ">+0.8<" in html(app)  # 82.1 and 81.3
+    (chart,) = app.get("plotly_chart")
+    assert chart.proto.alt.startswith("Scatter chart of ImageNet-1K top-1 accuracy")
+    assert "ConvNeXt-XL, 384, 22K 87.8 % at 179.0" in chart.proto.alt
+    assert 'class="notice"' not in html(app)
+
+
+@pytest.mark.parametrize(("x", "y"), list(zip(COSTS, TEST_SETS, strict=False)))
+def test_axes_are_what_the_url_says(x, y):
+    app = opened(x=x, y=y)
+    (chart,) = app.get("plotly_chart")
+    layout = json.loads(chart.proto.spec)["layout"]
+    assert layout["xaxis"]["title"]["text"] == COSTS[x].axis
+    assert layout["yaxis"]["title"]["text"].startswith(TEST_SETS[y])
+
+
+def test_filters_leave_what_they_say_in_chart_and_table():
+    app = opened()
+    app.segmented_control(key="sizes-image").set_value("384")
+    app.segmented_control(key="sizes-pretraining").set_value("in1k")
+    checked(app.run())
+    assert marks(app) == {"convnext-b-384", "convnext-l-384", "swin-b-384"}
+    assert set(app.dataframe[0].value["label"]) == {
+        "ConvNeXt-B, 384",
+        "ConvNeXt-L, 384",
+        "Swin-B, 384",
+    }
+    parameters = address(app)
+    assert parameters == {"image": "384", "pretraining": "in1k"}
+    again = opened(**parameters)  # the address shows the same to someone else
+    assert marks(again) == marks(app)
+
+
+def test_choosing_a_network_shows_it_and_its_rival():
+    app = opened(model="swin-l-384-22k")
+    assert title(app) == "Swin-L"
+    assert "vs. ConvNeXt-L" in html(app)
+    app.selectbox(key="sizes-model").set_value("resnet-50-timm-a1")
+    checked(app.run())
+    assert title(app) == "ResNet-50"
+    assert "recipe: timm A1" in html(app)
+    assert address(app)["model"] == "resnet-50-timm-a1"
+
+
+def test_axes_that_no_network_has_both_of_are_a_sentence():
+    app = opened(x="a100", y="imagenet_v2", image="384", pretraining="in1k")
+    assert not app.get("plotly_chart")
+    assert "No network of these filters" in html(app)
+    assert title(app) == "ConvNeXt-T"
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"x": "<script>alert(1)</script>"},
+        {"y": "accuracy", "image": "9" * 50_000},
+        {"pretraining": "\x00", "model": "../../etc/passwd"},
+    ],
+)
+def test_whatever_the_url_says_there_is_one_message_and_a_page(parameters):
+    app = opened(**parameters)
+    assert html(app).count('class="notice"') == 1
+    assert "<script>alert" not in html(app)
+    assert len(html(app)) < 20_000
+    assert len(marks(app)) > 30
