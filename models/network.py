@@ -137,8 +137,7 @@ def _norm(spec: layers.Norm) -> nn.Module:
 
 
 def _conv(spec: layers.Conv) -> nn.Conv2d:
-    narrow = spec.kernel_size == 1 < spec.stride and spec.in_channels // spec.groups < 16
-    convolution = NarrowStridedConv if narrow else nn.Conv2d
+    convolution = NarrowStridedConv if spec.narrow_strided else nn.Conv2d
     return convolution(
         spec.in_channels,
         spec.out_channels,

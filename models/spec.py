@@ -36,6 +36,11 @@ class Conv:
         return self.groups == self.in_channels > 1
 
     @property
+    def narrow_strided(self) -> bool:
+        """Whether oneDNN's gradient of it is wrong in channels_last (oneDNN #6035)."""
+        return self.kernel_size == 1 < self.stride and self.in_channels // self.groups < 16
+
+    @property
     def parameters(self) -> int:
         weights = self.kernel_size**2 * self.in_channels // self.groups * self.out_channels
         return weights + self.bias * self.out_channels
@@ -207,11 +212,12 @@ def block_spec(
     """A block of stage ``stage`` (from 0) that takes ``in_channels``."""
     out_channels = config.output_width(stage)
     convs = _block_convs(config, stage, in_channels, stride)
+    spatial = 1 if config.depthwise_position == "first" else 2
     many = config.activations_per_block == 3
     branch: list[Layer] = []
     for place, conv in enumerate(convs, start=1):
         branch.append(conv)
-        if config.norms_per_block == 3 or conv.depthwise:
+        if config.norms_per_block == 3 or place == spatial:
             branch.append(Norm(f"norm{place}", config.norm, conv.out_channels))
         if place == 2 or (place == 1 and many):
             branch.append(Activation(f"act{place}", config.activation))
