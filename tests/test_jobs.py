@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from models import ModelConfig
+from roadmap import jobs
 from roadmap.jobs import Job
 
 SMALL = ModelConfig(depths=(1, 1), width=8, num_classes=7, in_channels=2)
@@ -49,6 +50,16 @@ def test_a_process_that_dies_is_a_sentence():
     job = Job("no such task").start()
     assert after(job, "failed") == "failed"
     assert "ended early" in job.error
+
+
+def test_a_job_that_nobody_looks_at_ends(monkeypatch):
+    monkeypatch.setattr(jobs, "ABANDONED", 0.2)
+    job = measuring()
+    for _ in range(200):
+        if job.state == "cancelled":
+            break
+        time.sleep(0.05)
+    assert job.state == "cancelled"
 
 
 def test_files_go_with_the_job():

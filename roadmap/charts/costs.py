@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HEIGHT = 380
 START = "Start"
 #: Where the labels of what is built stand.
-SIDES = {"A": "middle left", "B": "middle right", START: "bottom center"}
+SIDES = {"A": "middle left", "B": "middle right", START: "bottom left"}
 
 
 @dataclass(frozen=True)

@@ -157,14 +157,19 @@ def show(
             with columns[place % 2]:
                 _widget(control, on_change)
                 if refused and refused.field == control.field:
-                    st.html(markup.refusal(refused.reason))
-                    st.button(
-                        "Undo",
-                        key="undo",
-                        type="tertiary",
-                        on_click=on_undo,
-                        help="Back to the last values that made a network, whose costs are shown.",
-                    )
+                    _refusal(refused.reason, on_undo)
+
+
+def _refusal(reason: str, on_undo: Callable[[], None]) -> None:
+    with st.container(key="refusal", gap=None):
+        st.html(markup.refusal(reason))
+        st.button(
+            "Undo",
+            key="undo",
+            type="tertiary",
+            on_click=on_undo,
+            help="Back to the last values that made a network, whose costs are shown.",
+        )
 
 
 def chosen(changed: str, over: ModelConfig) -> ModelConfig | Refused:

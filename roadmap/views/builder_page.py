@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from models.config import ModelConfig
+from models.config import ConfigError, ModelConfig
 from roadmap import charts
 from roadmap.charts.costs import START
 from roadmap.measure.complexity import count
@@ -84,6 +84,8 @@ def _current() -> Builder:
         said = {**st.session_state.get("builder", {}), **said}
     selected = address.current()
     builder = builder_address.parse(said, Start(selected.roadmap, selected.step))
+    if "a" not in said:
+        builder = replace(builder, problems=selected.problems + builder.problems)
     if not builder.problems:
         _remember(builder)
         _complete_url(builder)
@@ -173,6 +175,32 @@ def _head(builder: Builder) -> None:
             disabled=not (builder.current.changes or "refused" in st.session_state),
             help="Back to the starting point, without a change.",
         )
+        _open_config(builder)
+
+
+def _open_config(builder: Builder) -> None:
+    """A config from a file, as changes to where the current one starts."""
+    with st.popover("Open a config", key="open"):
+        st.file_uploader(
+            "A config, JSON", type="json", key="upload", on_change=_opened, args=(builder,)
+        )
+        if reason := st.session_state.get("not-opened"):
+            st.html(markup.refusal(reason))
+
+
+def _opened(builder: Builder) -> None:
+    file = st.session_state["upload"]
+    st.session_state.pop("not-opened", None)
+    if file is None:
+        return
+    try:
+        config = ModelConfig.from_json(file.getvalue().decode())
+    except UnicodeDecodeError:
+        st.session_state["not-opened"] = "The file is not text: use a config saved as JSON."
+    except ConfigError as error:
+        st.session_state["not-opened"] = str(error)
+    else:
+        _go(builder.with_current(Chosen(builder.current.start, config)))
 
 
 def _slot_chosen(builder: Builder) -> None:

@@ -120,6 +120,22 @@ def test_depths_are_read_as_people_write_them():
     assert address(app)["a"] == "resnet50.kernel_7~depths.2-2-6-2"
 
 
+@pytest.mark.parametrize(
+    ("content", "answer"),
+    [
+        (VARIANTS["convnext_small"].to_json().encode(), "~depths.3-3-27-3"),
+        (b'{"norms_per_block": 1}', "set block to"),
+        (b"\xff\xfe", "not text"),
+        (b"[" * 9999, "nested too deeply"),
+    ],
+)
+def test_a_config_is_opened_from_a_file(content, answer):
+    app = opened(a="variant.convnext_tiny")
+    app.file_uploader(key="upload").upload("config.json", content, "application/json")
+    checked(app.run())
+    assert answer in address(app)["a"] + html(app)
+
+
 def test_two_configs_are_edited_and_compared():
     app = opened(a="variant.convnext_tiny")
     app.segmented_control(key="slot").set_value("b")
@@ -165,6 +181,7 @@ def test_the_chart_shows_what_is_built_beside_the_known():
         {"a": "resnet50.baseline~width." + "9" * 500, "image": "-1"},
         {"a": "variant.convnext_tiny~depths.\x00-\u202e", "edit": "<b>"},
         {"roadmap": "nowhere", "step": "![x](y)", "b": "~~~..."},
+        {"roadmap": "resnet50", "step": "kernel_77"},
     ],
 )
 def test_whatever_the_url_says_there_is_a_message_and_a_working_page(parameters):
