@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from roadmap.charts import style
-from roadmap.charts.labels import LETTER, LINE, POINT_RADIUS, place_labels
+from roadmap.charts.labels import LETTER, LINE
 from roadmap.palette import BLUE, CYAN, GREY, ORANGE, PLUM
 from roadmap.sizes import TEST_SETS, pareto_front
 from roadmap.text import number
@@ -113,7 +113,7 @@ def _spans(table: DataFrame, cost: Cost, test_set: str) -> tuple[Span, Span]:
     spans = []
     for values in (table[cost.column].map(math.log10), table[test_set]):
         low, high = float(values.min()), float(values.max())
-        room = 0.1 * ((high - low) or 1)
+        room = 0.08 * ((high - low) or 1)
         spans.append((low - room, high + room))
     return spans[0], spans[1]
 
@@ -232,37 +232,37 @@ def _ring(chosen: DataFrame, cost: Cost, test_set: str) -> go.Scatter:
 def _labels(
     table: DataFrame, front: DataFrame, cost: Cost, test_set: str, spans: tuple[Span, Span]
 ) -> list[dict[str, Any]]:
-    """Names along the front, and of each family's most accurate network; the rest on hover.
+    """Names along the front, on its empty side where they fit, and of each family's best.
 
     A label that would cover another one is left out, those of the front last.
     """
     best = table.sort_values(test_set, ascending=False).drop_duplicates("family")
-    named = [*front.sort_values(test_set, ascending=False)["key"], *best["key"]]
-    rows = table.assign(order=table["key"].map({key: i for i, key in enumerate(named[::-1])}))
-    rows = rows.sort_values("order", ascending=False)
-    texts = [short_label(row) if row["key"] in named else "" for row in rows.to_dict("records")]
-    x, y = [math.log10(value) for value in rows[cost.column]], list(rows[test_set])
-    shifts = place_labels(list(zip(x, y, strict=True)), texts, spans=spans, area=AREA)
-    labels = [
-        {
-            "x": place[0],
-            "y": place[1],
-            "text": text,
-            "xshift": _beyond(shift[0], memory),
-            "yshift": _beyond(shift[1], memory),
-            "showarrow": False,
-            "font": {"size": style.FONT_SIZE - 1},
-        }
-        for *place, text, shift, memory in zip(x, y, texts, shifts, rows["memory"], strict=True)
-        if text
-    ]
-    return _apart(labels, spans)
+    best = best[~best["key"].isin(front["key"])]
+    side = 1 if cost.more_is_better else -1
+    front_rows = front.sort_values(test_set, ascending=False).to_dict("records")
+    rows = [(row, ((side, 1), (-side, -1))) for row in front_rows]
+    rows += [(row, ((-side, -1), (side, -1))) for row in best.to_dict("records")]
+    choices = ([_label(row, cost, test_set, *at) for at in corners] for row, corners in rows)
+    return _apart(choices, spans)
 
 
-def _beyond(shift: int, memory: float) -> int:
-    """``shift``, which clears a small mark, lengthened to clear the bubble."""
-    more = max(bubble(memory) / 2 - POINT_RADIUS, 0)
-    return round(shift + math.copysign(more, shift)) if shift else 0
+def _label(
+    row: dict[str, Any], cost: Cost, test_set: str, across: int, along: int
+) -> dict[str, Any]:
+    """The name of a row at a corner of its mark: right or left, above or below (1 or -1)."""
+    clear = round(0.4 * bubble(row["memory"])) + 3
+    return {
+        "x": math.log10(row[cost.column]),
+        "y": row[test_set],
+        "text": short_label(row),
+        "xanchor": "left" if across > 0 else "right",
+        "yanchor": "bottom" if along > 0 else "top",
+        "xshift": across * clear,
+        "yshift": along * (clear - 2),
+        "borderpad": 0,
+        "showarrow": False,
+        "font": {"size": style.FONT_SIZE - 1},
+    }
 
 
 def short_label(row: dict[str, Any]) -> str:
@@ -270,20 +270,34 @@ def short_label(row: dict[str, Any]) -> str:
     return row["name"] if row["image_size"] == 224 else f"{row['name']} {row['image_size']}"
 
 
-def _apart(labels: Iterable[dict[str, Any]], spans: tuple[Span, Span]) -> list[dict[str, Any]]:
-    """Those that cover no label before them and stay in the frame."""
+def _apart(
+    choices: Iterable[list[dict[str, Any]]], spans: tuple[Span, Span]
+) -> list[dict[str, Any]]:
+    """Of each list the first label that is in the frame, if it covers none before it."""
     kept: list[dict[str, Any]] = []
     taken: list[tuple[float, float, float]] = []
-    scales = [side / (high - low) for (low, high), side in zip(spans, AREA, strict=True)]
-    for label in labels:
-        x = (label["x"] - spans[0][0]) * scales[0] + label["xshift"]
-        y = (label["y"] - spans[1][0]) * scales[1] + label["yshift"]
-        half = LETTER * len(label["text"]) / 2
-        inside = half <= x <= AREA[0] - half and LINE / 2 <= y <= AREA[1] - LINE / 2
-        free = all(
-            abs(x - other) > half + width or abs(y - level) > LINE for other, level, width in taken
-        )
-        if inside and free:
-            kept.append(label)
-            taken.append((x, y, half))
+    for labels in choices:
+        for label in labels:
+            x, y, half = _box(label, spans)
+            if not (half <= x <= AREA[0] - half and LINE / 2 <= y <= AREA[1] - LINE / 2):
+                continue
+            if all(
+                abs(x - other) > half + width or abs(y - level) > LINE
+                for other, level, width in taken
+            ):
+                kept.append(label)
+                taken.append((x, y, half))
+            break
     return kept
+
+
+def _box(label: dict[str, Any], spans: tuple[Span, Span]) -> tuple[float, float, float]:
+    """Centre and half the width of a label, in pixels of ``AREA``."""
+    half = LETTER * len(label["text"]) / 2
+    place = [
+        (label[axis] - low) * side / (high - low) + label[f"{axis}shift"]
+        for axis, (low, high), side in zip("xy", spans, AREA, strict=True)
+    ]
+    across = half if label["xanchor"] == "left" else -half
+    along = LINE / 2 if label["yanchor"] == "bottom" else -LINE / 2
+    return place[0] + across, place[1] + along, half
