@@ -17,6 +17,8 @@ from typing import Any, TextIO
 
 from models.config import ModelConfig
 
+#: Behind the server of the pages, which answers people.
+NICE = 10
 #: Called with how much of how much is done.
 OnProgress = Callable[[int, int], None]
 
@@ -73,6 +75,8 @@ TASKS = {"measure": measure, "weights": weights, "onnx": onnx}
 
 def main() -> None:
     """Answer the request on standard input; what libraries print goes to standard error."""
+    if hasattr(os, "nice"):
+        os.nice(NICE)
     answers, sys.stdout = sys.stdout, sys.stderr
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_input, daemon=True).start()

@@ -111,6 +111,6 @@ def _offer(job: Job) -> None:
         type="primary",
     )
     if "difference" in job.result:
-        largest = f"{job.result['difference']:.0e}"
-        text = f"Checked: onnxruntime's outputs are PyTorch's to {largest} of the largest one."
+        share = f"{job.result['difference']:.0e}".replace("e-0", "e-")
+        text = f"Checked: onnxruntime's outputs are PyTorch's to within {share} of the largest."
         st.html(markup.paragraph(text, "faint"))

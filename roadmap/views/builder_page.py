@@ -182,7 +182,12 @@ def _open_config(builder: Builder) -> None:
     """A config from a file, as changes to where the current one starts."""
     with st.popover("Open a config", key="open"):
         st.file_uploader(
-            "A config, JSON", type="json", key="upload", on_change=_opened, args=(builder,)
+            "A config, JSON",
+            type="json",
+            max_upload_size=1,
+            key="upload",
+            on_change=_opened,
+            args=(builder,),
         )
         if reason := st.session_state.get("not-opened"):
             st.html(markup.refusal(reason))
