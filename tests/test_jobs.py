@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 
 from models import ModelConfig
@@ -73,3 +76,18 @@ def test_files_go_with_the_job():
             break
         time.sleep(0.05)
     assert not path.exists()
+
+
+def test_the_process_ends_with_whoever_asked():
+    """A server that is killed cannot stop it; its end of the pipe is closed then."""
+    request = {"task": "measure", "config": ModelConfig().to_dict(), "setting": {"batch_size": 64}}
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "roadmap.worker"],
+        cwd=jobs.ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert worker.communicate(json.dumps(request) + "\n", timeout=30) == ("", "")
+    assert worker.returncode == 1
