@@ -96,10 +96,9 @@ def _part() -> None:
     {"fields": _fields, "rate": _rate, "pictures": _pictures, "gains": _gains}[part]()
 
 
-def _choice(name: str, title: str, options: dict[str, str], start: str = "") -> str:
+def _choice(name: str, title: str, options: dict[str, str]) -> str:
     """One of ``options``, kept in the URL as ``name``; a wrong one there gets a sentence."""
-    keys = tuple(sorted(options, key=lambda key: key != start))  # ``start`` comes first
-    chosen, message = address.option(st.query_params, name, keys)
+    chosen, message = address.option(st.query_params, name, tuple(options))
     if message:
         st.html(markup.notice(message))
     st.session_state[f"recipes-{name}"] = chosen
