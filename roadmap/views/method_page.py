@@ -140,8 +140,8 @@ def _complexity() -> str:
     return (
         markup.heading("Parameters, multiply-adds, activations", 3, "subsection")
         + markup.paragraph(
-            "The tests hold every row to two other counts: from the block specification, which is "
-            "what the builder uses, and by torch's own FlopCounterMode.",
+            "The tests hold every step and size to two other counts: from the block "
+            "specification, which is what the builder uses, and by torch's own FlopCounterMode.",
             "text",
         )
         + _table((), rows)
