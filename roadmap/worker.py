@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -70,7 +71,50 @@ def onnx(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
     return {"difference": save_onnx(config, path, request["seed"], request["image_size"])}
 
 
-TASKS = {"measure": measure, "weights": weights, "onnx": onnx}
+def effective_fields(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
+    """The untrained effective receptive field of each of ``configs``, in cells of ``cell`` pixels.
+
+    A thread a network, none of which waits for the other: faster than two threads in one network,
+    which wait for each other after every layer.
+    """
+    import torch
+
+    from roadmap.measure import effective_field as effective
+
+    configs = [ModelConfig.from_dict(fields) for fields in request["configs"]]
+    counts = [effective.image_count(config) for config in configs]
+    done = [0] * len(configs)
+
+    def one(place: int) -> dict[str, Any]:
+        torch.set_num_threads(1)
+
+        def one_more(images: int, _: int) -> None:
+            done[place] = images
+            on_progress(sum(done), sum(counts))
+
+        network = effective.untrained(configs[place])
+        field = effective.effective_field(network, images=counts[place], on_progress=one_more)
+        return {
+            "images": field.images,
+            "center": field.center,
+            "sides": {str(share): field.side(share) for share in effective.SHARES},
+            "cells": [
+                [round(value, 6) for value in row] for row in field.cells(request["cell"]).tolist()
+            ],
+        }
+
+    on_progress(0, sum(counts))
+    with ThreadPoolExecutor(len(configs)) as pool:
+        fields = list(pool.map(one, range(len(configs))))
+    return {"fields": fields, "image_size": effective.IMAGE_SIZE}
+
+
+TASKS = {
+    "measure": measure,
+    "weights": weights,
+    "onnx": onnx,
+    "effective_fields": effective_fields,
+}
 
 
 def main() -> None:

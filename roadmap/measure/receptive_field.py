@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.config import ModelConfig
-from models.spec import Conv, Layer, MaxPool, network_spec
+from models.spec import Conv, Layer, MaxPool, network_spec, placed_layers
 
 
 @dataclass(frozen=True)
@@ -41,3 +41,19 @@ def _through(layers: tuple[Layer, ...], size: int, stride: int) -> tuple[int, in
             size += (layer.kernel_size - 1) * stride
             stride *= layer.stride
     return size, stride
+
+
+def center(config: ModelConfig, image_size: int) -> float:
+    """The pixel, from 0, on which the middle position of the last stage looks.
+
+    It is between two pixels where even kernels take part. Of an even number of positions it is
+    the one after the middle.
+    """
+    placed = list(placed_layers(network_spec(config), image_size))
+    first, stride = 0.0, 1
+    for place in placed:
+        layer = place.layer
+        if isinstance(layer, Conv | MaxPool) and ".shortcut." not in place.path:
+            first += ((layer.kernel_size - 1) / 2 - layer.padding) * stride
+            stride *= layer.stride
+    return first + placed[-1].out_size // 2 * stride

@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from plotly.graph_objects import Figure
 
-SHORT_TITLES = {
-    "resnet50": "ResNet-50",
-    "resnet200": "ResNet-200",
-    "torchvision_recipe": "TorchVision recipe",
-}
 VIEWS = {"bars": "Bars", "path": "Path", "both": "Both sizes"}
 METRIC_NAMES = {
     "top1": "Top-1",

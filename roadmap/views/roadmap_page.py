@@ -10,12 +10,11 @@ import streamlit as st
 from models.config import ModelConfig, differences
 from roadmap import charts, diagrams
 from roadmap.analysis import SWIN, rounds_to
-from roadmap.palette import GREY, GROUP_COLORS
 from roadmap.steps import ROADMAPS, Roadmap
 from roadmap.text import ABSENT, change, number
-from roadmap.views import address, markup, roadmap_charts, tables
-from roadmap.views.address import Selection, current, select
-from roadmap.views.roadmap_charts import MEASURED, METRIC_NAMES, SHORT_TITLES, VIEWS, Shown
+from roadmap.views import address, markup, roadmap_charts, step_control, tables
+from roadmap.views.address import Selection, current
+from roadmap.views.roadmap_charts import MEASURED, METRIC_NAMES, VIEWS, Shown
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -101,35 +100,14 @@ def _opening() -> bool:
 # What the reader chooses
 
 
-def _roadmap_chosen(step: str) -> None:
-    """Another roadmap, at the same step where it has one of that name."""
-    roadmap = st.session_state["roadmap"]
-    keys = ROADMAPS[roadmap].keys
-    select(roadmap, step if step in keys else keys[0])
-
-
-def _step_chosen(roadmap: str) -> None:
-    select(roadmap, st.session_state["step"])
-
-
 def _view_chosen() -> None:
     st.query_params["view"] = st.session_state["view"]
 
 
 def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric]:
     """What to look at, how, and which figures; one of training has only bars."""
-    st.session_state["roadmap"] = chosen.roadmap
     with st.container(horizontal=True, gap="medium"):
-        st.segmented_control(
-            "Roadmap",
-            list(ROADMAPS),
-            format_func=SHORT_TITLES.get,
-            key="roadmap",
-            required=True,
-            wrap=True,
-            on_change=_roadmap_chosen,
-            args=(chosen.step,),
-        )
+        step_control.roadmap_control(chosen)
         if chosen.roadmap in SWIN:
             st.session_state["view"] = view
             st.segmented_control(
@@ -212,17 +190,9 @@ def _step_panel(shown: Shown) -> None:
 
 
 def _step_text(shown: Shown) -> None:
-    roadmap, key = ROADMAPS[shown.roadmap], shown.step
-    step, place = roadmap.step(key), roadmap.keys.index(key)
-    _step_control(roadmap, place)
-    color = GROUP_COLORS.get(step.group, GREY)
-    state = "" if step.adopted else ", <b>tried, not adopted</b>"
-    st.html(
-        f'<p class="eyebrow"><i style="background:{color}"></i>{step.group}, '
-        f"step {place + 1} of {len(roadmap.keys)}{state}</p>"
-        + markup.heading(step.title, 2, "step")
-        + markup.paragraph(step.why, "why")
-    )
+    roadmap = ROADMAPS[shown.roadmap]
+    step_control.step_control(roadmap, shown.step)
+    step_control.step_text(roadmap, shown.step)
 
 
 def _both_panel(shown: Shown) -> None:
@@ -237,35 +207,6 @@ def _both_panel(shown: Shown) -> None:
                 markup.heading(roadmap.title, 3, "subsection")
                 + _figures(sized.table, roadmap, sized.step, sized.setting)
             )
-
-
-def _step_control(roadmap: Roadmap, place: int) -> None:
-    """Previous, any, next: what a click on a bar does, for the keyboard."""
-    keys = roadmap.keys
-    st.session_state["step"] = keys[place]
-    titles = {step.key: step.title for step in roadmap.steps}
-    with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
-        st.button(
-            "Previous",
-            disabled=place == 0,
-            on_click=select,
-            args=(roadmap.name, keys[max(place - 1, 0)]),
-        )
-        st.selectbox(
-            "Step",
-            keys,
-            format_func=titles.get,
-            key="step",
-            on_change=_step_chosen,
-            args=(roadmap.name,),
-            label_visibility="collapsed",
-        )
-        st.button(
-            "Next",
-            disabled=place == len(keys) - 1,
-            on_click=select,
-            args=(roadmap.name, keys[min(place + 1, len(keys) - 1)]),
-        )
 
 
 def _figures(table: DataFrame, roadmap: Roadmap, key: str, setting: tables.Setting | None) -> str:

@@ -1,0 +1,132 @@
+"""The effective receptive field: how much of the image really moves one position of the output.
+
+The gradient of one position with respect to the input (Luo et al. 2016, "Understanding the
+Effective Receptive Field in Deep Convolutional Neural Networks"), its absolute values averaged
+over random images. Its size is a share's, as in Ding et al. 2022 ("Scaling Up Your Kernels to
+31x31"): the side of the smallest square around its centre that holds, say, half of the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.config import ModelConfig
+from models.network import LayerScale, ModernResNet
+from roadmap.measure.complexity import count
+from roadmap.measure.receptive_field import center
+
+#: Side of the images: larger than ResNet-50's theoretical field, an odd number of strides, so that
+#: one position is in the middle.
+IMAGE_SIZE = 480
+SHARES = (0.2, 0.5, 0.8)
+#: Multiply-adds of the forward passes that one network is given, and the most images.
+BUDGET, MOST_IMAGES = 45e9, 4
+#: Called with how many of how many images are done.
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class EffectiveField:
+    """``contributions`` (image_size, image_size) add up to 1; ``center`` is the pixel, counted
+    from 0 and possibly between two, on which the position looks."""
+
+    contributions: Tensor
+    center: float
+    images: int
+
+    @property
+    def image_size(self) -> int:
+        return self.contributions.shape[-1]
+
+    def side(self, share: float) -> int:
+        """Side in pixels of the smallest square around the centre that holds ``share``.
+
+        A square that reaches over the image's edge counts what is inside.
+        """
+        offsets = (torch.arange(self.image_size) - self.center).abs()
+        distance = torch.maximum(offsets[:, None], offsets[None, :]).flatten()
+        order = distance.argsort(stable=True)
+        held = self.contributions.flatten()[order].cumsum(0)
+        last = min(int(torch.searchsorted(held, share * held[-1])), len(order) - 1)
+        return round(2 * distance[order[last]].item() + 1)
+
+    def cells(self, size: int) -> Tensor:
+        """The map in squares of ``size`` x ``size`` pixels, as shares of the largest."""
+        pooled = nn.functional.avg_pool2d(self.contributions[None, None], size)[0, 0]
+        return pooled / pooled.max()
+
+
+def image_count(config: ModelConfig, image_size: int = IMAGE_SIZE) -> int:
+    """Over how many images ``config`` is averaged within the budget: at least one."""
+    return max(1, min(MOST_IMAGES, int(BUDGET // count(config, image_size).macs)))
+
+
+def untrained(config: ModelConfig, image_size: int = IMAGE_SIZE, seed: int = 0) -> ModernResNet:
+    """``config`` with random weights under which every branch counts, ready for evaluation.
+
+    Fields are compared as architectures, so all steps start alike: He et al. 2015 for the
+    convolutions whatever the config's own initialisation, layer scale 1 (at 1e-6 next to nothing
+    passes the branches), batch norms with the statistics of random images.
+    """
+    scale = None if config.layer_scale is None else 1.0
+    with torch.device("meta"):
+        network = ModernResNet(
+            config.replace(num_classes=0, layer_scale=scale, stochastic_depth=0.0)
+        )
+    network.to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, LayerScale):
+            nn.init.ones_(module.gamma)
+        elif isinstance(module, nn.BatchNorm2d | nn.LayerNorm):
+            module.reset_parameters()
+    if config.norm == "batch":
+        _calibrate(network, image_size, generator)
+    return network.eval()
+
+
+def _calibrate(network: ModernResNet, image_size: int, generator: torch.Generator) -> None:
+    """The statistics of a random image of half the size as running ones; a forward pass."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    size = max(image_size // 2, 128)  # norms need more than one position
+    image = torch.randn(1, network.config.in_channels, size, size, generator=generator)
+    with torch.no_grad():
+        network.train().forward_features(image)
+
+
+def effective_field(
+    network: ModernResNet,
+    image_size: int = IMAGE_SIZE,
+    images: int = 1,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> EffectiveField:
+    """The field of the middle position of ``network``'s last stage, before pooling.
+
+    Differentiates the sum of that position's channels by the input, for ``images`` images of
+    standard normal noise, one at a time; takes the absolute values, adds the image's channels,
+    averages. ``network`` may be trained or ``untrained``; it is run in evaluation mode.
+    """
+    network = network.eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(seed)
+    total = torch.zeros(image_size, image_size, dtype=torch.float64)
+    for done in range(images):
+        shape = (1, network.config.in_channels, image_size, image_size)
+        image = torch.randn(shape, generator=generator, requires_grad=True)
+        features = network.forward_features(image)
+        middle = features.shape[-1] // 2
+        (gradient,) = torch.autograd.grad(features[0, :, middle, middle].sum(), image)
+        total += gradient.abs().sum((0, 1))
+        if on_progress:
+            on_progress(done + 1, images)
+    return EffectiveField((total / total.sum()).float(), center(network.config, image_size), images)
