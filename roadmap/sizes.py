@@ -73,13 +73,19 @@ def sizes_table() -> DataFrame:
 def pareto_front(table: DataFrame, x: str, y: str, *, more_is_better: bool) -> DataFrame:
     """The rows that no other beats in both ``x`` and ``y``, by rising ``x``.
 
-    Less of ``x`` is better, or more of it (``more_is_better``); more of ``y`` always is. Rows
+    Less of ``x`` is better, or more of it (``more_is_better``); more of ``y`` always is. Values of
+    ``x`` within 1% of each other count as equal, since sources round them differently. Rows
     without either are left out.
     """
-    rows = table.dropna(subset=[x, y])
-    rows = rows.sort_values([x, y], ascending=[not more_is_better, False])
-    best = rows[y].astype(float).cummax().shift(fill_value=float("-inf"))
-    return rows[rows[y] > best].sort_values(x)
+    rows = table.dropna(subset=[x, y]).sort_values([x, y])
+    cost = rows[x].astype(float) ** (-1 if more_is_better else 1)
+    value = rows[y].astype(float)
+    best = [
+        not ((cost <= 1.01 * own) & (value > top)).any()
+        and not ((cost < own / 1.01) & (value >= top)).any()
+        for own, top in zip(cost, value, strict=True)
+    ]
+    return rows[best]
 
 
 def family(name: str) -> str:

@@ -104,3 +104,8 @@ def test_area_is_in_proportion_to_memory():
     assert bubble(MEMORY) == LARGEST
     assert bubble(MEMORY / 4) == LARGEST / 2
     assert bubble(float("nan")) == bubble(0.001)
+
+
+def test_costs_that_sources_round_differently_count_as_equal():
+    table = pd.DataFrame({"x": [15.38, 15.4], "y": [84.9, 85.8]})
+    assert list(pareto_front(table, "x", "y", more_is_better=False).index) == [1]
