@@ -13,7 +13,7 @@ app: .venv/app.stamp
 test: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 .venv/app.stamp: requirements.txt pyproject.toml | .venv/bin/python
 	@echo "Installing requirements.txt into .venv: some minutes, once"
