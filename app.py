@@ -26,6 +26,7 @@ st.html(VIEWS / "style.css")
 page = st.navigation(
     [
         st.Page(roadmap_page.show, title="Roadmap", url_path="roadmap", default=True),
+        later("inside", "Inside a step"),
         later("builder", "Builder"),
         later("sizes", "Sizes"),
         later("recipes", "Recipes"),

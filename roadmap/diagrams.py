@@ -23,11 +23,11 @@ from models.spec import (
     place_layers,
 )
 from roadmap.palette import BLUE
+from roadmap.svg import LINE, ink, label, picture
 
 # One panel, in pixels: the shortcut's lane, the layers, their names.
 WIDTH, LANE, CENTER, SHAPE, MARK, NAME = 340, 42, 146, 116, 220, 236
 CONV, PILL, PLUS = 44, 24, 34  # heights of rows
-LINE = 'fill="none" stroke="currentColor" stroke-opacity="0.55" stroke-width="1.5"'
 
 NORMS = {"batch": "BatchNorm", "layer": "LayerNorm"}
 ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU"}
@@ -84,7 +84,7 @@ def step_diagrams(
             diagrams.append(Diagram(title, _panels(old, new)))
     stages = min(len(config.depths) for config in (before, after) if config)
     if before is not None and before.downsampling != after.downsampling and stages > 1:
-        old, new = _entry(before, image_size), _entry(after, image_size)
+        old, new = _first(before, image_size, 1), _first(after, image_size, 1)
         diagrams.append(Diagram("From the first stage to the second", _panels(old, new)))
     return diagrams
 
@@ -95,6 +95,38 @@ def block_diagram(
     """A block of ``stage`` (from 0) before and after, as one piece of HTML with two SVGs."""
     old = _block(before, image_size, stage) if before else None
     return side_by_side(_panels(old, _block(after, image_size, stage)))
+
+
+def part_names(config: ModelConfig) -> dict[str, str]:
+    """The parts that ``part_diagram`` draws: key and name, in the network's order."""
+    names = {"stem": "Stem"}
+    for stage in range(1, len(config.depths) + 1):
+        names |= {f"first{stage}": f"Into stage {stage}", f"stage{stage}": f"Stage {stage}"}
+    return names
+
+
+def part_diagram(
+    before: ModelConfig | None, after: ModelConfig, part: str, image_size: int = 224
+) -> Diagram:
+    """The ``part`` (a key of ``part_names``) before and after, with the shape behind each layer.
+
+    ``first2`` is the first block of stage 2 behind its downsampling, ``stage2`` a block that
+    follows. Where nothing differs there is one panel. Raises ``ValueError`` for an image too small
+    for the network, ``KeyError`` for an unknown part.
+    """
+    title = part_names(after)[part]
+    old = _part(before, image_size, part) if before else None
+    new = _part(after, image_size, part)
+    if old == new:
+        old = None
+    return Diagram(title, _panels(old, new, shapes=True))
+
+
+def _part(config: ModelConfig, image_size: int, part: str) -> Part:
+    if part == "stem":
+        return _stem(config, image_size)
+    stage = int(part[-1]) - 1
+    return (_first if part.startswith("first") else _block)(config, image_size, stage)
 
 
 def side_by_side(panels: Sequence[str], captions: Sequence[str] = ("Before", "After")) -> str:
@@ -174,12 +206,15 @@ def _block(config: ModelConfig, image_size: int, stage: int = 0) -> Part:
     return Part("Block", (), blocks[-1], size, channels)
 
 
-def _entry(config: ModelConfig, image_size: int) -> Part:
-    """What stands between the first stage and the middle of the second."""
+def _first(config: ModelConfig, image_size: int, stage: int) -> Part:
+    """What stands between a stage, or the stem, and the middle of ``stage`` (from 0)."""
     spec = network_spec(config)
-    size = _after(spec.stem + spec.stages[0].blocks[0].branch, image_size)
-    second = spec.stages[1]
-    return Part("Entry", second.downsample, second.blocks[0], size, config.output_width(0))
+    size = _after(spec.stem, image_size)
+    for earlier in spec.stages[:stage]:
+        size = _after(earlier.downsample + earlier.blocks[0].branch, size)
+    channels = config.output_width(stage - 1) if stage else config.width
+    entered = spec.stages[stage]
+    return Part("Entry", entered.downsample, entered.blocks[0], size, channels)
 
 
 def _after(layers: tuple[Layer, ...], size: int) -> int:
@@ -258,13 +293,13 @@ def _moved(mine: list[tuple[str, ...]], theirs: list[tuple[str, ...]]) -> bool:
 # Drawing
 
 
-def _panels(before: Part | None, after: Part) -> tuple[str, ...]:
+def _panels(before: Part | None, after: Part, shapes: bool = False) -> tuple[str, ...]:
     parts = [part for part in (before, after) if part]
     widest = max(max(_channels(part)) for part in parts)
-    new = _draw(after, _marks(after, before, "added"), widest)
+    new = _draw(after, _marks(after, before, "added"), widest, shapes)
     if before is None:
         return (new,)
-    return (_draw(before, _marks(before, after, "removed"), widest), new)
+    return (_draw(before, _marks(before, after, "removed"), widest, shapes), new)
 
 
 def _channels(part: Part) -> list[int]:
@@ -272,9 +307,9 @@ def _channels(part: Part) -> list[int]:
     return [part.channels] + [conv.out_channels for conv in convs]
 
 
-def _draw(part: Part, marks: dict[tuple[str, ...], str], widest: int) -> str:
+def _draw(part: Part, marks: dict[tuple[str, ...], str], widest: int, shapes: bool = False) -> str:
     """One panel: input at the top, layers downwards, the shortcut at the left."""
-    canvas = _Canvas(widest)
+    canvas = _Canvas(widest, part.size if shapes else None)
     canvas.end(14, part.size, part.channels)
     y, size = 34.0, part.size
     for role, layer in _roles(part.lead, "lead").items():
@@ -301,10 +336,14 @@ def _channels_out(part: Part) -> int:
 
 
 class _Canvas:
-    """Collects SVG elements; ``widest`` is the number of channels that fills the width."""
+    """Collects SVG elements; ``widest`` is the number of channels that fills the width.
 
-    def __init__(self, widest: int):
+    With the ``size`` of its input, each layer that has channels or pixels of its own states its
+    output: height, width, channels."""
+
+    def __init__(self, widest: int, size: int | None = None):
         self.widest = widest
+        self.size = size  # of what flows on, where each layer states its output
         self.drawn = 20.0  # down to here; the line to the next shape starts there
         self.elements: list[str] = []
 
@@ -316,7 +355,7 @@ class _Canvas:
         if y > self.drawn:
             self._line(y - 12)
         text = f"{size} × {size}, {_plural(channels, 'channel')}"
-        self.elements.append(_label(CENTER, y, text, anchor="middle", faint=True))
+        self.elements.append(label(CENTER, y, text, anchor="middle", faint=True))
 
     def _line(self, top: float, bottom: float | None = None) -> None:
         """The line from the last shape to the next one's ``top``, which ends at ``bottom``."""
@@ -330,6 +369,7 @@ class _Canvas:
             return y + CONV
         if isinstance(layer, MaxPool):
             self._pill(y + 8, f"{_side(layer)} max pool", mark, f"stride {layer.stride}")
+            self._shape(y + 36, layer)
             return y + CONV - 8
         self._pill(y, _short(layer), mark, "")
         return y + PILL
@@ -345,25 +385,33 @@ class _Canvas:
         )
         self._line(y, y + height)
         points = " ".join(f"{x:.1f},{at:.1f}" for x, at in corners)
-        self.elements.append(f'<polygon points="{points}" {_ink(mark)}/>')
+        self.elements.append(f'<polygon points="{points}" {ink(mark)}/>')
         if conv.kernel_size > 1:
             self.elements.append(_grid(CENTER, y + height / 2, conv.kernel_size))
         self._mark(y + height / 2, mark)
         first, second = _conv_text(conv)
         bold = mark in ("added", "changed")
-        self.elements.append(_label(NAME, y + height / 2 - 3, first, bold=bold, struck=mark))
-        self.elements.append(_label(NAME, y + height / 2 + 12, second, faint=True))
+        self.elements.append(label(NAME, y + height / 2 - 3, first, bold=bold, struck=mark))
+        self.elements.append(label(NAME, y + height / 2 + 12, second, faint=True))
+        self._shape(y + height / 2 + 27, conv)
+
+    def _shape(self, y: float, layer: Conv | MaxPool) -> None:
+        if self.size is None:
+            return
+        self.size = layer.output_size(self.size)
+        channels = f" × {layer.out_channels}" if isinstance(layer, Conv) else ""
+        self.elements.append(label(NAME, y, f"{self.size} × {self.size}{channels}", small=True))
 
     def _pill(self, y: float, text: str, mark: str | None, note: str) -> None:
         self._line(y, y + 18)
         self.elements.append(
             f'<rect x="{CENTER - 44}" y="{y:.1f}" width="88" height="18" rx="9" '
-            f"{_ink(mark, solid=False)}/>"
+            f"{ink(mark, solid=False)}/>"
         )
-        self.elements.append(_label(CENTER, y + 13, text, anchor="middle", small=True, struck=mark))
+        self.elements.append(label(CENTER, y + 13, text, anchor="middle", small=True, struck=mark))
         self._mark(y + 9, mark)
         if note:
-            self.elements.append(_label(NAME, y + 13, note, faint=True))
+            self.elements.append(label(NAME, y + 13, note, faint=True))
 
     def _mark(self, y: float, mark: str | None) -> None:
         if mark is None:
@@ -402,8 +450,8 @@ class _Canvas:
         sign = f"{MARKS[mark]} " if mark else ""
         self.elements.append(
             f'<rect x="{LANE - 40}" y="{y:.1f}" width="80" height="18" rx="4" '
-            f"{_ink(mark, solid=False)}/>"
-            + _label(LANE, y + 13, sign + text, anchor="middle", small=True)
+            f"{ink(mark, solid=False)}/>"
+            + label(LANE, y + 13, sign + text, anchor="middle", small=True)
         )
 
     def plus(self, y: float) -> float:
@@ -417,7 +465,7 @@ class _Canvas:
         return y + PLUS
 
     def svg(self, height: float, described: str) -> str:
-        return _svg(WIDTH, height, "".join(self.elements), described)
+        return picture(WIDTH, height, "".join(self.elements), described)
 
 
 def _depths(config: ModelConfig, other: ModelConfig, mark: str, cell: float) -> str:
@@ -426,64 +474,19 @@ def _depths(config: ModelConfig, other: ModelConfig, mark: str, cell: float) -> 
     for stage, depth in enumerate(config.depths):
         y = 8 + stage * 28
         shared = other.depths[stage] if stage < len(other.depths) else 0
-        pieces.append(_label(0, y + 13, f"Stage {stage + 1}"))
+        pieces.append(label(0, y + 13, f"Stage {stage + 1}"))
         for index in range(depth):
-            ink = _ink(mark if index >= shared else None)
+            drawn = ink(mark if index >= shared else None)
             pieces.append(
                 f'<rect x="{56 + index * cell:.2f}" y="{y}" width="{cell * 0.8:.2f}" '
-                f'height="16" {ink}/>'
+                f'height="16" {drawn}/>'
             )
         bold = depth != shared and mark == "added"
         gained = f" ({depth - shared:+d})".replace("-", "−") if bold else ""
         text = f"{depth}{gained}"
-        pieces.append(_label(62 + depth * cell, y + 13, text, bold=bold, faint=not bold))
+        pieces.append(label(62 + depth * cell, y + 13, text, bold=bold, faint=not bold))
     described = "Blocks per stage: " + ", ".join(map(str, config.depths))
-    return _svg(WIDTH, 12 + 28 * len(config.depths), "".join(pieces), described)
-
-
-def _svg(width: float, height: float, body: str, described: str) -> str:
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" '
-        f'width="{width}" height="{height:.0f}" role="img" aria-label="{escape(described)}" '
-        f'style="max-width:100%;height:auto" font-family="inherit" fill="currentColor">{body}</svg>'
-    )
-
-
-def _ink(mark: str | None, solid: bool = True) -> str:
-    """Fill and outline of a shape: blue where new or changed, dashed where it goes."""
-    if mark == "removed":
-        return (
-            'fill="currentColor" fill-opacity="0.04" stroke="currentColor" stroke-opacity="0.6" '
-            'stroke-width="1.5" stroke-dasharray="4 3"'
-        )
-    color = BLUE if mark else "currentColor"
-    opacity = (0.34 if solid else 0.16) if mark else (0.13 if solid else 0.05)
-    return (
-        f'fill="{color}" fill-opacity="{opacity}" stroke="{color}" '
-        f'stroke-opacity="{1 if mark else 0.5}" stroke-width="{1.75 if mark else 1}"'
-    )
-
-
-def _label(
-    x: float,
-    y: float,
-    text: str,
-    *,
-    anchor: str = "start",
-    faint: bool = False,
-    bold: bool = False,
-    small: bool = False,
-    struck: str | None = None,
-) -> str:
-    more = f' text-anchor="{anchor}"' if anchor != "start" else ""
-    more += ' font-weight="600"' if bold else ""
-    more += ' fill-opacity="0.72"' if faint else ""
-    more += ' text-decoration="line-through"' if struck == "removed" else ""
-    size = 12 if small or faint else 13
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="currentColor"{more}>'
-        f"{escape(text)}</text>"
-    )
+    return picture(WIDTH, 12 + 28 * len(config.depths), "".join(pieces), described)
 
 
 def _grid(x: float, y: float, kernel: int) -> str:

@@ -144,3 +144,31 @@ def _compared(name: str, left: str, right: str) -> str:
         f'<tr{kind}><th scope="row">{mark}{escape(name)}</th>'
         f"<td>{escape(left)}</td><td>{escape(right)}</td></tr>"
     )
+
+
+def config_table(head: Sequence[str], rows: Iterable[tuple[str, Sequence[str], bool]]) -> str:
+    """A field and its values in a row; where the row says that it changed, it is marked."""
+    columns = "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
+    body = ""
+    for name, values, changed in rows:
+        cells = "".join(f"<td>{escape(value)}</td>" for value in values[:-1])
+        mark = '<span class="delta" aria-label="changed">Δ</span>' if changed else ""
+        cells += f'<td class="last">{mark}{escape(values[-1])}</td>'
+        kind = ' class="changed"' if changed else ""
+        body += f'<tr{kind}><th scope="row">{escape(name)}</th>{cells}</tr>'
+    return f'<table class="config"><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def fields_table(head: Sequence[str], rows: Iterable[tuple[str, str, Sequence[str]]]) -> str:
+    """A name, a unit and numbers in a row."""
+    left = "".join(f'<th scope="col">{escape(text)}</th>' for text in head[:2])
+    right = "".join(f'<th class="n" scope="col">{escape(text)}</th>' for text in head[2:])
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td class="unit">{escape(unit)}</td>'
+        + "".join(f'<td class="n">{escape(value)}</td>' for value in values)
+        + "</tr>"
+        for name, unit, values in rows
+    )
+    return (
+        f'<table class="sides"><thead><tr>{left}{right}</tr></thead><tbody>{body}</tbody></table>'
+    )

@@ -1,0 +1,141 @@
+"""A whole network in one picture: stages one below the other, each block a slab as wide as the
+picture that it works on is, beside it shapes and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.config import ModelConfig
+from models.spec import Conv, network_spec
+from roadmap.diagrams import NORMS, Diagram, stage_table
+from roadmap.measure.complexity import Complexity, count
+from roadmap.svg import LINE, ink, label, picture
+from roadmap.text import number
+
+WIDTH, CENTER, SHAPE, TEXT = 384, 98, 188, 208  # of a panel, in pixels
+ROW, GAP, SLABS = 50, 22, 200  # a part's least height, the line between two, all slabs together
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A part of the network; ``slabs`` are its blocks, ``words`` stand in lines beside them."""
+
+    name: str
+    size: int
+    slabs: int
+    words: tuple[str, ...]
+
+
+def network_diagram(
+    before: ModelConfig | None, after: ModelConfig, image_size: int = 224
+) -> Diagram:
+    """``after`` beside ``before``, if any; the same network twice is drawn once.
+
+    Raises ``ValueError`` for an image too small for the network.
+    """
+    configs = [config for config in (before, after) if config]
+    columns = [_rows(config, image_size) for config in configs]
+    if len(columns) == 2 and columns[0] == columns[1]:
+        configs, columns = configs[1:], columns[1:]
+    widest = max(row.size for rows in columns for row in rows)
+    thickness = min(9.0, SLABS / max(sum(config.depths) for config in configs))
+    panels = []
+    for place, rows in enumerate(columns):
+        other = {row.name: row for row in columns[1 - place]} if len(columns) == 2 else None
+        mark = "added" if place else "removed"
+        panels.append(_panel(configs[place], image_size, rows, other, mark, widest, thickness))
+    return Diagram("The network", tuple(panels))
+
+
+def _rows(config: ModelConfig, image_size: int) -> list[_Row]:
+    spec, counted = network_spec(config), count(config, image_size)
+    sizes = {row.name: int(row.size.split()[0]) for row in stage_table(config, image_size)}
+    stem = [layer for layer in spec.stem if isinstance(layer, Conv)][-1]
+    rows = [_row("Stem", sizes["Stem"], stem.out_channels, 0, counted, "stem")]
+    for index, stage in enumerate(spec.stages):
+        name = f"Stage {index + 1}"
+        channels, path = config.output_width(index), f"stages.{index}"
+        rows.append(_row(name, sizes[name], channels, len(stage.blocks), counted, path))
+    outputs = spec.num_classes or spec.num_features
+    head = _row("Head", 1, outputs, 0, counted, "head")
+    norm = f", {NORMS[spec.head_norm.kind]}" if spec.head_norm else ""
+    last = f"{outputs:,} {'classes' if spec.num_classes else 'features'}"
+    return [*rows, _Row("Head", 1, 0, (f"Head: pooling{norm}", last, head.words[-1]))]
+
+
+def _row(name: str, size: int, channels: int, depth: int, counted: Complexity, path: str) -> _Row:
+    modules = [module for module in counted.modules if module.path.startswith(f"{path}.")]
+    parameters = number(sum(module.parameters for module in modules) / 1e6, 2)
+    gflops = number(sum(module.macs for module in modules) / 1e9, 2)
+    blocks = f": {depth} block{'s' * (depth != 1)}" if depth else ""
+    shape = f"{size} × {size} × {channels}"
+    return _Row(name, size, depth, (name + blocks, shape, f"{parameters} M, {gflops} GFLOPs"))
+
+
+def _panel(
+    config: ModelConfig,
+    image_size: int,
+    rows: Sequence[_Row],
+    other: dict[str, _Row] | None,
+    mark: str,
+    widest: int,
+    thickness: float,
+) -> str:
+    text = f"{image_size} × {image_size} × {config.in_channels}"
+    pieces, y = [label(CENTER, 14, text, anchor="middle", faint=True)], 20.0
+    for row in rows:
+        pieces.append(f'<path d="M{CENTER},{y:.1f} v{GAP - 2}" {LINE}/>')
+        y += GAP
+        theirs = other.get(row.name) if other else None
+        changed = mark == "added" and theirs is not None and theirs != row
+        pieces += _texts(row, y, changed)
+        shared = theirs.slabs if theirs else row.slabs
+        y = _shapes(pieces, row, shared, mark, y, SHAPE * row.size / widest, thickness)
+    return picture(WIDTH, y + 8, "".join(pieces), _described(config, rows))
+
+
+def _texts(row: _Row, y: float, changed: bool) -> list[str]:
+    first, *rest = row.words
+    sign = "Δ " if changed else ""
+    return [
+        label(TEXT, y + 12, sign + first, bold=changed),
+        *(label(TEXT, y + 28 + 15 * line, text, faint=True) for line, text in enumerate(rest)),
+    ]
+
+
+def _shapes(
+    pieces: list[str],
+    row: _Row,
+    shared: int,
+    mark: str,
+    y: float,
+    width: float,
+    thickness: float,
+) -> float:
+    """The blocks as slabs, or one pill for a part without any; returns where the part ends."""
+    if not row.slabs:
+        width = max(width, 44)
+        pieces.append(_box(y, width, 18, ink(None, solid=False), 9))
+        end = y + 18
+    else:
+        for index in range(row.slabs):
+            drawn = ink(mark if index >= shared else None)
+            pieces.append(_box(y + index * thickness, max(width, 5), thickness * 0.78, drawn))
+        end = y + row.slabs * thickness
+    bottom = max(end, y + ROW)
+    if row.name != "Head":
+        pieces.append(f'<path d="M{CENTER},{end:.1f} V{bottom:.1f}" {LINE}/>')
+    return bottom
+
+
+def _box(y: float, width: float, height: float, drawn: str, radius: float = 1) -> str:
+    return (
+        f'<rect x="{CENTER - width / 2:.1f}" y="{y:.1f}" width="{width:.1f}" '
+        f'height="{height:.1f}" rx="{radius}" {drawn}/>'
+    )
+
+
+def _described(config: ModelConfig, rows: Sequence[_Row]) -> str:
+    parts = "; ".join(", ".join(row.words).replace("×", "by") for row in rows)
+    return f"Network of {sum(config.depths)} blocks. {parts}."
