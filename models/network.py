@@ -7,7 +7,6 @@ from collections import OrderedDict
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 from models import spec as layers
 from models.config import ModelConfig
@@ -62,7 +61,7 @@ class Block(nn.Module):
         super().__init__()
         self.branch = _sequential(spec.branch)
         self.shortcut = _sequential(spec.shortcut)
-        self.drop_path = StochasticDepth(spec.drop_path, "row") if spec.drop_path else nn.Identity()
+        self.drop_path = _drop_path(spec.drop_path)
         self.activation = _activation(spec.activation) if spec.activation else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -125,6 +124,14 @@ def _sequential(specs: tuple[layers.Layer, ...]) -> nn.Module:
     if not specs:
         return nn.Identity()
     return nn.Sequential(OrderedDict((spec.name, _module(spec)) for spec in specs))
+
+
+def _drop_path(rate: float) -> nn.Module:
+    if not rate:
+        return nn.Identity()
+    from torchvision.ops import StochasticDepth  # takes more than a second to import
+
+    return StochasticDepth(rate, "row")
 
 
 def _activation(kind: str) -> nn.Module:

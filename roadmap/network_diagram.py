@@ -66,11 +66,15 @@ def _rows(config: ModelConfig, image_size: int) -> list[_Row]:
 
 def _row(name: str, size: int, channels: int, depth: int, counted: Complexity, path: str) -> _Row:
     modules = [module for module in counted.modules if module.path.startswith(f"{path}.")]
-    parameters = number(sum(module.parameters for module in modules) / 1e6, 2)
-    gflops = number(sum(module.macs for module in modules) / 1e9, 2)
+    parameters = _rounded(sum(module.parameters for module in modules) / 1e6)
+    gflops = _rounded(sum(module.macs for module in modules) / 1e9)
     blocks = f": {depth} block{'s' * (depth != 1)}" if depth else ""
     shape = f"{size} × {size} × {channels}"
     return _Row(name, size, depth, (name + blocks, shape, f"{parameters} M, {gflops} GFLOPs"))
+
+
+def _rounded(value: float) -> str:
+    return number(value, 2 if value >= 0.1 else 3)
 
 
 def _panel(

@@ -84,9 +84,10 @@ def effective_fields(request: dict[str, Any], on_progress: OnProgress) -> dict[s
     configs = [ModelConfig.from_dict(fields) for fields in request["configs"]]
     counts = [effective.image_count(config) for config in configs]
     done = [0] * len(configs)
+    threads = max(1, torch.get_num_threads() // len(configs))
 
     def one(place: int) -> dict[str, Any]:
-        torch.set_num_threads(1)
+        torch.set_num_threads(threads)
 
         def one_more(images: int, _: int) -> None:
             done[place] = images
@@ -138,7 +139,8 @@ def main() -> None:
 
 
 def _answer(answers: TextIO, answer: dict[str, Any]) -> None:
-    print(json.dumps(answer), file=answers, flush=True)
+    answers.write(json.dumps(answer) + "\n")  # at once: threads write progress side by side
+    answers.flush()
 
 
 def _end_with_input() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
 from roadmap.charts import style
-from roadmap.charts.style import CLEAR, FONT_SIZE, GRID
+from roadmap.charts.style import CLEAR, FONT_SIZE
 from roadmap.palette import BLUE, BROWN, CYAN, GREY, ORANGE, PLUM
 from roadmap.text import number
 
@@ -25,8 +26,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "scale": ("layer scale", GREY),
 }
 TREEMAP_HEIGHT = 520
-#: Of the heat maps: four powers of ten.
-DECADES = 4
+HEADER = "rgba(124, 128, 136, 0.16)"  # of parts and blocks, around their layers
+MAP_HEIGHT = 420
 
 
 def cost_treemap(table: DataFrame, column: str, unit: str, decimals: int) -> go.Figure:
@@ -38,45 +39,61 @@ def cost_treemap(table: DataFrame, column: str, unit: str, decimals: int) -> go.
     """
     rows = table[table[column] > 0]
     total = float(rows[column].sum())
-    nodes: dict[str, tuple[str, str, float, str]] = {}
+    nodes: dict[str, _Node] = {}
     for row in rows.to_dict("records"):
-        value, part = float(row[column]), row["part"]
-        parents = [part] + ([f"{part} {row['block']}"] if row["block"] else [])
-        above = ""
-        for parent in parents:
-            name, _, before, color = nodes.get(parent, (parent, above, 0.0, GRID))
-            name = parent if parent == part else row["block"]
-            nodes[parent] = (name, above, before + value, color)
-            above = parent
-        nodes[row["path"]] = (row["layer"], above, value, KINDS[row["kind"]][1])
+        part, block, value = row["part"], row["block"], float(row[column])
+        parent = _grown(nodes, part, part, "", value)
+        if block:
+            parent = _grown(nodes, f"{part}, {block}", block, part, value)
+        nodes[row["path"]] = _Node(row["layer"], parent, KINDS[row["kind"]][1], value)
+    shares = [f"{100 * node.value / total:.1f} %" for node in nodes.values()]
+    values = [f"{number(node.value, decimals)} {unit}" for node in nodes.values()]
     return go.Figure(
         go.Treemap(
             ids=list(nodes),
-            labels=[node[0] for node in nodes.values()],
-            parents=[node[1] for node in nodes.values()],
-            values=[node[2] for node in nodes.values()],
+            labels=[node.label for node in nodes.values()],
+            parents=[node.parent for node in nodes.values()],
+            values=[node.value for node in nodes.values()],
             marker={
-                "colors": [node[3] for node in nodes.values()],
-                "line": {"width": 0.75, "color": "#ffffff"},
-                "pad": {"t": 19, "l": 2, "r": 2, "b": 2},
+                "colors": [node.color for node in nodes.values()],
+                "line": {"width": 0},
+                "pad": {"t": 20, "l": 2, "r": 2, "b": 2},
             },
-            text=[
-                f"{number(node[2], decimals)} {unit}, {100 * node[2] / total:.1f} %"
+            text=shares,
+            customdata=values,
+            texttemplate=[
+                "%{label}<br>%{text}" if node.color != HEADER else "%{label}  %{text}"
                 for node in nodes.values()
             ],
-            texttemplate="%{label}<br>%{text}",
-            hovertemplate="%{id}<br>%{text}<extra></extra>",
+            hovertemplate="%{id}<br>%{customdata}, %{text}<extra></extra>",
             branchvalues="total",
-            tiling={"pad": 1},
+            tiling={"pad": 1.5},
             root={"color": CLEAR},
             pathbar={"visible": False},
-            textfont={"size": FONT_SIZE - 1},
+            textfont={
+                "size": FONT_SIZE - 1,
+                "color": ["#ffffff" if n.color != HEADER else GREY for n in nodes.values()],
+            },
         ),
-        style.layout(TREEMAP_HEIGHT, margin={"l": 0, "r": 0, "t": 4, "b": 0}, uniformtext=UNIFORM),
+        style.layout(TREEMAP_HEIGHT, margin={"l": 0, "r": 0, "t": 4, "b": 0}),
     )
 
 
-UNIFORM = {"minsize": 11, "mode": "hide"}
+@dataclass(frozen=True)
+class _Node:
+    """An area: ``value`` is its own, or the sum of what is inside."""
+
+    label: str
+    parent: str
+    color: str
+    value: float
+
+
+def _grown(nodes: dict[str, _Node], key: str, label: str, parent: str, value: float) -> str:
+    """``key``, its area larger by ``value``."""
+    before = nodes[key].value if key in nodes else 0.0
+    nodes[key] = _Node(label, parent, HEADER, before + value)
+    return key
 
 
 def field_map(
@@ -88,42 +105,32 @@ def field_map(
 ) -> go.Figure:
     """How much each cell of ``cell`` pixels moves the position that looks on ``center``.
 
-    ``cells`` (rows from the top) are shares of the largest, coloured over four powers of ten.
-    ``sides`` are shares of the whole and the side of the square that holds each, drawn as
-    outlines; the ``theoretical`` field is dashed. Axes count pixels from the centre.
+    ``cells`` (rows from the top) are shares of the largest. ``sides`` are shares of the whole and
+    the side of the square that holds each, drawn as outlines; the ``theoretical`` field is dashed
+    where it is within the image. Axes count pixels from the centre.
     """
-    import numpy as np
-
-    values = np.log10(np.maximum(np.asarray(cells, dtype=float), 10.0**-DECADES))
-    places = (np.arange(len(cells)) + 0.5) * cell - 0.5 - center
-    extent = float(np.abs(places).max()) + cell / 2
-    axis: dict[str, Any] = {
-        "range": [-extent, extent],
-        "fixedrange": True,
-        "constrain": "domain",
-        "showgrid": False,
-    }
+    places = [(place + 0.5) * cell - 0.5 - center for place in range(len(cells))]
+    ends = [places[0] - cell / 2, places[-1] + cell / 2]
+    axis: dict[str, Any] = {"fixedrange": True, "constrain": "domain", "showgrid": False}
     return go.Figure(
         go.Heatmap(
             x=places,
             y=places,
-            z=np.round(values, 2),
-            zmin=-DECADES,
-            zmax=0,
-            colorscale=[[0, _blue(0.0)], [0.5, _blue(0.35)], [1, _blue(1.0)]],
+            z=cells,
+            zmin=0,
+            zmax=1,
+            colorscale=[[0, _blue(0.03)], [1, _blue(1.0)]],
             hovertemplate="%{x:.0f}, %{y:.0f} pixels from the centre<br>"
-            "10<sup>%{z:.1f}</sup> of the largest<extra></extra>",
+            "%{z:.0%} of the largest<extra></extra>",
             showscale=False,
         ),
         style.layout(
-            400,
-            margin={"l": 48, "r": 8, "t": 8, "b": 44},
-            xaxis=style.axis("Pixels from the centre", **axis),
-            yaxis=style.axis(
-                "", **axis | {"range": [extent, -extent]}, scaleanchor="x", scaleratio=1
-            ),
+            MAP_HEIGHT,
+            margin={"l": 44, "r": 8, "t": 8, "b": 44},
+            xaxis=style.axis("Pixels from the centre", range=ends, **axis),
+            yaxis=style.axis("", range=ends[::-1], scaleanchor="x", scaleratio=1, **axis),
             shapes=[
-                _square(theoretical, GREY, 1.5, "dash"),
+                _square(theoretical, GREY, 2, "dash"),
                 *(_square(side, ORANGE, 2, "solid") for _, side in sides),
             ],
             annotations=[_share(share, side) for share, side in sides],
@@ -148,7 +155,7 @@ def _share(share: float, side: int) -> dict[str, Any]:
         "x": 0,
         "y": -side / 2,
         "yanchor": "bottom",
-        "text": f"{share:.0%}: {side} px",
+        "text": f"{100 * share:.0f} % in {side} px",
         "showarrow": False,
         "font": {"size": FONT_SIZE - 1},
     }

@@ -41,6 +41,7 @@ class PeakMemory:
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
         elif self._device.type == "cpu":
+            _trim_heap()
             with contextlib.suppress(OSError):  # not Linux
                 Path("/proc/self/clear_refs").write_text("5")
 

@@ -10,7 +10,7 @@ import streamlit as st
 from roadmap.jobs import Job
 from roadmap.views import markup
 
-POLL = 0.4  # seconds between looks at a running job
+POLL = 0.7  # seconds between looks at a running job
 QUEUED = "Another measurement or export is running on this machine; this one starts when it ends."
 
 

@@ -131,7 +131,8 @@ def _legend(table: DataFrame, cost: str) -> str:
         f"{100 * share:.1f} %</span>"
         for kind, share in shares
     )
-    return f'<p class="faint legend">{spans}<span>Click an area to go in.</span></p>'
+    hint = "<span>Click an area to go in, its head to come back.</span>"
+    return f'<p class="faint legend">{spans}{hint}</p>'
 
 
 @st.fragment

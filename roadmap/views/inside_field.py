@@ -23,7 +23,7 @@ Named = tuple[str, ModelConfig]
 
 def show(networks: Sequence[Named], name: str) -> None:
     """``networks`` are the step before, if any, and the step, by title."""
-    st.html(markup.heading("In theory", 2, "section") + _theory(networks))
+    st.html(markup.heading("In theory", 2, "section first") + _theory(networks))
     st.html(
         markup.heading("In effect", 2, "section")
         + markup.paragraph(
@@ -37,7 +37,7 @@ def show(networks: Sequence[Named], name: str) -> None:
         + markup.paragraph(
             "The networks are initialised, not trained: He et al. 2015 for every step, layer scale "
             "1, batch norms with the statistics of random images. So the maps compare "
-            "architectures; training widens them.",
+            "architectures. Luo et al. saw training widen the field.",
             "faint below",
         )
     )
@@ -120,7 +120,7 @@ def _maps(networks: Sequence[Named], name: str) -> None:
         with column:
             st.html(markup.heading(title, 3, "subsection"))
             _map(title, config, field, f"{name}-field-{place}")
-    st.html(_legend(fields[-1]))
+    st.html(_legend(fields[-1], min(receptive_fields(config)[-1].size for _, config in networks)))
 
 
 def _map(title: str, config: ModelConfig, field: dict[str, Any], name: str) -> None:
@@ -133,7 +133,9 @@ def _map(title: str, config: ModelConfig, field: dict[str, Any], name: str) -> N
         pd.DataFrame(field["cells"]),
         name,
         f"Heat map of the effective receptive field of {title}. "
-        + " ".join(f"{share:.0%} lies within {side} by {side} pixels." for share, side in sides)
+        + " ".join(
+            f"{100 * share:.0f} % lies within {side} by {side} pixels." for share, side in sides
+        )
         + f" The theoretical field is {theoretical} by {theoretical}.",
     )
 
@@ -147,7 +149,7 @@ def _sizes(networks: Sequence[Named], fields: Sequence[dict[str, Any]]) -> str:
         values = [number(side, 0) for side in sides]
         if len(sides) == 2:
             values.append(change(sides[1], sides[0], 0))
-        rows.append((f"Side that holds {float(share):.0%}", "pixels", values))
+        rows.append((f"Side of the square that holds {100 * float(share):.0f} %", "pixels", values))
     ratios = [
         100 * (field["sides"]["0.5"] / receptive_fields(config)[-1].size) ** 2
         for (_, config), field in zip(networks, fields, strict=True)
@@ -155,7 +157,7 @@ def _sizes(networks: Sequence[Named], fields: Sequence[dict[str, Any]]) -> str:
     values = [number(ratio, 0) for ratio in ratios]
     rows.append(
         (
-            "Half of it, of the theoretical area",
+            "Area of the one that holds 50 %, of the theoretical",
             "%",
             values + [ABSENT] * (len(rows[0][2]) - len(values)),
         )
@@ -163,12 +165,12 @@ def _sizes(networks: Sequence[Named], fields: Sequence[dict[str, Any]]) -> str:
     return markup.fields_table(["", "Unit", *heads], rows)
 
 
-def _legend(field: dict[str, Any]) -> str:
+def _legend(field: dict[str, Any], theoretical: int) -> str:
     side = field["image_size"]
+    dash = '<span><i class="dash"></i>theoretical field</span>' if theoretical < side else ""
     return (
-        '<p class="faint legend"><span><i class="ramp"></i>10⁻⁴ to 1 of the largest</span>'
-        '<span><i class="square"></i>smallest square that holds 20 %, 50 %</span>'
-        '<span><i class="dash"></i>theoretical field</span></p>'
+        '<p class="faint legend"><span><i class="ramp"></i>0 to 1 of the largest</span>'
+        f'<span><i class="square"></i>smallest square that holds 20 %, 50 %</span>{dash}</p>'
         + markup.paragraph(
             f"Averaged over {field['images']} image{'s' * (field['images'] != 1)} of noise, "
             f"{side} × {side} pixels; what a square holds is what is inside of the image.",

@@ -235,7 +235,7 @@ def _config(inside: Inside) -> None:
     start = inside.roadmap.start
     before = inside.before or start
     changed = [name for name in FIELDS if getattr(inside.config, name) != getattr(before, name)]
-    configs = {"Start": start}
+    configs = {inside.roadmap.steps[0].title: start}
     if inside.previous and inside.previous.key != inside.roadmap.keys[0]:
         configs[inside.previous.title] = before
     if inside.previous:
@@ -266,7 +266,9 @@ def _said(inside: Inside, changed: list[str]) -> str:
     if not changed:
         return f"No field differs from {inside.previous.title}: only how it is trained does."
     fields = "One field changes" if len(changed) == 1 else f"{len(changed)} fields change"
-    return f"{fields} against {inside.previous.title}, marked Δ."
+    first = inside.roadmap.steps[0]
+    other = "" if inside.previous is first else f" Bold: other than in {first.title}."
+    return f"{fields} against {inside.previous.title}, marked Δ.{other}"
 
 
 def _fields(heads: list[str], rows: list[tuple[str, list[str]]]) -> str:

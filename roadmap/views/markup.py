@@ -147,13 +147,15 @@ def _compared(name: str, left: str, right: str) -> str:
 
 
 def config_table(head: Sequence[str], rows: Iterable[tuple[str, Sequence[str], bool]]) -> str:
-    """A field and its values in a row; where the row says that it changed, it is marked."""
+    """A field and its values in a row, marked where the row says that it changed; the last value
+    stands out where it is not the first."""
     columns = "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
     body = ""
     for name, values, changed in rows:
         cells = "".join(f"<td>{escape(value)}</td>" for value in values[:-1])
         mark = '<span class="delta" aria-label="changed">Δ</span>' if changed else ""
-        cells += f'<td class="last">{mark}{escape(values[-1])}</td>'
+        moved = " moved" if values[-1] != values[0] else ""
+        cells += f'<td class="last{moved}">{mark}{escape(values[-1])}</td>'
         kind = ' class="changed"' if changed else ""
         body += f'<tr{kind}><th scope="row">{escape(name)}</th>{cells}</tr>'
     return f'<table class="config"><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>'

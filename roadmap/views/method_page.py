@@ -205,8 +205,8 @@ def _memory() -> str:
     text = (
         f"The areas on the page Sizes: a forward pass in {_joined(table, 'dtype')}, batch "
         f"{_joined(table, 'batch_size')}, on {_joined(table, 'device_name')}, with torch "
-        f"{_joined(table, 'torch')} ({_dates(table)}). Compare them with each other only: a GPU "
-        "keeps other buffers."
+        f"{_joined(table, 'torch')} ({_dates(table)}). Each network had a process of its own. "
+        "Compare them with each other only: a GPU keeps other buffers."
     )
     return (
         markup.heading("Memory of the sizes", 3, "subsection")

@@ -46,10 +46,7 @@ BENCHMARK = (
     "python -m roadmap benchmark --roadmap resnet50 --device cuda --dtype bf16 \\\n"
     "    --batch-size 256 --repetitions 20 --save        # and with --compile"
 )
-MEMORY = (
-    "python -m roadmap benchmark --model variant:convnext_small --mode inference \\\n"
-    "    --device cpu --batch-size 4 --format csv"
-)
+MEMORY = "python benchmarks/memory.py"
 AUDIT = "python -m roadmap audit"
 TRAINING = "python benchmarks/training.py --data PATH --image-size 128 --batch-size 512 --compile"
 LATENCY = "python benchmarks/app_latency.py"

@@ -1,0 +1,75 @@
+"""The inside of a step as a person explores it, in headless Chromium."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from roadmap.measure.complexity import count
+from roadmap.steps import ROADMAPS
+from roadmap.views.inside_page import TABS
+
+WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+
+def settle(page: Page) -> None:
+    """Waits until Streamlit has run and the page stands."""
+    expect(page.locator(".eyebrow")).to_be_visible(timeout=30_000)
+    idle = page.locator("[data-test-script-state=notRunning]")
+    expect(idle).to_be_attached(timeout=30_000)
+
+
+def test_from_tab_to_tab_to_the_next_step_and_back(open_path):
+    page = open_path("inside?step=kernel_5")
+    settle(page)
+    expect(page.locator("svg[role=img]").last).to_have_attribute("aria-label", re.compile("5"))
+    page.get_by_role("radio", name="Cost").click()
+    expect(page).to_have_url(re.compile("tab=cost"))
+    expect(page.locator(".treemaplayer .slice").first).to_be_attached(timeout=15_000)
+    page.get_by_role("button", name="Next").click()
+    expect(page).to_have_url(re.compile("step=kernel_7"))
+    expect(page.locator(".step")).to_have_text(re.compile("7"))
+    page.go_back()
+    expect(page).to_have_url(re.compile("step=kernel_5"))
+    expect(page.get_by_role("radio", name="Cost")).to_be_checked()
+    page.go_back()
+    expect(page.get_by_role("radio", name="Block")).to_be_checked()
+
+
+def test_the_downloaded_file_runs_on_its_own(open_path, tmp_path):
+    page = open_path("inside?roadmap=resnet50&step=kernel_7&tab=code")
+    settle(page)
+    with page.expect_download() as started:
+        page.get_by_role("button", name="lines of Python").click()
+    assert started.value.suggested_filename == "resnet50_kernel_7.py"
+    path = tmp_path / "downloaded.py"
+    started.value.save_as(path)
+    run = subprocess.run([sys.executable, "-I", path], capture_output=True, text=True)
+    parameters = count(ROADMAPS["resnet50"].config("kernel_7")).parameters
+    assert run.stdout == f"output (1, 1000), {parameters:,} parameters\n", run.stderr
+
+
+def test_measuring_the_receptive_field_shows_two_maps(open_path):
+    page = open_path("inside?roadmap=resnet50&step=depthwise_conv&tab=field")
+    settle(page)
+    page.get_by_role("button", name="Measure the effective receptive field").click()
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible(timeout=15_000)
+    expect(page.locator(".heatmaplayer image")).to_have_count(2, timeout=120_000)
+    page.reload()
+    expect(page.locator(".heatmaplayer image")).to_have_count(2, timeout=15_000)
+
+
+@pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "dark"), (NARROW, "light")])
+def test_every_tab_fits(open_path, viewport, scheme):
+    page = open_path("inside?step=separate_downsampling", viewport, scheme)
+    for title in TABS.values():
+        settle(page)
+        page.get_by_role("radio", name=title).click()
+        expect(page.get_by_role("radio", name=title)).to_be_checked()
+        settle(page)
+        main = page.locator("[data-testid=stMain]")
+        assert main.evaluate("main => main.scrollWidth") <= viewport["width"], title
