@@ -1,11 +1,13 @@
-"""How soon the explorer's first chart stands, and a click is answered, beside a bare page.
+"""How soon the explorer's first chart stands, and a click is answered, beside a bare page; and how
+soon its other pages stand.
 
     python benchmarks/app_latency.py [--rounds 9]
 
 Both pages are served by Streamlit on this machine and opened in turn in headless Chromium, each
 time in a fresh context (nothing cached in the browser; both servers have answered once). Times are
 taken in the page: the chart from the start of the navigation until its bars are drawn, the click
-from the mouse button's release until the answer stands. Writes ``measured/app_latency``.
+from the mouse button's release until the answer stands, the page likewise until its title stands
+and its script has ended. Writes ``measured/app_latency``.
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ import os
 import platform
 import statistics
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
 from browser import ROOT, chromium, served
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page
 
 from roadmap.results import write_rows
 
@@ -34,10 +37,13 @@ event = st.plotly_chart(figure, on_select="rerun", selection_mode="points")
 st.html(f'<p class="step">{[point["y"] for point in event["selection"]["points"]]}</p>')
 """
 CLICKED = (6, 3, 14, 9, 4)  # bars, in this order; no two neighbours are the same
-# Resolves with the seconds from the release of the mouse button to the change of the answer's text.
+PAGES = ("Inside a step", "Builder", "Sizes", "Recipes", "Method", "Roadmap")
+# Resolves with the seconds from the release of the mouse button to the change of the text of the
+# element ``selector``, and until no script runs if ``idle``.
 WATCH = """
-() => {
-  const text = () => document.querySelector('.step')?.textContent;
+({ selector, idle }) => {
+  const text = () => document.querySelector(selector)?.textContent;
+  const running = () => !document.querySelector('[data-test-script-state=notRunning]');
   const before = text();
   let start;
   window.answered = new Promise((resolve, reject) => {
@@ -45,7 +51,8 @@ WATCH = """
     window.addEventListener('mouseup', () => { start = performance.now(); },
       { capture: true, once: true });
     const look = () => {
-      if (start !== undefined && text() !== undefined && text() !== before)
+      const changed = start !== undefined && text() !== undefined && text() !== before;
+      if (changed && !(idle && running()))
         resolve((performance.now() - start) / 1000);
       else requestAnimationFrame(look);
     };
@@ -67,17 +74,20 @@ def main() -> None:
         browser = stack.enter_context(chromium())
         charts: dict[str, list[float]] = {name: [] for name in urls}
         clicks: dict[str, list[float]] = {name: [] for name in urls}
+        switches: list[float] = []
         for number in range(rounds + 1):
             for name, url in urls.items():
-                chart, answers = visit(browser, url)
+                chart, answers, switched = visit(browser, url, PAGES if name == "explorer" else ())
                 if number:  # the first visit warms the server up
                     charts[name].append(chart)
                     clicks[name] += answers
+                    switches += switched
     rows = [
         row(what, name, seconds)
         for what, table in (("first chart", charts), ("click", clicks))
         for name, seconds in table.items()
     ]
+    rows.append(row("page switch", "explorer", switches))
     for line in rows:
         print(f"{line['what']:12} {line['page']:9} {line['median_s']:.3f} s")
     write_rows("measured/app_latency", rows)
@@ -100,8 +110,10 @@ def row(what: str, page: str, seconds: list[float]) -> dict[str, object]:
     }
 
 
-def visit(browser: Browser, url: str) -> tuple[float, list[float]]:
-    """Seconds to the first chart, and to the answer of each click."""
+def visit(
+    browser: Browser, url: str, pages: Sequence[str]
+) -> tuple[float, list[float], list[float]]:
+    """Seconds to the first chart, to the answer of each click, and to each of the other pages."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     page.goto(url, wait_until="commit")
@@ -115,19 +127,28 @@ def visit(browser: Browser, url: str) -> tuple[float, list[float]]:
     page.locator(".step").first.wait_for()
     page.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
     page.wait_for_timeout(1500)
-    answers = [click(page, index) for index in CLICKED]
+    answers = [click_bar(page, index) for index in CLICKED]
+    switched = [
+        click(page, page.get_by_role("link", name=name, exact=True), ".title", idle=True)
+        for name in pages
+    ]
     context.close()
-    return chart, answers
+    return chart, answers, switched
 
 
-def click(page: Page, index: int) -> float:
+def click_bar(page: Page, index: int) -> float:
     chart = page.locator(".js-plotly-plot:visible").first
     bar = chart.locator(".trace.bars").last.locator(".point").nth(index)
-    bar.wait_for()
-    box = bar.bounding_box()
+    return click(page, bar, ".step", idle=False)
+
+
+def click(page: Page, target: Locator, selector: str, idle: bool) -> float:
+    """Seconds from clicking ``target`` until the text of ``selector`` has changed."""
+    target.wait_for()
+    box = target.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.wait_for_timeout(200)
-    page.evaluate(WATCH)
+    page.evaluate(WATCH, {"selector": selector, "idle": idle})
     page.mouse.down()
     page.mouse.up()
     seconds = float(page.evaluate("() => window.answered"))

@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def row(sessions: int, what: str, seconds: list[float]) -> dict[str, object]:
-    tenths = statistics.quantiles(seconds, n=10)
+    tenths = statistics.quantiles(seconds, n=10, method="inclusive")
     return {
         "sessions": sessions,
         "what": what,

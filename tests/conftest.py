@@ -1,4 +1,10 @@
-"""Hypothesis without deadlines: how long an example takes says nothing on a shared machine."""
+"""One thread a worker, as its neighbours compute too; Hypothesis without deadlines, as how long an
+example takes says nothing on a shared machine."""
+
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from hypothesis import HealthCheck, settings
 

@@ -34,7 +34,7 @@ class Control:
             return "none"
         if isinstance(value, tuple):
             return ", ".join(map(str, value))
-        return f"{value:g}".replace("e-0", "e-") if isinstance(value, float) else f"{value}"
+        return f"{value:g}".replace("e-0", "e-") if isinstance(value, float) else f"{value:,}"
 
 
 #: By group, in the order of the page.

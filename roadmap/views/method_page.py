@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -19,11 +19,14 @@ from roadmap.views.method_text import (
     BENCHMARK,
     DEFINITIONS,
     LATENCY,
+    LOAD,
+    LOAD_TEXT,
     MEMORY,
     PROFILE,
     SOURCES,
     TRAINING,
     UNKNOWN,
+    WHAT,
 )
 
 if TYPE_CHECKING:
@@ -309,12 +312,13 @@ def _speed_of_the_explorer() -> None:
     text = _section(
         "The explorer itself",
         "In headless Chromium with an empty cache, beside a page that holds one bare Plotly chart "
-        "and nothing else. Read the difference: the machine was shared.",
+        "and nothing else. Read the difference: most of the seconds to the first chart are the "
+        "browser loading Plotly.",
     )
     if latency is not None:
         text += _latency(latency)
     if load is not None:
-        text += markup.heading("Under load", 3, "subsection") + _whole(load)
+        text += _load(load)
     st.html(text)
 
 
@@ -339,17 +343,25 @@ def _latency(table: DataFrame) -> str:
     )
 
 
-def _whole(table: DataFrame) -> str:
-    """A table as it is, numbers rounded."""
-    numeric = [place for place, kind in enumerate(table.dtypes) if kind.kind in "if"]
-    rows = [[_cell(value) for value in row] for row in table.itertuples(index=False, name=None)]
-    return _table([name.replace("_", " ") for name in table.columns], rows, numeric)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return number(value, 2)
-    return ABSENT if value is None else str(value)
+def _load(table: DataFrame) -> str:
+    rows = [
+        (
+            str(row["sessions"]),
+            WHAT[row["what"]],
+            f"{number(row['median_s'], 2)} s",
+            f"{number(row['p10_s'], 2)} to {number(row['p90_s'], 2)} s",
+            f"{number(row['longest_s'], 2)} s",
+            str(row["samples"]),
+        )
+        for row in table.to_dict("records")
+    ]
+    head = ("Sessions", "Until", "Median", "10th to 90th percentile", "Longest", "Samples")
+    return (
+        markup.heading("A class at once", 3, "subsection")
+        + markup.paragraph(LOAD_TEXT, "text")
+        + _table(head, rows, numbers=(0, 2, 3, 4, 5))
+        + _command(LOAD)
+    )
 
 
 def _unknown() -> None:

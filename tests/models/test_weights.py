@@ -14,11 +14,12 @@ TORCHVISION = ["resnet50", "convnext_tiny"]
 
 
 def randomize(network: nn.Module) -> nn.Module:
-    """Give norms, running statistics and layer scale values that make every layer count.
+    """Give a network on the meta device memory, and values that make every layer count.
 
     As initialised, a layer scale of 1e-6 hides its whole branch.
     """
     torch.manual_seed(0)
+    network.to_empty(device="cpu")
     for name, tensor in network.state_dict().items():
         if "running_var" in name or "gamma" in name or "layer_scale" in name:
             nn.init.uniform_(tensor, 0.5, 1.0)
@@ -26,6 +27,8 @@ def randomize(network: nn.Module) -> nn.Module:
             nn.init.normal_(tensor, std=0.1)
         elif tensor.ndim == 1 and name.endswith("weight"):
             nn.init.uniform_(tensor, 0.5, 1.0)
+        elif tensor.ndim > 1:
+            nn.init.uniform_(tensor, -1, 1).mul_((3 / tensor[0].numel()) ** 0.5)
     return network
 
 
@@ -39,7 +42,9 @@ def relative_difference(ours: nn.Module, theirs: nn.Module, dtype: torch.dtype) 
 
 def assert_equal_logits(name: str, theirs: nn.Module) -> None:
     randomize(theirs)
-    ours = ModernResNet(VARIANTS[name])
+    with torch.device("meta"):
+        ours = ModernResNet(VARIANTS[name])
+    ours.to_empty(device="cpu")
     ours.load_state_dict(convert_state_dict(theirs.state_dict(), VARIANTS[name]))
     for training in (False, True):
         ours.train(training)
@@ -54,13 +59,17 @@ def assert_equal_logits(name: str, theirs: nn.Module) -> None:
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_logits_equal_timm(name):
-    assert_equal_logits(name, timm.create_model(TIMM_NAMES[name], pretrained=False))
+    with torch.device("meta"):
+        theirs = timm.create_model(TIMM_NAMES[name], pretrained=False)
+    assert_equal_logits(name, theirs)
 
 
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_logits_equal_torchvision(name):
     options = {"stochastic_depth_prob": 0.0} if "convnext" in name else {}
-    assert_equal_logits(name, torchvision.models.get_model(name, weights=None, **options))
+    with torch.device("meta"):
+        theirs = torchvision.models.get_model(name, weights=None, **options)
+    assert_equal_logits(name, theirs)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -9,6 +9,7 @@ import pytest
 from browser import ROOT
 from PIL import Image
 from playwright.sync_api import Page, expect
+from resting import resting_box
 
 from roadmap.steps import ROADMAPS
 
@@ -43,7 +44,7 @@ def texts(page: Page):
 
 def click_bar(page: Page, index: int) -> None:
     settle(page)
-    box = bars(page).nth(index).bounding_box()
+    box = resting_box(bars(page).nth(index))
     click_at(page, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
@@ -89,8 +90,7 @@ def test_clicking_bars(open_page):
 def test_the_row_beside_a_short_bar_answers_too(open_page):
     page = open_page()
     settle(page)
-    box = bars(page).first.bounding_box()
-    other = bars(page).nth(3).bounding_box()
+    box, other = resting_box(bars(page).first), resting_box(bars(page).nth(3))
     click_at(page, box["x"] + box["width"] + 200, other["y"] + other["height"] / 2)
     expect_step(page, "Patchify stem", "?roadmap=resnet50&step=patchify_stem")
 
@@ -104,7 +104,7 @@ def test_taps_on_a_phone(open_page):
         settle(page)
         bar = bars(page).nth(index)
         bar.scroll_into_view_if_needed()
-        box = bar.bounding_box()
+        box = resting_box(bar)
         page.touchscreen.tap(box["x"] + 10, box["y"] + box["height"] / 2)
         expect_step(page, title, f"?roadmap=resnet50&step={key}")
 
@@ -153,14 +153,14 @@ def test_the_path_and_both_sizes(open_page):
     points = chart(page).locator(".scatterlayer .points path")
     expect(points.nth(5)).to_be_visible(timeout=15_000)
     settle(page)
-    box = points.nth(5).bounding_box()
+    box = resting_box(points.nth(5))
     click_at(page, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     expect(page.locator(".step")).to_have_text("Increase width", timeout=15_000)
     expect(page).to_have_url(re.compile("(?=.*view=path)(?=.*step=increase_width)"))
     page.get_by_role("radio", name="Both sizes").click()
     expect(chart(page)).to_have_count(2)
     second = chart(page).nth(1)
-    box = second.locator(".trace.bars").nth(1).locator(".point").nth(3).bounding_box()
+    box = resting_box(second.locator(".trace.bars").nth(1).locator(".point").nth(3))
     click_at(page, box["x"] + 5, box["y"] + box["height"] / 2)
     expect(page).to_have_url(
         re.compile("(?=.*roadmap=resnet200)(?=.*step=patchify_stem)"), timeout=15_000
