@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from models import spec as layers
 from models.config import ModelConfig
+from models.depthwise.layer import DepthwiseConv2d
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -144,8 +145,7 @@ def _norm(spec: layers.Norm) -> nn.Module:
 
 
 def _conv(spec: layers.Conv) -> nn.Conv2d:
-    convolution = NarrowStridedConv if spec.narrow_strided else nn.Conv2d
-    return convolution(
+    return _kind(spec)(
         spec.in_channels,
         spec.out_channels,
         spec.kernel_size,
@@ -154,6 +154,12 @@ def _conv(spec: layers.Conv) -> nn.Conv2d:
         groups=spec.groups,
         bias=spec.bias,
     )
+
+
+def _kind(spec: layers.Conv) -> type[nn.Conv2d]:
+    if spec.depthwise:
+        return DepthwiseConv2d
+    return NarrowStridedConv if spec.narrow_strided else nn.Conv2d
 
 
 def _module(spec: layers.Layer) -> nn.Module:

@@ -1,0 +1,263 @@
+// Depthwise convolution of NHWC tensors: forward, input gradient, weight gradient.
+//
+// No shared memory and no barriers: a thread keeps its outputs in registers, neighbours share what
+// they read through the L1 cache. So the same text also compiles for a CPU, thread after thread,
+// which is how it is tested where there is no GPU.
+//
+// Defined before this text: K (kernel), S (stride), TH and TW (outputs of a thread), V (channels
+// of a thread, 1 or 2), ROWS (kernel rows of a thread of the weight gradient), TYPE (0 float,
+// 1 bfloat16, 2 half) and THREADS (of a block).
+
+#ifdef __CUDACC_RTC__
+#define KERNEL extern "C" __global__ void __launch_bounds__(THREADS)
+#define DEVICE __device__ __forceinline__
+#define UNROLL _Pragma("unroll")
+#define KEEP_LOOP _Pragma("unroll 1")
+#define THREAD ((long long)blockIdx.x * blockDim.x + threadIdx.x)
+#else
+#define KERNEL extern "C" void
+#define DEVICE static inline
+#define UNROLL
+#define KEEP_LOOP
+static long long the_thread;
+#define THREAD the_thread
+#endif
+
+#if TYPE == 0
+typedef float Scalar;
+DEVICE float widened(Scalar value) { return value; }
+DEVICE Scalar narrowed(float value) { return value; }
+#else
+typedef unsigned short Scalar;
+#if TYPE == 1
+DEVICE float widened(Scalar value) {
+  union { unsigned bits; float value; } both;
+  both.bits = (unsigned)value << 16;
+  return both.value;
+}
+DEVICE Scalar narrowed(float value) {
+#ifdef __CUDACC_RTC__
+  Scalar result;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(result) : "f"(value));
+  return result;
+#else
+  union { unsigned bits; float value; } both;
+  both.value = value;
+  return (Scalar)((both.bits + 0x7fff + (both.bits >> 16 & 1)) >> 16);
+#endif
+}
+#else
+#ifdef __CUDACC_RTC__
+DEVICE float widened(Scalar value) {
+  float result;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(result) : "h"(value));
+  return result;
+}
+DEVICE Scalar narrowed(float value) {
+  Scalar result;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(result) : "f"(value));
+  return result;
+}
+#else
+DEVICE float widened(Scalar value) {
+  union { Scalar bits; _Float16 value; } both;
+  both.bits = value;
+  return (float)both.value;
+}
+DEVICE Scalar narrowed(float value) {
+  union { Scalar bits; _Float16 value; } both;
+  both.value = (_Float16)value;
+  return both.bits;
+}
+#endif
+#endif
+#endif
+
+// V neighbouring channels: read and written at once, so their address is a multiple of V scalars.
+struct alignas(V * sizeof(Scalar)) Pack {
+  Scalar value[V];
+};
+struct alignas(V * sizeof(float)) Wide {
+  float value[V];
+};
+
+DEVICE Wide load(const Scalar* source) {
+  const Pack pack = *reinterpret_cast<const Pack*>(source);
+  Wide wide;
+  UNROLL for (int v = 0; v < V; ++v) wide.value[v] = widened(pack.value[v]);
+  return wide;
+}
+
+DEVICE void store(Scalar* target, const float* values) {
+  Pack pack;
+  UNROLL for (int v = 0; v < V; ++v) pack.value[v] = narrowed(values[v]);
+  *reinterpret_cast<Pack*>(target) = pack;
+}
+
+enum { SPAN = (TW - 1) * S + K };  // input columns under TW outputs
+
+// `row` points to column 0; columns outside of [0, width) are zero.
+template <bool INSIDE>
+DEVICE void load_span(Wide* span, const Scalar* row, int first, int width, int channels) {
+  UNROLL for (int j = 0; j < SPAN; ++j) {
+    const int column = first + j;
+    if (INSIDE || (column >= 0 && column < width)) {
+      span[j] = load(row + (long long)column * channels);
+    } else {
+      UNROLL for (int v = 0; v < V; ++v) span[j].value[v] = 0.f;
+    }
+  }
+}
+
+template <bool INSIDE>
+DEVICE void accumulate(float (&sums)[TH][TW][V], const Scalar* image, const float* weight, int top,
+                       int left, int height, int width, int channels, bool flip) {
+  KEEP_LOOP for (int ky = 0; ky < K; ++ky) {
+    Wide taps[K];
+    UNROLL for (int kx = 0; kx < K; ++kx) {
+      const int tap = ky * K + kx;
+      const long long place = (long long)(flip ? K * K - 1 - tap : tap) * channels;
+      taps[kx] = *reinterpret_cast<const Wide*>(weight + place);
+    }
+    UNROLL for (int ty = 0; ty < TH; ++ty) {
+      const int y = top + ty * S + ky;
+      if (y < 0 || y >= height) continue;
+      Wide span[SPAN];
+      load_span<INSIDE>(span, image + (long long)y * width * channels, left, width, channels);
+      UNROLL for (int kx = 0; kx < K; ++kx)
+        UNROLL for (int tx = 0; tx < TW; ++tx)
+          UNROLL for (int v = 0; v < V; ++v)
+            sums[ty][tx][v] += span[tx * S + kx].value[v] * taps[kx].value[v];
+    }
+  }
+}
+
+// x (n, height, width, channels), weight (K * K + 1, channels) with the bias last,
+// y (n, out_height, out_width, channels). A thread makes TH x TW outputs of V channels. With `flip`,
+// stride 1 and `pad` K - 1 - the convolution's it is the input gradient.
+KERNEL convolve(const Scalar* x, const float* weight, Scalar* y, int n, int height, int width,
+                int channels, int out_height, int out_width, int pad, int flip) {
+  const int groups = channels / V;
+  const int across = (out_width + TW - 1) / TW, down = (out_height + TH - 1) / TH;
+  const long long thread = THREAD;
+  if (thread >= (long long)n * down * across * groups) return;
+  const int channel = (int)(thread % groups) * V;
+  long long tile = thread / groups;
+  const int tile_x = (int)(tile % across) * TW;
+  tile /= across;
+  const int tile_y = (int)(tile % down) * TH;
+  const long long picture = tile / down;
+
+  float sums[TH][TW][V];
+  UNROLL for (int ty = 0; ty < TH; ++ty)
+    UNROLL for (int tx = 0; tx < TW; ++tx)
+      UNROLL for (int v = 0; v < V; ++v) sums[ty][tx][v] = weight[(long long)K * K * channels + channel + v];
+
+  const Scalar* image = x + picture * height * width * channels + channel;
+  const int top = tile_y * S - pad, left = tile_x * S - pad;
+  if (left >= 0 && left + SPAN <= width)
+    accumulate<true>(sums, image, weight + channel, top, left, height, width, channels, flip);
+  else
+    accumulate<false>(sums, image, weight + channel, top, left, height, width, channels, flip);
+
+  Scalar* out = y + picture * out_height * out_width * channels + channel;
+  UNROLL for (int ty = 0; ty < TH; ++ty)
+    UNROLL for (int tx = 0; tx < TW; ++tx)
+      if (tile_y + ty < out_height && tile_x + tx < out_width)
+        store(out + ((long long)(tile_y + ty) * out_width + tile_x + tx) * channels, sums[ty][tx]);
+}
+
+// The input gradient for any stride: dx (n, height, width, channels) of dy. One position a thread.
+KERNEL input_gradient(const Scalar* dy, const float* weight, Scalar* dx, int n, int height, int width,
+                      int channels, int out_height, int out_width, int pad) {
+  const int groups = channels / V;
+  const long long thread = THREAD;
+  if (thread >= (long long)n * height * width * groups) return;
+  const int channel = (int)(thread % groups) * V;
+  long long place = thread / groups;
+  const int x = (int)(place % width) + pad;
+  place /= width;
+  const int y = (int)(place % height) + pad;
+  const Scalar* gradient = dy + place / height * out_height * out_width * channels + channel;
+
+  float sums[V];
+  UNROLL for (int v = 0; v < V; ++v) sums[v] = 0.f;
+  for (int ky = y % S; ky < K; ky += S) {
+    const int oy = (y - ky) / S;
+    if (ky > y || oy >= out_height) continue;
+    for (int kx = x % S; kx < K; kx += S) {
+      const int ox = (x - kx) / S;
+      if (kx > x || ox >= out_width) continue;
+      const Wide value = load(gradient + ((long long)oy * out_width + ox) * channels);
+      const float* tap = weight + (long long)(ky * K + kx) * channels + channel;
+      UNROLL for (int v = 0; v < V; ++v) sums[v] += value.value[v] * tap[v];
+    }
+  }
+  store(dx + thread / groups * channels + channel, sums);
+}
+
+template <bool INSIDE>
+DEVICE void gather(float (&sums)[ROWS][K][V], const Wide* gradient, const Scalar* image, int first_row,
+                   int top, int left, int height, int width, int channels) {
+  UNROLL for (int row = 0; row < ROWS; ++row) {
+    const int y = top + first_row + row;
+    if (first_row + row >= K || y < 0 || y >= height) continue;
+    Wide span[SPAN];
+    load_span<INSIDE>(span, image + (long long)y * width * channels, left, width, channels);
+    UNROLL for (int kx = 0; kx < K; ++kx)
+      UNROLL for (int tx = 0; tx < TW; ++tx)
+        UNROLL for (int v = 0; v < V; ++v)
+          sums[row][kx][v] += span[tx * S + kx].value[v] * gradient[tx].value[v];
+  }
+}
+
+// Sums over a share of the positions: `partial` (splits, K * K + 1, channels), the last row that of
+// the bias. A thread takes every `splits`-th strip of TW positions for ROWS rows of the kernel.
+KERNEL weight_gradient(const Scalar* x, const Scalar* dy, float* partial, int n, int height, int width,
+                       int channels, int out_height, int out_width, int pad, int splits) {
+  const int groups = channels / V, parts = (K + ROWS - 1) / ROWS;
+  const long long thread = THREAD;
+  if (thread >= (long long)splits * parts * groups) return;
+  const int channel = (int)(thread % groups) * V;
+  const int first_row = (int)(thread / groups % parts) * ROWS;
+  const int split = (int)(thread / groups / parts);
+  const int across = (out_width + TW - 1) / TW;
+  const long long strips = (long long)n * out_height * across;
+
+  float sums[ROWS][K][V], total[V];
+  UNROLL for (int v = 0; v < V; ++v) total[v] = 0.f;
+  UNROLL for (int row = 0; row < ROWS; ++row)
+    UNROLL for (int kx = 0; kx < K; ++kx)
+      UNROLL for (int v = 0; v < V; ++v) sums[row][kx][v] = 0.f;
+
+  KEEP_LOOP for (long long strip = split; strip < strips; strip += splits) {
+    const int out_x = (int)(strip % across) * TW;
+    const int out_y = (int)(strip / across % out_height);
+    const long long picture = strip / across / out_height;
+    const Scalar* row = dy + ((picture * out_height + out_y) * out_width) * channels + channel;
+    Wide gradient[TW];
+    UNROLL for (int tx = 0; tx < TW; ++tx) {
+      if (out_x + tx < out_width) {
+        gradient[tx] = load(row + (long long)(out_x + tx) * channels);
+      } else {
+        UNROLL for (int v = 0; v < V; ++v) gradient[tx].value[v] = 0.f;
+      }
+      UNROLL for (int v = 0; v < V; ++v) total[v] += gradient[tx].value[v];
+    }
+    const Scalar* image = x + picture * height * width * channels + channel;
+    const int top = out_y * S - pad, left = out_x * S - pad;
+    if (left >= 0 && left + SPAN <= width)
+      gather<true>(sums, gradient, image, first_row, top, left, height, width, channels);
+    else
+      gather<false>(sums, gradient, image, first_row, top, left, height, width, channels);
+  }
+
+  float* out = partial + (long long)split * (K * K + 1) * channels + channel;
+  UNROLL for (int row = 0; row < ROWS; ++row)
+    UNROLL for (int kx = 0; kx < K; ++kx)
+      if (first_row + row < K)
+        UNROLL for (int v = 0; v < V; ++v)
+          out[(long long)((first_row + row) * K + kx) * channels + v] = sums[row][kx][v];
+  if (first_row == 0)
+    UNROLL for (int v = 0; v < V; ++v) out[(long long)K * K * channels + v] = total[v];
+}
