@@ -13,14 +13,15 @@ from torch import Tensor
 SOURCE = Path(__file__).with_name("kernels.cu")
 TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 THREADS = 128  # of a block
-#: Sums that a thread of the weight gradient keeps in registers: rows of the kernel x K.
-MOST_SUMS = 50
+#: Of a thread of the weight gradient: rows of the kernel, and sums in registers (rows x K).
+MOST_ROWS, MOST_SUMS = 4, 50
 
 
 @dataclass(frozen=True)
 class Variant:
     """What a kernel is compiled for: the names that ``kernels.cu`` wants defined."""
 
+    C: int
     K: int
     S: int
     TH: int
@@ -36,7 +37,9 @@ class Variant:
         return defined + SOURCE.read_text(encoding="utf-8")
 
 
-def variant(kernel_size: int, stride: int, channels: int, out_width: int, dtype: torch.dtype):
+def variant(
+    kernel_size: int, stride: int, channels: int, out_width: int, dtype: torch.dtype
+) -> Variant:
     """How the work of such a convolution is cut: outputs and channels of a thread.
 
     Odd numbers of channels are taken one at a time. Widths that are multiples of 7, as ConvNeXt's
@@ -44,14 +47,16 @@ def variant(kernel_size: int, stride: int, channels: int, out_width: int, dtype:
     and taps fill the registers, into 4.
     """
     narrow = stride > 1 or kernel_size > 13
+    most_rows = max(1, min(MOST_ROWS, MOST_SUMS // kernel_size))
     columns = 4 if narrow or out_width <= 4 else 7 if out_width % 7 == 0 else 8
     return Variant(
+        C=channels,
         K=kernel_size,
         S=stride,
         TH=1 if kernel_size > 13 else 4,
         TW=columns,
         V=1 if channels % 2 or kernel_size > 23 else 2,
-        ROWS=max(1, min(kernel_size, MOST_SUMS // kernel_size)),
+        ROWS=-(-kernel_size // -(-kernel_size // most_rows)),
         TYPE=TYPES[dtype],
     )
 

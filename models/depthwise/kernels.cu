@@ -4,8 +4,8 @@
 // they read through the L1 cache. So the same text also compiles for a CPU, thread after thread,
 // which is how it is tested where there is no GPU.
 //
-// Defined before this text: K (kernel), S (stride), TH and TW (outputs of a thread), V (channels
-// of a thread, 1 or 2), ROWS (kernel rows of a thread of the weight gradient), TYPE (0 float,
+// Defined before this text: C (channels: addresses become constants), K (kernel), S (stride), TH and
+// TW (outputs of a thread), V (channels of a thread, 1 or 2), ROWS (kernel rows of a thread of the weight gradient), TYPE (0 float,
 // 1 bfloat16, 2 half) and THREADS (of a block).
 
 #ifdef __CUDACC_RTC__
@@ -82,9 +82,18 @@ struct alignas(V * sizeof(float)) Wide {
 };
 
 DEVICE Wide load(const Scalar* source) {
-  const Pack pack = *reinterpret_cast<const Pack*>(source);
   Wide wide;
+#if TYPE == 1 && V == 2
+  // A bfloat16 is the upper half of its float: one instruction each.
+  const unsigned bits = *reinterpret_cast<const unsigned*>(source);
+  union { unsigned bits[2]; Wide wide; } both;
+  both.bits[0] = bits << 16;
+  both.bits[1] = bits & 0xffff0000u;
+  wide = both.wide;
+#else
+  const Pack pack = *reinterpret_cast<const Pack*>(source);
   UNROLL for (int v = 0; v < V; ++v) wide.value[v] = widened(pack.value[v]);
+#endif
   return wide;
 }
 
@@ -96,48 +105,47 @@ DEVICE void store(Scalar* target, const float* values) {
 
 enum { SPAN = (TW - 1) * S + K };  // input columns under TW outputs
 
-// `row` points to column 0; columns outside of [0, width) are zero.
+// `row` points to column `first`; columns outside of [0, width) are zero.
 template <bool INSIDE>
-DEVICE void load_span(Wide* span, const Scalar* row, int first, int width, int channels) {
+DEVICE void load_span(Wide* span, const Scalar* row, int first, int width) {
   UNROLL for (int j = 0; j < SPAN; ++j) {
     const int column = first + j;
     if (INSIDE || (column >= 0 && column < width)) {
-      span[j] = load(row + (long long)column * channels);
+      span[j] = load(row + j * C);
     } else {
       UNROLL for (int v = 0; v < V; ++v) span[j].value[v] = 0.f;
     }
   }
 }
 
+// `image` points to row `top`, column `left` of a picture, perhaps outside of it.
 template <bool INSIDE>
 DEVICE void accumulate(float (&sums)[TH][TW][V], const Scalar* image, const float* weight, int top,
-                       int left, int height, int width, int channels, bool flip) {
+                       int left, int height, int width) {
   KEEP_LOOP for (int ky = 0; ky < K; ++ky) {
     Wide taps[K];
-    UNROLL for (int kx = 0; kx < K; ++kx) {
-      const int tap = ky * K + kx;
-      const long long place = (long long)(flip ? K * K - 1 - tap : tap) * channels;
-      taps[kx] = *reinterpret_cast<const Wide*>(weight + place);
-    }
+    UNROLL for (int kx = 0; kx < K; ++kx)
+      taps[kx] = *reinterpret_cast<const Wide*>(weight + kx * C);
     UNROLL for (int ty = 0; ty < TH; ++ty) {
       const int y = top + ty * S + ky;
       if (y < 0 || y >= height) continue;
       Wide span[SPAN];
-      load_span<INSIDE>(span, image + (long long)y * width * channels, left, width, channels);
+      load_span<INSIDE>(span, image + (ty * S + ky) * width * C, left, width);
       UNROLL for (int kx = 0; kx < K; ++kx)
         UNROLL for (int tx = 0; tx < TW; ++tx)
           UNROLL for (int v = 0; v < V; ++v)
             sums[ty][tx][v] += span[tx * S + kx].value[v] * taps[kx].value[v];
     }
+    weight += K * C;
   }
 }
 
-// x (n, height, width, channels), weight (K * K + 1, channels) with the bias last,
-// y (n, out_height, out_width, channels). A thread makes TH x TW outputs of V channels. With `flip`,
-// stride 1 and `pad` K - 1 - the convolution's it is the input gradient.
+// x (n, height, width, C), weight (K * K + 1, C) with the bias last, y (n, out_height, out_width, C).
+// A thread makes TH x TW outputs of V channels. With flipped taps, stride 1 and a `pad` of K - 1 -
+// the convolution's it is the input gradient.
 KERNEL convolve(const Scalar* x, const float* weight, Scalar* y, int n, int height, int width,
-                int channels, int out_height, int out_width, int pad, int flip) {
-  const int groups = channels / V;
+                int out_height, int out_width, int pad) {
+  const int groups = C / V;
   const int across = (out_width + TW - 1) / TW, down = (out_height + TH - 1) / TH;
   const long long thread = THREAD;
   if (thread >= (long long)n * down * across * groups) return;
@@ -151,26 +159,28 @@ KERNEL convolve(const Scalar* x, const float* weight, Scalar* y, int n, int heig
   float sums[TH][TW][V];
   UNROLL for (int ty = 0; ty < TH; ++ty)
     UNROLL for (int tx = 0; tx < TW; ++tx)
-      UNROLL for (int v = 0; v < V; ++v) sums[ty][tx][v] = weight[(long long)K * K * channels + channel + v];
+      UNROLL for (int v = 0; v < V; ++v) sums[ty][tx][v] = weight[K * K * C + channel + v];
 
-  const Scalar* image = x + picture * height * width * channels + channel;
   const int top = tile_y * S - pad, left = tile_x * S - pad;
+  const Scalar* image = x + ((picture * height + top) * width + left) * C + channel;
   if (left >= 0 && left + SPAN <= width)
-    accumulate<true>(sums, image, weight + channel, top, left, height, width, channels, flip);
+    accumulate<true>(sums, image, weight + channel, top, left, height, width);
   else
-    accumulate<false>(sums, image, weight + channel, top, left, height, width, channels, flip);
+    accumulate<false>(sums, image, weight + channel, top, left, height, width);
 
-  Scalar* out = y + picture * out_height * out_width * channels + channel;
-  UNROLL for (int ty = 0; ty < TH; ++ty)
+  Scalar* out = y + ((picture * out_height + tile_y) * out_width + tile_x) * C + channel;
+  UNROLL for (int ty = 0; ty < TH; ++ty) {
+    if (tile_y + ty >= out_height) break;
     UNROLL for (int tx = 0; tx < TW; ++tx)
-      if (tile_y + ty < out_height && tile_x + tx < out_width)
-        store(out + ((long long)(tile_y + ty) * out_width + tile_x + tx) * channels, sums[ty][tx]);
+      if (tile_x + tx < out_width) store(out + tx * C, sums[ty][tx]);
+    out += out_width * C;
+  }
 }
 
-// The input gradient for any stride: dx (n, height, width, channels) of dy. One position a thread.
+// The input gradient for any stride: dx (n, height, width, C) of dy. One position a thread.
 KERNEL input_gradient(const Scalar* dy, const float* weight, Scalar* dx, int n, int height, int width,
-                      int channels, int out_height, int out_width, int pad) {
-  const int groups = channels / V;
+                      int out_height, int out_width, int pad) {
+  const int groups = C / V;
   const long long thread = THREAD;
   if (thread >= (long long)n * height * width * groups) return;
   const int channel = (int)(thread % groups) * V;
@@ -178,7 +188,7 @@ KERNEL input_gradient(const Scalar* dy, const float* weight, Scalar* dx, int n, 
   const int x = (int)(place % width) + pad;
   place /= width;
   const int y = (int)(place % height) + pad;
-  const Scalar* gradient = dy + place / height * out_height * out_width * channels + channel;
+  const Scalar* gradient = dy + place / height * out_height * out_width * C + channel;
 
   float sums[V];
   UNROLL for (int v = 0; v < V; ++v) sums[v] = 0.f;
@@ -188,22 +198,22 @@ KERNEL input_gradient(const Scalar* dy, const float* weight, Scalar* dx, int n, 
     for (int kx = x % S; kx < K; kx += S) {
       const int ox = (x - kx) / S;
       if (kx > x || ox >= out_width) continue;
-      const Wide value = load(gradient + ((long long)oy * out_width + ox) * channels);
-      const float* tap = weight + (long long)(ky * K + kx) * channels + channel;
+      const Wide value = load(gradient + (oy * out_width + ox) * C);
+      const float* tap = weight + (ky * K + kx) * C + channel;
       UNROLL for (int v = 0; v < V; ++v) sums[v] += value.value[v] * tap[v];
     }
   }
-  store(dx + thread / groups * channels + channel, sums);
+  store(dx + thread / groups * C + channel, sums);
 }
 
 template <bool INSIDE>
 DEVICE void gather(float (&sums)[ROWS][K][V], const Wide* gradient, const Scalar* image, int first_row,
-                   int top, int left, int height, int width, int channels) {
+                   int top, int left, int height, int width) {
   UNROLL for (int row = 0; row < ROWS; ++row) {
-    const int y = top + first_row + row;
-    if (first_row + row >= K || y < 0 || y >= height) continue;
+    const int y = top + row;
+    if ((K % ROWS && first_row + row >= K) || y < 0 || y >= height) continue;
     Wide span[SPAN];
-    load_span<INSIDE>(span, image + (long long)y * width * channels, left, width, channels);
+    load_span<INSIDE>(span, image + row * width * C, left, width);
     UNROLL for (int kx = 0; kx < K; ++kx)
       UNROLL for (int tx = 0; tx < TW; ++tx)
         UNROLL for (int v = 0; v < V; ++v)
@@ -211,11 +221,11 @@ DEVICE void gather(float (&sums)[ROWS][K][V], const Wide* gradient, const Scalar
   }
 }
 
-// Sums over a share of the positions: `partial` (splits, K * K + 1, channels), the last row that of
+// Sums over a share of the positions: `partial` (splits, K * K + 1, C), the last row that of
 // the bias. A thread takes every `splits`-th strip of TW positions for ROWS rows of the kernel.
 KERNEL weight_gradient(const Scalar* x, const Scalar* dy, float* partial, int n, int height, int width,
-                       int channels, int out_height, int out_width, int pad, int splits) {
-  const int groups = channels / V, parts = (K + ROWS - 1) / ROWS;
+                       int out_height, int out_width, int pad, int splits) {
+  const int groups = C / V, parts = (K + ROWS - 1) / ROWS;
   const long long thread = THREAD;
   if (thread >= (long long)splits * parts * groups) return;
   const int channel = (int)(thread % groups) * V;
@@ -234,30 +244,30 @@ KERNEL weight_gradient(const Scalar* x, const Scalar* dy, float* partial, int n,
     const int out_x = (int)(strip % across) * TW;
     const int out_y = (int)(strip / across % out_height);
     const long long picture = strip / across / out_height;
-    const Scalar* row = dy + ((picture * out_height + out_y) * out_width) * channels + channel;
+    const Scalar* row = dy + ((picture * out_height + out_y) * out_width + out_x) * C + channel;
     Wide gradient[TW];
     UNROLL for (int tx = 0; tx < TW; ++tx) {
       if (out_x + tx < out_width) {
-        gradient[tx] = load(row + (long long)(out_x + tx) * channels);
+        gradient[tx] = load(row + tx * C);
       } else {
         UNROLL for (int v = 0; v < V; ++v) gradient[tx].value[v] = 0.f;
       }
       UNROLL for (int v = 0; v < V; ++v) total[v] += gradient[tx].value[v];
     }
-    const Scalar* image = x + picture * height * width * channels + channel;
-    const int top = out_y * S - pad, left = out_x * S - pad;
+    const int top = out_y * S - pad + first_row, left = out_x * S - pad;
+    const Scalar* image = x + ((picture * height + top) * width + left) * C + channel;
     if (left >= 0 && left + SPAN <= width)
-      gather<true>(sums, gradient, image, first_row, top, left, height, width, channels);
+      gather<true>(sums, gradient, image, first_row, top, left, height, width);
     else
-      gather<false>(sums, gradient, image, first_row, top, left, height, width, channels);
+      gather<false>(sums, gradient, image, first_row, top, left, height, width);
   }
 
-  float* out = partial + (long long)split * (K * K + 1) * channels + channel;
+  float* out = partial + (long long)split * (K * K + 1) * C + channel;
   UNROLL for (int row = 0; row < ROWS; ++row)
     UNROLL for (int kx = 0; kx < K; ++kx)
       if (first_row + row < K)
         UNROLL for (int v = 0; v < V; ++v)
-          out[(long long)((first_row + row) * K + kx) * channels + v] = sums[row][kx][v];
+          out[((first_row + row) * K + kx) * C + v] = sums[row][kx][v];
   if (first_row == 0)
-    UNROLL for (int v = 0; v < V; ++v) out[(long long)K * K * channels + v] = total[v];
+    UNROLL for (int v = 0; v < V; ++v) out[K * K * C + v] = total[v];
 }

@@ -67,7 +67,7 @@ def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, paddi
     size = weight.shape[-1]
     out = [_outputs(side, size, stride, padding) for side in (height, width)]
     y = _empty((batch, channels, *out), x)
-    _convolve(x, _taps(weight, bias), y, size, stride, padding, flip=False)
+    _convolve(x, _taps(weight, bias), y, size, stride, padding)
     return y
 
 
@@ -75,15 +75,16 @@ def input_gradient(
     gradient: Tensor, weight: Tensor, height: int, width: int, stride: int, padding: int
 ) -> Tensor:
     batch, channels, out_height, out_width = gradient.shape
-    size, taps = weight.shape[-1], _taps(weight, None)
+    size = weight.shape[-1]
     dx = _empty((batch, channels, height, width), gradient)
     if stride == 1:
-        _convolve(gradient, taps, dx, size, 1, size - 1 - padding, flip=True)
+        taps = _taps(weight.flip(2, 3), None)
+        _convolve(gradient, taps, dx, size, 1, size - 1 - padding)
         return dx
     kind = compiled.variant(size, stride, channels, width, gradient.dtype)
-    sizes = (batch, height, width, channels, out_height, out_width, padding)
+    sizes = (batch, height, width, out_height, out_width, padding)
     threads = batch * height * width * channels // kind.V
-    compiled.launch("input_gradient", kind, threads, (gradient, taps, dx, *sizes))
+    compiled.launch("input_gradient", kind, threads, (gradient, _taps(weight, None), dx, *sizes))
     return dx
 
 
@@ -97,20 +98,18 @@ def weight_gradient(
     strips = batch * out_height * -(-out_width // kind.TW)
     splits = max(1, min(strips, ENOUGH_THREADS // a_split))
     partial = x.new_empty((splits, kernel_size**2 + 1, channels), dtype=torch.float32)
-    sizes = (batch, height, width, channels, out_height, out_width, padding, splits)
+    sizes = (batch, height, width, out_height, out_width, padding, splits)
     compiled.launch("weight_gradient", kind, splits * a_split, (x, gradient, partial, *sizes))
     total = partial.sum(0)
     return total[:-1].t().reshape(channels, 1, kernel_size, kernel_size).contiguous(), total[-1]
 
 
-def _convolve(
-    x: Tensor, taps: Tensor, y: Tensor, size: int, stride: int, padding: int, flip: bool
-) -> None:
+def _convolve(x: Tensor, taps: Tensor, y: Tensor, size: int, stride: int, padding: int) -> None:
     batch, channels, height, width = x.shape
     out_height, out_width = y.shape[2:]
     kind = compiled.variant(size, stride, channels, out_width, x.dtype)
     tiles = batch * -(-out_height // kind.TH) * -(-out_width // kind.TW)
-    sizes = (batch, height, width, channels, out_height, out_width, padding, int(flip))
+    sizes = (batch, height, width, out_height, out_width, padding)
     compiled.launch("convolve", kind, tiles * channels // kind.V, (x, taps, y, *sizes))
 
 

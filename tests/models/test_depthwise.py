@@ -20,13 +20,13 @@ from models.depthwise import compiled, depthwise_conv2d, operator
 
 #: Runs a kernel's threads one after the other.
 LOOP = """
-#define SIZES int n, int h, int wide, int c, int out_h, int out_w, int pad
-#define GIVEN n, h, wide, c, out_h, out_w, pad
+#define SIZES int n, int h, int wide, int out_h, int out_w, int pad
+#define GIVEN n, h, wide, out_h, out_w, pad
 #define RUN(name, ...) \\
   extern "C" void run_##name(long long threads, __VA_ARGS__) { \\
     for (the_thread = 0; the_thread < threads; ++the_thread)
-RUN(convolve, const Scalar* x, const float* w, Scalar* y, SIZES, int flip)
-  convolve(x, w, y, GIVEN, flip); }
+RUN(convolve, const Scalar* x, const float* w, Scalar* y, SIZES)
+  convolve(x, w, y, GIVEN); }
 RUN(input_gradient, const Scalar* dy, const float* w, Scalar* dx, SIZES)
   input_gradient(dy, w, dx, GIVEN); }
 RUN(weight_gradient, const Scalar* x, const Scalar* dy, float* partial, SIZES, int splits)
