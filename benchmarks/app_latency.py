@@ -1,5 +1,5 @@
-"""How soon the explorer's first chart stands, and a click is answered, beside a bare page; and how
-soon its other pages stand.
+"""How soon the explorer's first chart stands, and a click is answered, beside a bare page; how soon
+its other pages stand, and the cost of what is changed in the builder.
 
     python benchmarks/app_latency.py [--rounds 9]
 
@@ -18,7 +18,6 @@ import os
 import platform
 import statistics
 import tempfile
-from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -38,6 +37,7 @@ st.html(f'<p class="step">{[point["y"] for point in event["selection"]["points"]
 """
 CLICKED = (6, 3, 14, 9, 4)  # bars, in this order; no two neighbours are the same
 PAGES = ("Inside a step", "Builder", "Sizes", "Recipes", "Method", "Roadmap")
+CHANGES = ("Patchify", "Inverted", "ResNet", "Bottleneck")  # in the builder
 # Resolves with the seconds from the release of the mouse button to the change of the text of the
 # element ``selector``, and until no script runs if ``idle``.
 WATCH = """
@@ -75,19 +75,23 @@ def main() -> None:
         charts: dict[str, list[float]] = {name: [] for name in urls}
         clicks: dict[str, list[float]] = {name: [] for name in urls}
         switches: list[float] = []
+        changes: list[float] = []
         for number in range(rounds + 1):
             for name, url in urls.items():
-                chart, answers, switched = visit(browser, url, PAGES if name == "explorer" else ())
+                own = name == "explorer"
+                chart, answers, switched, changed = visit(browser, url, own)
                 if number:  # the first visit warms the server up
                     charts[name].append(chart)
                     clicks[name] += answers
                     switches += switched
+                    changes += changed
     rows = [
         row(what, name, seconds)
         for what, table in (("first chart", charts), ("click", clicks))
         for name, seconds in table.items()
     ]
     rows.append(row("page switch", "explorer", switches))
+    rows.append(row("builder", "explorer", changes))
     for line in rows:
         print(f"{line['what']:12} {line['page']:9} {line['median_s']:.3f} s")
     write_rows("measured/app_latency", rows)
@@ -111,9 +115,10 @@ def row(what: str, page: str, seconds: list[float]) -> dict[str, object]:
 
 
 def visit(
-    browser: Browser, url: str, pages: Sequence[str]
-) -> tuple[float, list[float], list[float]]:
-    """Seconds to the first chart, to the answer of each click, and to each of the other pages."""
+    browser: Browser, url: str, own: bool
+) -> tuple[float, list[float], list[float], list[float]]:
+    """Seconds to the first chart, to the answer of each click, and where it is the explorer to each
+    of the other pages and each cost in the builder."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     page.goto(url, wait_until="commit")
@@ -130,10 +135,20 @@ def visit(
     answers = [click_bar(page, index) for index in CLICKED]
     switched = [
         click(page, page.get_by_role("link", name=name, exact=True), ".title", idle=True)
-        for name in pages
+        for name in (PAGES if own else ())
     ]
+    changed = change(page, url) if own else []
     context.close()
-    return chart, answers, switched
+    return chart, answers, switched, changed
+
+
+def change(page: Page, url: str) -> list[float]:
+    """Seconds from each click in the builder until the costs beside it have changed."""
+    page.goto(f"{url}/builder?a=resnet50.baseline")
+    choices = [page.get_by_role("radio", name=name, exact=True) for name in CHANGES]
+    choices[0].wait_for()
+    page.wait_for_timeout(3000)
+    return [click(page, choice, ".st-key-builder-answer", idle=False) for choice in choices]
 
 
 def click_bar(page: Page, index: int) -> float:
@@ -145,6 +160,7 @@ def click_bar(page: Page, index: int) -> float:
 def click(page: Page, target: Locator, selector: str, idle: bool) -> float:
     """Seconds from clicking ``target`` until the text of ``selector`` has changed."""
     target.wait_for()
+    target.scroll_into_view_if_needed()
     box = target.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.wait_for_timeout(200)

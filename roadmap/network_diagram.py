@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.config import ModelConfig
-from models.spec import Conv, network_spec
+from models.spec import Conv, StageSpec, network_spec
 from roadmap.diagrams import NORMS, Diagram, stage_table
 from roadmap.measure.complexity import Complexity, count
 from roadmap.svg import LINE, ink, label, picture
@@ -19,12 +19,16 @@ ROW, GAP, SLABS = 50, 22, 200  # a part's least height, the line between two, al
 
 @dataclass(frozen=True)
 class _Row:
-    """A part of the network; ``slabs`` are its blocks, ``words`` stand in lines beside them."""
+    """A part of the network; ``slabs`` are its blocks, ``words`` stand in lines beside them.
+
+    ``layers`` is its specification: two parts with the same figures may still differ.
+    """
 
     name: str
     size: int
     slabs: int
     words: tuple[str, ...]
+    layers: object
 
 
 def network_diagram(
@@ -52,25 +56,31 @@ def _rows(config: ModelConfig, image_size: int) -> list[_Row]:
     spec, counted = network_spec(config), count(config, image_size)
     sizes = {row.name: int(row.size.split()[0]) for row in stage_table(config, image_size)}
     stem = [layer for layer in spec.stem if isinstance(layer, Conv)][-1]
-    rows = [_row("Stem", sizes["Stem"], stem.out_channels, 0, counted, "stem")]
+    rows = [_row("Stem", sizes["Stem"], stem.out_channels, spec.stem, counted, "stem")]
     for index, stage in enumerate(spec.stages):
         name = f"Stage {index + 1}"
         channels, path = config.output_width(index), f"stages.{index}"
-        rows.append(_row(name, sizes[name], channels, len(stage.blocks), counted, path))
+        rows.append(_row(name, sizes[name], channels, stage, counted, path))
     outputs = spec.num_classes or spec.num_features
-    head = _row("Head", 1, outputs, 0, counted, "head")
+    head = _row("Head", 1, outputs, spec.head_norm, counted, "head")
     norm = f", {NORMS[spec.head_norm.kind]}" if spec.head_norm else ""
     last = f"{outputs:,} {'classes' if spec.num_classes else 'features'}"
-    return [*rows, _Row("Head", 1, 0, (f"Head: pooling{norm}", last, head.words[-1]))]
+    words = (f"Head: pooling{norm}", last, head.words[-1])
+    return [*rows, _Row("Head", 1, 0, words, head.layers)]
 
 
-def _row(name: str, size: int, channels: int, depth: int, counted: Complexity, path: str) -> _Row:
+def _row(
+    name: str, size: int, channels: int, layers: object, counted: Complexity, path: str
+) -> _Row:
+    depth = len(layers.blocks) if isinstance(layers, StageSpec) else 0
     modules = [module for module in counted.modules if module.path.startswith(f"{path}.")]
     parameters = _rounded(sum(module.parameters for module in modules) / 1e6)
     gflops = _rounded(sum(module.macs for module in modules) / 1e9)
     blocks = f": {depth} block{'s' * (depth != 1)}" if depth else ""
     shape = f"{size} × {size} × {channels}"
-    return _Row(name, size, depth, (name + blocks, shape, f"{parameters} M, {gflops} GFLOPs"))
+    return _Row(
+        name, size, depth, (name + blocks, shape, f"{parameters} M, {gflops} GFLOPs"), layers
+    )
 
 
 def _rounded(value: float) -> str:

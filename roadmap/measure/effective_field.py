@@ -19,12 +19,12 @@ from models.network import LayerScale, ModernResNet
 from roadmap.measure.complexity import count
 from roadmap.measure.receptive_field import center
 
-#: Side of the images: about ResNet-50's theoretical field (427), an odd number of strides, so that
-#: one position is in the middle.
-IMAGE_SIZE = 416
+#: Side of the images: an odd number of strides, so that one position is in the middle.
+IMAGE_SIZE = 352
 SHARES = (0.2, 0.5, 0.8)
-#: Multiply-adds of the forward passes that one network is given, and the most images.
-BUDGET, MOST_IMAGES = 30e9, 4
+#: Multiply-adds of the forward passes that one network is given, the fewest and the most images.
+#: All steps of a roadmap come out with as many images.
+BUDGET, FEWEST_IMAGES, MOST_IMAGES = 53e9, 2, 4
 #: Called with how many of how many images are done.
 OnProgress = Callable[[int, int], None]
 
@@ -61,8 +61,9 @@ class EffectiveField:
 
 
 def image_count(config: ModelConfig, image_size: int = IMAGE_SIZE) -> int:
-    """Over how many images ``config`` is averaged within the budget: at least one."""
-    return max(1, min(MOST_IMAGES, int(BUDGET // count(config, image_size).macs)))
+    """Over how many images ``config`` is averaged: what the budget allows, within the limits."""
+    allowed = int(BUDGET // count(config, image_size).macs)
+    return max(FEWEST_IMAGES, min(MOST_IMAGES, allowed))
 
 
 def untrained(config: ModelConfig, image_size: int = IMAGE_SIZE, seed: int = 0) -> ModernResNet:

@@ -23,7 +23,7 @@ def refusal(config: ModelConfig, image_size: int) -> str:
         return ""
     return (
         f"Training it would take {memory / 1e9:,.1f} GB for one image, more than the "
-        f"{LIMIT / 1e9:.0f} GB set for this explorer. So it is counted, and not built."
+        f"{LIMIT / 1e9:.0f} GB set for this explorer. It is counted here, not built."
     )
 
 

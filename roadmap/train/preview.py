@@ -152,7 +152,7 @@ def _erasing_words(drawn: Erasing) -> list[str]:
 
 def _mixing_words(drawn: Mixing) -> list[str]:
     return [
-        f"{'CutMix' if cut else 'Mixup'}, {share:.0%} its own"
+        f"{'CutMix' if cut else 'Mixup'}, {100 * share:.0f} % its own"
         for cut, share in zip(drawn.cut, drawn.share, strict=True)
     ]
 

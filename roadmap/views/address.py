@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from roadmap.steps import ROADMAPS, unknown_name
+from roadmap.steps import ROADMAPS, existing, unknown_name
 
 LONGEST = 40  # of a name from the URL that is repeated in a message
 
@@ -71,7 +71,8 @@ def option(parameters: Mapping[str, str], name: str, options: Sequence[str]) -> 
     value = parameters.get(name) or options[0]
     if value in options:
         return value, ""
-    return options[0], unknown_name(name, _shortened(value), tuple(options))
+    shown = _shortened(value)
+    return options[0], f"{name} in the URL is {shown!r}.{existing(shown, tuple(options))}"
 
 
 def _shortened(name: str) -> str:

@@ -113,7 +113,9 @@ def parse(parameters: Mapping[str, str], start: Start) -> Builder:
             try:
                 found[slot] = parse_chosen(text)
             except (AddressError, ConfigError) as error:
-                problems.append(f"{slot.upper()} in the URL is no config: {error}")
+                problems.append(
+                    f"{slot.upper()} in the URL is no config: {str(error).rstrip('.')}."
+                )
     edited: Slot = "b" if parameters.get("edit") == "b" and found["b"] else "a"
     size = _image_size(parameters.get("image"), problems)
     return Builder(found["a"], found["b"], edited, size, tuple(problems))

@@ -223,7 +223,7 @@ def _widget(control: Control, on_change: Callable[[str], None]) -> None:
             **common,
         )
     elif name == "depths":
-        st.text_input(max_chars=60, **common)
+        st.text_input(**common)
     elif name in BOUNDS:
         low, high = BOUNDS[name]
         empty = {"value": None, "placeholder": "none"} if name == "group_width" else {}

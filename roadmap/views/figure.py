@@ -30,7 +30,7 @@ def show(
             st.html(markup.image_downloads(name), width="content")
             st.download_button(
                 "CSV",
-                table.to_csv(index=False),
+                table.to_csv(index=False, float_format="%.10g"),
                 f"{name}.csv",
                 "text/csv",
                 key=f"csv-{name}",

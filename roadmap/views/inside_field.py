@@ -11,7 +11,7 @@ from models.config import ModelConfig
 from roadmap.charts.inside import field_map
 from roadmap.jobs import Job
 from roadmap.measure.receptive_field import receptive_fields
-from roadmap.text import ABSENT, change, number
+from roadmap.text import change, number
 from roadmap.views import builder_work, figure, markup
 
 KEY = "effective-field"
@@ -154,14 +154,10 @@ def _sizes(networks: Sequence[Named], fields: Sequence[dict[str, Any]]) -> str:
         100 * (field["sides"]["0.5"] / receptive_fields(config)[-1].size) ** 2
         for (_, config), field in zip(networks, fields, strict=True)
     ]
-    values = [number(ratio, 0) for ratio in ratios]
-    rows.append(
-        (
-            "Area of the one that holds 50 %, of the theoretical",
-            "%",
-            values + [ABSENT] * (len(rows[0][2]) - len(values)),
-        )
-    )
+    values = [number(ratio, 1) for ratio in ratios]
+    if len(ratios) == 2:
+        values.append(change(ratios[1], ratios[0], 1))
+    rows.append(("Area of the one that holds 50 %, of the theoretical", "%", values))
     return markup.fields_table(["", "Unit", *heads], rows)
 
 
@@ -170,10 +166,10 @@ def _legend(field: dict[str, Any], theoretical: int) -> str:
     dash = '<span><i class="dash"></i>theoretical field</span>' if theoretical < side else ""
     return (
         '<p class="faint legend"><span><i class="ramp"></i>0 to 1 of the largest</span>'
-        f'<span><i class="square"></i>smallest square that holds 20 %, 50 %</span>{dash}</p>'
+        f'<span><i class="outline"></i>smallest square that holds 20 %, 50 %</span>{dash}</p>'
         + markup.paragraph(
             f"Averaged over {field['images']} image{'s' * (field['images'] != 1)} of noise, "
-            f"{side} × {side} pixels; what a square holds is what is inside of the image.",
+            f"{side} × {side} pixels; only what is inside the image counts.",
             "faint",
         )
     )

@@ -146,7 +146,9 @@ def _complete(chosen: address.Selection) -> None:
 
 def _block(inside: Inside) -> None:
     parts = diagrams.part_names(inside.config)
-    part, problem = address.option(st.query_params, "part", ("stage1", *parts))
+    part, problem = address.option(
+        st.query_params, "part", tuple(sorted(parts, key="stage1".__ne__))
+    )
     if problem:
         st.html(markup.notice(problem))
     st.session_state["inside-part"] = part
@@ -177,8 +179,7 @@ def _block(inside: Inside) -> None:
 def _network(inside: Inside) -> None:
     try:
         diagram = network_diagram(inside.before, inside.config, inside.image_size)
-        after = diagrams.stage_table(inside.config, inside.image_size)
-        before = diagrams.stage_table(inside.before, inside.image_size) if inside.before else None
+        stages = step_control.stages(inside.before, inside.config, inside.image_size)
     except ValueError as error:
         st.html(markup.notice(f"{_capital(error)}. Choose a larger image."))
         return
@@ -188,16 +189,7 @@ def _network(inside: Inside) -> None:
         ("", "Beside it: height, width and channels, then parameters and multiply-adds."),
     ]
     st.markdown(markup.drawing(diagram, captions, key), unsafe_allow_html=True)
-    side = inside.image_size
-    note = f"Kernel and output channels of each convolution, for an image of {side} × {side}; "
-    note += "d: depthwise."
-    if before == after:
-        before, note = None, f"The network is that of the step before. {note}"
-    st.html(
-        markup.heading("Stage by stage", 2, "section")
-        + markup.stages_table(before, after)
-        + markup.paragraph(note, "faint below")
-    )
+    st.html(stages)
 
 
 def _cost(inside: Inside) -> None:

@@ -7,8 +7,8 @@ DEFINITIONS = (
         "Multiply-adds, GFLOPs",
         "One multiplication with its addition counts once, in convolutions, linear layers and "
         "matrix products; norms, activations, additions and pooling do not count. The paper calls "
-        "10⁹ of them a GFLOP, and so do we. Who counts multiplication and addition apart prints "
-        "twice as many FLOPs.",
+        "10⁹ of them a GFLOP, and so do we. Whoever counts multiplication and addition apart "
+        "prints twice as many FLOPs.",
     ),
     (
         "Parameters",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from roadmap.recipes import Recipe
-from roadmap.text import ABSENT
+from roadmap.text import ABSENT, number
 
 TITLES = {
     "resnet_standard": "ResNet",
@@ -89,5 +89,9 @@ def value(recipe: Recipe, field: str) -> str:
     if field == "auto_augment" and found.startswith("rand-m"):
         return f"RandAugment, {found.split('-')[1][1:]}"
     if isinstance(found, float):
-        return f"{found:g}" if 0 < found < 1e-5 else f"{found:.5f}".rstrip("0").rstrip(".")
+        if 0 < found < 1e-5:
+            return f"{found:g}".replace("e-0", "e-")
+        return f"{found:.5f}".rstrip("0").rstrip(".")
+    if type(found) is int:
+        return number(found, 0)
     return VALUES.get(str(found), str(found).replace("_", " "))

@@ -157,7 +157,8 @@ def _listed(shown: Shown, table: DataFrame, *, with_top1: bool = False) -> str:
         ]
     pairs = zip(table["title"], values, strict=True)
     listed = ", ".join(f"{title} {value}" for title, value in pairs)
-    return f"{ROADMAPS[shown.roadmap].title}: {listed}."
+    measured = f", {shown.setting.label}" if metric.key in MEASURED and shown.setting else ""
+    return f"{ROADMAPS[shown.roadmap].title}{measured}: {listed}."
 
 
 def _legend(table: DataFrame, metric: charts.Metric, roadmap: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -29,6 +30,8 @@ FIGURES = (
     ("images_per_s", "Speed", "images/s", 0),
     ("memory", "Peak memory", "GB", 2),
 )
+#: Of numbers in a table that sorts, by decimals.
+FORMATS = {0: "localized", 1: "%.1f", 2: "%.2f"}
 RECIPE_NAMES = {
     "lr": "learning rate",
     "norm_weight_decay": "weight decay of norms and biases",
@@ -59,12 +62,13 @@ def _explorer() -> None:
     chosen = current()
     view, problem = address.option(st.query_params, "view", tuple(VIEWS))
     notice = st.empty()  # always there, so that what follows keeps its place
-    if chosen.problems or problem:
-        notice.html(markup.notice(" ".join([*chosen.problems, problem]).strip()))
     roadmap = ROADMAPS[chosen.roadmap]
     _headline(roadmap)
-    view, metric = _controls(chosen, view)
-    setting = _setting(chosen.roadmap, metric)
+    view, metric, unknown = _controls(chosen, view)
+    problems = [text for text in (*chosen.problems, problem, unknown) if text]
+    if problems:
+        notice.html(markup.notice(" ".join(problems)))
+    setting = _setting(tuple(SWIN) if view == "both" else (chosen.roadmap,), metric)
     shown = Shown(chosen.roadmap, chosen.step, metric, setting)
     if view == "both":
         chart, panel = st.container(), st.container()
@@ -83,6 +87,7 @@ def _explorer() -> None:
     with st.container():
         _changes(roadmap, chosen.step)
     _stages(roadmap, chosen.step)
+    _every_step(shown)
     address.complete(chosen)
 
 
@@ -104,8 +109,15 @@ def _view_chosen() -> None:
     st.query_params["view"] = st.session_state["view"]
 
 
-def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric]:
-    """What to look at, how, and which figures; one of training has only bars."""
+def _metric_chosen() -> None:
+    st.query_params["metric"] = st.session_state["metric"]
+
+
+def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric, str]:
+    """What to look at, how, and which figures; one of training has only bars.
+
+    The last is a sentence about a metric in the URL that there is none of, else empty.
+    """
     with st.container(horizontal=True, gap="medium"):
         step_control.roadmap_control(chosen)
         if chosen.roadmap in SWIN:
@@ -121,29 +133,33 @@ def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric]:
             )
         else:
             view = "bars"
+        metric, problem = address.option(st.query_params, "metric", tuple(METRIC_NAMES))
         names = [name for name in METRIC_NAMES if name != "top1" or view != "path"]
-        metric = st.segmented_control(
+        metric = metric if metric in names else names[0]
+        st.session_state["metric"] = metric
+        st.segmented_control(
             "Top-1 against" if view == "path" else "Bars show",
             names,
-            default=names[0],
             format_func=METRIC_NAMES.get,
-            key="cost" if view == "path" else "metric",
+            key="metric",
             required=True,
             wrap=True,
+            on_change=_metric_chosen,
         )
-    return view, charts.METRICS[metric]
+    return view, charts.METRICS[metric], problem
 
 
-def _setting(roadmap: str, metric: charts.Metric) -> tables.Setting | None:
-    """How speed and memory were measured: a choice where the chart shows them."""
-    settings = tables.settings(roadmap)
+def _setting(roadmaps: Sequence[str], metric: charts.Metric) -> tables.Setting | None:
+    """How speed and memory of ``roadmaps`` were measured: a choice where the chart shows them."""
+    found = (setting for roadmap in roadmaps for setting in tables.settings(roadmap))
+    settings = list(dict.fromkeys(found))
     if metric.key in MEASURED and settings:
         return st.selectbox(
             "Measured on",
             settings,
             format_func=_setting_label,
             key="setting",
-            label_visibility="collapsed",
+            width=460,
         )
     return settings[0] if settings else None
 
@@ -266,6 +282,31 @@ def _changes(roadmap: Roadmap, key: str) -> None:
         st.html(lead + markup.recipe_table(("Recipe", "Before", "After"), rows))
 
 
+def _every_step(shown: Shown) -> None:
+    """All steps in a table that sorts; on request, since a browser takes long to load one."""
+    if not st.toggle("Every step in a table", key="every-step"):
+        return
+    table = shown.table
+    figures = {
+        column: st.column_config.NumberColumn(f"{name}, {unit}", format=FORMATS[decimals])
+        for column, name, unit, decimals in FIGURES
+        if column in table
+    }
+    st.dataframe(
+        table.round({"images_per_s": 0}),
+        column_order=["title", "group", "adopted", *figures],
+        column_config={
+            "title": st.column_config.TextColumn("Step", pinned=True),
+            "group": "Group",
+            "adopted": st.column_config.CheckboxColumn("Adopted"),
+            **figures,
+        },
+        hide_index=True,
+        key="every-step-rows",
+        alt="Table of every step with its figures.",
+    )
+
+
 def _key(before: ModelConfig | None, after: ModelConfig) -> list[tuple[str, str]]:
     """How to read the diagrams: sign and meaning."""
     key = []
@@ -301,15 +342,5 @@ def _plain(name: str, value: object) -> str:
 
 def _stages(roadmap: Roadmap, key: str) -> None:
     previous = roadmap.previous(key)
-    after = diagrams.stage_table(roadmap.config(key))
-    before = diagrams.stage_table(roadmap.config(previous.key)) if previous else None
-    note = (
-        "Kernel and output channels of each convolution, for an image of 224 × 224; d: depthwise."
-    )
-    if before == after:
-        before, note = None, f"The network is that of the step before. {note}"
-    st.html(
-        markup.heading("Stage by stage", 2, "section")
-        + markup.stages_table(before, after)
-        + markup.paragraph(note, "faint below")
-    )
+    before = roadmap.config(previous.key) if previous else None
+    st.html(step_control.stages(before, roadmap.config(key)))

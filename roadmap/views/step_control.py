@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from models.config import ModelConfig
+from models.spec import network_spec
+from roadmap import diagrams
 from roadmap.palette import GREY, GROUP_COLORS
 from roadmap.steps import ROADMAPS, Roadmap
 from roadmap.views import markup
@@ -80,4 +83,29 @@ def step_text(roadmap: Roadmap, key: str) -> None:
         f"step {place + 1} of {len(roadmap.keys)}{state}</p>"
         + markup.heading(step.title, 2, "step")
         + markup.paragraph(step.why, "why")
+    )
+
+
+def stages(before: ModelConfig | None, after: ModelConfig, image_size: int = 224) -> str:
+    """The stage table of ``after`` beside that of ``before``, where they differ.
+
+    Raises ``ValueError`` for an image too small for the network.
+    """
+    new = diagrams.stage_table(after, image_size)
+    old = diagrams.stage_table(before, image_size) if before else None
+    note = (
+        "Kernel and output channels of each convolution, for an image of "
+        f"{image_size} × {image_size}; d: depthwise."
+    )
+    if old == new:
+        same = (
+            "The network is that"
+            if network_spec(before) == network_spec(after)
+            else "The convolutions are those"
+        )
+        old, note = None, f"{same} of the step before. {note}"
+    return (
+        markup.heading("Stage by stage", 2, "section")
+        + markup.stages_table(old, new)
+        + markup.paragraph(note, "faint below")
     )

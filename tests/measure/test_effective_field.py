@@ -8,6 +8,7 @@ import torch
 from models import ModelConfig, ModernResNet
 from roadmap.measure.effective_field import EffectiveField, effective_field, image_count, untrained
 from roadmap.measure.receptive_field import receptive_fields
+from roadmap.steps import ROADMAPS
 
 SMALL = ModelConfig(
     depths=(1, 1), width=4, stem="patchify", block="inverted", depthwise=True, kernel_size=7
@@ -80,10 +81,14 @@ def test_the_same_seed_is_the_same_field_and_images_are_averaged(norm):
     assert single.side(0.5) > 4  # the branches count although layer scale starts near zero
 
 
-def test_progress_and_the_budget():
+def test_progress():
     told = []
     network = ModernResNet(SMALL)
     effective_field(network, 64, images=3, on_progress=lambda *done: told.append(done[0]))
     assert told == [1, 2, 3]
-    huge = ModelConfig(depths=(3, 24, 36, 3))
-    assert (image_count(SMALL), image_count(huge)) == (4, 1)
+
+
+@pytest.mark.parametrize(("roadmap", "images"), [("resnet50", 4), ("resnet200", 2)])
+def test_steps_of_a_roadmap_are_averaged_over_as_many_images(roadmap, images):
+    steps = ROADMAPS[roadmap]
+    assert {image_count(steps.config(key)) for key in steps.keys} == {images}

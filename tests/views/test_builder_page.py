@@ -197,7 +197,7 @@ def test_whatever_the_url_says_there_is_a_message_and_a_working_page(parameters)
 
 def test_a_network_beyond_the_memory_is_counted_and_not_built():
     app = opened(a="variant.convnext_tiny~width.8192")
-    assert "So it is counted, and not built." in html(app)
+    assert "It is counted here, not built." in html(app)
     assert app.button(key="measure").disabled
     assert app.button(key="make-weights").disabled
     assert app.button(key="make-onnx").disabled

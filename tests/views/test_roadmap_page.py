@@ -271,11 +271,27 @@ def test_a_roadmap_of_training_has_the_speed_of_its_one_network():
 @pytest.mark.parametrize("cost", ["gflops", "params", "images_per_s", "memory"])
 def test_the_path_has_a_point_a_step(cost):
     app = opened(step="kernel_7", view="path")
-    app.segmented_control(key="cost").set_value(cost)
+    app.segmented_control(key="metric").set_value(cost)
     checked(app.run())
+    app = opened(step="kernel_7", view="path", metric=cost)  # a shared address
     points = figure(app)["data"][2]
     assert tuple(points["customdata"]) == ROADMAPS["resnet50"].keys
     assert '<li class="now">Kernel size 7</li>' in html(app)
+
+
+def test_speeds_of_both_sizes_are_those_measured_whichever_is_selected():
+    pages = [
+        html(opened(roadmap=name, view="both", metric="images_per_s"))
+        for name in ("resnet50", "resnet200")
+    ]
+    assert [page.count("No speed has been measured for ResNet-50 ") for page in pages] == [0, 0]
+
+
+def test_only_an_equal_network_is_called_that_of_the_step_before():
+    assert "The network is that of the step before." in html(opened(step="training"))
+    page = html(opened(step="gelu"))
+    assert "The convolutions are those of the step before." in page
+    assert "The network is that" not in page
 
 
 def test_both_sizes_stand_side_by_side():
@@ -300,3 +316,11 @@ def test_an_unknown_view_is_a_sentence_above_the_bars():
     assert "Did you mean" in html(app)
     assert "path" in html(app)
     assert selected(app) == "gelu"
+
+
+def test_every_step_stands_in_a_table_on_request():
+    app = opened(step="kernel_7")
+    assert not app.dataframe
+    app.toggle(key="every-step").set_value(True)
+    table = checked(app.run()).dataframe[0].value
+    assert tuple(table["key"]) == ROADMAPS["resnet50"].keys

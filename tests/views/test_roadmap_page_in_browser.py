@@ -141,10 +141,10 @@ def test_switching_roadmap_and_metric(open_page):
     page.get_by_role("radio", name="GFLOPs").click()
     expect(chart(page).locator(".xtitle")).to_contain_text("Multiply-adds")
     click_bar(page, 4)
-    expect_step(page, "Depthwise convolution", "?roadmap=resnet200&step=depthwise_conv")
+    expect_step(page, "Depthwise convolution", "?roadmap=resnet200&step=depthwise_conv&metric=gflops")
     expect(chart(page).locator(".xtitle")).to_contain_text("Multiply-adds")  # the metric stays
     page.get_by_role("radio", name="TorchVision recipe").click()
-    expect_step(page, "Baseline", "?roadmap=torchvision_recipe&step=baseline")
+    expect_step(page, "Baseline", "?roadmap=torchvision_recipe&step=baseline&metric=gflops")
 
 
 def test_the_path_and_both_sizes(open_page):
@@ -181,6 +181,7 @@ def test_a_chart_is_saved_dark_on_white_and_as_data(open_page, tmp_path):
         assert image.convert("RGBA").getpixel((2, 2)) == (255, 255, 255, 255)
         assert image.width > 1000
     assert "Kernel size 7" in saved["SVG"].read_text()
+    assert "Bar chart of ImageNet-1K top-1" in saved["SVG"].read_text()  # it says what it shows
     rows = list(csv.DictReader(saved["CSV"].open()))
     assert [row["key"] for row in rows] == list(ROADMAPS["resnet50"].keys)
     assert rows[9]["top1"] == "80.57"
