@@ -146,9 +146,7 @@ def _complete(chosen: address.Selection) -> None:
 
 def _block(inside: Inside) -> None:
     parts = diagrams.part_names(inside.config)
-    part, problem = address.option(
-        st.query_params, "part", tuple(sorted(parts, key="stage1".__ne__))
-    )
+    part, problem = address.option(st.query_params, "part", tuple({"stage1": "", **parts}))
     if problem:
         st.html(markup.notice(problem))
     st.session_state["inside-part"] = part

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import pages
 import pytest
+from pages import address, checked, html
 from streamlit.testing.v1 import AppTest
 
 from models import VARIANTS
@@ -18,30 +21,8 @@ from roadmap.views import builder_downloads
 from roadmap.views.builder_address import STARTS
 from roadmap.views.builder_fields import CONTROLS
 
+opened = partial(pages.opened, "builder_page")
 ROOT = Path(__file__).parents[2]
-PAGE = "from roadmap.views import builder_page\nbuilder_page.show()"
-
-
-def opened(**parameters: str) -> AppTest:
-    app = AppTest.from_string(PAGE, default_timeout=60)
-    for name, value in parameters.items():
-        app.query_params[name] = value
-    return checked(app.run())
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception
-    assert not app.warning
-    return app
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
-
-
-def address(app: AppTest) -> dict[str, str]:
-    values = dict(app.query_params)
-    return {name: value[0] if isinstance(value, list) else value for name, value in values.items()}
 
 
 def change(app: AppTest, kind: str, field: str, value) -> AppTest:
@@ -234,7 +215,7 @@ def test_the_page_needs_no_torch():
     code = f"""
 import sys
 from streamlit.testing.v1 import AppTest
-app = AppTest.from_string({PAGE!r}, default_timeout=60).run()
+app = AppTest.from_string({pages.script("builder_page")!r}, default_timeout=60).run()
 assert not app.exception
 print(sorted({{"torch", "timm", "onnx"}} & set(sys.modules)))
 """

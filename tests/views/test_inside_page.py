@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 
+import pages
 import pytest
+from pages import address, checked
 from streamlit.testing.v1 import AppTest
 
 from models.source import network_source
@@ -13,30 +16,12 @@ from roadmap.measure.complexity import count
 from roadmap.steps import ROADMAPS
 from roadmap.views.inside_page import TABS
 
-PAGE = "from roadmap.views import inside_page; inside_page.show()"
+opened = partial(pages.opened, "inside_page")
 RESNET50 = ROADMAPS["resnet50"]
 
 
-def opened(**parameters: str) -> AppTest:
-    app = AppTest.from_string(PAGE, default_timeout=60)
-    for name, value in parameters.items():
-        app.query_params[name] = value
-    return checked(app.run())
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception
-    return app
-
-
 def html(app: AppTest) -> str:
-    parts = [element.proto.body for element in app.get("html")]
-    return "\n".join([*parts, *(element.value for element in app.markdown)])
-
-
-def address(app: AppTest) -> dict[str, str]:
-    values = dict(app.query_params)
-    return {name: value[0] if isinstance(value, list) else value for name, value in values.items()}
+    return "\n".join([pages.html(app), *(element.value for element in app.markdown)])
 
 
 def test_the_block_has_the_shapes_of_the_image_that_is_chosen():

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shutil
 
+import pages
 import pytest
 import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 from roadmap import results
 from roadmap.analysis import audit
-
-PAGE = "from roadmap.views import method_page; method_page.show()"
 
 
 @pytest.fixture
@@ -26,9 +24,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def page() -> str:
-    app = AppTest.from_string(PAGE, default_timeout=60).run()
-    assert not app.exception
-    return "\n".join(element.proto.body for element in app.get("html"))
+    return pages.html(pages.opened("method_page"))
 
 
 def test_the_audit_is_there_row_by_row_with_what_differs():

@@ -7,10 +7,13 @@ import io
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+import pages
 import pytest
 from browser import ROOT
+from pages import checked, html
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -18,23 +21,7 @@ from roadmap.recipes import RECIPES
 from roadmap.views import pictures, recipe_text
 from roadmap.views.recipes_page import METHODS, PARTS
 
-PAGE = "from roadmap.views import recipes_page; recipes_page.show()"
-
-
-def opened(**parameters: str) -> AppTest:
-    app = AppTest.from_string(PAGE, default_timeout=60)
-    for name, value in parameters.items():
-        app.query_params[name] = value
-    return checked(app.run())
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception
-    return app
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
+opened = partial(pages.opened, "recipes_page")
 
 
 def images(app: AppTest) -> list[np.ndarray]:
@@ -113,7 +100,7 @@ def test_torch_is_imported_for_pictures_only():
 import sys
 from streamlit.testing.v1 import AppTest
 for part in {[part for part in PARTS if part != "pictures"]}:
-    app = AppTest.from_string({PAGE!r}, default_timeout=60)
+    app = AppTest.from_string({pages.script("recipes_page")!r}, default_timeout=60)
     app.query_params["part"] = part
     assert not app.run().exception
 print(sorted({{"torch", "timm", "torchvision", "sklearn"}} & set(sys.modules)))

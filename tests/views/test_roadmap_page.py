@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from pages import TIMEOUT, address, checked, html, run, title
 from streamlit.testing.v1 import AppTest
 
 from roadmap import results
@@ -60,24 +61,9 @@ def tables(tmp_path, monkeypatch):
 
 
 def opened(**parameters: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=TIMEOUT)
     app.session_state["opened"] = True  # no browser to wait for
-    for name, value in parameters.items():
-        app.query_params[name] = value
-    return checked(app.run())
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception
-    return app
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
-
-
-def title(app: AppTest) -> str:
-    return html(app).split('class="step">')[1].split("<")[0]
+    return run(app, **parameters)
 
 
 def figure(app: AppTest) -> dict:
@@ -88,11 +74,6 @@ def figure(app: AppTest) -> dict:
 def selected(app: AppTest) -> str:
     rows = figure(app)["data"][0]
     return rows["customdata"][rows["selectedpoints"][0]]
-
-
-def address(app: AppTest) -> dict[str, str]:
-    values = dict(app.query_params)
-    return {name: value[0] if isinstance(value, list) else value for name, value in values.items()}
 
 
 def button(app: AppTest, label: str):

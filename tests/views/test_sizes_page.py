@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
+import pages
 import pytest
+from pages import address, checked, html, title
 from streamlit.testing.v1 import AppTest
 
 from roadmap.charts.sizes import COSTS
 from roadmap.sizes import TEST_SETS
 
-PAGE = "from roadmap.views import sizes_page; sizes_page.show()"
-
-
-def opened(**parameters: str) -> AppTest:
-    app = AppTest.from_string(PAGE, default_timeout=60)
-    for name, value in parameters.items():
-        app.query_params[name] = value
-    return checked(app.run())
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception
-    return app
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
-
-
-def title(app: AppTest) -> str:
-    return html(app).split('class="step">')[1].split("<")[0]
+opened = partial(pages.opened, "sizes_page")
 
 
 def marks(app: AppTest) -> set[str]:
     (chart,) = app.get("plotly_chart")
     data = json.loads(chart.proto.spec)["data"]
     return {key for trace in data for key in trace.get("customdata", ())}
-
-
-def address(app: AppTest) -> dict[str, str]:
-    values = dict(app.query_params)
-    return {name: value[0] if isinstance(value, list) else value for name, value in values.items()}
 
 
 def test_the_page_opens_on_accuracy_against_gflops():
