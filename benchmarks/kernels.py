@@ -1,11 +1,12 @@
 """The depthwise kernels on a CUDA GPU: compiled, checked against float64, timed beside PyTorch.
 
-    python benchmarks/kernels.py [--no-networks]
+    python benchmarks/kernels.py [--only kernels|networks]
 
-Writes ``measured/kernels-h200``: a row for each operation of each shape of ConvNeXt-T's stages and
-kernel size, then one for each network and mode. Both of a row are timed in the same process, one
-after the other, with device events; milliseconds are medians. Check first: a kernel that is wrong
-ends the script.
+Writes ``measured/kernels-h200``: a row for each operation of each shape of ConvNeXt-T's stages,
+kernel size and stride, then one for each network and mode. Both of a row are timed in the same
+process, one after the other: single kernels by replays of a CUDA graph, without the time that
+Python takes, networks each in the faster of eager and compiled. Milliseconds are medians. A kernel
+that is wrong ends the script. Rows that were there and are not made again are kept.
 """
 
 from __future__ import annotations
@@ -14,19 +15,21 @@ import argparse
 import itertools
 import os
 import statistics
+import time
 from collections.abc import Callable
 from datetime import date
+from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.depthwise import operator
+from models.depthwise import plans
 from models.depthwise.layer import SWITCH
 from roadmap import ROADMAPS
 from roadmap.measure import networks
 from roadmap.measure.throughput import Setting, measure
-from roadmap.results import write_rows
+from roadmap.results import merge_rows
 
 BATCH = 256
 STAGES = ((96, 56), (192, 28), (384, 14), (768, 7))  # channels and side, at 224 pixels
@@ -43,63 +46,71 @@ NETWORKS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--no-networks", action="store_true", help="single kernels only")
-    options = parser.parse_args()
-    rows = [row for size in SIZES for stage in STAGES for row in timed_kernels(*stage, size)]
-    if not options.no_networks:
+    parser.add_argument("--only", choices=("kernels", "networks"))
+    only = parser.parse_args().only
+    rows = []
+    if only != "networks":
+        for size, stride, stage in itertools.product(SIZES, (1, 2), STAGES):
+            rows += timed_kernels(*stage, size, stride)
+    if only != "kernels":
         rows += [timed_networks(*pair, mode) for pair in NETWORKS for mode in MODES]
-    write_rows("measured/kernels-h200", rows)
+    merge_rows("measured/kernels-h200", ("what", "shape", "kernel_size", "stride"), rows)
 
 
 # Single kernels
 
 
-def timed_kernels(channels: int, side: int, size: int) -> list[dict[str, object]]:
+def timed_kernels(channels: int, side: int, size: int, stride: int) -> list[dict[str, object]]:
     def drawn(*shape: int) -> Tensor:
         values = torch.randn(shape, device="cuda", dtype=torch.bfloat16)
         return values.contiguous(memory_format=torch.channels_last)
 
-    shape, pad = (BATCH, channels, side, side), size // 2
-    x, gradient, weight = drawn(*shape), drawn(*shape), drawn(channels, 1, size, size)
-    wide = {"stride": 1, "padding": pad, "groups": channels}
-    both: dict[str, tuple[Callable[[], Tensor], Callable[[], Tensor]]] = {
+    pad, out = size // 2, (side - 1) // stride + 1
+    x, gradient = drawn(BATCH, channels, side, side), drawn(BATCH, channels, out, out)
+    weight = drawn(channels, 1, size, size)
+    wide = {"stride": stride, "padding": pad, "groups": channels}
+
+    def theirs(mask: tuple, kind: torch.dtype = torch.bfloat16) -> Tensor:
+        tensors = gradient.to(kind), x.to(kind), weight.to(kind)
+        return next(g for g in backward(*tensors, stride, pad, mask) if g is not None)
+
+    by_input, by_weight = (True, False, False), (False, True, False)
+    both: dict[str, tuple[Callable[[], Tensor], Callable[[], Tensor], Callable[[], Tensor]]] = {
         "forward": (
-            lambda: operator.convolved(x, weight, None, 1, pad),
+            lambda: plans.convolved(x, weight, None, stride, pad),
             lambda: F.conv2d(x, weight, **wide),
+            lambda: F.conv2d(x.double(), weight.double(), **wide),
         ),
         "input_gradient": (
-            lambda: operator.input_gradient(gradient, weight, side, side, 1, pad),
-            lambda: backward(gradient, x, weight, pad, (True, False, False))[0],
+            lambda: plans.input_gradient(gradient, weight, side, side, stride, pad),
+            lambda: theirs(by_input),
+            lambda: theirs(by_input, torch.float64),
         ),
         "weight_gradient": (
-            lambda: operator.weight_gradient(gradient, x, size, 1, pad)[0],
-            lambda: backward(gradient, x, weight, pad, (False, True, False))[1],
+            lambda: plans.weight_gradient(gradient, x, size, stride, pad)[0],
+            lambda: theirs(by_weight),
+            lambda: theirs(by_weight, torch.float64),
         ),
     }
-    exact = {
-        "forward": F.conv2d(x.double(), weight.double(), **wide),
-        "input_gradient": backward(
-            gradient.double(), x.double(), weight.double(), pad, (True, False, False)
-        )[0],
-        "weight_gradient": backward(
-            gradient.double(), x.double(), weight.double(), pad, (False, True, False)
-        )[1],
-    }
     rows = []
-    for what, (ours, theirs) in both.items():
-        error = relative_error(ours(), exact[what])
-        assert error < 1e-2, (what, channels, size, error)
-        place = f"{BATCH}x{channels}x{side}x{side}"
-        times = median_ms(ours), median_ms(theirs)
-        rows.append(row(what, place, size, *times, f"{error:.1e}"))
+    for what, (ours, torchs, exact) in both.items():
+        error = relative_error(ours(), exact())
+        assert error < 1e-2, (what, channels, size, stride, error)
+        rows.append(
+            row(what, f"{BATCH}x{channels}x{side}x{side}", size, stride)
+            | compared(median_ms(ours), median_ms(torchs))
+            | {"error": f"{error:.1e}"}
+        )
         show(rows[-1])
     return rows
 
 
-def backward(gradient: Tensor, x: Tensor, weight: Tensor, pad: int, mask: tuple) -> tuple:
-    ones, channels = [1, 1], x.shape[1]
+def backward(
+    gradient: Tensor, x: Tensor, weight: Tensor, stride: int, pad: int, mask: tuple
+) -> tuple:
+    ones, strides, pads = [1, 1], [stride, stride], [pad, pad]
     return torch.ops.aten.convolution_backward(
-        gradient, x, weight, None, ones, [pad, pad], ones, False, [0, 0], channels, mask
+        gradient, x, weight, None, strides, pads, ones, False, [0, 0], x.shape[1], mask
     )
 
 
@@ -107,31 +118,66 @@ def relative_error(found: Tensor, exact: Tensor) -> float:
     return ((found.double() - exact).abs().max() / exact.abs().max()).item()
 
 
-def median_ms(run: Callable[[], Tensor], repetitions: int = 20) -> float:
-    for _ in range(5):
-        run()
-    marks = [torch.cuda.Event(enable_timing=True) for _ in range(repetitions + 1)]
+def median_ms(run: Callable[[], Tensor]) -> float:
+    """Of a run on the GPU: replays of a CUDA graph of some, fewer of slow ones."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(2):
+            run()
+        stream.synchronize()
+        once = seconds(run, stream)
+    torch.cuda.current_stream().wait_stream(stream)
+    runs, replays = (5, 20) if once < 2e-3 else (1, 10)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for _ in range(runs):
+            run()
+    graph.replay()
+    marks = [torch.cuda.Event(enable_timing=True) for _ in range(replays + 1)]
     marks[0].record()
     for mark in marks[1:]:
-        run()
+        graph.replay()
         mark.record()
     torch.cuda.synchronize()
-    return statistics.median(
-        before.elapsed_time(after) for before, after in itertools.pairwise(marks)
-    )
+    times = [before.elapsed_time(after) for before, after in itertools.pairwise(marks)]
+    return statistics.median(times) / runs
+
+
+def seconds(run: Callable[[], Tensor], stream: torch.cuda.Stream) -> float:
+    start = time.perf_counter()
+    run()
+    stream.synchronize()
+    return time.perf_counter() - start
 
 
 # Networks
 
 
 def timed_networks(step: str, other: str, mode: str) -> dict[str, object]:
-    """A training or inference step with our kernels and of ``other`` with PyTorch's, each in the
-    faster of eager and compiled."""
-    ours, our_way = fastest(lambda: network("own", f"resnet50:{step}"), mode)
-    theirs, their_way = fastest(lambda: network("torch", other), mode)
-    found = row(mode, f"{step} ({our_way}) / {other} ({their_way})", "", ours, theirs, "")
+    """A training or inference step with our kernels and of ``other`` with PyTorch's."""
+    ours, our_way = fastest("own", f"resnet50:{step}", mode)
+    theirs, their_way = fastest("torch", other, mode)
+    found = row(mode, f"{step} ({our_way}) / {other} ({their_way})") | compared(ours, theirs)
     show(found)
     return found
+
+
+@cache
+def fastest(choice: str, name: str, mode: str) -> tuple[float, str]:
+    """Milliseconds a step, and how."""
+    found = []
+    for compiled in (False, True):
+        torch.compiler.reset()
+        setting = Setting(
+            mode=mode, device="cuda", dtype="bf16", compiled=compiled, batch_size=BATCH
+        )
+        measured = measure(lambda: network(choice, name), setting)
+        found.append(
+            (1000 * statistics.median(measured.seconds), "compiled" if compiled else "eager")
+        )
+        print(choice, name, mode, *found[-1], flush=True)
+    return min(found)
 
 
 def network(choice: str, name: str) -> nn.Module:
@@ -140,30 +186,16 @@ def network(choice: str, name: str) -> nn.Module:
     return ROADMAPS[roadmap].build(step) if roadmap in ROADMAPS else networks.build(name)
 
 
-def fastest(build: Callable[[], nn.Module], mode: str) -> tuple[float, str]:
-    """Milliseconds a step, and how."""
-    found = []
-    for compiled in (False, True):
-        torch.compiler.reset()
-        setting = Setting(
-            mode=mode, device="cuda", dtype="bf16", compiled=compiled, batch_size=BATCH
-        )
-        seconds = statistics.median(measure(build, setting).seconds)
-        found.append((1000 * seconds, "compiled" if compiled else "eager"))
-    return min(found)
-
-
-def row(
-    what: str, shape: str, size: int | str, ours: float, theirs: float, error: str
-) -> dict[str, object]:
+def row(what: str, shape: str, size: int | str = "", stride: int | str = "") -> dict[str, object]:
     return {
         "what": what,
         "shape": shape,
         "kernel_size": size,
-        "ours_ms": round(ours, 4),
-        "torch_ms": round(theirs, 4),
-        "ratio": round(theirs / ours, 2),
-        "error": error,
+        "stride": stride,
+        "ours_ms": "",
+        "torch_ms": "",
+        "ratio": "",
+        "error": "",
         "device_name": torch.cuda.get_device_name(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
@@ -171,8 +203,17 @@ def row(
     }
 
 
+def compared(ours: float, theirs: float) -> dict[str, float]:
+    return {
+        "ours_ms": round(ours, 4),
+        "torch_ms": round(theirs, 4),
+        "ratio": round(theirs / ours, 2),
+    }
+
+
 def show(found: dict[str, object]) -> None:
-    print(*found.values(), flush=True)
+    print(*(found[name] for name in ("what", "shape", "kernel_size", "stride")), end=" ")
+    print(*(found[name] for name in ("ours_ms", "torch_ms", "ratio")), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,77 +1,9 @@
-// Depthwise convolution of NHWC tensors: forward, input gradient, weight gradient.
-//
-// No shared memory and no barriers: a thread keeps its outputs in registers, neighbours share what
-// they read through the L1 cache. So the same text also compiles for a CPU, thread after thread,
-// which is how it is tested where there is no GPU.
+// Depthwise convolution of NHWC tensors: forward, input gradient, weight gradient, for any kernel and
+// stride. A thread makes a tile of outputs and reads the filter row by row.
 //
 // Defined before this text: C (channels: addresses become constants), K (kernel), S (stride), TH and
-// TW (outputs of a thread), V (channels of a thread, 1 or 2), ROWS (kernel rows of a thread of the weight gradient), TYPE (0 float,
-// 1 bfloat16, 2 half) and THREADS (of a block).
-
-#ifdef __CUDACC_RTC__
-#define KERNEL extern "C" __global__ void __launch_bounds__(THREADS)
-#define DEVICE __device__ __forceinline__
-#define UNROLL _Pragma("unroll")
-#define KEEP_LOOP _Pragma("unroll 1")
-#define THREAD ((long long)blockIdx.x * blockDim.x + threadIdx.x)
-#else
-#define KERNEL extern "C" void
-#define DEVICE static inline
-#define UNROLL
-#define KEEP_LOOP
-static long long the_thread;
-#define THREAD the_thread
-#endif
-
-#if TYPE == 0
-typedef float Scalar;
-DEVICE float widened(Scalar value) { return value; }
-DEVICE Scalar narrowed(float value) { return value; }
-#else
-typedef unsigned short Scalar;
-#if TYPE == 1
-DEVICE float widened(Scalar value) {
-  union { unsigned bits; float value; } both;
-  both.bits = (unsigned)value << 16;
-  return both.value;
-}
-DEVICE Scalar narrowed(float value) {
-#ifdef __CUDACC_RTC__
-  Scalar result;
-  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(result) : "f"(value));
-  return result;
-#else
-  union { unsigned bits; float value; } both;
-  both.value = value;
-  return (Scalar)((both.bits + 0x7fff + (both.bits >> 16 & 1)) >> 16);
-#endif
-}
-#else
-#ifdef __CUDACC_RTC__
-DEVICE float widened(Scalar value) {
-  float result;
-  asm("cvt.f32.f16 %0, %1;" : "=f"(result) : "h"(value));
-  return result;
-}
-DEVICE Scalar narrowed(float value) {
-  Scalar result;
-  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(result) : "f"(value));
-  return result;
-}
-#else
-DEVICE float widened(Scalar value) {
-  union { Scalar bits; _Float16 value; } both;
-  both.bits = value;
-  return (float)both.value;
-}
-DEVICE Scalar narrowed(float value) {
-  union { Scalar bits; _Float16 value; } both;
-  both.value = (_Float16)value;
-  return both.bits;
-}
-#endif
-#endif
-#endif
+// TW (outputs of a thread), V (channels of a thread, 1 or 2) and ROWS (kernel rows of a thread of the
+// weight gradient).
 
 // V neighbouring channels: read and written at once, so their address is a multiple of V scalars.
 struct alignas(V * sizeof(Scalar)) Pack {
@@ -143,7 +75,7 @@ DEVICE void accumulate(float (&sums)[TH][TW][V], const Scalar* image, const floa
 // x (n, height, width, C), weight (K * K + 1, C) with the bias last, y (n, out_height, out_width, C).
 // A thread makes TH x TW outputs of V channels. With flipped taps, stride 1 and a `pad` of K - 1 -
 // the convolution's it is the input gradient.
-KERNEL convolve(const Scalar* x, const float* weight, Scalar* y, int n, int height, int width,
+KERNEL convolve_tiles(const Scalar* x, const float* weight, Scalar* y, int n, int height, int width,
                 int out_height, int out_width, int pad) {
   const int groups = C / V;
   const int across = (out_width + TW - 1) / TW, down = (out_height + TH - 1) / TH;
@@ -178,7 +110,7 @@ KERNEL convolve(const Scalar* x, const float* weight, Scalar* y, int n, int heig
 }
 
 // The input gradient for any stride: dx (n, height, width, C) of dy. One position a thread.
-KERNEL input_gradient(const Scalar* dy, const float* weight, Scalar* dx, int n, int height, int width,
+KERNEL spread_positions(const Scalar* dy, const float* weight, Scalar* dx, int n, int height, int width,
                       int out_height, int out_width, int pad) {
   const int groups = C / V;
   const long long thread = THREAD;
@@ -223,7 +155,7 @@ DEVICE void gather(float (&sums)[ROWS][K][V], const Wide* gradient, const Scalar
 
 // Sums over a share of the positions: `partial` (splits, K * K + 1, C), the last row that of
 // the bias. A thread takes every `splits`-th strip of TW positions for ROWS rows of the kernel.
-KERNEL weight_gradient(const Scalar* x, const Scalar* dy, float* partial, int n, int height, int width,
+KERNEL gather_tiles(const Scalar* x, const Scalar* dy, float* partial, int n, int height, int width,
                        int out_height, int out_width, int pad, int splits) {
   const int groups = C / V, parts = (K + ROWS - 1) / ROWS;
   const long long thread = THREAD;
