@@ -38,8 +38,6 @@ MODES = ("training", "inference")
 #: Our network, and what it is compared with: another name of it, or another network.
 NETWORKS = (
     ("separate_downsampling", "timm:convnext_tiny"),
-    ("separate_downsampling", "resnet50:separate_downsampling"),
-    ("kernel_7", "resnet50:kernel_7"),
     ("kernel_11", "resnet50:kernel_11"),
 )
 

@@ -1,9 +1,11 @@
 """Where the time of a training step goes on a CUDA GPU, kernel by kernel.
 
     python benchmarks/profile_step.py [--network resnet50:separate_downsampling] [--eager]
+        [--code "what was changed"]
 
 Writes ``measured/profile-h200``: for PyTorch's depthwise convolution and for ours the milliseconds
 and launches a step of each group of kernels, by torch's profiler, compiled unless ``--eager``.
+``--code`` names the state of the code, so that its rows stand beside those of another.
 """
 
 from __future__ import annotations
@@ -23,11 +25,13 @@ from roadmap.results import merge_rows
 STEPS = 5
 #: The first whose pattern is in a kernel's name; compiled kernels name what they fuse.
 GROUPS = {
-    "depthwise convolution": "strips|tiles|^pack|depthwise|grouped",
+    "depthwise convolution": "_strips$|_tiles$|_positions$|^pack$|depthwise|2d_c1_k1|2d_grouped",
+    "dense convolution": "implicit_gemm|convolve_common",
     "matrix products": "nvjet|gemm|cutlass|splitKreduce",
     "optimizer": "multi_tensor|fused_adam|foreach",
     "GELU": "gelu",
     "layer norm": "layer_norm",
+    "copies": "copy_kernel",
     "other compiled": "^triton",
 }
 OTHER = "other"
@@ -37,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", default="resnet50:separate_downsampling")
     parser.add_argument("--eager", action="store_true")
+    parser.add_argument("--code", default="now")
     options = parser.parse_args()
     rows = []
     for choice in ("torch", "own"):
@@ -45,6 +50,7 @@ def main() -> None:
         for group in (*GROUPS, OTHER):
             rows.append(
                 {
+                    "code": options.code,
                     "network": options.network,
                     "way": "eager" if options.eager else "compiled",
                     "depthwise": choice,
@@ -60,7 +66,7 @@ def main() -> None:
         print("total", round(sum(times.values()), 2))
         for name, ms in longest:
             print(f"  {ms:7.3f}  {name[:150]}")
-    merge_rows("measured/profile-h200", ("network", "way", "depthwise", "kernels"), rows)
+    merge_rows("measured/profile-h200", ("code", "network", "way", "depthwise", "kernels"), rows)
 
 
 def profiled(

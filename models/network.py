@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models import spec as layers
 from models.config import ModelConfig
-from models.depthwise.layer import DepthwiseConv2d
+from models.depthwise import DepthwiseConv2d
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -21,14 +21,17 @@ class LayerNorm2d(nn.LayerNorm):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.permute(0, 2, 3, 1)
+        height, width = x.shape[2:]
+        # Rows of channels rather than (N, H, W, C): torch.compile, at 2.11, swaps H and W in the
+        # statistics it keeps and from there in every gradient, which are then copied back.
+        x = x.permute(0, 2, 3, 1).flatten(0, 2)
         if x.dtype == self.weight.dtype:
             x = F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
         else:
             weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
             with torch.autocast(x.device.type, enabled=False):
                 x = F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
-        return x.permute(0, 3, 1, 2)
+        return x.unflatten(0, (-1, height, width)).permute(0, 3, 1, 2)
 
 
 class LayerScale(nn.Module):
@@ -91,8 +94,9 @@ class Head(nn.Module):
         self.fc = classifier or nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = x.mean((2, 3), keepdim=True)
-        return self.fc(self.norm(pooled).flatten(1))
+        # Over (N, H, W, C), so that the gradient is in channels_last too.
+        pooled = x.permute(0, 2, 3, 1).mean((1, 2))
+        return self.fc(self.norm(pooled[:, :, None, None]).flatten(1))
 
 
 class ModernResNet(nn.Module):

@@ -74,6 +74,20 @@ def test_whiskers_stand_where_there_is_a_deviation():
     assert not any(trace.error_x.array for trace in without.data if trace.type == "scatter")
 
 
+def test_ticks_stand_where_there_is_another_speed():
+    frame = table()
+    speed = charts.METRICS["images_per_s"]
+    frame["images_per_s"] = 1000.0
+    assert not any(t.error_y.visible or t.error_y.value for t in scatters(frame, speed))
+    frame.loc[["kernel_7", "gelu"], "images_per_s_torch"] = 400.0
+    (ticks,) = (t for t in scatters(frame, speed) if t.error_y.value)
+    assert list(ticks.x) == [400, 400]
+
+
+def scatters(frame, metric) -> list:
+    return [t for t in charts.roadmap_bars(frame, metric).data if t.type == "scatter"]
+
+
 def test_selected_row_is_banded_and_bold():
     figure = charts.roadmap_bars(table(), selected="kernel_7")
     assert list(figure.data[0].selectedpoints) == [ROADMAPS["resnet50"].keys.index("kernel_7")]

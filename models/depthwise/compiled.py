@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.cuda import _utils
 
 FOLDER = Path(__file__).with_name("kernels")
+LEAST_CAPABILITY = (8, 0)  # converts bfloat16
 TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 
 
@@ -40,46 +42,83 @@ def source(file: str, dtype: torch.dtype, threads: int, **constants: int) -> Sou
     return Source(file, (("TYPE", TYPES[dtype]), *constants.items()), threads)
 
 
-def launch(name: str, kernels: Source, threads: int, arguments: Sequence[Tensor | int]) -> None:
-    """Run kernel ``name`` with ``threads`` threads on the current stream of the tensors' GPU."""
-    device = next(value.device for value in arguments if isinstance(value, Tensor))
-    with torch.cuda.device(device):
-        kernel = _kernel(name, kernels, device)
-        blocks = -(-threads // kernels.threads)
-        kernel(grid=(blocks, 1, 1), block=(kernels.threads, 1, 1), args=list(arguments))
+class Kernel:
+    """A kernel on one GPU, compiled and loaded. Raises ``RuntimeError`` where that fails."""
+
+    def __init__(self, name: str, kernels: Source, device: torch.device):
+        self.device, self.block = device, kernels.threads
+        with torch.cuda.device(device):
+            _make_context_current(device)
+            capability = "".join(map(str, torch.cuda.get_device_capability(device)))
+            options = ["--std=c++17"]
+            found = torch.cuda._compile_kernel(kernels.text, name, capability, nvcc_options=options)
+        self.function = found.func
+
+    def launch(self, threads: int, tensors: Sequence[Tensor], numbers: Sequence[int]) -> None:
+        """On the current stream. Networks launch hundreds a step, so little is done here."""
+        if torch.cuda.current_device() != self.device.index:
+            with torch.cuda.device(self.device):
+                return self.launch(threads, tensors, numbers)
+        _make_context_current(self.device)
+        count = len(tensors) + len(numbers)
+        # The driver reads each argument at its place: a pointer's 8 bytes, an int's lower 4.
+        values = (ctypes.c_int64 * count)(*(tensor.data_ptr() for tensor in tensors), *numbers)
+        first = ctypes.addressof(values)
+        places = (ctypes.c_void_p * count)(*range(first, first + 8 * count, 8))
+        stream = ctypes.c_void_p(torch._C._cuda_getCurrentRawStream(self.device.index))
+        grid, block = (-(-threads // self.block), 1, 1), (self.block, 1, 1)
+        _check(_driver().cuLaunchKernel(self.function, *grid, *block, 0, stream, places, None))
+        return None
+
+    def threads_at_once(self) -> int:
+        """How many threads the GPU holds, which the kernel's registers decide."""
+        blocks = ctypes.c_int()
+        _make_context_current(self.device)
+        count = _driver().cuOccupancyMaxActiveBlocksPerMultiprocessor
+        _check(count(ctypes.byref(blocks), self.function, self.block, ctypes.c_size_t(0)))
+        multiprocessors = torch.cuda.get_device_properties(self.device).multi_processor_count
+        return blocks.value * self.block * multiprocessors
 
 
 @cache
-def threads_at_once(name: str, kernels: Source, device: torch.device) -> int:
-    """How many threads of a kernel the GPU holds, which its registers decide."""
-    blocks = ctypes.c_int()
-    with torch.cuda.device(device):
-        function = _kernel(name, kernels, device).func
-        count = _utils._get_gpu_runtime_library().cuOccupancyMaxActiveBlocksPerMultiprocessor
-        _utils._check_cuda(
-            count(ctypes.byref(blocks), function, kernels.threads, ctypes.c_size_t(0))
-        )
-    multiprocessors = torch.cuda.get_device_properties(device).multi_processor_count
-    return blocks.value * kernels.threads * multiprocessors
-
-
-def _kernel(name: str, kernels: Source, device: torch.device) -> Callable:
-    _make_context_current(device.index)
-    return _compiled(name, kernels, torch.cuda.get_device_capability(device), device.index)
+def kernel(name: str, kernels: Source, device: torch.device) -> Kernel:
+    return Kernel(name, kernels, device)
 
 
 @cache
-def _compiled(name: str, kernels: Source, capability: tuple[int, int], _device: int) -> Callable:
-    return torch.cuda._compile_kernel(
-        kernels.text, name, "".join(map(str, capability)), nvcc_options=["--std=c++17"]
-    )
+def missing(device: torch.device) -> str | None:
+    """Why kernels can't be compiled for a GPU; None where they can."""
+    capability = torch.cuda.get_device_capability(device)
+    if torch.version.hip or capability < LEAST_CAPABILITY:
+        return "ours want an NVIDIA GPU of compute capability {}.{}".format(*LEAST_CAPABILITY)
+    try:
+        kernel("pack", source("taps", torch.float32, 32, C=1, K=1), device)
+    except (OSError, RuntimeError) as error:
+        return f"NVRTC, which compiles ours, says {str(error).strip().splitlines()[0]!r}"
+    return None
 
 
-def _make_context_current(device: int) -> None:
-    """What the CUDA runtime does in a thread's first call, and autograd's threads may come here
-    before that; the driver, which launches, does not do it."""
-    driver, context = _utils._get_gpu_runtime_library(), ctypes.c_void_p()
-    _utils._check_cuda(driver.cuCtxGetCurrent(ctypes.byref(context)))
+@cache
+def _driver() -> ctypes.CDLL:
+    return _utils._get_gpu_runtime_library()
+
+
+def _check(result: int) -> None:
+    if result:
+        _utils._check_cuda(result)
+
+
+_thread = threading.local()
+
+
+def _make_context_current(device: torch.device) -> None:
+    """What the CUDA runtime does in a thread's first call. Autograd's threads may come here before
+    that, and the driver, which launches, does not do it."""
+    if getattr(_thread, "ready", False):
+        return
+    context = ctypes.c_void_p()
+    _check(_driver().cuCtxGetCurrent(ctypes.byref(context)))
     if not context:
-        _utils._check_cuda(driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), device))
-        _utils._check_cuda(driver.cuCtxSetCurrent(context))
+        _check(_driver().cuDevicePrimaryCtxRetain(ctypes.byref(context), device.index))
+        _check(_driver().cuCtxSetCurrent(context))
+    _thread.ready = True

@@ -1,7 +1,7 @@
 """``depthwise_conv2d``: one filter a channel, as an operator of ``torch.library``.
 
 ``torch.compile``, autograd and DDP see an ordinary operator. On CUDA in float32, bfloat16 and
-float16 it runs the kernels of ``compiled``, which add in float32; everywhere else PyTorch's own
+float16 it runs the kernels of ``plans``, which add in float32; everywhere else PyTorch's own
 convolution.
 """
 
@@ -13,8 +13,21 @@ from torch import Tensor
 
 from models.depthwise import compiled, plans
 
+# Not ``custom_op``: its checks take longer than the smaller convolutions.
+_library = torch.library.Library("roadmap", "DEF")
+_library.define(
+    "depthwise_conv2d(Tensor x, Tensor weight, Tensor? bias, int stride, int padding) -> Tensor"
+)
+_library.define(
+    "depthwise_input_gradient(Tensor gradient, Tensor weight, int height, int width,"
+    " int stride, int padding) -> Tensor"
+)
+_library.define(
+    "depthwise_weight_gradient(Tensor gradient, Tensor x, int kernel_size,"
+    " int stride, int padding) -> (Tensor, Tensor)"
+)
 
-@torch.library.custom_op("roadmap::depthwise_conv2d", mutates_args=())
+
 def depthwise_conv2d(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int
 ) -> Tensor:
@@ -22,16 +35,19 @@ def depthwise_conv2d(
 
     ``stride`` and ``padding`` are those of both directions. The output is channels_last.
     """
+    return torch.ops.roadmap.depthwise_conv2d(x, weight, bias, stride, padding)
+
+
+@torch.library.impl(_library, "depthwise_conv2d", "CompositeExplicitAutograd")
+def _convolved(x, weight, bias, stride, padding):
     if _own(x, weight.shape[-1], padding):
         return plans.convolved(_nhwc(x), weight, bias, stride, padding)
     weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
     return _nhwc(F.conv2d(x, weight, bias, stride, padding, groups=x.shape[1]))
 
 
-@torch.library.custom_op("roadmap::depthwise_input_gradient", mutates_args=())
-def depthwise_input_gradient(
-    gradient: Tensor, weight: Tensor, height: int, width: int, stride: int, padding: int
-) -> Tensor:
+@torch.library.impl(_library, "depthwise_input_gradient", "CompositeExplicitAutograd")
+def _input_gradient(gradient, weight, height, width, stride, padding):
     """The gradient by an input of ``height`` x ``width``, in the dtype of ``gradient``."""
     if _own(gradient, weight.shape[-1], padding):
         return plans.input_gradient(_nhwc(gradient), weight, height, width, stride, padding)
@@ -42,10 +58,8 @@ def depthwise_input_gradient(
     )
 
 
-@torch.library.custom_op("roadmap::depthwise_weight_gradient", mutates_args=())
-def depthwise_weight_gradient(
-    gradient: Tensor, x: Tensor, kernel_size: int, stride: int, padding: int
-) -> tuple[Tensor, Tensor]:
+@torch.library.impl(_library, "depthwise_weight_gradient", "CompositeExplicitAutograd")
+def _weight_gradient(gradient, x, kernel_size, stride, padding):
     """The gradients by weight (C, 1, K, K) and bias (C); in float32, or float64 of float64."""
     if _own(x, kernel_size, padding):
         return plans.weight_gradient(_nhwc(gradient), _nhwc(x), kernel_size, stride, padding)
@@ -61,24 +75,25 @@ def _nhwc(x: Tensor) -> Tensor:
 
 
 def _own(x: Tensor, kernel_size: int, padding: int) -> bool:
-    return x.is_cuda and x.dtype in compiled.TYPES and padding < kernel_size
+    fits = x.is_cuda and x.dtype in compiled.TYPES and padding < kernel_size
+    return fits and not compiled.missing(x.device)
 
 
 # What torch.compile and autograd want to know.
 
 
-@depthwise_conv2d.register_fake
+@torch.library.register_fake("roadmap::depthwise_conv2d")
 def _(x, weight, _bias, stride, padding):
     out = [plans.outputs(side, weight.shape[-1], stride, padding) for side in x.shape[2:]]
     return plans.empty((*x.shape[:2], *out), x)
 
 
-@depthwise_input_gradient.register_fake
+@torch.library.register_fake("roadmap::depthwise_input_gradient")
 def _(gradient, _weight, height, width, _stride, _padding):
     return plans.empty((*gradient.shape[:2], height, width), gradient)
 
 
-@depthwise_weight_gradient.register_fake
+@torch.library.register_fake("roadmap::depthwise_weight_gradient")
 def _(_gradient, x, kernel_size, _stride, _padding):
     wide = torch.promote_types(x.dtype, torch.float32)
     shape = (x.shape[1], 1, kernel_size, kernel_size)
@@ -93,11 +108,14 @@ def _remember(ctx, inputs, output):  # noqa: ARG001 - torch passes it by name
 
 def _backward(ctx, gradient):
     x, weight = ctx.saved_tensors
+    operators = torch.ops.roadmap
     by_x = by_weight = by_bias = None
     if ctx.needs_input_grad[0]:
-        by_x = depthwise_input_gradient(gradient, weight, *x.shape[2:], ctx.stride, ctx.padding)
+        by_x = operators.depthwise_input_gradient(
+            gradient, weight, *x.shape[2:], ctx.stride, ctx.padding
+        )
     if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
-        by_weight, by_bias = depthwise_weight_gradient(
+        by_weight, by_bias = operators.depthwise_weight_gradient(
             gradient, x, weight.shape[-1], ctx.stride, ctx.padding
         )
         by_weight = by_weight.to(weight.dtype)
@@ -105,4 +123,4 @@ def _backward(ctx, gradient):
     return by_x, by_weight, by_bias, None, None
 
 
-depthwise_conv2d.register_autograd(_backward, setup_context=_remember)
+torch.library.register_autograd("roadmap::depthwise_conv2d", _backward, setup_context=_remember)

@@ -6,6 +6,9 @@ Kernels whose taps fit into registers stream down strips at stride 1, the others
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -20,52 +23,78 @@ BUSY_THREADS = 1 << 16
 MOST_ROWS, MOST_SUMS = 4, 50
 
 
+@dataclass(frozen=True)
+class Problem:
+    """A convolution of (batch, channels, height, width) to out_height x out_width on a device."""
+
+    batch: int
+    channels: int
+    height: int
+    width: int
+    out_height: int
+    out_width: int
+    size: int
+    stride: int
+    padding: int
+    dtype: torch.dtype
+    device: torch.device
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """What every kernel is told."""
+        outputs = (self.out_height, self.out_width)
+        return (self.batch, self.height, self.width, *outputs, self.padding)
+
+    @property
+    def streamed(self) -> bool:
+        return self.stride == 1 and self.size <= MOST_STREAMED
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A kernel, with how many threads and with which numbers it runs."""
+
+    kernel: compiled.Kernel
+    threads: int
+    numbers: tuple[int, ...]
+    splits: int = 0  # of the weight gradient's sums
+
+    def run(self, *tensors: Tensor) -> None:
+        self.kernel.launch(self.threads, tensors, self.numbers)
+
+
 def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
+    batch, channels, *sides = x.shape
     size = weight.shape[-1]
-    out = [outputs(side, size, stride, padding) for side in x.shape[2:]]
-    y = empty((*x.shape[:2], *out), x)
-    _convolve(x, _taps(weight, bias), y, size, stride, padding)
+    out = [outputs(side, size, stride, padding) for side in sides]
+    y = empty((batch, channels, *out), x)
+    plan = _convolution(batch, channels, *sides, *out, size, stride, padding, x.dtype, x.device)
+    plan.run(x, _taps(weight, bias), y)
     return y
 
 
 def input_gradient(
     gradient: Tensor, weight: Tensor, height: int, width: int, stride: int, padding: int
 ) -> Tensor:
-    batch, channels = gradient.shape[:2]
-    size = weight.shape[-1]
+    batch, channels, *out = gradient.shape
+    size, kind = weight.shape[-1], (gradient.dtype, gradient.device)
     dx = empty((batch, channels, height, width), gradient)
-    if stride == 1:
-        _convolve(gradient, _taps(weight, None, flipped=True), dx, size, 1, size - 1 - padding)
-        return dx
-    kernels = tiled(size, stride, channels, width, gradient.dtype)
-    threads = batch * height * width * _groups(channels, kernels)
-    arguments = (gradient, _taps(weight, None), dx, *_sizes(dx, gradient), padding)
-    compiled.launch("spread_positions", kernels, threads, arguments)
+    if stride == 1:  # a convolution with the kernel turned half round
+        pad = size - 1 - padding
+        plan = _convolution(batch, channels, *out, height, width, size, 1, pad, *kind)
+    else:
+        plan = _spread(batch, channels, height, width, *out, size, stride, padding, *kind)
+    plan.run(gradient, _taps(weight, None, flipped=stride == 1), dx)
     return dx
 
 
 def weight_gradient(
     gradient: Tensor, x: Tensor, kernel_size: int, stride: int, padding: int
 ) -> tuple[Tensor, Tensor]:
-    batch, channels = x.shape[:2]
-    out_height, out_width = gradient.shape[2:]
-    streamed = stride == 1 and kernel_size <= MOST_STREAMED
-    if streamed:
-        name, kernels = "gather_strips", streaming(kernel_size, channels, out_width, x.dtype)
-        across = batch * -(-out_width // kernels["TW"])
-        segment = _segment(across * channels, out_height)
-        strips, a_split = across * -(-out_height // segment), channels
-    else:
-        name, kernels = "gather_tiles", tiled(kernel_size, stride, channels, out_width, x.dtype)
-        strips = batch * out_height * -(-out_width // kernels["TW"])
-        a_split = -(-kernel_size // kernels["ROWS"]) * _groups(channels, kernels)
-    # As many splits as the GPU holds at once, each with the same number of strips.
-    rounds = -(-strips * a_split // compiled.threads_at_once(name, kernels, x.device))
-    splits = -(-strips // rounds)
-    partial = x.new_empty((splits, kernel_size**2 + 1, channels), dtype=torch.float32)
-    cut = (segment, splits) if streamed else (splits,)
-    arguments = (x, gradient, partial, *_sizes(x, gradient), padding, *cut)
-    compiled.launch(name, kernels, splits * a_split, arguments)
+    channels, kind = x.shape[1], (x.dtype, x.device)
+    plan = _gather(*x.shape, *gradient.shape[2:], kernel_size, stride, padding, *kind)
+    partial = x.new_empty((plan.splits, kernel_size**2 + 1, channels), dtype=torch.float32)
+    plan.run(x, gradient, partial)
     total = partial.sum(0)
     weight = total[:-1].t().reshape(channels, 1, kernel_size, kernel_size)
     return weight.contiguous(), total[-1].clone()
@@ -81,20 +110,52 @@ def empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
     )
 
 
-def _convolve(x: Tensor, taps: Tensor, y: Tensor, size: int, stride: int, padding: int) -> None:
-    batch, channels, out_height, out_width = y.shape
-    arguments = (x, taps, y, *_sizes(x, y), padding)
-    if stride == 1 and size <= MOST_STREAMED:
-        kernels = streaming(size, channels, out_width, x.dtype)
-        across = batch * -(-out_width // kernels["TW"]) * channels
-        segment = _segment(across, out_height)
-        threads = across * -(-out_height // segment)
-        compiled.launch("convolve_strips", kernels, threads, (*arguments, segment))
+# Plans are made once for a shape: a step of a network wants dozens.
+
+
+@cache
+def _convolution(*problem: int | torch.dtype | torch.device) -> Plan:
+    p = Problem(*problem)
+    if p.streamed:
+        kernels = streaming(p.size, p.channels, p.out_width, p.dtype)
+        across = p.batch * _parts(p.out_width, kernels["TW"]) * p.channels
+        segment = _segment(across, p.out_height)
+        threads = across * _parts(p.out_height, segment)
+        kernel = compiled.kernel("convolve_strips", kernels, p.device)
+        return Plan(kernel, threads, (*p.sizes, segment))
+    kernels = tiled(p.size, p.stride, p.channels, p.out_width, p.dtype)
+    tiles = p.batch * _parts(p.out_height, kernels["TH"]) * _parts(p.out_width, kernels["TW"])
+    kernel = compiled.kernel("convolve_tiles", kernels, p.device)
+    return Plan(kernel, tiles * p.channels // kernels["V"], p.sizes)
+
+
+@cache
+def _spread(*problem: int | torch.dtype | torch.device) -> Plan:
+    p = Problem(*problem)
+    kernels = tiled(p.size, p.stride, p.channels, p.width, p.dtype)
+    threads = p.batch * p.height * p.width * p.channels // kernels["V"]
+    return Plan(compiled.kernel("spread_positions", kernels, p.device), threads, p.sizes)
+
+
+@cache
+def _gather(*problem: int | torch.dtype | torch.device) -> Plan:
+    p = Problem(*problem)
+    if p.streamed:
+        kernels = streaming(p.size, p.channels, p.out_width, p.dtype)
+        kernel = compiled.kernel("gather_strips", kernels, p.device)
+        across = p.batch * _parts(p.out_width, kernels["TW"])
+        segment = _segment(across * p.channels, p.out_height)
+        strips, a_split = across * _parts(p.out_height, segment), p.channels
+        numbers = (*p.sizes, segment)
     else:
-        kernels = tiled(size, stride, channels, out_width, x.dtype)
-        tiles = batch * -(-out_height // kernels["TH"]) * -(-out_width // kernels["TW"])
-        threads = tiles * _groups(channels, kernels)
-        compiled.launch("convolve_tiles", kernels, threads, arguments)
+        kernels = tiled(p.size, p.stride, p.channels, p.out_width, p.dtype)
+        kernel = compiled.kernel("gather_tiles", kernels, p.device)
+        strips = p.batch * p.out_height * _parts(p.out_width, kernels["TW"])
+        a_split = _parts(p.size, kernels["ROWS"]) * p.channels // kernels["V"]
+        numbers = p.sizes
+    # As many splits as the GPU holds at once, each with the same number of strips.
+    splits = _parts(strips, _parts(strips * a_split, kernel.threads_at_once()))
+    return Plan(kernel, splits * a_split, (*numbers, splits), splits)
 
 
 def streaming(size: int, channels: int, out_width: int, dtype: torch.dtype) -> compiled.Source:
@@ -121,31 +182,39 @@ def tiled(
         TH=1 if size > 13 else 4,
         TW=4 if narrow else 8,
         V=1 if channels % 2 or size > 23 else 2,
-        ROWS=-(-size // -(-size // rows)),
+        ROWS=_parts(size, _parts(size, rows)),
     )
 
 
 def _segment(threads: int, rows: int) -> int:
     """Rows of a thread, if there are ``threads`` where each takes all ``rows``."""
-    return -(-rows // min(rows, -(-BUSY_THREADS // threads)))
+    return _parts(rows, min(rows, _parts(BUSY_THREADS, threads)))
 
 
 def _taps(weight: Tensor, bias: Tensor | None, *, flipped: bool = False) -> Tensor:
     """(K * K + 1, C) in float32, the bias last: neighbouring channels beside each other."""
     channels, size = weight.shape[0], weight.shape[-1]
-    taps = weight.new_empty((size**2 + 1, channels), dtype=torch.float32)
     weight = weight.contiguous() if weight.dtype in compiled.TYPES else weight.float()
     beside = weight if bias is None else bias.to(weight.dtype)
-    kernel = compiled.source("taps", weight.dtype, THREADS, C=channels, K=size)
-    arguments = (weight, beside, taps, int(bias is not None), int(flipped))
-    compiled.launch("pack", kernel, taps.numel(), arguments)
+    taps = torch.empty((size**2 + 1, channels), dtype=torch.float32, device=weight.device)
+    plan = _packing(channels, size, bias is not None, flipped, weight.dtype, weight.device)
+    plan.run(weight, beside, taps)
     return taps
 
 
-def _groups(channels: int, kernels: compiled.Source) -> int:
-    return channels // kernels["V"]
+@cache
+def _packing(
+    channels: int,
+    size: int,
+    has_bias: bool,
+    flipped: bool,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Plan:
+    kernels = compiled.source("taps", dtype, THREADS, C=channels, K=size)
+    kernel = compiled.kernel("pack", kernels, device)
+    return Plan(kernel, (size**2 + 1) * channels, (int(has_bias), int(flipped)))
 
 
-def _sizes(x: Tensor, y: Tensor) -> tuple[int, ...]:
-    """What kernels are told of input and output: batch, height, width, output's height, width."""
-    return (x.shape[0], *x.shape[2:], *y.shape[2:])
+def _parts(whole: int, part: int) -> int:
+    return -(-whole // part)

@@ -79,10 +79,11 @@ def roadmap_bars(
     """Figure 2 of the paper: a bar a step, under the names of their groups.
 
     ``table`` has a row a step with ``key``, ``title``, ``group``, ``adopted`` and the metric's
-    column; ``<metric>_low`` and ``<metric>_high``, where present, become whiskers. A second
-    column prints GFLOPs, or top-1 where the bars are GFLOPs. ``selected`` is the key whose row is
-    banded, ``reference`` a name and a value for the dashed line. Rows are clickable over their
-    whole width; a click carries the step's key as ``customdata``.
+    column; ``<metric>_low`` and ``<metric>_high``, where present, become whiskers, and
+    ``<metric>_torch``, the same with PyTorch's depthwise convolution, a tick across the bar. A
+    second column prints GFLOPs, or top-1 where the bars are GFLOPs. ``selected`` is the key
+    whose row is banded, ``reference`` a name and a value for the dashed line. Rows are clickable
+    over their whole width; a click carries the step's key as ``customdata``.
     """
     places, headers, height = _places(list(table["group"]))
     keys, values = list(table["key"]), [float(value) for value in table[metric.key]]
@@ -113,6 +114,7 @@ def roadmap_bars(
                 hoverinfo="skip",
             ),
             *_whiskers(table, metric, places),
+            *_ticks(table, metric, places),
             *(go.Scatter(x=[None], y=[None], yaxis=axis) for axis in ("y2", "y3", "y4")),
         ],
         {
@@ -169,6 +171,30 @@ def _whiskers(table: DataFrame, metric: Metric, places: list[float]) -> list[go.
                 "arrayminus": [float(length) for length in value - low],
                 "thickness": 1.5,
                 "width": 3,
+                "color": WHISKER,
+            },
+            hoverinfo="skip",
+        )
+    ]
+
+
+def _ticks(table: DataFrame, metric: Metric, places: list[float]) -> list[go.Scatter]:
+    """A line across the bar; an error bar's, as these take the theme's text colour."""
+    column = table.get(f"{metric.key}_torch")
+    if column is None or not column.notna().any():
+        return []
+    has = list(column.notna())
+    return [
+        go.Scatter(
+            x=[float(x) for x in column[has]],
+            y=[y for y, drawn in zip(places, has, strict=True) if drawn],
+            mode="markers",
+            marker={"color": CLEAR, "size": 1},
+            error_y={
+                "type": "constant",
+                "value": 0.34 * ROW,
+                "thickness": 2,
+                "width": 0,
                 "color": WHISKER,
             },
             hoverinfo="skip",

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.depthwise import depthwise_used
 from roadmap.measure import networks
 from roadmap.measure.peak_memory import PeakMemory, release
 
@@ -80,13 +81,15 @@ class Setting:
 @dataclass(frozen=True)
 class Measurement:
     """What was measured: ``seconds`` of each repetition at ``batch_size``, which is smaller than
-    the setting's where memory ran out; ``peak_memory_gb`` in 1e9 bytes, None where unknown."""
+    the setting's where memory ran out; ``peak_memory_gb`` in 1e9 bytes, None where unknown;
+    ``depthwise`` whose kernels its depthwise convolutions ran on: ``own`` or ``torch``."""
 
     model: str
     setting: Setting
     batch_size: int
     seconds: tuple[float, ...]
     peak_memory_gb: float | None
+    depthwise: str
     device_name: str
 
     @property
@@ -172,8 +175,8 @@ def _attempt(
     setting: Setting,
     batch_size: int,
     on_progress: OnProgress | None,
-) -> tuple[tuple[float, ...], float | None] | None:
-    """Seconds and peak memory at ``batch_size``; None where memory ran out."""
+) -> tuple[tuple[float, ...], float | None, str] | None:
+    """Seconds, peak memory and depthwise kernels at ``batch_size``; None where memory ran out."""
     device = torch.device(setting.device)
     try:
         return _measured(model, setting, batch_size, on_progress or (lambda _done, _total: None))
@@ -208,7 +211,7 @@ def _measured(
     setting: Setting,
     batch_size: int,
     on_progress: OnProgress,
-) -> tuple[tuple[float, ...], float | None]:
+) -> tuple[tuple[float, ...], float | None, str]:
     device = torch.device(setting.device)
     memory = PeakMemory(device)
     network = _built(model)
@@ -220,7 +223,7 @@ def _measured(
         on_progress(done + 1, total)
     memory.restart()
     seconds = _timed(step, setting, lambda done: on_progress(WARM_UP + done, total))
-    return seconds, memory.gigabytes()
+    return seconds, memory.gigabytes(), depthwise_used(network, device)[0]
 
 
 def _built(model: str | Callable[[], nn.Module]) -> nn.Module:

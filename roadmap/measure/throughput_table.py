@@ -26,6 +26,7 @@ KEY = (
     "compiled",
     "image_size",
     "batch_size_asked",
+    "depthwise",
 )
 
 
@@ -63,6 +64,7 @@ def row(measured: Measurement) -> dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         "cuda": torch.version.cuda if setting.device == "cuda" else None,
         "batch_size_asked": setting.batch_size,
+        "depthwise": measured.depthwise,
     }
 
 

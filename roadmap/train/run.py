@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from models.config import ConfigError, ModelConfig
+from models.depthwise import depthwise_used
 from roadmap.files import remove_partial, write_csv, write_json
 from roadmap.measure.throughput import best_device
 from roadmap.train.checkpoint import Checkpoint, last_step, load_checkpoint, save_checkpoint
@@ -156,6 +157,9 @@ class Run:
             world=self.world,
             sync_batch_norm=self.settings.sync_batch_norm,
         )
+        self.facts["depthwise"], kernels = depthwise_used(self.trainer.model, self.device)
+        if self.device.type == "cuda":
+            self.display.say(kernels)
         self._restore()
         if self.settings.tensorboard and self.world.is_main:
             self.events = EventFiles(self.folder / "events", len(self.history) + 1)

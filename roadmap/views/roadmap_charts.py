@@ -162,7 +162,7 @@ def _listed(shown: Shown, table: DataFrame, *, with_top1: bool = False) -> str:
 
 
 def _legend(table: DataFrame, metric: charts.Metric, roadmap: str) -> str:
-    """What hatching, whiskers and the dashed line mean, where the chart has them."""
+    """What hatching, whiskers, ticks and the dashed line mean, where the chart has them."""
     signs = []
     if not table["adopted"].all():
         signs.append(("hatch", "tried, not adopted"))
@@ -170,6 +170,8 @@ def _legend(table: DataFrame, metric: charts.Metric, roadmap: str) -> str:
         runs = metric.key == "top1"
         text = "standard deviation of 3 runs" if runs else "10th to 90th percentile"
         signs.append(("whisker", text))
+    if f"{metric.key}_torch" in table:
+        signs.append(("tick", "with PyTorch's depthwise convolution"))
     if roadmap in SWIN:
         signs.append(("dash", SWIN[roadmap].label))
     spans = "".join(f'<span><i class="{sign}"></i>{text}</span>' for sign, text in signs)

@@ -242,10 +242,21 @@ def _figures(table: DataFrame, roadmap: Roadmap, key: str, setting: tables.Setti
     versus = f"vs. {previous.title}" if previous else "Change"
     notes = [_paper_note(now)]
     if setting:
-        notes.append(f"Speed and memory: {setting.label}.")
+        notes.append(f"Speed and memory: {setting.label}.{_with_torch(now)}")
     text = " ".join(note for note in notes if note)
     return markup.figures_table(("Value", versus), rows) + (
         markup.paragraph(text, "faint") if text else ""
+    )
+
+
+def _with_torch(row: Any) -> str:
+    """The speed that our depthwise kernels are to be compared with, where they were timed."""
+    speed = row.get("images_per_s_torch")
+    if speed is None or speed != speed:
+        return ""
+    return (
+        f" The depthwise convolutions run on our CUDA kernels; with PyTorch's it is "
+        f"{number(speed, 0)} images/s."
     )
 
 

@@ -72,10 +72,19 @@ def settings(roadmap: str) -> list[Setting]:
 
 @st.cache_data(show_spinner=False)
 def with_speeds(roadmap: str, setting: Setting) -> DataFrame:
-    """``steps`` with ``images_per_s``, its 10th and 90th percentile, and ``memory`` in GB."""
-    table = _timed(setting)
-    speeds = _steps_of(roadmap, table).drop_duplicates("name", keep="last")
-    return steps(roadmap).join(speeds.set_index("name")[SPEEDS])
+    """``steps`` with ``images_per_s``, its 10th and 90th percentile, and ``memory`` in GB.
+
+    They are with our depthwise kernels where those were timed; ``images_per_s_torch`` is there
+    the speed with PyTorch's.
+    """
+    timed = _steps_of(roadmap, _timed(setting)).set_index("name")
+    own, others = (timed[(timed["depthwise"] == "own") == ours] for ours in (True, False))
+    own, others = (found[~found.index.duplicated(keep="last")] for found in (own, others))
+    speeds = own[SPEEDS].combine_first(others[SPEEDS])
+    if len(own):
+        both = others.index.intersection(own.index)
+        speeds["images_per_s_torch"] = others.loc[both, "images_per_s"]
+    return steps(roadmap).join(speeds)
 
 
 def _steps_of(roadmap: str, table: DataFrame) -> DataFrame:

@@ -46,6 +46,7 @@ COLUMNS = [
     "date",
     "cuda",
     "batch_size_asked",
+    "depthwise",
 ]
 
 
@@ -94,6 +95,7 @@ def measurement(name="resnet50:kernel_7", rate=100.0, asked=8, batch=8, **settin
         batch,
         (batch / rate,) * 10,
         None,
+        "torch",
         "A CPU, 2 cores",
     )
 
@@ -133,7 +135,7 @@ def test_the_memory_layout_is_the_one_asked_for(channels_last):
 
 def test_rates_are_the_median_and_the_tenths():
     seconds = tuple(2 / rate for rate in (10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110))
-    measured = Measurement("network", Setting(batch_size=2), 2, seconds, None, "")
+    measured = Measurement("network", Setting(batch_size=2), 2, seconds, None, "torch", "")
     assert measured.rates == pytest.approx((20, 60, 100))
 
 

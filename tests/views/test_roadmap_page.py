@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ FIELDS = [
     "images_per_s_p10",
     "images_per_s_p90",
     "peak_memory_gb",
+    "depthwise",
 ]
 
 
@@ -50,8 +52,10 @@ def tables(tmp_path, monkeypatch):
             [("resnet50", key) for key in ROADMAPS["resnet50"].keys]
             + [("timm", "swin_tiny_patch4_window7_224")]
         )
-        for figures in [(1000 + place + 500 * compiled, 990 + place, 1510 + place, 1.5)]
+        for figures in [(1000 + place + 500 * compiled, 990 + place, 1510 + place, 1.5, "torch")]
     ]
+    ours = rows[list(ROADMAPS["resnet50"].keys).index("kernel_7")]
+    rows.insert(0, (*ours[:11], 4000, 3990, 4010, 1.4, "own"))
     with (tmp_path / "measured" / "throughput.csv").open("w", newline="") as file:
         csv.writer(file).writerows([FIELDS, *rows])
     monkeypatch.setattr(results, "RESULTS", tmp_path)
@@ -166,6 +170,18 @@ def test_speeds_on_a_chosen_device():
     checked(app.run())
     assert figure(app)["data"][1]["x"][0] == 1000
     assert "Some GPU, inference, bf16, batch 256, eager" in html(app)
+
+
+def test_speeds_with_our_kernels_stand_beside_pytorchs():
+    app = opened(step="kernel_7", metric="images_per_s")
+    row = list(ROADMAPS["resnet50"].keys).index("kernel_7")
+    bars, ticks = (figure(app)["data"][place] for place in (1, 3))
+    assert bars["x"][row] == 4000
+    assert ticks["x"] == [1500 + row]
+    assert "with PyTorch's depthwise convolution" in html(app)
+    assert f"with PyTorch's it is {1500 + row:,} images/s" in unescape(html(app))
+    app.selectbox(key="setting").select_index(1)  # where only PyTorch's were timed
+    assert "PyTorch's" not in unescape(html(checked(app.run())))
 
 
 def test_a_metric_without_figures_is_a_sentence():
