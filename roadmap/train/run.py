@@ -17,6 +17,7 @@ from torch import Tensor
 
 from models.config import ConfigError, ModelConfig
 from models.depthwise import depthwise_used
+from models.spec import network_spec, placed_layers
 from roadmap.files import remove_partial, write_csv, write_json
 from roadmap.measure.throughput import best_device
 from roadmap.train.checkpoint import Checkpoint, last_step, load_checkpoint, save_checkpoint
@@ -85,6 +86,8 @@ def _open_run(
         data.train_batches(0, recipe.batch_size, rank=world.rank, world_size=world.size)
         config = run_config(settings.roadmap, settings.step, recipe, scale=settings.scale)
         config = config.replace(num_classes=data.info.num_classes, in_channels=data.info.channels)
+        for side in sorted({recipe.train_size, recipe.test_size}):
+            _check_image_size(config, side)
     except (DataError, ConfigError) as error:
         raise RefusedError(str(error)) from None
     for note in (*notes, *data.info.notes):
@@ -96,6 +99,13 @@ def _open_run(
         world.share(lambda: _entered(stack, lock, folder))
         run = Run(settings, config, data, folder, device, world, display, signals)
         return run.run()
+
+
+def _check_image_size(config: ModelConfig, side: int) -> None:
+    try:
+        list(placed_layers(network_spec(config), side))
+    except ValueError as error:
+        raise RefusedError(f"--image-size: at {side} pixels {error}") from None
 
 
 def _entered(stack: ExitStack, lock: Any, folder: Path) -> None:

@@ -127,6 +127,7 @@ def test_evaluate_refuses_what_does_not_fit(trained, tmp_path):
         (("--data", "nowhere"), "nowhere does not exist"),
         (("--device", "tpu"), "this machine has no device 'tpu'"),
         (("--scale", "pocket", "--batch-size", "63"), "use a multiple of 2"),
+        (("--scale", "pocket", "--image-size", "3"), "at 3 pixels the image is too small"),
     ],
 )
 def test_train_refuses_wrong_values_with_a_sentence(arguments, sentence, tmp_path):
