@@ -25,6 +25,7 @@ from roadmap.console import (
 from roadmap.measure.networks import UnknownNetworkError, config_of
 from roadmap.measure.throughput_command import benchmark
 from roadmap.results import ResultsError, step_rows
+from roadmap.sweep.command import SeedsCommand, sweep
 from roadmap.train.commands import evaluate, train
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command()(benchmark)
 app.command()(train)
 app.command()(evaluate)
+app.command(cls=SeedsCommand)(sweep)
 
 
 def main() -> None:

@@ -1,0 +1,117 @@
+"""The live table of a sweep: a row a step, a column a seed; without a terminal, lines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from statistics import mean
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from roadmap.sweep.conduct import State
+from roadmap.sweep.jobs import Job, Progress, read_progress
+
+
+class Board:
+    """Shows where ``jobs`` stand on standard error, while entered."""
+
+    def __init__(self, jobs: Sequence[Job], slots: int):
+        self._jobs, self._slots = list(jobs), slots
+        self._console = Console(stderr=True, highlight=False)
+        self._live: Live | None = None
+        self._said: dict[Job, str] = {}
+        self._finished: dict[Job, Progress] = {}
+
+    def __enter__(self) -> Board:
+        if sys.stderr.isatty():
+            self._live = Live(console=self._console, refresh_per_second=2)
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._live is not None:
+            self._live.__exit__(*error)
+
+    def show(self, state: State, running: list[Job]) -> None:
+        """To be called again and again."""
+        for job in state.done:
+            if job not in self._finished:
+                self._finished[job] = read_progress(job.folder)
+        progress = self._finished | {job: read_progress(job.folder) for job in running}
+        failed = {ending.job for ending in state.failed}
+        texts = {job: self._text(job, progress.get(job), running, failed) for job in self._jobs}
+        if self._live is not None:
+            self._live.update(self._table(texts, state, running, progress))
+            return
+        for job, text in texts.items():
+            # A line when a run starts, ends or is through with an epoch.
+            if text and self._said.get(job) != text:
+                self._console.print(f"{job.name}: {text}", soft_wrap=True)
+                self._said[job] = text
+
+    def _text(
+        self, job: Job, progress: Progress | None, running: list[Job], failed: set[Job]
+    ) -> str:
+        if job in failed:
+            return "failed"
+        if progress is None:
+            return ""
+        top1 = "" if progress.top1 is None else f" {progress.top1:.2f} %"
+        if job in running:
+            return f"epoch {progress.epochs}/{job.settings.recipe.epochs}{top1}"
+        return progress.status + top1
+
+    def _table(
+        self,
+        texts: dict[Job, str],
+        state: State,
+        running: list[Job],
+        progress: dict[Job, Progress],
+    ) -> Table:
+        seeds = list(dict.fromkeys(job.settings.seed for job in self._jobs))
+        steps = list(dict.fromkeys(job.settings.step for job in self._jobs))
+        table = Table("step", *(f"seed {seed}" for seed in seeds))
+        table.caption = self._caption(state, running, progress)
+        place = {(job.settings.step, job.settings.seed): job for job in self._jobs}
+        styles = dict.fromkeys(running, "bold") | {e.job: "red" for e in state.failed}
+        for step in steps:
+            cells = [place[step, seed] for seed in seeds]
+            table.add_row(step, *(f"[{styles.get(j, 'none')}]{texts[j] or 'waits'}" for j in cells))
+        return table
+
+    def _caption(self, state: State, running: list[Job], progress: dict[Job, Progress]) -> str:
+        counts = (
+            f"{len(state.done)} of {len(self._jobs)} done, {len(running)} running, "
+            f"{len(state.waiting)} waiting"
+        )
+        if state.failed:
+            counts += f", {len(state.failed)} failed"
+        left = seconds_left([*state.waiting, *running], progress, self._slots)
+        return counts if left is None else f"{counts}; {duration(left)} left"
+
+
+def seconds_left(jobs: Sequence[Job], progress: dict[Job, Progress], slots: int) -> float | None:
+    """Of ``jobs``, by the epochs that have been trained; None before the first one."""
+    known = {job: p.epoch_seconds for job, p in progress.items() if p.epoch_seconds}
+    if not known:
+        return None
+    by_step: dict[str, list[float]] = {}
+    for job, seconds in known.items():
+        by_step.setdefault(job.settings.step, []).append(seconds)
+    usual = mean(known.values())
+    total = sum(
+        (job.settings.recipe.epochs - progress.get(job, Progress()).epochs)
+        * mean(by_step.get(job.settings.step, [usual]))
+        for job in jobs
+    )
+    return total / min(slots, max(1, len(jobs)))
+
+
+def duration(seconds: float) -> str:
+    """``1 h 05 min``, ``12 min``, ``40 s``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"

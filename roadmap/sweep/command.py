@@ -1,0 +1,206 @@
+"""``python -m roadmap sweep``. Torch comes in only once the options are right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperCommand
+
+from roadmap.console import RoadmapOption, fail
+from roadmap.recipes import RECIPES
+from roadmap.sweep import jobs as planning
+from roadmap.sweep.jobs import Job
+from roadmap.train.commands import (
+    DataOption,
+    DeviceOption,
+    ImageSizeOption,
+    WorkersOption,
+    sentences,
+    with_recipe_options,
+)
+from roadmap.train.errors import RefusedError
+from roadmap.train.settings import RUNS, Precision, Scale, parse_field
+
+
+class SeedsCommand(TyperCommand):
+    """Takes ``--seeds 0 1 2``: each further value as if the option had been repeated."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _repeated(args, "--seeds"))
+
+
+def _repeated(args: list[str], option: str) -> list[str]:
+    found: list[str] = []
+    values = False
+    for argument in args:
+        if values and argument.isdecimal() and found[-1] != option:
+            found.append(option)
+        elif argument.startswith("-"):
+            values = argument == option
+        found.append(argument)
+    return found
+
+
+@with_recipe_options
+def sweep(
+    roadmap: RoadmapOption = "resnet50",
+    seeds: Annotated[
+        list[int] | None, typer.Option("--seeds", min=0, help="0 without.", metavar="N ...")
+    ] = None,
+    step: Annotated[
+        list[str] | None,
+        typer.Option("--step", help="Only this step; may be repeated.", metavar="KEY"),
+    ] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option("--skip", help="All but this step; may be repeated.", metavar="KEY"),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            help=f"One of {', '.join(RECIPES)}; each step's own without.",
+            metavar="NAME",
+        ),
+    ] = None,
+    data: DataOption = None,
+    image_size: ImageSizeOption = None,
+    scale: Annotated[
+        Scale, typer.Option("--scale", help="pocket: a small version, for a CPU in seconds.")
+    ] = "full",
+    device: DeviceOption = None,
+    precision: Annotated[
+        Precision | None,
+        typer.Option("--precision", help="bf16: autocast. Without: bf16 on CUDA, else float32."),
+    ] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile/--no-compile", help="Compile the networks first.")
+    ] = False,
+    workers: WorkersOption = None,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option("--engine", help="local: the GPUs of this machine. ray: a Ray cluster's."),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option("--address", help="Of the Ray cluster; the one of this machine without."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print runs, GPU hours and disk, and stop.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            help="The folder of the runs' folders; results/runs/DATA without. On a cluster it is "
+            "on storage that all nodes share.",
+        ),
+    ] = None,
+    changes: dict[str, str] | None = None,
+) -> None:
+    """Train every step with every seed; the same command again goes on with what is left.
+
+    One process a GPU. A run that fails is tried once more. Exit code 0: all finished. 1: some
+    failed. 2: refused. 130, 143: stopped by Ctrl-C, SIGTERM; what ran has saved.
+    """
+    if address is not None and engine != "ray":
+        fail("--address is a Ray cluster's: add --engine ray.")
+    with sentences():
+        parsed = {name: parse_field(name, text) for name, text in (changes or {}).items()}
+        name, images = _data(data)
+        jobs = planning.plan_jobs(
+            roadmap,
+            step or (),
+            skip or (),
+            seeds or [0],
+            (output or RUNS / name).absolute(),
+            recipe=recipe,
+            changes=parsed,
+            image_size=image_size,
+            data=data,
+            scale=scale,
+            device=device,
+            precision=precision,
+            compiled=compiled,
+            workers=workers,
+        )
+        planning.check_finished(jobs)
+        for note in planning.notes_of(jobs):
+            typer.echo(note, err=True)
+        if dry_run:
+            _print_plan(jobs, device, images)
+            return
+        code = _run(jobs, engine, address, device)
+    if code:
+        raise typer.Exit(code)
+
+
+def _data(path: str | None) -> tuple[str, int]:
+    """Name of the data and number of training images. Raises ``RefusedError``."""
+    from roadmap.train.images import DataError
+    from roadmap.train.sources import open_source
+
+    try:
+        source = open_source(path)
+    except DataError as error:
+        raise RefusedError(str(error)) from None
+    return source.name, len(source.train.labels)
+
+
+def _print_plan(jobs: list[Job], device: str | None, images: int) -> None:
+    from roadmap.sweep.board import duration
+    from roadmap.sweep.estimate import estimate
+    from roadmap.train.machine import device_name, prepare_device
+
+    found = estimate(jobs, device_name(prepare_device(device)), images)
+    typer.echo(f"Runs: {found.runs}, of which {found.finished} are finished.")
+    times = [f"{duration(3600 * hours)} on one {name}" for name, hours in found.hours.items()]
+    if times:
+        typer.echo(
+            f"Time: {', '.join(times)}, by measured training speeds; start-up, compilation and "
+            "validation come on top."
+        )
+    else:
+        typer.echo("Time: not known; measure the steps with `roadmap benchmark --save` first.")
+    typer.echo(
+        f"Disk: up to {found.disk / 1e9:.1f} GB, {found.kept / 1e9:.1f} GB once the checkpoints "
+        "are removed."
+    )
+
+
+def _run(jobs: list[Job], kind: str, address: str | None, device: str | None) -> int:
+    """Exit code, after the failed runs have been named."""
+    from roadmap.sweep.board import Board
+    from roadmap.sweep.conduct import conduct
+    from roadmap.train.stopping import Signals
+
+    engine = _engine(kind, address, device)
+    with Signals() as signals, Board(jobs, engine.slots) as board:
+        state = conduct(jobs, engine, board.show, lambda: signals.number > 0)
+    for ending in state.failed:
+        typer.echo(
+            f"Error: {ending.job.name}: {ending.reason or f'exit code {ending.code}'}", err=True
+        )
+    if signals.number:
+        left = len(jobs) - len(state.done) - len(state.failed)
+        typer.echo(f"Stopped; {left} runs are left: the same command goes on.", err=True)
+        return 128 + signals.number
+    typer.echo(f"{len(state.done)} of {len(jobs)} runs are finished.", err=True)
+    return 1 if state.failed else 0
+
+
+def _engine(kind: str, address: str | None, device: str | None) -> Any:
+    from roadmap.measure.throughput import best_device
+
+    uses_gpus = (device or best_device()) == "cuda"
+    if kind == "ray":
+        from roadmap.sweep.ray_engine import RayEngine
+
+        return RayEngine(address, gpus=uses_gpus)
+    import torch
+
+    from roadmap.sweep.engine import LocalEngine
+
+    return LocalEngine(range(torch.cuda.device_count()) if uses_gpus else ())

@@ -1,0 +1,112 @@
+"""What runs the jobs of a sweep: an ``Engine``; here the one of this machine."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from roadmap.sweep.jobs import Job
+
+LOG = "train.log"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a job ended: an exit code of ``roadmap.train.errors``, and a sentence if it was not 0."""
+
+    job: Job
+    code: int
+    reason: str = ""
+
+
+class Engine(Protocol):
+    """Runs jobs somewhere. ``slots`` is how many at a time."""
+
+    slots: int
+
+    def start(self, job: Job) -> None:
+        """Begin ``job``, in a free slot."""
+
+    def running(self) -> list[Job]:
+        """Those that were started and have not ended."""
+
+    def endings(self) -> list[Ending]:
+        """Those that ended since it was asked last."""
+
+    def stop(self) -> None:
+        """Ask all to save and end, and wait until they have."""
+
+
+class LocalEngine:
+    """A process for each GPU of this machine, or one on its CPU.
+
+    A job's messages go to ``train.log`` in its folder.
+    """
+
+    def __init__(self, gpus: Sequence[int] = ()):
+        self._free: list[int | None] = list(gpus) or [None]
+        self._jobs: dict[Job, tuple[subprocess.Popen, int | None]] = {}
+        self.slots = len(self._free)
+
+    def start(self, job: Job) -> None:
+        gpu = self._free.pop(0)
+        given = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        visible = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": _visible(gpu, given)}
+        job.folder.mkdir(parents=True, exist_ok=True)
+        with (job.folder / LOG).open("ab") as log:
+            # A session of its own: the terminal's Ctrl-C reaches only us, who then ask it to save.
+            process = subprocess.Popen(
+                [sys.executable, "-m", "roadmap.sweep.child"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=os.environ | visible,
+                start_new_session=True,
+            )
+        with process.stdin as pipe:
+            pipe.write(pickle.dumps(job))
+        self._jobs[job] = (process, gpu)
+
+    def running(self) -> list[Job]:
+        return list(self._jobs)
+
+    def endings(self) -> list[Ending]:
+        found = []
+        for job, (process, gpu) in list(self._jobs.items()):
+            code = process.poll()
+            if code is None:
+                continue
+            del self._jobs[job]
+            self._free.append(gpu)
+            # Killed by signal N is -N here and 128 + N in shells.
+            code = 128 - code if code < 0 else code
+            found.append(Ending(job, code, last_line(job.folder) if code else ""))
+        return found
+
+    def stop(self) -> None:
+        for process, _ in self._jobs.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process, _ in self._jobs.values():
+            process.wait()
+
+
+def _visible(gpu: int, given: list[str]) -> str:
+    """What the process is to see: of the GPUs that we were given, the one of that number."""
+    return given[gpu] if given != [""] else str(gpu)
+
+
+def last_line(folder: Path) -> str:
+    """The last thing that a run said: why it ended, if it said so."""
+    try:
+        lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

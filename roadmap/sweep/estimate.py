@@ -1,0 +1,99 @@
+"""What a sweep will take, before it starts: GPU hours from measured speeds, and disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from roadmap.results import ResultsError, read_rows
+from roadmap.sweep.jobs import Job, read_progress
+from roadmap.train.settings import run_config
+
+#: What plans are made for besides the device at hand.
+REFERENCE_DEVICE = "NVIDIA H200"
+BYTES = 4  # of a number in float32
+KEPT_CHECKPOINTS = 2
+#: Tensors as large as the weights that an optimizer keeps.
+MOMENTS = {"sgd": 1, "adamw": 2, "lamb": 2}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """``hours`` of one device by its name, where its speed is known; ``disk`` in bytes, of which
+    ``kept`` once the checkpoints are gone."""
+
+    runs: int
+    finished: int
+    hours: dict[str, float]
+    disk: int
+    kept: int
+
+
+def estimate(jobs: Sequence[Job], device_name: str, train_images: int) -> Estimate:
+    """Of the jobs that are not finished, on ``device_name`` and on ``REFERENCE_DEVICE``."""
+    waiting = [job for job in jobs if read_progress(job.folder).status != "finished"]
+    disk = kept = 0
+    for job in waiting:
+        weights = _parameters(job) * BYTES
+        average = job.settings.recipe.ema_decay is not None
+        kept += weights * (1 + average)
+        disk += weights * (1 + average + MOMENTS[job.settings.recipe.optimizer]) * KEPT_CHECKPOINTS
+    return Estimate(
+        runs=len(jobs),
+        finished=len(jobs) - len(waiting),
+        hours={
+            device: hours
+            for device in dict.fromkeys((device_name, REFERENCE_DEVICE))
+            if (hours := _hours(waiting, device, train_images)) is not None
+        },
+        disk=disk + kept,
+        kept=kept,
+    )
+
+
+def _parameters(job: Job) -> int:
+    from roadmap.measure.complexity import count
+
+    settings = job.settings
+    config = run_config(settings.roadmap, settings.step, settings.recipe, scale=settings.scale)
+    return count(config, settings.recipe.train_size).parameters
+
+
+def _hours(jobs: Sequence[Job], device_name: str, train_images: int) -> float | None:
+    """None where the speed of a job is not known."""
+    speeds = [_speed(job, device_name) for job in jobs]
+    if None in speeds:
+        return None
+    epochs = (job.settings.recipe.epochs for job in jobs)
+    return sum(train_images * n / speed for n, speed in zip(epochs, speeds, strict=True)) / 3600
+
+
+def _speed(job: Job, device_name: str) -> float | None:
+    """Images per second, scaled to the image size by its pixels; of what was measured the fastest,
+    compiled only if the job is."""
+    settings = job.settings
+    if settings.scale != "full":
+        return None
+    shared = settings.roadmap == "torchvision_recipe"  # its steps train one network
+    name = ("resnet50", "baseline") if shared else (settings.roadmap, settings.step)
+    size = settings.recipe.train_size
+    return max(
+        (
+            float(row["images_per_s"]) * (int(row["image_size"]) / size) ** 2
+            for row in _training_speeds()
+            if (row["source"], row["name"]) == name
+            and row["device_name"] == device_name
+            and (settings.compiled or row["compiled"] == "False")
+        ),
+        default=None,
+    )
+
+
+@cache
+def _training_speeds() -> list[dict[str, str]]:
+    try:
+        rows = read_rows("measured/throughput")
+    except ResultsError:
+        return []
+    return [row for row in rows if row["mode"] == "training"]

@@ -1,0 +1,144 @@
+"""The runs of a sweep, and what their folders say about them. Imports no torch."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from roadmap.steps import ROADMAPS, unknown_name
+from roadmap.train.errors import RefusedError
+from roadmap.train.settings import Settings, choose_recipe, flat_differences
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: its settings, the folder among them, and what follows from others of them."""
+
+    settings: Settings
+    notes: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        return self.settings.output
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run's folder says. ``status`` is run.json's, or ``waiting`` where there is none;
+    ``top1`` in percent and ``epoch_seconds`` are the last epoch's."""
+
+    status: str = "waiting"
+    epochs: int = 0
+    top1: float | None = None
+    epoch_seconds: float | None = None
+    reason: str = ""
+
+
+def plan_jobs(
+    roadmap: str,
+    steps: Sequence[str],
+    skip: Sequence[str],
+    seeds: Sequence[int],
+    root: Path,
+    *,
+    recipe: str | None,
+    changes: Mapping[str, Any],
+    image_size: int | None,
+    **settings: Any,
+) -> list[Job]:
+    """A job for each step and seed: all steps with the first seed, then with the next.
+
+    So every step has a result early, and the compiler's work for one seed serves the others.
+    ``settings`` are other fields of ``Settings``. Raises ``RefusedError`` for wrong names or
+    values.
+    """
+    keys = _chosen(roadmap, steps, skip)
+    repeated = sorted({seed for seed in seeds if list(seeds).count(seed) > 1})
+    if repeated:
+        raise RefusedError(f"--seeds names {repeated[0]} twice: name each once")
+    scale = settings.get("scale", "full")
+    jobs = []
+    for key in keys:
+        chosen, notes = choose_recipe(
+            roadmap, key, recipe, changes=changes, image_size=image_size, scale=scale
+        )
+        one = Settings(roadmap=roadmap, step=key, recipe=chosen, recipe_name=recipe, **settings)
+        jobs.append(Job(one, tuple(notes)))
+    return [
+        replace(
+            job,
+            settings=replace(
+                job.settings, seed=seed, output=root / f"{roadmap}-{job.settings.step}-seed{seed}"
+            ),
+        )
+        for seed in seeds
+        for job in jobs
+    ]
+
+
+def _chosen(roadmap: str, steps: Sequence[str], skip: Sequence[str]) -> list[str]:
+    if roadmap not in ROADMAPS:
+        raise RefusedError(unknown_name("roadmap", roadmap, tuple(ROADMAPS)))
+    known = ROADMAPS[roadmap].keys
+    for key in (*steps, *skip):
+        if key not in known:
+            raise RefusedError(unknown_name(f"step of {roadmap}", key, known))
+    keys = [key for key in known if (not steps or key in steps) and key not in skip]
+    if not keys:
+        raise RefusedError("--step and --skip leave no step: leave one of them out")
+    return keys
+
+
+def notes_of(jobs: Iterable[Job]) -> list[str]:
+    """What follows from other settings, each sentence once."""
+    return list(dict.fromkeys(note for job in jobs for note in job.notes))
+
+
+def check_finished(jobs: Iterable[Job]) -> None:
+    """Raises ``RefusedError`` where a folder holds a finished run of other settings.
+
+    Runs that are not finished are checked when they are continued.
+    """
+    for job in jobs:
+        try:
+            run = json.loads((job.folder / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if not isinstance(run, dict) or run.get("status") != "finished":
+            continue
+        settings = job.settings
+        asked = {"recipe": dataclasses.asdict(settings.recipe), "scale": settings.scale}
+        asked = json.loads(json.dumps(asked))  # as it was written: lists for tuples
+        found = flat_differences({name: run.get(name) for name in asked}, asked)
+        if found:
+            name, (there, here) = next(iter(found.items()))
+            raise RefusedError(
+                f"{job.folder} holds a finished run of other settings: {name} {there!r} there, "
+                f"{here!r} here. Use another --output, or remove it"
+            )
+
+
+def read_progress(folder: Path) -> Progress:
+    """What ``folder`` says now; one that cannot be read says ``waiting``."""
+    try:
+        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        status, reason = run["status"], run.get("reason", "")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Progress()
+    try:
+        with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        last = rows[-1]
+        top1, seconds = float(last["top1"]), float(last["seconds"])
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return Progress(status, reason=reason)
+    return Progress(status, len(rows), top1, seconds, reason)

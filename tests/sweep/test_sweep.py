@@ -1,0 +1,266 @@
+"""Sweeps: what is planned, what is tried again, and what is left when one is stopped or killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from roadmap.cli import app
+from roadmap.steps import ROADMAPS
+from roadmap.sweep import conduct as conducting
+from roadmap.sweep import estimate as estimating
+from roadmap.sweep.board import duration, seconds_left
+from roadmap.sweep.conduct import conduct
+from roadmap.sweep.engine import Ending
+from roadmap.sweep.jobs import Job, Progress, check_finished, plan_jobs, read_progress
+from roadmap.train.errors import RefusedError
+
+ROOT = Path(__file__).parents[2]
+
+
+def planned(root: Path, steps=("kernel_7", "gelu"), seeds=(0, 1), skip=(), **more) -> list[Job]:
+    options = {"recipe": None, "changes": {"epochs": 4}, "image_size": None} | more
+    return plan_jobs("resnet50", steps, skip, seeds, root, **options)
+
+
+def write_run(job: Job, status: str = "finished", **more: object) -> None:
+    recipe = json.loads(json.dumps(vars(job.settings.recipe)))
+    job.folder.mkdir(parents=True, exist_ok=True)
+    run = {"status": status, "recipe": recipe, "scale": "full"} | more
+    (job.folder / "run.json").write_text(json.dumps(run))
+
+
+# -- what is planned ----------------------------------------------------------------------------
+
+
+def test_every_step_with_the_first_seed_comes_first(tmp_path):
+    jobs = planned(tmp_path, steps=(), seeds=(3, 1))
+    assert [job.settings.seed for job in jobs] == [3] * 17 + [1] * 17
+    assert [job.settings.step for job in jobs[:17]] == list(ROADMAPS["resnet50"].keys)
+    assert jobs[0].folder == tmp_path / "resnet50-baseline-seed3"
+    assert jobs[0].settings.recipe.optimizer == "sgd"
+    assert jobs[1].settings.recipe.optimizer == "adamw"
+    assert {job.settings.recipe.epochs for job in jobs} == {4}
+
+
+def test_steps_are_chosen_and_skipped_in_the_roadmaps_order(tmp_path):
+    chosen = planned(tmp_path, steps=("gelu", "baseline", "kernel_7"), skip=("baseline",))
+    assert [job.settings.step for job in chosen[:2]] == ["kernel_7", "gelu"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"steps": ("kernel7",)}, "Did you mean 'kernel_7'"),
+        ({"skip": ("kernel_7", "gelu")}, "leave no step"),
+        ({"seeds": (0, 1, 0)}, "names 0 twice"),
+        ({"changes": {"epochs": 0}}, "epochs is 0"),
+    ],
+)
+def test_a_wrong_plan_is_refused(arguments, sentence, tmp_path):
+    with pytest.raises(RefusedError, match=sentence):
+        planned(tmp_path, **arguments)
+
+
+def test_a_finished_run_of_other_settings_is_not_taken_for_this_one(tmp_path):
+    job, other = planned(tmp_path)[0], planned(tmp_path, changes={"epochs": 5})[0]
+    write_run(other)
+    check_finished([other])
+    with pytest.raises(RefusedError, match=r"recipe\.epochs 5 there, 4 here"):
+        check_finished([job])
+    write_run(other, status="interrupted")
+    check_finished([job])  # `train` compares what it continues
+
+
+def test_the_plan_takes_speed_from_the_table_and_leaves_out_what_is_done(tmp_path, monkeypatch):
+    row = {"source": "resnet50", "mode": "training", "device_name": "A", "image_size": "224"}
+    table = [
+        row | {"name": "kernel_7", "compiled": "False", "images_per_s": "100"},
+        row | {"name": "kernel_7", "compiled": "True", "images_per_s": "200"},
+        row | {"name": "gelu", "compiled": "False", "images_per_s": "50"},
+    ]
+    monkeypatch.setattr(estimating, "_training_speeds", lambda: table)
+    jobs = planned(tmp_path, image_size=112)
+    found = estimating.estimate(jobs, "A", 1000)
+    # 4 epochs of 1,000 images at four times the speed of 224 pixels, two seeds
+    assert found.hours == {"A": pytest.approx(2 * (4000 / 400 + 4000 / 200) / 3600)}
+    write_run(jobs[0])
+    again = estimating.estimate(jobs, "A", 1000)
+    assert (again.runs, again.finished) == (4, 1)
+    assert again.hours["A"] == pytest.approx((4000 / 400 + 2 * 4000 / 200) / 3600)
+    assert 0 < again.kept < again.disk < found.disk
+    compiled = planned(tmp_path, image_size=112, compiled=True)
+    assert estimating.estimate(compiled, "A", 1000).hours["A"] < again.hours["A"]
+    assert estimating.estimate(jobs, "B", 1000).hours == {}
+
+
+# -- what is done with failures -----------------------------------------------------------------
+
+
+class Scripted:
+    """An engine whose jobs end at once, with the codes that the test gives."""
+
+    slots = 2
+
+    def __init__(self, codes: dict[str, list[int]]):
+        self.codes, self.started, self._now = codes, [], []
+
+    def start(self, job: Job) -> None:
+        assert len(self._now) < self.slots
+        self.started.append(job.name)
+        self._now.append(job)
+
+    def running(self) -> list[Job]:
+        return self._now
+
+    def endings(self) -> list[Ending]:
+        ended, self._now = self._now, []
+        return [Ending(job, self.codes.get(job.name, [0]).pop(0), "why") for job in ended]
+
+    def stop(self) -> None:
+        self._now = []
+
+
+@pytest.fixture
+def no_pause(monkeypatch):
+    monkeypatch.setattr(conducting, "PAUSE", 0)
+
+
+def run(jobs, engine, stopped=lambda: False):
+    return conduct(jobs, engine, lambda _state, _running: None, stopped)
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_failures_are_tried_once_more_and_refusals_are_not(tmp_path):
+    jobs = planned(tmp_path)
+    engine = Scripted(
+        {
+            "resnet50-kernel_7-seed0": [1, 0],
+            "resnet50-gelu-seed0": [3, 3],
+            "resnet50-kernel_7-seed1": [2],
+            "resnet50-gelu-seed1": [0],
+        }
+    )
+    state = run(jobs, engine)
+    assert [job.name for job in state.done] == [
+        "resnet50-gelu-seed1",
+        "resnet50-kernel_7-seed0",
+    ]
+    assert [(ending.job.name, ending.code) for ending in state.failed] == [
+        ("resnet50-kernel_7-seed1", 2),
+        ("resnet50-gelu-seed0", 3),
+    ]
+    assert engine.started.count("resnet50-gelu-seed0") == 2
+    assert engine.started.count("resnet50-kernel_7-seed1") == 1
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_finished_runs_are_not_started(tmp_path):
+    jobs = planned(tmp_path)
+    write_run(jobs[2])
+    engine = Scripted({job.name: [0] for job in jobs})
+    assert len(run(jobs, engine).done) == 4
+    assert jobs[2].name not in engine.started
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_when_stopped_nothing_more_is_started(tmp_path):
+    jobs = planned(tmp_path)
+    engine = Scripted({job.name: [0] for job in jobs})
+    state = run(jobs, engine, stopped=lambda: len(engine.started) >= 2)
+    assert len(engine.started) == len(state.done) == 2
+    assert not engine.running()
+
+
+# -- what is shown ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "{not json", '{"status": "running"'])
+def test_a_folder_that_cannot_be_read_waits(content, tmp_path):
+    (tmp_path / "run.json").write_text(content)
+    assert read_progress(tmp_path) == Progress()
+    assert read_progress(tmp_path / "none") == Progress()
+
+
+def test_time_left_is_by_the_steps_own_epochs(tmp_path):
+    first, second, third, _ = planned(tmp_path)
+    assert seconds_left([first], {}, 1) is None
+    progress = {first: Progress("running", 1, 50.0, 10.0), second: Progress("running", 2, 9.0, 2.0)}
+    assert seconds_left([first, second], progress, 1) == 3 * 10 + 2 * 2
+    assert seconds_left([first, third], progress, 2) == (3 * 10 + 4 * 10) / 2
+    assert [duration(s) for s in (40, 720, 3900)] == ["40 s", "12 min", "1 h 05 min"]
+
+
+# -- as a person uses it ------------------------------------------------------------------------
+
+
+def invoke(*arguments: object):
+    return CliRunner().invoke(app, ["sweep", *map(str, arguments)])
+
+
+def test_the_dry_run_says_what_would_be_done(tmp_path):
+    done = invoke("--dry-run", "--seeds", 0, 1, 2, "--epochs", 30, "--output", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "Runs: 51, of which 0 are finished." in done.stdout
+    assert "on one NVIDIA H200" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--data", "nowhere"), "nowhere does not exist"),
+        (("--address", "10.0.0.1:6379"), "add --engine ray"),
+        (("--step", "kernel7"), "Did you mean 'kernel_7'"),
+        (("--lr", "fast"), "--lr is 'fast'"),
+    ],
+)
+def test_wrong_options_are_a_sentence(arguments, sentence):
+    done = invoke(*arguments)
+    assert done.exit_code == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_killed_and_stopped_runs_are_finished_in_the_end(tmp_path):
+    command = [sys.executable, "-m", "roadmap", "sweep", "--step", "kernel_7", "--seeds", "0", "1"]
+    command += ["--scale", "pocket", "--epochs", "4", "--device", "cpu", "--output", str(tmp_path)]
+    first, second = (tmp_path / f"resnet50-kernel_7-seed{seed}" for seed in (0, 1))
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+    def begun() -> subprocess.Popen:
+        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+    sweep = begun()
+    wait_for(lambda: read_progress(first).epochs)
+    os.kill(only_child(sweep.pid), signal.SIGKILL)  # to be tried again, after the other
+    wait_for(lambda: read_progress(second).epochs)
+    sweep.send_signal(signal.SIGINT)
+    assert sweep.wait(60) == 130
+    assert "2 runs are left: the same command goes on" in sweep.stderr.read()
+    assert read_progress(second).status == "interrupted"
+
+    again = begun()
+    assert again.wait(240) == 0, again.stderr.read()
+    assert [read_progress(folder).status for folder in (first, second)] == ["finished"] * 2
+    assert "continuing after step" in (second / "train.log").read_text()
+
+
+def wait_for(true, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.05)
+
+
+def only_child(pid: int) -> int | None:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(children[0]) if children else None
