@@ -52,7 +52,7 @@ def row(choice: str, seed: int, data: str, options: list[str], folder: str) -> d
     run = json.loads((place / "run.json").read_text())
     return {
         "step": STEP,
-        "depthwise": choice,
+        "depthwise": run["depthwise"],
         "seed": seed,
         "epochs": EPOCHS,
         "data": run["data"]["name"],

@@ -34,6 +34,7 @@ from roadmap.results import merge_rows
 BATCH = 256
 STAGES = ((96, 56), (192, 28), (384, 14), (768, 7))  # channels and side, at 224 pixels
 SIZES = (3, 5, 7, 9, 11)
+KEY = ("what", "shape", "kernel_size", "stride", "device_name")
 MODES = ("training", "inference")
 #: Our network, and what it is compared with: another name of it, or another network.
 NETWORKS = (
@@ -52,7 +53,7 @@ def main() -> None:
             rows += timed_kernels(*stage, size, stride)
     if only != "kernels":
         rows += [timed_networks(*pair, mode) for pair in NETWORKS for mode in MODES]
-    merge_rows("measured/kernels-h200", ("what", "shape", "kernel_size", "stride"), rows)
+    merge_rows("measured/kernels-h200", KEY, rows)
 
 
 # Single kernels

@@ -1,10 +1,11 @@
 """Depthwise convolution as a ``torch.library`` operator with kernels of its own for CUDA.
 
-``layer`` is what networks are built with and decides where the kernels are used; ``operator`` has
-the operator; ``plans`` cuts its work into threads; ``compiled`` has the kernels, in ``kernels/``,
-compiled for the GPU at hand by the NVRTC that comes with torch.
+``layer`` is what networks are built with and decides where the kernels are used; ``operator`` and
+``autograd`` are the operator; ``plans`` cuts its work into threads; ``compiled`` has the kernels,
+in ``kernels/``, which ``driver`` compiles for the GPU at hand and launches.
 """
 
+from models.depthwise import autograd as _autograd  # noqa: F401 - gives the operators gradients
 from models.depthwise.layer import DepthwiseConv2d, depthwise_used
 from models.depthwise.operator import depthwise_conv2d
 

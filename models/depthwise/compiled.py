@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +10,8 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.cuda import _utils
+
+from models.depthwise import driver
 
 FOLDER = Path(__file__).with_name("kernels")
 LEAST_CAPABILITY = (8, 0)  # converts bfloat16
@@ -43,39 +43,37 @@ def source(file: str, dtype: torch.dtype, threads: int, **constants: int) -> Sou
 
 
 class Kernel:
-    """A kernel on one GPU, compiled and loaded. Raises ``RuntimeError`` where that fails."""
+    """A kernel on one GPU, compiled and loaded. Raises ``DriverError`` where that fails."""
 
     def __init__(self, name: str, kernels: Source, device: torch.device):
         self.device, self.block = device, kernels.threads
-        with torch.cuda.device(device):
-            _make_context_current(device)
-            capability = "".join(map(str, torch.cuda.get_device_capability(device)))
-            options = ["--std=c++17"]
-            found = torch.cuda._compile_kernel(kernels.text, name, capability, nvcc_options=options)
-        self.function = found.func
+        self.function = _module(kernels, device).function(name)
 
     def launch(self, threads: int, tensors: Sequence[Tensor], numbers: Sequence[int]) -> None:
         """On the current stream. Networks launch hundreds a step, so little is done here."""
         if torch.cuda.current_device() != self.device.index:
             with torch.cuda.device(self.device):
                 return self.launch(threads, tensors, numbers)
-        _make_context_current(self.device)
+        driver.make_context_current(self.device.index)
         count = len(tensors) + len(numbers)
         # The driver reads each argument at its place: a pointer's 8 bytes, an int's lower 4.
         values = (ctypes.c_int64 * count)(*(tensor.data_ptr() for tensor in tensors), *numbers)
         first = ctypes.addressof(values)
         places = (ctypes.c_void_p * count)(*range(first, first + 8 * count, 8))
-        stream = ctypes.c_void_p(torch._C._cuda_getCurrentRawStream(self.device.index))
+        stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
         grid, block = (-(-threads // self.block), 1, 1), (self.block, 1, 1)
-        _check(_driver().cuLaunchKernel(self.function, *grid, *block, 0, stream, places, None))
+        launch = driver.cuda().cuLaunchKernel
+        driver.check(launch(self.function, *grid, *block, 0, stream, places, None))
         return None
 
     def threads_at_once(self) -> int:
         """How many threads the GPU holds, which the kernel's registers decide."""
         blocks = ctypes.c_int()
-        _make_context_current(self.device)
-        count = _driver().cuOccupancyMaxActiveBlocksPerMultiprocessor
-        _check(count(ctypes.byref(blocks), self.function, self.block, ctypes.c_size_t(0)))
+        with torch.cuda.device(self.device):
+            driver.make_context_current(self.device.index)
+            count = driver.cuda().cuOccupancyMaxActiveBlocksPerMultiprocessor
+            nothing_shared = ctypes.c_size_t(0)
+            driver.check(count(ctypes.byref(blocks), self.function, self.block, nothing_shared))
         multiprocessors = torch.cuda.get_device_properties(self.device).multi_processor_count
         return blocks.value * self.block * multiprocessors
 
@@ -86,39 +84,21 @@ def kernel(name: str, kernels: Source, device: torch.device) -> Kernel:
 
 
 @cache
-def missing(device: torch.device) -> str | None:
-    """Why kernels can't be compiled for a GPU; None where they can."""
-    capability = torch.cuda.get_device_capability(device)
-    if torch.version.hip or capability < LEAST_CAPABILITY:
-        return "ours want an NVIDIA GPU of compute capability {}.{}".format(*LEAST_CAPABILITY)
-    try:
-        kernel("pack", source("taps", torch.float32, 32, C=1, K=1), device)
-    except (OSError, RuntimeError) as error:
-        return f"NVRTC, which compiles ours, says {str(error).strip().splitlines()[0]!r}"
-    return None
+def _module(kernels: Source, device: torch.device) -> driver.Module:
+    """All kernels of a file at once."""
+    binary = driver.compiled(kernels.text, torch.cuda.get_device_capability(device))
+    with torch.cuda.device(device):
+        driver.make_context_current(device.index)
+        return driver.Module(binary)
 
 
 @cache
-def _driver() -> ctypes.CDLL:
-    return _utils._get_gpu_runtime_library()
-
-
-def _check(result: int) -> None:
-    if result:
-        _utils._check_cuda(result)
-
-
-_thread = threading.local()
-
-
-def _make_context_current(device: torch.device) -> None:
-    """What the CUDA runtime does in a thread's first call. Autograd's threads may come here before
-    that, and the driver, which launches, does not do it."""
-    if getattr(_thread, "ready", False):
-        return
-    context = ctypes.c_void_p()
-    _check(_driver().cuCtxGetCurrent(ctypes.byref(context)))
-    if not context:
-        _check(_driver().cuDevicePrimaryCtxRetain(ctypes.byref(context), device.index))
-        _check(_driver().cuCtxSetCurrent(context))
-    _thread.ready = True
+def missing(device: torch.device) -> str | None:
+    """Why kernels can't be compiled for a GPU; None where they can."""
+    if torch.version.hip or torch.cuda.get_device_capability(device) < LEAST_CAPABILITY:
+        return "ours want an NVIDIA GPU of compute capability {}.{}".format(*LEAST_CAPABILITY)
+    try:
+        kernel("pack", source("taps", torch.float32, 32, C=1, K=1), device)
+    except (driver.DriverError, OSError) as error:
+        return f"ours could not be compiled, {str(error).strip().splitlines()[0]!r}"
+    return None

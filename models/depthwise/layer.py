@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.depthwise import compiled
-from models.depthwise.operator import depthwise_conv2d
+from models.depthwise.operator import MOST_SIZE, depthwise_conv2d
 
 #: The environment variable that chooses when a network is built, and what it may say.
 SWITCH, CHOICES = "ROADMAP_DEPTHWISE", ("own", "torch")
-#: At stride 2 PyTorch's convolution is the faster one below this kernel size
+#: At stride 2 PyTorch's convolution is as fast or faster below this kernel size
 #: (results/measured/kernels-h200.csv), at stride 1 at none.
-STRIDED_FROM = 9
+STRIDED_FROM = 7
 
 
 class DepthwiseConv2d(nn.Conv2d):
@@ -28,38 +29,62 @@ class DepthwiseConv2d(nn.Conv2d):
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
-        faster = self.stride == (1, 1) or self.kernel_size[0] >= STRIDED_FROM
-        self.own = wanted() and faster
+        choice = os.environ.get(SWITCH) or CHOICES[0]
+        if choice not in CHOICES:
+            raise ValueError(f"{SWITCH} is {choice!r}: use {' or '.join(CHOICES)}")
+        self.wanted = choice == "own"
+
+    @property
+    def own(self) -> bool:
+        """Whether our kernels are to be used, where they can."""
+        size, stride = self.kernel_size[0], self.stride[0]
+        plain = self.padding_mode == "zeros" and self.dilation == (1, 1)
+        depthwise = self.groups == self.in_channels == self.out_channels
+        square = all(
+            isinstance(pair, tuple) and pair[0] == pair[1]
+            for pair in (self.kernel_size, self.stride, self.padding)
+        )
+        fits = plain and depthwise and square and size % 2 and size <= MOST_SIZE
+        faster = stride == 1 or (stride == 2 and size >= STRIDED_FROM)
+        return bool(self.wanted and fits and faster)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not (self.own and x.is_cuda and x.is_contiguous(memory_format=torch.channels_last)):
+        if not self.own:
             return super().forward(x)
-        if torch.is_autocast_enabled("cuda"):
-            x = x.to(torch.get_autocast_dtype("cuda"))
-        return depthwise_conv2d(x, self.weight, self.bias, self.stride[0], self.padding[0])
+        return _convolved(x, self.weight, self.bias, self.stride[0], self.padding[0])
 
 
-def wanted() -> bool:
-    """Whether the environment lets networks use our kernels."""
-    choice = os.environ.get(SWITCH) or CHOICES[0]
-    if choice not in CHOICES:
-        raise ValueError(f"{SWITCH} is {choice!r}: use {' or '.join(CHOICES)}")
-    return choice == "own"
+@torch.fx.wrap
+def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
+    """By the operator where it is faster. What is exported must run where we are not."""
+    nhwc = x.is_cuda and x.is_contiguous(memory_format=torch.channels_last)
+    if not nhwc or x.dtype == torch.float64 or torch.compiler.is_exporting():
+        return F.conv2d(x, weight, bias, stride, padding, groups=x.shape[1])
+    if torch.is_autocast_enabled("cuda"):
+        x = x.to(torch.get_autocast_dtype("cuda"))
+    return depthwise_conv2d(x, weight, bias, stride, padding)
 
 
-def depthwise_used(network: nn.Module, device: torch.device) -> tuple[str, str]:
+def depthwise_used(
+    network: nn.Module, device: torch.device, *, channels_last: bool = True
+) -> tuple[str, str]:
     """Which of ``CHOICES`` a network's depthwise convolutions use on a device, and a sentence."""
     layers = [module for module in network.modules() if isinstance(module, DepthwiseConv2d)]
     own = sum(layer.own for layer in layers)
+    reason = None
     if not layers:
         return "torch", "The network has no depthwise convolution of ours."
-    reason = None if device.type == "cuda" else f"there are no others for {device.type}"
-    if not wanted():
+    if not any(layer.wanted for layer in layers):
         reason = f"{SWITCH} is torch"
+    elif device.type != "cuda":
+        reason = f"there are no others for {device.type}"
     elif not own:
         reason = "they are the faster ones at its shapes"
-    elif device.type == "cuda":
-        reason = compiled.missing(device)
+    elif not channels_last:
+        reason = "ours want channels_last"
+    else:
+        index = torch.cuda.current_device() if device.index is None else device.index
+        reason = compiled.missing(torch.device("cuda", index))
     if reason:
         return "torch", f"Depthwise convolutions run on PyTorch's kernels: {reason}."
     return "own", f"{own} of {len(layers)} depthwise convolutions run on our CUDA kernels."

@@ -1,8 +1,8 @@
 """``depthwise_conv2d``: one filter a channel, as an operator of ``torch.library``.
 
-``torch.compile``, autograd and DDP see an ordinary operator. On CUDA in float32, bfloat16 and
-float16 it runs the kernels of ``plans``, which add in float32; everywhere else PyTorch's own
-convolution.
+``torch.compile``, autograd (twice, too) and DDP see an ordinary operator. On CUDA in float32,
+bfloat16 and float16 it runs the kernels of ``plans``, which add in float32; everywhere else
+PyTorch's own convolution. The transforms of ``torch.func`` do not know it.
 """
 
 from __future__ import annotations
@@ -13,18 +13,26 @@ from torch import Tensor
 
 from models.depthwise import compiled, plans
 
+#: What the kernels are made, and tested, for.
+MOST_STRIDE, MOST_SIZE = 2, 31
+
+operators = torch.ops.roadmap
+# Streamlit and notebooks import a changed module again: the operators of before go first.
+if hasattr(operators, "library"):
+    operators.library._destroy()
 # Not ``custom_op``: its checks take longer than the smaller convolutions.
-_library = torch.library.Library("roadmap", "DEF")
+operators.library = _library = torch.library.Library("roadmap", "FRAGMENT")
 _library.define(
-    "depthwise_conv2d(Tensor x, Tensor weight, Tensor? bias, int stride, int padding) -> Tensor"
+    "depthwise_conv2d(Tensor x, Tensor weight, Tensor? bias, SymInt stride, SymInt padding)"
+    " -> Tensor"
 )
 _library.define(
-    "depthwise_input_gradient(Tensor gradient, Tensor weight, int height, int width,"
-    " int stride, int padding) -> Tensor"
+    "depthwise_input_gradient(Tensor gradient, Tensor weight, SymInt height, SymInt width,"
+    " SymInt stride, SymInt padding) -> Tensor"
 )
 _library.define(
-    "depthwise_weight_gradient(Tensor gradient, Tensor x, int kernel_size,"
-    " int stride, int padding) -> (Tensor, Tensor)"
+    "depthwise_weight_gradient(Tensor gradient, Tensor x, SymInt kernel_size,"
+    " SymInt stride, SymInt padding) -> (Tensor, Tensor)"
 )
 
 
@@ -33,57 +41,57 @@ def depthwise_conv2d(
 ) -> Tensor:
     """``x`` (N, C, H, W) with ``weight`` (C, 1, K, K) and ``bias`` (C) or None, in ``x``'s dtype.
 
-    ``stride`` and ``padding`` are those of both directions. The output is channels_last.
+    ``stride`` and ``padding`` are those of both directions. The output is channels_last. Raises
+    ``RuntimeError`` for shapes or devices that do not fit each other.
     """
-    return torch.ops.roadmap.depthwise_conv2d(x, weight, bias, stride, padding)
+    return operators.depthwise_conv2d(x, weight, bias, stride, padding)
+
+
+# The operators. Each checks its tensors here, and where torch.compile asks for the output's shape.
 
 
 @torch.library.impl(_library, "depthwise_conv2d", "CompositeExplicitAutograd")
 def _convolved(x, weight, bias, stride, padding):
-    if _own(x, weight.shape[-1], padding):
+    _check(x, weight, stride, padding, bias)
+    if _own(x, weight.shape[-1], stride, padding):
         return plans.convolved(_nhwc(x), weight, bias, stride, padding)
     weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
-    return _nhwc(F.conv2d(x, weight, bias, stride, padding, groups=x.shape[1]))
+    with _no_autocast(x):
+        return _nhwc(F.conv2d(x, weight, bias, stride, padding, groups=x.shape[1]))
 
 
 @torch.library.impl(_library, "depthwise_input_gradient", "CompositeExplicitAutograd")
 def _input_gradient(gradient, weight, height, width, stride, padding):
     """The gradient by an input of ``height`` x ``width``, in the dtype of ``gradient``."""
-    if _own(gradient, weight.shape[-1], padding):
+    batch, channels, *out = gradient.shape
+    _check_outputs(out, (height, width), weight.shape[-1], stride, padding)
+    if _own(gradient, weight.shape[-1], stride, padding):
         return plans.input_gradient(_nhwc(gradient), weight, height, width, stride, padding)
-    batch, channels = gradient.shape[:2]
     shape, weight = (batch, channels, height, width), weight.to(gradient.dtype)
-    return _nhwc(
-        torch.nn.grad.conv2d_input(shape, weight, gradient, stride, padding, groups=channels)
-    )
+    with _no_autocast(gradient):
+        return _nhwc(
+            torch.nn.grad.conv2d_input(shape, weight, gradient, stride, padding, groups=channels)
+        )
 
 
 @torch.library.impl(_library, "depthwise_weight_gradient", "CompositeExplicitAutograd")
 def _weight_gradient(gradient, x, kernel_size, stride, padding):
     """The gradients by weight (C, 1, K, K) and bias (C); in float32, or float64 of float64."""
-    if _own(x, kernel_size, padding):
+    _check_outputs(gradient.shape[2:], x.shape[2:], kernel_size, stride, padding)
+    if _own(x, kernel_size, stride, padding):
+        gradient = gradient.to(x.dtype)
         return plans.weight_gradient(_nhwc(gradient), _nhwc(x), kernel_size, stride, padding)
     wide = torch.promote_types(x.dtype, torch.float32)
     gradient, x, channels = gradient.to(wide), x.to(wide), x.shape[1]
     shape = (channels, 1, kernel_size, kernel_size)
-    weight = torch.nn.grad.conv2d_weight(x, shape, gradient, stride, padding, groups=channels)
+    with _no_autocast(x):
+        weight = torch.nn.grad.conv2d_weight(x, shape, gradient, stride, padding, groups=channels)
     return weight, gradient.sum((0, 2, 3))
 
 
-def _nhwc(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-def _own(x: Tensor, kernel_size: int, padding: int) -> bool:
-    fits = x.is_cuda and x.dtype in compiled.TYPES and padding < kernel_size
-    return fits and not compiled.missing(x.device)
-
-
-# What torch.compile and autograd want to know.
-
-
 @torch.library.register_fake("roadmap::depthwise_conv2d")
-def _(x, weight, _bias, stride, padding):
+def _(x, weight, bias, stride, padding):
+    _check(x, weight, stride, padding, bias)
     out = [plans.outputs(side, weight.shape[-1], stride, padding) for side in x.shape[2:]]
     return plans.empty((*x.shape[:2], *out), x)
 
@@ -100,27 +108,49 @@ def _(_gradient, x, kernel_size, _stride, _padding):
     return x.new_empty(shape, dtype=wide), x.new_empty(x.shape[1], dtype=wide)
 
 
-def _remember(ctx, inputs, output):  # noqa: ARG001 - torch passes it by name
-    x, weight, bias, ctx.stride, ctx.padding = inputs
-    ctx.save_for_backward(x, weight)
-    ctx.bias = None if bias is None else bias.dtype
+def _check(x: Tensor, weight: Tensor, stride: int, padding: int, bias: Tensor | None) -> None:
+    channels, size = x.shape[1], weight.shape[-1]
+    torch._check(
+        x.ndim == 4 and tuple(weight.shape) == (channels, 1, size, size),
+        lambda: (
+            f"x is {tuple(x.shape)} and weight {tuple(weight.shape)}; a depthwise convolution "
+            "takes (N, C, H, W) and (C, 1, K, K)"
+        ),
+    )
+    torch._check(
+        bias is None or tuple(bias.shape) == (channels,),
+        lambda: f"bias is {tuple(bias.shape)}; use ({channels},)",
+    )
+    torch._check(
+        x.device == weight.device and (bias is None or bias.device == x.device),
+        lambda: f"x is on {x.device}, weight on {weight.device}: put both on one device",
+    )
+    torch._check(stride >= 1 and padding >= 0, lambda: f"stride {stride}, padding {padding}")
+    torch._check(
+        min(x.shape[2:]) + 2 * padding >= size,
+        lambda: f"a kernel of {size} does not fit into {tuple(x.shape[2:])} with {padding} around",
+    )
 
 
-def _backward(ctx, gradient):
-    x, weight = ctx.saved_tensors
-    operators = torch.ops.roadmap
-    by_x = by_weight = by_bias = None
-    if ctx.needs_input_grad[0]:
-        by_x = operators.depthwise_input_gradient(
-            gradient, weight, *x.shape[2:], ctx.stride, ctx.padding
-        )
-    if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
-        by_weight, by_bias = operators.depthwise_weight_gradient(
-            gradient, x, weight.shape[-1], ctx.stride, ctx.padding
-        )
-        by_weight = by_weight.to(weight.dtype)
-        by_bias = None if ctx.bias is None else by_bias.to(ctx.bias)
-    return by_x, by_weight, by_bias, None, None
+def _check_outputs(outputs, sides, size: int, stride: int, padding: int) -> None:
+    fit = [plans.outputs(side, size, stride, padding) for side in sides]
+    torch._check(
+        list(outputs) == fit,
+        lambda: f"the gradient is {tuple(outputs)}; the output of {tuple(sides)} is {tuple(fit)}",
+    )
 
 
-torch.library.register_autograd("roadmap::depthwise_conv2d", _backward, setup_context=_remember)
+def _nhwc(x: Tensor) -> Tensor:
+    x = x.contiguous(memory_format=torch.channels_last)
+    # Kernels read two channels at once: a view may begin in between.
+    return x if x.data_ptr() % (2 * x.element_size()) == 0 else x.clone()
+
+
+def _own(x: Tensor, kernel_size: int, stride: int, padding: int) -> bool:
+    fits = x.is_cuda and x.dtype in compiled.TYPES and x.numel() > 0
+    fits = fits and padding < kernel_size <= MOST_SIZE and stride <= MOST_STRIDE
+    return fits and not compiled.missing(x.device)
+
+
+def _no_autocast(x: Tensor) -> torch.autocast:
+    return torch.autocast(x.device.type, enabled=False)

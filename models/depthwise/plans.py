@@ -195,7 +195,7 @@ def _taps(weight: Tensor, bias: Tensor | None, *, flipped: bool = False) -> Tens
     """(K * K + 1, C) in float32, the bias last: neighbouring channels beside each other."""
     channels, size = weight.shape[0], weight.shape[-1]
     weight = weight.contiguous() if weight.dtype in compiled.TYPES else weight.float()
-    beside = weight if bias is None else bias.to(weight.dtype)
+    beside = weight if bias is None else bias.to(weight.dtype).contiguous()
     taps = torch.empty((size**2 + 1, channels), dtype=torch.float32, device=weight.device)
     plan = _packing(channels, size, bias is not None, flipped, weight.dtype, weight.device)
     plan.run(weight, beside, taps)

@@ -145,8 +145,9 @@ def _axis_range(
     table: DataFrame, metric: Metric, reference: tuple[str, float] | None
 ) -> tuple[float, float]:
     low, high = float(table[metric.key].min()), float(table[metric.key].max())
-    if f"{metric.key}_high" in table:
-        high = max(high, float(table[f"{metric.key}_high"].max()))
+    for end in ("_high", "_torch"):
+        if f"{metric.key}{end}" in table:
+            high = max(high, float(table[f"{metric.key}{end}"].max()))
     if reference:
         low, high = min(low, reference[1]), max(high, reference[1])
     start = 0.0 if metric.from_zero else float(int(low) - 1)

@@ -223,7 +223,8 @@ def _measured(
         on_progress(done + 1, total)
     memory.restart()
     seconds = _timed(step, setting, lambda done: on_progress(WARM_UP + done, total))
-    return seconds, memory.gigabytes(), depthwise_used(network, device)[0]
+    used, _ = depthwise_used(network, device, channels_last=setting.channels_last)
+    return seconds, memory.gigabytes(), used
 
 
 def _built(model: str | Callable[[], nn.Module]) -> nn.Module:

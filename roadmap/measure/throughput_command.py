@@ -189,7 +189,7 @@ def _print(rows: list[dict[str, Any]], notes: list[str], form: Format) -> None:
         number("ratio", "ratio"),
         number("peak_memory_gb", "peak GB"),
     ]
-    if any(row["depthwise"] == "own" for row in rows):
+    if shown["device"] == "cuda":
         columns.append(Column("depthwise", "depthwise kernels"))
     compiled = "compiled" if shown["compiled"] else "eager"
     layout = "channels_last" if shown["channels_last"] else "contiguous"

@@ -155,6 +155,13 @@ def _listed(shown: Shown, table: DataFrame, *, with_top1: bool = False) -> str:
             f"{number(top1, 2)} % at {value}"
             for top1, value in zip(table["top1"], values, strict=True)
         ]
+    if f"{metric.key}_torch" in table:
+        values = [
+            value
+            if other != other
+            else f"{value} ({number(other, metric.decimals)} with PyTorch's)"
+            for value, other in zip(values, table[f"{metric.key}_torch"], strict=True)
+        ]
     pairs = zip(table["title"], values, strict=True)
     listed = ", ".join(f"{title} {value}" for title, value in pairs)
     measured = f", {shown.setting.label}" if metric.key in MEASURED and shown.setting else ""

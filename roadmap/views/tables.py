@@ -13,17 +13,6 @@ from roadmap.analysis import SWIN
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SETTING = [
-    "device",
-    "device_name",
-    "mode",
-    "dtype",
-    "batch_size",
-    "compiled",
-    "channels_last",
-    "image_size",
-]
-
 
 @dataclass(frozen=True)
 class Setting:
@@ -81,8 +70,8 @@ def with_speeds(roadmap: str, setting: Setting) -> DataFrame:
     own, others = (timed[(timed["depthwise"] == "own") == ours] for ours in (True, False))
     own, others = (found[~found.index.duplicated(keep="last")] for found in (own, others))
     speeds = own[SPEEDS].combine_first(others[SPEEDS])
-    if len(own):
-        both = others.index.intersection(own.index)
+    both = others.index.intersection(own.index)
+    if len(both):
         speeds["images_per_s_torch"] = others.loc[both, "images_per_s"]
     return steps(roadmap).join(speeds)
 

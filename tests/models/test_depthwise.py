@@ -6,18 +6,29 @@ import ctypes
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from functools import cache
 
 import pytest
 import torch
 import torch.nn.functional as F
+from depthwise import TOLERANCE, error
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounter
 
 from models import VARIANTS, ModernResNet
-from models.depthwise import compiled, depthwise_conv2d, plans
+from models.depthwise import (
+    DepthwiseConv2d,
+    compiled,
+    depthwise_conv2d,
+    depthwise_used,
+    driver,
+    operator,
+    plans,
+)
 
 #: Runs a kernel's threads one after the other.
 LOOP = """
@@ -26,7 +37,6 @@ extern "C" void run_{name}(long long threads, {parameters}) {{
 }}
 """
 KERNEL = re.compile(r"KERNEL (\w+)\((.*?)\)", re.DOTALL)
-TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 2e-3}
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +105,6 @@ def problems(draw):
     )
 
 
-def error(found: Tensor, exact: Tensor) -> float:
-    """Relative to the largest; sums of unit normals below 1 are what cancellation left."""
-    assert found.shape == exact.shape
-    return ((found.double() - exact).abs().max() / exact.abs().max().clamp(min=1)).item()
-
-
 @pytest.mark.usefixtures("on_host")
 @settings(max_examples=60)
 @given(problems(), st.integers(0, 2**31))
@@ -141,20 +145,75 @@ def test_kernels_are_exact(problem, seed):
     assert error(by_bias, exact[2]) < 1e-5
 
 
+@pytest.mark.usefixtures("on_host")
+def test_the_operator_on_the_kernels_has_pytorchs_derivatives(monkeypatch):
+    """First and second; of an offset view in NCHW, and of a bias with strides."""
+    monkeypatch.setattr(operator, "_own", lambda *_: True)
+    x = torch.randn(2 * 6 * 9 * 9 + 1)[1:].view(2, 6, 9, 9).requires_grad_()
+    weight, bias = torch.randn(6, 1, 5, 5, requires_grad=True), torch.randn(12)[::2]
+    bias.requires_grad_()
+
+    def derivatives(convolve) -> list[Tensor]:
+        y = convolve()
+        first = torch.autograd.grad(y.square().sum(), (x, weight, bias), create_graph=True)
+        second = torch.autograd.grad(sum(g.square().sum() for g in first), (x, weight, bias))
+        return [y, *first, *second]
+
+    ours = derivatives(lambda: depthwise_conv2d(x, weight, bias, 1, 2))
+    theirs = derivatives(lambda: F.conv2d(x, weight, bias, 1, 2, groups=6))
+    for found, exact in zip(ours, theirs, strict=True):
+        assert error(found.detach(), exact.detach().double()) < 1e-5
+
+
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("stride", "padding"), [(1, 1), (2, 1), (1, 0), (2, 2)])
 def test_gradients_in_double_precision(stride, padding, bias):
     x = torch.randn(2, 3, 7, 6, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(3, 1, 3, 3, dtype=torch.float64, requires_grad=True)
     offset = torch.randn(3, dtype=torch.float64, requires_grad=True) if bias else None
-    assert torch.autograd.gradcheck(
-        lambda *tensors: (
-            depthwise_conv2d(*tensors, None, stride, padding)
-            if len(tensors) == 2
-            else depthwise_conv2d(*tensors, stride, padding)
-        ),
-        (x, weight, offset) if bias else (x, weight),
+
+    def run(x, weight, offset=None):
+        return depthwise_conv2d(x, weight, offset, stride, padding)
+
+    inputs = (x, weight, offset) if bias else (x, weight)
+    assert torch.autograd.gradcheck(run, inputs)
+    assert torch.autograd.gradgradcheck(run, inputs)
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "padding", "sentence"),
+    [
+        ((4, 1, 3, 3), None, 1, "a depthwise convolution takes"),
+        ((8, 2, 3, 3), None, 1, "a depthwise convolution takes"),
+        ((8, 1, 3, 5), None, 1, "a depthwise convolution takes"),
+        ((8, 1, 3, 3), (4,), 1, r"bias is \(4,\); use \(8,\)"),
+        ((8, 1, 9, 9), None, 1, "does not fit"),
+    ],
+)
+def test_what_does_not_fit_is_refused(weight, bias, padding, sentence):
+    bias = None if bias is None else torch.randn(bias)
+    with pytest.raises(RuntimeError, match=sentence):
+        depthwise_conv2d(torch.randn(2, 8, 5, 5), torch.randn(weight), bias, 1, padding)
+
+
+def test_no_image_gives_no_output():
+    x, weight = torch.randn(0, 4, 9, 9), torch.randn(4, 1, 5, 5, requires_grad=True)
+    y = depthwise_conv2d(x, weight, None, 1, 2)
+    assert y.shape == (0, 4, 9, 9)
+    y.sum().backward()
+    assert not weight.grad.any()
+
+
+def test_sizes_that_change_are_compiled_once():
+    torch._dynamo.reset()
+    counter = CompileCounter()
+    weight = torch.randn(4, 1, 5, 5)
+    run = torch.compile(
+        lambda x: depthwise_conv2d(x, weight, None, 1, 2), backend=counter, dynamic=True
     )
+    for side in (9, 12, 17):
+        assert run(torch.randn(2, 4, side, side + 1)).shape == (2, 4, side, side + 1)
+    assert counter.frame_count == 1
 
 
 def test_torch_sees_an_ordinary_operator():
@@ -165,24 +224,91 @@ def test_torch_sees_an_ordinary_operator():
     torch.library.opcheck(torch.ops.roadmap.depthwise_conv2d.default, (x, weight, None, 1, 2))
 
 
-@pytest.mark.parametrize("capability", ["80", "90"])
+@pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
 def test_nvrtc_compiles_them(capability):
     """NVRTC needs no GPU; what it makes for one is not run here."""
-    from torch.cuda import _utils
-
     try:
-        _utils._get_gpu_rtc_library()
-    except OSError:
+        driver.nvrtc()
+    except driver.DriverError:
         pytest.skip("this torch comes without NVRTC")
     for kernels in (
         plans.streaming(7, 96, 56, torch.bfloat16),
         plans.streaming(11, 97, 13, torch.float16),
         plans.tiled(31, 1, 96, 56, torch.bfloat16),
         plans.tiled(3, 2, 97, 13, torch.float32),
+        compiled.source("taps", torch.float32, 128, C=96, K=7),
     ):
+        binary = driver.compiled(kernels.text, capability)
         for name, _ in KERNEL.findall(kernels.text):
-            binary, _ = _utils._nvrtc_compile(kernels.text, name, capability, None, ["--std=c++17"])
             assert name.encode() in binary
+    with pytest.raises(driver.DriverError, match="undefined"):
+        driver.compiled("int f() { return missing; }", capability)
+
+
+# -- the layer ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "own"),
+    [
+        ({}, True),
+        ({"stride": 2}, True),
+        ({"stride": 2, "kernel_size": 5, "padding": 2}, False),  # PyTorch's is as fast
+        ({"stride": 3}, False),
+        ({"kernel_size": 33, "padding": 16}, False),
+        ({"kernel_size": 4}, False),
+        ({"kernel_size": (7, 5)}, False),
+        ({"padding": "same"}, False),
+        ({"padding": (3, 2)}, False),
+        ({"dilation": 2}, False),
+        ({"padding_mode": "reflect"}, False),
+        ({"out_channels": 12}, False),
+        ({"groups": 3}, False),
+    ],
+)
+def test_the_layer_is_conv2d(options, own):
+    given = {"in_channels": 6, "out_channels": 6, "kernel_size": 7, "padding": 3, "groups": 6}
+    ours, theirs = DepthwiseConv2d(**given | options), nn.Conv2d(**given | options)
+    theirs.load_state_dict(ours.state_dict())
+    assert ours.own == own
+    x = torch.randn(2, 6, 40, 40)
+    assert torch.equal(ours(x), theirs(x))
+
+
+def test_a_network_can_be_traced():
+    config = VARIANTS["convnext_tiny"].replace(depths=(1,), num_classes=3, norm="batch")
+    network = ModernResNet(config).eval()
+    x = torch.randn(1, 3, 32, 32)
+    assert torch.equal(torch.fx.symbolic_trace(network)(x), network(x))
+
+
+def test_it_says_whose_kernels_are_used(monkeypatch):
+    cpu, gpu = torch.device("cpu"), torch.device("cuda", 0)
+    config = VARIANTS["convnext_tiny"].replace(depths=(1, 2))
+    assert "no others for cpu" in depthwise_used(ModernResNet(config), cpu)[1]
+    assert "no depthwise convolution" in depthwise_used(nn.Linear(1, 1), gpu)[1]
+    monkeypatch.setattr(compiled, "missing", lambda _device: None)
+    used = depthwise_used(ModernResNet(config), gpu)
+    assert used == ("own", "3 of 3 depthwise convolutions run on our CUDA kernels.")
+    assert depthwise_used(ModernResNet(config), gpu, channels_last=False)[0] == "torch"
+    monkeypatch.setattr(compiled, "missing", lambda _device: "there is no NVRTC")
+    assert "there is no NVRTC" in depthwise_used(ModernResNet(config), gpu)[1]
+    monkeypatch.setenv("ROADMAP_DEPTHWISE", "torch")
+    assert "ROADMAP_DEPTHWISE is torch" in depthwise_used(ModernResNet(config), gpu)[1]
+
+
+def test_it_can_be_imported_again():
+    """As Streamlit and notebooks do when a file has changed."""
+    again = """
+import sys, torch
+from models.depthwise import depthwise_conv2d
+for name in [name for name in sys.modules if name.startswith("models")]:
+    del sys.modules[name]
+from models.depthwise import depthwise_conv2d
+x = torch.randn(1, 2, 5, 5, requires_grad=True)
+depthwise_conv2d(x, torch.randn(2, 1, 3, 3), None, 1, 1).sum().backward()
+"""
+    subprocess.run([sys.executable, "-c", again], check=True)
 
 
 def test_the_switch_refuses_other_values(monkeypatch):

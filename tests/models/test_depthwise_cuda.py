@@ -5,18 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from depthwise import TOLERANCE, error
 from torch import Tensor
 
 from models import VARIANTS, ModernResNet
 from models.depthwise import depthwise_conv2d
 
-TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 2e-3}
-
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-
-
-def error(found: Tensor, exact: Tensor) -> float:
-    return ((found.double() - exact).abs().max() / exact.abs().max()).item()
 
 
 @pytest.mark.parametrize("compile_it", [False, True])
@@ -55,3 +50,31 @@ def test_a_network_under_autocast_has_the_same_outputs_and_gradients(monkeypatch
         results.append([logits.float(), *(p.grad.float() for p in network.parameters())])
     for ours, theirs in zip(*results, strict=True):
         assert error(ours, theirs.double()) < 5e-2
+
+
+def test_an_image_at_an_odd_address():
+    """Kernels read two channels at once; a view may begin in between."""
+    values = torch.randn(2 * 31 * 33 * 8 + 1, device="cuda", dtype=torch.bfloat16)[1:]
+    x = values.view(2, 31, 33, 8).permute(0, 3, 1, 2)
+    weight = torch.randn(8, 1, 13, 13, device="cuda", dtype=torch.bfloat16)
+    exact = F.conv2d(x.double(), weight.double(), None, 1, 6, groups=8)
+    assert error(depthwise_conv2d(x, weight, None, 1, 6), exact) < TOLERANCE[torch.bfloat16]
+
+
+def test_a_graph_is_captured_and_gives_the_same():
+    x = torch.randn(2, 32, 14, 14, device="cuda").to(memory_format=torch.channels_last)
+    weight = torch.randn(32, 1, 7, 7, device="cuda")
+    expected = depthwise_conv2d(x, weight, None, 1, 3)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        found = depthwise_conv2d(x, weight, None, 1, 3)
+    found.fill_(torch.nan)
+    graph.replay()
+    assert torch.equal(found, expected)
+
+
+def test_it_is_exported_as_pytorchs_convolution():
+    network = ModernResNet(VARIANTS["convnext_tiny"].replace(depths=(1,))).cuda().eval()
+    images = torch.randn(2, 3, 64, 64, device="cuda").to(memory_format=torch.channels_last)
+    exported = torch.export.export(network, (images,))
+    assert "roadmap" not in exported.graph_module.code

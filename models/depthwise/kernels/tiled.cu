@@ -130,7 +130,7 @@ KERNEL spread_positions(const Scalar* dy, const float* weight, Scalar* dx, int n
     for (int kx = x % S; kx < K; kx += S) {
       const int ox = (x - kx) / S;
       if (kx > x || ox >= out_width) continue;
-      const Wide value = load(gradient + (oy * out_width + ox) * C);
+      const Wide value = load(gradient + ((long long)oy * out_width + ox) * C);
       const float* tap = weight + (ky * K + kx) * C + channel;
       UNROLL for (int v = 0; v < V; ++v) sums[v] += value.value[v] * tap[v];
     }

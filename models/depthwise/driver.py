@@ -1,0 +1,112 @@
+"""NVRTC and the CUDA driver by ctypes: what compiles a kernel and launches it.
+
+Both come with torch and the GPU's driver; neither a compiler nor the CUDA toolkit is needed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+from functools import cache
+from pathlib import Path
+
+import torch
+
+
+class DriverError(RuntimeError):
+    """What NVRTC or the driver said."""
+
+
+def compiled(text: str, capability: tuple[int, int]) -> bytes:
+    """``text`` in CUDA C++ as machine code for GPUs of ``capability``. Raises ``DriverError``."""
+    library, program = nvrtc(), ctypes.c_void_p()
+    options = [b"--gpu-architecture=sm_%d%d" % capability, b"--std=c++17"]
+    _check_nvrtc(
+        library.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"", 0, None, None)
+    )
+    try:
+        given = (ctypes.c_char_p * len(options))(*options)
+        if library.nvrtcCompileProgram(program, len(options), given):
+            raise DriverError(_read(library.nvrtcGetProgramLog, program).decode().strip("\0\n"))
+        return _read(library.nvrtcGetCUBIN, program)
+    finally:
+        library.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+@cache
+def nvrtc() -> ctypes.CDLL:
+    """The library that came with torch, or the system's. Raises ``DriverError`` without one."""
+    if torch.version.cuda is None:
+        raise DriverError("this torch is built without CUDA")
+    major = torch.version.cuda.partition(".")[0]
+    windows = sys.platform == "win32"
+    name = f"nvrtc64_{major}0_0.dll" if windows else f"libnvrtc.so.{major}"
+    packages = Path(torch.__file__).parents[1]
+    beside = (*packages.glob(f"nvidia/*/lib/{name}"), packages / "torch" / "lib" / name)
+    for place in (name, *map(str, beside)):
+        try:
+            return ctypes.CDLL(place)
+        except OSError:
+            continue
+    raise DriverError(f"{name} was not found")
+
+
+class Module:
+    """Machine code loaded on a device, whose context is current."""
+
+    def __init__(self, binary: bytes):
+        self._module = ctypes.c_void_p()
+        check(cuda().cuModuleLoadData(ctypes.byref(self._module), binary))
+
+    def function(self, name: str) -> ctypes.c_void_p:
+        found = ctypes.c_void_p()
+        check(cuda().cuModuleGetFunction(ctypes.byref(found), self._module, name.encode()))
+        return found
+
+
+@cache
+def cuda() -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError as error:
+        raise DriverError(str(error)) from None
+
+
+def check(result: int) -> None:
+    """Raises ``DriverError`` for a result of the driver that is not success."""
+    if result:
+        text = ctypes.c_char_p()
+        cuda().cuGetErrorString(result, ctypes.byref(text))
+        raise DriverError(f"CUDA error: {(text.value or b'unknown').decode()}")
+
+
+_thread = threading.local()
+
+
+def make_context_current(device: int) -> None:
+    """What the CUDA runtime does in a thread's first call. Autograd's threads may come here before
+    that, and the driver, which launches, does not do it."""
+    if getattr(_thread, "ready", False):
+        return
+    context = ctypes.c_void_p()
+    check(cuda().cuCtxGetCurrent(ctypes.byref(context)))
+    if not context:
+        check(cuda().cuDevicePrimaryCtxRetain(ctypes.byref(context), device))
+        check(cuda().cuCtxSetCurrent(context))
+    _thread.ready = True
+
+
+def _read(function: ctypes._CFuncPtr, program: ctypes.c_void_p) -> bytes:
+    """What ``function`` writes, as long as ``function`` + Size says."""
+    size = ctypes.c_size_t()
+    _check_nvrtc(getattr(nvrtc(), f"{function.__name__}Size")(program, ctypes.byref(size)))
+    buffer = ctypes.create_string_buffer(size.value)
+    _check_nvrtc(function(program, buffer))
+    return buffer.raw
+
+
+def _check_nvrtc(result: int) -> None:
+    if result:
+        nvrtc().nvrtcGetErrorString.restype = ctypes.c_char_p
+        raise DriverError(nvrtc().nvrtcGetErrorString(result).decode())
