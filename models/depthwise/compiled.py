@@ -94,11 +94,13 @@ def _module(kernels: Source, device: torch.device) -> driver.Module:
 
 @cache
 def missing(device: torch.device) -> str | None:
-    """Why kernels can't be compiled for a GPU; None where they can."""
+    """Why kernels can't be compiled for a GPU, or launched on it; None where they can."""
     if torch.version.hip or torch.cuda.get_device_capability(device) < LEAST_CAPABILITY:
         return "ours want an NVIDIA GPU of compute capability {}.{}".format(*LEAST_CAPABILITY)
     try:
-        kernel("pack", source("taps", torch.float32, 32, C=1, K=1), device)
+        tensors = [torch.zeros(2, device=device) for _ in range(3)]
+        probe = kernel("pack", source("taps", torch.float32, 32, C=1, K=1), device)
+        probe.launch(2, tensors, (1, 0))
     except (driver.DriverError, OSError) as error:
-        return f"ours could not be compiled, {str(error).strip().splitlines()[0]!r}"
+        return f"ours could not be made, {str(error).strip().splitlines()[0]!r}"
     return None

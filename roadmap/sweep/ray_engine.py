@@ -1,0 +1,125 @@
+"""A sweep's jobs on a Ray cluster: tasks with a GPU each, begun again on another node when theirs
+dies.
+
+Every node has this project installed, and the runs' folders are on storage that all share: a run
+that is begun again continues from its last checkpoint there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from typing import Any
+
+from roadmap.sweep.engine import LOG, Ending
+from roadmap.sweep.jobs import Job
+from roadmap.train.errors import RefusedError, TrainingError
+
+#: How often a run may lose its node.
+MOST_LOSSES = 10
+#: Seconds for runs to save when a sweep is stopped.
+SAVING = 120
+
+
+class RayEngine:
+    """Jobs on the cluster at ``address``; without one on that of this machine, begun if need be.
+
+    A run takes a GPU, or without ``gpus`` all CPUs of a node. Raises ``RefusedError`` where Ray is
+    missing or the cluster is not reached.
+    """
+
+    def __init__(self, address: str | None = None, *, gpus: bool):
+        try:
+            import ray
+        except ImportError:
+            raise RefusedError(
+                "--engine ray needs Ray: install this project with its extra [ray], or "
+                "pip install ray"
+            ) from None
+        self._ray = ray
+        _check_reachable(address)
+        try:
+            ray.init(address=address, logging_level="ERROR", log_to_driver=False)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise RefusedError(f"the Ray cluster at {address} is not reached: {reason}") from None
+        resources = {"num_gpus": 1} if gpus else {"num_cpus": self._cpus()}
+        # max_calls: a process a run, so that one leaves nothing behind for the next.
+        options = {"max_calls": 1, "max_retries": MOST_LOSSES, **resources}
+        self._train = ray.remote(**options)(_train)
+        self._gpus = gpus
+        self._jobs: dict[Any, Job] = {}
+
+    @property
+    def slots(self) -> int:
+        """The cluster may grow and shrink."""
+        resources = self._ray.cluster_resources()
+        found = resources.get("GPU", 0) if self._gpus else resources.get("CPU", 0) / self._cpus()
+        return max(1, int(found))
+
+    def start(self, job: Job) -> None:
+        self._jobs[self._train.remote(job)] = job
+
+    def running(self) -> list[Job]:
+        return list(self._jobs.values())
+
+    def endings(self) -> list[Ending]:
+        if not self._jobs:
+            return []
+        ended, _ = self._ray.wait(list(self._jobs), num_returns=len(self._jobs), timeout=0)
+        return [self._ending(reference) for reference in ended]
+
+    def stop(self) -> None:
+        for reference in self._jobs:
+            self._ray.cancel(reference)
+        if self._jobs:
+            self._ray.wait(list(self._jobs), num_returns=len(self._jobs), timeout=SAVING)
+        self._ray.shutdown()
+
+    def _ending(self, reference: Any) -> Ending:
+        job = self._jobs.pop(reference)
+        try:
+            return Ending(job, *self._ray.get(reference))
+        except self._ray.exceptions.RayError as error:
+            return Ending(job, 1, str(error).strip().splitlines()[-1])
+
+    def _cpus(self) -> float:
+        """Of the smallest node that has any."""
+        nodes = (node["Resources"].get("CPU", 0) for node in self._ray.nodes() if node["Alive"])
+        return min((cpus for cpus in nodes if cpus), default=1)
+
+
+def _check_reachable(address: str | None) -> None:
+    """Ray itself tries for minutes. Names such as ``auto`` are left to it."""
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise RefusedError(f"the Ray cluster at {address} is not reached: {error}") from None
+
+
+def _train(job: Job) -> tuple[int, str]:
+    """On a node: exit code and, if it is not 0, what stopped the run."""
+    from roadmap.train.run import train
+
+    job.folder.mkdir(parents=True, exist_ok=True)
+    with (job.folder / LOG).open("a") as log, _standard_error_to(log.fileno()):
+        try:
+            train(job.settings, job.notes)
+        except TrainingError as error:
+            return error.code, str(error)
+    return 0, ""
+
+
+@contextlib.contextmanager
+def _standard_error_to(file: int) -> Any:
+    before = os.dup(2)
+    os.dup2(file, 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)

@@ -1,0 +1,64 @@
+"""A sweep on a Ray cluster of several nodes, one of which is killed in the middle of its run."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from training_runs import tiny_settings
+
+from roadmap.sweep.conduct import conduct
+from roadmap.sweep.jobs import Job, read_progress
+from roadmap.sweep.ray_engine import RayEngine
+from roadmap.train.errors import RefusedError
+
+ray = pytest.importorskip("ray")
+cluster_utils = pytest.importorskip("ray.cluster_utils")
+SMALL = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """A head without CPUs, and two nodes with one each."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    found = cluster_utils.Cluster(
+        initialize_head=True, head_node_args=SMALL | {"num_cpus": 0, "include_dashboard": False}
+    )
+    yield found
+    ray.shutdown()
+    found.shutdown()
+
+
+def test_a_run_goes_on_elsewhere_when_its_node_is_killed(cluster, tmp_path):
+    nodes = [cluster.add_node(**SMALL, resources={f"node{place}": 1}) for place in (1, 2)]
+    cluster.wait_for_nodes()
+    settings = tiny_settings(None, step="kernel_7", changes={"epochs": 6})
+    jobs = [
+        Job(replace(settings, seed=seed, output=tmp_path / str(seed), checkpoint_every=0))
+        for seed in (0, 1)
+    ]
+    engine = RayEngine(cluster.address, gpus=False)
+    assert engine.slots == 2
+    killed = threading.Event()
+
+    def watch(_state, _running) -> None:
+        if not killed.is_set() and all(read_progress(job.folder).epochs >= 1 for job in jobs):
+            killed.set()
+            cluster.remove_node(nodes[1], allow_graceful=False)
+
+    state = conduct(jobs, engine, watch, lambda: False)
+    assert killed.is_set()
+    assert [len(state.done), len(state.failed), len(state.retried)] == [2, 0, 0]
+    assert [read_progress(job.folder).status for job in jobs] == ["finished", "finished"]
+    said = [(job.folder / "train.log").read_text() for job in jobs]
+    assert sum("continuing after step" in text for text in said) == 1
+
+
+def test_a_cluster_that_is_not_there_is_a_sentence():
+    with pytest.raises(RefusedError, match=r"the Ray cluster at 127\.0\.0\.1:1 is not reached"):
+        RayEngine("127.0.0.1:1", gpus=False)
