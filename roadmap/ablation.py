@@ -246,7 +246,7 @@ def _results(
 
 def _difference(published: dict[str, Any], before: str | None, after: str) -> float | None:
     values = [published[key]["top1"] if key else None for key in (before, after)]
-    return None if None in values else values[1] - values[0]
+    return None if None in values else round(values[1] - values[0], 2)  # as printed there
 
 
 def _change(before: dict[int, float], after: dict[int, float], images: int) -> Change:

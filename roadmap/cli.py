@@ -24,6 +24,7 @@ from roadmap.console import (
 )
 from roadmap.measure.networks import UnknownNetworkError, config_of
 from roadmap.measure.throughput_command import benchmark
+from roadmap.report.command import report
 from roadmap.results import ResultsError, step_rows
 from roadmap.train.commands import evaluate, train
 
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command()(benchmark)
 app.command()(train)
 app.command()(evaluate)
+app.command()(report)
 
 
 def main() -> None:

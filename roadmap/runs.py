@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from roadmap.results import RESULTS, ResultsError
+from roadmap.results import ResultsError
 from roadmap.steps import ROADMAPS, unknown_name
 from roadmap.train.metrics import COLUMNS
+from roadmap.train.settings import RUNS
 from roadmap.train.stopping import is_locked
 
-RUNS = RESULTS / "runs"
 #: What run.json says, and ``stopped``: it says running, and no process is.
 STATUSES = ("running", "finished", "interrupted", "failed", "stopped")
 
