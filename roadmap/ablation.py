@@ -24,7 +24,7 @@ from roadmap.paired import (
     seeds_needed,
 )
 from roadmap.results import ResultsError, step_rows
-from roadmap.runs import Run
+from roadmap.runs import Run, curves
 from roadmap.steps import ROADMAPS, Roadmap, Step, existing
 
 if TYPE_CHECKING:
@@ -144,9 +144,10 @@ def analyse(runs: Iterable[Run], data: str, roadmap: str) -> Ablation:
 def rows(ablation: Ablation) -> list[dict[str, Any]]:
     """A flat row a trained step; absent figures are None.
 
-    ``top1*`` and ``paper_top1`` are percent, ``change*`` points, ``seconds`` of training,
-    ``gflops`` of the full network at 224 pixels. ``p`` is of the change alone, ``p_holm``
-    adjusted for all changes tested. ``seeds_needed`` is None beside a p value: more than 100.
+    ``number`` counts the roadmap's steps from 1. ``top1*`` and ``paper_top1`` are percent,
+    ``change*`` points, ``seconds`` of training, ``gflops`` of the full network at 224 pixels. ``p``
+    is of the change alone, ``p_holm`` adjusted for all changes tested. ``seeds_needed`` is None
+    beside a p value: more than 100.
     """
     return [_row(ablation, result) for result in ablation.steps]
 
@@ -159,6 +160,25 @@ def ablation_table(ablation: Ablation) -> DataFrame:
     texts = ("data", "roadmap", "key", "title", "group", "adopted", "seeds", "previous", "verdict")
     numbers = [name for name in table if name not in texts]
     return table.astype(dict.fromkeys(numbers, float))  # columns of nothing but None too
+
+
+def curve_table(ablation: Ablation) -> DataFrame:
+    """Learning curves: a row a step and epoch with ``key``, ``title``, ``group``, ``epoch``,
+    ``top1`` (percent of the validation images, mean over seeds) and ``n``.
+
+    Raises ``ResultsError`` for a metrics.csv that can no longer be read.
+    """
+    import pandas as pd
+
+    columns = {name: [] for name in ("key", "title", "group", "epoch", "top1", "n")}
+    for result in ablation.steps:
+        step = result.step
+        seeds = [curves(run)["top1"] for run in ablation.runs if run.step == step.key]
+        for epoch, values in enumerate(zip(*seeds, strict=True), start=1):
+            row = (step.key, step.title, step.group, epoch, fmean(values), len(values))
+            for name, value in zip(columns, row, strict=True):
+                columns[name].append(value)
+    return pd.DataFrame(columns)
 
 
 def _finished(runs: Sequence[Run], data: str, roadmap: str) -> tuple[Run, ...]:
@@ -317,6 +337,7 @@ def _row(ablation: Ablation, result: StepResult) -> dict[str, Any]:
     return {
         "data": ablation.data,
         "roadmap": ablation.roadmap.name,
+        "number": ablation.roadmap.keys.index(step.key) + 1,
         "key": step.key,
         "title": step.title,
         "group": step.group,

@@ -42,8 +42,8 @@ def test_the_table_says_what_was_found(runs):
     assert "real loss" in lines["fewer_activations"]
     said = " ".join(result.stdout.split())
     assert (
-        "Of 3 changes tested, 1 is a real gain, 1 is a real loss and 1 could be noise at this "
-        "number of seeds; the largest real gain is Kernel size 7's, +1.01 points." in said
+        "Of 3 changes tested, 1 is a real gain (Kernel size 7, +1.01 points), 1 is a real loss "
+        "and 1 could be noise at this number of seeds." in said
     )
     assert "From Kernel size 5 to Fewer activations, top-1 on tiny falls by 8.97 points" in said
     assert "Over 4 steps, the rank correlation" in said
@@ -113,9 +113,7 @@ def test_mixed_settings_are_refused(runs):
     write_run(runs, "layer_norm", epochs=4)
     result = report(runs)
     assert result.exit_code == 2
-    assert "recipe.epochs is 4 in resnet50-layer_norm-seed0" in result.stderr or (
-        "recipe.epochs is 3 in" in result.stderr
-    )
+    assert "and 4 in resnet50-layer_norm-seed0" in result.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("--data",), ("--data", "tiny", "--format", "xml")])

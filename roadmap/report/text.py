@@ -21,8 +21,8 @@ METHOD = (
     "adjusted for all changes tested (Holm 1979) and a change is called real where the adjusted p "
     "is at most 0.05: the chance that even one that does nothing is called real is then at most "
     "5%.",
-    "The last column says how many seeds would find a change of the size and spread seen here in "
-    "80% of all cases, at the level that Holm's method asks of the smallest p; with few seeds "
+    "Seeds for 80%: as many would find a change of the size and spread seen here in 80% of all "
+    "cases, at the level that Holm's method asks of the smallest p; with few seeds "
     "size and spread are themselves uncertain, so take it as a hint.",
 )
 
@@ -125,16 +125,13 @@ def _tested(ablation: Ablation) -> str:
         return "No change could be tested: that takes two seeds that both steps have."
     counts = Counter(result.change.verdict for result in tested)
     real = [
-        f"{count} {'is a' if count == 1 else 'are'} {verdict}{'' if count == 1 else plural}"
-        for verdict, plural in ((GAIN, "s"), (LOSS, "es"))
+        f"{count} {'is a' if count == 1 else 'are'} {verdict}{'' if count == 1 else plural}{most}"
+        for verdict, plural, most in ((GAIN, "s", _largest(tested)), (LOSS, "es", ""))
         if (count := counts[verdict])
     ]
     noise = counts[NOISE]
     parts = [*real, *([f"{noise} could be noise"] if noise else [])]
-    return (
-        f"Of {_count(len(tested), 'change')} tested, {_listed(parts)} at this number of seeds"
-        f"{_largest(tested)}."
-    )
+    return f"Of {_count(len(tested), 'change')} tested, {_listed(parts)} at this number of seeds."
 
 
 def _largest(tested: Sequence[StepResult]) -> str:
@@ -142,7 +139,8 @@ def _largest(tested: Sequence[StepResult]) -> str:
     if not gains:
         return ""
     most = max(gains, key=lambda result: result.change.points)
-    return f"; the largest real gain is {most.step.title}'s, {signed(most.change.points, 2)} points"
+    which = "" if len(gains) == 1 else "the largest: "
+    return f" ({which}{most.step.title}, {signed(most.change.points, 2)} points)"
 
 
 def _listed(parts: Sequence[str]) -> str:
