@@ -1,8 +1,9 @@
 """The trained roadmap: what each step scored, what each change brought, and how sure that is.
 
-Only finished runs count, and only their ``top1``: the percentage of validation images that the raw
-weights get right after the last epoch. The average of the weights (``ema_top1``) never stands in
-for it, as steps would then be compared by different measures.
+Only finished runs count, and of each the top-1 that its step is about: that of the raw weights
+after the last epoch (``top1``), or of their average (``ema_top1``) where the step's own recipe on
+the roadmap has one, as from the TorchVision recipe's ``ema`` step on. Neither stands in for the
+other, as steps would then be compared by different measures.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def analyse(runs: Iterable[Run], data: str, roadmap: str) -> Ablation:
     chosen = _finished(runs, data, roadmap)
     found = ROADMAPS[roadmap]
     _check_alike(found, chosen)
-    scores = _scores(chosen)
+    scores = _scores(found, chosen)
     results = _with_tests(tuple(_results(found, chosen, scores)))
     return Ablation(
         data=data,
@@ -173,7 +174,8 @@ def curve_table(ablation: Ablation) -> DataFrame:
     columns = {name: [] for name in ("key", "title", "group", "epoch", "top1", "n")}
     for result in ablation.steps:
         step = result.step
-        seeds = [curves(run)["top1"] for run in ablation.runs if run.step == step.key]
+        measure = _measure(ablation.roadmap, step.key)
+        seeds = [curves(run)[measure] for run in ablation.runs if run.step == step.key]
         for epoch, values in enumerate(zip(*seeds, strict=True), start=1):
             row = (step.key, step.title, step.group, epoch, fmean(values), len(values))
             for name, value in zip(columns, row, strict=True):
@@ -219,7 +221,23 @@ def _check_same(name: str, first: Run, there: Any, run: Run, here: Any) -> None:
         )
 
 
-def _scores(runs: Sequence[Run]) -> dict[str, dict[int, float]]:
+def _measure(roadmap: Roadmap, step: str) -> str:
+    """The column of the scores and of metrics.csv that ``step`` is judged by."""
+    return "top1" if roadmap.recipe(step).ema_decay is None else "ema_top1"
+
+
+def _score(roadmap: Roadmap, run: Run) -> float:
+    name = _measure(roadmap, run.step)
+    score = run.scores.get(name)
+    if score is None:
+        raise ResultsError(
+            f"{run.path.name} has no {name}, by which {run.step} is judged: it was trained "
+            "without a weight average"
+        )
+    return float(score)
+
+
+def _scores(roadmap: Roadmap, runs: Sequence[Run]) -> dict[str, dict[int, float]]:
     """Top-1 by step and seed."""
     scores: dict[str, dict[int, float]] = {}
     places: dict[tuple[str, int], Run] = {}
@@ -230,7 +248,7 @@ def _scores(runs: Sequence[Run]) -> dict[str, dict[int, float]]:
                 f"{other.path.name} and {run.path.name} are both {run.step} with seed {run.seed}: "
                 "move one away"
             )
-        scores.setdefault(run.step, {})[run.seed] = float(run.scores["top1"])
+        scores.setdefault(run.step, {})[run.seed] = _score(roadmap, run)
     return scores
 
 

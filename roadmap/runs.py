@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -211,9 +210,11 @@ def _place(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _scores(facts: Mapping[str, Any]) -> Mapping[str, float | None]:
     """The scores of a finished run, top-1 of the raw weights always among them."""
     scores = _get(facts, "scores", dict)
-    top1 = _get(scores, "top1", float | int, "scores.")
-    if not (math.isfinite(top1) and 0 <= top1 <= 100):
-        raise _NotARunError(f"run.json has {top1} as scores.top1, which is no percentage.")
+    _get(scores, "top1", float | int, "scores.")
+    for name in ("top1", "ema_top1"):
+        top1 = _get(scores, name, float | int | None, "scores.")
+        if top1 is not None and not 0 <= top1 <= 100:  # nor NaN
+            raise _NotARunError(f"run.json has {top1} as scores.{name}, which is no percentage.")
     return scores
 
 

@@ -7,7 +7,17 @@ import pytest
 from fake_runs import write_ablation, write_run
 from scipy import stats
 
-from roadmap.ablation import GAIN, LOSS, NO_PAIR, NOISE, ONE_SEED, ablation_table, analyse, rows
+from roadmap.ablation import (
+    GAIN,
+    LOSS,
+    NO_PAIR,
+    NOISE,
+    ONE_SEED,
+    ablation_table,
+    analyse,
+    curve_table,
+    rows,
+)
 from roadmap.results import ResultsError, roadmap_table
 from roadmap.runs import read_runs
 from roadmap.steps import ROADMAPS
@@ -199,6 +209,18 @@ def test_recipes_are_what_a_roadmap_of_training_changes(tmp_path):
     assert len(read(tmp_path, "torchvision_recipe").steps) == 3
     write_run(tmp_path, "baseline", 2, roadmap="torchvision_recipe", epochs=4)
     with pytest.raises(ResultsError, match=r"recipe\.epochs is 3 in .* and 4"):
+        read(tmp_path, "torchvision_recipe")
+
+
+def test_raw_weights_count_unless_the_step_is_about_their_average(tmp_path):
+    write_run(tmp_path, "gelu", top1=70.0, ema_top1=75.0)
+    assert result(read(tmp_path), "gelu").top1 == 70.0
+    for key in ("inference_resize", "ema"):
+        write_run(tmp_path, key, top1=70.0, ema_top1=75.0, roadmap="torchvision_recipe")
+    assert [found.top1 for found in read(tmp_path, "torchvision_recipe").steps] == [75.0, 75.0]
+    assert curve_table(read(tmp_path, "torchvision_recipe"))["top1"].iloc[-1] == 75.0
+    write_run(tmp_path, "ema", 1, roadmap="torchvision_recipe")
+    with pytest.raises(ResultsError, match="seed1 has no ema_top1, by which ema is judged"):
         read(tmp_path, "torchvision_recipe")
 
 

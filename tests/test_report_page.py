@@ -134,9 +134,10 @@ def test_times_of_different_machines_are_not_drawn(tmp_path):
 
 
 def test_a_roadmap_of_training_makes_a_page(tmp_path):
-    scores = {
-        key: (70.0 + n, 70.5 + n) for n, key in enumerate(ROADMAPS["torchvision_recipe"].keys)
-    }
-    write_ablation(tmp_path, scores, roadmap="torchvision_recipe")
+    for number, key in enumerate(ROADMAPS["torchvision_recipe"].keys):
+        for seed in range(2):
+            top1 = 70.0 + number + seed / 2
+            where = {"roadmap": "torchvision_recipe", "ema_top1": top1}
+            write_run(tmp_path, key, seed, top1, **where)
     html = made(tmp_path, roadmap="torchvision_recipe")
     assert "a recipe for each step" in html

@@ -212,8 +212,9 @@ def test_a_missing_key_is_named(tmp_path, places):
         ({"step": "kernel7"}, "Did you mean 'kernel_7'?"),
         ({"scores": None}, "run.json has None as scores"),
         ({"scores": {"top1": None}}, "run.json has None as scores.top1"),
-        ({"scores": {"top1": float("nan")}}, "no percentage"),
-        ({"scores": {"top1": 101}}, "no percentage"),
+        ({"scores": {"top1": float("nan")}}, "nan as scores.top1, which is no percentage"),
+        ({"scores": {"top1": 101}}, "101 as scores.top1"),
+        ({"scores": {"top1": 50, "ema_top1": -1}}, "-1 as scores.ema_top1"),
     ],
 )
 def test_a_wrong_value_is_named(tmp_path, facts, sentence):

@@ -124,6 +124,9 @@ def _tested(ablation: Ablation) -> str:
     if not tested:
         return "No change could be tested: that takes two seeds that both steps have."
     counts = Counter(result.change.verdict for result in tested)
+    changes = _count(len(tested), "change")
+    if set(counts) == {NOISE}:
+        return f"Of {changes} tested, none can be told from noise at this number of seeds."
     real = [
         f"{count} {'is a' if count == 1 else 'are'} {verdict}{'' if count == 1 else plural}{most}"
         for verdict, plural, most in ((GAIN, "s", _largest(tested)), (LOSS, "es", ""))
@@ -131,7 +134,7 @@ def _tested(ablation: Ablation) -> str:
     ]
     noise = counts[NOISE]
     parts = [*real, *([f"{noise} could be noise"] if noise else [])]
-    return f"Of {_count(len(tested), 'change')} tested, {_listed(parts)} at this number of seeds."
+    return f"Of {changes} tested, {_listed(parts)} at this number of seeds."
 
 
 def _largest(tested: Sequence[StepResult]) -> str:

@@ -22,6 +22,7 @@ def write_run(
     seed: int = 0,
     top1: float = 70.0,
     *,
+    ema_top1: float | None = None,
     roadmap: str = "resnet50",
     data: str = "tiny",
     epochs: int = 3,
@@ -37,7 +38,7 @@ def write_run(
     folder = root / data / f"{roadmap}-{step}-seed{seed}"
     folder.mkdir(parents=True)
     done = epochs if done is None else done
-    rows = [_epoch(number, epochs, top1) for number in range(1, done + 1)]
+    rows = [_epoch(number, epochs, top1, ema_top1) for number in range(1, done + 1)]
     lines = [COLUMNS, *(tuple(row[name] for name in COLUMNS) for row in rows)]
     text = "".join(",".join(map(str, line)) + "\n" for line in lines)
     (folder / "metrics.csv").write_text(text)
@@ -87,7 +88,7 @@ def write_ablation(root: Path, scores: Mapping[str, Iterable[float]], **more: An
             write_run(root, step, seed, top1, **more)
 
 
-def _epoch(number: int, epochs: int, top1: float) -> dict[str, Any]:
+def _epoch(number: int, epochs: int, top1: float, average: float | None) -> dict[str, Any]:
     """A row of metrics.csv, on a curve that rises to ``top1``."""
     reached = top1 * (1 - math.exp(-5 * number / epochs)) / (1 - math.exp(-5))
     return {
@@ -99,7 +100,7 @@ def _epoch(number: int, epochs: int, top1: float) -> dict[str, Any]:
         "top1": top1 if number == epochs else reached,
         "top5": (100 + reached) / 2,
         "ema_val_loss": "",
-        "ema_top1": "",
+        "ema_top1": "" if average is None else average,
         "ema_top5": "",
         "images_per_s": 5000.0,
         "seconds": 10.0,
