@@ -141,3 +141,6 @@ def test_a_roadmap_of_training_makes_a_page(tmp_path):
             write_run(tmp_path, key, seed, top1, **where)
     html = made(tmp_path, roadmap="torchvision_recipe")
     assert "a recipe for each step" in html
+    assert "Against multiply-adds" not in html  # one network throughout
+    assert "Against training time" in html
+    assert "Hatched" not in html

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 STYLE = Path(__file__).with_name("page.css")
 TABLE_NOTE = (
     "±: standard deviation over seeds. p: adjusted for all changes tested. Paper: top-1 on "
-    "ImageNet-1K. Training: mean of a run's seconds. Faint rows: tried and not adopted."
+    "ImageNet-1K. Training: mean of a run's seconds."
 )
 CONFIG = {"displayModeBar": False, "responsive": True}
 
@@ -41,7 +41,9 @@ def page(ablation: Ablation, found: Runs) -> str:
             _accuracies(ablation, table),
             _costs(ablation, table),
             _curves(curve_table(ablation)),
-            _section("All figures", figures_table(table) + _faint(TABLE_NOTE)),
+            _section(
+                "All figures", figures_table(table) + _faint(TABLE_NOTE + _tried(table, "Faint"))
+            ),
             _section("How the tests work", _ordered(text.METHOD)),
             _left_out(ablation, found),
         )
@@ -78,7 +80,7 @@ def _changes(table: DataFrame) -> str:
     legend = [(sign, name) for name, sign in SIGNS.items() if name in verdicts]
     if verdicts - SIGNS.keys():
         legend.append((UNTESTED, "no test"))
-    legend.append(("paper", "the paper's change, on ImageNet-1K"))
+    legend.append(("paper", "the published change, on ImageNet-1K"))
     signs = "".join(f'<li><i class="sign {kind}"></i>{name}</li>' for kind, name in legend)
     return _section(
         "What each change brought",
@@ -104,17 +106,25 @@ def _accuracies(ablation: Ablation, table: DataFrame) -> str:
         roadmap_bars(published),
         "paper",
         _alt("Top-1 in the paper", published["title"], published["top1"], 2, "%"),
-        "As published, on ImageNet-1K" if "top1_std" in published else "As published",
+        "As published, on ImageNet-1K",
     )
     return _section(
         "Accuracy, here and as published",
         _text(text.agreement(ablation))
         + f'<div class="two">{here}{paper}</div>'
-        + _faint(
-            "Whiskers: here the 95% interval of the mean over seeds, in the paper ± one standard "
-            "deviation over three seeds. Hatched: tried and not adopted."
-        ),
+        + _faint(_bars_note(published)),
     )
+
+
+def _bars_note(published: DataFrame) -> str:
+    said = "Whiskers: here the 95% interval of the mean over seeds"
+    if "top1_std" in published:
+        said += ", in the paper ± one standard deviation over three seeds"
+    return f"{said}.{_tried(published, 'Hatched')}"
+
+
+def _tried(table: DataFrame, look: str) -> str:
+    return "" if table["adopted"].all() else f" {look}: tried and not adopted."
 
 
 def _published(ablation: Ablation) -> DataFrame:
@@ -128,29 +138,24 @@ def _published(ablation: Ablation) -> DataFrame:
 
 
 def _costs(ablation: Ablation, table: DataFrame) -> str:
+    """Against each cost that the steps do not share and that one machine has measured."""
     timed, time = charts.with_time(table)
-    drawn = _chart(
-        charts.accuracy_against(table),
-        "gflops",
-        _alt("GFLOPs", table["title"], table["gflops"], 2, ""),
-        "Against multiply-adds",
-    )
+    drawn = said = ""
+    if table["gflops"].nunique() > 1:
+        alt = _alt("GFLOPs", table["title"], table["gflops"], 2, "")
+        drawn += _chart(charts.accuracy_against(table), "gflops", alt, "Against multiply-adds")
+        said += " Multiply-adds are those of the full network at 224 pixels."
     if ablation.one_machine:
-        drawn += _chart(
-            charts.accuracy_against(timed, time),
-            "time",
-            _alt("Training time", timed["title"], timed[time.key], time.decimals, time.unit),
-            f"Against training time on {ablation.runs[0].device}",
-        )
-    return _section(
-        "Accuracy and its price",
-        f'<div class="two">{drawn}</div>'
-        + _faint(
-            "Each point is a step, with its number in the table below; bars are 95% intervals. "
-            "Multiply-adds are those of the full network at 224 pixels; training time is without "
-            "validation and start-up."
-        ),
+        alt = _alt("Training time", timed["title"], timed[time.key], time.decimals, time.unit)
+        caption = f"Against training time on {ablation.runs[0].device}"
+        drawn += _chart(charts.accuracy_against(timed, time), "time", alt, caption)
+        said += " Training time is without validation and start-up."
+    if not drawn:
+        return ""
+    said = (
+        f"Each point is a step, with its number in the table below; bars are 95% intervals.{said}"
     )
+    return _section("Accuracy and its price", f'<div class="two">{drawn}</div>{_faint(said)}')
 
 
 def _curves(curves: DataFrame) -> str:

@@ -36,9 +36,9 @@ def agreement(ablation: Ablation) -> str:
     """How the order of the steps compares with the paper's."""
     found = ablation.agreement
     if found is None:
-        return "Too few steps differ in accuracy to compare their order with the paper's."
+        return "Too few steps differ in accuracy to compare their order with the published one."
     return (
-        f"Over {found.n} steps, the rank correlation of the mean top-1 here with the paper's is "
+        f"Over {found.n} steps, the rank correlation of the mean top-1 here with the published is "
         f"{signed(found.spearman, 2)} (Spearman's rho, p {p_value(found.spearman_p, '=')}) and "
         f"{signed(found.kendall, 2)} (Kendall's tau, p {p_value(found.kendall_p, '=')}); 1 is "
         "the same order, 0 none."
