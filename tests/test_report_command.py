@@ -80,6 +80,12 @@ def test_unfinished_runs_are_counted(runs):
     assert "not finished: 1 stopped." in " ".join(report(runs).stdout.split())
 
 
+def test_seeds_that_the_step_before_lacks_are_told(runs):
+    write_run(runs, "gelu", 7, 71.0)
+    said = " ".join(report(runs).stdout.split())
+    assert "only that the step before has too: gelu (3 of 4)." in said
+
+
 def test_one_seed_is_told_as_such(tmp_path):
     write_ablation(tmp_path, {"kernel_7": [70.0], "gelu": [71.0]})
     result = report(tmp_path)

@@ -17,18 +17,18 @@ Row = dict[str, Any]
 #: Heading and text of each column of numbers, before and after the verdict.
 BEFORE: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("Seeds", lambda row: f"{row['n']:.0f}"),
-    ("Top-1\u00a0%", lambda row: number(row["top1"], 2)),
+    ("Top-1 %", lambda row: number(row["top1"], 2)),
     ("±", lambda row: number(row["top1_std"], 2)),
     ("Change", lambda row: text.signed(row["change"], 2)),
     ("95% interval", lambda row: text.interval(row["change_low"], row["change_high"])),
-    ("p,\u00a0Holm", lambda row: text.p_value(row["p_holm"])),
+    ("p, Holm", lambda row: text.p_value(row["p_holm"])),
 )
 AFTER: tuple[tuple[str, Callable[[Row], str]], ...] = (
-    ("Seeds for 80%", lambda row: text.seeds(row["seeds_needed"], row["p"])),
-    ("Paper\u00a0%", lambda row: number(row["paper_top1"], 2)),
-    ("Paper change", lambda row: text.signed(row["paper_change"], 2)),
+    ("Seeds\nfor 80%", lambda row: text.seeds(row["seeds_needed"], row["p"])),
+    ("Paper %", lambda row: number(row["paper_top1"], 2)),
+    ("Paper\nchange", lambda row: text.signed(row["paper_change"], 2)),
     ("GFLOPs", lambda row: number(row["gflops"], 2)),
-    ("Training, s", lambda row: number(row["seconds"], 0)),
+    ("Training,\nseconds", lambda row: number(row["seconds"], 0)),
 )
 #: Classes of the sign before a verdict.
 SIGNS = {"real gain": "gain", "real loss": "loss", "could be noise": "noise"}

@@ -50,6 +50,15 @@ def notes(ablation: Ablation, found: Runs) -> list[str]:
     said = []
     if ablation.untrained:
         said.append(f"Without a finished run: {', '.join(ablation.untrained)}.")
+    fewer = [
+        f"{result.step.key} ({result.change.n} of {len(result.seeds)})"
+        for result in ablation.steps
+        if result.change and result.change.n < len(result.seeds)
+    ]
+    if fewer:
+        said.append(
+            f"Compared over those seeds only that the step before has too: {', '.join(fewer)}."
+        )
     waiting = unfinished(ablation, found.runs)
     if waiting:
         counts = Counter(run.status for run in waiting)
