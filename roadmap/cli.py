@@ -24,6 +24,7 @@ from roadmap.console import (
 )
 from roadmap.measure.networks import UnknownNetworkError, config_of
 from roadmap.measure.throughput_command import benchmark
+from roadmap.report.command import report
 from roadmap.results import ResultsError, step_rows
 from roadmap.sweep.command import SeedsCommand, sweep
 from roadmap.train.commands import evaluate, train
@@ -39,6 +40,7 @@ app.command()(benchmark)
 app.command()(train)
 app.command()(evaluate)
 app.command(cls=SeedsCommand)(sweep)
+app.command()(report)
 
 
 def main() -> None:

@@ -13,6 +13,8 @@ try:
 except ImportError:  # Windows has no such locks
     fcntl = None
 
+LOCK = ".lock"
+
 
 class Signals:
     """While entered, ``number`` becomes the signal that first asks to stop (SIGINT, SIGTERM).
@@ -40,6 +42,29 @@ class Signals:
             signal.signal(watched, signal.SIG_DFL)
 
 
+def is_locked(folder: Path) -> bool | None:
+    """Whether another process trains in ``folder``; None where that cannot be told.
+
+    Not for a process that trains there itself: closing the file would let go of its lock.
+    """
+    if fcntl is None:
+        return None
+    try:
+        file = (folder / LOCK).open()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # let go with the file
+        except BlockingIOError:
+            return True
+        except OSError:  # not every file system has locks
+            return None
+    return False
+
+
 class FolderLock:
     """While entered, no other process trains in ``folder``; a process that dies lets go.
 
@@ -52,7 +77,7 @@ class FolderLock:
 
     def __enter__(self) -> FolderLock:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._file = (self._folder / ".lock").open("w")
+        self._file = (self._folder / LOCK).open("w")
         if fcntl is not None:
             try:
                 # A record lock: unlike flock's, data loading workers do not inherit it.

@@ -1,0 +1,382 @@
+"""The trained roadmap: what each step scored, what each change brought, and how sure that is.
+
+Only finished runs count, and of each the top-1 that its step is about: that of the raw weights
+after the last epoch (``top1``), or of their average (``ema_top1``) where the step's own recipe on
+the roadmap has one, as from the TorchVision recipe's ``ema`` step on. Neither stands in for the
+other, as steps would then be compared by different measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from scipy import stats
+
+from roadmap.paired import (
+    ALPHA,
+    Estimate,
+    accuracy_floor,
+    change_floor,
+    estimate,
+    holm,
+    seeds_needed,
+)
+from roadmap.results import ResultsError, step_rows
+from roadmap.runs import Run, curves
+from roadmap.steps import ROADMAPS, Roadmap, Step, existing
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+GAIN, LOSS, NOISE = "real gain", "real loss", "could be noise"
+ONE_SEED, NO_PAIR = "one seed only: no test", "no seed in common: no test"
+#: What all runs of an analysis share, beside the recipe.
+SHARED = ("data_sha256", "classes", "val_images", "scale", "precision")
+#: Of the recipe, what even steps with recipes of their own share.
+SHARED_RECIPE = ("epochs", "train_size", "test_size")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What a step brought over the one before: top-1 points, seed by seed.
+
+    ``n`` is the number of seeds both have. ``interval`` is None for fewer than two, and so are
+    ``p`` (adjusted by Holm's method for all changes tested) and ``seeds_needed``, which is also
+    None where it would take more than 100.
+    """
+
+    n: int
+    points: float | None
+    interval: Estimate | None
+    p: float | None
+    seeds_needed: int | None
+    verdict: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepResult:
+    """One step that was trained. Accuracies are percent, ``seconds`` the mean of its runs'.
+
+    ``interval`` is that of the mean over ``seeds``, None for one seed. ``change`` is None where
+    the step has none before it, or where that was not trained.
+    """
+
+    step: Step
+    previous: str | None
+    seeds: tuple[int, ...]
+    top1: float
+    std: float | None
+    interval: Estimate | None
+    seconds: float
+    gflops: float
+    paper_top1: float | None
+    paper_change: float | None
+    change: Change | None
+
+
+class Agreement(NamedTuple):
+    """How far two orders of ``n`` steps agree, from -1 to 1, with the chance of as much or more."""
+
+    n: int
+    spearman: float
+    spearman_p: float
+    kendall: float
+    kendall_p: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablation:
+    """The finished ``runs`` of one roadmap on one data set, step by step in its order.
+
+    ``whole`` is the difference between the last adopted step that was trained and the first;
+    ``agreement`` compares the order with that of the paper's top-1 (three steps or more).
+    """
+
+    data: str
+    roadmap: Roadmap
+    runs: tuple[Run, ...]
+    steps: tuple[StepResult, ...]
+    whole: Estimate | None
+    agreement: Agreement | None
+
+    @property
+    def tested(self) -> tuple[StepResult, ...]:
+        """The steps whose change was tested."""
+        return tuple(step for step in self.steps if step.change and step.change.interval)
+
+    @property
+    def untrained(self) -> tuple[str, ...]:
+        trained = {result.step.key for result in self.steps}
+        return tuple(key for key in self.roadmap.keys if key not in trained)
+
+    @property
+    def one_machine(self) -> bool:
+        """Whether the runs' seconds can be compared."""
+        return len({(run.device, run.compiled, run.processes) for run in self.runs}) == 1
+
+
+def analyse(runs: Iterable[Run], data: str, roadmap: str) -> Ablation:
+    """What the finished ones among ``runs`` say about ``roadmap`` (a known one) on ``data``.
+
+    Raises ``ResultsError`` where there are none, where two have the same step and seed, and where
+    they were not trained alike: the same images, scale, precision and recipe. A step whose own
+    recipe is another, as the baseline's, may keep it, at the same epochs and image sizes; in a
+    roadmap whose steps change nothing but the recipe, these are the steps' own as well.
+    """
+    runs = tuple(runs)
+    chosen = _finished(runs, data, roadmap)
+    found = ROADMAPS[roadmap]
+    _check_alike(found, chosen)
+    scores = _scores(found, chosen)
+    results = _with_tests(tuple(_results(found, chosen, scores)))
+    return Ablation(
+        data=data,
+        roadmap=found,
+        runs=chosen,
+        steps=results,
+        whole=_whole(results, scores, chosen[0].val_images),
+        agreement=_agreement(results),
+    )
+
+
+def rows(ablation: Ablation) -> list[dict[str, Any]]:
+    """A flat row a trained step; absent figures are None.
+
+    ``number`` counts the roadmap's steps from 1. ``top1*`` and ``paper_top1`` are percent,
+    ``change*`` points, ``seconds`` of training, ``gflops`` of the full network at 224 pixels. ``p``
+    is of the change alone, ``p_holm`` adjusted for all changes tested. ``seeds_needed`` is None
+    beside a p value: more than 100.
+    """
+    return [_row(ablation, result) for result in ablation.steps]
+
+
+def ablation_table(ablation: Ablation) -> DataFrame:
+    """``rows`` as a DataFrame with the step's ``key`` as index too: what the charts take."""
+    import pandas as pd
+
+    table = pd.DataFrame(rows(ablation)).set_index("key", drop=False).rename_axis(None)
+    texts = ("data", "roadmap", "key", "title", "group", "adopted", "seeds", "previous", "verdict")
+    numbers = [name for name in table if name not in texts]
+    return table.astype(dict.fromkeys(numbers, float))  # columns of nothing but None too
+
+
+def curve_table(ablation: Ablation) -> DataFrame:
+    """Learning curves: a row a step and epoch with ``key``, ``title``, ``group``, ``epoch``,
+    ``top1`` (percent of the validation images, mean over seeds) and ``n``.
+
+    Raises ``ResultsError`` for a metrics.csv that can no longer be read.
+    """
+    import pandas as pd
+
+    columns = {name: [] for name in ("key", "title", "group", "epoch", "top1", "n")}
+    for result in ablation.steps:
+        step = result.step
+        measure = _measure(ablation.roadmap, step.key)
+        seeds = [curves(run)[measure] for run in ablation.runs if run.step == step.key]
+        for epoch, values in enumerate(zip(*seeds, strict=True), start=1):
+            row = (step.key, step.title, step.group, epoch, fmean(values), len(values))
+            for name, value in zip(columns, row, strict=True):
+                columns[name].append(value)
+    return pd.DataFrame(columns)
+
+
+def _finished(runs: Sequence[Run], data: str, roadmap: str) -> tuple[Run, ...]:
+    known = sorted({run.data for run in runs})
+    if data not in known:
+        raise ResultsError(f"no run is on data named {data!r}.{existing(data, tuple(known))}")
+    chosen = tuple(
+        run for run in runs if run.finished and (run.data, run.roadmap) == (data, roadmap)
+    )
+    if not chosen:
+        raise ResultsError(f"no run of {roadmap} on {data} is finished")
+    return chosen
+
+
+def _check_alike(roadmap: Roadmap, runs: Sequence[Run]) -> None:
+    """Every run beside the first one, and beside the first with the same recipe of the step."""
+    # Where only recipes change, so may epochs and image sizes: they are what is studied.
+    changes_networks = any(step.config_changes for step in roadmap.steps)
+    shared_recipe = SHARED_RECIPE if changes_networks else ()
+    firsts: dict[Any, Run] = {}
+    for run in runs:
+        for name in SHARED:
+            _check_same(name, runs[0], getattr(runs[0], name), run, getattr(run, name))
+        for name in shared_recipe:
+            _check_same(f"recipe.{name}", runs[0], runs[0].recipe[name], run, run.recipe[name])
+        first = firsts.setdefault(roadmap.recipe(run.step), run)
+        for name in sorted({*first.recipe, *run.recipe}):
+            values = first.recipe.get(name), run.recipe.get(name)
+            _check_same(f"recipe.{name}", first, values[0], run, values[1])
+
+
+def _check_same(name: str, first: Run, there: Any, run: Run, here: Any) -> None:
+    if there != here:
+        raise ResultsError(
+            f"runs of different settings cannot be compared: {name} is {there!r} in "
+            f"{first.path.name} and {here!r} in {run.path.name}. Keep the runs of each setting "
+            "in a folder of their own"
+        )
+
+
+def _measure(roadmap: Roadmap, step: str) -> str:
+    """The column of the scores and of metrics.csv that ``step`` is judged by."""
+    return "top1" if roadmap.recipe(step).ema_decay is None else "ema_top1"
+
+
+def _score(roadmap: Roadmap, run: Run) -> float:
+    name = _measure(roadmap, run.step)
+    score = run.scores.get(name)
+    if score is None:
+        raise ResultsError(
+            f"{run.path.name} has no {name}, by which {run.step} is judged: it was trained "
+            "without a weight average"
+        )
+    return float(score)
+
+
+def _scores(roadmap: Roadmap, runs: Sequence[Run]) -> dict[str, dict[int, float]]:
+    """Top-1 by step and seed."""
+    scores: dict[str, dict[int, float]] = {}
+    places: dict[tuple[str, int], Run] = {}
+    for run in runs:
+        other = places.setdefault((run.step, run.seed), run)
+        if other is not run:
+            raise ResultsError(
+                f"{other.path.name} and {run.path.name} are both {run.step} with seed {run.seed}: "
+                "move one away"
+            )
+        scores.setdefault(run.step, {})[run.seed] = _score(roadmap, run)
+    return scores
+
+
+def _results(
+    roadmap: Roadmap, runs: Sequence[Run], scores: dict[str, dict[int, float]]
+) -> Iterable[StepResult]:
+    """The trained steps, their changes not yet adjusted for each other."""
+    published = {row["key"]: row for row in step_rows(roadmap.name)}
+    images = runs[0].val_images
+    for step in roadmap.steps:
+        if step.key not in scores:
+            continue
+        before = roadmap.previous(step.key)
+        previous = before.key if before else None
+        values = list(scores[step.key].values())
+        several = len(values) > 1
+        yield StepResult(
+            step=step,
+            previous=previous,
+            seeds=tuple(sorted(scores[step.key])),
+            top1=fmean(values),
+            std=stdev(values) if several else None,
+            interval=estimate(values, accuracy_floor(images)) if several else None,
+            seconds=fmean(run.seconds for run in runs if run.step == step.key),
+            gflops=published[step.key]["gflops"],
+            paper_top1=published[step.key]["top1"],
+            paper_change=_difference(published, previous, step.key),
+            change=_change(scores[previous], scores[step.key], images)
+            if previous in scores
+            else None,
+        )
+
+
+def _difference(published: dict[str, Any], before: str | None, after: str) -> float | None:
+    values = [published[key]["top1"] if key else None for key in (before, after)]
+    return None if None in values else round(values[1] - values[0], 2)  # as printed there
+
+
+def _change(before: dict[int, float], after: dict[int, float], images: int) -> Change:
+    differences = _differences(before, after)
+    n = len(differences)
+    interval = estimate(differences, change_floor(images)) if n > 1 else None
+    return Change(
+        n=n,
+        points=fmean(differences) if n else None,
+        interval=interval,
+        p=None,
+        seeds_needed=None,
+        verdict=ONE_SEED if n else NO_PAIR,
+    )
+
+
+def _differences(before: dict[int, float], after: dict[int, float]) -> list[float]:
+    return [after[seed] - before[seed] for seed in sorted(before.keys() & after.keys())]
+
+
+def _with_tests(results: tuple[StepResult, ...]) -> tuple[StepResult, ...]:
+    """``results`` with the p values of all changes adjusted together, and their verdicts."""
+    tested = [r for r in results if r.change and r.change.interval]
+    adjusted = holm([r.change.interval.p for r in tested])
+    changes = {
+        r.step.key: _judged(r.change, p, len(tested)) for r, p in zip(tested, adjusted, strict=True)
+    }
+    return tuple(replace(r, change=changes.get(r.step.key, r.change)) for r in results)
+
+
+def _judged(change: Change, p: float, comparisons: int) -> Change:
+    verdict = NOISE
+    if p <= ALPHA:
+        verdict = GAIN if change.interval.mean > 0 else LOSS
+    # The level that Holm's method asks of the smallest p value: enough whatever the others are.
+    needed = seeds_needed(change.interval.mean, change.interval.std, ALPHA / comparisons)
+    return replace(change, p=p, verdict=verdict, seeds_needed=needed)
+
+
+def _whole(
+    results: Sequence[StepResult], scores: dict[str, dict[int, float]], images: int
+) -> Estimate | None:
+    adopted = [r.step.key for r in results if r.step.adopted]
+    if len(adopted) < 2:
+        return None
+    differences = _differences(scores[adopted[0]], scores[adopted[-1]])
+    return estimate(differences, change_floor(images)) if len(differences) > 1 else None
+
+
+def _agreement(results: Sequence[StepResult]) -> Agreement | None:
+    both = [(r.top1, r.paper_top1) for r in results if r.paper_top1 is not None]
+    if len(both) < 3 or any(len(set(values)) == 1 for values in zip(*both, strict=True)):
+        return None
+    ours, papers = zip(*both, strict=True)
+    spearman, kendall = stats.spearmanr(ours, papers), stats.kendalltau(ours, papers)
+    return Agreement(
+        len(both),
+        float(spearman.statistic),
+        float(spearman.pvalue),
+        float(kendall.statistic),
+        float(kendall.pvalue),
+    )
+
+
+def _row(ablation: Ablation, result: StepResult) -> dict[str, Any]:
+    change, step = result.change, result.step
+    interval, changed = result.interval, change.interval if change else None
+    return {
+        "data": ablation.data,
+        "roadmap": ablation.roadmap.name,
+        "number": ablation.roadmap.keys.index(step.key) + 1,
+        "key": step.key,
+        "title": step.title,
+        "group": step.group,
+        "adopted": step.adopted,
+        "n": len(result.seeds),
+        "seeds": " ".join(map(str, result.seeds)),
+        "top1": result.top1,
+        "top1_std": result.std,
+        "top1_low": interval and interval.low,
+        "top1_high": interval and interval.high,
+        "previous": result.previous,
+        "pairs": change.n if change else 0,
+        "change": change and change.points,
+        "change_low": changed and changed.low,
+        "change_high": changed and changed.high,
+        "p": changed and changed.p,
+        "p_holm": change and change.p,
+        "verdict": change and change.verdict,
+        "seeds_needed": change and change.seeds_needed,
+        "paper_top1": result.paper_top1,
+        "paper_change": result.paper_change,
+        "gflops": result.gflops,
+        "seconds": result.seconds,
+    }

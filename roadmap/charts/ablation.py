@@ -1,0 +1,391 @@
+"""A trained roadmap: accuracies and changes with their intervals, costs, learning curves.
+
+Each takes ``ablation_table`` of ``roadmap.ablation``, or rows of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import plotly.graph_objects as go
+
+from roadmap.charts import style
+from roadmap.charts.bars import METRICS, Metric, roadmap_bars
+from roadmap.charts.labels import place_labels
+from roadmap.charts.rows import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    TOP,
+    column_names,
+    columns,
+    pixels,
+    row_places,
+)
+from roadmap.palette import BLUE, BROWN, CYAN, GREY, GROUP_COLORS, ORANGE, PLUM
+from roadmap.text import number
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+PAPER = Metric(key="paper_top1", name="Paper %", axis="", unit="%", decimals=2)
+#: What accuracy can stand against; the last three as ``with_time`` makes them.
+COSTS = {
+    "gflops": METRICS["gflops"],
+    "seconds": Metric(key="seconds", name="s", axis="Training, seconds", unit="s", decimals=0),
+    "minutes": Metric(key="minutes", name="min", axis="Training, minutes", unit="min", decimals=1),
+    "hours": Metric(key="hours", name="h", axis="Training, hours", unit="h", decimals=1),
+}
+SCATTER_HEIGHT, CURVES_HEIGHT = 380, 250
+#: Of the scatter's plotting area, in pixels; labels keep clear at this size and above.
+AREA = (290, 320)
+#: Room for the names at the ends of learning curves, and the least distance of two, in pixels.
+NAMES, LINE = 158, 15
+CURVES_TOP, CURVES_BOTTOM = 10, 40
+
+
+@dataclass(frozen=True)
+class Sign:
+    """How a verdict is drawn: colour, symbol and fill, so that none is the only sign."""
+
+    color: str
+    symbol: str
+
+
+#: By the first words of the verdict; ``None`` for whatever was not tested.
+SIGNS: dict[str | None, Sign] = {
+    "real gain": Sign(BLUE, "circle"),
+    "real loss": Sign(ORANGE, "square"),
+    "could be noise": Sign(GREY, "circle-open"),
+    None: Sign(GREY, "x-thin"),
+}
+#: The lines of one group, in order: colour and dash.
+LINES = (
+    (BLUE, "solid"),
+    (ORANGE, "solid"),
+    (CYAN, "dash"),
+    (PLUM, "dash"),
+    (BROWN, "dot"),
+)
+
+
+def trained_bars(table: DataFrame, selected: str | None = None) -> go.Figure:
+    """A bar a step: mean top-1 over the seeds, 95% intervals as whiskers, the paper's in figures.
+
+    ``table`` has ``data``, ``key``, ``title``, ``group``, ``adopted``, ``top1``, ``top1_low``,
+    ``top1_high`` and ``paper_top1``; ``selected`` is the key of the banded row.
+    """
+    trained = Metric(
+        key="top1",
+        name="Here %",
+        axis=f"{table['data'].iloc[0]} top-1, %",
+        unit="%",
+        decimals=2,
+        from_zero=False,
+    )
+    return roadmap_bars(table, trained, selected, second=PAPER)
+
+
+def change_intervals(table: DataFrame) -> go.Figure:
+    """A row a step: the change from the step before in points, with its 95% interval.
+
+    ``table`` has ``title``, ``group``, ``change``, ``change_low``, ``change_high``, ``p_holm``,
+    ``verdict`` and ``paper_change``, at least one of the changes given; steps without one are left
+    out. Signs and colours are ``SIGNS``; a thin diamond is the paper's change on ImageNet-1K.
+    """
+    table = table[table["change"].notna()]
+    places, headers, height = row_places(list(table["group"]))
+    changes = [_signed(value) for value in table["change"]]
+    return go.Figure(
+        [
+            *_intervals(table, places),
+            _paper_changes(table, places),
+            *(go.Scatter(x=[None], y=[None], yaxis=axis) for axis in ("y2", "y3", "y4")),
+        ],
+        style.layout(
+            pixels(height),
+            margin={"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM, "pad": 0},
+            xaxis=style.axis("Change, points of top-1", fixedrange=True, automargin=False),
+            yaxis={"range": [height, 0], "fixedrange": True, "visible": False},
+            shapes=[_zero_line()],
+            annotations=column_names(("Change", "p")),
+            hoverlabel={"font": {"size": style.FONT_SIZE}},
+            **columns(
+                list(table["title"]),
+                [changes, [_p_value(value) for value in table["p_holm"]]],
+                places,
+                headers,
+                height,
+            ),
+        ),
+    )
+
+
+def accuracy_against(table: DataFrame, cost: Metric = COSTS["gflops"]) -> go.Figure:
+    """Mean top-1 with its 95% interval against ``cost``: a numbered point a step.
+
+    ``table`` has all steps in order, ``number`` (the step's on its roadmap), ``title``, ``group``,
+    ``adopted``, ``top1``, ``top1_low``, ``top1_high``, ``data`` and the cost's column; rows without
+    a cost are left out.
+    """
+    table = table[table[cost.key].notna()]
+    points = [(float(x), float(y)) for x, y in zip(table[cost.key], table["top1"], strict=True)]
+    lows, highs = (table[end].fillna(table["top1"]) for end in ("top1_low", "top1_high"))
+    spans = (
+        _span([x for x, _ in points]),
+        _span([float(value) for value in (*lows, *highs)]),
+    )
+    return go.Figure(
+        [_whiskers(points, lows, highs), _points(table, points, cost)],
+        style.layout(
+            SCATTER_HEIGHT,
+            margin={"l": 48, "r": 12, "t": 12, "b": 46, "pad": 0},
+            xaxis=style.axis(cost.axis, range=spans[0], fixedrange=True, automargin=False),
+            yaxis=style.axis(
+                f"{table['data'].iloc[0]} top-1, %",
+                range=spans[1],
+                fixedrange=True,
+                automargin=False,
+            ),
+            annotations=_numbers(points, [f"{n:.0f}" for n in table["number"]], spans),
+            hoverlabel={"font": {"size": style.FONT_SIZE}},
+        ),
+    )
+
+
+def with_time(table: DataFrame) -> tuple[DataFrame, Metric]:
+    """``table`` with its ``seconds`` as ``minutes`` and ``hours`` too, and which to show."""
+    table = table.assign(minutes=table["seconds"] / 60, hours=table["seconds"] / 3600)
+    most = float(table["seconds"].max())
+    return table, COSTS["hours" if most > 7200 else "minutes" if most > 180 else "seconds"]
+
+
+def learning_curves(curves: DataFrame, group: str) -> go.Figure:
+    """Top-1 over the epochs for the steps of ``group``, named at their ends; all others in grey.
+
+    ``curves`` has a row a step and epoch with ``key``, ``title``, ``group``, ``epoch`` and
+    ``top1`` (``curve_table`` of ``roadmap.ablation``). The axis begins where a third of the epochs
+    is done, so that the end can be told apart.
+    """
+    lines = [rows for _, rows in curves.groupby("key", sort=False)]
+    behind = [rows for rows in lines if rows["group"].iloc[0] != group]
+    shown = [rows for rows in lines if rows["group"].iloc[0] == group]
+    span = _curve_span(lines)
+    return go.Figure(
+        [
+            *(_curve(rows, GREY, "solid", 1, 0.35, "skip") for rows in behind),
+            *(
+                _curve(rows, *LINES[place % len(LINES)], 2.25, 1, None)
+                for place, rows in enumerate(shown)
+            ),
+        ],
+        style.layout(
+            CURVES_HEIGHT,
+            margin={"l": 36, "r": NAMES, "t": CURVES_TOP, "b": CURVES_BOTTOM, "pad": 0},
+            xaxis=style.axis("Epoch", fixedrange=True, automargin=False, nticks=4),
+            yaxis=style.axis("", range=span, fixedrange=True, automargin=False),
+            annotations=_names(shown, span),
+            hoverlabel={"font": {"size": style.FONT_SIZE}},
+        ),
+    )
+
+
+def _sign(verdict: Any) -> Sign:
+    return SIGNS[verdict if verdict in SIGNS else None]
+
+
+def _signed(value: float) -> str:
+    text = number(value, 2)
+    return f"+{text}" if float(f"{value:.2f}") > 0 else text
+
+
+def _p_value(value: float) -> str:
+    return "<0.001" if value < 0.001 else number(value, 3)
+
+
+def _intervals(table: DataFrame, places: Sequence[float]) -> list[go.Scatter]:
+    """A line from end to end and a point in it, both in the verdict's colour."""
+    traces = []
+    for place, (_, row) in zip(places, table.iterrows(), strict=True):
+        sign = _sign(row["verdict"])
+        words = f"<b>{row['title']}</b><br>{_signed(row['change'])} points, {row['verdict']}"
+        traces.append(
+            go.Scatter(
+                x=[row["change_low"], row["change_high"]],
+                y=[place, place],
+                mode="lines",
+                line={"color": sign.color, "width": 2.5},
+                hoverinfo="skip",
+            )
+        )
+        traces.append(
+            go.Scatter(
+                x=[row["change"]],
+                y=[place],
+                mode="markers",
+                marker={
+                    "symbol": sign.symbol,
+                    "size": 9,
+                    "color": sign.color,
+                    "line": {"width": 2, "color": sign.color},
+                },
+                hovertemplate=f"{words}<extra></extra>",
+            )
+        )
+    return traces
+
+
+def _paper_changes(table: DataFrame, places: Sequence[float]) -> go.Scatter:
+    return go.Scatter(
+        x=[float(value) for value in table["paper_change"]],
+        y=list(places),
+        mode="markers",
+        marker={
+            "symbol": "diamond-tall-open",
+            "size": 9,
+            "color": GREY,
+            "line": {"width": 1.25, "color": GREY},
+        },
+        hovertemplate="%{x:+.2f} in the paper<extra></extra>",
+    )
+
+
+def _zero_line() -> dict[str, Any]:
+    line = {"color": GREY, "width": 1.25}
+    return {"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper", "line": line}
+
+
+def _span(values: Sequence[float]) -> tuple[float, float]:
+    """Both ends with room for markers and numbers."""
+    low, high = min(values), max(values)
+    room = 0.09 * ((high - low) or abs(high) or 1)
+    return low - room, high + room
+
+
+def _whiskers(
+    points: Sequence[tuple[float, float]], lows: Sequence[float], highs: Sequence[float]
+) -> go.Scatter:
+    """A vertical line from end to end at each point."""
+    ends = [
+        ((x, float(low)), (x, float(high)), (None, None))
+        for (x, _), low, high in zip(points, lows, highs, strict=True)
+    ]
+    flat = [end for three in ends for end in three]
+    return go.Scatter(
+        x=[x for x, _ in flat],
+        y=[y for _, y in flat],
+        mode="lines",
+        line={"color": GREY, "width": 1.5},
+        hoverinfo="skip",
+    )
+
+
+def _points(table: DataFrame, points: Sequence[tuple[float, float]], cost: Metric) -> go.Scatter:
+    colors = [GROUP_COLORS.get(group, GREY) for group in table["group"]]
+    return go.Scatter(
+        x=[x for x, _ in points],
+        y=[y for _, y in points],
+        mode="markers",
+        customdata=list(table["key"]),
+        text=[
+            f"<b>{title}</b><br>{number(y, 2)} % top-1<br>{number(x, cost.decimals)} {cost.unit}"
+            for title, (x, y) in zip(table["title"], points, strict=True)
+        ],
+        hovertemplate="%{text}<extra></extra>",
+        marker={
+            "size": 10,
+            "color": colors,
+            "symbol": ["circle" if adopted else "circle-open" for adopted in table["adopted"]],
+            "line": {"width": 2, "color": colors},
+        },
+    )
+
+
+def _numbers(
+    points: Sequence[tuple[float, float]],
+    texts: Sequence[str],
+    spans: tuple[tuple[float, float], tuple[float, float]],
+) -> list[dict[str, Any]]:
+    """The step's number beside each point."""
+    shifts = place_labels(points, texts, spans=spans, area=AREA)
+    return [
+        {
+            "x": x,
+            "y": y,
+            "text": label,
+            "xshift": right,
+            "yshift": up,
+            "showarrow": False,
+            "font": {"size": style.FONT_SIZE - 1},
+        }
+        for (x, y), label, (right, up) in zip(points, texts, shifts, strict=True)
+    ]
+
+
+def _curve(
+    rows: DataFrame, color: str, dash: str, width: float, opacity: float, hover: str | None
+) -> go.Scatter:
+    return go.Scatter(
+        x=list(rows["epoch"]),
+        y=list(rows["top1"]),
+        mode="lines",
+        name=rows["title"].iloc[0],
+        line={"color": color, "width": width, "dash": dash},
+        opacity=opacity,
+        hoverinfo=hover,
+        hovertemplate=None
+        if hover
+        else f"<b>{rows['title'].iloc[0]}</b><br>epoch %{{x}}: %{{y:.2f}} %<extra></extra>",
+    )
+
+
+def _curve_span(lines: Sequence[DataFrame]) -> tuple[float, float]:
+    """From the lowest curve after a third of its epochs to the highest point."""
+    low = min(float(rows["top1"].iloc[len(rows) // 3]) for rows in lines)
+    high = max(float(rows["top1"].max()) for rows in lines)
+    room = 0.04 * ((high - low) or 1)
+    return low - room, high + room
+
+
+def _names(shown: Sequence[DataFrame], span: tuple[float, float]) -> list[dict[str, Any]]:
+    """Each curve's name at the height of its end, or as near as the other names let it."""
+    if not shown:
+        return []
+    scale = (CURVES_HEIGHT - CURVES_TOP - CURVES_BOTTOM) / (span[1] - span[0])
+    order = sorted(range(len(shown)), key=lambda place: float(shown[place]["top1"].iloc[-1]))
+    ends = [scale * (float(shown[place]["top1"].iloc[-1]) - span[0]) for place in order]
+    top = CURVES_HEIGHT - CURVES_TOP - CURVES_BOTTOM
+    heights = spread(ends, LINE, top)
+    return [
+        {
+            "text": f"<span style='color:{LINES[place % len(LINES)][0]}'>"
+            f"{MARKS[LINES[place % len(LINES)][1]]}</span> {shown[place]['title'].iloc[0]}",
+            "x": 1,
+            "xref": "paper",
+            "xanchor": "left",
+            "xshift": 4,
+            "y": span[0] + height / scale,
+            "yanchor": "middle",
+            "showarrow": False,
+            "font": {"size": style.FONT_SIZE - 1},
+        }
+        for place, height in zip(order, heights, strict=True)
+    ]
+
+
+#: A short piece of each dash, before the name of its curve.
+MARKS = {"solid": "━", "dash": "╍", "dot": "┅"}
+
+
+def spread(heights: Sequence[float], distance: float, top: float) -> list[float]:
+    """Rising ``heights`` moved as little as need be to lie ``distance`` apart and under ``top``."""
+    placed: list[float] = []
+    for height in heights:
+        placed.append(max(height, placed[-1] + distance) if placed else height)
+    bound = top
+    for place in reversed(range(len(placed))):
+        placed[place] = min(placed[place], bound)
+        bound = placed[place] - distance
+    return placed

@@ -1,0 +1,1 @@
+"""The report on a trained roadmap: for the terminal, for programs, and as a page."""

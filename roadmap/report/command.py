@@ -1,0 +1,106 @@
+"""``python -m roadmap report``. SciPy comes in when runs are there, Plotly only for a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from roadmap.console import (
+    Column,
+    Format,
+    FormatOption,
+    RoadmapOption,
+    emit,
+    fail,
+    find_roadmap,
+    number,
+)
+from roadmap.files import write_bytes
+from roadmap.results import ResultsError
+from roadmap.runs import Runs, read_runs
+from roadmap.train.settings import RUNS
+
+if TYPE_CHECKING:
+    from roadmap.ablation import Ablation
+
+
+def report(
+    data: Annotated[
+        str, typer.Option("--data", help="The data set's name, a folder's in results/runs.")
+    ],
+    roadmap: RoadmapOption = "resnet50",
+    runs: Annotated[Path, typer.Option("--runs", help="Where the runs are.", metavar="DIR")] = RUNS,
+    form: FormatOption = Format.table,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="Also write the report as one HTML page.", metavar="FILE"),
+    ] = None,
+) -> None:
+    """Say what each step of a trained roadmap brought, and how sure that is."""
+    find_roadmap(roadmap)
+    found = read_runs(runs)
+    if not found.runs:
+        why = f": {found.unreadable[0].why}" if found.unreadable else "."
+        fail(f"{runs} holds no run that can be read{why}")
+    from roadmap.ablation import analyse
+
+    try:
+        ablation = analyse(found.runs, data, roadmap)
+        if output is not None:
+            _write_page(output, ablation, found)
+    except ResultsError as error:
+        fail(f"{error}.".replace("..", "."))
+    _print(ablation, found, form)
+
+
+def _write_page(path: Path, ablation: Ablation, found: Runs) -> None:
+    from roadmap.report.page import page
+
+    try:
+        write_bytes(path, page(ablation, found).encode())
+    except OSError as error:
+        fail(f"{path} cannot be written: {error.strerror}.")
+
+
+def _print(ablation: Ablation, found: Runs, form: Format) -> None:
+    from roadmap.ablation import rows
+    from roadmap.report import text
+
+    printed = rows(ablation)
+    for folder in found.unreadable:
+        typer.echo(f"Left out {folder.path}: {folder.why}", err=True)
+    if form is not Format.table:
+        emit(printed, (), form)
+        return
+    emit(
+        [_with_texts(row) for row in printed],
+        [
+            Column("key", "step"),
+            number("n", "seeds", 0),
+            number("top1", "top-1 %"),
+            number("top1_std", "±"),
+            Column("change", "change", lambda value: text.signed(value, 2), right=True),
+            Column("interval", "95% interval", right=True),
+            Column("p_holm", "p (Holm)", text.p_value, right=True),
+            Column("verdict", "verdict", lambda verdict: verdict or ""),
+            Column("needed", "seeds for 80%", right=True),
+            Column("paper_change", "paper", lambda value: text.signed(value, 2), right=True),
+            number("gflops", "GFLOPs"),
+            number("seconds", "train s", 0),
+        ],
+        form,
+        f"{ablation.roadmap.title}, trained on {ablation.data}",
+        [text.finding(ablation), text.agreement(ablation), *text.notes(ablation, found)],
+    )
+
+
+def _with_texts(row: dict[str, Any]) -> dict[str, Any]:
+    from roadmap.report import text
+
+    return {
+        **row,
+        "interval": text.interval(row["change_low"], row["change_high"]),
+        "needed": text.seeds(row["seeds_needed"], row["p"]),
+    }

@@ -1,0 +1,106 @@
+"""What was run: data, recipes, seeds, devices and versions, each in a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from roadmap.ablation import Ablation
+from roadmap.runs import Run
+
+#: More recipes than this are not listed one by one.
+MOST_RECIPES = 3
+
+
+def facts(ablation: Ablation) -> list[tuple[str, str]]:
+    """Names and values, in the order to read them."""
+    runs = ablation.runs
+    first = runs[0]
+    return [
+        ("Runs", _runs(ablation)),
+        (
+            "Data",
+            f"{first.data}: {first.classes} classes, {first.train_images:,} training and "
+            f"{first.val_images:,} validation images",
+        ),
+        ("Recipe", _recipes(runs)),
+        ("Device", _each(_device(run) for run in runs)),
+        ("Versions", _versions(runs)),
+        ("Training, all runs", _duration(sum(run.seconds for run in runs))),
+    ]
+
+
+def dates(runs: Iterable[Run]) -> str:
+    """The days on which runs ended."""
+    days = sorted({run.date for run in runs})
+    return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+
+
+def _runs(ablation: Ablation) -> str:
+    seeds = sorted({run.seed for run in ablation.runs})
+    steps, every = len(ablation.steps), len(ablation.roadmap.steps)
+    return (
+        f"{len(ablation.runs)} finished, {steps} of {every} steps, "
+        f"seed{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))}"
+    )
+
+
+def _recipes(runs: Sequence[Run]) -> str:
+    """The length and size of training, then each recipe and the steps that have it."""
+    recipes: dict[str, list[Run]] = {}
+    for run in runs:
+        recipes.setdefault(json.dumps(run.recipe, sort_keys=True), []).append(run)
+    scale = "" if runs[0].scale == "full" else f", scale {runs[0].scale}"
+    common = _each(_length(run.recipe) for run in runs) + scale
+    if len(recipes) == 1:
+        return f"{common}; {_recipe(runs[0].recipe)}"
+    if len(recipes) > MOST_RECIPES:
+        return f"{common}; a recipe for each step"
+    most = max(recipes.values(), key=len)
+    listed = [
+        f"{_recipe(alike[0].recipe)} ({_steps(alike, alike is most)})" for alike in recipes.values()
+    ]
+    return f"{common}; {'; '.join(listed)}"
+
+
+def _steps(runs: Sequence[Run], are_most: bool) -> str:
+    return "the other steps" if are_most else _each(run.step for run in runs)
+
+
+def _length(recipe: Mapping[str, Any]) -> str:
+    sizes = recipe["train_size"], recipe["test_size"]
+    pixels = f"{sizes[0]}" if sizes[0] == sizes[1] else f"{sizes[0]} and in testing {sizes[1]}"
+    return f"{recipe['epochs']} epochs at {pixels} pixels"
+
+
+def _recipe(recipe: Mapping[str, Any]) -> str:
+    return (
+        f"{recipe.get('optimizer')}, learning rate {recipe.get('lr'):g}, batch "
+        f"{recipe.get('batch_size')}"
+    )
+
+
+def _device(run: Run) -> str:
+    compiled = "compiled" if run.compiled else "eager"
+    processes = "" if run.processes == 1 else f"{run.processes} × "
+    return f"{processes}{run.device}, {run.precision}, {compiled}"
+
+
+def _versions(runs: Sequence[Run]) -> str:
+    """Each package with the versions that were used."""
+    used: dict[str, dict[str, None]] = {}
+    for run in runs:
+        for name, version in run.versions.items():
+            used.setdefault(name, {})[str(version)] = None
+    return ", ".join(f"{name} {' and '.join(versions)}" for name, versions in used.items())
+
+
+def _each(values: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(values))
+
+
+def _duration(seconds: float) -> str:
+    if seconds >= 7200:
+        return f"{seconds / 3600:,.1f} hours"
+    return f"{seconds / 60:.1f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"

@@ -1,0 +1,229 @@
+"""The report as one HTML page that fetches nothing: styles, charts and Plotly are inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from plotly.offline import get_plotlyjs
+
+from roadmap.ablation import Ablation, ablation_table, curve_table
+from roadmap.charts import ablation as charts
+from roadmap.charts import roadmap_bars
+from roadmap.report import facts, text
+from roadmap.report.figures_table import SIGNS, UNTESTED, figures_table
+from roadmap.results import roadmap_table
+from roadmap.runs import Runs
+from roadmap.text import number
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from plotly.graph_objects import Figure
+
+STYLE = Path(__file__).with_name("page.css")
+TABLE_NOTE = (
+    "±: standard deviation over seeds. p: adjusted for all changes tested. Paper: top-1 on "
+    "ImageNet-1K. Training: mean of a run's seconds."
+)
+CONFIG = {"displayModeBar": False, "responsive": True}
+
+
+def page(ablation: Ablation, found: Runs) -> str:
+    """The whole page. Raises ``ResultsError`` for learning curves that can no longer be read."""
+    table = ablation_table(ablation)
+    title = f"{ablation.roadmap.title}, trained on {ablation.data}"
+    body = "".join(
+        (
+            _head(ablation, found, title),
+            _changes(table),
+            _accuracies(ablation, table),
+            _costs(ablation, table),
+            _curves(curve_table(ablation)),
+            _section(
+                "All figures", figures_table(table) + _faint(TABLE_NOTE + _tried(table, "Faint"))
+            ),
+            _section("How the tests work", _ordered(text.METHOD)),
+            _left_out(ablation, found),
+        )
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{STYLE.read_text(encoding='utf-8')}</style>\n"
+        f"<script>{get_plotlyjs()}</script>\n</head>\n<body>\n<main>\n{body}</main>\n"
+        "</body>\n</html>\n"
+    )
+
+
+def _head(ablation: Ablation, found: Runs, title: str) -> str:
+    known = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in facts.facts(ablation)
+    )
+    said = "".join(f"<li>{escape(note)}</li>" for note in text.notes(ablation, found))
+    return (
+        f'<header>\n<p class="eyebrow">Trained and tested, {escape(facts.dates(ablation.runs))}</p>'
+        f'\n<h1>{escape(title)}</h1>\n<p class="lead">{escape(text.finding(ablation))}</p>\n'
+        f'<dl class="facts">{known}</dl>\n'
+        + (f'<ul class="notes">{said}</ul>\n' if said else "")
+        + "</header>\n"
+    )
+
+
+def _changes(table: DataFrame) -> str:
+    """The changes with their intervals, where there is one."""
+    if not table["change"].notna().any():
+        return ""
+    verdicts = set(table["verdict"].dropna())
+    legend = [(sign, name) for name, sign in SIGNS.items() if name in verdicts]
+    if verdicts - SIGNS.keys():
+        legend.append((UNTESTED, "no test"))
+    legend.append(("paper", "the published change, on ImageNet-1K"))
+    signs = "".join(f'<li><i class="sign {kind}"></i>{name}</li>' for kind, name in legend)
+    return _section(
+        "What each change brought",
+        _text(
+            "Top-1 points over the step before, seed by seed, with 95% intervals. An interval is "
+            "of one change alone; whether a change is called real is decided for all of them "
+            "together, by p."
+        )
+        + f'<ul class="legend">{signs}</ul>\n'
+        + _chart(charts.change_intervals(table), "changes", _change_alt(table)),
+    )
+
+
+def _accuracies(ablation: Ablation, table: DataFrame) -> str:
+    here = _chart(
+        charts.trained_bars(table),
+        "trained",
+        _alt("Mean top-1 here", table["title"], table["top1"], 2, "%"),
+        f"Trained on {ablation.data}",
+    )
+    published = _published(ablation)
+    paper = _chart(
+        roadmap_bars(published),
+        "paper",
+        _alt("Top-1 in the paper", published["title"], published["top1"], 2, "%"),
+        "As published, on ImageNet-1K",
+    )
+    return _section(
+        "Accuracy, here and as published",
+        _text(text.agreement(ablation))
+        + f'<div class="two">{here}{paper}</div>'
+        + _faint(_bars_note(published)),
+    )
+
+
+def _bars_note(published: DataFrame) -> str:
+    said = "Whiskers: here the 95% interval of the mean over seeds"
+    if "top1_std" in published:
+        said += ", in the paper ± one standard deviation over three seeds"
+    return f"{said}.{_tried(published, 'Hatched')}"
+
+
+def _tried(table: DataFrame, look: str) -> str:
+    return "" if table["adopted"].all() else f" {look}: tried and not adopted."
+
+
+def _published(ablation: Ablation) -> DataFrame:
+    """The same steps in the paper, with whiskers where it has deviations."""
+    published = roadmap_table(ablation.roadmap.name)
+    published = published.loc[[result.step.key for result in ablation.steps]]
+    if "top1_std" in published:
+        published["top1_low"] = published["top1"] - published["top1_std"]
+        published["top1_high"] = published["top1"] + published["top1_std"]
+    return published
+
+
+def _costs(ablation: Ablation, table: DataFrame) -> str:
+    """Against each cost that the steps do not share and that one machine has measured."""
+    timed, time = charts.with_time(table)
+    drawn = said = ""
+    if table["gflops"].nunique() > 1:
+        alt = _alt("GFLOPs", table["title"], table["gflops"], 2, "")
+        drawn += _chart(charts.accuracy_against(table), "gflops", alt, "Against multiply-adds")
+        said += " Multiply-adds are those of the full network at 224 pixels."
+    if ablation.one_machine:
+        alt = _alt("Training time", timed["title"], timed[time.key], time.decimals, time.unit)
+        caption = f"Against training time on {ablation.runs[0].device}"
+        drawn += _chart(charts.accuracy_against(timed, time), "time", alt, caption)
+        said += " Training time is without validation and start-up."
+    if not drawn:
+        return ""
+    said = (
+        f"Each point is a step, with its number in the table below; bars are 95% intervals.{said}"
+    )
+    return _section("Accuracy and its price", f'<div class="two">{drawn}</div>{_faint(said)}')
+
+
+def _curves(curves: DataFrame) -> str:
+    drawn = []
+    for place, group in enumerate(dict.fromkeys(curves["group"])):
+        last = curves[curves["group"] == group].groupby("key", sort=False).last()
+        alt = _alt(f"Learning curves, {group}, last epoch", last["title"], last["top1"], 2, "%")
+        drawn.append(_chart(charts.learning_curves(curves, group), f"curve{place}", alt, group))
+    return _section(
+        "Learning curves",
+        _text(
+            "Top-1 on the validation images after each epoch, %, mean over seeds; grey: all other "
+            "steps. The axis begins where the lowest curve is after a third of its epochs."
+        )
+        + f'<div class="panels">{"".join(drawn)}</div>',
+    )
+
+
+def _left_out(ablation: Ablation, found: Runs) -> str:
+    items = [
+        (run.path, f"{run.status} after {run.epochs} of {run.recipe['epochs']} epochs")
+        for run in text.unfinished(ablation, found.runs)
+    ]
+    items += [(folder.path, folder.why) for folder in found.unreadable]
+    if not items:
+        return ""
+    listed = "".join(f"<li><b>{escape(path.name)}</b> {escape(why)}</li>" for path, why in items)
+    return _section("Folders that do not count", f'<ul class="left-out">{listed}</ul>')
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section>\n<h2>{escape(title)}</h2>\n{body}\n</section>\n"
+
+
+def _text(words: str) -> str:
+    return f'<p class="text">{escape(words)}</p>\n'
+
+
+def _faint(words: str) -> str:
+    return f'<p class="faint">{escape(words)}</p>\n'
+
+
+def _ordered(sentences: Sequence[str]) -> str:
+    return "<ol>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ol>"
+
+
+def _chart(figure: Figure, name: str, alt: str, caption: str = "") -> str:
+    """``figure`` as an image to those who listen, described by ``alt``."""
+    drawn = figure.to_html(
+        include_plotlyjs=False, full_html=False, div_id=f"chart-{name}", config=CONFIG
+    )
+    head = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f'<figure>{head}<div role="img" aria-label="{escape(alt)}">{drawn}</div></figure>\n'
+
+
+def _alt(what: str, titles: Iterable[str], values: Iterable[Any], places: int, unit: str) -> str:
+    listed = "; ".join(
+        f"{title} {number(value, places)}{unit and ' ' + unit}"
+        for title, value in zip(titles, values, strict=True)
+    )
+    return f"{what}: {listed}."
+
+
+def _change_alt(table: DataFrame) -> str:
+    rows = table[table["change"].notna()]
+    listed = "; ".join(
+        f"{row['title']} {text.signed(row['change'], 2)} "
+        f"({text.interval(row['change_low'], row['change_high'])}), {row['verdict']}"
+        for _, row in rows.iterrows()
+    )
+    return f"Change in top-1 points with its 95% interval, and the verdict: {listed}."

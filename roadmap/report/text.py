@@ -1,0 +1,163 @@
+"""What the analysis says, in sentences. Every number in them is computed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from roadmap.ablation import GAIN, LOSS, NOISE, Ablation, StepResult
+from roadmap.paired import MOST_SEEDS, Estimate
+from roadmap.runs import Run, Runs
+from roadmap.text import ABSENT, number
+
+#: Four sentences on the tests, for people who have not met them.
+METHOD = (
+    "A step and the one before it are trained with the same seeds, and the differences seed by "
+    "seed are what is tested (paired t-test, two-sided): luck that both share with a seed cancels "
+    "out.",
+    "The 95% interval is the range of true changes that the differences do not contradict at the "
+    "5% level, each change looked at alone.",
+    "Among many changes that do nothing, some would look real by chance, so the p values are "
+    "adjusted for all changes tested (Holm 1979) and a change is called real where the adjusted p "
+    "is at most 0.05: the chance that even one that does nothing is called real is then at most "
+    "5%.",
+    "Seeds for 80%: as many would find a change of the size and spread seen here in 80% of all "
+    "cases, at the level that Holm's method asks of the smallest p; with few seeds "
+    "size and spread are themselves uncertain, so take it as a hint.",
+)
+
+
+def finding(ablation: Ablation) -> str:
+    """The answer in two sentences."""
+    return f"{_overall(ablation)} {_tested(ablation)}"
+
+
+def agreement(ablation: Ablation) -> str:
+    """How the order of the steps compares with the paper's."""
+    found = ablation.agreement
+    if found is None:
+        return "Too few steps differ in accuracy to compare their order with the published one."
+    return (
+        f"Over {found.n} steps, the rank correlation of the mean top-1 here with the published is "
+        f"{signed(found.spearman, 2)} (Spearman's rho, p {p_value(found.spearman_p, '=')}) and "
+        f"{signed(found.kendall, 2)} (Kendall's tau, p {p_value(found.kendall_p, '=')}); 1 is "
+        "the same order, 0 none."
+    )
+
+
+def notes(ablation: Ablation, found: Runs) -> list[str]:
+    """What the reader has to know beside the figures: what is missing, what is not comparable."""
+    said = []
+    if ablation.untrained:
+        said.append(f"Without a finished run: {', '.join(ablation.untrained)}.")
+    fewer = [
+        f"{result.step.key} ({result.change.n} of {len(result.seeds)})"
+        for result in ablation.steps
+        if result.change and result.change.n < len(result.seeds)
+    ]
+    if fewer:
+        said.append(
+            f"Compared over those seeds only that the step before has too: {', '.join(fewer)}."
+        )
+    waiting = unfinished(ablation, found.runs)
+    if waiting:
+        counts = Counter(run.status for run in waiting)
+        listed = ", ".join(f"{count} {status}" for status, count in counts.items())
+        said.append(f"Runs that do not count, as they are not finished: {listed}.")
+    if not ablation.one_machine:
+        said.append("The seconds are of different machines or ways to run: do not compare them.")
+    if ablation.runs[0].scale == "pocket":
+        said.append("The networks are small (scale pocket); GFLOPs are those of the full ones.")
+    return said
+
+
+def unfinished(ablation: Ablation, runs: Iterable[Run]) -> list[Run]:
+    """The runs of the same data and roadmap that have no score yet."""
+    place = ablation.data, ablation.roadmap.name
+    return [run for run in runs if (run.data, run.roadmap) == place and not run.finished]
+
+
+def p_value(p: float | None, equals: str = "") -> str:
+    """To three decimals; smaller ones as a bound. ``equals`` goes before one that is not."""
+    if p is None or p != p:
+        return ABSENT
+    sign = f"{equals} " if equals else ""
+    return f"{'< ' if equals else '<'}0.001" if p < 0.001 else f"{sign}{p:.3f}"
+
+
+def signed(value: float | None, decimals: int) -> str:
+    """With its sign, a plus included; none at zero."""
+    text = number(value, decimals)
+    if value is None or value != value:
+        return text
+    rounded = round(value, decimals)
+    return number(0, decimals) if rounded == 0 else ("+" if rounded > 0 else "") + text
+
+
+def interval(low: float | None, high: float | None) -> str:
+    return ABSENT if low is None or low != low else f"{signed(low, 2)} to {signed(high, 2)}"
+
+
+def seeds(needed: float | None, p: float | None) -> str:
+    """Seeds needed, where the change was tested."""
+    if p is None or p != p:
+        return ABSENT
+    return f">{MOST_SEEDS}" if needed is None or needed != needed else f"{needed:.0f}"
+
+
+def _overall(ablation: Ablation) -> str:
+    adopted = [result for result in ablation.steps if result.step.adopted]
+    if ablation.whole is None:
+        best = max(ablation.steps, key=lambda result: result.top1)
+        return (
+            f"The best of {_count(len(ablation.steps), 'trained step')} on {ablation.data} is "
+            f"{best.step.title} with {number(best.top1, 2)}% top-1 "
+            f"({_count(len(best.seeds), 'seed')})."
+        )
+    return (
+        f"From {adopted[0].step.title} to {adopted[-1].step.title}, top-1 on {ablation.data} "
+        f"{_moves(ablation.whole)}."
+    )
+
+
+def _moves(change: Estimate) -> str:
+    verb = "rises" if change.mean > 0 else "falls"
+    return (
+        f"{verb} by {number(abs(change.mean), 2)} points (95% interval "
+        f"{interval(change.low, change.high)}, {change.n} seeds)"
+    )
+
+
+def _tested(ablation: Ablation) -> str:
+    tested = ablation.tested
+    if not tested:
+        return "No change could be tested: that takes two seeds that both steps have."
+    counts = Counter(result.change.verdict for result in tested)
+    changes = _count(len(tested), "change")
+    if set(counts) == {NOISE}:
+        return f"Of {changes} tested, none can be told from noise at this number of seeds."
+    real = [
+        f"{count} {'is a' if count == 1 else 'are'} {verdict}{'' if count == 1 else plural}{most}"
+        for verdict, plural, most in ((GAIN, "s", _largest(tested)), (LOSS, "es", ""))
+        if (count := counts[verdict])
+    ]
+    noise = counts[NOISE]
+    parts = [*real, *([f"{noise} could be noise"] if noise else [])]
+    return f"Of {changes} tested, {_listed(parts)} at this number of seeds."
+
+
+def _largest(tested: Sequence[StepResult]) -> str:
+    gains = [result for result in tested if result.change.verdict == GAIN]
+    if not gains:
+        return ""
+    most = max(gains, key=lambda result: result.change.points)
+    which = "" if len(gains) == 1 else "the largest: "
+    return f" ({which}{most.step.title}, {signed(most.change.points, 2)} points)"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,257 @@
+"""The training runs under ``results/runs/``: what was trained, how far it came, what it scored.
+
+A run is a folder ``<data>/<run>/`` with ``run.json`` and ``metrics.csv`` as ``roadmap.train.run``
+writes them. Imports no torch and no pandas.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from roadmap.results import ResultsError
+from roadmap.steps import ROADMAPS, unknown_name
+from roadmap.train.metrics import COLUMNS
+from roadmap.train.settings import RUNS
+from roadmap.train.stopping import is_locked
+
+#: What run.json says, and ``stopped``: it says running, and no process is.
+STATUSES = ("running", "finished", "interrupted", "failed", "stopped")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run, finished or not.
+
+    ``epochs`` and ``seconds`` are those of the epochs done: training with its data loading,
+    without validation and start-up; ``wall_seconds`` has everything, once the run has ended.
+    ``scores`` are percent and losses on the validation images after the last epoch (``top1``,
+    ``ema_top1`` and so on; empty before the end), ``recipe`` the fields of a ``Recipe`` as JSON
+    has them. ``recipe_name`` is None where the step's own was used, ``reason`` says why a run
+    stopped.
+    """
+
+    path: Path
+    status: str
+    data: str
+    data_sha256: str | None
+    classes: int
+    train_images: int
+    val_images: int
+    roadmap: str
+    step: str
+    seed: int
+    scale: str
+    recipe_name: str | None
+    recipe: Mapping[str, Any] = field(hash=False)
+    precision: str
+    device: str
+    compiled: bool
+    processes: int
+    versions: Mapping[str, str] = field(hash=False)
+    date: str
+    epochs: int
+    seconds: float
+    wall_seconds: float | None
+    scores: Mapping[str, float | None] = field(hash=False)
+    reason: str | None
+
+    @property
+    def finished(self) -> bool:
+        return self.status == "finished"
+
+
+class Unreadable(NamedTuple):
+    """A folder that holds no whole run, and one sentence that says why."""
+
+    path: Path
+    why: str
+
+
+class Runs(NamedTuple):
+    """What a folder of runs holds."""
+
+    runs: tuple[Run, ...]
+    unreadable: tuple[Unreadable, ...]
+
+
+def read_runs(root: Path = RUNS) -> Runs:
+    """Every run in the folders ``<data>/<run>/`` of ``root``, in the order of their names.
+
+    A folder that cannot be read is listed and never raises; without ``root`` there are no runs.
+    To tell whether a ``running`` run still is, its lock is tried, so do not call this in a
+    process that trains.
+    """
+    runs: list[Run] = []
+    unreadable: list[Unreadable] = []
+    for found in _folders(root):
+        read = found if isinstance(found, Unreadable) else _read_run(found)
+        (unreadable if isinstance(read, Unreadable) else runs).append(read)
+    return Runs(tuple(runs), tuple(unreadable))
+
+
+def curves(run: Run) -> dict[str, list[float | None]]:
+    """The columns of the run's metrics.csv (``roadmap.train.metrics.COLUMNS``), a value an epoch.
+
+    Empty before the first epoch has ended; None in an empty cell. Raises ``ResultsError`` for a
+    table that can no longer be read.
+    """
+    path = run.path / "metrics.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+        cells = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
+        return {name: [float(c) if c else None for c in cells.get(name, ())] for name in COLUMNS}
+    except FileNotFoundError:
+        if run.epochs == 0:
+            return {name: [] for name in COLUMNS}
+        raise ResultsError(f"{path} is no longer there") from None
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path} cannot be read: {_reason(error)}") from None
+
+
+def _folders(root: Path) -> Iterator[Path | Unreadable]:
+    """The run folders of each data set's folder, or what cannot be listed."""
+    for data in _listed(root):
+        yield from [data] if isinstance(data, Unreadable) else _listed(data)
+
+
+def _listed(folder: Path) -> list[Path | Unreadable]:
+    try:
+        inside = sorted(folder.iterdir())
+        return [path for path in inside if not path.name.startswith(".") and path.is_dir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        return [Unreadable(folder, f"The folder cannot be listed: {_reason(error)}.")]
+
+
+def _read_run(folder: Path) -> Run | Unreadable:
+    try:
+        facts = _read_facts(folder / "run.json")
+        epochs, seconds = _epochs_done(folder / "metrics.csv")
+        return _run(folder, facts, epochs, seconds)
+    except _NotARunError as error:
+        return Unreadable(folder, str(error))
+
+
+class _NotARunError(ValueError):
+    """One sentence on what is wrong with a folder."""
+
+
+def _read_facts(path: Path) -> Mapping[str, Any]:
+    try:
+        facts = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise _NotARunError(f"There is no {path.name}.") from None
+    except OSError as error:
+        raise _NotARunError(f"{path.name} cannot be read: {_reason(error)}.") from None
+    except (ValueError, RecursionError):
+        raise _NotARunError(f"{path.name} is not valid JSON; it may be cut off.") from None
+    if not isinstance(facts, dict):
+        raise _NotARunError(f"{path.name} holds no object.")
+    return facts
+
+
+def _run(folder: Path, facts: Mapping[str, Any], epochs: int, seconds: float) -> Run:
+    status = _get(facts, "status", str)
+    if status not in STATUSES:
+        raise _NotARunError(f"run.json has the unknown status {status!r}.")
+    if status == "running" and is_locked(folder) is False:
+        status = "stopped"
+    data, recipe = _get(facts, "data", dict), _get(facts, "recipe", dict)
+    for name in ("epochs", "train_size", "test_size"):
+        _get(recipe, name, int, "recipe.")
+    if status == "finished" and epochs != recipe["epochs"]:
+        raise _NotARunError(
+            f"The run is finished after {recipe['epochs']} epochs, and metrics.csv has {epochs}."
+        )
+    return Run(
+        path=folder,
+        status=status,
+        data=_get(data, "name", str, "data."),
+        data_sha256=_get(data, "sha256", str | None, "data."),
+        classes=_get(data, "classes", int, "data."),
+        train_images=_get(data, "train_images", int, "data."),
+        val_images=_get(data, "val_images", int, "data."),
+        **_place(facts),
+        scale=_get(facts, "scale", str),
+        recipe_name=_get(facts, "recipe_name", str | None),
+        recipe=recipe,
+        precision=_get(facts, "precision", str),
+        device=_get(facts, "device", str),
+        compiled=_get(facts, "compiled", bool),
+        processes=_get(facts, "processes", int),
+        versions=_get(facts, "versions", dict),
+        date=_get(facts, "date", str),
+        epochs=epochs,
+        seconds=seconds,
+        wall_seconds=_get(facts, "wall_seconds", float | int | None),
+        scores=_scores(facts) if status == "finished" else {},
+        reason=facts.get("reason"),
+    )
+
+
+def _place(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Roadmap, step and seed, which exist."""
+    roadmap, step = _get(facts, "roadmap", str), _get(facts, "step", str)
+    if roadmap not in ROADMAPS:
+        raise _NotARunError(f"run.json: {unknown_name('roadmap', roadmap, tuple(ROADMAPS))}")
+    if step not in ROADMAPS[roadmap].keys:
+        kind = f"step of {roadmap}"
+        raise _NotARunError(f"run.json: {unknown_name(kind, step, ROADMAPS[roadmap].keys)}")
+    return {"roadmap": roadmap, "step": step, "seed": _get(facts, "seed", int)}
+
+
+def _scores(facts: Mapping[str, Any]) -> Mapping[str, float | None]:
+    """The scores of a finished run, top-1 of the raw weights always among them."""
+    scores = _get(facts, "scores", dict)
+    _get(scores, "top1", float | int, "scores.")
+    for name in ("top1", "ema_top1"):
+        top1 = _get(scores, name, float | int | None, "scores.")
+        if top1 is not None and not 0 <= top1 <= 100:  # nor NaN
+            raise _NotARunError(f"run.json has {top1} as scores.{name}, which is no percentage.")
+    return scores
+
+
+def _get(facts: Mapping[str, Any], name: str, kind: Any, place: str = "") -> Any:
+    """The value of a field that must be there and of ``kind``."""
+    if name not in facts:
+        raise _NotARunError(f"run.json has no {place}{name}.")
+    value = facts[name]
+    # JSON's true is no number, although Python's is.
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise _NotARunError(f"run.json has {value!r:.40} as {place}{name}.")
+    return value
+
+
+def _epochs_done(path: Path) -> tuple[int, float]:
+    """Rows of metrics.csv and their seconds together; none before the first epoch has ended."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return 0, 0.0
+    except OSError as error:
+        raise _NotARunError(f"{path.name} cannot be read: {_reason(error)}.") from None
+    lines = content.split(b"\n")
+    header = lines[0].split(b",")
+    if header != [name.encode() for name in COLUMNS]:
+        raise _NotARunError(f"{path.name} does not begin with the columns of a run.")
+    if lines.pop():
+        raise _NotARunError(f"{path.name} is cut off in line {len(lines) + 1}.")
+    column, seconds = header.index(b"seconds"), 0.0
+    for number, line in enumerate(lines[1:], start=2):
+        cells = line.split(b",")
+        try:
+            seconds += float(cells[column])
+        except (IndexError, ValueError):
+            raise _NotARunError(f"{path.name} is damaged in line {number}.") from None
+    return len(lines) - 1, seconds
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -1,0 +1,262 @@
+"""What the analysis says about runs whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fake_runs import write_ablation, write_run
+from scipy import stats
+
+from roadmap.ablation import (
+    GAIN,
+    LOSS,
+    NO_PAIR,
+    NOISE,
+    ONE_SEED,
+    ablation_table,
+    analyse,
+    curve_table,
+    rows,
+)
+from roadmap.results import ResultsError, roadmap_table
+from roadmap.runs import read_runs
+from roadmap.steps import ROADMAPS
+
+STEADY = (70.0, 70.4, 69.7, 70.2, 70.1)
+
+
+def shifted(points: float, noise: float = 0.02, seed: int = 0) -> list[float]:
+    """The steady seeds with ``points`` more, give or take."""
+    draw = np.random.default_rng(seed)
+    return [value + points + draw.normal(0, noise) for value in STEADY]
+
+
+def read(root, roadmap="resnet50", data="tiny"):
+    return analyse(read_runs(root).runs, data, roadmap)
+
+
+def result(ablation, key):
+    return next(found for found in ablation.steps if found.step.key == key)
+
+
+def test_means_and_deviations(tmp_path):
+    write_ablation(tmp_path, {"kernel_7": STEADY, "gelu": [71.0]})
+    ablation = read(tmp_path)
+    seven, gelu = result(ablation, "kernel_7"), result(ablation, "gelu")
+    assert (seven.top1, seven.std) == pytest.approx((np.mean(STEADY), np.std(STEADY, ddof=1)))
+    low, high = stats.t.interval(0.95, 4, np.mean(STEADY), stats.sem(STEADY))
+    assert (seven.interval.low, seven.interval.high) == pytest.approx((low, high))
+    assert (seven.seeds, seven.seconds) == ((0, 1, 2, 3, 4), 30.0)
+    assert (gelu.top1, gelu.std, gelu.interval) == (71.0, None, None)
+    assert "kernel_5" in ablation.untrained
+    assert "gelu" not in ablation.untrained
+
+
+def test_verdicts_of_known_effects(tmp_path):
+    write_ablation(
+        tmp_path,
+        {
+            "kernel_5": STEADY,
+            "kernel_7": shifted(1),
+            "kernel_9": shifted(1, 0.3, seed=1),
+            "gelu": shifted(0.4, seed=2),
+        },
+    )
+    ablation = read(tmp_path)
+    verdicts = {r.step.key: r.change.verdict for r in ablation.steps if r.change}
+    assert verdicts == {"kernel_7": GAIN, "kernel_9": NOISE, "gelu": LOSS}
+    assert result(ablation, "kernel_7").change.seeds_needed <= 5
+    noise = result(ablation, "kernel_9").change
+    assert noise.seeds_needed is None or noise.seeds_needed > 5
+
+
+def test_changes_are_those_of_scipys_paired_test(tmp_path):
+    after = shifted(0.3, 0.2)
+    write_ablation(tmp_path, {"kernel_7": STEADY, "gelu": after})
+    change = result(read(tmp_path), "gelu").change
+    expected = stats.ttest_rel(after, STEADY)
+    assert change.interval.p == pytest.approx(expected.pvalue)
+    assert change.p == pytest.approx(expected.pvalue)  # one comparison needs no correction
+    assert change.points == pytest.approx(np.mean(after) - np.mean(STEADY))
+
+
+def test_gelu_and_both_larger_kernels_are_compared_with_kernel_7(tmp_path):
+    write_ablation(
+        tmp_path,
+        {
+            "kernel_7": STEADY,
+            "kernel_9": shifted(5),
+            "kernel_11": shifted(9),
+            "gelu": shifted(1),
+        },
+    )
+    ablation = read(tmp_path)
+    for key, points in (("kernel_9", 5), ("kernel_11", 9), ("gelu", 1)):
+        assert result(ablation, key).previous == "kernel_7"
+        assert result(ablation, key).change.points == pytest.approx(points, abs=0.1)
+    assert ablation.whole.mean == pytest.approx(1, abs=0.1)  # from kernel_7 to gelu
+
+
+def test_only_seeds_that_both_have_are_paired(tmp_path):
+    for seed, top1 in ((0, 70.0), (1, 72.0), (2, 74.0)):
+        write_run(tmp_path, "kernel_7", seed, top1)
+    for seed, top1 in ((1, 72.5), (2, 74.4), (3, 99.0)):
+        write_run(tmp_path, "gelu", seed, top1)
+    change = result(read(tmp_path), "gelu").change
+    assert change.n == 2
+    assert change.points == pytest.approx(0.45)
+
+
+def test_one_seed_or_none_in_common_is_no_test(tmp_path):
+    write_ablation(tmp_path, {"kernel_5": STEADY[:1], "kernel_7": STEADY})
+    write_run(tmp_path, "gelu", 7, 75.0)
+    ablation = read(tmp_path)
+    one, none = result(ablation, "kernel_7").change, result(ablation, "gelu").change
+    assert (one.verdict, one.interval, one.points) == (ONE_SEED, None, 0.0)
+    assert (none.verdict, none.interval, none.points) == (NO_PAIR, None, None)
+    assert ablation.tested == ()
+
+
+def test_a_step_whose_previous_was_not_trained_has_no_change(tmp_path):
+    write_ablation(tmp_path, {"kernel_5": STEADY, "gelu": STEADY})
+    assert result(read(tmp_path), "gelu").change is None
+    assert [row["verdict"] for row in rows(read(tmp_path))] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("points", "verdict"), [(0.0, NOISE), (0.01, NOISE), (5.0, GAIN), (-5.0, LOSS)]
+)
+def test_equal_differences_have_a_verdict(tmp_path, points, verdict):
+    write_ablation(tmp_path, {"kernel_7": STEADY, "gelu": [value + points for value in STEADY[:3]]})
+    change = result(read(tmp_path), "gelu").change
+    assert change.verdict == verdict
+    assert change.interval.low < change.interval.high
+    assert 0 <= change.p <= 1
+
+
+def test_p_values_are_adjusted_for_all_changes_tested(tmp_path):
+    write_ablation(tmp_path, dict.fromkeys(ROADMAPS["resnet50"].keys[:5], STEADY))
+    tested = read(tmp_path).tested
+    assert len(tested) == 4
+    (tmp_path / "more").mkdir()
+    write_ablation(
+        tmp_path / "more",
+        {"kernel_5": STEADY, "kernel_7": shifted(0.2, 0.1), "gelu": shifted(0.2, 0.1, 5)},
+    )
+    changes = [found.change for found in read(tmp_path / "more").tested]
+    raw = sorted(change.interval.p for change in changes)
+    assert sorted(change.p for change in changes)[0] == pytest.approx(2 * raw[0])
+
+
+def test_agreement_with_the_paper_is_scipys(tmp_path):
+    paper = roadmap_table("resnet50")["top1"]
+    draw = np.random.default_rng(0)
+    ours = {key: [value - 10 + draw.normal(0, 0.5)] for key, value in paper.items()}
+    write_ablation(tmp_path, ours)
+    found = read(tmp_path).agreement
+    means = [values[0] for values in ours.values()]
+    assert found.n == 17
+    assert found.spearman == pytest.approx(stats.spearmanr(means, paper).statistic)
+    assert found.kendall_p == pytest.approx(stats.kendalltau(means, paper).pvalue)
+
+
+def test_no_agreement_of_two_steps_or_of_equal_scores(tmp_path):
+    write_ablation(tmp_path, {"kernel_5": [70.0], "kernel_7": [71.0]})
+    assert read(tmp_path).agreement is None
+    write_ablation(tmp_path / "b", {key: [70.0] for key in ("kernel_5", "kernel_7", "gelu")})
+    assert read(tmp_path / "b").agreement is None
+
+
+def test_costs_stand_beside_the_accuracy(tmp_path):
+    write_ablation(tmp_path, {"kernel_7": STEADY})
+    (row,) = rows(read(tmp_path))
+    assert row["gflops"] == pytest.approx(roadmap_table("resnet50").loc["kernel_7", "gflops"])
+    assert (row["paper_top1"], row["seconds"], row["seeds"]) == (80.57, 30.0, "0 1 2 3 4")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"epochs": 4}, "recipe.epochs is 3 in resnet50-gelu-seed0 and 4 in"),
+        ({"recipe": {"test_size": 128}}, "recipe.test_size is 64 in resnet50-gelu-seed0 and 128"),
+        ({"recipe": {"lr": 0.5}}, "recipe.lr is 0.004 in resnet50-gelu-seed0 and 0.5"),
+        ({"recipe": {"mixup": 0.0}}, "recipe.mixup"),
+        ({"scale": "pocket"}, "scale is 'full' in resnet50-gelu-seed0 and 'pocket'"),
+        ({"precision": "float32"}, "precision"),
+        ({"val_images": 5000}, "val_images"),
+    ],
+)
+def test_mixed_settings_are_refused_by_name(tmp_path, changes, sentence):
+    write_run(tmp_path, "gelu")
+    write_run(tmp_path, "kernel_7", **changes)
+    with pytest.raises(ResultsError, match="cannot be compared") as refused:
+        read(tmp_path)
+    assert sentence in str(refused.value)
+
+
+def test_the_baseline_may_have_its_own_recipe_but_not_its_own_epochs(tmp_path):
+    write_ablation(tmp_path, {"baseline": STEADY, "training": shifted(1), "gelu": shifted(2)})
+    assert len(read(tmp_path).steps) == 3
+    write_run(tmp_path, "baseline", 9, epochs=5)
+    with pytest.raises(ResultsError, match=r"recipe\.epochs"):
+        read(tmp_path)
+
+
+def test_recipes_are_what_a_roadmap_of_training_changes(tmp_path):
+    for key, epochs in (("baseline", 3), ("lr_optimizations", 3), ("long_training", 6)):
+        for seed in range(2):
+            write_run(tmp_path, key, seed, 70 + seed, roadmap="torchvision_recipe", epochs=epochs)
+    assert len(read(tmp_path, "torchvision_recipe").steps) == 3
+    write_run(tmp_path, "baseline", 2, roadmap="torchvision_recipe", epochs=4)
+    with pytest.raises(ResultsError, match=r"recipe\.epochs is 3 in .* and 4"):
+        read(tmp_path, "torchvision_recipe")
+
+
+def test_raw_weights_count_unless_the_step_is_about_their_average(tmp_path):
+    write_run(tmp_path, "gelu", top1=70.0, ema_top1=75.0)
+    assert result(read(tmp_path), "gelu").top1 == 70.0
+    for key in ("inference_resize", "ema"):
+        write_run(tmp_path, key, top1=70.0, ema_top1=75.0, roadmap="torchvision_recipe")
+    assert [found.top1 for found in read(tmp_path, "torchvision_recipe").steps] == [75.0, 75.0]
+    assert curve_table(read(tmp_path, "torchvision_recipe"))["top1"].iloc[-1] == 75.0
+    write_run(tmp_path, "ema", 1, roadmap="torchvision_recipe")
+    with pytest.raises(ResultsError, match="seed1 has no ema_top1, by which ema is judged"):
+        read(tmp_path, "torchvision_recipe")
+
+
+def test_one_step_and_seed_twice_is_refused(tmp_path):
+    write_run(tmp_path, "gelu").rename(tmp_path / "tiny" / "again")
+    write_run(tmp_path, "gelu")
+    with pytest.raises(ResultsError, match="again and resnet50-gelu-seed0 are both gelu"):
+        read(tmp_path)
+
+
+def test_unfinished_runs_and_other_data_do_not_count(tmp_path):
+    write_run(tmp_path, "gelu", 0)
+    write_run(tmp_path, "gelu", 1, done=1)
+    write_run(tmp_path, "gelu", 2, data="other", epochs=9)
+    assert result(read(tmp_path), "gelu").seeds == (0,)
+
+
+def test_nothing_to_analyse_is_a_sentence(tmp_path):
+    write_run(tmp_path, done=1)
+    with pytest.raises(ResultsError, match="no run of resnet50 on tiny is finished"):
+        read(tmp_path)
+    with pytest.raises(ResultsError, match=r"'tinny'\. Did you mean 'tiny'"):
+        read(tmp_path, data="tinny")
+
+
+def test_seconds_compare_on_one_machine_only(tmp_path):
+    write_run(tmp_path, "gelu", 0)
+    assert read(tmp_path).one_machine
+    write_run(tmp_path, "gelu", 1, device="NVIDIA A100")
+    assert not read(tmp_path).one_machine
+
+
+def test_the_table_has_numbers_where_figures_are_absent(tmp_path):
+    write_ablation(tmp_path, {"kernel_7": [70.0], "gelu": [71.0]})
+    table = ablation_table(read(tmp_path))
+    assert list(table.index) == ["kernel_7", "gelu"]
+    assert table["change_low"].dtype == float
+    assert table.loc["gelu", "change"] == 1.0
+    assert table["p"].isna().all()

@@ -1,0 +1,137 @@
+"""The charts of a trained roadmap show the table they are given."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from fake_runs import write_ablation
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roadmap.ablation import ablation_table, analyse, curve_table
+from roadmap.charts import ablation as charts
+from roadmap.charts.ablation import SIGNS, spread
+from roadmap.runs import read_runs
+
+SCORES = {
+    "kernel_5": (69.0, 69.4, 68.8),
+    "kernel_7": (70.02, 70.4, 69.81),
+    "kernel_9": (70.0, 70.6, 69.9),
+    "gelu": (70.1, 70.3, 70.0),
+    "fewer_activations": (60.0, 60.38, 59.92),
+    "layer_norm": (72.0,),
+}
+
+
+@pytest.fixture
+def ablation(tmp_path):
+    write_ablation(tmp_path, SCORES)
+    return analyse(read_runs(tmp_path).runs, "tiny", "resnet50")
+
+
+@pytest.fixture
+def table(ablation):
+    return ablation_table(ablation)
+
+
+def test_trained_bars_end_at_the_means_and_print_the_papers(table):
+    figure = charts.trained_bars(table)
+    bars = figure.data[1]
+    assert [bars.base + length for length in bars.x] == pytest.approx(list(table["top1"]))
+    whiskers = figure.data[2]
+    assert list(whiskers.error_x.array) == pytest.approx(
+        list((table["top1_high"] - table["top1"]).dropna())
+    )
+    assert figure.layout.yaxis4.ticktext[1] == "80.57"
+    assert figure.layout.xaxis.range[0] < table["top1_low"].min()
+    assert "tiny" in figure.layout.xaxis.title.text
+
+
+def test_intervals_span_the_tables_and_wear_their_verdicts_sign(table):
+    figure = charts.change_intervals(table)
+    rows = table[table["change"].notna()]
+    lines = [trace for trace in figure.data if trace.mode == "lines"]
+    points = [trace for trace in figure.data if trace.mode == "markers"][: len(rows)]
+    assert [tuple(line.x) for line in lines] == list(
+        zip(rows["change_low"], rows["change_high"], strict=True)
+    )
+    assert [point.x[0] for point in points] == list(rows["change"])
+    assert [point.marker.symbol for point in points] == [
+        SIGNS[verdict].symbol for verdict in rows["verdict"]
+    ]
+    assert {"circle", "square", "circle-open"} == {point.marker.symbol for point in points}
+    assert figure.layout.yaxis3.ticktext[0].startswith("+1.0")
+    (zero,) = figure.layout.shapes
+    assert (zero.x0, zero.x1) == (0, 0)
+
+
+def test_the_papers_changes_stand_beside_ours(table):
+    figure = charts.change_intervals(table)
+    paper = next(t for t in figure.data if t.marker.symbol == "diamond-tall-open")
+    assert list(paper.x) == pytest.approx(list(table["paper_change"][table["change"].notna()]))
+
+
+def test_an_untested_change_has_a_sign_and_no_p(tmp_path):
+    write_ablation(tmp_path, {"kernel_7": [70.0], "gelu": [71.0]})
+    table = ablation_table(analyse(read_runs(tmp_path).runs, "tiny", "resnet50"))
+    figure = charts.change_intervals(table)
+    assert figure.data[1].marker.symbol == SIGNS[None].symbol
+    assert figure.layout.yaxis4.ticktext == ("–",)
+
+
+def test_points_stand_at_their_costs_with_their_numbers(table):
+    figure = charts.accuracy_against(table)
+    whiskers, points = figure.data
+    assert list(points.x) == list(table["gflops"])
+    assert list(points.y) == list(table["top1"])
+    assert [note.text for note in figure.layout.annotations] == ["9", "10", "11", "13", "14", "16"]
+    low, high = figure.layout.yaxis.range
+    assert low < table["top1_low"].min()
+    assert high > table["top1_high"].max()
+    # One seed has no interval: its whisker has no length.
+    assert whiskers.y[-3] == whiskers.y[-2] == 72.0
+
+
+@pytest.mark.parametrize(("most", "key"), [(100, "seconds"), (1000, "minutes"), (10_000, "hours")])
+def test_training_time_is_in_a_unit_for_people(table, most, key):
+    timed, cost = charts.with_time(table.assign(seconds=float(most)))
+    assert cost.key == key
+    figure = charts.accuracy_against(timed, cost)
+    assert figure.data[1].x[0] == pytest.approx(
+        most / {"seconds": 1, "minutes": 60, "hours": 3600}[key]
+    )
+
+
+def test_curves_of_a_group_are_named_and_the_others_grey(ablation):
+    curves = curve_table(ablation)
+    figure = charts.learning_curves(curves, "Large kernel sizes")
+    shown = [trace for trace in figure.data if trace.opacity == 1]
+    assert [trace.name for trace in shown] == ["Kernel size 5", "Kernel size 7", "Kernel size 9"]
+    assert len(figure.data) == len(SCORES)
+    assert len({(trace.line.color, trace.line.dash) for trace in shown}) == 3
+    assert shown[0].y[-1] == pytest.approx(sum(SCORES["kernel_5"]) / 3)
+    assert all(
+        name.text.endswith(trace.name)
+        for name, trace in zip(
+            sorted(figure.layout.annotations, key=lambda note: note.text[-1]), shown, strict=True
+        )
+    )
+
+
+def test_the_curve_table_is_the_mean_over_seeds(ablation):
+    curves = curve_table(ablation)
+    last = curves[curves["epoch"] == 3].set_index("key")
+    assert last.loc["kernel_7", "top1"] == pytest.approx(sum(SCORES["kernel_7"]) / 3)
+    assert last.loc["kernel_7", "n"] == 3
+    assert len(curves) == 3 * len(SCORES)
+
+
+@given(st.lists(st.floats(0, 200), min_size=1, max_size=8))
+def test_names_lie_apart_and_under_the_top(heights):
+    placed = spread(sorted(heights), 15, 200)
+    gaps = [b - a for a, b in pairwise(placed)]
+    assert all(gap >= 15 - 1e-9 for gap in gaps)
+    assert placed[-1] <= 200
+    if all(b - a >= 15 for a, b in pairwise(sorted(heights))):
+        assert placed == sorted(heights)

@@ -1,0 +1,280 @@
+"""Reading run folders: whole ones, and every way in which one can be broken."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fake_runs import write_run
+
+from roadmap.results import ResultsError
+from roadmap.runs import curves, read_runs
+from roadmap.train.metrics import COLUMNS
+from roadmap.train.stopping import FolderLock, is_locked
+
+
+def only(root: Path):
+    """The one run in ``root``, which has nothing unreadable."""
+    found = read_runs(root)
+    assert found.unreadable == ()
+    (run,) = found.runs
+    return run
+
+
+def why(root: Path) -> str:
+    """What is wrong with the one folder in ``root``."""
+    found = read_runs(root)
+    assert found.runs == ()
+    (folder,) = found.unreadable
+    assert folder.why.endswith(".")
+    return folder.why
+
+
+def change(folder: Path, **facts) -> None:
+    path = folder / "run.json"
+    content = json.loads(path.read_text()) | facts
+    path.write_text(json.dumps(content))
+
+
+def without(folder: Path, *places: str) -> None:
+    """Take a field out of run.json."""
+    content = json.loads((folder / "run.json").read_text())
+    *outer, last = places
+    inner = content
+    for name in outer:
+        inner = inner[name]
+    del inner[last]
+    (folder / "run.json").write_text(json.dumps(content))
+
+
+def test_a_finished_run(tmp_path):
+    folder = write_run(tmp_path, "gelu", 3, 71.25, epochs=4)
+    run = only(tmp_path)
+    assert (run.path, run.data, run.roadmap, run.step, run.seed) == (
+        folder,
+        "tiny",
+        "resnet50",
+        "gelu",
+        3,
+    )
+    assert run.finished
+    assert run.scores["top1"] == 71.25
+    assert run.scores["ema_top1"] is None
+    assert (run.epochs, run.seconds, run.wall_seconds) == (4, 40.0, 50.0)
+    assert (run.recipe["epochs"], run.recipe["train_size"], run.recipe_name) == (4, 64, None)
+
+
+def test_curves_have_a_value_an_epoch(tmp_path):
+    write_run(tmp_path, top1=71.25, epochs=4)
+    columns = curves(only(tmp_path))
+    assert tuple(columns) == COLUMNS
+    assert columns["epoch"] == [1, 2, 3, 4]
+    assert columns["top1"] == sorted(columns["top1"])
+    assert columns["top1"][-1] == 71.25
+    assert columns["ema_top1"] == [None] * 4
+
+
+def test_curves_of_a_run_that_has_just_begun_are_empty(tmp_path):
+    (write_run(tmp_path, done=0) / "metrics.csv").unlink()
+    run = only(tmp_path)
+    assert run.epochs == 0
+    assert set(map(tuple, curves(run).values())) == {()}
+
+
+def test_curves_that_have_gone_or_broken_are_one_sentence(tmp_path):
+    folder = write_run(tmp_path)
+    run = only(tmp_path)
+    table = (folder / "metrics.csv").read_text()
+    (folder / "metrics.csv").write_text(table[:-20])
+    with pytest.raises(ResultsError, match=r"metrics\.csv cannot be read"):
+        curves(run)
+    (folder / "metrics.csv").unlink()
+    with pytest.raises(ResultsError, match="no longer there"):
+        curves(run)
+
+
+def test_a_running_run_whose_process_is_gone_has_stopped(tmp_path):
+    folder = write_run(tmp_path, epochs=5, done=2)
+    assert only(tmp_path).status == "stopped"  # without a lock, as after a copy
+    (folder / ".lock").touch()
+    assert only(tmp_path).status == "stopped"
+    assert only(tmp_path).epochs == 2
+    assert only(tmp_path).scores == {}
+
+
+def test_a_run_that_another_process_trains_is_running(tmp_path):
+    folder = write_run(tmp_path, epochs=5, done=2)
+    context = multiprocessing.get_context("spawn")
+    held, done = context.Event(), context.Event()
+    process = context.Process(target=hold, args=(folder, held, done))
+    process.start()
+    assert held.wait(60)
+    assert only(tmp_path).status == "running"
+    assert is_locked(folder)
+    assert only(tmp_path).status == "running"  # having looked has not let it go
+    done.set()
+    process.join(60)
+    assert only(tmp_path).status == "stopped"
+
+
+def hold(folder: Path, held, done) -> None:
+    with FolderLock(folder):
+        held.set()
+        done.wait(60)
+
+
+@pytest.mark.parametrize("status", ["interrupted", "failed"])
+def test_a_run_that_ended_early_says_why(tmp_path, status):
+    folder = write_run(tmp_path, epochs=5, done=2)
+    change(folder, status=status, reason="stopped and saved", wall_seconds=9.0)
+    run = only(tmp_path)
+    assert (run.status, run.reason, run.finished) == (status, "stopped and saved", False)
+
+
+def test_no_root_no_runs(tmp_path):
+    assert read_runs(tmp_path / "nowhere") == ((), ())
+
+
+def test_a_root_that_is_a_file(tmp_path):
+    (tmp_path / "file").touch()
+    assert "cannot be listed" in why(tmp_path / "file")
+
+
+def test_files_and_hidden_folders_are_passed_over(tmp_path):
+    write_run(tmp_path)
+    (tmp_path / "README.md").touch()
+    (tmp_path / "tiny" / "notes.txt").touch()
+    (tmp_path / "tiny" / ".cache").mkdir()
+    only(tmp_path)
+
+
+def test_a_broken_folder_does_not_hide_the_others(tmp_path):
+    write_run(tmp_path, seed=1)
+    (tmp_path / "tiny" / "empty").mkdir()
+    found = read_runs(tmp_path)
+    assert [run.seed for run in found.runs] == [1]
+    assert found.unreadable == ((tmp_path / "tiny" / "empty", "There is no run.json."),)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "run.json is not valid JSON; it may be cut off."),
+        (b'{"status": "fin', "not valid JSON"),
+        (b"\xff\xfe\x00", "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b"[]", "holds no object"),
+        (b"{}", "has no status"),
+    ],
+)
+def test_a_run_json_that_is_none(tmp_path, content, sentence):
+    (write_run(tmp_path) / "run.json").write_bytes(content)
+    assert sentence in why(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        ("roadmap",),
+        ("step",),
+        ("seed",),
+        ("scale",),
+        ("recipe_name",),
+        ("recipe",),
+        ("recipe", "epochs"),
+        ("recipe", "train_size"),
+        ("data",),
+        ("data", "name"),
+        ("data", "val_images"),
+        ("versions",),
+        ("device",),
+        ("scores",),
+        ("scores", "top1"),
+    ],
+)
+def test_a_missing_key_is_named(tmp_path, places):
+    without(write_run(tmp_path), *places)
+    assert f"run.json has no {'.'.join(places)}." in why(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("facts", "sentence"),
+    [
+        ({"status": "done"}, "the unknown status 'done'"),
+        ({"seed": "0"}, "run.json has '0' as seed"),
+        ({"seed": True}, "run.json has True as seed"),
+        ({"roadmap": "resnet5"}, "Did you mean 'resnet50'?"),
+        ({"step": "kernel7"}, "Did you mean 'kernel_7'?"),
+        ({"scores": None}, "run.json has None as scores"),
+        ({"scores": {"top1": None}}, "run.json has None as scores.top1"),
+        ({"scores": {"top1": float("nan")}}, "nan as scores.top1, which is no percentage"),
+        ({"scores": {"top1": 101}}, "101 as scores.top1"),
+        ({"scores": {"top1": 50, "ema_top1": -1}}, "-1 as scores.ema_top1"),
+    ],
+)
+def test_a_wrong_value_is_named(tmp_path, facts, sentence):
+    change(write_run(tmp_path), **facts)
+    assert sentence in why(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("cut", "sentence"),
+    [
+        (lambda text: text[:-30], "cut off in line 4"),
+        (lambda text: text.rsplit("\n", 2)[0] + "\n", "after 3 epochs, and metrics.csv has 2"),
+        (lambda text: text.replace("10.0\n", "\n", 1), "damaged in line 2"),
+        (lambda text: text.replace(",5000.0,10.0\n", "\n", 1), "damaged in line 2"),
+        (lambda _: "", "does not begin with the columns"),
+        (lambda text: text.split("\n", 1)[1], "does not begin with the columns"),
+    ],
+)
+def test_a_damaged_metrics_csv(tmp_path, cut, sentence):
+    path = write_run(tmp_path) / "metrics.csv"
+    path.write_text(cut(path.read_text()))
+    assert sentence in why(tmp_path)
+
+
+def test_a_finished_run_without_metrics_csv(tmp_path):
+    (write_run(tmp_path) / "metrics.csv").unlink()
+    assert "metrics.csv has 0" in why(tmp_path)
+
+
+def test_folders_in_the_place_of_files(tmp_path):
+    folder = write_run(tmp_path)
+    (folder / "run.json").unlink()
+    (folder / "run.json").mkdir()
+    assert "run.json cannot be read" in why(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("closed", ["tiny", "tiny/resnet50-kernel_7-seed0"])
+def test_a_folder_without_permission(tmp_path, closed):
+    write_run(tmp_path)
+    (tmp_path / closed).chmod(0)
+    try:
+        assert "Permission denied" in why(tmp_path)
+    finally:
+        (tmp_path / closed).chmod(0o755)
+
+
+def test_a_folder_that_cannot_be_listed(tmp_path, monkeypatch):
+    write_run(tmp_path)
+    whole = Path.iterdir
+
+    def refused(self):
+        if self.name == "tiny":
+            raise PermissionError(13, "Permission denied")
+        return whole(self)
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    assert why(tmp_path) == "The folder cannot be listed: Permission denied."
+
+
+def test_reading_runs_brings_neither_torch_nor_pandas():
+    code = "import sys, roadmap.runs; sys.exit(bool({'torch', 'pandas'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

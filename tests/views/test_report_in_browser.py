@@ -1,0 +1,57 @@
+"""The report's page in headless Chromium, opened from its file as people do."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from fake_runs import write_ablation
+
+from roadmap.ablation import analyse
+from roadmap.report.page import page
+from roadmap.results import step_rows
+from roadmap.runs import read_runs
+
+WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """A page with every step of a roadmap, on data with a long name."""
+    folder, draw = tmp_path_factory.mktemp("report"), random.Random(0)
+    scores = {
+        row["key"]: [row["top1"] - 10 + draw.gauss(0, 0.2) for _ in range(3)]
+        for row in step_rows("resnet50")
+    }
+    name = "a-data-set-with-a-name-as-long-as-they-come-and-not-one-space"
+    write_ablation(folder / "runs", scores, data=name, epochs=20)
+    found = read_runs(folder / "runs")
+    path = folder / "report.html"
+    path.write_text(page(analyse(found.runs, name, "resnet50"), found), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_it_opens_by_itself_and_fits(browser, report, viewport, scheme):
+    context = browser.new_context(viewport=viewport, color_scheme=scheme, offline=True)
+    opened, said, asked = context.new_page(), [], []
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(report.as_uri())
+    opened.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 22")
+    assert said == []
+    assert asked == [report.as_uri()]
+    width = opened.evaluate("document.documentElement.scrollWidth")
+    assert width <= viewport["width"]
+    for box in opened.locator(".js-plotly-plot").all():
+        assert box.bounding_box()["width"] <= viewport["width"]
+    colors = opened.evaluate(
+        """() => [getComputedStyle(document.body).backgroundColor,
+            getComputedStyle(document.querySelector('.xtick text, .y2tick text')).fill]"""
+    )
+    expected = ["rgb(255, 255, 255)", "rgb(31, 35, 40)"]
+    dark = ["rgb(21, 23, 27)", "rgb(232, 230, 225)"]
+    assert colors == (expected if scheme == "light" else dark)
+    context.close()
