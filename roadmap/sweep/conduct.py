@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from roadmap.sweep.engine import Ending, Engine
 from roadmap.sweep.jobs import Job, read_progress
-from roadmap.train.errors import RefusedError
+from roadmap.train.errors import RefusedError, TrainingError
 
 #: Seconds between two looks at what runs.
 PAUSE = 0.5
@@ -50,7 +50,11 @@ def conduct(
             while state.waiting and len(engine.running()) < engine.slots:
                 job = state.waiting.popleft()
                 tries[job] += 1
-                engine.start(job)
+                try:
+                    engine.start(job)
+                except OSError as error:
+                    reason = f"{job.folder} cannot be written: {error.strerror}"
+                    _sort(Ending(job, TrainingError.code, reason), state, tries)
             watch(state, engine.running())
             time.sleep(PAUSE)
             for ending in engine.endings():

@@ -19,7 +19,7 @@ from roadmap.sweep import conduct as conducting
 from roadmap.sweep import estimate as estimating
 from roadmap.sweep.board import duration, seconds_left
 from roadmap.sweep.conduct import conduct
-from roadmap.sweep.engine import Ending
+from roadmap.sweep.engine import Ending, _visible
 from roadmap.sweep.jobs import Job, Progress, check_finished, plan_jobs, read_progress
 from roadmap.train.errors import RefusedError
 
@@ -160,6 +160,28 @@ def test_failures_are_tried_once_more_and_refusals_are_not(tmp_path):
     ]
     assert engine.started.count("resnet50-gelu-seed0") == 2
     assert engine.started.count("resnet50-kernel_7-seed1") == 1
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_a_folder_that_cannot_be_written_is_named_and_the_others_go_on(tmp_path):
+    jobs = planned(tmp_path)
+    jobs[1].folder.write_text("a file")
+    state = run(jobs[:2], Refusing({job.name: [0] for job in jobs}))
+    assert state.done == [jobs[0]]
+    assert [ending.reason for ending in state.failed] == [
+        f"{jobs[1].folder} cannot be written: File exists"
+    ]
+
+
+class Refusing(Scripted):
+    def start(self, job: Job) -> None:
+        job.folder.mkdir(exist_ok=True)
+        super().start(job)
+
+
+def test_a_gpu_is_one_of_those_that_were_given():
+    assert _visible(1, [""]) == "1"
+    assert _visible(1, ["3", "GPU-5"]) == "GPU-5"
 
 
 @pytest.mark.usefixtures("no_pause")
