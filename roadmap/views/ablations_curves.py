@@ -62,7 +62,7 @@ def _section(folder: str, roadmap: str) -> None:
     by_seed = lines == "seeds"
     shown = table[table["place"] < MOST_SEEDS] if by_seed else table
     chart = curves_chart(shown, measure, by_seed=by_seed)
-    figure.show(chart, table.drop(columns="place"), "curves", _alt(table, measure))
+    figure.show(chart, _exported(shown, by_seed), "curves", _alt(table, measure))
     st.html(_legend(table, by_seed))
 
 
@@ -166,6 +166,14 @@ def _legend(table: DataFrame, by_seed: bool) -> str:
 def _seeds(rows: DataFrame) -> str:
     count = rows["seed"].nunique()
     return f"{count} seed{'' if count == 1 else 's'}"
+
+
+def _exported(table: DataFrame, by_seed: bool) -> DataFrame:
+    """What is drawn."""
+    if by_seed:
+        return table.drop(columns="place")
+    spread = table.groupby(["key", "title", "epoch"], sort=False)["value"]
+    return spread.agg(["mean", "min", "max", "count"]).reset_index()
 
 
 def _alt(table: DataFrame, measure: str) -> str:

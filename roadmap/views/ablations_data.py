@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
@@ -17,6 +18,7 @@ from roadmap.train.settings import RUNS
 
 #: Names another folder of runs than ``results/runs``.
 VARIABLE = "ROADMAP_RUNS"
+FRESH = 0.5  # seconds
 
 
 def root() -> Path:
@@ -24,13 +26,21 @@ def root() -> Path:
 
 
 def read() -> Runs:
-    """All runs as they are now."""
-    return _reader(root()).read()
+    """All runs as they are now, or were half a second ago: parts of the page ask one by one."""
+    reader = _reader(root())
+    if reader.found is None or time.monotonic() - reader.looked > FRESH:
+        reader.found, reader.looked = reader.read(), time.monotonic()
+    return reader.found
+
+
+class _Reader(RunsReader):
+    found: Runs | None = None
+    looked = 0.0
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def _reader(folder: Path) -> RunsReader:
-    return RunsReader(folder)
+def _reader(folder: Path) -> _Reader:
+    return _Reader(folder)
 
 
 def folders(runs: Sequence[Run]) -> tuple[str, ...]:

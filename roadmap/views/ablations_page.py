@@ -229,7 +229,7 @@ def _verdict_row(row: dict[str, float | str]) -> str:
 
 def _words(row: dict[str, float | str], verdict: str) -> str:
     if not verdict:
-        first = row["previous"] is None
+        first = not isinstance(row["previous"], str)  # pandas has NaN for None
         return "The start: nothing to compare with" if first else "The step before is not trained"
     if verdict != NOISE:
         return verdict[0].upper() + verdict[1:]
