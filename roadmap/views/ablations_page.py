@@ -59,16 +59,21 @@ def show() -> None:
         _analysis(runs, found, roadmap)
         ablations_curves.show(folder, roadmap, runs)
     else:
-        _nothing()
-        roadmap = next(iter(ROADMAPS))
+        roadmap = _nothing()
     ablations_work.show(roadmap)
     if found.runs:
         ablations_table.show()
-    ablations_table.show_unreadable(found.unreadable)
+    ablations_table.show_unreadable(ablations_work.broken(found))
 
 
-def _nothing() -> None:
+def _nothing() -> str:
+    """What to do where there are no runs, and for which roadmap."""
     st.html(markup.paragraph(NOTHING, "text") + f'<pre class="command">{escape(COMMANDS)}</pre>')
+    roadmap, problem = address.option(st.query_params, "roadmap", tuple(ROADMAPS))
+    if problem:
+        st.html(markup.notice(problem))
+    _select("roadmap", "Roadmap", {name: ROADMAPS[name].title for name in ROADMAPS}, roadmap)
+    return roadmap
 
 
 def _choices(runs: tuple[Run, ...]) -> tuple[str, str]:

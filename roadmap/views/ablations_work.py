@@ -6,7 +6,7 @@ from html import escape
 
 import streamlit as st
 
-from roadmap.runs import Run, Runs
+from roadmap.runs import Run, Runs, Unreadable
 from roadmap.steps import ROADMAPS
 from roadmap.sweep import background
 from roadmap.sweep.background import Task
@@ -26,6 +26,14 @@ SHOWN = "ablations-shown"
 def note_shown(found: Runs) -> None:
     """Keep what the page shows, so that it is drawn again when there is more to say."""
     st.session_state[SHOWN] = _signature(found)
+
+
+def broken(found: Runs) -> tuple[Unreadable, ...]:
+    """The folders that cannot be read, without those of a sweep that just begins a run there."""
+    root = ablations_data.root()
+    task = background.read_task(root) if background.is_running(root) else None
+    new = {root / task.data / name for name in task.runs} if task else set()
+    return tuple(folder for folder in found.unreadable if folder.path not in new)
 
 
 def show(roadmap: str) -> None:
@@ -61,7 +69,7 @@ def _watched(roadmap: str) -> None:
 def _signature(found: Runs) -> tuple[object, ...]:
     """What changes when the page has something else to show than epochs."""
     states = sorted((str(run.path), run.status) for run in found.runs)
-    return tuple(states), tuple(sorted(map(str, (item.path for item in found.unreadable))))
+    return tuple(states), tuple(sorted(map(str, (folder.path for folder in broken(found)))))
 
 
 # Before
