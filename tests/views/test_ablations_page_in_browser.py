@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
+import subprocess
+import sys
 import time
 
 import pytest
@@ -45,7 +47,7 @@ def settle(page: Page) -> None:
 
 
 def axis(page: Page):
-    return page.locator(".st-key-figure-curves .ytitle")
+    return page.locator(".st-key-figure-curves .js-plotly-plot:visible .ytitle")
 
 
 def test_reading_curves_and_taking_the_table_along(open_path):
@@ -56,9 +58,9 @@ def test_reading_curves_and_taking_the_table_along(open_path):
     page.get_by_role("radio", name="Learning rate").click()
     expect(axis(page)).to_have_text("Learning rate", timeout=15_000)
     page.get_by_role("radio", name="By seed").click()
-    expect(page.locator(".st-key-figure-curves .scatterlayer .trace")).to_have_count(
-        9, timeout=15_000
-    )
+    expect(
+        page.locator(".st-key-figure-curves .js-plotly-plot:visible .scatterlayer .trace")
+    ).to_have_count(9, timeout=15_000)
     expect(page).to_have_url(re.compile("curve=lr.*lines=seeds"))
     page.reload()
     settle(page)
@@ -118,9 +120,6 @@ def test_runs_in_progress_update_and_the_reader_keeps_the_place(open_path, root)
 
 def _locked(folder):
     """A process that trains in ``folder``, as far as its lock tells."""
-    import subprocess
-    import sys
-
     code = (
         "import sys, time; from pathlib import Path\n"
         "from roadmap.train.stopping import FolderLock\n"
