@@ -60,7 +60,6 @@ def _filtered() -> None:
             key="ablations-csv",
             on_click="ignore",
             type="tertiary",
-            help="The rows that the filters leave.",
         )
 
 

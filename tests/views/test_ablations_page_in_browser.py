@@ -46,8 +46,13 @@ def settle(page: Page) -> None:
     expect(page.locator(".js-plotly-plot")).to_have_count(3, timeout=30_000)
 
 
+def curves(page: Page, part: str):
+    """Parts of the chart that is shown: the one before it may still be in the page, hidden."""
+    return page.locator(".st-key-figure-curves .js-plotly-plot:visible").locator(part)
+
+
 def axis(page: Page):
-    return page.locator(".st-key-figure-curves .js-plotly-plot:visible .ytitle")
+    return curves(page, ".ytitle")
 
 
 def test_reading_curves_and_taking_the_table_along(open_path):
