@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 HEIGHT = 380
+#: Up to as many epochs each has a tick, and nothing of the curve is left out.
+FEW = 10
 #: Steps that can be told apart in one chart.
 MOST_STEPS = len(LINES)
 
@@ -44,6 +46,7 @@ def curves_chart(curves: DataFrame, name: str, *, by_seed: bool) -> go.Figure:
     seed is a line, or with ``by_seed`` false their mean, in a band from the lowest to the highest.
     """
     measure = MEASURES[name]
+    few = {"dtick": 1, "tickformat": "d"} if curves["epoch"].max() <= FEW else {}
     traces: list[go.Scatter] = []
     for place, (_, rows) in enumerate(curves.groupby("key", sort=False)):
         draw = _seeds if by_seed else _mean
@@ -53,7 +56,7 @@ def curves_chart(curves: DataFrame, name: str, *, by_seed: bool) -> go.Figure:
         style.layout(
             HEIGHT,
             margin={"l": 56, "r": 12, "t": 12, "b": 46, "pad": 0},
-            xaxis=style.axis("Epoch", fixedrange=True, automargin=False),
+            xaxis=style.axis("Epoch", fixedrange=True, automargin=False, **few),
             yaxis=style.axis(
                 measure.axis, fixedrange=True, automargin=False, range=_span(curves, measure)
             ),
@@ -116,7 +119,7 @@ def _line(
 
 def _span(curves: DataFrame, measure: Measure) -> tuple[float, float] | None:
     """From the lowest curve after a third of the epochs to the highest point; None: all of it."""
-    if not measure.late or curves["epoch"].max() < 3:
+    if not measure.late or curves["epoch"].max() <= FEW:
         return None
     late = curves[curves["epoch"] > curves["epoch"].max() // 3]["value"]
     low, high = float(late.min()), float(curves["value"].max())

@@ -137,7 +137,7 @@ def read_task(root: Path) -> Task | None:
         whole = all(isinstance(n, int) for n in (*task.seeds, task.epochs, task.pid))
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return task if known and whole and task.pid > 1 else None
+    return task if known and whole and task.seeds and task.epochs > 0 and task.pid > 1 else None
 
 
 def last_words(root: Path) -> str:

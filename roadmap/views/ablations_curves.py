@@ -87,10 +87,10 @@ def _choice(name: str, title: str, options: dict[str, str]) -> str:
 
 def _steps(roadmap: str, runs: list[Run]) -> list[str]:
     trained = list(dict.fromkeys(run.step for run in runs))
-    key = f"ablations-steps-{roadmap}"
-    if key not in st.session_state:
+    key, own = f"ablations-steps-{roadmap}", f"ablations-own-steps-{roadmap}"
+    if own not in st.session_state:  # until the reader chooses, steps that begin come in
         st.session_state[key] = _first_choice(trained)
-    st.session_state[key] = [step for step in st.session_state[key] if step in trained]
+    st.session_state[key] = [step for step in st.session_state.get(key, ()) if step in trained]
     titles = {step.key: step.title for step in ROADMAPS[roadmap].steps}
     st.multiselect(
         f"Steps, up to {MOST_STEPS}",
@@ -98,6 +98,7 @@ def _steps(roadmap: str, runs: list[Run]) -> list[str]:
         format_func=titles.get,
         key=key,
         max_selections=MOST_STEPS,
+        on_change=lambda: st.session_state.update({own: True}),
     )
     return [step for step in trained if step in st.session_state[key]]
 

@@ -68,7 +68,10 @@ def show() -> None:
 
 def _nothing() -> str:
     """What to do where there are no runs, and for which roadmap."""
-    st.html(markup.paragraph(NOTHING, "text") + f'<pre class="command">{escape(COMMANDS)}</pre>')
+    st.html(
+        f'<div class="nothing">{markup.paragraph(NOTHING, "text")}'
+        f'<pre class="command">{escape(COMMANDS)}</pre></div>'
+    )
     roadmap, problem = address.option(st.query_params, "roadmap", tuple(ROADMAPS))
     if problem:
         st.html(markup.notice(problem))
@@ -136,7 +139,7 @@ def _accuracies(ablation: Ablation, table: DataFrame) -> None:
     )
     figure.show(
         # Plotly reads tags, and the name of the data is from a file.
-        charts.trained_bars(table.assign(data=escape(ablation.data))),
+        charts.trained_bars(_drawable(table.assign(data=escape(ablation.data)))),
         table.drop(columns="key"),
         "trained",
         f"Bar chart of mean top-1 accuracy here, beside the paper's: {alt}.",
@@ -144,9 +147,16 @@ def _accuracies(ablation: Ablation, table: DataFrame) -> None:
     hatched = "" if table["adopted"].all() else '<span><i class="hatch"></i>not adopted</span>'
     st.html(
         '<p class="faint legend"><span><i class="whisker"></i>95% interval of the mean over '
-        'seeds</span><span><i class="tick"></i>the paper\'s, on ImageNet-1K</span>'
+        "seeds, within 0 to 100 %</span>"
+        '<span><i class="tick"></i>the paper\'s, on ImageNet-1K</span>'
         f"{hatched}</p>" + markup.paragraph(text.agreement(ablation), "faint below")
     )
+
+
+def _drawable(table: DataFrame) -> DataFrame:
+    """Intervals within what an accuracy can be: those of two seeds may go far beyond."""
+    ends = ("top1_low", "top1_high")
+    return table.assign(**{end: table[end].clip(0, 100) for end in ends})
 
 
 def _between(row: dict[str, float]) -> str:

@@ -60,6 +60,7 @@ def _watched(roadmap: str) -> None:
     if running:
         _progress(task, found)
     else:
+        _remember(roadmap, task)
         _form(roadmap)
         if task is not None:
             _ended(task)
@@ -75,26 +76,40 @@ def _signature(found: Runs) -> tuple[object, ...]:
 # Before
 
 
+def _remember(roadmap: str, task: Task | None) -> None:
+    """The form at first says what was started last, so that Start goes on with it."""
+    if task is None or task.roadmap != roadmap:
+        return
+    one = len(task.steps) == 1
+    st.session_state.setdefault("ablations-kind", "run" if one else "sweep")
+    st.session_state.setdefault("ablations-epochs", min(max(task.epochs, 1), MOST_EPOCHS))
+    if one:
+        st.session_state.setdefault(f"ablations-step-{roadmap}", task.steps[0])
+        st.session_state.setdefault("ablations-seed", min(max(task.seeds[0], 0), MOST_SEED))
+    else:
+        st.session_state.setdefault("ablations-seeds", min(max(len(task.seeds), 1), MOST_SEEDS))
+
+
 def _form(roadmap: str) -> None:
+    for name, value in (("kind", "run"), ("seed", 0), ("seeds", 3), ("epochs", EPOCHS)):
+        st.session_state.setdefault(f"ablations-{name}", value)
     with st.container(
         horizontal=True, gap="medium", vertical_alignment="bottom", key="ablations-start"
     ):
         kind = st.segmented_control(
-            "Train", list(KINDS), format_func=KINDS.get, default="run", required=True, key="kind"
+            "Train", list(KINDS), format_func=KINDS.get, required=True, key="ablations-kind"
         )
         steps = {step.key: step.title for step in ROADMAPS[roadmap].steps}
         chosen: tuple[str, ...] = ()
         if kind == "run":
             key = f"ablations-step-{roadmap}"
             chosen = (st.selectbox("Step", list(steps), format_func=steps.get, key=key, width=230),)
-            first = st.number_input("Seed", 0, MOST_SEED, 0, key="ablations-seed", width=120)
+            first = st.number_input("Seed", 0, MOST_SEED, key="ablations-seed", width=120)
             seeds = (int(first),)
         else:
-            count = st.number_input("Seeds", 1, MOST_SEEDS, 3, key="ablations-seeds", width=120)
+            count = st.number_input("Seeds", 1, MOST_SEEDS, key="ablations-seeds", width=120)
             seeds = tuple(range(int(count)))
-        epochs = st.number_input(
-            "Epochs", 1, MOST_EPOCHS, EPOCHS, key="ablations-epochs", width=120
-        )
+        epochs = st.number_input("Epochs", 1, MOST_EPOCHS, key="ablations-epochs", width=120)
         task = Task(roadmap=roadmap, steps=chosen, seeds=seeds, epochs=int(epochs))
         st.button("Start", type="primary", key="ablations-go", on_click=_begin, args=(task,))
     problem = st.session_state.pop("ablations-problem", "")
@@ -137,7 +152,7 @@ def _progress(task: Task | None, found: Runs) -> None:
     else:
         doing = f"{now.path.name}, epoch {now.epochs} of {now.recipe['epochs']}"
     st.html(
-        f'<p class="why" role="status"><b>{escape(_name(task))}</b>: {done} of {len(task.runs)} '
+        f'<p class="text" role="status"><b>{escape(_name(task))}</b>: {done} of {len(task.runs)} '
         f"finished; {escape(doing)}.</p>"
     )
     st.progress(min(1.0, epochs / (task.epochs * len(task.runs))))
