@@ -108,29 +108,27 @@ def _first_choice(trained: list[str]) -> list[str]:
     return list(dict.fromkeys((trained[0], trained[len(trained) // 2], trained[-1])))
 
 
+#: Columns of the table; ``place`` counts a step's runs.
+CELLS = ("key", "title", "seed", "place", "epoch", "value")
+
+
 def _table(roadmap: str, runs: list[Run], measure: str) -> DataFrame:
     """A row a run and epoch. Raises ``ResultsError``."""
     import pandas as pd
 
     titles = {step.key: step.title for step in ROADMAPS[roadmap].steps}
-    parts, counts = [], dict.fromkeys(titles, 0)
+    cells: dict[str, list[Any]] = {name: [] for name in CELLS}
+    counts = dict.fromkeys(titles, 0)
     for run in runs:
         columns = _columns(run)
-        values = columns[_column(roadmap, run.step, measure, columns)]
-        parts.append(
-            pd.DataFrame(
-                {
-                    "key": run.step,
-                    "title": titles[run.step],
-                    "seed": run.seed,
-                    "epoch": columns["epoch"],
-                    "value": values,
-                    "place": counts[run.step],
-                }
-            )
-        )
+        epochs = columns["epoch"]
+        same = run.step, titles[run.step], run.seed, counts[run.step]
+        for name, value in zip(CELLS, same, strict=False):
+            cells[name] += [value] * len(epochs)
+        cells["epoch"] += epochs
+        cells["value"] += columns[_column(roadmap, run.step, measure, columns)]
         counts[run.step] += 1
-    table = pd.concat(parts, ignore_index=True)
+    table = pd.DataFrame(cells)
     return table.astype({"value": float}).dropna(subset=["epoch", "value"])
 
 
