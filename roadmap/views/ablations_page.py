@@ -211,33 +211,32 @@ def _signs(verdicts: set[str]) -> str:
 
 def _verdicts(table: DataFrame) -> str:
     """The verdict on each step in words, beside its figures."""
-    heads = ("Seeds", "Top-1 %", "Change", "95% interval", "p, Holm", "Paper", "Paper's change")
-    head = "".join(f'<th class="n" scope="col">{name}</th>' for name in heads[:-2])
-    tail = "".join(f'<th class="n" scope="col">{name}</th>' for name in heads[-2:])
+    heads = ("Seeds", "Top-1 %", "Change", "95% interval", "p, Holm", "Paper %", "Paper's change")
+    head = "".join(f'<th class="n" scope="col">{name}</th>' for name in heads)
     body = "".join(_verdict_row(row) for row in table.to_dict("records"))
     return (
         '<div class="wide" tabindex="0" role="region" aria-label="Verdicts">'
-        f'<table class="verdicts"><thead><tr><th scope="col">Step</th>{head}'
-        f'<th scope="col">Verdict</th>{tail}</tr></thead><tbody>{body}</tbody></table></div>'
+        f'<table class="verdicts"><thead><tr><th scope="col">Step</th>'
+        f'<th scope="col">Verdict</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 
 
 def _verdict_row(row: dict[str, float | str]) -> str:
-    before = (
+    figures = (
         f"{row['n']:.0f}",
         number(row["top1"], 2),
         text.signed(row["change"], 2),
         text.interval(row["change_low"], row["change_high"]),
         text.p_value(row["p_holm"]),
+        number(row["paper_top1"], 2),
+        text.signed(row["paper_change"], 2),
     )
-    after = number(row["paper_top1"], 2), text.signed(row["paper_change"], 2)
     verdict = row["verdict"] if isinstance(row["verdict"], str) else ""
     sign = f'<i class="sign {SIGNS.get(verdict, UNTESTED)}"></i>' if verdict else ""
     return (
         f'<tr><th scope="row">{escape(str(row["title"]))}</th>'
-        + "".join(f'<td class="n">{escape(value)}</td>' for value in before)
-        + f'<td class="words">{sign}{escape(_words(row, verdict))}</td>'
-        + "".join(f'<td class="n">{escape(value)}</td>' for value in after)
+        f'<td class="words">{sign}{escape(_words(row, verdict))}</td>'
+        + "".join(f'<td class="n">{escape(value)}</td>' for value in figures)
         + "</tr>"
     )
 
@@ -249,4 +248,4 @@ def _words(row: dict[str, float | str], verdict: str) -> str:
     if verdict != NOISE:
         return verdict[0].upper() + verdict[1:]
     needed = text.seeds(row["seeds_needed"], row["p_holm"])
-    return f"Could be noise; seeds to tell: about {needed}".replace("about >", "more than ")
+    return f"Could be noise; about {needed} seeds may tell".replace("about >", "more than ")
