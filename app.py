@@ -30,6 +30,7 @@ page = st.navigation(
         later("builder", "Builder"),
         later("sizes", "Sizes"),
         later("recipes", "Recipes"),
+        later("ablations", "Ablations"),
         later("method", "Method"),
     ],
     position="top",

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,8 +28,8 @@ ARGUMENTS = (
 
 
 @contextmanager
-def served(script: Path) -> Iterator[str]:
-    """Streamlit serving ``script`` on a free local port."""
+def served(script: Path, environment: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Streamlit serving ``script`` on a free local port; ``environment`` adds variables."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -43,7 +43,11 @@ def served(script: Path) -> Iterator[str]:
     }
     command += [f"--{name}={value}" for name, value in options.items()]
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        cwd=ROOT,
+        env=os.environ | dict(environment or {}),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         wait_for(f"http://localhost:{port}/_stcore/health")

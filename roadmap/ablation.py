@@ -174,13 +174,18 @@ def curve_table(ablation: Ablation) -> DataFrame:
     columns = {name: [] for name in ("key", "title", "group", "epoch", "top1", "n")}
     for result in ablation.steps:
         step = result.step
-        measure = _measure(ablation.roadmap, step.key)
+        measure = judged_by(ablation.roadmap, step.key)
         seeds = [curves(run)[measure] for run in ablation.runs if run.step == step.key]
         for epoch, values in enumerate(zip(*seeds, strict=True), start=1):
             row = (step.key, step.title, step.group, epoch, fmean(values), len(values))
             for name, value in zip(columns, row, strict=True):
                 columns[name].append(value)
     return pd.DataFrame(columns)
+
+
+def judged_by(roadmap: Roadmap, step: str) -> str:
+    """The column of the scores and of metrics.csv that ``step`` is judged by."""
+    return "top1" if roadmap.recipe(step).ema_decay is None else "ema_top1"
 
 
 def _finished(runs: Sequence[Run], data: str, roadmap: str) -> tuple[Run, ...]:
@@ -221,13 +226,8 @@ def _check_same(name: str, first: Run, there: Any, run: Run, here: Any) -> None:
         )
 
 
-def _measure(roadmap: Roadmap, step: str) -> str:
-    """The column of the scores and of metrics.csv that ``step`` is judged by."""
-    return "top1" if roadmap.recipe(step).ema_decay is None else "ema_top1"
-
-
 def _score(roadmap: Roadmap, run: Run) -> float:
-    name = _measure(roadmap, run.step)
+    name = judged_by(roadmap, run.step)
     score = run.scores.get(name)
     if score is None:
         raise ResultsError(

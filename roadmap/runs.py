@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from roadmap.train.stopping import is_locked
 
 #: What run.json says, and ``stopped``: it says running, and no process is.
 STATUSES = ("running", "finished", "interrupted", "failed", "stopped")
+#: Those of runs whose process is, or was last seen, gone or going: told by the lock alone.
+UNSETTLED = ("running", "stopped")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +89,39 @@ def read_runs(root: Path = RUNS) -> Runs:
     To tell whether a ``running`` run still is, its lock is tried, so do not call this in a
     process that trains.
     """
-    runs: list[Run] = []
-    unreadable: list[Unreadable] = []
-    for found in _folders(root):
-        read = found if isinstance(found, Unreadable) else _read_run(found)
-        (unreadable if isinstance(read, Unreadable) else runs).append(read)
-    return Runs(tuple(runs), tuple(unreadable))
+    return RunsReader(root).read()
+
+
+class RunsReader:
+    """``read_runs`` for those who ask again and again: only what has changed is read anew."""
+
+    def __init__(self, root: Path = RUNS):
+        self._root = root
+        self._kept: dict[Path, tuple[Any, Run | Unreadable]] = {}
+        self._turn = threading.Lock()
+
+    def read(self) -> Runs:
+        with self._turn:
+            kept: dict[Path, tuple[Any, Run | Unreadable]] = {}
+            for found in _folders(self._root):
+                if isinstance(found, Unreadable):
+                    kept[found.path] = None, found
+                else:
+                    kept[found] = self._read(found)
+            self._kept = kept
+        read = [run for _, run in kept.values()]
+        return Runs(
+            tuple(run for run in read if isinstance(run, Run)),
+            tuple(run for run in read if isinstance(run, Unreadable)),
+        )
+
+    def _read(self, folder: Path) -> tuple[Any, Run | Unreadable]:
+        stamp = tuple(_stamp(folder / name) for name in ("run.json", "metrics.csv"))
+        before = self._kept.get(folder)
+        # Whether a run still goes on is not in its files.
+        if before and before[0] == stamp and getattr(before[1], "status", "") not in UNSETTLED:
+            return before
+        return stamp, _read_run(folder)
 
 
 def curves(run: Run) -> dict[str, list[float | None]]:
@@ -112,6 +142,14 @@ def curves(run: Run) -> dict[str, list[float | None]]:
         raise ResultsError(f"{path} is no longer there") from None
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path} cannot be read: {_reason(error)}") from None
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _folders(root: Path) -> Iterator[Path | Unreadable]:

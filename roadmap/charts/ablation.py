@@ -72,7 +72,7 @@ LINES = (
 
 
 def trained_bars(table: DataFrame, selected: str | None = None) -> go.Figure:
-    """A bar a step: mean top-1 over the seeds, 95% intervals as whiskers, the paper's in figures.
+    """A bar a step: mean top-1 over the seeds, 95% intervals as whiskers, the paper's as ticks.
 
     ``table`` has ``data``, ``key``, ``title``, ``group``, ``adopted``, ``top1``, ``top1_low``,
     ``top1_high`` and ``paper_top1``; ``selected`` is the key of the banded row.
@@ -85,7 +85,7 @@ def trained_bars(table: DataFrame, selected: str | None = None) -> go.Figure:
         decimals=2,
         from_zero=False,
     )
-    return roadmap_bars(table, trained, selected, second=PAPER)
+    return roadmap_bars(table, trained, selected, second=PAPER, tick=PAPER.key)
 
 
 def change_intervals(table: DataFrame) -> go.Figure:

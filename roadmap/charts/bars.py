@@ -83,12 +83,14 @@ def roadmap_bars(
     selected: str | None = None,
     reference: tuple[str, float] | None = None,
     second: Metric | None = None,
+    tick: str | None = None,
 ) -> go.Figure:
     """Figure 2 of the paper: a bar a step, under the names of their groups.
 
     ``table`` has a row a step with ``key``, ``title``, ``group``, ``adopted`` and the metric's
-    column; ``<metric>_low`` and ``<metric>_high``, where present, become whiskers, and
-    ``<metric>_torch``, the same with PyTorch's depthwise convolution, a tick across the bar. A
+    column; ``<metric>_low`` and ``<metric>_high``, where present, become whiskers, and the column
+    ``tick`` a line across the bar: without one ``<metric>_torch``, the same with PyTorch's
+    depthwise convolution. A
     second column prints ``second``; without it GFLOPs, or top-1 where the bars are GFLOPs.
     ``selected`` is the key whose row is banded, ``reference`` a name and a value for the dashed
     line. Rows are clickable over their whole width; a click carries the step's key as
@@ -97,7 +99,8 @@ def roadmap_bars(
     places, headers, height = row_places(list(table["group"]))
     second = second or METRICS["top1" if metric.key == "gflops" else "gflops"]
     keys, values = list(table["key"]), [float(value) for value in table[metric.key]]
-    span = _axis_range(table, metric, reference)
+    tick = tick or f"{metric.key}_torch"
+    span = _axis_range(table, metric, reference, tick)
     chosen = [keys.index(selected)] if selected in keys else []
     return go.Figure(
         [
@@ -124,7 +127,7 @@ def roadmap_bars(
                 hoverinfo="skip",
             ),
             *_whiskers(table, metric, places),
-            *_ticks(table, metric, places),
+            *_ticks(table, tick, places),
             *(go.Scatter(x=[None], y=[None], yaxis=axis) for axis in ("y2", "y3", "y4")),
         ],
         {
@@ -151,13 +154,13 @@ def _printed(table: DataFrame, metric: Metric) -> list[str]:
 
 
 def _axis_range(
-    table: DataFrame, metric: Metric, reference: tuple[str, float] | None
+    table: DataFrame, metric: Metric, reference: tuple[str, float] | None, tick: str
 ) -> tuple[float, float]:
     low, high = float(table[metric.key].min()), float(table[metric.key].max())
-    for end in ("_low", "_high", "_torch"):
-        if f"{metric.key}{end}" in table:
-            low = min(low, float(table[f"{metric.key}{end}"].min()))
-            high = max(high, float(table[f"{metric.key}{end}"].max()))
+    for column in (f"{metric.key}_low", f"{metric.key}_high", tick):
+        if column in table:
+            low = min(low, float(table[column].min()))
+            high = max(high, float(table[column].max()))
     if reference:
         low, high = min(low, reference[1]), max(high, reference[1])
     start = 0.0 if metric.from_zero else float(max(int(low) - 1, 0))
@@ -189,9 +192,9 @@ def _whiskers(table: DataFrame, metric: Metric, places: list[float]) -> list[go.
     ]
 
 
-def _ticks(table: DataFrame, metric: Metric, places: list[float]) -> list[go.Scatter]:
+def _ticks(table: DataFrame, tick: str, places: list[float]) -> list[go.Scatter]:
     """A line across the bar; an error bar's, as these take the theme's text colour."""
-    column = table.get(f"{metric.key}_torch")
+    column = table.get(tick)
     if column is None or not column.notna().any():
         return []
     has = list(column.notna())

@@ -1,0 +1,69 @@
+"""The runs behind the page of ablations, read again only where they have changed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import streamlit as st
+
+from roadmap.ablation import Ablation, analyse
+from roadmap.runs import Run, Runs, RunsReader
+from roadmap.steps import ROADMAPS
+from roadmap.train.settings import RUNS
+
+#: Names another folder of runs than ``results/runs``.
+VARIABLE = "ROADMAP_RUNS"
+FRESH = 0.5  # seconds
+
+
+def root() -> Path:
+    return Path(os.environ.get(VARIABLE) or RUNS).absolute()
+
+
+def read() -> Runs:
+    """All runs as they are now, or were half a second ago: parts of the page ask one by one."""
+    reader = _reader(root())
+    if reader.found is None or time.monotonic() - reader.looked > FRESH:
+        reader.found, reader.looked = reader.read(), time.monotonic()
+    return reader.found
+
+
+class _Reader(RunsReader):
+    found: Runs | None = None
+    looked = 0.0
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _reader(folder: Path) -> _Reader:
+    return _Reader(folder)
+
+
+def folders(runs: Sequence[Run]) -> tuple[str, ...]:
+    """The folders of data sets, the one with most runs first: runs of one can be compared."""
+    return tuple(name for name, _ in Counter(run.path.parent.name for run in runs).most_common())
+
+
+def roadmaps(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Every roadmap, the one with most of ``runs`` first."""
+    counts = Counter(run.roadmap for run in runs)
+    return tuple(sorted(ROADMAPS, key=lambda name: -counts[name]))
+
+
+def of(runs: Sequence[Run], folder: str, roadmap: str) -> tuple[Run, ...]:
+    """Those of one folder and roadmap, by step and seed."""
+    keys = ROADMAPS[roadmap].keys
+    chosen = [run for run in runs if (run.path.parent.name, run.roadmap) == (folder, roadmap)]
+    return tuple(sorted(chosen, key=lambda run: (keys.index(run.step), run.seed)))
+
+
+@lru_cache(maxsize=8)  # Streamlit's would hash every recipe
+def ablation(runs: tuple[Run, ...]) -> Ablation:
+    """What the finished ones say. Raises ``ResultsError``."""
+    finished = [run.data for run in runs if run.finished]
+    data = Counter(finished or [run.data for run in runs]).most_common(1)[0][0]
+    return analyse(runs, data, runs[0].roadmap)

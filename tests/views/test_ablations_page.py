@@ -1,0 +1,303 @@
+"""The page of ablations, run by Streamlit's own test harness on runs that nobody trained."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import pages
+import pytest
+from browser import ROOT
+from fake_runs import write_ablation, write_run
+from pages import address, checked, html
+
+from roadmap.charts.curves import MEASURES
+from roadmap.steps import ROADMAPS
+from roadmap.sweep import background
+from roadmap.views import ablations_data
+
+opened = partial(pages.opened, "ablations_page")
+SCORES = {
+    "baseline": (69.0, 69.4, 68.8),
+    "training": (72.02, 72.4, 71.81),
+    "stage_ratio": (72.0, 72.6, 71.9),
+    "patchify_stem": (60.1,),
+}
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv(ablations_data.VARIABLE, str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def trained(root):
+    write_ablation(root, SCORES)
+    return root
+
+
+def alts(app):
+    return [chart.proto.alt for chart in app.get("plotly_chart")]
+
+
+def runs_table(app):
+    return app.dataframe[0].value
+
+
+@pytest.mark.usefixtures("root")
+def test_without_runs_it_says_how_to_make_some():
+    app = opened()
+    assert "No runs yet" in html(app)
+    assert "python -m roadmap sweep" in html(app)
+    assert app.button(key="ablations-go").label == "Start"
+    assert not app.get("plotly_chart")
+
+
+@pytest.mark.usefixtures("trained")
+def test_what_the_runs_say_in_figures_and_words():
+    app = opened()
+    page = html(app)
+    assert 'class="notice"' not in page
+    assert "Of 2 changes tested, 1 is a real gain" in page
+    assert "Real gain" in page
+    assert re.search(r"Could be noise; (about|more than) \d+ seeds may tell", page)
+    assert "One seed only: no test" in page
+    assert "The start: nothing to compare with" in page
+    trained_alt, changes_alt, curves_alt = alts(app)
+    assert "ResNet 69.07 %" in trained_alt
+    assert "paper 76.13 %" in trained_alt
+    assert "real gain" in changes_alt
+    assert curves_alt.startswith("Line chart of Validation top-1")
+    assert len(runs_table(app)) == 10
+
+
+@pytest.mark.usefixtures("trained")
+def test_interval_and_papers_value_are_in_one_chart():
+    figure = opened().get("plotly_chart")[0].proto.spec
+    assert "arrayminus" in figure
+    assert '"error_y"' in figure
+    assert "76.13" in figure
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("lines", ["mean", "seeds"])
+@pytest.mark.usefixtures("trained")
+def test_every_curve_by_seed_and_as_mean(measure, lines):
+    app = opened(curve=measure, lines=lines)
+    figure = app.get("plotly_chart")[2].proto.spec
+    assert MEASURES[measure].axis in alts(app)[2]
+    assert ("seed 2" in figure) == (lines == "seeds")
+
+
+@pytest.mark.usefixtures("trained")
+def test_choosing_curves_goes_into_the_url():
+    app = opened()
+    app.segmented_control(key="ablations-curve").set_value("lr")
+    app.segmented_control(key="ablations-lines").set_value("seeds")
+    checked(app.run())
+    assert address(app) == {"curve": "lr", "lines": "seeds"}
+    app.multiselect(key="ablations-steps-resnet50").set_value([])
+    assert "Choose a step" in html(checked(app.run()))
+
+
+def test_data_and_roadmap_are_chosen(trained):
+    write_run(trained, "baseline", 0, 50.0, roadmap="torchvision_recipe", data="other")
+    app = opened()
+    app.selectbox(key="ablations-data").set_value("other")
+    checked(app.run())
+    assert address(app)["data"] == "other"
+    assert "The best of 1 trained step on other" in html(app)
+    assert app.selectbox(key="ablations-roadmap").value == "torchvision_recipe"
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_roadmap_without_finished_runs_says_so():
+    app = opened(roadmap="resnet200")
+    assert "is finished on this data yet" in html(app)
+    assert len(runs_table(app)) == 10
+
+
+def test_runs_that_cannot_be_compared_are_answered(trained):
+    write_run(trained, "gelu", 0, 60.0, epochs=5)
+    page = html(opened())
+    assert "These runs cannot be analysed: runs of different settings" in page
+
+
+def test_the_table_filters(trained):
+    write_run(trained, "gelu", 1, 60.0, done=1, status="failed", reason="the disk is full")
+    app = opened()
+    app.multiselect(key="ablations-filter-status").set_value(["failed"])
+    table = runs_table(checked(app.run()))
+    assert list(table["reason"]) == ["the disk is full"]
+    app.multiselect(key="ablations-filter-step").set_value(["baseline"])
+    assert runs_table(checked(app.run())).empty
+
+
+def test_broken_folders_are_listed_and_nothing_breaks(trained):
+    for name, content in (
+        ("cut", '{"status": "fin'),
+        ("list", "[]"),
+        ("deep", "[" * 100_000),
+        ("<img src=x>", "{}"),
+        ("bytes", "\ud800"),
+    ):
+        (trained / "tiny" / name).mkdir()
+        (trained / "tiny" / name / "run.json").write_text(content, errors="surrogatepass")
+    half = write_run(trained, "gelu", 0, 60.0)
+    (half / "metrics.csv").write_text((half / "metrics.csv").read_text()[:-20])
+    page = html(opened())
+    assert "6 folders left out" in page
+    assert "it may be cut off" in page
+    assert "<img src=x" not in page
+    assert "&lt;img src=x&gt;" in page
+
+
+def test_only_broken_folders(root):
+    (root / "tiny" / "empty").mkdir(parents=True)
+    page = html(opened())
+    assert "No runs yet" in page
+    assert "There is no run.json." in page
+
+
+def test_names_from_files_are_no_tags(root):
+    write_ablation(root, SCORES, data="<b>bold<b>")
+    write_run(root, "gelu", 7, 60.0, data="<b>bold<b>", done=1, device="<img src=x>")
+    app = opened()
+    assert "<b>bold" not in html(app)
+    assert "<b>bold" not in app.get("plotly_chart")[0].proto.spec
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"data": "<script>alert(1)</script>"},
+        {"roadmap": "x" * 50_000},
+        {"curve": "\x00"},
+        {"lines": "../../etc"},
+    ],
+)
+@pytest.mark.usefixtures("trained")
+def test_whatever_the_url_says_there_is_one_message_and_a_page(parameters):
+    app = opened(**parameters)
+    assert html(app).count('class="notice"') == 1
+    assert "<script>alert" not in html(app)
+    assert len(alts(app)) == 3
+
+
+def test_a_new_run_appears(trained):
+    app = opened()
+    write_run(trained, "gelu", 0, 60.0)
+    time.sleep(ablations_data.FRESH)
+    assert len(runs_table(checked(app.run()))) == 11
+
+
+def test_a_thousand_runs_open_and_filter_fast(root):
+    for seed in range(59):
+        for place, key in enumerate(ROADMAPS["resnet50"].keys):
+            write_run(root, key, seed, 60 + place + seed / 100, epochs=300)
+    began = time.process_time()
+    ablations_data.read()
+    assert time.process_time() - began < 1
+    app = opened()
+    assert len(runs_table(app)) == 1003
+    app.multiselect(key="ablations-filter-status").set_value(["finished"])
+    began = time.process_time()
+    checked(app.run())
+    assert time.process_time() - began < 2  # the whole page; in a browser the table alone
+
+
+@pytest.mark.usefixtures("trained")
+def test_it_imports_no_torch():
+    code = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_string({pages.script("ablations_page")!r}, default_timeout=60)
+assert not app.run().exception
+print(sorted({{"torch", "timm", "torchvision", "sklearn"}} & set(sys.modules)))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "[]"
+
+
+# Training from the page
+
+
+@pytest.fixture
+def sleeper(root, monkeypatch):
+    """In place of training, a process that only waits; whatever is left is stopped."""
+    code = "import time; print('here', flush=True); time.sleep(60)"
+    command = property(lambda _: lambda _: [sys.executable, "-c", code])
+    monkeypatch.setattr(background.Task, "command", command)
+    yield root
+    background.stop(root)
+
+
+def test_start_and_stop_for_everyone(sleeper):
+    app, other = opened(), opened()
+    app.selectbox(key="ablations-step-resnet50").set_value("gelu")
+    app.number_input(key="ablations-epochs").set_value(2)
+    app.run()
+    app.button(key="ablations-go").click()
+    checked(app.run())
+    assert "starting" in html(app)
+    assert background.read_task(sleeper).runs == ("resnet50-gelu-seed0",)
+    other.button(key="ablations-go").click()  # a page that does not know yet
+    assert "starting" in html(checked(other.run()))
+    assert "ablations-go" not in [button.key for button in opened().button]
+    app.button(key="ablations-stop").click()
+    checked(app.run())
+    deadline = time.monotonic() + 20
+    while background.is_running(sleeper) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not background.is_running(sleeper)
+    assert "Last: ReLU to GELU, seed 0, 2 epochs." in html(checked(app.run()))
+
+
+def test_one_at_a_time_and_the_dead_do_not_block(sleeper):
+    task = background.Task(roadmap="resnet50", steps=("gelu",), seeds=(0,), epochs=1)
+    background.start(sleeper, task)
+    with pytest.raises(background.RefusedError, match="One is running already"):
+        background.start(sleeper, task)
+    os.kill(background.read_task(sleeper).pid, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while background.is_running(sleeper) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    background.start(sleeper, task)
+    assert background.is_running(sleeper)
+
+
+def test_a_folder_that_cannot_be_written_is_answered(root, monkeypatch):
+    (root / "file").write_text("")
+    monkeypatch.setenv(ablations_data.VARIABLE, str(root / "file"))
+    app = opened()
+    app.button(key="ablations-go").click()
+    assert "Training cannot be started" in html(checked(app.run()))
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"pid": 1}', '{"roadmap": "x", "steps": [1]}'])
+def test_a_damaged_task_file_breaks_nothing(root, content):
+    (root / background.FOLDER).mkdir()
+    (root / background.FOLDER / background.TASK).write_text(content)
+    assert background.read_task(root) is None
+    assert "No runs yet" in html(opened())
+
+
+def test_the_command_is_a_pocket_sweep(tmp_path):
+    task = background.Task(roadmap="resnet50", steps=("gelu",), seeds=(3,), epochs=15)
+    assert task.data == "digits"
+    words = task.command(tmp_path)
+    assert words[2:] == [
+        *("roadmap", "sweep", "--roadmap", "resnet50", "--step", "gelu", "--seeds", "3"),
+        *("--scale", "pocket", "--device", "cpu", "--output", str(tmp_path / "digits")),
+    ]
+    short = background.Task(roadmap="resnet50", steps=(), seeds=(0, 1), epochs=2)
+    assert short.data == "digits-2-epochs"
+    assert len(short.runs) == 34
