@@ -51,22 +51,22 @@ def click_bar(page: Page, index: int) -> None:
 def settle(page: Page) -> None:
     """Waits until Streamlit has run, and one chart stands."""
     idle = page.locator("[data-test-script-state=notRunning]")
-    expect(idle).to_be_attached(timeout=15_000)
-    expect(page.locator(".js-plotly-plot")).to_have_count(1, timeout=15_000)
+    expect(idle).to_be_attached(timeout=30_000)
+    expect(page.locator(".js-plotly-plot")).to_have_count(1, timeout=30_000)
 
 
 def click_at(page: Page, x: float, y: float) -> None:
     """As a hand does: there first, then down. Plotly looks for what is under it every 50 ms."""
     page.mouse.move(x, y)
-    page.wait_for_timeout(150)
+    page.wait_for_timeout(300)
     page.mouse.click(x, y)
 
 
 def expect_step(page: Page, title: str, address: str) -> None:
-    expect(page.locator(".step")).to_have_text(title, timeout=15_000)
-    expect(page).to_have_url(re.compile(re.escape(address) + "$"), timeout=15_000)
+    expect(page.locator(".step")).to_have_text(title, timeout=30_000)
+    expect(page).to_have_url(re.compile(re.escape(address) + "$"), timeout=30_000)
     bold = texts(page).filter(has=page.locator("tspan[style*=bold]"))
-    expect(bold.filter(has_text=title).last).to_be_attached(timeout=15_000)
+    expect(bold.filter(has_text=title).last).to_be_attached(timeout=30_000)
 
 
 def test_clicking_bars(open_page):
@@ -153,11 +153,11 @@ def test_the_path_and_both_sizes(open_page):
     page = open_page("?roadmap=resnet50&step=kernel_7")
     page.get_by_role("radio", name="Path").click()
     points = chart(page).locator(".scatterlayer .points path")
-    expect(points.nth(5)).to_be_visible(timeout=15_000)
+    expect(points.nth(5)).to_be_visible(timeout=30_000)
     settle(page)
     box = resting_box(points.nth(5))
     click_at(page, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    expect(page.locator(".step")).to_have_text("Increase width", timeout=15_000)
+    expect(page.locator(".step")).to_have_text("Increase width", timeout=30_000)
     expect(page).to_have_url(re.compile("(?=.*view=path)(?=.*step=increase_width)"))
     page.get_by_role("radio", name="Both sizes").click()
     expect(chart(page)).to_have_count(2)
@@ -165,7 +165,7 @@ def test_the_path_and_both_sizes(open_page):
     box = resting_box(second.locator(".trace.bars").nth(1).locator(".point").nth(3))
     click_at(page, box["x"] + 5, box["y"] + box["height"] / 2)
     expect(page).to_have_url(
-        re.compile("(?=.*roadmap=resnet200)(?=.*step=patchify_stem)"), timeout=15_000
+        re.compile("(?=.*roadmap=resnet200)(?=.*step=patchify_stem)"), timeout=30_000
     )
 
 
