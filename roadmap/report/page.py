@@ -120,6 +120,7 @@ def _bars_note(published: DataFrame) -> str:
     said = "Whiskers: here the 95% interval of the mean over seeds"
     if "top1_std" in published:
         said += ", in the paper ± one standard deviation over three seeds"
+    said += ". Ticks across the bars here: the paper's top-1"
     return f"{said}.{_tried(published, 'Hatched')}"
 
 
