@@ -31,7 +31,7 @@ except ImportError:  # Windows has no such locks
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER, LOCK, TASK, OUTPUT = ".background", "lock", "task.json", "output.txt"
 #: Behind the server of the pages, which answers people.
-NICE = 10
+NICE = 5
 #: Of the output, as much is read from its end.
 TAIL = 4000
 _TURN = threading.Lock()
