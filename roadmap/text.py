@@ -20,3 +20,11 @@ def change(after: float | None, before: float | None, decimals: int) -> str:
         return ABSENT
     difference = round(round(after, decimals) - round(before, decimals), decimals)
     return "±0" if difference == 0 else f"{difference:+,.{decimals}f}".replace("-", "−")
+
+
+def duration(seconds: float) -> str:
+    """``1 h 05 min``, ``12 min``, ``40 s``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from roadmap.charts import style
+from roadmap.charts.rows import text_axis
 from roadmap.palette import BLUE, CYAN, GREY, GROUP_COLORS, ORANGE
 from roadmap.text import change
 
@@ -93,6 +94,7 @@ def gains(table: DataFrame) -> go.Figure:
     before = [low, *top1[:-1]]
     colors = [GROUP_COLORS.get(group, GREY) for group in table["group"]]
     added = ["", *(change(now, old, 2) for now, old in zip(top1[1:], top1, strict=False))]
+    span = (len(places) - 0.4, -0.6)  # downwards
     return go.Figure(
         [
             go.Bar(
@@ -120,9 +122,9 @@ def gains(table: DataFrame) -> go.Figure:
                 automargin=False,
                 nticks=5,
             ),
-            yaxis={"range": [len(top1) - 0.4, -0.6], "fixedrange": True, "visible": False},
-            yaxis2=_column(places, titles, 0, -GAIN_LEFT, "right"),
-            yaxis3=_column(places, added, 1, 50, "left"),
+            yaxis={"range": list(span), "fixedrange": True, "visible": False},
+            yaxis2=text_axis(places, titles, span, 0, -GAIN_LEFT, "right"),
+            yaxis3=text_axis(places, added, span, 1, 50, "left"),
             annotations=[_head("Change", 50)],
             hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
@@ -138,30 +140,6 @@ def _steps(top1: list[float], places: list[int]) -> go.Scatter:
         y += [place + 0.31, place + 0.69, None]
     line = {"color": GREY, "width": 1}
     return go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip")
-
-
-def _column(
-    places: list[int], texts: list[str], position: int, shift: int, side: str
-) -> dict[str, Any]:
-    """``texts`` as the labels of an axis ``shift`` pixels from an end of the bars' axis."""
-    return {
-        "overlaying": "y",
-        "anchor": "free",
-        "position": position,
-        "shift": shift,
-        "side": side,
-        "range": [len(places) - 0.4, -0.6],
-        "fixedrange": True,
-        "automargin": False,
-        "tickmode": "array",
-        "tickvals": places,
-        "ticktext": texts,
-        "tickfont": {"size": style.FONT_SIZE},
-        "ticks": "",
-        "showgrid": False,
-        "zeroline": False,
-        "showline": False,
-    }
 
 
 def _head(text: str, shift: int) -> dict[str, Any]:

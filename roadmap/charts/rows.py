@@ -70,23 +70,29 @@ def columns(
     heights = places + [y for _, y in headers]
     first, second = map(texts, numbers)
     return {
-        "yaxis2": _text_axis(heights, names, height, 0, -LEFT, "right"),
-        "yaxis3": _text_axis(places, first, height, 1, VALUE, "left"),
-        "yaxis4": _text_axis(places, second, height, 1, RIGHT, "left"),
+        "yaxis2": text_axis(heights, names, (height, 0), 0, -LEFT, "right"),
+        "yaxis3": text_axis(places, first, (height, 0), 1, VALUE, "left"),
+        "yaxis4": text_axis(places, second, (height, 0), 1, RIGHT, "left"),
     }
 
 
-def _text_axis(
-    places: list[float], texts: list[str], height: float, position: int, shift: int, side: str
+def text_axis(
+    places: Sequence[float],
+    texts: Sequence[str],
+    span: tuple[float, float],
+    position: int,
+    shift: int,
+    side: str,
 ) -> dict[str, Any]:
-    """``texts`` on one ``side`` of a vertical ``shift`` pixels from an end of the axis."""
+    """``texts`` on one ``side`` of a vertical ``shift`` pixels from an end of the axis, which goes
+    from bottom to top over ``span``."""
     return {
         "overlaying": "y",
         "anchor": "free",
         "position": position,
         "shift": shift,
         "side": side,
-        "range": [height, 0],
+        "range": list(span),
         "fixedrange": True,
         "automargin": False,
         "tickmode": "array",

@@ -8,6 +8,7 @@ from typing import Any
 
 from roadmap.ablation import Ablation
 from roadmap.runs import Run
+from roadmap.text import duration
 
 #: More recipes than this are not listed one by one.
 MOST_RECIPES = 3
@@ -27,7 +28,7 @@ def facts(ablation: Ablation) -> list[tuple[str, str]]:
         ("Recipe", _recipes(runs)),
         ("Device", _each(_device(run) for run in runs)),
         ("Versions", _versions(runs)),
-        ("Training, all runs", _duration(sum(run.seconds for run in runs))),
+        ("Training, all runs", duration(sum(run.seconds for run in runs))),
     ]
 
 
@@ -98,9 +99,3 @@ def _versions(runs: Sequence[Run]) -> str:
 
 def _each(values: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(values))
-
-
-def _duration(seconds: float) -> str:
-    if seconds >= 7200:
-        return f"{seconds / 3600:,.1f} hours"
-    return f"{seconds / 60:.1f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"

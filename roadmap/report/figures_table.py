@@ -7,6 +7,7 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from roadmap.ablation import GAIN, LOSS, NOISE
 from roadmap.report import text
 from roadmap.text import number
 
@@ -31,8 +32,21 @@ AFTER: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("Training,\nseconds", lambda row: number(row["seconds"], 0)),
 )
 #: Classes of the sign before a verdict.
-SIGNS = {"real gain": "gain", "real loss": "loss", "could be noise": "noise"}
+SIGNS = {GAIN: "gain", LOSS: "loss", NOISE: "noise"}
 UNTESTED = "none"
+
+
+def legend(verdicts: set[str]) -> list[tuple[str, str]]:
+    """Class and meaning of each sign that ``verdicts`` need, and of the paper's diamond."""
+    shown = [(sign, name) for name, sign in SIGNS.items() if name in verdicts]
+    if verdicts - SIGNS.keys():
+        shown.append((UNTESTED, "no test"))
+    return [*shown, ("paper", "the paper's change, on ImageNet-1K")]
+
+
+def sign(verdict: str) -> str:
+    """The sign before a verdict, as HTML."""
+    return f'<i class="sign {SIGNS.get(verdict, UNTESTED)}"></i>' if verdict else ""
 
 
 def figures_table(table: DataFrame) -> str:
@@ -60,13 +74,12 @@ def _head(name: str) -> str:
 
 def _row(row: Row) -> str:
     verdict = row["verdict"] if isinstance(row["verdict"], str) else ""
-    sign = f'<i class="sign {SIGNS.get(verdict, UNTESTED)}"></i>' if verdict else ""
     kind = "" if row["adopted"] else ' class="off"'
     return (
         f'<tr{kind}><th scope="row"><span class="number">{row["number"]:.0f}</span>'
         f"{escape(row['title'])}</th>"
         + "".join(_cell(show(row), name == "Change") for name, show in BEFORE)
-        + f"<td>{sign}{escape(verdict)}</td>"
+        + f"<td>{sign(verdict)}{escape(verdict)}</td>"
         + "".join(_cell(show(row), False) for _, show in AFTER)
         + "</tr>"
     )

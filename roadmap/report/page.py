@@ -13,7 +13,7 @@ from roadmap.ablation import Ablation, ablation_table, curve_table
 from roadmap.charts import ablation as charts
 from roadmap.charts import roadmap_bars
 from roadmap.report import facts, text
-from roadmap.report.figures_table import SIGNS, UNTESTED, figures_table
+from roadmap.report.figures_table import figures_table, legend
 from roadmap.results import roadmap_table
 from roadmap.runs import Runs
 from roadmap.text import number
@@ -77,11 +77,9 @@ def _changes(table: DataFrame) -> str:
     if not table["change"].notna().any():
         return ""
     verdicts = set(table["verdict"].dropna())
-    legend = [(sign, name) for name, sign in SIGNS.items() if name in verdicts]
-    if verdicts - SIGNS.keys():
-        legend.append((UNTESTED, "no test"))
-    legend.append(("paper", "the published change, on ImageNet-1K"))
-    signs = "".join(f'<li><i class="sign {kind}"></i>{name}</li>' for kind, name in legend)
+    signs = "".join(
+        f'<li><i class="sign {kind}"></i>{escape(name)}</li>' for kind, name in legend(verdicts)
+    )
     return _section(
         "What each change brought",
         _text(

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from roadmap.sweep.conduct import State
 from roadmap.sweep.jobs import Job, Progress, read_progress
+from roadmap.text import duration
 
 
 class Board:
@@ -107,11 +108,3 @@ def seconds_left(jobs: Sequence[Job], progress: dict[Job, Progress], slots: int)
         for job in jobs
     )
     return total / min(slots, max(1, len(jobs)))
-
-
-def duration(seconds: float) -> str:
-    """``1 h 05 min``, ``12 min``, ``40 s``."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"

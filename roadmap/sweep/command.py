@@ -9,19 +9,23 @@ import typer
 from typer.core import TyperCommand
 
 from roadmap.console import RoadmapOption, fail
-from roadmap.recipes import RECIPES
 from roadmap.sweep import jobs as planning
 from roadmap.sweep.jobs import Job
+from roadmap.text import duration
 from roadmap.train.commands import (
+    CompileOption,
     DataOption,
     DeviceOption,
     ImageSizeOption,
+    PrecisionOption,
+    RecipeOption,
+    ScaleOption,
     WorkersOption,
     sentences,
     with_recipe_options,
 )
 from roadmap.train.errors import RefusedError
-from roadmap.train.settings import RUNS, Precision, Scale, parse_field
+from roadmap.train.settings import RUNS, parse_field
 
 
 class SeedsCommand(TyperCommand):
@@ -57,27 +61,13 @@ def sweep(
         list[str] | None,
         typer.Option("--skip", help="All but this step; may be repeated.", metavar="KEY"),
     ] = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            "--recipe",
-            help=f"One of {', '.join(RECIPES)}; each step's own without.",
-            metavar="NAME",
-        ),
-    ] = None,
+    recipe: RecipeOption = None,
     data: DataOption = None,
     image_size: ImageSizeOption = None,
-    scale: Annotated[
-        Scale, typer.Option("--scale", help="pocket: a small version, for a CPU in seconds.")
-    ] = "full",
+    scale: ScaleOption = "full",
     device: DeviceOption = None,
-    precision: Annotated[
-        Precision | None,
-        typer.Option("--precision", help="bf16: autocast. Without: bf16 on CUDA, else float32."),
-    ] = None,
-    compiled: Annotated[
-        bool, typer.Option("--compile/--no-compile", help="Compile the networks first.")
-    ] = False,
+    precision: PrecisionOption = None,
+    compiled: CompileOption = False,
     workers: WorkersOption = None,
     engine: Annotated[
         Literal["local", "ray"],
@@ -150,7 +140,6 @@ def _data(path: str | None) -> tuple[str, int]:
 
 
 def _print_plan(jobs: list[Job], device: str | None, images: int) -> None:
-    from roadmap.sweep.board import duration
     from roadmap.sweep.estimate import estimate
     from roadmap.train.machine import device_name, prepare_device
 

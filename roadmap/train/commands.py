@@ -40,6 +40,22 @@ ImageSizeOption = Annotated[
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="cuda, mps or cpu; the fastest without.")
 ]
+RecipeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe", help=f"One of {', '.join(RECIPES)}; the step's own without.", metavar="NAME"
+    ),
+]
+ScaleOption = Annotated[
+    Scale, typer.Option("--scale", help="pocket: a small version, for a CPU in seconds.")
+]
+PrecisionOption = Annotated[
+    Precision | None,
+    typer.Option("--precision", help="bf16: autocast. Without: bf16 on CUDA, else float32."),
+]
+CompileOption = Annotated[
+    bool, typer.Option("--compile/--no-compile", help="Compile the network first.")
+]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", help="Processes that read images, on each GPU.", min=0)
 ]
@@ -85,26 +101,14 @@ def train(
     step: Annotated[
         str, typer.Option("--step", help="The step's key.", metavar="KEY")
     ] = "separate_downsampling",
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            "--recipe", help=f"One of {', '.join(RECIPES)}; the step's own without.", metavar="NAME"
-        ),
-    ] = None,
+    recipe: RecipeOption = None,
     data: DataOption = None,
     image_size: ImageSizeOption = None,
-    scale: Annotated[
-        Scale, typer.Option("--scale", help="pocket: a small version, for a CPU in seconds.")
-    ] = "full",
+    scale: ScaleOption = "full",
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
     device: DeviceOption = None,
-    precision: Annotated[
-        Precision | None,
-        typer.Option("--precision", help="bf16: autocast. Without: bf16 on CUDA, else float32."),
-    ] = None,
-    compiled: Annotated[
-        bool, typer.Option("--compile/--no-compile", help="Compile the network first.")
-    ] = False,
+    precision: PrecisionOption = None,
+    compiled: CompileOption = False,
     micro_batch: Annotated[
         int | None,
         typer.Option(

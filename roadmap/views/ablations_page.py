@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from roadmap.ablation import GAIN, LOSS, NOISE, ablation_table
+from roadmap.ablation import NOISE, ablation_table
 from roadmap.charts import ablation as charts
 from roadmap.report import text
+from roadmap.report.figures_table import legend, sign
 from roadmap.results import ResultsError
 from roadmap.steps import ROADMAPS
 from roadmap.text import number
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from roadmap.ablation import Ablation
     from roadmap.runs import Run, Runs
 
-#: Class of the sign before a verdict.
-SIGNS = {GAIN: "gain", LOSS: "loss", NOISE: "noise"}
-UNTESTED = "none"
 NOTHING = (
     "No runs yet. A pocket run trains a small version of one step on scikit-learn's handwritten "
     "digits, on the CPU, in a minute or so; a pocket sweep does the same for every step and "
@@ -199,12 +197,8 @@ def _changes(table: DataFrame) -> None:
 
 
 def _signs(verdicts: set[str]) -> str:
-    legend = [(sign, name) for name, sign in SIGNS.items() if name in verdicts]
-    if verdicts - SIGNS.keys():
-        legend.append((UNTESTED, "no test"))
-    legend.append(("paper", "the paper's change, on ImageNet-1K"))
     items = "".join(
-        f'<span><i class="sign {sign}"></i>{escape(name)}</span>' for sign, name in legend
+        f'<span><i class="sign {kind}"></i>{escape(name)}</span>' for kind, name in legend(verdicts)
     )
     return f'<p class="faint legend">{items}</p>'
 
@@ -232,10 +226,9 @@ def _verdict_row(row: dict[str, float | str]) -> str:
         text.signed(row["paper_change"], 2),
     )
     verdict = row["verdict"] if isinstance(row["verdict"], str) else ""
-    sign = f'<i class="sign {SIGNS.get(verdict, UNTESTED)}"></i>' if verdict else ""
     return (
         f'<tr><th scope="row">{escape(str(row["title"]))}</th>'
-        f'<td class="words">{sign}{escape(_words(row, verdict))}</td>'
+        f'<td class="words">{sign(verdict)}{escape(_words(row, verdict))}</td>'
         + "".join(f'<td class="n">{escape(value)}</td>' for value in figures)
         + "</tr>"
     )

@@ -17,10 +17,11 @@ from roadmap.cli import app
 from roadmap.steps import ROADMAPS
 from roadmap.sweep import conduct as conducting
 from roadmap.sweep import estimate as estimating
-from roadmap.sweep.board import duration, seconds_left
+from roadmap.sweep.board import seconds_left
 from roadmap.sweep.conduct import conduct
 from roadmap.sweep.engine import Ending, _visible
 from roadmap.sweep.jobs import Job, Progress, check_finished, plan_jobs, read_progress
+from roadmap.text import duration
 from roadmap.train.errors import RefusedError
 
 ROOT = Path(__file__).parents[2]
