@@ -21,11 +21,13 @@ Init = Literal["kaiming", "trunc_normal"]
 CHOICES: dict[str, tuple[Any, ...]] = {
     "stem": get_args(Stem),
     "block": get_args(BlockKind),
+    "depthwise": (False, True),
     "depthwise_position": get_args(DepthwisePosition),
     "activation": get_args(Activation),
     "activations_per_block": (1, 3),
     "norm": get_args(Norm),
     "norms_per_block": (1, 3),
+    "response_norm": (False, True),
     "downsampling": get_args(Downsampling),
     "init": get_args(Init),
 }
@@ -84,6 +86,8 @@ class ModelConfig:
     norm: Norm = "batch"
     #: 3: after each convolution. 1: after the depthwise convolution.
     norms_per_block: int = 3
+    #: Global response normalization before the closing 1x1 convolution (Woo et al. 2023).
+    response_norm: bool = False
     #: ``in_block``: the stage's first block has stride 2. ``separate``: norm and a 2x2 stride 2
     #: convolution between stages, with a norm after the stem and after pooling (Section 2.6).
     downsampling: Downsampling = "in_block"
@@ -105,8 +109,6 @@ class ModelConfig:
         for name, bounds in BOUNDS.items():
             if not (name == "group_width" and self.group_width is None):
                 _check_integer(name, getattr(self, name), *bounds)
-        if not isinstance(self.depthwise, bool):
-            raise ConfigError(f"depthwise is {self.depthwise!r}; use true or false", "depthwise")
         _check_real(self, "stochastic_depth", 0.0, 1.0, "at least 0 and under 1")
         if self.layer_scale is not None:
             _check_real(self, "layer_scale", 0.0, math.inf, "a finite number from 0 up, or none")

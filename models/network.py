@@ -34,6 +34,25 @@ class LayerNorm2d(nn.LayerNorm):
         return x.unflatten(0, (-1, height, width)).permute(0, 3, 1, 2)
 
 
+class ResponseNorm(nn.Module):
+    """Global response normalization of an (N, C, H, W) tensor (Woo et al. 2023, Section 3).
+
+    A channel counts by its norm over all positions, relative to the other channels'.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-6):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.zeros(channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        precise = torch.promote_types(x.dtype, torch.float32)
+        norms = torch.linalg.vector_norm(x, dim=(2, 3), keepdim=True, dtype=precise)
+        scale = self.weight * norms / (norms.mean(1, keepdim=True) + self.eps)
+        return x + torch.addcmul(self.bias.to(x.dtype), x, scale.to(x.dtype))
+
+
 class LayerScale(nn.Module):
     """A learned factor per channel of an (N, C, H, W) tensor, whose precision it keeps."""
 
@@ -125,6 +144,9 @@ class ModernResNet(nn.Module):
         return self.head(self.forward_features(x))
 
 
+NORMS = {"batch": nn.BatchNorm2d, "layer": LayerNorm2d, "response": ResponseNorm}
+
+
 def _sequential(specs: tuple[layers.Layer, ...]) -> nn.Module:
     if not specs:
         return nn.Identity()
@@ -144,8 +166,7 @@ def _activation(kind: str) -> nn.Module:
 
 
 def _norm(spec: layers.Norm) -> nn.Module:
-    norm = nn.BatchNorm2d if spec.kind == "batch" else LayerNorm2d
-    return norm(spec.channels, eps=layers.NORM_EPS[spec.kind])
+    return NORMS[spec.kind](spec.channels, eps=layers.NORM_EPS[spec.kind])
 
 
 def _conv(spec: layers.Conv) -> nn.Conv2d:

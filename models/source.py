@@ -82,6 +82,8 @@ def _small_classes(config: ModelConfig, spec: layers.NetworkSpec) -> list[str]:
         classes.append(parts.LAYER_NORM)
     if _has_narrow_conv(spec):
         classes.append(parts.NARROW_CONV)
+    if config.response_norm:
+        classes.append(parts.network_class("ResponseNorm"))
     if config.layer_scale is not None:
         classes.append(parts.LAYER_SCALE.format(init=literal(config.layer_scale)))
     if spec.stages[-1].blocks[-1].drop_path:

@@ -12,6 +12,8 @@ from models import spec as layers
 
 WIDTH = 100  # of a line
 Names = Mapping[str, Sequence[int]]
+#: Classes whose epsilon is the network's by default.
+NORMS = {"batch": "nn.BatchNorm2d", "response": "ResponseNorm"}
 
 
 def call(name: str, arguments: Sequence[str], indent: int, end: str = "") -> str:
@@ -42,9 +44,9 @@ def sequential(
 
 def norm(layer: layers.Norm, channels: str) -> tuple[str, list[str]]:
     """Class and arguments of a norm over ``channels``."""
-    if layer.kind == "batch":
-        return "nn.BatchNorm2d", [channels]
-    return "LayerNorm2d", [channels, f"eps={literal(layers.NORM_EPS['layer'])}"]
+    if layer.kind == "layer":
+        return "LayerNorm2d", [channels, f"eps={literal(layers.NORM_EPS['layer'])}"]
+    return NORMS[layer.kind], [channels]
 
 
 def activation(kind: str) -> tuple[str, list[str]]:

@@ -1,5 +1,18 @@
 """Pieces of an exported file that are the same in every network that has them."""
 
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+
+def network_class(name: str) -> str:
+    """The text of a class of ``models.network`` that uses torch alone."""
+    text = Path(__file__).with_name("network.py").read_text(encoding="utf-8")
+    classes = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)}
+    return ast.get_source_segment(text, classes[name])
+
+
 LAYER_NORM = '''
 class LayerNorm2d(nn.LayerNorm):
     """Layer normalization over the channels of an (N, C, H, W) tensor."""

@@ -12,7 +12,8 @@ from functools import lru_cache
 
 from models.config import ModelConfig
 
-NORM_EPS = {"batch": 1e-5, "layer": 1e-6}  # torchvision's ResNet; the official ConvNeXt
+#: Of torchvision's ResNet, the official ConvNeXt and ConvNeXt V2.
+NORM_EPS = {"batch": 1e-5, "layer": 1e-6, "response": 1e-6}
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class MaxPool:
 
 @dataclass(frozen=True)
 class Norm:
-    """Batch or layer normalization over ``channels``, with a learned weight and bias."""
+    """Batch, layer or global response normalization, with a learned weight and bias a channel."""
 
     name: str
     kind: str
@@ -221,6 +222,8 @@ def block_spec(
             branch.append(Norm(f"norm{place}", config.norm, conv.out_channels))
         if place == 2 or (place == 1 and many):
             branch.append(Activation(f"act{place}", config.activation))
+        if place == 2 and config.response_norm:
+            branch.append(Norm("grn", "response", conv.out_channels))
     if config.layer_scale is not None:
         branch.append(LayerScale("scale", out_channels, config.layer_scale))
     shortcut: tuple[Layer, ...] = ()

@@ -25,6 +25,11 @@ def _convnext(depths: tuple[int, ...], width: int) -> ModelConfig:
     )
 
 
+def _convnext_v2(depths: tuple[int, ...], width: int) -> ModelConfig:
+    """ConvNeXt V2 (Woo et al. 2023, Section 3 and Appendix A)."""
+    return _convnext(depths, width).replace(response_norm=True, layer_scale=None)
+
+
 #: Configs by name; ``TIMM_NAMES`` has timm's name for the same network.
 VARIANTS: dict[str, ModelConfig] = {
     "resnet50": ModelConfig(),
@@ -35,6 +40,8 @@ VARIANTS: dict[str, ModelConfig] = {
     "convnext_base": _convnext((3, 3, 27, 3), 128),
     "convnext_large": _convnext((3, 3, 27, 3), 192),
     "convnext_xlarge": _convnext((3, 3, 27, 3), 256),
+    "convnextv2_tiny": _convnext_v2((3, 3, 9, 3), 96),
+    "convnextv2_base": _convnext_v2((3, 3, 27, 3), 128),
 }
 
 TIMM_NAMES: dict[str, str] = {name: name for name in VARIANTS} | {"resnext50": "resnext50_32x4d"}

@@ -11,10 +11,15 @@ from torch import Tensor
 from models.config import ModelConfig
 from models.network import ModernResNet
 
-_CONVNEXT = ("branch.conv1", "branch.norm1", "branch.conv2", "branch.conv3", "branch.scale")
+
+def _block(path: str, **names: str) -> dict[str, str]:
+    """Templates of a ConvNeXt block's layers under ``path``, by the names of ours."""
+    return {f"branch.{ours}": f"{path}{theirs}" for ours, theirs in names.items()}
+
 
 #: For each source, the key of our module: ``layer`` is the stage counted from 1, ``down`` and
-#: ``odd`` are the places of a downsampling layer and of a stage in torchvision's list.
+#: ``odd`` are the places of a downsampling layer and of a stage in torchvision's list, ``greek``
+#: is the parameter's name in the official global response norm.
 _TEMPLATES: dict[str, dict[str, str]] = {
     "resnet": {  # timm's and torchvision's ResNet have the same keys
         "stem.conv": "conv1.{parameter}",
@@ -30,12 +35,15 @@ _TEMPLATES: dict[str, dict[str, str]] = {
         "stem.norm": "stem.1.{parameter}",
         "downsample.norm": "stages.{stage}.downsample.0.{parameter}",
         "downsample.conv": "stages.{stage}.downsample.1.{parameter}",
-        **{
-            role: f"stages.{{stage}}.blocks.{{block}}.{name}{{parameter}}"
-            for role, name in zip(
-                _CONVNEXT, ("conv_dw.", "norm.", "mlp.fc1.", "mlp.fc2.", ""), strict=True
-            )
-        },
+        **_block(
+            "stages.{stage}.blocks.{block}.",
+            conv1="conv_dw.{parameter}",
+            norm1="norm.{parameter}",
+            conv2="mlp.fc1.{parameter}",
+            grn="mlp.grn.{parameter}",
+            conv3="mlp.fc2.{parameter}",
+            scale="{parameter}",
+        ),
         "head.norm": "head.norm.{parameter}",
         "head.fc": "head.fc.{parameter}",
     },
@@ -44,11 +52,14 @@ _TEMPLATES: dict[str, dict[str, str]] = {
         "stem.norm": "features.0.1.{parameter}",
         "downsample.norm": "features.{down}.0.{parameter}",
         "downsample.conv": "features.{down}.1.{parameter}",
-        **{
-            role: f"features.{{odd}}.{{block}}.block.{place}.{{parameter}}"
-            for role, place in zip(_CONVNEXT[:4], (0, 2, 3, 5), strict=True)
-        },
-        "branch.scale": "features.{odd}.{block}.layer_scale",
+        **_block(
+            "features.{odd}.{block}.",
+            conv1="block.0.{parameter}",
+            norm1="block.2.{parameter}",
+            conv2="block.3.{parameter}",
+            conv3="block.5.{parameter}",
+            scale="layer_scale",
+        ),
         "head.norm": "classifier.0.{parameter}",
         "head.fc": "classifier.2.{parameter}",
     },
@@ -57,16 +68,20 @@ _TEMPLATES: dict[str, dict[str, str]] = {
         "stem.norm": "downsample_layers.0.1.{parameter}",
         "downsample.norm": "downsample_layers.{stage}.0.{parameter}",
         "downsample.conv": "downsample_layers.{stage}.1.{parameter}",
-        **{
-            role: f"stages.{{stage}}.{{block}}.{name}{{parameter}}"
-            for role, name in zip(
-                _CONVNEXT, ("dwconv.", "norm.", "pwconv1.", "pwconv2.", ""), strict=True
-            )
-        },
+        **_block(
+            "stages.{stage}.{block}.",
+            conv1="dwconv.{parameter}",
+            norm1="norm.{parameter}",
+            conv2="pwconv1.{parameter}",
+            grn="grn.{greek}",
+            conv3="pwconv2.{parameter}",
+            scale="{parameter}",
+        ),
         "head.norm": "norm.{parameter}",
         "head.fc": "head.{parameter}",
     },
 }
+_GREEK = {"weight": "gamma", "bias": "beta"}
 SOURCES: tuple[str, ...] = tuple(_TEMPLATES)
 
 #: Files from before torch 0.4.1 lack batch norm's count of batches.
@@ -134,6 +149,7 @@ def _key_map(ours: Mapping[str, object], source: str) -> dict[str, str] | None:
             odd=2 * stage + 1,
             block=place["block"],
             parameter=place["parameter"],
+            greek=_GREEK.get(place["parameter"]),
         )
     return keys
 
@@ -192,6 +208,8 @@ def _exported(key: str, tensor: Tensor, target: str) -> Tensor:
         return tensor
     if key.endswith((".conv2.weight", ".conv3.weight")):  # theirs are linear layers
         return tensor.flatten(1)
+    if ".grn." in key:
+        return tensor.reshape(1, 1, 1, -1) if target == "official" else tensor.flatten()
     if key.endswith(".gamma") and target != "torchvision":
         return tensor.flatten()
     return tensor

@@ -29,6 +29,7 @@ GROUP_COLORS: dict[str, str] = {
     "Inverted bottleneck": PLUM,
     "Large kernel sizes": ORANGE,
     "Micro design": BROWN,
+    "Beyond the paper": PLUM,
     "Schedule": BLUE,
     "Augmentation": CYAN,
     "Regularization": PLUM,

@@ -1,7 +1,8 @@
 """The roadmaps, as data: each step is a small change to a model config or a training recipe.
 
 Source: Liu et al., "A ConvNet for the 2020s" (arXiv:2201.03545v2), Section 2, Tables 10 and 11;
-the TorchVision recipe for ``torchvision_recipe``. Imports no torch.
+Woo et al., "ConvNeXt V2" (arXiv:2301.00808), Section 3, for what goes beyond it; the TorchVision
+recipe for ``torchvision_recipe``. Imports no torch.
 """
 
 from __future__ import annotations
@@ -100,12 +101,13 @@ def existing(name: str, names: tuple[str, ...]) -> str:
     return f"{hint} There are: {', '.join(names)}."
 
 
-MACRO, RESNEXT, INVERTED, KERNEL, MICRO = (
+MACRO, RESNEXT, INVERTED, KERNEL, MICRO, BEYOND = (
     "Macro design",
     "ResNeXt-ify",
     "Inverted bottleneck",
     "Large kernel sizes",
     "Micro design",
+    "Beyond the paper",
 )
 
 
@@ -260,6 +262,23 @@ def _modernizing(
             "merging in Swin. Alone it makes training diverge; a norm wherever the resolution "
             "changes makes it stable. With layer scale this is ConvNeXt.",
             config_changes={"downsampling": "separate", "layer_scale": 1e-6},
+        ),
+        Step(
+            key="global_response_norm",
+            title="Global response norm",
+            group=BEYOND,
+            why="ConvNeXt V2's addition (Woo et al. 2023): after the activation, a channel counts "
+            "by how strong it is over the whole image beside the others, so that channels "
+            "compete instead of repeating one another. It has next to no parameters.",
+            config_changes={"response_norm": True},
+        ),
+        Step(
+            key="no_layer_scale",
+            title="No layer scale",
+            group=BEYOND,
+            why="With response normalization, layer scale is no longer needed. What is left is "
+            "the block of ConvNeXt V2.",
+            config_changes={"layer_scale": None},
         ),
     )
 

@@ -10,6 +10,7 @@ from models import VARIANTS
 from models.config import differences
 from roadmap import ROADMAPS
 from roadmap.recipes import RECIPES
+from roadmap.steps import BEYOND
 
 PAPER = Path(__file__).parents[1] / "results" / "paper"
 ARCHITECTURE = ("resnet50", "resnet200")
@@ -23,7 +24,9 @@ def paper_rows(name):
 @pytest.mark.parametrize("name", ARCHITECTURE)
 def test_steps_are_the_papers_in_its_order(name):
     rows = [row["key"] for row in paper_rows("paper_roadmap") if row["roadmap"] == name]
-    assert [*ROADMAPS[name].keys, "swin"] == rows
+    steps = [step for step in ROADMAPS[name].steps if step.group != BEYOND]
+    assert [*(step.key for step in steps), "swin"] == rows
+    assert ROADMAPS[name].steps[: len(steps)] == tuple(steps)
 
 
 def test_recipe_steps_are_the_blogs_in_its_order():
@@ -32,12 +35,16 @@ def test_recipe_steps_are_the_blogs_in_its_order():
 
 
 @pytest.mark.parametrize(
-    ("roadmap", "first", "last"),
-    [("resnet50", "resnet50", "convnext_tiny"), ("resnet200", "resnet200", "convnext_base")],
+    ("roadmap", "first", "last", "beyond"),
+    [
+        ("resnet50", "resnet50", "convnext_tiny", "convnextv2_tiny"),
+        ("resnet200", "resnet200", "convnext_base", "convnextv2_base"),
+    ],
 )
-def test_roadmaps_start_and_end_at_published_networks(roadmap, first, last):
+def test_roadmaps_start_and_end_at_published_networks(roadmap, first, last, beyond):
     assert ROADMAPS[roadmap].config("baseline") == VARIANTS[first]
     assert ROADMAPS[roadmap].config("separate_downsampling") == VARIANTS[last]
+    assert ROADMAPS[roadmap].config("no_layer_scale") == VARIANTS[beyond]
 
 
 def test_resnet200_widths():

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from models.config import ModelConfig
-from models.network import LayerScale, ModernResNet
+from models.network import LayerScale, ModernResNet, ResponseNorm
 from roadmap.measure.complexity import count
 from roadmap.measure.receptive_field import center
 
@@ -89,6 +89,9 @@ def untrained(config: ModelConfig, image_size: int = IMAGE_SIZE, seed: int = 0) 
             nn.init.ones_(module.gamma)
         elif isinstance(module, nn.BatchNorm2d | nn.LayerNorm):
             module.reset_parameters()
+        elif isinstance(module, ResponseNorm):  # the identity, as it begins
+            nn.init.zeros_(module.weight)
+            nn.init.zeros_(module.bias)
     if config.norm == "batch":
         _calibrate(network, image_size, generator)
     return network.eval()

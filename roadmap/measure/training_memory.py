@@ -112,6 +112,8 @@ class _Walk:
                 self.kept = False
                 if layer.kind == "layer":  # mean and standard deviation at each position
                     self.bytes += 2 * BYTES * out_size**2
+                if layer.kind == "response":  # the norms, weighted, over their mean
+                    self.bytes += BYTES * (3 * layer.channels + 1)
             case LayerScale():
                 self.keep()
                 self.kept = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
@@ -26,6 +26,9 @@ from roadmap.train.commands import (
 )
 from roadmap.train.errors import RefusedError
 from roadmap.train.settings import RUNS, parse_field
+
+if TYPE_CHECKING:
+    from roadmap.sweep.estimate import Hours
 
 
 class SeedsCommand(TyperCommand):
@@ -145,7 +148,7 @@ def _print_plan(jobs: list[Job], device: str | None, images: int) -> None:
 
     found = estimate(jobs, device_name(prepare_device(device)), images)
     typer.echo(f"Runs: {found.runs}, of which {found.finished} are finished.")
-    times = [f"{duration(3600 * hours)} on one {name}" for name, hours in found.hours.items()]
+    times = [_said(hours, device) for device, hours in found.hours.items()]
     if times:
         typer.echo(
             f"Time: {', '.join(times)}, by measured training speeds; start-up, compilation and "
@@ -157,6 +160,11 @@ def _print_plan(jobs: list[Job], device: str | None, images: int) -> None:
         f"Disk: up to {found.disk / 1e9:.1f} GB, {found.kept / 1e9:.1f} GB once the checkpoints "
         "are removed."
     )
+
+
+def _said(hours: Hours, device: str) -> str:
+    said = f"{duration(3600 * hours.known)} on one {device}"
+    return f"{said} without {', '.join(hours.unknown)} (not measured)" if hours.unknown else said
 
 
 def _run(jobs: list[Job], kind: str, address: str | None, device: str | None) -> int:

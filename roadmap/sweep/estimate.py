@@ -19,13 +19,21 @@ MOMENTS = {"sgd": 1, "adamw": 2, "lamb": 2}
 
 
 @dataclass(frozen=True)
+class Hours:
+    """Of the runs whose speed was measured; ``unknown`` are the steps of the others."""
+
+    known: float
+    unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Estimate:
-    """``hours`` of one device by its name, where its speed is known; ``disk`` in bytes, of which
-    ``kept`` once the checkpoints are gone."""
+    """``hours`` of one device by its name; ``disk`` in bytes, of which ``kept`` without the
+    checkpoints."""
 
     runs: int
     finished: int
-    hours: dict[str, float]
+    hours: dict[str, Hours]
     disk: int
     kept: int
 
@@ -60,13 +68,12 @@ def _parameters(job: Job) -> int:
     return count(config, settings.recipe.train_size).parameters
 
 
-def _hours(jobs: Sequence[Job], device_name: str, train_images: int) -> float | None:
-    """None where the speed of a job is not known."""
-    speeds = [_speed(job, device_name) for job in jobs]
-    if None in speeds:
-        return None
-    epochs = (job.settings.recipe.epochs for job in jobs)
-    return sum(train_images * n / speed for n, speed in zip(epochs, speeds, strict=True)) / 3600
+def _hours(jobs: Sequence[Job], device_name: str, train_images: int) -> Hours | None:
+    """None where there are jobs and no speed is known."""
+    speeds = [(job.settings, _speed(job, device_name)) for job in jobs]
+    seconds = [train_images * run.recipe.epochs / speed for run, speed in speeds if speed]
+    unknown = dict.fromkeys(run.step for run, speed in speeds if not speed)
+    return Hours(sum(seconds) / 3600, tuple(unknown)) if seconds or not jobs else None
 
 
 def _speed(job: Job, device_name: str) -> float | None:

@@ -37,9 +37,10 @@ VARIANT_TITLES = {
     "convnext_base": "ConvNeXt-B",
     "convnext_large": "ConvNeXt-L",
     "convnext_xlarge": "ConvNeXt-XL",
+    "convnextv2_tiny": "ConvNeXt V2-T",
+    "convnextv2_base": "ConvNeXt V2-B",
 }
 LONGEST, LONGEST_SHOWN = 1000, 40  # of a parameter, and of what is repeated in a message
-#: How fields of a kind of their own are written; the rest are choices and whole numbers.
 NONE, TRUE, FALSE = "none", "true", "false"
 
 
@@ -168,16 +169,14 @@ def _start(text: str) -> Start:
 def _value(name: str, text: str) -> Any:
     """``text`` as a value of field ``name``; the config itself judges whether it makes sense."""
     if name in CHOICES:
-        return next((choice for choice in CHOICES[name] if str(choice) == text), _shortened(text))
+        return next((choice for choice in CHOICES[name] if _text(choice) == text), _shortened(text))
     try:
         if name == "depths":
             return tuple(int(part) for part in text.split("-"))
-        if name == "depthwise":
-            return {TRUE: True, FALSE: False}[text]
         if text == NONE:
             return None
         return int(text) if name in BOUNDS else float(text)
-    except (KeyError, ValueError):
+    except ValueError:
         return _shortened(text)
 
 

@@ -98,6 +98,11 @@ GROUPS: dict[str, tuple[Control, ...]] = {
             "norms_per_block",
             "3: after each convolution. 1: after the depthwise convolution of an inverted block.",
         ),
+        Control(
+            "response_norm",
+            "Global response normalization before the closing 1×1 convolution, as in ConvNeXt V2.",
+            names={False: "No", True: "Yes"},
+        ),
     ),
     "Input, output and training": (
         Control("num_classes", "0: no classifier, the network returns features.", "Classes"),
@@ -215,9 +220,9 @@ def _widget(control: Control, on_change: Callable[[str], None]) -> None:
         "on_change": on_change,
         "args": (name,),
     }
-    if name in CHOICES or name == "depthwise":
+    if name in CHOICES:
         st.segmented_control(
-            options=CHOICES.get(name, (False, True)),
+            options=CHOICES[name],
             format_func=control.said,
             required=True,
             **common,

@@ -74,7 +74,9 @@ def path(shown: Shown) -> None:
         f"{shown.roadmap}-path-{metric.key}",
         f"ImageNet-1K top-1 against {metric.axis}, {_listed(shown, table, with_top1=True)}",
     )
-    st.html(markup.numbered(table["title"], selected=list(table["key"]).index(shown.step)))
+    numbered = table[table["top1"].notna()]  # the last have none, so the others keep their places
+    place = list(table["key"]).index(shown.step)
+    st.html(markup.numbered(numbered["title"], selected=place))
     notes = "Hollow points with dotted lines: tried, not adopted. Click a point to see its step."
     st.html(markup.paragraph(notes, "faint"))
 

@@ -181,8 +181,8 @@ def _headline(roadmap: Roadmap) -> None:
 def _story(roadmap: Roadmap) -> str:
     """The roadmap in a sentence, its figures from the tables."""
     table = tables.steps(roadmap.name)
-    first, last = table.iloc[0], table[table["adopted"]].iloc[-1]
-    count = int(table["adopted"].sum()) - 1
+    path = table[table["adopted"] & table["top1"].notna()]  # to where the paper ends
+    first, last, count = path.iloc[0], path.iloc[-1], len(path) - 1
     start, end = (f"<b>{number(row['top1'], 1)} %</b>" for row in (first, last))
     rival = tables.swin(roadmap.name, "top1")
     if rival is None:

@@ -4,9 +4,11 @@ import pytest
 
 from roadmap import ROADMAPS
 from roadmap.results import read_rows
+from roadmap.steps import BEYOND
 
 ROWS = read_rows("measured/throughput")
-NETWORKS = {("resnet50", key) for key in ROADMAPS["resnet50"].keys} | {
+STEPS = {("resnet50", step.key) for step in ROADMAPS["resnet50"].steps if step.group != BEYOND}
+NETWORKS = STEPS | {
     ("timm", "resnet50"),
     ("timm", "convnext_tiny"),
     ("timm", "swin_tiny_patch4_window7_224"),

@@ -34,6 +34,7 @@ def configs(draw) -> ModelConfig:
         activations_per_block=choose("activations_per_block"),
         norm=choose("norm"),
         norms_per_block=choose("norms_per_block") if block == "inverted" and depthwise else 3,
+        response_norm=choose("response_norm"),
         downsampling=choose("downsampling"),
         layer_scale=draw(st.sampled_from([None, 1e-6, 0.5])),
         stochastic_depth=draw(st.sampled_from([0.0, 0.3])),

@@ -197,19 +197,17 @@ def test_a_new_run_appears(trained):
     assert len(runs_table(checked(app.run()))) == 11
 
 
-def test_a_thousand_runs_open_and_filter_fast(root):
-    for seed in range(59):
-        for place, key in enumerate(ROADMAPS["resnet50"].keys):
-            write_run(root, key, seed, 60 + place + seed / 100, epochs=300)
-    began = time.process_time()
-    ablations_data.read()
-    assert time.process_time() - began < 1
+def test_runs_of_every_step_and_many_seeds_are_listed_and_filtered(root):
+    """How fast a thousand are is for benchmarks/runs.py to say."""
+    keys = ROADMAPS["resnet50"].keys
+    for seed in range(4):
+        for place, key in enumerate(keys):
+            write_run(root, key, seed, 60 + place + seed / 100, epochs=3)
+    write_run(root, keys[0], 4, 60.0, epochs=3, done=1)
     app = opened()
-    assert len(runs_table(app)) == 1003
+    assert len(runs_table(app)) == 4 * len(keys) + 1
     app.multiselect(key="ablations-filter-status").set_value(["finished"])
-    began = time.process_time()
-    checked(app.run())
-    assert time.process_time() - began < 2  # the whole page; in a browser the table alone
+    assert len(runs_table(checked(app.run()))) == 4 * len(keys)
 
 
 @pytest.mark.usefixtures("trained")
@@ -300,4 +298,4 @@ def test_the_command_is_a_pocket_sweep(tmp_path):
     ]
     short = background.Task(roadmap="resnet50", steps=(), seeds=(0, 1), epochs=2)
     assert short.data == "digits-2-epochs"
-    assert len(short.runs) == 34
+    assert len(short.runs) == 2 * len(ROADMAPS["resnet50"].steps)
