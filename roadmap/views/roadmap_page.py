@@ -242,11 +242,18 @@ def _figures(table: DataFrame, roadmap: Roadmap, key: str, setting: tables.Setti
     versus = f"vs. {previous.title}" if previous else "Change"
     notes = [_paper_note(now)]
     if setting:
-        notes.append(f"Speed and memory: {setting.label}.{_with_torch(now)}")
+        notes.append(_speed_note(now, setting))
     text = " ".join(note for note in notes if note)
     return markup.figures_table(("Value", versus), rows) + (
         markup.paragraph(text, "faint") if text else ""
     )
+
+
+def _speed_note(row: Any, setting: tables.Setting) -> str:
+    speed = row.get("images_per_s")
+    if speed is None or speed != speed:
+        return "Speed and memory of this step have not been measured yet."
+    return f"Speed and memory: {setting.label}.{_with_torch(row)}"
 
 
 def _with_torch(row: Any) -> str:
@@ -261,7 +268,9 @@ def _with_torch(row: Any) -> str:
 
 
 def _paper_note(row: Any) -> str:
-    """Where the paper prints other GFLOPs than the network has."""
+    """Where the paper prints other GFLOPs than the network has, or does not have the step."""
+    if row["top1"] != row["top1"]:
+        return "The paper does not have this step, and so no accuracy of it."
     printed = row.get("paper_gflops")
     if printed is None or printed != printed or rounds_to(row["gflops"], printed):
         return ""

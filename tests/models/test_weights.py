@@ -1,67 +1,81 @@
 """Weights carried over give the logits of timm and torchvision."""
 
+import functools
+import math
+
 import pytest
 import timm
 import torch
 import torchvision
 from torch import nn
 
-from models import VARIANTS, ModernResNet
+from models import VARIANTS, ModelConfig, ModernResNet
 from models.variants import TIMM_NAMES
 from models.weights import convert_state_dict, export_state_dict
 
 TORCHVISION = ["resnet50", "convnext_tiny"]
 
 
-def randomize(network: nn.Module) -> nn.Module:
-    """Give a network on the meta device memory, and values that make every layer count.
+@functools.cache
+def noise(exponent: int, dtype: torch.dtype) -> torch.Tensor:
+    """Uniform values within 2**``exponent``, enough for the largest layer."""
+    values = torch.rand(17_000_000, generator=torch.Generator().manual_seed(exponent), dtype=dtype)
+    return values.mul_(2).sub_(1).mul_(2.0**exponent)
 
-    As initialised, a layer scale of 1e-6 hides its whole branch.
+
+def random_state(network: nn.Module, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """A state dict under which every layer counts: as initialised, a layer scale of 1e-6 hides its
+    whole branch. Large tensors are views of the same noise, which costs neither time nor memory.
     """
     torch.manual_seed(0)
-    network.to_empty(device="cpu")
+    state = {}
     for name, tensor in network.state_dict().items():
-        if "running_var" in name or "gamma" in name or "layer_scale" in name:
-            nn.init.uniform_(tensor, 0.5, 1.0)
-        elif "running_mean" in name or (tensor.ndim == 1 and name.endswith("bias")):
-            nn.init.normal_(tensor, std=0.1)
-        elif tensor.ndim == 1 and name.endswith("weight"):
-            nn.init.uniform_(tensor, 0.5, 1.0)
-        elif tensor.ndim > 1:
-            nn.init.uniform_(tensor, -1, 1).mul_((3 / tensor[0].numel()) ** 0.5)
-    return network
+        if not tensor.dtype.is_floating_point:
+            state[name] = torch.zeros(tensor.shape, dtype=tensor.dtype)
+        elif tensor.ndim > 1 and "layer_scale" not in name:
+            exponent = round(math.log2(3 / tensor[0].numel()) / 2)
+            start = torch.randint(100_000, ()).item()
+            state[name] = noise(exponent, dtype)[start:][: tensor.numel()].view(tensor.shape)
+        elif "running_mean" in name or name.endswith("bias"):
+            state[name] = 0.1 * torch.randn(tensor.shape, dtype=dtype)
+        else:
+            state[name] = 0.5 + 0.5 * torch.rand(tensor.shape, dtype=dtype)
+    return state
 
 
-def relative_difference(ours: nn.Module, theirs: nn.Module, dtype: torch.dtype) -> float:
-    ours, theirs = ours.to(dtype), theirs.to(dtype)
-    images = torch.randn(2, 3, 64, 64, dtype=dtype)
+def relative_difference(ours: nn.Module, theirs: nn.Module, images: torch.Tensor) -> float:
     with torch.no_grad():
         expected = theirs(images)
         return ((ours(images) - expected).abs().max() / expected.abs().max()).item()
 
 
-def assert_equal_logits(name: str, theirs: nn.Module) -> None:
-    randomize(theirs)
+def assert_equal_logits(config: ModelConfig, theirs: nn.Module) -> None:
+    """Both on the meta device until the weights are assigned."""
     with torch.device("meta"):
-        ours = ModernResNet(VARIANTS[name])
-    ours.to_empty(device="cpu")
-    ours.load_state_dict(convert_state_dict(theirs.state_dict(), VARIANTS[name]))
-    for training in (False, True):
-        ours.train(training)
-        theirs.train(training)
-        assert relative_difference(ours, theirs, torch.float32) < 1e-4
-    ours.load_state_dict(convert_state_dict(theirs.state_dict(), VARIANTS[name]))
-    for training in (False, True):
-        ours.train(training)
-        theirs.train(training)
-        assert relative_difference(ours, theirs, torch.float64) < 1e-10
+        ours = ModernResNet(config)
+    for dtype, allowed in ((torch.float32, 1e-4), (torch.float64, 1e-10)):
+        state = random_state(theirs, dtype)
+        ours.load_state_dict(convert_state_dict(state, config), assign=True)
+        # A copy: running statistics would change in both networks at once.
+        theirs.load_state_dict({key: _own(value) for key, value in state.items()}, assign=True)
+        images = torch.randn(2, 3, 64, 64, dtype=dtype)
+        for training in (False, True):
+            ours.train(training)
+            theirs.train(training)
+            assert relative_difference(ours, theirs, images) < allowed
+
+
+def _own(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor if tensor.ndim > 1 else tensor.clone()
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_logits_equal_timm(name):
+    """The largest with fewer blocks, which differ from the smaller ones' in width alone."""
+    depths = {"depths": (1, 1, 3, 1)} if name in ("convnext_large", "convnext_xlarge") else {}
     with torch.device("meta"):
-        theirs = timm.create_model(TIMM_NAMES[name], pretrained=False)
-    assert_equal_logits(name, theirs)
+        theirs = timm.create_model(TIMM_NAMES[name], pretrained=False, **depths)
+    assert_equal_logits(VARIANTS[name].replace(**depths), theirs)
 
 
 @pytest.mark.parametrize("name", TORCHVISION)
@@ -69,7 +83,7 @@ def test_logits_equal_torchvision(name):
     options = {"stochastic_depth_prob": 0.0} if "convnext" in name else {}
     with torch.device("meta"):
         theirs = torchvision.models.get_model(name, weights=None, **options)
-    assert_equal_logits(name, theirs)
+    assert_equal_logits(VARIANTS[name], theirs)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -87,6 +101,7 @@ def test_parameters_equal_timm(name):
         ("resnext50", "resnet", lambda: torchvision.models.resnext50_32x4d()),
         ("convnext_tiny", "timm", lambda: timm.create_model("convnext_tiny")),
         ("convnext_tiny", "torchvision", lambda: torchvision.models.convnext_tiny()),
+        ("convnextv2_tiny", "timm", lambda: timm.create_model("convnextv2_tiny")),
     ],
 )
 def test_weights_go_there_and_back(name, target, twin):
@@ -109,6 +124,12 @@ def test_official_release_keys():
     assert official["stages.2.8.gamma"].shape == (384,)
     assert {"norm.weight", "head.bias", "stages.0.0.dwconv.weight"} <= set(official)
     back = convert_state_dict({"model": official}, config)
+    assert all(torch.equal(back[key], ours[key]) for key in ours)
+    config = VARIANTS["convnextv2_tiny"]
+    ours = ModernResNet(config).state_dict()
+    official = export_state_dict(ours, config, "official")
+    assert official["stages.2.8.grn.gamma"].shape == (1, 1, 1, 1536)
+    back = convert_state_dict(official, config)
     assert all(torch.equal(back[key], ours[key]) for key in ours)
 
 
