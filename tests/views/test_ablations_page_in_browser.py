@@ -13,6 +13,7 @@ from browser import ROOT, served
 from fake_runs import write_ablation, write_run
 from playwright.sync_api import Page, expect
 
+from roadmap.steps import ROADMAPS
 from roadmap.sweep import background
 from roadmap.views import ablations_data
 
@@ -82,12 +83,11 @@ def test_training_a_pocket_run_closing_the_page_and_stopping_it(open_path, root)
     page = open_path("ablations")
     settle(page)
     page.get_by_role("radio", name="Every step").click()
-    page.get_by_role("spinbutton", name="Seeds").fill("1")
-    page.get_by_role("spinbutton", name="Seeds").press("Enter")
-    page.get_by_role("spinbutton", name="Epochs").fill("1")
+    page.get_by_role("spinbutton", name="Epochs").fill("60")  # not over before it is stopped
     page.get_by_role("spinbutton", name="Epochs").press("Enter")
     expect(page.locator(".st-key-ablations-go")).to_be_visible()
-    expect(page.get_by_text("17 runs into digits-1-epochs")).to_be_visible(timeout=15_000)
+    runs = 3 * len(ROADMAPS["resnet50"].steps)
+    expect(page.get_by_text(f"{runs} runs into digits-60-epochs")).to_be_visible(timeout=15_000)
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_role("button", name="Stop")).to_be_visible(timeout=15_000)
     page.close()
@@ -97,7 +97,7 @@ def test_training_a_pocket_run_closing_the_page_and_stopping_it(open_path, root)
     page.get_by_role("button", name="Stop").click()
     expect(page.locator(".last")).to_contain_text("Stopped", timeout=180_000)
     assert not background.is_running(root)
-    assert any((root / "digits-1-epochs").glob("*/run.json"))
+    assert any((root / "digits-60-epochs").glob("*/run.json"))
 
 
 def test_runs_in_progress_update_and_the_reader_keeps_the_place(open_path, root):
