@@ -35,16 +35,18 @@ class LayerNorm2d(nn.LayerNorm):
 
 
 class ResponseNorm(nn.Module):
-    """Global response normalization of an (N, C, H, W) tensor (Woo et al. 2023, Section 3).
-
-    A channel counts by its norm over all positions, relative to the other channels'.
-    """
+    """Global response normalization of an (N, C, H, W) tensor (Woo et al. 2023, Section 3)."""
 
     def __init__(self, channels: int, eps: float = 1e-6):
         super().__init__()
         self.eps = eps
-        self.weight = nn.Parameter(torch.zeros(channels, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
+        self.weight = nn.Parameter(torch.empty(channels, 1, 1))
+        self.bias = nn.Parameter(torch.empty(channels, 1, 1))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         precise = torch.promote_types(x.dtype, torch.float32)
@@ -144,7 +146,11 @@ class ModernResNet(nn.Module):
         return self.head(self.forward_features(x))
 
 
-NORMS = {"batch": nn.BatchNorm2d, "layer": LayerNorm2d, "response": ResponseNorm}
+NORMS = {
+    "batch": nn.BatchNorm2d,
+    "layer": LayerNorm2d,
+    "response": ResponseNorm,
+}
 
 
 def _sequential(specs: tuple[layers.Layer, ...]) -> nn.Module:

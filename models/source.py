@@ -82,8 +82,9 @@ def _small_classes(config: ModelConfig, spec: layers.NetworkSpec) -> list[str]:
         classes.append(parts.LAYER_NORM)
     if _has_narrow_conv(spec):
         classes.append(parts.NARROW_CONV)
-    if config.response_norm:
-        classes.append(parts.network_class("ResponseNorm"))
+    branch = spec.stages[0].blocks[0].branch
+    norms = {norm(layer, "")[0] for layer in branch if isinstance(layer, layers.Norm)}
+    classes += map(parts.network_class, sorted(norms - {"nn.BatchNorm2d", "LayerNorm2d"}))
     if config.layer_scale is not None:
         classes.append(parts.LAYER_SCALE.format(init=literal(config.layer_scale)))
     if spec.stages[-1].blocks[-1].drop_path:

@@ -13,7 +13,10 @@ from models import spec as layers
 WIDTH = 100  # of a line
 Names = Mapping[str, Sequence[int]]
 #: Classes whose epsilon is the network's by default.
-NORMS = {"batch": "nn.BatchNorm2d", "response": "ResponseNorm"}
+NORMS = {
+    "batch": "nn.BatchNorm2d",
+    "response": "ResponseNorm",
+}
 
 
 def call(name: str, arguments: Sequence[str], indent: int, end: str = "") -> str:

@@ -13,7 +13,11 @@ from functools import lru_cache
 from models.config import ModelConfig
 
 #: Of torchvision's ResNet, the official ConvNeXt and ConvNeXt V2.
-NORM_EPS = {"batch": 1e-5, "layer": 1e-6, "response": 1e-6}
+NORM_EPS = {
+    "batch": 1e-5,
+    "layer": 1e-6,
+    "response": 1e-6,
+}
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,11 @@ from roadmap.svg import LINE, ink, label, picture
 WIDTH, LANE, CENTER, SHAPE, MARK, NAME = 340, 42, 146, 116, 220, 236
 CONV, PILL, PLUS = 44, 24, 34  # heights of rows
 
-NORMS = {"batch": "BatchNorm", "layer": "LayerNorm", "response": "GRN"}
+NORMS = {
+    "batch": "BatchNorm",
+    "layer": "LayerNorm",
+    "response": "GRN",
+}
 ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU"}
 MARKS = {"added": "+", "removed": "−", "changed": "Δ"}
 

@@ -267,9 +267,8 @@ def _modernizing(
             key="global_response_norm",
             title="Global response norm",
             group=BEYOND,
-            why="ConvNeXt V2's addition (Woo et al. 2023): after the activation, a channel counts "
-            "by how strong it is over the whole image beside the others, so that channels "
-            "compete instead of repeating one another. It has next to no parameters.",
+            why="A channel counts by its strength over the whole image, relative to the others', "
+            "so that channels compete instead of repeating one another (ConvNeXt V2).",
             config_changes={"response_norm": True},
         ),
         Step(

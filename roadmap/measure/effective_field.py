@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from models.config import ModelConfig
-from models.network import LayerScale, ModernResNet, ResponseNorm
+from models.network import LayerScale, ModernResNet
 from roadmap.measure.complexity import count
 from roadmap.measure.receptive_field import center
 
@@ -87,11 +87,8 @@ def untrained(config: ModelConfig, image_size: int = IMAGE_SIZE, seed: int = 0) 
                 nn.init.zeros_(module.bias)
         elif isinstance(module, LayerScale):
             nn.init.ones_(module.gamma)
-        elif isinstance(module, nn.BatchNorm2d | nn.LayerNorm):
+        elif list(module.parameters(recurse=False)):
             module.reset_parameters()
-        elif isinstance(module, ResponseNorm):  # the identity, as it begins
-            nn.init.zeros_(module.weight)
-            nn.init.zeros_(module.bias)
     if config.norm == "batch":
         _calibrate(network, image_size, generator)
     return network.eval()

@@ -11,7 +11,7 @@ from timm.optim import create_optimizer_v2
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from models.network import LayerScale, ResponseNorm
+from models.network import NORMS, LayerScale
 from roadmap.recipes import Recipe
 
 #: timm's names: its ``sgd`` is Nesterov's, which none of the recipes uses.
@@ -42,7 +42,7 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
         return [{"params": list(model.parameters()), "weight_decay": recipe.weight_decay}]
     plain, special = [], []
     for module in model.modules():
-        scaling = isinstance(module, _BatchNorm | nn.LayerNorm | ResponseNorm | LayerScale)
+        scaling = isinstance(module, (_BatchNorm, nn.LayerNorm, LayerScale, *NORMS.values()))
         for name, parameter in module.named_parameters(recurse=False):
             (special if scaling or name == "bias" else plain).append(parameter)
     return [

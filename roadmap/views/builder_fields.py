@@ -32,6 +32,8 @@ class Control:
             return self.names[value]
         if value is None:
             return "none"
+        if isinstance(value, bool):
+            return "Yes" if value else "No"
         if isinstance(value, tuple):
             return ", ".join(map(str, value))
         return f"{value:g}".replace("e-0", "e-") if isinstance(value, float) else f"{value:,}"
@@ -69,7 +71,6 @@ GROUPS: dict[str, tuple[Control, ...]] = {
         Control(
             "depthwise",
             "Yes: the spatial convolution has one group a channel.",
-            names={False: "No", True: "Yes"},
         ),
         Control(
             "depthwise_position",
@@ -98,11 +99,7 @@ GROUPS: dict[str, tuple[Control, ...]] = {
             "norms_per_block",
             "3: after each convolution. 1: after the depthwise convolution of an inverted block.",
         ),
-        Control(
-            "response_norm",
-            "Global response normalization before the closing 1×1 convolution, as in ConvNeXt V2.",
-            names={False: "No", True: "Yes"},
-        ),
+        Control("response_norm", "Global response normalization before the last convolution."),
     ),
     "Input, output and training": (
         Control("num_classes", "0: no classifier, the network returns features.", "Classes"),
