@@ -31,7 +31,7 @@ _TIMM_ARGUMENTS = {
 
 
 class WeightsError(RuntimeError):
-    """Pretrained weights that do not exist or cannot be fetched."""
+    """Pretrained weights that do not exist, cannot be fetched or are of another network."""
 
 
 class UnknownArgumentError(ConfigError, TypeError):
@@ -42,8 +42,8 @@ def create(name: str, config: ModelConfig, pretrained: bool = False, **arguments
     """The network ``name`` of timm's registry, from ``config``.
 
     ``arguments`` are timm's, and fields of the config to replace. Raises ``ConfigError`` for
-    values and names that make no network, ``WeightsError`` where ``pretrained`` finds no weights
-    and ``ValueError`` for weights of another network.
+    values and names that make no network, and ``WeightsError`` where ``pretrained`` finds no
+    weights that fit.
     """
     arguments = {_TIMM_TERMS.get(key, key): value for key, value in arguments.items()}
     fields = {key: arguments.pop(key) for key in list(arguments) if key not in _TIMM_ARGUMENTS}
@@ -85,7 +85,10 @@ def _converted(state_dict: dict[str, Tensor], network: TimmNetwork) -> dict[str,
     config = network.config.replace(
         num_classes=source["num_classes"], in_channels=source["input_size"][0]
     )
-    return convert_state_dict(state_dict, config)
+    try:
+        return convert_state_dict(state_dict, config)
+    except ValueError as error:
+        raise WeightsError(str(error)) from None
 
 
 def _no_weights(name: str) -> str:

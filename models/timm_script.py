@@ -1,8 +1,9 @@
 """Runs a script of timm's, or your own, with the networks in timm's registry.
 
 ``python -m models.timm_script train.py --model roadmap_resnet50_kernel_7 --data-dir DIR ...``
-and ``torchrun ... -m models.timm_script train.py ...`` do what they do without the two words in
-the middle. A sentence of ours, about a field or about weights, ends it with exit code 2.
+and ``torchrun ... -m models.timm_script train.py ...`` do what ``python train.py ...`` and
+``torchrun ... train.py ...`` do. A sentence of ours, about a field of the config or about
+weights, ends them with exit code 2.
 """
 
 from __future__ import annotations

@@ -63,14 +63,15 @@ def test_registers_once_when_timm_comes_later(stand_in, code):
     assert run(f"{HEAD}\n{code}\nprint(registered)", stand_in) == "[True]\n"
 
 
-def test_registers_at_once_when_timm_is_there(stand_in):
-    code = f"import timm\n{HEAD}\ntimm_hook.install()\nprint(registered)"
-    # Of the two, the first registers through the real function, which the stand-in lacks.
+@pytest.mark.parametrize("first", ["models", "roadmap", "roadmap.steps", "models.timm_registry"])
+def test_registers_at_once_when_timm_is_there(stand_in, first):
     (stand_in / "timm" / "models.py").write_text(
         "create_model = generate_default_cfgs = register_model = PretrainedCfg = None\n"
-        "is_model = lambda name: True\n"
+        "asked = []\n"
+        "is_model = lambda name: asked.append(name) or True\n"
     )
-    assert run(code, stand_in) == "[True]\n"
+    code = f"import timm.models, {first}; print('roadmap_resnet50_gelu' in timm.models.asked)"
+    assert run(code, stand_in) == "True\n"
 
 
 def test_registers_after_timm_failed_at_first(stand_in):

@@ -93,7 +93,7 @@ def test_a_local_file_adapts_to_channels_and_classes_as_in_timm(twin):
 
 def test_weights_of_another_network_are_refused(twin):
     ours, _, file = twin
-    with pytest.raises(ValueError, match="these weights do not fit the config"):
+    with pytest.raises(WeightsError, match="these weights do not fit the config"):
         timm.create_model(
             ours, pretrained=True, pretrained_cfg_overlay={"file": str(file)}, depths=[3, 3, 3, 3]
         )
@@ -112,11 +112,11 @@ def test_our_own_weights_load_into_any_step(tmp_path):
 
 
 def test_a_shared_network_comes_back(tmp_path):
-    fields = {"depths": [1, 1], "width": 8, "in_chans": 2}
+    fields = {"depths": [1, 1], "width": 8}
     network = timm.create_model("roadmap_resnet50_kernel_7", num_classes=5, **fields)
     timm.models.save_for_hf(network, tmp_path, model_args=fields)
     loaded = timm.create_model(f"local-dir:{tmp_path}", pretrained=True)
-    torch.testing.assert_close(logits(loaded, 2), logits(network, 2))
+    torch.testing.assert_close(logits(loaded), logits(network))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -133,11 +133,12 @@ def test_sizes_have_timms_weights_and_data_config(variant):
 
 def test_the_filter_for_pretrained_finds_first_and_last_steps():
     found = {name.split(".")[0] for name in timm.list_models("roadmap_*", pretrained=True)}
-    assert found - {f"roadmap_{variant}" for variant in VARIANTS} == {
+    assert found >= {
         "roadmap_resnet50_baseline",
         "roadmap_resnet50_separate_downsampling",
         "roadmap_resnet200_separate_downsampling",
     }
+    assert not found & {"roadmap_resnet200_baseline", "roadmap_resnet50_kernel_7"}
 
 
 def test_a_step_without_weights_names_those_that_have():
