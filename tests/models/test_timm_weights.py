@@ -1,0 +1,164 @@
+"""Weights of timm's hub through its ``create_model``, from files in the hub's format."""
+
+import dataclasses
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from timm.models import _builder as timm_builder
+from timm.models import get_arch_pretrained_cfgs, get_pretrained_cfg, is_model_pretrained
+from torch import nn
+
+from models import VARIANTS
+from models.timm_create import WeightsError
+from models.variants import TIMM_NAMES
+
+#: A step with weights, timm's name of its network, and arguments that make every layer count.
+TWINS = [
+    ("roadmap_resnet50_baseline", "resnet50", {"zero_init_last": False}),
+    ("roadmap_resnet50_separate_downsampling", "convnext_tiny", {"ls_init_value": 1.0}),
+]
+
+
+@pytest.fixture(scope="module", params=TWINS, ids=[name for name, *_ in TWINS])
+def twin(request, tmp_path_factory) -> tuple[str, str, Path]:
+    """Our name, timm's, and a file of timm's network as the hub has it."""
+    ours, theirs, arguments = request.param
+    torch.manual_seed(0)
+    network = timm.create_model(theirs, **arguments)
+    file = tmp_path_factory.mktemp("hub") / "model.safetensors"
+    save_file(network.state_dict(), file)
+    return ours, theirs, file
+
+
+def logits(network: nn.Module, channels: int = 3) -> torch.Tensor:
+    images = torch.randn(1, channels, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        return network.eval()(images)
+
+
+def assert_same(ours: nn.Module, theirs: nn.Module, channels: int = 3) -> None:
+    expected = logits(theirs, channels)
+    assert expected.std() > 0.01
+    torch.testing.assert_close(logits(ours, channels), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_pretrained_asks_timms_hub_and_converts(twin, monkeypatch):
+    ours, theirs, file = twin
+    asked = []
+
+    def download(name, **_):
+        asked.append(name)
+        return timm.models.load_state_dict(str(file))
+
+    monkeypatch.setattr(timm_builder, "load_state_dict_from_hf", download)
+    tag = get_arch_pretrained_cfgs(theirs).popitem()[1].tag
+    networks = [timm.create_model(name, pretrained=True) for name in (ours, theirs)]
+    assert_same(*networks)
+    assert networks[0].pretrained_cfg["tag"] == networks[1].pretrained_cfg["tag"]
+    timm.create_model(f"{ours}.{tag}", pretrained=True, num_classes=0)
+    default = get_pretrained_cfg(theirs).hf_hub_id
+    assert asked == [default, default, f"timm/{theirs}.{tag}"]
+
+
+def test_a_local_file_adapts_to_channels_and_classes_as_in_timm(twin):
+    ours, theirs, file = twin
+    networks = [
+        timm.create_model(
+            name,
+            pretrained=True,
+            pretrained_cfg_overlay={"file": str(file)},
+            in_chans=1,
+            num_classes=0,
+        )
+        for name in (ours, theirs)
+    ]
+    assert_same(*networks, channels=1)
+    network = timm.create_model(
+        ours, pretrained=True, pretrained_cfg_overlay={"file": str(file)}, num_classes=7
+    )
+    assert logits(network).shape == (1, 7)
+    features = timm.create_model(
+        ours, pretrained=True, pretrained_cfg_overlay={"file": str(file)}, features_only=True
+    )
+    network.reset_classifier(0, "")
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        last = features.eval()(images)[-1]
+        torch.testing.assert_close(last, network.forward_features(images))
+
+
+def test_weights_of_another_network_are_refused(twin):
+    ours, _, file = twin
+    with pytest.raises(WeightsError, match="these weights do not fit the config"):
+        timm.create_model(
+            ours, pretrained=True, pretrained_cfg_overlay={"file": str(file)}, depths=[3, 3, 3, 3]
+        )
+
+
+def test_our_own_weights_load_into_any_step(tmp_path):
+    name, fields = "roadmap_resnet200_gelu", {"depths": [1, 1], "width": 8}
+    network = timm.create_model(name, num_classes=5, **fields)
+    file = tmp_path / "ours.safetensors"
+    save_file(network.state_dict(), file)
+    overlay = {"file": str(file), "num_classes": 5}
+    loaded = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **fields)
+    torch.testing.assert_close(logits(loaded), logits(network))
+    loaded = timm.create_model(name, checkpoint_path=str(file), num_classes=5, **fields)
+    torch.testing.assert_close(logits(loaded), logits(network))
+
+
+def test_a_shared_network_comes_back(tmp_path):
+    fields = {"depths": [1, 1], "width": 8}
+    network = timm.create_model("roadmap_resnet50_kernel_7", num_classes=5, **fields)
+    timm.models.save_for_hf(network, tmp_path, model_args=fields)
+    loaded = timm.create_model(f"local-dir:{tmp_path}", pretrained=True)
+    torch.testing.assert_close(logits(loaded), logits(network))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_sizes_have_timms_weights_and_data_config(variant):
+    name, twin = f"roadmap_{variant}", TIMM_NAMES[variant]
+    assert is_model_pretrained(name) == is_model_pretrained(twin)
+    ours, theirs = get_arch_pretrained_cfgs(name), get_arch_pretrained_cfgs(twin)
+    assert list(ours) == [tagged.replace(twin, name) for tagged in theirs]
+    layers = {"architecture": name, "first_conv": "stem.conv", "classifier": "head.fc"}
+    for cfg, expected in zip(ours.values(), theirs.values(), strict=True):
+        assert cfg == dataclasses.replace(expected, **layers)
+    assert get_pretrained_cfg(name).tag == get_pretrained_cfg(twin).tag
+
+
+def test_the_filter_for_pretrained_finds_first_and_last_steps():
+    found = {name.split(".")[0] for name in timm.list_models("roadmap_*", pretrained=True)}
+    assert found >= {
+        "roadmap_resnet50_baseline",
+        "roadmap_resnet50_separate_downsampling",
+        "roadmap_resnet200_separate_downsampling",
+    }
+    assert not found & {"roadmap_resnet200_baseline", "roadmap_resnet50_kernel_7"}
+
+
+def test_a_step_without_weights_names_those_that_have():
+    with pytest.raises(WeightsError) as raised:
+        timm.create_model("roadmap_resnet50_kernel_7", pretrained=True)
+    sentence = str(raised.value)
+    assert sentence.startswith("roadmap_resnet50_kernel_7 has no pretrained weights: ")
+    assert "roadmap_resnet50_separate_downsampling" in sentence
+    assert "roadmap_resnet200," not in sentence
+
+
+def test_without_network_one_sentence_names_the_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(WeightsError, match=r"timm/convnext_tiny.fb_in1k could not be") as raised:
+        timm.create_model("roadmap_convnext_tiny.fb_in1k", pretrained=True, cache_dir=tmp_path)
+    assert raised.value.__suppress_context__
+    assert "pretrained_cfg_overlay=dict(file=...)" in str(raised.value)
+
+
+def test_a_file_that_is_not_there_is_named():
+    overlay = {"file": "missing.safetensors"}
+    with pytest.raises(WeightsError, match=r"no weights at missing.safetensors"):
+        timm.create_model("roadmap_resnet50", pretrained=True, pretrained_cfg_overlay=overlay)
