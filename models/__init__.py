@@ -1,12 +1,13 @@
 """The networks: one config, one block specification, one network class.
 
-``ModelConfig`` and ``VARIANTS`` import without torch; ``ModernResNet`` brings torch on first use.
+``ModelConfig`` and ``VARIANTS`` import without torch; ``ModernResNet`` and ``load``, which builds
+the network that a weights file holds, bring torch on first use.
 """
 
 from models.config import ConfigError, ModelConfig
 from models.variants import VARIANTS
 
-__all__ = ["VARIANTS", "ConfigError", "ModelConfig", "ModernResNet"]
+__all__ = ["VARIANTS", "ConfigError", "ModelConfig", "ModernResNet", "load"]
 
 
 def __getattr__(name: str):
@@ -14,4 +15,8 @@ def __getattr__(name: str):
         from models.network import ModernResNet
 
         return ModernResNet
+    if name == "load":
+        from models.files import load
+
+        return load
     raise AttributeError(f"module 'models' has no attribute {name!r}")
