@@ -112,7 +112,7 @@ def _scores(published: Publication) -> list[str]:
     recipe = run.recipe
     return [
         f"Of {weights}, on the {run.val_images:,} validation images: shorter side resized to "
-        f"{recipe['test_resize']} pixels ({recipe.get('interpolation')}), the central "
+        f"{recipe['test_resize']} pixels ({recipe['interpolation']}), the central "
         f"{recipe['test_size']} pixels.",
         _table(["seed", "top-1 %", "top-5 %", "loss"], rows),
         _spread([each.scores[measure] for each in published.runs]),

@@ -15,7 +15,7 @@ from roadmap.views import builder_work, markup
 KEY = "exporting"
 SEEDS = (0, 2**31 - 1)
 #: What takes a moment to make, by its format, and its name for people.
-MADE = {"safetensors": "weights", "onnx": "ONNX", "pt2": "torch.export program"}
+MADE = {"safetensors": "weights", "onnx": "ONNX", "pt2": "torch.export"}
 
 
 def show(config: ModelConfig, image_size: int) -> None:
