@@ -25,7 +25,7 @@ from roadmap.paired import (
     seeds_needed,
 )
 from roadmap.results import ResultsError, step_rows
-from roadmap.runs import Run, curves
+from roadmap.runs import Run, curves, judged_by
 from roadmap.steps import ROADMAPS, Roadmap, Step, existing
 
 if TYPE_CHECKING:
@@ -181,11 +181,6 @@ def curve_table(ablation: Ablation) -> DataFrame:
             for name, value in zip(columns, row, strict=True):
                 columns[name].append(value)
     return pd.DataFrame(columns)
-
-
-def judged_by(roadmap: Roadmap, step: str) -> str:
-    """The column of the scores and of metrics.csv that ``step`` is judged by."""
-    return "top1" if roadmap.recipe(step).ema_decay is None else "ema_top1"
 
 
 def _finished(runs: Sequence[Run], data: str, roadmap: str) -> tuple[Run, ...]:

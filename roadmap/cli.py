@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from models.config import ConfigError, ModelConfig
+from models.config import ModelConfig
 from roadmap.analysis import SWIN, audit
 from roadmap.console import (
     Column,
@@ -21,7 +21,9 @@ from roadmap.console import (
     find_keys,
     find_roadmap,
     number,
+    read_config,
 )
+from roadmap.export.command import export
 from roadmap.measure.networks import UnknownNetworkError, config_of
 from roadmap.measure.throughput_command import benchmark
 from roadmap.report.command import report
@@ -41,6 +43,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command(cls=SeedsCommand)(sweep)
 app.command()(report)
+app.command()(export)
 
 
 def main() -> None:
@@ -126,7 +129,7 @@ def profile(
     if step and (model or config):
         fail("--step names a network, and so does --model or --config: leave one of them out.")
     if config is not None:
-        made_up = _read_config(config)
+        made_up = read_config(config)
         if stages:
             _print_stages(made_up, form)
         else:
@@ -248,12 +251,3 @@ def _profile_config(config: ModelConfig, image_size: int, modules: bool, form: F
         number("activations", "activations", 0),
     ]
     emit(rows, columns, form, f"Counted for one image of {image_size} pixels")
-
-
-def _read_config(path: Path) -> ModelConfig:
-    try:
-        return ModelConfig.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.")
-    except ConfigError as error:
-        fail(f"{path}: {error}.")

@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
+from models.config import ConfigError, ModelConfig
 from roadmap.steps import ROADMAPS, Roadmap, unknown_name
 
 
@@ -71,6 +73,16 @@ def find_keys(roadmap: Roadmap, step: str | None) -> tuple[str, ...]:
     if step not in roadmap.keys:
         fail(unknown_name(f"step of {roadmap.name}", step, roadmap.keys))
     return (step,)
+
+
+def read_config(path: Path) -> ModelConfig:
+    """The config in a JSON file, or one sentence and exit code 2."""
+    try:
+        return ModelConfig.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.")
+    except ConfigError as error:
+        fail(f"{path}: {error}.")
 
 
 def emit(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from roadmap.results import ResultsError
-from roadmap.steps import ROADMAPS, unknown_name
+from roadmap.steps import ROADMAPS, Roadmap, unknown_name
 from roadmap.train.metrics import COLUMNS
 from roadmap.train.settings import RUNS
 from roadmap.train.stopping import is_locked
@@ -121,7 +121,7 @@ class RunsReader:
         # Whether a run still goes on is not in its files.
         if before and before[0] == stamp and getattr(before[1], "status", "") not in UNSETTLED:
             return before
-        return stamp, _read_run(folder)
+        return stamp, read_run(folder)
 
 
 def curves(run: Run) -> dict[str, list[float | None]]:
@@ -142,6 +142,11 @@ def curves(run: Run) -> dict[str, list[float | None]]:
         raise ResultsError(f"{path} is no longer there") from None
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path} cannot be read: {_reason(error)}") from None
+
+
+def judged_by(roadmap: Roadmap, step: str) -> str:
+    """The column of the scores and of metrics.csv that ``step`` is judged by."""
+    return "top1" if roadmap.recipe(step).ema_decay is None else "ema_top1"
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
@@ -168,7 +173,8 @@ def _listed(folder: Path) -> list[Path | Unreadable]:
         return [Unreadable(folder, f"The folder cannot be listed: {_reason(error)}.")]
 
 
-def _read_run(folder: Path) -> Run | Unreadable:
+def read_run(folder: Path) -> Run | Unreadable:
+    """The run in ``folder``, wherever it is; never raises. Not in a process that trains."""
     try:
         facts = _read_facts(folder / "run.json")
         epochs, seconds = _epochs_done(folder / "metrics.csv")

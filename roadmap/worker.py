@@ -51,24 +51,16 @@ def measure(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
     }
 
 
-def weights(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
-    """Fresh weights of ``config`` from ``seed`` at ``path``."""
-    from roadmap.export.weights import save_safetensors
+def export(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
+    """``config`` with weights from ``seed`` as a checked file of format ``form`` at ``path``."""
+    from roadmap.export.formats import save
+    from roadmap.export.weights import initialised
 
-    config = ModelConfig.from_dict(request["config"])
     on_progress(0, 1)
-    save_safetensors(config, Path(request["path"]), request["seed"])
-    return {}
-
-
-def onnx(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
-    """``config`` as a checked ONNX file at ``path``."""
-    from roadmap.export.onnx import save_onnx
-
-    config = ModelConfig.from_dict(request["config"])
-    on_progress(0, 1)
-    path = Path(request["path"])
-    return {"difference": save_onnx(config, path, request["seed"], request["image_size"])}
+    seed = request["seed"]
+    network = initialised(ModelConfig.from_dict(request["config"]), seed)
+    path, size = Path(request["path"]), request["image_size"]
+    return {"difference": save(request["form"], network, path, {"seed": seed}, size)}
 
 
 def effective_fields(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
@@ -112,8 +104,7 @@ def effective_fields(request: dict[str, Any], on_progress: OnProgress) -> dict[s
 
 TASKS = {
     "measure": measure,
-    "weights": weights,
-    "onnx": onnx,
+    "export": export,
     "effective_fields": effective_fields,
 }
 

@@ -66,7 +66,7 @@ def test_a_job_that_nobody_looks_at_ends(monkeypatch):
 
 
 def test_files_go_with_the_job():
-    job = Job("weights", config=SMALL.to_dict(), seed=1)
+    job = Job("export", form="safetensors", config=SMALL.to_dict(), seed=1, image_size=32)
     path = job.folder / "network.safetensors"
     assert after(job.start(path=str(path)), "done", "failed") == "done", job.error
     assert path.is_file()

@@ -1,1 +1,1 @@
-"""A config as files that other programs read."""
+"""Networks as files that other programs read, each checked against the network first."""

@@ -6,110 +6,80 @@ Needs the packages of the extra ``onnx``: ``pip install -e '.[onnx]'``.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
-import json
 import logging
 import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from models.config import ModelConfig
+import torch
+from torch import Tensor
+
+from models.network import ModernResNet
+from roadmap.export.check import ExportError, difference
+from roadmap.export.formats import missing_packages
+from roadmap.export.program import captured, entries, first_line
 from roadmap.files import write_bytes
 
-if TYPE_CHECKING:
-    import torch
 
-    from models.network import ModernResNet
-
-PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-#: Images of the check; the file takes any number.
-CHECKED_BATCH = 2
-#: Largest difference of an output, over the largest output: float32 summed in another order.
-TOLERANCE = 1e-3
-
-
-class ExportError(ValueError):
-    """A network that cannot be exported; the sentence says why and what would help."""
-
-
-def missing_packages() -> tuple[str, ...]:
-    """Those of ``PACKAGES`` that are not installed."""
-    return tuple(name for name in PACKAGES if importlib.util.find_spec(name) is None)
-
-
-def save_onnx(config: ModelConfig, path: Path, seed: int = 0, image_size: int = 224) -> float:
-    """Write ``config`` with ``save_safetensors``' weights for square images of ``image_size``.
+def save_onnx(
+    network: ModernResNet, path: Path, facts: Mapping[str, Any], image_size: int = 224
+) -> float:
+    """Write ``network`` (on the CPU, in evaluation mode) for square images of ``image_size``.
 
     Input ``images`` (N, in_channels, image_size, image_size), output ``logits`` (N, num_classes),
-    or ``features`` (N, num_features) without a classifier; float32, any N. The config and the
-    seed are in the metadata. Returns the largest difference of an output of onnxruntime from the
-    network's, relative to the largest output. Raises ``ExportError`` where packages are missing,
-    the exporter fails, or the two disagree; ``OSError`` when the file cannot be written.
+    or ``features`` (N, num_features) without a classifier; float32, any N. The config and
+    ``facts`` (JSON values) are in the metadata. Returns the largest difference of an output of
+    onnxruntime from the network's, relative to the largest output. Raises ``ExportError`` where
+    packages are missing, the exporter fails, or the two disagree; ``OSError`` when the file
+    cannot be written.
     """
     missing = missing_packages()
     if missing:
         raise ExportError(
             f"ONNX needs {', '.join(missing)}, not installed here: pip install -e '.[onnx]'"
         )
-    import torch
-
-    from roadmap.export.weights import initialised
-
-    network = initialised(config, seed)
-    generator = torch.Generator().manual_seed(seed)
-    shape = (CHECKED_BATCH, config.in_channels, image_size, image_size)
-    images = torch.randn(shape, generator=generator)
-    content = _exported(network, images, seed)
-    difference = _difference(content, network, images)
-    if not difference <= TOLERANCE:
-        raise ExportError(
-            f"onnxruntime computes something else than the network: outputs differ by up to "
-            f"{difference:.1e} of the largest, where {TOLERANCE:.0e} is allowed"
-        )
+    content = _exported(network, facts, image_size)
+    found = difference(_computed_by_onnxruntime(content), network, image_size)
     write_bytes(path, content)
-    return difference
+    return found
 
 
-def _exported(network: ModernResNet, images: torch.Tensor, seed: int) -> bytes:
-    import torch
-
-    output = "logits" if network.config.num_classes else "features"
+def _exported(network: ModernResNet, facts: Mapping[str, Any], image_size: int) -> bytes:
+    program = captured(network, image_size)
     try:
         with _quiet():
-            program = torch.onnx.export(
-                network,
-                (images,),
+            model = torch.onnx.export(
+                program,
                 dynamo=True,
+                dynamic_shapes=({0: "batch"},),
                 input_names=["images"],
-                output_names=[output],
-                dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
+                output_names=["logits" if network.config.num_classes else "features"],
                 verbose=False,
-            )
+            ).model_proto
+            for name, text in entries(network, facts).items():
+                model.metadata_props.add(key=name, value=text)
+            return model.SerializeToString()  # fails past 2 GB
     except Exception as error:  # the exporter has no base class of its own
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise ExportError(f"PyTorch cannot export this network to ONNX: {reason}") from error
-    model = program.model_proto
-    for name, value in (("config", network.config.to_json()), ("seed", json.dumps(seed))):
-        model.metadata_props.add(key=name, value=value)
-    return model.SerializeToString()
 
 
-def _difference(content: bytes, network: ModernResNet, images: torch.Tensor) -> float:
-    import numpy
+def _computed_by_onnxruntime(content: bytes) -> Callable[[Tensor], Tensor]:
     import onnxruntime
-    import torch
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {"images": images.numpy()})
-    with torch.inference_mode():
-        wanted = network(images).numpy()
-    largest = float(numpy.abs(wanted).max())
-    return float(numpy.abs(found - wanted).max()) / (largest or 1.0)
+
+    def computed(images: Tensor) -> Tensor:
+        (outputs,) = session.run(None, {"images": images.numpy()})
+        return torch.from_numpy(outputs)
+
+    return computed
 
 
 @contextlib.contextmanager
-def _quiet():
+def _quiet() -> Iterator[None]:
     """The exporter reports each of its stages and warns of its own internals."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

@@ -1,14 +1,19 @@
-"""A freshly initialised network, alike wherever it is exported, and its weights as a file."""
+"""A network's weights as a safetensors file with the config in it."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from models.config import ModelConfig
+from models.files import load, weights_content
 from models.network import ModernResNet
-from roadmap.train.weights_file import save_weights
+from roadmap.export.check import ExportError, difference
+from roadmap.files import write_bytes
 
 
 def initialised(config: ModelConfig, seed: int) -> ModernResNet:
@@ -21,10 +26,29 @@ def initialised(config: ModelConfig, seed: int) -> ModernResNet:
         return ModernResNet(config).eval()
 
 
-def save_safetensors(config: ModelConfig, path: Path, seed: int = 0) -> None:
-    """Write fresh weights of ``config`` with the config and the seed as the file's metadata.
+def save_safetensors(
+    network: ModernResNet, path: Path, facts: Mapping[str, Any], image_size: int = 224
+) -> float:
+    """Write the weights of ``network`` (on the CPU), the config and ``facts`` (JSON values).
 
-    ``models.weights.convert_state_dict`` and ``roadmap train --weights`` read it. Atomic; raises
-    ``OSError`` when it cannot be written.
+    ``models.load`` reads it, and ``roadmap evaluate --weights``. Equal weights and facts are equal
+    files. Returns the largest difference of an output of the network read back, relative to the
+    largest output. Raises ``ExportError`` where a weight or an output differs, ``OSError`` when
+    the file cannot be written.
     """
-    save_weights(path, initialised(config, seed).state_dict(), config, seed=seed)
+    content = weights_content(network.state_dict(), network.config, **facts)
+    again = _read_back(content)
+    wanted, found = network.state_dict(), again.state_dict()
+    for name, tensor in wanted.items():
+        if not torch.equal(found[name], tensor):
+            raise ExportError(f"{name}, read back, is not what was written")
+    largest = difference(again, network, image_size)
+    write_bytes(path, *content)
+    return largest
+
+
+def _read_back(content: tuple[bytes, bytes]) -> ModernResNet:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.safetensors"
+        path.write_bytes(b"".join(content))
+        return load(path)

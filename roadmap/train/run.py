@@ -17,8 +17,9 @@ from torch import Tensor
 
 from models.config import ConfigError, ModelConfig
 from models.depthwise import depthwise_used
+from models.files import weights_content
 from models.spec import network_spec, placed_layers
-from roadmap.files import remove_partial, write_csv, write_json
+from roadmap.files import remove_partial, write_bytes, write_csv, write_json
 from roadmap.measure.throughput import best_device
 from roadmap.train.checkpoint import Checkpoint, last_step, load_checkpoint, save_checkpoint
 from roadmap.train.data import Data, DataError, open_data
@@ -36,7 +37,6 @@ from roadmap.train.schedule import learning_rate
 from roadmap.train.settings import RUNS, Settings, flat_differences, run_config
 from roadmap.train.stopping import FolderLock, Signals
 from roadmap.train.trainer import Trainer
-from roadmap.train.weights_file import save_weights
 
 #: What a folder's run must share with one that is to continue it. The number of processes, the
 #: compiler and the versions may change on the way.
@@ -468,7 +468,7 @@ class Run:
         try:
             for name, network in networks.items():
                 path = self.folder / f"{name}.safetensors"
-                save_weights(path, network.state_dict(), self.config, **facts)
+                write_bytes(path, *weights_content(network.state_dict(), self.config, **facts))
             write_csv(self.folder / "metrics.csv", COLUMNS, self.history)
             write_json(self.folder / "run.json", content)
         except OSError as error:

@@ -7,16 +7,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from models import ModernResNet
 from models.config import ConfigError, ModelConfig
-from models.weights import convert_state_dict
+from models.files import WeightsFileError, network_of, read_weights
 from roadmap.measure.networks import UnknownNetworkError, build, check, config_of
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.train.data import DataError, open_data
 from roadmap.train.errors import RefusedError
 from roadmap.train.evaluate import BATCH_SIZE, evaluate
 from roadmap.train.machine import prepare_device
-from roadmap.train.weights_file import load_weights
 
 
 def score_file(
@@ -35,7 +33,10 @@ def score_file(
     ``model`` names the network (``SOURCE:NAME``) where the file does not. ``image_size`` changes
     the crop, and the resize in proportion. Raises ``RefusedError``.
     """
-    tensors, config, facts = load_weights(path)
+    try:
+        tensors, config, facts = read_weights(path)
+    except WeightsFileError as error:
+        raise RefusedError(str(error)) from None
     recipe = _view(facts.get("recipe", {}))
     if image_size is not None:
         if image_size < 1:
@@ -100,12 +101,10 @@ def _view(trained: dict[str, Any]) -> Recipe:
 
 
 def _ours(config: ModelConfig, tensors: dict[str, Tensor]) -> nn.Module:
-    network = ModernResNet(config)
     try:
-        network.load_state_dict(convert_state_dict(tensors, config))
+        return network_of(tensors, config)
     except ValueError as error:
         raise RefusedError(str(error)) from None
-    return network
 
 
 def _named(name: str, tensors: dict[str, Tensor], **options: int) -> nn.Module:

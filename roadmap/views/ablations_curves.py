@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from roadmap.ablation import judged_by
 from roadmap.charts.ablation import LINES as STYLES
 from roadmap.charts.curves import MEASURES, MOST_STEPS, curves_chart
 from roadmap.results import ResultsError
-from roadmap.runs import Run, curves
+from roadmap.runs import Run, curves, judged_by
 from roadmap.steps import ROADMAPS
 from roadmap.text import number
 from roadmap.views import ablations_data, address, figure, markup

@@ -1,11 +1,11 @@
-"""What is built, as files: code, config, weights, ONNX."""
+"""What is built, as files: code, config, weights, programs."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from models.config import ModelConfig
-from roadmap.export.onnx import missing_packages
+from roadmap.export.formats import missing_packages, verdict
 from roadmap.jobs import Job
 from roadmap.measure.complexity import count
 from roadmap.measure.limits import refusal
@@ -14,11 +14,8 @@ from roadmap.views import builder_work, markup
 
 KEY = "exporting"
 SEEDS = (0, 2**31 - 1)
-#: What takes a moment to make, by task of ``roadmap.worker``: name, file.
-MADE = {
-    "weights": ("weights", "network.safetensors"),
-    "onnx": ("ONNX", "network.onnx"),
-}
+#: What takes a moment to make, by its format, and its name for people.
+MADE = {"safetensors": "weights", "onnx": "ONNX", "pt2": "torch.export"}
 
 
 def show(config: ModelConfig, image_size: int) -> None:
@@ -62,13 +59,13 @@ def _made_files(config: ModelConfig, image_size: int) -> None:
             width=130,
             help="Weights are freshly initialised from it; the config is in the file's metadata.",
         )
-        for task, (name, _) in MADE.items():
+        for form, name in MADE.items():
             st.button(
                 f"Make {name}, {megabytes} MB",
-                key=f"make-{task}",
+                key=f"make-{form}",
                 on_click=_begin,
-                args=(task, config, seed, image_size),
-                disabled=bool(busy or too_large or (task == "onnx" and missing)),
+                args=(form, config, seed, image_size),
+                disabled=bool(busy or too_large or (form == "onnx" and missing)),
             )
     if too_large:
         st.html(markup.paragraph(too_large, "faint"))
@@ -90,12 +87,12 @@ def _wanted(config: ModelConfig, seed: int, image_size: int) -> tuple[ModelConfi
     return config, seed, image_size
 
 
-def _begin(task: str, config: ModelConfig, seed: int, image_size: int) -> None:
-    name, file = MADE[task]
-    job = Job(task, config=config.to_dict(), seed=seed, image_size=image_size)
+def _begin(form: str, config: ModelConfig, seed: int, image_size: int) -> None:
+    file = f"network.{form}"
+    job = Job("export", form=form, config=config.to_dict(), seed=seed, image_size=image_size)
     job.start(path=str(job.folder / file))
     wanted = _wanted(config, seed, image_size)
-    builder_work.begin(KEY, job, name=name, file=file, wanted=wanted)
+    builder_work.begin(KEY, job, name=MADE[form], form=form, file=file, wanted=wanted)
 
 
 def _offer(job: Job) -> None:
@@ -110,7 +107,5 @@ def _offer(job: Job) -> None:
         on_click="ignore",
         type="primary",
     )
-    if "difference" in job.result:
-        share = f"{job.result['difference']:.0e}".replace("e-0", "e-")
-        text = f"Checked: onnxruntime's outputs are PyTorch's to within {share} of the largest."
-        st.html(markup.paragraph(text, "faint"))
+    text = verdict(told["form"], job.result["difference"])
+    st.html(markup.paragraph(text, "faint"))

@@ -7,18 +7,16 @@ import sys
 import pytest
 import timm
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from training_runs import tiny_settings
 from typer.testing import CliRunner
 
-from models import VARIANTS
 from roadmap.cli import app
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.steps import ROADMAPS
 from roadmap.train.errors import RefusedError
 from roadmap.train.run import train
 from roadmap.train.settings import choose_recipe, flat_differences, parse_field, run_config
-from roadmap.train.weights_file import load_weights, save_weights
 
 runner = CliRunner()
 
@@ -196,22 +194,6 @@ def test_differences_name_the_place():
     after = {"seed": 0, "recipe": {"lr": 0.2, "betas": [0.9, 0.999]}, "new": 2}
     expected = {"recipe.lr": (0.1, 0.2), "old": (1, None), "new": (None, 2)}
     assert flat_differences(before, after) == expected
-
-
-# -- weights files ------------------------------------------------------------------------------
-
-
-def test_equal_weights_are_equal_files_that_any_reader_opens(tmp_path):
-    config = VARIANTS["resnet50"]
-    tensors = {"b": torch.randn(3, 5), "a": torch.arange(4)}
-    for name in ("one", "two"):
-        save_weights(tmp_path / name, tensors, config, step="x", recipe={"lr": 1}, more=[1, 2])
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    loaded = load_file(tmp_path / "one")
-    assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
-    again, read, facts = load_weights(tmp_path / "one")
-    assert again.keys() == tensors.keys()
-    assert (read, facts) == (config, {"step": "x", "recipe": {"lr": 1}, "more": [1, 2]})
 
 
 def test_another_device_or_seed_is_another_run(trained):

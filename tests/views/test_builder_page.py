@@ -180,8 +180,8 @@ def test_a_network_beyond_the_memory_is_counted_and_not_built():
     app = opened(a="variant.convnext_tiny~width.8192")
     assert "It is counted here, not built." in html(app)
     assert app.button(key="measure").disabled
-    assert app.button(key="make-weights").disabled
-    assert app.button(key="make-onnx").disabled
+    for form in ("safetensors", "onnx", "pt2"):
+        assert app.button(key=f"make-{form}").disabled
     files = {element.proto.label: element.proto for element in app.get("download_button")}
     assert not files["Python file"].disabled
 
@@ -199,7 +199,7 @@ def test_onnx_without_its_packages_is_a_sentence(monkeypatch):
     monkeypatch.setattr(builder_downloads, "missing_packages", lambda: ("onnxscript",))
     app = opened(a="resnet50.baseline")
     assert app.button(key="make-onnx").disabled
-    assert not app.button(key="make-weights").disabled
+    assert not app.button(key="make-safetensors").disabled
     assert "ONNX needs onnxscript: pip install" in html(app)
 
 

@@ -11,9 +11,9 @@ from browser import ROOT
 from playwright.sync_api import Page, expect
 
 from models import VARIANTS, ModelConfig
+from models.files import read_weights
 from models.source import network_source
 from roadmap.measure.complexity import count
-from roadmap.train.weights_file import load_weights
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 PICTURES = ROOT / "build" / "screenshots"
@@ -95,7 +95,7 @@ def test_the_files_are_of_the_network_shown(open_page, tmp_path):
         timeout=60_000
     )
     saved(page, "Save network.safetensors").save_as(tmp_path / "network.safetensors")
-    _, of, facts = load_weights(tmp_path / "network.safetensors")
+    _, of, facts = read_weights(tmp_path / "network.safetensors")
     assert (of, facts) == (config, {"seed": 5})
 
 

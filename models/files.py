@@ -1,0 +1,130 @@
+"""Weights as safetensors files that say what network they are of.
+
+The metadata of such a file has the config as JSON under ``config``; what else it has are facts
+about the weights. ``safetensors.torch.save_file(network.state_dict(), path, metadata={"config":
+network.config.to_json()})`` writes one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from models.config import ConfigError, ModelConfig
+from models.network import ModernResNet
+from models.weights import convert_state_dict
+
+
+class WeightsFileError(ValueError):
+    """A file that holds no network; the sentence names it and says what would help."""
+
+
+class WeightsFile(NamedTuple):
+    """What a file holds. ``config`` is None in one that does not say what network it is of."""
+
+    tensors: dict[str, Tensor]
+    config: ModelConfig | None
+    facts: dict[str, Any]
+
+
+def load(path: str | Path, device: torch.device | str = "cpu") -> ModernResNet:
+    """The network in ``path``, a safetensors file with its config: in evaluation mode, float32.
+
+    Raises ``WeightsFileError`` (a ``ValueError``) for a file that is missing, no safetensors file
+    or without a config, and where the tensors do not fit the config.
+    """
+    tensors, config, _ = read_weights(path)
+    if config is None:
+        raise WeightsFileError(
+            f"{path} holds weights and no config: build the network with ModernResNet(config) and "
+            "load models.weights.convert_state_dict(tensors, config) into it"
+        )
+    try:
+        return network_of(tensors, config, device)
+    except ValueError as error:
+        raise WeightsFileError(f"{path} does not fit its own config: {error}") from None
+
+
+def network_of(
+    tensors: Mapping[str, Tensor], config: ModelConfig, device: torch.device | str = "cpu"
+) -> ModernResNet:
+    """``ModernResNet(config)`` in evaluation mode with the weights of any known source.
+
+    Draws no random numbers. Raises ``ValueError`` where ``convert_state_dict`` does.
+    """
+    weights = convert_state_dict(tensors, config)
+    with torch.device("meta"):
+        network = ModernResNet(config)
+    network.to_empty(device=device).load_state_dict(weights)
+    return network.eval()
+
+
+def read_weights(path: str | Path) -> WeightsFile:
+    """Tensors, config and the other facts of a safetensors file, whoever wrote it.
+
+    Raises ``WeightsFileError`` for a file that is missing or no safetensors file, and for a
+    config that makes no network here.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise WeightsFileError(
+            f"{path} is not a readable safetensors file: {_reason(path, error)}"
+        ) from None
+    if "config" not in metadata:
+        return WeightsFile(tensors, None, {})
+    try:
+        config = ModelConfig.from_json(metadata["config"])
+    except ConfigError as error:
+        raise WeightsFileError(
+            f"{path} has a config that this version of models cannot build: {error}"
+        ) from None
+    facts = {name: _fact(metadata[name]) for name in metadata if name not in ("config", "format")}
+    return WeightsFile(tensors, config, facts)
+
+
+def weights_content(
+    state_dict: Mapping[str, Tensor], config: ModelConfig, **facts: Any
+) -> tuple[bytes, bytes]:
+    """The bytes, in two parts, of a file with ``config`` and ``facts`` (JSON values) as metadata.
+
+    Equal weights and facts are equal bytes.
+    """
+    metadata = {name: json.dumps(value) for name, value in facts.items()}
+    metadata |= {"format": "pt", "config": config.to_json()}
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in state_dict.items()}
+    return _ordered(save(tensors, metadata))
+
+
+def _reason(path: str | Path, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    return "it is a folder, name the file in it" if Path(path).is_dir() else str(error)
+
+
+def _fact(text: str) -> Any:
+    """The value of an entry of the metadata; other programs write plain text there."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _ordered(content: bytes) -> tuple[bytes, bytes]:
+    """A safetensors file's header and data, the metadata sorted: the library writes it in any
+    order."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # so that the data stays aligned
+    return len(text).to_bytes(8, "little") + text, content[end:]

@@ -1,0 +1,187 @@
+"""``python -m roadmap export``. Torch comes in only once the options are right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from models.config import ModelConfig
+from roadmap.console import RoadmapOption, fail, find_keys, find_roadmap, read_config
+from roadmap.export.formats import save, verdict
+
+if TYPE_CHECKING:
+    from roadmap.export.publication import Publication
+    from roadmap.export.subject import Subject
+
+
+class Form(str, Enum):
+    """What ``--format`` takes: the formats of one file, and a folder."""
+
+    py = "py"
+    safetensors = "safetensors"
+    onnx = "onnx"
+    pt2 = "pt2"
+    hub = "hub"
+
+
+def export(
+    form: Annotated[
+        Form,
+        typer.Option(
+            "--format",
+            help="py: Python code. safetensors: weights. onnx. pt2: torch.export's program. "
+            "hub: a run as a folder for the Hugging Face hub.",
+        ),
+    ],
+    roadmap: RoadmapOption = "resnet50",
+    step: Annotated[
+        str | None, typer.Option("--step", help="One step's key.", metavar="KEY")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="A config's JSON file.", metavar="FILE")
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--weights",
+            help="A safetensors file, ours or, with --step, timm's; fresh weights without.",
+            metavar="FILE",
+        ),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", help="A finished run's folder: its weights.", metavar="DIR"),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="The file, or hub's folder; named after the step without."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Of fresh weights; 0 without.")
+    ] = None,
+    num_classes: Annotated[
+        int | None, typer.Option("--num-classes", min=0, help="0: features, no classifier.")
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            "--image-size",
+            min=1,
+            max=4096,
+            help="Pixels, of the programs and the check; the recipe's or 224 without.",
+        ),
+    ] = None,
+) -> None:
+    """Write a network as a file, once sure that the file computes what the network does.
+
+    A Python file has no weights; the others have the config in them too. pt2 and onnx take any
+    number of images.
+    """
+    _check_options(form, step=step, config=config, weights=weights, run=run, seed=seed)
+    if form is Form.hub and (num_classes, image_size) != (None, None):
+        fail("hub takes both from the run: leave --num-classes and --image-size out.")
+    asked = _asked(roadmap, step, config)
+    name = f"{roadmap}_{step}" if step else (run or config or weights).resolve().stem
+    path = output or _default_path(form, name)
+    try:
+        published = _publication(run, weights)
+        source = published.weights if published else weights
+        if source is not None and path.resolve() == source.resolve():
+            fail(f"{path} is the file that the weights are in: name another with --output.")
+        if form is not Form.hub and path.is_dir():
+            fail(f"{path} is a folder: name the file in it.")
+        facts: dict[str, Any] = {"roadmap": roadmap, "step": step} if step else {}
+        if published:
+            facts["seed"] = published.run.seed
+        subject = _subject(source, asked, facts, seed, num_classes, image_size)
+        _write(form, path, subject, published)
+    except ValueError as error:
+        text = str(error)
+        fail(text if text.endswith((".", "?")) else f"{text}.")
+
+
+def _check_options(form: Form, *, seed: int | None, **sources: Any) -> None:
+    given = [f"--{name}" for name in ("step", "config", "run") if sources[name] is not None]
+    if len(given) > 1:
+        fail(f"{' and '.join(given)} each name a network: leave all but one out.")
+    if not given and sources["weights"] is None:
+        fail("Say what to export: --step KEY, --config FILE, --weights FILE or --run DIR.")
+    if form is Form.hub and sources["run"] is None:
+        fail("hub takes a finished run, whose data, recipe and scores its card states: add --run.")
+    if seed is not None and (sources["weights"] or sources["run"]):
+        fail("--seed draws fresh weights, and there are others: leave it out.")
+
+
+def _asked(roadmap: str, step: str | None, config: Path | None) -> ModelConfig | None:
+    """The config that the options name."""
+    found = find_roadmap(roadmap)
+    if step is not None:
+        find_keys(found, step)
+        return found.config(step)
+    return None if config is None else read_config(config)
+
+
+def _publication(run: Path | None, weights: Path | None) -> Publication | None:
+    if run is None:
+        return None
+    from roadmap.export.publication import publication
+
+    return publication(run, weights)
+
+
+def _default_path(form: Form, name: str) -> Path:
+    """In the current folder, a name that Python can import."""
+    return Path(name.replace("-", "_") + ("" if form is Form.hub else f".{form.value}"))
+
+
+def _subject(
+    source: Path | None,
+    asked: ModelConfig | None,
+    facts: Mapping[str, Any],
+    seed: int | None,
+    num_classes: int | None,
+    image_size: int | None,
+) -> Subject:
+    from roadmap.export.subject import fresh, from_file
+
+    if source is not None:
+        return from_file(source, asked, num_classes, image_size, facts)
+    if num_classes is not None:
+        asked = asked.replace(num_classes=num_classes)
+    return fresh(asked, seed or 0, image_size, facts)
+
+
+def _write(form: Form, path: Path, subject: Subject, published: Publication | None) -> None:
+    network, size = subject.network, subject.image_size
+    try:
+        if form is Form.hub:
+            from roadmap.export.hub import save_hub
+
+            largest = save_hub(published, network, path, subject.facts)
+            checked = "safetensors"
+        else:
+            largest = save(form.value, network, path, subject.facts, size)
+            checked = form.value
+    except OSError as error:
+        fail(f"{path} cannot be written: {error.strerror}.")
+    typer.echo(f"{path}: {_content(form, subject)}.")
+    typer.echo(verdict(checked, largest))
+    if form is Form.hub:
+        typer.echo(f"hf upload USER/NAME {path} publishes it.")
+
+
+def _content(form: Form, subject: Subject) -> str:
+    config, size = subject.network.config, subject.image_size
+    if form is Form.py:
+        return "the network in Python; there are no weights in it"
+    text = f"{subject.origin} with the config"
+    if form in (Form.onnx, Form.pt2):
+        output = f"{config.num_classes} logits" if config.num_classes else "features"
+        text += f"; any number of {config.in_channels} x {size} x {size} images to {output}"
+    if form is Form.hub:
+        text += ", config.json for timm and a model card"
+    return text

@@ -1,0 +1,111 @@
+"""A finished run as a folder for the Hugging Face hub: weights, config for timm, model card.
+
+``hf upload USER/NAME FOLDER`` publishes it as it is. ``models.load`` reads its weights, and
+``timm.create_model("local-dir:FOLDER", pretrained=True)`` the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from models.config import ModelConfig
+from models.network import ModernResNet
+from models.spec import network_spec, placed_layers
+from roadmap.export.card import model_card
+from roadmap.export.check import ExportError
+from roadmap.export.publication import Publication
+from roadmap.export.weights import save_safetensors
+from roadmap.files import write_bytes, write_json
+from roadmap.steps import ROADMAPS
+from roadmap.train.augment import MEAN, STD
+
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+#: Fields of a config that shape no weight, or that timm has in places of its own.
+UNSHAPED = ("init", "layer_scale", "stochastic_depth", "num_classes", "in_channels")
+
+
+def save_hub(
+    published: Publication, network: ModernResNet, folder: Path, facts: Mapping[str, Any]
+) -> float:
+    """Write ``folder``: ``network``, which has the published weights, with ``facts`` about them.
+
+    What else is in a folder of an earlier export stays. Returns the largest difference of an
+    output of the network read back, relative to the largest output. Raises ``ExportError`` where
+    one differs or the folder is somebody else's, ``OSError`` when it cannot be written.
+    """
+    _check_ours(folder)
+    config = timm_config(published, network.config, facts.get("class_names"))
+    card = model_card(published, network.config)
+    size = published.run.recipe["test_size"]
+    largest = save_safetensors(network, folder / WEIGHTS, facts, size)
+    write_json(folder / CONFIG, config)
+    write_bytes(folder / CARD, card.encode())
+    return largest
+
+
+def timm_config(
+    published: Publication, config: ModelConfig, class_names: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """The hub's ``config.json`` as timm reads it.
+
+    ``model_args`` are there where the network is not the step's full one, as at pocket scale.
+    """
+    recipe = published.run.recipe
+    size = recipe["test_size"]
+    last = list(placed_layers(network_spec(config), size))[-1]
+    changed = _changed(published, config)
+    return {
+        "architecture": published.architecture,
+        "num_classes": config.num_classes,
+        "num_features": config.num_features,
+        "global_pool": "avg",
+        **({"label_names": list(class_names)} if class_names else {}),
+        **({"model_args": changed} if changed else {}),
+        "pretrained_cfg": {
+            "custom_load": False,
+            "input_size": [config.in_channels, size, size],
+            "fixed_input_size": False,
+            "interpolation": recipe["interpolation"],
+            "crop_pct": crop_share(size, recipe["test_resize"]),
+            "crop_mode": "center",
+            "mean": list(MEAN),
+            "std": list(STD),
+            "num_classes": config.num_classes,
+            "pool_size": [last.out_size, last.out_size],
+            "first_conv": "stem.conv",
+            "classifier": "head.fc",
+        },
+    }
+
+
+def crop_share(size: int, resize: int) -> float:
+    """The ``crop_pct`` from which timm gets ``resize``, as it rounds ``size / crop_pct`` down."""
+    share = size / resize
+    return share if math.floor(size / share) == resize else math.nextafter(share, 0)
+
+
+def _changed(published: Publication, config: ModelConfig) -> dict[str, Any]:
+    """Where the shapes are others than those of the step's full network."""
+    full = ROADMAPS[published.run.roadmap].config(published.run.step).to_dict()
+    return {
+        name: value
+        for name, value in config.to_dict().items()
+        if name not in UNSHAPED and value != full[name]
+    }
+
+
+def _check_ours(folder: Path) -> None:
+    """Refuse a folder with files that are not of an earlier export."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    try:
+        content = json.loads((folder / CONFIG).read_bytes())
+        ours = content["architecture"].startswith("roadmap_")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        ours = False
+    if not ours:
+        raise ExportError(f"{folder} has something else in it: name another folder, or empty it")

@@ -1,0 +1,88 @@
+"""What is exported: a network, its weights, and where they are from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from models.config import ModelConfig
+from models.files import network_of, read_weights
+from models.network import ModernResNet
+from models.spec import network_spec, placed_layers
+from roadmap.export.check import ExportError
+from roadmap.export.weights import initialised
+
+#: Of an image, in pixels, where neither the person nor the weights' recipe says one.
+IMAGE_SIZE = 224
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A network on the CPU in evaluation mode, for square images of ``image_size`` pixels.
+
+    ``facts`` are JSON values about its weights, ``origin`` says in words where those are from.
+    """
+
+    network: ModernResNet
+    origin: str
+    image_size: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def fresh(
+    config: ModelConfig, seed: int, image_size: int | None, facts: Mapping[str, Any]
+) -> Subject:
+    """``config`` with weights drawn from ``seed``. Raises ``ExportError`` for too small images."""
+    size = _checked_size(config, image_size or IMAGE_SIZE)
+    return Subject(
+        network=initialised(config, seed),
+        origin=f"fresh, untrained weights from seed {seed}",
+        image_size=size,
+        facts={**facts, "seed": seed},
+    )
+
+
+def from_file(
+    path: Path,
+    config: ModelConfig | None,
+    num_classes: int | None,
+    image_size: int | None,
+    facts: Mapping[str, Any],
+) -> Subject:
+    """The weights in ``path``: of the file's own config, or of ``config`` where it has none.
+
+    ``num_classes`` 0 leaves the classifier out. Images are of the recipe's test size where the
+    file has one. Raises a ``ValueError`` with a sentence where one is not what it should be.
+    """
+    tensors, own, told = read_weights(path)
+    if own is None and config is None:
+        raise ExportError(
+            f"{path} does not say what network it is of: add --step KEY or --config FILE"
+        )
+    if own is not None and config is not None:
+        raise ExportError(
+            f"{path} says what network it is of: leave --step and --config out to export that"
+        )
+    config = own or config
+    if num_classes is not None:
+        config = config.replace(num_classes=num_classes)
+    recipe = told.get("recipe")
+    known = recipe.get("test_size") if isinstance(recipe, dict) else None
+    size = _checked_size(config, image_size or known or IMAGE_SIZE)
+    try:
+        network = network_of(tensors, config)
+    except ValueError as error:
+        raise ExportError(f"{path}: {error}") from None
+    return Subject(
+        network=network, origin=f"the weights in {path}", image_size=size, facts={**facts, **told}
+    )
+
+
+def _checked_size(config: ModelConfig, image_size: int) -> int:
+    try:
+        list(placed_layers(network_spec(config), image_size))
+    except ValueError as error:
+        raise ExportError(f"--image-size: at {image_size} pixels {error}") from None
+    return image_size

@@ -1,0 +1,158 @@
+"""``python -m roadmap export``: from options to a file and what is said about it."""
+
+import json
+
+import pytest
+import torch
+from fake_runs import write_run
+from published_runs import CLASSES, filled, write_published
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+import models
+from models import VARIANTS, ModelConfig
+from models.files import read_weights
+from models.source import network_source
+from models.weights import export_state_dict
+from roadmap import ROADMAPS
+from roadmap.cli import app
+from roadmap.export.weights import initialised
+
+SMALL = ModelConfig(depths=(1, 1), width=8, num_classes=5)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def small(here):
+    (here / "my-net.json").write_text(SMALL.to_json())
+    return ("--config", "my-net.json")
+
+
+def export(*arguments):
+    return CliRunner().invoke(app, ["export", *map(str, arguments)])
+
+
+def done(*arguments):
+    result = export(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_a_step_as_weights_for_models_load():
+    options = ("--num-classes", 3, "--seed", 4, "--image-size", 32)
+    said = done("--step", "gelu", "--format", "safetensors", *options)
+    assert "fresh, untrained weights from seed 4 with the config." in said
+    assert "Checked with models.load: outputs" in said
+    network = models.load("resnet50_gelu.safetensors")
+    assert network.config == ROADMAPS["resnet50"].config("gelu", num_classes=3)
+    expected = initialised(network.config, 4).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
+    facts = {"roadmap": "resnet50", "step": "gelu", "seed": 4}
+    assert read_weights("resnet50_gelu.safetensors").facts == facts
+
+
+def test_a_config_as_python_and_as_programs(small, here):
+    said = done(*small, "--format", "py", "--image-size", 32)
+    assert "my_net.py: the network in Python; there are no weights in it." in said
+    assert (here / "my_net.py").read_text() == network_source(SMALL)
+    said = done(*small, "--format", "pt2", "--image-size", 32)
+    assert "my_net.pt2: fresh, untrained weights from seed 0 with the config; any number of" in said
+    assert "3 x 32 x 32 images to 5 logits." in said
+    extra = {"seed": ""}
+    network = torch.export.load(here / "my_net.pt2", extra_files=extra).module()
+    assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 5)
+    assert extra["seed"] == "0"
+    said = done(
+        *(*small, "--format", "onnx", "--image-size", 32, "--num-classes", 0),
+        *("--output", "folder/net.onnx"),
+    )
+    assert "3 x 32 x 32 images to features." in said
+    assert "Checked with onnxruntime: outputs" in said
+    assert (here / "folder" / "net.onnx").is_file()
+
+
+def test_weights_of_ours_and_of_timms(here):
+    run = write_published(here, "gelu")
+    weights = run / "weights.safetensors"
+    done("--weights", weights, "--format", "safetensors", "--output", "again.safetensors")
+    assert (here / "again.safetensors").read_bytes() == weights.read_bytes()
+    done("--weights", weights, "--format", "safetensors", "--num-classes", 0)
+    assert models.load("weights.safetensors").config.num_classes == 0
+    config = VARIANTS["convnext_tiny"].replace(depths=(1, 1), width=8)
+    (here / "config.json").write_text(config.to_json())
+    network = filled(config)
+    save_file(export_state_dict(network.state_dict(), config, "timm"), "timm.safetensors")
+    done("--weights", "timm.safetensors", "--config", "config.json", "--format", "safetensors")
+    images = torch.randn(1, 3, 32, 32)
+    assert torch.equal(models.load("config.safetensors")(images), network(images))
+
+
+def test_a_run_as_its_weights_and_as_a_folder_for_the_hub(here):
+    run = write_published(here, "gelu", 3)
+    said = done("--run", run, "--format", "safetensors")
+    assert f"the weights in {run}/weights.safetensors with the config" in said
+    _, config, facts = read_weights("resnet50_gelu_seed3.safetensors")
+    assert (config.num_classes, facts["seed"], facts["step"]) == (CLASSES, 3, "gelu")
+    said = done("--run", run, "--format", "hub")
+    assert "hf upload USER/NAME resnet50_gelu_seed3 publishes it." in said
+    files = {path.name for path in (here / "resnet50_gelu_seed3").iterdir()}
+    assert files == {"model.safetensors", "config.json", "README.md"}
+    assert models.load("resnet50_gelu_seed3/model.safetensors").config == config
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--format", "py"), "Say what to export: --step KEY"),
+        (("--format", "py", "--step", "gelo"), "Did you mean 'gelu'?"),
+        (("--format", "py", "--step", "gelu", "--roadmap", "resnet5"), "Did you mean 'resnet50'?"),
+        (("--format", "py", "--step", "gelu", "--config", "c.json"), "leave all but one out"),
+        (("--format", "py", "--config", "c.json"), "c.json cannot be read: No such file"),
+        (("--format", "hub", "--step", "gelu"), "hub takes a finished run"),
+        (("--format", "hub", "--run", "nowhere"), "There is no run.json"),
+        (("--format", "hub", "--run", "run", "--num-classes", "3"), "takes both from the run"),
+        (("--format", "onnx", "--weights", "w", "--seed", "1"), "leave it out"),
+        (("--format", "onnx", "--weights", "../nowhere"), "../nowhere is not a readable safetens"),
+        (("--format", "onnx", "--weights", "bare"), "add --step KEY or --config FILE"),
+        (("--format", "onnx", "--weights", "bare", "--step", "gelu"), "bare: these weights do not"),
+        (("--format", "pt2", "--weights", "ours", "--step", "gelu"), "leave --step and --config"),
+        (("--format", "pt2", "--weights", "ours", "--num-classes", "9"), "check num_classes"),
+        (("--format", "safetensors", "--weights", "ours", "--output", "ours"), "name another"),
+        (("--format", "safetensors", "--weights", "ours", "--output", "."), "is a folder"),
+        (
+            ("--format", "safetensors", "--weights", "ours", "--output", "ours/a"),
+            "cannot be written",
+        ),
+        (("--format", "pt2", "--config", "patches.json", "--image-size", "3"), "at 3 pixels"),
+    ],
+)
+def test_refusals_are_one_sentence_and_exit_code_2(arguments, sentence, here):
+    (here / "patches.json").write_text(SMALL.replace(stem="patchify").to_json())
+    save_file({"a": torch.ones(1)}, "bare")
+    metadata = {"config": SMALL.to_json()}
+    save_file(filled(SMALL).state_dict(), "ours", metadata=metadata)
+    before = sorted(here.iterdir())
+    result = export(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    assert sentence in result.stderr
+    assert result.stdout == ""
+    assert sorted(here.iterdir()) == before
+
+
+def test_a_format_that_is_none_is_refused():
+    assert export("--step", "gelu", "--format", "tflite").exit_code == 2
+
+
+def test_an_unfinished_run_is_refused(here):
+    run = write_run(here, "gelu", done=1)
+    result = export("--run", run, "--format", "onnx")
+    assert result.exit_code == 2
+    assert "only finished runs have scores" in result.stderr
+    assert json.loads((run / "run.json").read_text())["status"] == "running"

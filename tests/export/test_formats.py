@@ -1,0 +1,215 @@
+"""Every step in every format: the file is the network, or is not written."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+
+import models
+from models import ModelConfig, ModernResNet
+from models.depthwise import depthwise_conv2d
+from models.depthwise import layer as depthwise_layer
+from roadmap import ROADMAPS
+from roadmap.export import check, formats, program, source, weights
+from roadmap.export import onnx as onnx_export
+from roadmap.export.check import ExportError, fill
+from roadmap.export.formats import save
+
+FORMS = tuple(formats.CHECKED_BY)
+SIZE = 32
+#: Small, with a layer of every kind.
+CONVNEXT = (
+    ROADMAPS["resnet50"]
+    .config("separate_downsampling")
+    .replace(
+        depths=(1, 1), width=8, num_classes=0, in_channels=2, layer_scale=0.5, stochastic_depth=0.1
+    )
+)
+RESNET = ModelConfig(depths=(1, 1), width=8, num_classes=5)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Small layers wait for one another longer than they compute, on a machine that is shared."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def filled(config: ModelConfig) -> ModernResNet:
+    return fill(ModernResNet(config)).eval()
+
+
+def distinct() -> dict[ModelConfig, str]:
+    """Every step of every roadmap, small; those that differ in sizes or their start are one."""
+    small = {"depths": (2, 1), "width": 8, "kernel_size": 3, "num_classes": 5, "init": "kaiming"}
+    networks: dict[ModelConfig, str] = {}
+    for roadmap in ROADMAPS.values():
+        for key in roadmap.keys:
+            networks.setdefault(roadmap.config(key, **small), f"{roadmap.name}:{key}")
+    return networks
+
+
+@pytest.mark.parametrize("config", [pytest.param(c, id=name) for c, name in distinct().items()])
+def test_every_step_in_every_format(config, tmp_path):
+    """With weights that make every layer count, for one image and for three."""
+    network = filled(config)
+    for form in FORMS:
+        path = tmp_path / f"network.{form}"
+        assert save(form, network, path, {}, SIZE) < 1e-5
+        assert path.stat().st_size > 1000
+
+
+FACTS = {"seed": 3, "class_names": ["a", "b"]}
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory):
+    """A folder with ``CONVNEXT`` as a.onnx and a.pt2."""
+    folder = tmp_path_factory.mktemp("programs")
+    for form in ("onnx", "pt2"):
+        save(form, filled(CONVNEXT), folder / f"a.{form}", FACTS, SIZE)
+    return folder
+
+
+def test_programs_say_what_they_are_and_take_any_batch(programs):
+    model = onnx.load(programs / "a.onnx")
+    (images,), (features,) = model.graph.input, model.graph.output
+    assert (images.name, features.name) == ("images", "features")
+    batch, *rest = images.type.tensor_type.shape.dim
+    assert batch.dim_param == "batch"
+    assert [each.dim_value for each in rest] == [2, SIZE, SIZE]
+    told = {entry.key: entry.value for entry in model.metadata_props}
+    extra = dict.fromkeys(("config", *FACTS), "")
+    loaded = torch.export.load(programs / "a.pt2", extra_files=extra)
+    for said in (told, extra):
+        assert ModelConfig.from_json(said["config"]) == CONVNEXT
+        assert {name: json.loads(said[name]) for name in FACTS} == FACTS
+    images = torch.randn(7, 2, SIZE, SIZE)
+    torch.testing.assert_close(loaded.module()(images), filled(CONVNEXT)(images))
+
+
+def test_programs_hold_no_paths_of_this_machine(programs):
+    root = str(Path(__file__).parents[2]).encode()
+    for form in ("onnx", "pt2"):
+        assert root not in (programs / f"a.{form}").read_bytes()
+
+
+def test_a_program_runs_where_there_is_nothing_of_ours(programs, tmp_path):
+    images = torch.randn(3, 2, SIZE, SIZE)
+    torch.save((images, filled(CONVNEXT)(images).detach()), tmp_path / "expected.pt")
+    code = f"""
+import sys
+sys.modules |= dict.fromkeys(("models", "roadmap", "timm"))
+import torch
+images, expected = torch.load("expected.pt")
+network = torch.export.load({str(programs / "a.pt2")!r}).module()
+torch.testing.assert_close(network(images), expected)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_a_program_with_an_operator_of_ours_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(depthwise_layer, "_convolved", depthwise_conv2d)
+    with pytest.raises(ExportError, match=r"more than PyTorch to run: roadmap\.depthwise_conv2d"):
+        save("pt2", filled(CONVNEXT), tmp_path / "a.pt2", {}, SIZE)
+    assert not list(tmp_path.iterdir())
+
+
+def other() -> ModernResNet:
+    """``filled(CONVNEXT)``, but for one bias."""
+    network = filled(CONVNEXT)
+    with torch.no_grad():
+        network.head.norm.bias[0] += 1
+    return network
+
+
+def break_py(patch, _programs):
+    text = models.source.network_source(CONVNEXT).replace("GELU", "ReLU")
+    patch.setattr(source, "network_source", lambda _config: text)
+
+
+def break_safetensors(patch, _programs):
+    patch.setattr(weights, "load", lambda _path: filled(CONVNEXT))
+
+
+def break_onnx(patch, programs):
+    content = (programs / "a.onnx").read_bytes()
+    patch.setattr(onnx_export, "_exported", lambda *_arguments: content)
+
+
+def break_pt2(patch, programs):
+    content = torch.export.load(programs / "a.pt2")
+    patch.setattr(program, "captured", lambda *_arguments: content)
+
+
+@pytest.mark.parametrize("broken", [break_py, break_safetensors, break_onnx, break_pt2])
+def test_a_file_that_would_compute_something_else_is_not_written(
+    broken, programs, tmp_path, monkeypatch
+):
+    form = broken.__name__.removeprefix("break_")
+    path = tmp_path / f"network.{form}"
+    path.write_text("what was there")
+    broken(monkeypatch, programs)
+    with pytest.raises(ExportError, match=r"compute something else|is not what was written"):
+        save(form, other(), path, {}, SIZE)
+    assert path.read_text() == "what was there"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_outputs_that_are_no_numbers_are_no_match():
+    network = filled(RESNET)
+
+    def computed(images):
+        return network(images) * (1.0 if len(images) == 1 else torch.nan)
+
+    with pytest.raises(ExportError, match="something else"):
+        check.difference(computed, network, SIZE)
+    torch.nn.init.constant_(network.head.fc.weight, torch.inf)
+    with pytest.raises(ExportError, match="own outputs are not finite"):
+        check.difference(network, network, SIZE)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("import numpy", "imports numpy, and is to need PyTorch alone"),
+        ("class Head(nn.Module): pass", "other weights"),
+    ],
+)
+def test_a_python_file_that_is_not_the_network_is_not_written(
+    line, sentence, tmp_path, monkeypatch
+):
+    text = models.source.network_source(RESNET)
+    if line.startswith("class"):
+        text = text.replace("self.fc = nn.Linear", "self.classifier = self.fc = nn.Linear")
+    monkeypatch.setattr(source, "network_source", lambda _config: f"{text}\n{line}\n")
+    with pytest.raises(ExportError, match=sentence):
+        save("py", filled(RESNET), tmp_path / "a.py", {}, SIZE)
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_packages_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "ONNX_PACKAGES", ("onnx", "no_such_package"))
+    with pytest.raises(ExportError, match="no_such_package, not installed here"):
+        save("onnx", filled(RESNET), tmp_path / "network.onnx", {}, SIZE)
+
+
+def test_a_seed_is_one_file_and_leaves_other_draws_alone(tmp_path):
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        save("safetensors", weights.initialised(RESNET, seed), tmp_path / name, {}, SIZE)
+    assert torch.rand(1) == expected
+    first, again, another = ((tmp_path / name).read_bytes() for name in "abc")
+    assert first == again
+    assert first != another

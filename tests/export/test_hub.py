@@ -1,0 +1,159 @@
+"""A run's folder for the hub, read by those who will read it: timm, huggingface_hub, models."""
+
+import json
+from statistics import fmean, stdev
+
+import pytest
+import timm
+import torch
+from fake_runs import write_run
+from huggingface_hub import ModelCard
+from published_runs import CLASSES, filled, write_published, write_weights
+from timm.models._hub import load_model_config_from_path, load_state_dict_from_path
+from timm.models._pretrained import PretrainedCfg
+
+import models
+from models.files import read_weights
+from roadmap import ROADMAPS
+from roadmap.export.check import ExportError
+from roadmap.export.hub import crop_share, save_hub
+from roadmap.export.publication import publication
+
+STEPS = [(name, key) for name in ("resnet50", "resnet200") for key in ROADMAPS[name].keys]
+#: A roadmap of recipes has one network, which timm knows from another.
+NAMES = {("torchvision_recipe", "ema"): "roadmap_resnet50_baseline"}
+
+
+def exported(run, folder, weights=None):
+    """``folder``, written from the folder of a run."""
+    published = publication(run, weights)
+    _, _, facts = read_weights(published.weights)
+    save_hub(published, models.load(published.weights), folder, facts)
+    return folder
+
+
+def card_of(folder):
+    return ModelCard.load(folder / "README.md")
+
+
+@pytest.mark.parametrize(("roadmap", "step"), [*STEPS, *NAMES])
+def test_timm_and_models_read_every_step(roadmap, step, tmp_path):
+    run = write_published(tmp_path, step, roadmap=roadmap, ema_top1=71.0)
+    config = write_weights(run, "weights", "weights_ema")
+    folder = exported(run, tmp_path / "hub")
+    cfg, architecture, arguments = load_model_config_from_path(folder)
+    assert architecture == NAMES.get((roadmap, step), f"roadmap_{roadmap}_{step}")
+    known = PretrainedCfg(**{**cfg, "architecture": architecture})
+    assert (known.num_classes, known.input_size) == (CLASSES, [3, 64, 64])
+    assert arguments == {"depths": [1, 1], "width": 8}
+    network = models.load(folder / "model.safetensors")
+    assert network.config == config
+    state = load_state_dict_from_path(folder)
+    assert set(state) == set(network.state_dict())
+    modules = dict(network.named_modules())
+    assert modules[cfg["first_conv"]].in_channels == 3
+    assert modules[cfg["classifier"]].out_features == CLASSES
+    size = network.forward_features(torch.zeros(1, *cfg["input_size"])).shape[2:]
+    assert list(size) == cfg["pool_size"]
+
+
+@pytest.mark.parametrize("small", [None, {"num_classes": 3, "stochastic_depth": 0.1}])
+def test_timm_builds_the_network_from_the_folder(small, tmp_path):
+    if not timm.is_model("roadmap_resnet50_kernel_7"):
+        pytest.skip("timm does not list the steps")
+    run = write_run(tmp_path, "kernel_7")
+    config = write_weights(run, small=small)
+    folder = exported(run, tmp_path / "hub")
+    network = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    images = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(network(images), filled(config)(images))
+    settings = timm.data.resolve_data_config(model=network)
+    assert settings["input_size"] == (3, 64, 64)
+    transform = timm.data.create_transform(**settings, is_training=False)
+    assert transform.transforms[0].size == 73
+
+
+def test_the_card_states_data_recipe_seeds_and_scores(tmp_path):
+    scores = {0: 70.25, 1: 70.75, 5: 72.0}
+    for seed, top1 in scores.items():
+        run = write_published(tmp_path, "gelu", seed, top1)
+    other = {"lr": 0.123}
+    write_run(tmp_path, "gelu", 6, 90.0, recipe=other)
+    write_run(tmp_path, "gelu", 7, 90.0, done=2)
+    write_run(tmp_path, "kernel_7", 8, 90.0)
+    card = card_of(exported(run, tmp_path / "hub"))
+    (result,) = card.data.eval_results
+    assert (result.metric_type, result.metric_value) == ("accuracy", 72.0)
+    assert (result.dataset_name, card.data.model_name) == ("tiny", "roadmap_resnet50_gelu")
+    assert card.data.library_name == "timm"
+    assert card.data.license is None
+    text = card.text
+    for said in (
+        ROADMAPS["resnet50"].step("gelu").why,
+        "tiny: 100 classes, 50,000 training images and 10,000 validation images. SHA-256 `000",
+        "| 0 | 70.25 | 85.12 |",
+        "| 5, these weights | 72.00 | 86.00 |",
+        f"Top-1 over 3 seeds: mean {fmean(scores.values()):.2f}%, standard deviation "
+        f"{stdev(scores.values()):.2f}.",
+        "resized to 73 pixels (bicubic), the central 64 pixels",
+        "| `optimizer` | adamw |",
+        "| `betas` | 0.9, 0.999 |",
+        "NVIDIA H200 in bf16",
+        "torch 2.11.0",
+        'models.load("model.safetensors")',
+    ):
+        assert said in text
+    assert "90.00" not in text
+
+
+def test_one_seed_says_so_and_the_average_can_be_chosen(tmp_path):
+    run = write_run(tmp_path, "gelu", 2, 70.0, ema_top1=71.5)
+    write_weights(run, "weights", "weights_ema")
+    card = card_of(exported(run, tmp_path / "hub"))
+    assert card.data.eval_results[0].metric_value == 70.0
+    assert "One seed was trained" in card.text
+    assert "Of the weights after the last epoch" in card.text
+    card = card_of(exported(run, tmp_path / "hub", run / "weights_ema.safetensors"))
+    assert card.data.eval_results[0].metric_value == 71.5
+    assert "Of the moving average of the weights" in card.text
+
+
+def test_a_step_judged_by_its_average_publishes_that(tmp_path):
+    run = write_run(tmp_path, "ema", roadmap="torchvision_recipe", ema_top1=72.0)
+    write_weights(run, "weights", "weights_ema")
+    assert publication(run).weights.name == "weights_ema.safetensors"
+
+
+def test_timm_resizes_as_the_run_did():
+    for size in range(32, 300):
+        for resize in range(size, size + 70):
+            assert int(size / crop_share(size, resize)) == resize
+
+
+def test_what_cannot_be_published_is_refused(tmp_path):
+    run = write_run(tmp_path, "gelu")
+    elsewhere = tmp_path / "other.safetensors"
+    for folder, weights, sentence in (
+        (tmp_path / "nowhere", None, "There is no run.json"),
+        (write_run(tmp_path, "gelu", 1, done=1), None, "only finished runs have scores"),
+        (run, None, "has no weights.safetensors with its score"),
+        (run, run / "weights_ema.safetensors", "has no weights_ema.safetensors with its score"),
+        (run, elsewhere, "name its weights.safetensors or weights_ema.safetensors"),
+    ):
+        with pytest.raises(ExportError, match=sentence):
+            publication(folder, weights)
+
+
+def test_only_a_folder_of_ours_is_written_again(tmp_path):
+    run, folder = write_published(tmp_path, "gelu"), tmp_path / "hub"
+    folder.mkdir()
+    exported(run, folder)
+    (folder / "notes.txt").write_text("mine")
+    exported(run, folder)
+    assert (folder / "notes.txt").read_text() == "mine"
+    for content in (None, "{}", "no json", json.dumps({"architecture": "resnet50"}), "[1]"):
+        (folder / "config.json").unlink(missing_ok=True)
+        if content is not None:
+            (folder / "config.json").write_text(content)
+        with pytest.raises(ExportError, match="something else in it"):
+            exported(run, folder)
