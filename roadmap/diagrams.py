@@ -7,7 +7,7 @@ layers carry a mark beside their colour. Text alternatives stand in ``aria-label
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 
 from models.config import ModelConfig
@@ -56,7 +56,7 @@ class Diagram:
     """
 
     title: str
-    panels: tuple[str, ...]
+    panels: tuple[str, ...] = field(repr=False)
 
     def _repr_svg_(self) -> str:
         sides = ("before", "after") if len(self.panels) == 2 else ()
