@@ -1,10 +1,11 @@
-# make app   set up once, then serve the explorer on localhost:8501
-# make test  set up once, then check everything
+# make app        set up once, then serve the explorer on localhost:8501
+# make test       set up once, then check everything
+# make notebooks  set up once, then execute the notebooks in place; wants Chromium
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: app test
+.PHONY: app test notebooks
 
 app: .venv/app.stamp
 	@echo "The explorer: http://localhost:8501"
@@ -14,6 +15,9 @@ test: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+notebooks: .venv/test.stamp
+	@$(BIN)/python notebooks/execute.py
 
 .venv/app.stamp: requirements.txt pyproject.toml | .venv/bin/python
 	@echo "Installing requirements.txt into .venv: some minutes, once"

@@ -7,7 +7,7 @@ layers carry a mark beside their colour. Text alternatives stand in ``aria-label
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 
 from models.config import ModelConfig
@@ -23,7 +23,7 @@ from models.spec import (
     place_layers,
 )
 from roadmap.palette import BLUE
-from roadmap.svg import LINE, ink, label, picture
+from roadmap.svg import LINE, ink, label, picture, sheet
 
 # One panel, in pixels: the shortcut's lane, the layers, their names.
 WIDTH, LANE, CENTER, SHAPE, MARK, NAME = 340, 42, 146, 116, 220, 236
@@ -54,10 +54,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Diagram:
-    """A title, and the SVGs to show side by side (before and after, or one alone)."""
+    """A title, and the SVGs to show side by side (before and after, or one alone).
+
+    A notebook shows it as one picture.
+    """
 
     title: str
-    panels: tuple[str, ...]
+    panels: tuple[str, ...] = field(repr=False)
+
+    def _repr_svg_(self) -> str:
+        sides = ("before", "after") if len(self.panels) == 2 else ()
+        return sheet(self.panels, [f"{self.title}, {side}" for side in sides] or [self.title])
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ their names, steps not adopted are hatched, changed layers carry a plus, a minus
 
 from __future__ import annotations
 
-#: Backgrounds of ``.streamlit/config.toml``.
-LIGHT_BACKGROUND = "#ffffff"
+#: Of ``.streamlit/config.toml``.
+LIGHT_BACKGROUND, LIGHT_TEXT = "#ffffff", "#1f2328"
 DARK_BACKGROUND = "#15171b"
 
 GREY, BLUE, CYAN, PLUM, ORANGE, BROWN = (

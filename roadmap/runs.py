@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from roadmap.results import ResultsError
+from roadmap.results import RESULTS, ResultsError
 from roadmap.steps import ROADMAPS, Roadmap, unknown_name
 from roadmap.train.metrics import COLUMNS
 from roadmap.train.settings import RUNS
 from roadmap.train.stopping import is_locked
 
+#: Names another folder of runs than this project's ``results/runs``.
+VARIABLE = "ROADMAP_RUNS"
 #: What run.json says, and ``stopped``: it says running, and no process is.
 STATUSES = ("running", "finished", "interrupted", "failed", "stopped")
 #: Those of runs whose process is, or was last seen, gone or going: told by the lock alone.
@@ -80,6 +83,11 @@ class Runs(NamedTuple):
 
     runs: tuple[Run, ...]
     unreadable: tuple[Unreadable, ...]
+
+
+def runs_folder() -> Path:
+    """The folder that ``ROADMAP_RUNS`` names, or this project's ``results/runs``."""
+    return Path(os.environ.get(VARIABLE) or RESULTS / "runs").absolute()
 
 
 def read_runs(root: Path = RUNS) -> Runs:

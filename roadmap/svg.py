@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from html import escape
 
-from roadmap.palette import BLUE
+from roadmap.palette import BLUE, LIGHT_BACKGROUND, LIGHT_TEXT
 
 LINE = 'fill="none" stroke="currentColor" stroke-opacity="0.55" stroke-width="1.5"'
+FITTED = ' style="max-width:100%;height:auto"'  # to the page around it
+SIZE = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
+DESCRIBED = re.compile(r'aria-label="([^"]*)"')
+GAP, HEAD = 24, 32  # of a sheet: around its panels, and above them, in pixels
 
 
 def picture(width: float, height: float, body: str, described: str) -> str:
     """A whole picture; ``described`` is its text alternative."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" '
-        f'width="{width}" height="{height:.0f}" role="img" aria-label="{escape(described)}" '
-        f'style="max-width:100%;height:auto" font-family="inherit" fill="currentColor">{body}</svg>'
+        f'width="{width}" height="{height:.0f}" role="img" aria-label="{escape(described)}"'
+        f'{FITTED} font-family="inherit" fill="currentColor">{body}</svg>'
+    )
+
+
+def sheet(panels: Sequence[str], captions: Sequence[str]) -> str:
+    """Whole pictures side by side under their ``captions``, as one that stands alone.
+
+    Dark on white: an image file follows no page, and this reads on any.
+    """
+    x, lowest, pieces, described = GAP, 0.0, [], []
+    for panel, caption in zip(panels, captions, strict=True):
+        width, height = (float(side) for side in SIZE.search(panel).groups())
+        described.append(f"{escape(caption)}: {DESCRIBED.search(panel)[1]}")
+        placed = panel.replace(FITTED, "", 1).replace("<svg", f'<svg x="{x:.0f}" y="{HEAD}"', 1)
+        pieces += [label(x, 22, caption, bold=True), placed]
+        x, lowest = x + width + GAP, max(lowest, height)
+    height = HEAD + lowest + GAP / 2
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {x:.0f} {height:.0f}" '
+        f'width="{x:.0f}" height="{height:.0f}" role="img" aria-label="{" ".join(described)}" '
+        f'font-family="sans-serif" color="{LIGHT_TEXT}" fill="currentColor">'
+        f'<rect width="100%" height="100%" fill="{LIGHT_BACKGROUND}"/>{"".join(pieces)}</svg>'
     )
 
 

@@ -11,7 +11,7 @@ from strategies import configs
 from models import VARIANTS, ModelConfig
 from models.spec import Conv, placed_layers
 from models.spec import network_spec as spec_of
-from roadmap import diagrams
+from roadmap import diagrams, palette
 from roadmap.steps import ROADMAPS
 
 RESNET50 = ROADMAPS["resnet50"]
@@ -129,6 +129,26 @@ def test_any_two_networks_are_drawn(before, after):
 
 def test_equal_networks_have_no_diagrams():
     assert diagrams.step_diagrams(ModelConfig(), ModelConfig()) == []
+
+
+@pytest.mark.parametrize("key", ["baseline", "inverted_bottleneck", "stage_ratio"])
+def test_alone_a_diagram_has_its_own_colors(key):
+    for diagram in of_step(key):
+        picture = ElementTree.fromstring(diagram._repr_svg_())
+        paper = picture[0]
+        assert (paper.get("width"), paper.get("height")) == ("100%", "100%")
+        assert paper.get("fill") == palette.LIGHT_BACKGROUND
+        assert picture.get("color") == palette.LIGHT_TEXT  # what currentColor stands for inside
+        panels = [element for element in picture if element.tag.endswith("svg")]
+        assert len(panels) == len(diagram.panels)
+        # Beside each other, and none reaches out of the picture or follows a page's width.
+        ends = [float(panel.get("x")) + float(panel.get("width")) for panel in panels]
+        starts = [float(panel.get("x")) for panel in panels]
+        assert all(end < start for end, start in zip(ends, starts[1:], strict=False))
+        assert ends[-1] < float(picture.get("width"))
+        assert all(panel.get("style") is None for panel in panels)
+        for panel in diagram.panels:
+            assert described(panel) in picture.get("aria-label")
 
 
 def test_text_is_escaped_in_captions():

@@ -101,6 +101,7 @@ def test_backgrounds_and_text_are_those_of_the_theme():
 
     light, dark = theme("light"), theme("dark")
     assert light["backgroundColor"] == palette.LIGHT_BACKGROUND
+    assert light["textColor"] == palette.LIGHT_TEXT
     assert dark["backgroundColor"] == palette.DARK_BACKGROUND
     for colors in (light, dark):
         for background in (colors["backgroundColor"], colors["secondaryBackgroundColor"]):

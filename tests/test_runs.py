@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from fake_runs import write_run
 
-from roadmap.results import ResultsError
-from roadmap.runs import curves, read_runs
+from roadmap.results import RESULTS, ResultsError
+from roadmap.runs import VARIABLE, curves, read_runs, runs_folder
 from roadmap.train.metrics import COLUMNS
 from roadmap.train.stopping import FolderLock, is_locked
 
@@ -134,6 +134,14 @@ def test_a_run_that_ended_early_says_why(tmp_path, status):
     change(folder, status=status, reason="stopped and saved", wall_seconds=9.0)
     run = only(tmp_path)
     assert (run.status, run.reason, run.finished) == (status, "stopped and saved", False)
+
+
+def test_the_folder_of_runs_is_the_projects_unless_another_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert runs_folder() == RESULTS / "runs"
+    monkeypatch.setenv(VARIABLE, "mine")
+    assert runs_folder() == tmp_path / "mine"
 
 
 def test_no_root_no_runs(tmp_path):

@@ -80,6 +80,7 @@ def _mean(rows: DataFrame, measure: Measure, color: str, dash: str) -> list[go.S
                 line={"width": 0},
                 mode="lines",
                 hoverinfo="skip",
+                showlegend=False,
             )
         )
     title = rows["title"].iloc[0]

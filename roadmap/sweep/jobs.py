@@ -50,9 +50,9 @@ def plan_jobs(
     seeds: Sequence[int],
     root: Path,
     *,
-    recipe: str | None,
-    changes: Mapping[str, Any],
-    image_size: int | None,
+    recipe: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+    image_size: int | None = None,
     **settings: Any,
 ) -> list[Job]:
     """A job for each step and seed: all steps with the first seed, then with the next.

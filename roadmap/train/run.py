@@ -44,10 +44,11 @@ IDENTITY = ("roadmap", "step", "config", "recipe", "data", "seed", "scale", "pre
 IDENTITY += ("micro_batch", "sync_batch_norm", "device_type")
 
 
-def train(settings: Settings, notes: Iterable[str] = ()) -> dict[str, Any]:
+def train(settings: Settings, notes: Iterable[str] = (), *, quiet: bool = False) -> dict[str, Any]:
     """Train as ``settings`` say, or continue where the folder's run stopped; returns run.json.
 
-    Under ``torchrun`` every process calls it. ``notes`` are said once data and recipe fit.
+    Under ``torchrun`` every process calls it. ``notes`` are said once data and recipe fit;
+    ``quiet`` says nothing at all.
     Raises ``RefusedError`` before anything has started; ``NonFiniteError``,
     ``InterruptedRunError`` (saved) or another ``TrainingError`` on the way, with the last good
     checkpoint intact.
@@ -58,7 +59,11 @@ def train(settings: Settings, notes: Iterable[str] = ()) -> dict[str, Any]:
     device = prepare_device(kind, int(os.environ.get("LOCAL_RANK", "0")))
     world = join(device.type)
     try:
-        with Display(world.is_main) as display, Signals() as signals, reproducible(device):
+        with (
+            Display(world.is_main and not quiet) as display,
+            Signals() as signals,
+            reproducible(device),
+        ):
             return _open_run(settings, notes, device, world, display, signals)
     finally:
         leave(world)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -12,17 +11,13 @@ from pathlib import Path
 import streamlit as st
 
 from roadmap.ablation import Ablation, analyse
-from roadmap.runs import Run, Runs, RunsReader
+from roadmap.runs import VARIABLE, Run, Runs, RunsReader
+from roadmap.runs import runs_folder as root
 from roadmap.steps import ROADMAPS
-from roadmap.train.settings import RUNS
 
-#: Names another folder of runs than ``results/runs``.
-VARIABLE = "ROADMAP_RUNS"
+__all__ = ["VARIABLE", "ablation", "folders", "of", "read", "roadmaps", "root"]
+
 FRESH = 0.5  # seconds
-
-
-def root() -> Path:
-    return Path(os.environ.get(VARIABLE) or RUNS).absolute()
 
 
 def read() -> Runs:

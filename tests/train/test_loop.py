@@ -43,6 +43,12 @@ def test_each_recipe_trains_on_digits(name, tmp_path):
     assert 0 < content["scores"]["val_loss"] < 10
 
 
+def test_a_quiet_run_says_nothing(tmp_path, capfd):
+    settings = tiny_settings(tmp_path / "run", step="kernel_7", changes=FEW)
+    train(settings, ["a note"], quiet=True)
+    assert "".join(capfd.readouterr()) == ""
+
+
 @pytest.mark.parametrize("step", ROADMAPS["torchvision_recipe"].keys)
 def test_each_step_of_the_torchvision_recipe_trains_on_digits(step, tmp_path):
     settings = tiny_settings(

@@ -1,0 +1,143 @@
+"""The notebooks run from start to end, and what is committed is what came out."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+import shlex
+
+import nbformat
+import pytest
+import typer.main
+from execute import FIGURE, FOLDER, PICTURE, execute, figures, fingerprint
+from fake_runs import write_ablation
+
+from roadmap.cli import app
+from roadmap.results import RESULTS
+from roadmap.runs import VARIABLE, runs_folder
+
+NAMES = ("01-tour", "02-build-and-measure", "03-train-an-ablation", "04-read-the-results")
+LARGEST = 1_000_000  # bytes
+#: Steps in a row with an accuracy for each seed: a gain, a loss, and what one seed has alone.
+TRAINED = {
+    "gelu": (60.0, 60.4, 60.1),
+    "fewer_activations": (63.0, 63.5, 63.2),
+    "fewer_norms": (61.0, 61.4, 61.3),
+    "layer_norm": (61.2,),
+}
+
+
+def committed(name):
+    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+
+
+def sources(name):
+    return "\n".join(cell.source for cell in committed(name).cells)
+
+
+def executed(name, folder):
+    """The notebook, run in ``folder`` without the outputs it is committed with."""
+    notebook = committed(name)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    asyncio.run(execute(notebook, folder))
+    return notebook
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def sentences(notebook):
+    """What was computed and is said in words."""
+    data = [output.get("data", {}) for cell in code(notebook) for output in cell.outputs]
+    return [each["text/markdown"] for each in data if "text/markdown" in each]
+
+
+#: What the last notebook is about.
+DATA = re.search(r'^DATA = "(.+)"$', sources(NAMES[3]), re.M)[1]
+
+
+def test_these_are_all():
+    assert tuple(sorted(path.stem for path in FOLDER.glob("*.ipynb"))) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_runs_from_start_to_end(name, tmp_path, monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    if name == NAMES[3] and not (runs_folder() / DATA).is_dir():
+        pytest.skip(f"no runs of {DATA} are committed")
+    before = sorted(RESULTS.rglob("*"))
+    notebook = executed(name, tmp_path)  # a cell that fails raises
+    assert [cell.execution_count for cell in code(notebook)] == [
+        place + 1 for place in range(len(code(notebook)))
+    ]
+    assert sorted(RESULTS.rglob("*")) == before
+    # Charts come as data alone: no copy of Plotly in the file.
+    assert figures(notebook)
+    assert all("text/html" not in output.data for output in figures(notebook))
+    if name == NAMES[3]:  # what it reads may have changed since
+        assert sentences(notebook) == sentences(committed(name)), "make notebooks"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_committed_came_from_these_cells(name):
+    notebook = committed(name)
+    assert notebook.metadata.roadmap.executed_sources == fingerprint(notebook), (
+        f"{name} was changed after it was executed: make notebooks"
+    )
+    counts = [cell.execution_count for cell in code(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+    outputs = [output for cell in code(notebook) for output in cell.outputs]
+    assert {output.output_type for output in outputs} <= {
+        "display_data",
+        "execute_result",
+        "stream",
+    }
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_small_and_every_chart_has_its_picture(name):
+    assert (FOLDER / f"{name}.ipynb").stat().st_size < LARGEST
+    drawn = figures(committed(name))
+    assert drawn
+    for output in drawn:
+        png = base64.b64decode(output.data[PICTURE])
+        layout = output.data[FIGURE]["layout"]
+        assert png.startswith(b"\x89PNG")
+        assert output.metadata[PICTURE] == {side: layout[side] for side in ("width", "height")}
+        assert layout["paper_bgcolor"] == "#ffffff"
+
+
+def test_the_tour_has_twenty_cells():
+    assert len(committed(NAMES[0]).cells) == 20
+
+
+def test_results_of_other_runs_are_read_as_they_are(tmp_path, monkeypatch):
+    write_ablation(tmp_path, TRAINED, data=DATA, val_images=1000)
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    said = "\n".join(sentences(executed(NAMES[3], tmp_path)))
+    assert "10 finished, 4 of" in said
+    assert "Of 2 changes tested, 1 is a real gain" in said
+    assert "1 is a real loss" in said
+    assert "Fewer activations: +3.07 points" in said
+    assert "2 of 3 changes go the same way as in the paper." in said
+    assert "Of those that are real here: 1 of 2." in said
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_command_lines_have_options_that_exist(name):
+    lines = re.findall(r"^python -m roadmap .+", sources(name).replace("\\\n", " "), re.M)
+    commands = typer.main.get_command(app).commands
+    for line in lines:
+        _, _, _, command, *arguments = shlex.split(line)
+        commands[command].make_context(command, arguments)
+
+
+def test_links_lead_somewhere():
+    for name in NAMES:
+        for link in re.findall(r"\]\(([^)#:]+)[^):]*\)", sources(name)):
+            assert (FOLDER / link).exists(), (name, link)
