@@ -1,4 +1,4 @@
-"""Takes the README's pictures of the explorer anew.
+"""Takes the pictures of the explorer anew.
 
 python docs/screenshots.py
 """
@@ -24,6 +24,7 @@ PICTURES = (
     ("builder", "builder?a=resnet50.inverted_bottleneck~norm.layer~activation.gelu", "light"),
     ("sizes", "sizes", "light"),
     ("recipes", "recipes", "light"),
+    ("ablations", "ablations", "light"),
     ("method", "method", "dark"),
 )
 COLORS = 192  # of the palette that makes the files small

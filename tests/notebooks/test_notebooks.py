@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-import shlex
 
 import nbformat
 import pytest
-import typer.main
+from command_lines import checked, command_lines
 from execute import FIGURE, FOLDER, PICTURE, execute, figures, fingerprint
 from fake_runs import write_ablation
 
-from roadmap.cli import app
 from roadmap.results import RESULTS
 from roadmap.runs import VARIABLE, runs_folder
 
@@ -130,11 +128,8 @@ def test_results_of_other_runs_are_read_as_they_are(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_command_lines_have_options_that_exist(name):
-    lines = re.findall(r"^python -m roadmap .+", sources(name).replace("\\\n", " "), re.M)
-    commands = typer.main.get_command(app).commands
-    for line in lines:
-        _, _, _, command, *arguments = shlex.split(line)
-        commands[command].make_context(command, arguments)
+    for line in command_lines(sources(name)):
+        checked(line)
 
 
 def test_links_lead_somewhere():

@@ -1,0 +1,23 @@
+"""Command lines in texts, held to the commands and options that there are."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import typer.main
+
+from roadmap.cli import app
+
+
+def command_lines(text: str) -> list[str]:
+    """Those at the beginning of a line that start ``python -m roadmap``."""
+    pattern = r"^(?:\S*torchrun .*-m|(?:\S*/)?python -m) roadmap .+"
+    return re.findall(pattern, text.replace("\\\n", " "), re.M)
+
+
+def checked(line: str) -> None:
+    """Raises a ``click.UsageError`` where a command, an option or a choice does not exist."""
+    words = shlex.split(line[line.index("roadmap ") :], comments=True)
+    command = typer.main.get_command(app).commands[words[1]]
+    command.make_context(words[1], words[2:])
