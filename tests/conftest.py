@@ -1,6 +1,7 @@
 """One thread a worker, as its neighbours compute too; Hypothesis without deadlines, as how long an
 example takes says nothing on a shared machine."""
 
+import gc
 import os
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -10,3 +11,9 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
+
+
+def pytest_collection_finish():
+    """Collecting garbage, as each measurement does, need not go through all that is imported."""
+    gc.collect()
+    gc.freeze()

@@ -19,12 +19,13 @@ from roadmap.train.errors import TrainingError
 from roadmap.train.run import train
 
 STEPS = 50
+CHANGES = {"epochs": 10, "batch_size": 64, "lr": 5e-4}
 
 
 @pytest.mark.parametrize("step", ["separate_downsampling", "fewer_norms"])
 def test_the_same_loss_curve_on_one_and_two_processes(step, tmp_path):
     # Layer norm, and batch norm over both processes.
-    settings = tiny_settings(None, step=step, changes={"epochs": 10, "lr": 5e-4})
+    settings = tiny_settings(None, step=step, changes=CHANGES)
     one, two = (
         on_processes(count, step_losses, settings, STEPS, tmp_path / str(count)) for count in (1, 2)
     )
@@ -33,16 +34,15 @@ def test_the_same_loss_curve_on_one_and_two_processes(step, tmp_path):
 
 
 def test_accumulation_has_the_loss_curve_of_the_whole_batch(tmp_path):
-    changes = {"epochs": 10, "lr": 5e-4}
     whole, parts = (
         on_processes(
             1,
             step_losses,
-            tiny_settings(None, changes=changes, micro_batch=micro_batch),
+            tiny_settings(None, changes=CHANGES, micro_batch=micro_batch),
             STEPS,
             tmp_path / str(micro_batch),
         )
-        for micro_batch in (None, 32)
+        for micro_batch in (None, 16)
     )
     assert parts == pytest.approx(whole, abs=1e-5)
 
@@ -53,7 +53,7 @@ def test_batch_norm_with_relu_has_the_same_gradients_in_double_precision(step, t
     # curves part within a few steps, whatever is done about the statistics.
     settings = tiny_settings(None, step=step)
     one, two = (
-        on_processes(count, double_gradients, settings, 64, tmp_path / str(count))
+        on_processes(count, double_gradients, settings, 32, tmp_path / str(count))
         for count in (1, 2)
     )
     assert one.keys() == two.keys()

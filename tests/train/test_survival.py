@@ -44,9 +44,13 @@ def undisturbed(tmp_path_factory):
     return outcome(folder), content["wall_seconds"] / content["steps"]
 
 
+#: Two epochs of 22 steps.
+LONG = {"epochs": 2, "batch_size": 64}
+
+
 def long_settings(folder):
-    """55 steps, a checkpoint after each."""
-    return tiny_settings(folder, checkpoint_every=0, changes={"epochs": 5})
+    """44 steps, a checkpoint after each."""
+    return tiny_settings(folder, checkpoint_every=0, changes=LONG)
 
 
 def test_killed_at_random_moments_ends_with_the_same_bits(undisturbed, tmp_path):
@@ -80,10 +84,10 @@ def test_killed_inside_a_write_ends_with_the_same_bits(undisturbed, tmp_path):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_the_exit_code_says_so(undisturbed, tmp_path, number, code):
     folder = tmp_path / "run"
-    settings = tiny_settings(folder, changes={"epochs": 5}, checkpoint_every=1000)
+    settings = tiny_settings(folder, changes=LONG, checkpoint_every=1000)
     child = Child(settings, signal_at_step, 15, number)
     assert child.join() == code
-    assert "stopped and saved after step 16 of 55: the same command continues" in child.output
+    assert "stopped and saved after step 16 of 44: the same command continues" in child.output
     assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
     assert last_step(folder / "checkpoints") == 16
     assert Child(settings).join() == 0
@@ -126,7 +130,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
         train(long_settings(run))
     said = " ".join(capfd.readouterr().err.split())
     assert "step-000000003 is damaged" in said
-    assert "continuing after step 2 of 55" in said
+    assert "continuing after step 2 of 44" in said
 
 
 def test_no_whole_checkpoint_is_a_failure_and_not_a_new_start(run):
@@ -208,7 +212,7 @@ def test_the_first_layer_that_fails_is_the_one_named(tmp_path, monkeypatch):
 
 
 def test_another_run_in_the_folder_is_refused_with_the_difference(run):
-    other = tiny_settings(run, changes={"epochs": 5, "lr": 1e-3}, seed=1)
+    other = tiny_settings(run, changes=LONG | {"lr": 1e-3}, seed=1)
     with pytest.raises(RefusedError) as caught:
         train(other)
     assert "recipe.lr 0.002 there, 0.001 here" in str(caught.value)
