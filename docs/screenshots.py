@@ -21,13 +21,12 @@ PICTURES = (
     ("roadmap", "?roadmap=resnet50&step=inverted_bottleneck", "light"),
     ("path", "?roadmap=resnet50&step=kernel_7&view=path", "dark"),
     ("inside", "inside?roadmap=resnet50&step=kernel_7", "light"),
-    ("builder", "builder?a=resnet50.inverted_bottleneck~norm.layer~activation.gelu", "light"),
+    ("builder", "builder?a=resnet50.inverted_bottleneck~kernel_size.9~norm.layer", "light"),
     ("sizes", "sizes", "light"),
     ("recipes", "recipes", "light"),
     ("ablations", "ablations", "light"),
     ("method", "method", "dark"),
 )
-COLORS = 192  # of the palette that makes the files small
 
 
 def main() -> None:
@@ -41,7 +40,7 @@ def main() -> None:
             page.locator("[data-test-script-state=notRunning]").wait_for(state="attached")
             page.wait_for_timeout(4000)  # fonts and charts
             image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-            image.quantize(COLORS).save(DOCS / f"{name}.png", optimize=True)
+            image.save(DOCS / f"{name}.png", optimize=True)
             context.close()
 
 

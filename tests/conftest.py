@@ -17,3 +17,7 @@ def pytest_collection_finish():
     """Collecting garbage, as each measurement does, need not go through all that is imported."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_unconfigure():
+    gc.unfreeze()

@@ -28,6 +28,7 @@ def test_families_have_all_their_networks_and_signs_of_their_own():
     figure = cost_map(table, [])
     drawn = {trace.name: list(trace.customdata) for trace in figure.data}
     assert drawn == {name: list(table[table["family"] == name]["name"]) for name in FAMILIES}
+    assert drawn["ConvNeXt"] == [f"ConvNeXt-{size}" for size in ("T", "S", "B", "L", "XL")]
     assert drawn["Swin"] == ["Swin-T", "Swin-S", "Swin-B", "Swin-L"]
     assert len({family.symbol for family in FAMILIES.values()}) == len(FAMILIES)
 

@@ -28,7 +28,7 @@ CHART_NOTE = (
 )
 SWIN_SIZES = ("Swin-T", "Swin-S", "Swin-B", "Swin-L")
 CONVNEXT_SIZES = {
-    name: title for name, title in VARIANT_TITLES.items() if name.startswith("convnext")
+    name: title for name, title in VARIANT_TITLES.items() if name.startswith("convnext_")
 }
 
 

@@ -11,9 +11,10 @@ from roadmap.cli import app
 
 
 def command_lines(text: str) -> list[str]:
-    """Those at the beginning of a line that start ``python -m roadmap``."""
-    pattern = r"^(?:\S*torchrun .*-m|(?:\S*/)?python -m) roadmap .+"
-    return re.findall(pattern, text.replace("\\\n", " "), re.M)
+    """What begins with ``python -m roadmap``, as a line or between backticks; dots left out."""
+    pattern = r"(?:^|(?<=`))(?:\S*torchrun .*-m|(?:\S*/)?python -m) roadmap [^`\n]+"
+    lines = re.findall(pattern, text.replace("\\\n", " "), re.M)
+    return [line.replace(" ...", "") for line in lines]
 
 
 def checked(line: str) -> None:
