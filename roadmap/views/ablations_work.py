@@ -61,7 +61,7 @@ def _watched(roadmap: str) -> None:
         _progress(task, found)
     else:
         _remember(roadmap, task)
-        _form(roadmap)
+        _form(roadmap, found)
         if task is not None:
             _ended(task)
     _others(found, task if running else None)
@@ -90,8 +90,9 @@ def _remember(roadmap: str, task: Task | None) -> None:
         st.session_state.setdefault("ablations-seeds", min(max(len(task.seeds), 1), MOST_SEEDS))
 
 
-def _form(roadmap: str) -> None:
-    for name, value in (("kind", "run"), ("seed", 0), ("seeds", 3), ("epochs", EPOCHS)):
+def _form(roadmap: str, found: Runs) -> None:
+    first_values = {"kind": "run", "seed": _new_seed(found), "seeds": 3, "epochs": EPOCHS}
+    for name, value in first_values.items():
         st.session_state.setdefault(f"ablations-{name}", value)
     with st.container(
         horizontal=True, gap="medium", vertical_alignment="bottom", key="ablations-start"
@@ -117,7 +118,25 @@ def _form(roadmap: str) -> None:
         st.html(markup.notice(problem))
     where = f"{ROADMAPS[roadmap].title}, {_count(len(task.runs), 'run')} into {task.data}"
     other = "" if task.epochs == EPOCHS else ", apart from those of other lengths"
-    st.html(markup.paragraph(f"{where}{other}.", "faint"))
+    st.html(markup.paragraph(f"{where}{other}{_already(task, found)}.", "faint"))
+
+
+def _new_seed(found: Runs) -> int:
+    """The first seed that no run on the digits has."""
+    taken = {run.seed for run in found.runs if run.data == "digits"}
+    return next((seed for seed in range(MOST_SEED) if seed not in taken), MOST_SEED)
+
+
+def _already(task: Task, found: Runs) -> str:
+    """How many of its runs would only be looked at, as they are finished."""
+    folder = ablations_data.root() / task.data
+    finished = {run.path for run in found.runs if run.finished}
+    done = sum(folder / name in finished for name in task.runs)
+    if not done:
+        return ""
+    if done < len(task.runs):
+        return f"; {done} of them finished already"
+    return f"; finished already: {'another seed' if task.steps else 'more seeds'} would be new"
 
 
 def _begin(task: Task) -> None:

@@ -272,6 +272,18 @@ def test_one_at_a_time_and_the_dead_do_not_block(sleeper):
     assert background.is_running(sleeper)
 
 
+def test_a_seed_that_is_new_is_proposed_and_finished_runs_are_said(root):
+    for seed in (0, 1):
+        write_run(root, "baseline", seed, data="digits", epochs=15)
+    app = opened()
+    assert app.number_input(key="ablations-seed").value == 2
+    assert "1 run into digits." in html(app)
+    app.number_input(key="ablations-seed").set_value(1)
+    assert "1 run into digits; finished already: another seed" in html(checked(app.run()))
+    app.segmented_control(key="ablations-kind").set_value("sweep")
+    assert "runs into digits; 2 of them finished already." in html(checked(app.run()))
+
+
 def test_a_folder_that_cannot_be_written_is_answered(root, monkeypatch):
     (root / "file").write_text("")
     monkeypatch.setenv(ablations_data.VARIABLE, str(root / "file"))
