@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from roadmap.results import paper_figures, read_rows
-from roadmap.steps import ROADMAPS
+from roadmap.results import complexity_rows, paper_figures, read_rows
 
 
 class Swin(NamedTuple):
@@ -51,11 +50,11 @@ def audit(roadmap: str) -> list[AuditRow]:
 
 
 def _counted_gflops(roadmap: str) -> dict[str, float]:
-    macs = {
-        (row["source"], row["name"]): int(row["macs"]) for row in read_rows("measured/complexity")
-    }
-    counts = {key: macs[roadmap, key] / 1e9 for key in ROADMAPS[roadmap].keys}
-    return counts | {"swin": macs["timm", SWIN[roadmap].timm_name] / 1e9}
+    rows = complexity_rows(roadmap)
+    for row in read_rows("measured/complexity"):
+        if (row["source"], row["name"]) == ("timm", SWIN[roadmap].timm_name):
+            rows["swin"] = row
+    return {key: int(row["macs"]) / 1e9 for key, row in rows.items()}
 
 
 def rounds_to(gflops: float, printed: float) -> bool:

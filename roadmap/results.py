@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +88,7 @@ def step_rows(roadmap: str) -> list[dict[str, Any]]:
     ``params_m`` is in millions. Raises ``ResultsError`` where the tables are missing.
     """
     figures = _plain_figures(roadmap)
-    counts = _plain_counts(roadmap)
+    counted = complexity_rows(roadmap)
     return [
         {
             "roadmap": roadmap,
@@ -99,8 +99,8 @@ def step_rows(roadmap: str) -> list[dict[str, Any]]:
             "top1": _number(figures.get(step.key, {}).get("top1")),
             "top1_std": _number(figures.get(step.key, {}).get("top1_std")),
             "paper_gflops": _number(figures.get(step.key, {}).get("gflops")),
-            "gflops": int(counts[step.key]["macs"]) / 1e9,
-            "params_m": int(counts[step.key]["params"]) / 1e6,
+            "gflops": int(counted[step.key]["macs"]) / 1e9,
+            "params_m": int(counted[step.key]["params"]) / 1e6,
         }
         for step in ROADMAPS[roadmap].steps
     ]
@@ -112,12 +112,25 @@ def _plain_figures(roadmap: str) -> dict[str, dict[str, str]]:
     return paper_figures(roadmap)
 
 
-def _plain_counts(roadmap: str) -> dict[str, dict[str, str]]:
-    """The complexity row of each step; a roadmap of training has one network throughout."""
+def complexity_rows(roadmap: str) -> dict[str, dict[str, str]]:
+    """The complexity row of each step; a roadmap of training has one network throughout.
+
+    Raises ``ResultsError`` where the table, or a step's row, is missing.
+    """
     rows = {(row["source"], row["name"]): row for row in read_rows("measured/complexity")}
     if roadmap == "torchvision_recipe":
         return dict.fromkeys(ROADMAPS[roadmap].keys, rows["variant", "resnet50"])
+    _check_counted(roadmap, {name for source, name in rows if source == roadmap})
     return {key: rows[roadmap, key] for key in ROADMAPS[roadmap].keys}
+
+
+def _check_counted(roadmap: str, known: Collection[str]) -> None:
+    for key in ROADMAPS[roadmap].keys:
+        if key not in known:
+            raise ResultsError(
+                f"results/measured/complexity.csv has no row of {roadmap}'s step {key}: "
+                f"python -m roadmap profile --roadmap {roadmap} --step {key} --save makes it"
+            )
 
 
 def _number(text: str | None) -> float | None:
@@ -161,6 +174,7 @@ def _counted(roadmap: str) -> DataFrame:
         table = row.loc[row.index.repeat(len(keys))].assign(name=keys)
     else:
         table = table[table["source"] == roadmap]
+        _check_counted(roadmap, set(table["name"]))
     table = table.set_index("name")
     return table.assign(
         gflops=table["macs"] / 1e9,

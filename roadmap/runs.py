@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from roadmap.results import RESULTS, ResultsError
+from roadmap.results import ResultsError
 from roadmap.steps import ROADMAPS, Roadmap, unknown_name
 from roadmap.train.metrics import COLUMNS
-from roadmap.train.settings import RUNS
+from roadmap.train.settings import runs_folder
 from roadmap.train.stopping import is_locked
 
-#: Names another folder of runs than this project's ``results/runs``.
-VARIABLE = "ROADMAP_RUNS"
 #: What run.json says, and ``stopped``: it says running, and no process is.
 STATUSES = ("running", "finished", "interrupted", "failed", "stopped")
 #: Those of runs whose process is, or was last seen, gone or going: told by the lock alone.
@@ -85,25 +82,22 @@ class Runs(NamedTuple):
     unreadable: tuple[Unreadable, ...]
 
 
-def runs_folder() -> Path:
-    """The folder that ``ROADMAP_RUNS`` names, or this project's ``results/runs``."""
-    return Path(os.environ.get(VARIABLE) or RESULTS / "runs").absolute()
-
-
-def read_runs(root: Path = RUNS) -> Runs:
+def read_runs(root: Path | None = None) -> Runs:
     """Every run in the folders ``<data>/<run>/`` of ``root``, in the order of their names.
+
+    ``root`` None is ``runs_folder()``.
 
     A folder that cannot be read is listed and never raises; without ``root`` there are no runs.
     To tell whether a ``running`` run still is, its lock is tried, so do not call this in a
     process that trains.
     """
-    return RunsReader(root).read()
+    return RunsReader(root or runs_folder()).read()
 
 
 class RunsReader:
     """``read_runs`` for those who ask again and again: only what has changed is read anew."""
 
-    def __init__(self, root: Path = RUNS):
+    def __init__(self, root: Path):
         self._root = root
         self._kept: dict[Path, tuple[Any, Run | Unreadable]] = {}
         self._turn = threading.Lock()

@@ -125,6 +125,14 @@ def test_one_step_makes_a_page_without_changes(tmp_path):
     assert "The best of 1 trained step" in html
 
 
+def test_steps_without_an_accuracy_in_the_paper_make_a_page_too(tmp_path):
+    scores = {"global_response_norm": (70.0, 71.0), "no_layer_scale": (71.0, 72.5)}
+    write_ablation(tmp_path, scores)
+    html = made(tmp_path)
+    assert "Mean top-1 here" in html
+    assert "As published" not in html
+
+
 def test_times_of_different_machines_are_not_drawn(tmp_path):
     write_run(tmp_path, "gelu", 0)
     write_run(tmp_path, "gelu", 1, device="NVIDIA A100")

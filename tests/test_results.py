@@ -1,9 +1,11 @@
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 
-from roadmap import ROADMAPS
+from roadmap import ROADMAPS, results
+from roadmap.analysis import audit
 from roadmap.results import (
     RESULTS,
     ResultsError,
@@ -38,6 +40,17 @@ def test_a_missing_table_is_named():
         read_rows("measured/nothing")
     with pytest.raises(ResultsError, match="Did you mean 'resnet50'"):
         roadmap_table("resnet51")
+
+
+@pytest.mark.parametrize("read", [step_rows, roadmap_table, audit])
+def test_a_step_that_is_not_counted_yet_is_named_with_the_command(read, tmp_path, monkeypatch):
+    shutil.copytree(RESULTS, tmp_path / "results", ignore=shutil.ignore_patterns("runs"))
+    table = tmp_path / "results" / "measured" / "complexity.csv"
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(line for line in lines if not line.startswith("resnet200,gelu,")))
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
+    with pytest.raises(ResultsError, match="profile --roadmap resnet200 --step gelu --save"):
+        read("resnet200")
 
 
 def test_writing_is_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -13,8 +13,9 @@ import pytest
 from fake_runs import write_run
 
 from roadmap.results import RESULTS, ResultsError
-from roadmap.runs import VARIABLE, curves, read_runs, runs_folder
+from roadmap.runs import curves, read_runs
 from roadmap.train.metrics import COLUMNS
+from roadmap.train.settings import RUNS_VARIABLE, runs_folder
 from roadmap.train.stopping import FolderLock, is_locked
 
 
@@ -138,9 +139,9 @@ def test_a_run_that_ended_early_says_why(tmp_path, status):
 
 def test_the_folder_of_runs_is_the_projects_unless_another_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(RUNS_VARIABLE, raising=False)
     assert runs_folder() == RESULTS / "runs"
-    monkeypatch.setenv(VARIABLE, "mine")
+    monkeypatch.setenv(RUNS_VARIABLE, "mine")
     assert runs_folder() == tmp_path / "mine"
 
 

@@ -156,15 +156,14 @@ def _printed(table: DataFrame, metric: Metric) -> list[str]:
 def _axis_range(
     table: DataFrame, metric: Metric, reference: tuple[str, float] | None, tick: str
 ) -> tuple[float, float]:
-    low, high = float(table[metric.key].min()), float(table[metric.key].max())
-    for column in (f"{metric.key}_low", f"{metric.key}_high", tick):
-        if column in table:
-            low = min(low, float(table[column].min()))
-            high = max(high, float(table[column].max()))
+    columns = (metric.key, f"{metric.key}_low", f"{metric.key}_high", tick)
+    values = [value for name in columns if name in table for value in table[name].dropna()]
     if reference:
-        low, high = min(low, reference[1]), max(high, reference[1])
-    start = 0.0 if metric.from_zero else float(max(int(low) - 1, 0))
-    return start, high + 0.02 * (high - start)
+        values.append(reference[1])
+    if not values:
+        return 0.0, 1.0
+    start = 0.0 if metric.from_zero else float(max(int(min(values)) - 1, 0))
+    return start, max(values) + 0.02 * (max(values) - start)
 
 
 def _whiskers(table: DataFrame, metric: Metric, places: list[float]) -> list[go.Scatter]:

@@ -20,7 +20,7 @@ from roadmap.console import (
 from roadmap.files import write_bytes
 from roadmap.results import ResultsError
 from roadmap.runs import Runs, read_runs
-from roadmap.train.settings import RUNS
+from roadmap.train.settings import runs_folder
 
 if TYPE_CHECKING:
     from roadmap.ablation import Ablation
@@ -31,7 +31,10 @@ def report(
         str, typer.Option("--data", help="The data set's name, a folder's in results/runs.")
     ],
     roadmap: RoadmapOption = "resnet50",
-    runs: Annotated[Path, typer.Option("--runs", help="Where the runs are.", metavar="DIR")] = RUNS,
+    runs: Annotated[
+        Path | None,
+        typer.Option("--runs", help="Where the runs are [results/runs].", metavar="DIR"),
+    ] = None,
     form: FormatOption = Format.table,
     output: Annotated[
         Path | None,
@@ -40,10 +43,11 @@ def report(
 ) -> None:
     """Say what each step of a trained roadmap brought, and how sure that is."""
     find_roadmap(roadmap)
-    found = read_runs(runs)
+    root = runs or runs_folder()
+    found = read_runs(root)
     if not found.runs:
         why = f": {found.unreadable[0].why}" if found.unreadable else "."
-        fail(f"{runs} holds no run that can be read{why}")
+        fail(f"{root} holds no run that can be read{why}")
     from roadmap.ablation import analyse
 
     try:

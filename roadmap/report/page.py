@@ -100,17 +100,22 @@ def _accuracies(ablation: Ablation, table: DataFrame) -> str:
         f"Trained on {ablation.data}",
     )
     published = _published(ablation)
-    paper = _chart(
+    return _section(
+        "Accuracy, here and as published",
+        _text(text.agreement(ablation))
+        + f'<div class="two">{here}{_paper(published)}</div>'
+        + _faint(_bars_note(published)),
+    )
+
+
+def _paper(published: DataFrame) -> str:
+    if published["top1"].isna().all():
+        return ""
+    return _chart(
         roadmap_bars(published),
         "paper",
         _alt("Top-1 in the paper", published["title"], published["top1"], 2, "%"),
         "As published, on ImageNet-1K",
-    )
-    return _section(
-        "Accuracy, here and as published",
-        _text(text.agreement(ablation))
-        + f'<div class="two">{here}{paper}</div>'
-        + _faint(_bars_note(published)),
     )
 
 

@@ -25,7 +25,7 @@ from roadmap.train.commands import (
     with_recipe_options,
 )
 from roadmap.train.errors import RefusedError
-from roadmap.train.settings import RUNS, parse_field
+from roadmap.train.settings import parse_field, runs_folder
 
 if TYPE_CHECKING:
     from roadmap.sweep.estimate import Hours
@@ -108,7 +108,7 @@ def sweep(
             step or (),
             skip or (),
             seeds or [0],
-            (output or RUNS / name).absolute(),
+            (output or runs_folder() / name).absolute(),
             recipe=recipe,
             changes=parsed,
             image_size=image_size,

@@ -34,7 +34,7 @@ from roadmap.train.evaluate import Scores, evaluate
 from roadmap.train.machine import EnergyMeter, device_name, prepare_device, reproducible, versions
 from roadmap.train.metrics import COLUMNS, Display, EventFiles, check_tensorboard
 from roadmap.train.schedule import learning_rate
-from roadmap.train.settings import RUNS, Settings, flat_differences, run_config
+from roadmap.train.settings import Settings, flat_differences, run_config, runs_folder
 from roadmap.train.stopping import FolderLock, Signals
 from roadmap.train.trainer import Trainer
 
@@ -98,7 +98,7 @@ def _open_run(
     for note in (*notes, *data.info.notes):
         display.say(note)
     name = f"{settings.roadmap}-{settings.step}-seed{settings.seed}"
-    folder = settings.output or RUNS / data.info.name / name
+    folder = settings.output or runs_folder() / data.info.name / name
     with ExitStack() as stack:
         lock = FolderLock(folder) if world.is_main else nullcontext()
         world.share(lambda: _entered(stack, lock, folder))

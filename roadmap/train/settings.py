@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from roadmap.train.schedule import scaled_lr
 
 Scale = Literal["full", "pocket"]
 Precision = Literal["float32", "bf16"]
-RUNS = Path("results") / "runs"
+#: Names another folder of runs than this project's ``results/runs``.
+RUNS_VARIABLE = "ROADMAP_RUNS"
 
 _HINTS = get_type_hints(Recipe)
 #: Fields that may be 0 and those that must not, where the type alone does not say.
@@ -102,6 +104,12 @@ def choose_recipe(
     recipe = recipe.replace(**changes)
     _check_fields(recipe)
     return recipe, notes
+
+
+def runs_folder() -> Path:
+    """The folder that ``ROADMAP_RUNS`` names, or this project's ``results/runs``."""
+    project = Path(__file__).resolve().parents[2]
+    return Path(os.environ.get(RUNS_VARIABLE) or project / "results" / "runs").absolute()
 
 
 def run_config(roadmap: str, step: str, recipe: Recipe, *, scale: Scale = "full") -> ModelConfig:

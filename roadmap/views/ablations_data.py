@@ -11,11 +11,11 @@ from pathlib import Path
 import streamlit as st
 
 from roadmap.ablation import Ablation, analyse
-from roadmap.runs import VARIABLE, Run, Runs, RunsReader
-from roadmap.runs import runs_folder as root
+from roadmap.runs import Run, Runs, RunsReader
 from roadmap.steps import ROADMAPS
+from roadmap.train.settings import runs_folder as root
 
-__all__ = ["VARIABLE", "ablation", "folders", "of", "read", "roadmaps", "root"]
+__all__ = ["ablation", "folders", "of", "read", "roadmaps", "root"]
 
 FRESH = 0.5  # seconds
 

@@ -19,6 +19,7 @@ from pages import address, checked, html
 from roadmap.charts.curves import MEASURES
 from roadmap.steps import ROADMAPS
 from roadmap.sweep import background
+from roadmap.train.settings import RUNS_VARIABLE
 from roadmap.views import ablations_data
 
 opened = partial(pages.opened, "ablations_page")
@@ -32,7 +33,7 @@ SCORES = {
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    monkeypatch.setenv(ablations_data.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path))
     return tmp_path
 
 
@@ -286,7 +287,7 @@ def test_a_seed_that_is_new_is_proposed_and_finished_runs_are_said(root):
 
 def test_a_folder_that_cannot_be_written_is_answered(root, monkeypatch):
     (root / "file").write_text("")
-    monkeypatch.setenv(ablations_data.VARIABLE, str(root / "file"))
+    monkeypatch.setenv(RUNS_VARIABLE, str(root / "file"))
     app = opened()
     app.button(key="ablations-go").click()
     assert "Training cannot be started" in html(checked(app.run()))

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 
 from roadmap.steps import ROADMAPS
 from roadmap.sweep import background
-from roadmap.views import ablations_data
+from roadmap.train.settings import RUNS_VARIABLE
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 SCORES = {
@@ -37,7 +37,7 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(root):
     """The app with runs of its own."""
-    with served(ROOT / "app.py", {ablations_data.VARIABLE: str(root)}) as url:
+    with served(ROOT / "app.py", {RUNS_VARIABLE: str(root)}) as url:
         yield url
 
 
