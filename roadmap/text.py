@@ -22,6 +22,13 @@ def change(after: float | None, before: float | None, decimals: int) -> str:
     return "±0" if difference == 0 else f"{difference:+,.{decimals}f}".replace("-", "−")
 
 
+def telling(after: float, before: float, decimals: int, most: int = 3) -> int:
+    """As many more ``decimals``, up to ``most``, as show that two values differ, where they do."""
+    while after != before and decimals < most and change(after, before, decimals) == "±0":
+        decimals += 1
+    return decimals
+
+
 def duration(seconds: float) -> str:
     """``1 h 05 min``, ``12 min``, ``40 s``."""
     if seconds < 60:

@@ -12,7 +12,7 @@ from roadmap import charts
 from roadmap.charts.labels import place_labels
 from roadmap.results import roadmap_table
 from roadmap.steps import ROADMAPS
-from roadmap.text import change, number
+from roadmap.text import change, number, telling
 
 TOP1 = charts.METRICS["top1"]
 
@@ -166,6 +166,14 @@ def test_numbers(value, decimals, text):
 )
 def test_changes(after, before, text):
     assert change(after, before, 2) == text
+
+
+@pytest.mark.parametrize(
+    ("after", "before", "decimals"),
+    [(28.6, 33.8, 1), (28.64212, 28.58913, 2), (28.6355, 28.64212, 3), (4.15, 4.15, 1)],
+)
+def test_decimals_that_show_a_change(after, before, decimals):
+    assert telling(after, before, 1) == decimals
 
 
 @pytest.mark.parametrize("roadmap", ["resnet50", "resnet200"])

@@ -74,6 +74,7 @@ LINES = (
 def trained_bars(table: DataFrame, selected: str | None = None) -> go.Figure:
     """A bar a step: mean top-1 over the seeds, 95% intervals as whiskers, the paper's as ticks.
 
+    Whiskers end at 0 and 100.
     ``table`` has ``data``, ``key``, ``title``, ``group``, ``adopted``, ``top1``, ``top1_low``,
     ``top1_high`` and ``paper_top1``; ``selected`` is the key of the banded row.
     """
@@ -85,7 +86,12 @@ def trained_bars(table: DataFrame, selected: str | None = None) -> go.Figure:
         decimals=2,
         from_zero=False,
     )
-    return roadmap_bars(table, trained, selected, second=PAPER, tick=PAPER.key)
+    return roadmap_bars(_possible(table), trained, selected, second=PAPER, tick=PAPER.key)
+
+
+def _possible(table: DataFrame) -> DataFrame:
+    """Intervals within what an accuracy can be: those of two seeds may go far beyond."""
+    return table.assign(**{end: table[end].clip(0, 100) for end in ("top1_low", "top1_high")})
 
 
 def change_intervals(table: DataFrame) -> go.Figure:
@@ -110,7 +116,7 @@ def change_intervals(table: DataFrame) -> go.Figure:
             xaxis=style.axis("Change, points of top-1", fixedrange=True, automargin=False),
             yaxis={"range": [height, 0], "fixedrange": True, "visible": False},
             shapes=[_zero_line()],
-            annotations=column_names(("Change", "p")),
+            annotations=column_names(("Change", "p, Holm")),
             hoverlabel={"font": {"size": style.FONT_SIZE}},
             **columns(
                 list(table["title"]),
@@ -130,7 +136,7 @@ def accuracy_against(table: DataFrame, cost: Metric = COSTS["gflops"]) -> go.Fig
     ``adopted``, ``top1``, ``top1_low``, ``top1_high``, ``data`` and the cost's column; rows without
     a cost are left out.
     """
-    table = table[table[cost.key].notna()]
+    table = _possible(table[table[cost.key].notna()])
     points = [(float(x), float(y)) for x, y in zip(table[cost.key], table["top1"], strict=True)]
     lows, highs = (table[end].fillna(table["top1"]) for end in ("top1_low", "top1_high"))
     spans = (

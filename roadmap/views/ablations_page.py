@@ -137,7 +137,7 @@ def _accuracies(ablation: Ablation, table: DataFrame) -> None:
     )
     figure.show(
         # Plotly reads tags, and the name of the data is from a file.
-        charts.trained_bars(_drawable(table.assign(data=escape(ablation.data)))),
+        charts.trained_bars(table.assign(data=escape(ablation.data))),
         table.drop(columns="key"),
         "trained",
         f"Bar chart of mean top-1 accuracy here, beside the paper's: {alt}.",
@@ -149,12 +149,6 @@ def _accuracies(ablation: Ablation, table: DataFrame) -> None:
         '<span><i class="tick"></i>the paper\'s, on ImageNet-1K</span>'
         f"{hatched}</p>" + markup.paragraph(text.agreement(ablation), "faint below")
     )
-
-
-def _drawable(table: DataFrame) -> DataFrame:
-    """Intervals within what an accuracy can be: those of two seeds may go far beyond."""
-    ends = ("top1_low", "top1_high")
-    return table.assign(**{end: table[end].clip(0, 100) for end in ends})
 
 
 def _between(row: dict[str, float]) -> str:

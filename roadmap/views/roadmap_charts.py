@@ -78,6 +78,8 @@ def path(shown: Shown) -> None:
     place = list(table["key"]).index(shown.step)
     st.html(markup.numbered(numbered["title"], selected=place))
     notes = "Hollow points with dotted lines: tried, not adopted. Click a point to see its step."
+    if place >= len(numbered):
+        notes = f"{table['title'].iloc[place]} is not drawn: it has no published accuracy. {notes}"
     st.html(markup.paragraph(notes, "faint"))
 
 

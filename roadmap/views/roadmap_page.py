@@ -12,7 +12,7 @@ from models.config import ModelConfig, differences
 from roadmap import charts, diagrams
 from roadmap.analysis import SWIN, rounds_to
 from roadmap.steps import ROADMAPS, Roadmap
-from roadmap.text import ABSENT, change, number
+from roadmap.text import ABSENT, change, number, telling
 from roadmap.views import address, markup, roadmap_charts, step_control, tables
 from roadmap.views.address import Selection, current
 from roadmap.views.roadmap_charts import MEASURED, METRIC_NAMES, VIEWS, Shown
@@ -30,6 +30,8 @@ FIGURES = (
     ("images_per_s", "Speed", "images/s", 0),
     ("memory", "Peak memory", "GB", 2),
 )
+#: Those without an error of measurement.
+COUNTED = ("gflops", "params", "activations")
 #: Of numbers in a table that sorts, by decimals.
 FORMATS = {0: "localized", 1: "%.1f", 2: "%.2f"}
 RECIPE_NAMES = {
@@ -233,6 +235,8 @@ def _figures(table: DataFrame, roadmap: Roadmap, key: str, setting: tables.Setti
     for column, name, unit, decimals in FIGURES:
         if column not in table or table[column].isna().all():
             continue
+        if previous and column in COUNTED:
+            decimals = telling(now[column], before[column], decimals)
         value = number(now[column], decimals)
         std = now.get("top1_std") if column == "top1" else None
         if std is not None and std == std:

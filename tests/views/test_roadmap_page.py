@@ -277,6 +277,12 @@ def test_the_path_has_a_point_a_step(cost):
     assert '<li class="now">Kernel size 7</li>' in html(app)
 
 
+def test_the_path_says_which_step_it_lacks():
+    app = opened(step="no_layer_scale", view="path")
+    assert "No layer scale is not drawn: it has no published accuracy." in html(app)
+    assert "is not drawn" not in html(opened(step="gelu", view="path"))
+
+
 def test_speeds_of_both_sizes_are_those_measured_whichever_is_selected():
     pages = [
         html(opened(roadmap=name, view="both", metric="images_per_s"))
