@@ -12,13 +12,14 @@ from __future__ import annotations
 LIGHT_BACKGROUND, LIGHT_TEXT = "#ffffff", "#1f2328"
 DARK_BACKGROUND = "#15171b"
 
-GREY, BLUE, CYAN, PLUM, ORANGE, BROWN = (
+GREY, BLUE, CYAN, PLUM, ORANGE, BROWN, VIOLET = (
     "#7c8088",
     "#436cc8",
     "#019bc2",
     "#805789",
     "#d6673f",
     "#9f5021",
+    "#9682fa",
 )
 
 #: Bars by group, in the order of the roadmap.
@@ -29,7 +30,7 @@ GROUP_COLORS: dict[str, str] = {
     "Inverted bottleneck": PLUM,
     "Large kernel sizes": ORANGE,
     "Micro design": BROWN,
-    "Beyond the paper": PLUM,
+    "Beyond the paper": VIOLET,
     "Schedule": BLUE,
     "Augmentation": CYAN,
     "Regularization": PLUM,

@@ -13,6 +13,7 @@ from roadmap import palette
 from roadmap.steps import ROADMAPS
 
 COLORS = [palette.GREY, palette.BLUE, palette.CYAN, palette.PLUM, palette.ORANGE, palette.BROWN]
+COLORS += [palette.VIOLET]
 CONFIG = Path(__file__).parents[1] / ".streamlit" / "config.toml"
 
 # Linear RGB as seen with a missing cone (Machado, Oliveira and Fernandes 2009, severity 1).
