@@ -58,7 +58,7 @@ def test_measuring_the_receptive_field_shows_two_maps(open_path):
     settle(page)
     page.get_by_role("button", name="Measure the effective receptive field").click()
     expect(page.get_by_role("button", name="Cancel")).to_be_visible(timeout=15_000)
-    expect(page.locator(".heatmaplayer image")).to_have_count(2, timeout=120_000)
+    expect(page.locator(".heatmaplayer image")).to_have_count(2, timeout=240_000)
     page.reload()
     expect(page.locator(".heatmaplayer image")).to_have_count(2, timeout=15_000)
 
