@@ -117,8 +117,18 @@ class TimmNetwork(ModernResNet):
         self.stages = nn.Sequential(*map(TimmStage, self.stages))
         self.head = TimmHead(self.head, global_pool, drop_rate)
         self.feature_info = feature_info(config)
+        self._stem_features = len(self.feature_info) - len(config.depths)
+        self._init = config.init
         if is_scriptable():
             self.apply(_make_scriptable)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "config":
+            raise AttributeError(
+                "the network is pruned, and no config describes what is left of it: save its state "
+                "dict alone, or build the network anew and leave it whole"
+            )
+        return super().__getattr__(name)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """From the last stage's output to logits, or with ``pre_logits`` to pooled features."""
@@ -140,13 +150,13 @@ class TimmNetwork(ModernResNet):
         """
         if output_fmt != "NCHW":
             raise ValueError(f"output_fmt is {output_fmt!r}; these networks give 'NCHW'")
-        taken, last = feature_take_indices(self._stem_features() + len(self.stages), indices)
+        taken, last = feature_take_indices(self._stem_features + len(self.stages), indices)
         features = []
         for name, layer in self.stem.named_children():
             x = layer(x)
             if name == "act" and 0 in taken:
                 features.append(x)
-        for index, stage in enumerate(self.stages, start=self._stem_features()):
+        for index, stage in enumerate(self.stages, start=self._stem_features):
             if stop_early and index > last:
                 break
             x = stage(x)
@@ -160,11 +170,16 @@ class TimmNetwork(ModernResNet):
         prune_norm: bool = False,  # noqa: ARG002 - the only one belongs to the head
         prune_head: bool = True,
     ) -> list[int]:
-        """Removes what the features ``indices`` do without, and returns their indices."""
-        taken, last = feature_take_indices(self._stem_features() + len(self.stages), indices)
-        stages = last + 1 - self._stem_features()
+        """Removes what the features ``indices`` do without, and returns their indices.
+
+        Where that is more than the classifier, the network has no ``config`` any more.
+        """
+        taken, last = feature_take_indices(self._stem_features + len(self.stages), indices)
+        stages = last + 1 - self._stem_features
         if stages < len(self.stages) or prune_head:
             self.reset_classifier(0, "")
+            if stages < len(self.stages) or not isinstance(self.head.norm, nn.Identity):
+                self.__dict__.pop("config", None)
             self.head.norm = nn.Identity()
         self.num_features = self.head_hidden_size = self.feature_info[last]["num_chs"]
         self.stages = self.stages[:stages]
@@ -179,13 +194,14 @@ class TimmNetwork(ModernResNet):
         """A fresh classifier, or none for 0 classes, and if it is given another pooling."""
         if global_pool is not None:
             self.head.global_pool = _pooling(global_pool)
-        self.config = self.config.replace(num_classes=num_classes)
+        if hasattr(self, "config"):
+            self.config = self.config.replace(num_classes=num_classes)
         self.num_classes = num_classes
         self.head.fc = nn.Identity()
         if num_classes:
             like = next(self.parameters())
             fc = nn.Linear(self.num_features, num_classes, device=like.device, dtype=like.dtype)
-            INITS[self.config.init](fc)
+            INITS[self._init](fc)
             self.head.fc = fc
         self.head.train(self.training)
 
@@ -205,9 +221,6 @@ class TimmNetwork(ModernResNet):
     def no_weight_decay(self) -> set[str]:
         """Factors a channel: (C, 1, 1) here, so that timm does not see vectors in them."""
         return {name for name, parameter in self.named_parameters() if parameter.ndim == 3}
-
-    def _stem_features(self) -> int:
-        return len(feature_info(self.config)) - len(self.config.depths)
 
 
 def _make_scriptable(module: nn.Module) -> None:

@@ -13,7 +13,7 @@ from timm.models import get_arch_pretrained_cfgs, get_pretrained_cfg, is_model_p
 from torch import nn
 
 from models import VARIANTS
-from models.timm_create import WeightsError
+from models.timm_weights import WeightsError
 from models.variants import TIMM_NAMES
 
 #: A step with weights, timm's name of its network, and arguments that make every layer count.
