@@ -9,9 +9,8 @@ from types import SimpleNamespace
 from urllib.error import URLError
 
 import torch
-from huggingface_hub import constants
+from huggingface_hub import constants, utils
 from huggingface_hub.errors import HTTPError  # of the library that the hub's client stands on
-from huggingface_hub.utils import get_session
 from timm.models import PretrainedCfg, is_model_pretrained, list_models
 from timm.models.convnext import checkpoint_filter_fn
 from torch import Tensor
@@ -23,6 +22,8 @@ from models.weights import convert_state_dict, export_state_dict
 
 _OWN_FILE = "name a file of them with pretrained_cfg_overlay=dict(file=...)"
 _ONE_AT_A_TIME = threading.Lock()
+#: Before 1.0 the hub's client made its sessions either offline or online.
+_forget_sessions = getattr(utils, "reset_sessions", lambda: None)
 
 
 class WeightsError(RuntimeError):
@@ -91,7 +92,7 @@ def _timms_keys(state_dict: Mapping[str, Tensor], network: TimmNetwork) -> Mappi
 def _hub_answers() -> bool:
     """Anything, to one question: the hub's client asks for half a minute, twice."""
     try:
-        get_session().head(constants.ENDPOINT, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+        utils.get_session().head(constants.ENDPOINT, timeout=constants.HF_HUB_ETAG_TIMEOUT)
     except (OSError, HTTPError):
         return False
     return True
@@ -101,10 +102,12 @@ def _hub_answers() -> bool:
 def _offline() -> Iterator[None]:
     with _ONE_AT_A_TIME:
         before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+        _forget_sessions()
         try:
             yield
         finally:
             constants.HF_HUB_OFFLINE = before
+            _forget_sessions()
 
 
 def _no_weights(name: str) -> str:
