@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.nn.functional as F
@@ -85,6 +85,16 @@ class TimmHead(nn.Module):
         return self.fc(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+class NoConfig:
+    """In the place of a pruned network's config: asked for anything, it says why there is none."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            "the network is pruned, and no config describes what is left of it: save its state "
+            "dict alone, or build the network anew and leave it whole"
+        )
+
+
 class TimmNetwork(ModernResNet):
     """``ModernResNet``, with the same state dict, as ``timm.create_model`` returns it.
 
@@ -121,14 +131,6 @@ class TimmNetwork(ModernResNet):
         self._init = config.init
         if is_scriptable():
             self.apply(_make_scriptable)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "config":
-            raise AttributeError(
-                "the network is pruned, and no config describes what is left of it: save its state "
-                "dict alone, or build the network anew and leave it whole"
-            )
-        return super().__getattr__(name)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """From the last stage's output to logits, or with ``pre_logits`` to pooled features."""
@@ -172,14 +174,14 @@ class TimmNetwork(ModernResNet):
     ) -> list[int]:
         """Removes what the features ``indices`` do without, and returns their indices.
 
-        Where that is more than the classifier, the network has no ``config`` any more.
+        Where that is more than the classifier, ``config`` is ``NoConfig`` from then on.
         """
         taken, last = feature_take_indices(self._stem_features + len(self.stages), indices)
         stages = last + 1 - self._stem_features
         if stages < len(self.stages) or prune_head:
             self.reset_classifier(0, "")
             if stages < len(self.stages) or not isinstance(self.head.norm, nn.Identity):
-                self.__dict__.pop("config", None)
+                self.config = NoConfig()
             self.head.norm = nn.Identity()
         self.num_features = self.head_hidden_size = self.feature_info[last]["num_chs"]
         self.stages = self.stages[:stages]
@@ -194,7 +196,7 @@ class TimmNetwork(ModernResNet):
         """A fresh classifier, or none for 0 classes, and if it is given another pooling."""
         if global_pool is not None:
             self.head.global_pool = _pooling(global_pool)
-        if hasattr(self, "config"):
+        if isinstance(self.config, ModelConfig):
             self.config = self.config.replace(num_classes=num_classes)
         self.num_classes = num_classes
         self.head.fc = nn.Identity()

@@ -284,12 +284,13 @@ def test_without_network_what_is_in_the_hubs_cache_loads(tmp_path):
 
 @pytest.fixture
 def answers(monkeypatch) -> Iterator[list]:
-    """A hub that gives every file the status, and the reason, in the list."""
+    """A mirror of the hub, without a front page, that gives every file the status and the reason
+    in the list."""
     answer = []
 
     class Hub(BaseHTTPRequestHandler):
         def do_HEAD(self):
-            status, reason = answer if self.path != "/" else (200, "")
+            status, reason = answer if self.path != "/" else (404, "")
             self.send_response(status)
             self.send_header("X-Error-Code", reason)
             self.end_headers()
