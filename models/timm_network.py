@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.nn.functional as F
@@ -85,6 +85,16 @@ class TimmHead(nn.Module):
         return self.fc(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+class NoConfig:
+    """In the place of a pruned network's config: asked for anything, it says why there is none."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            "the network is pruned, and no config describes what is left of it: save its state "
+            "dict alone, or build the network anew and leave it whole"
+        )
+
+
 class TimmNetwork(ModernResNet):
     """``ModernResNet``, with the same state dict, as ``timm.create_model`` returns it.
 
@@ -117,6 +127,8 @@ class TimmNetwork(ModernResNet):
         self.stages = nn.Sequential(*map(TimmStage, self.stages))
         self.head = TimmHead(self.head, global_pool, drop_rate)
         self.feature_info = feature_info(config)
+        self._stem_features = len(self.feature_info) - len(config.depths)
+        self._init = config.init
         if is_scriptable():
             self.apply(_make_scriptable)
 
@@ -140,13 +152,13 @@ class TimmNetwork(ModernResNet):
         """
         if output_fmt != "NCHW":
             raise ValueError(f"output_fmt is {output_fmt!r}; these networks give 'NCHW'")
-        taken, last = feature_take_indices(self._stem_features() + len(self.stages), indices)
+        taken, last = feature_take_indices(self._stem_features + len(self.stages), indices)
         features = []
         for name, layer in self.stem.named_children():
             x = layer(x)
             if name == "act" and 0 in taken:
                 features.append(x)
-        for index, stage in enumerate(self.stages, start=self._stem_features()):
+        for index, stage in enumerate(self.stages, start=self._stem_features):
             if stop_early and index > last:
                 break
             x = stage(x)
@@ -160,11 +172,16 @@ class TimmNetwork(ModernResNet):
         prune_norm: bool = False,  # noqa: ARG002 - the only one belongs to the head
         prune_head: bool = True,
     ) -> list[int]:
-        """Removes what the features ``indices`` do without, and returns their indices."""
-        taken, last = feature_take_indices(self._stem_features() + len(self.stages), indices)
-        stages = last + 1 - self._stem_features()
+        """Removes what the features ``indices`` do without, and returns their indices.
+
+        Where that is more than the classifier, ``config`` is ``NoConfig`` from then on.
+        """
+        taken, last = feature_take_indices(self._stem_features + len(self.stages), indices)
+        stages = last + 1 - self._stem_features
         if stages < len(self.stages) or prune_head:
             self.reset_classifier(0, "")
+            if stages < len(self.stages) or not isinstance(self.head.norm, nn.Identity):
+                self.config = NoConfig()
             self.head.norm = nn.Identity()
         self.num_features = self.head_hidden_size = self.feature_info[last]["num_chs"]
         self.stages = self.stages[:stages]
@@ -179,13 +196,14 @@ class TimmNetwork(ModernResNet):
         """A fresh classifier, or none for 0 classes, and if it is given another pooling."""
         if global_pool is not None:
             self.head.global_pool = _pooling(global_pool)
-        self.config = self.config.replace(num_classes=num_classes)
+        if isinstance(self.config, ModelConfig):
+            self.config = self.config.replace(num_classes=num_classes)
         self.num_classes = num_classes
         self.head.fc = nn.Identity()
         if num_classes:
             like = next(self.parameters())
             fc = nn.Linear(self.num_features, num_classes, device=like.device, dtype=like.dtype)
-            INITS[self.config.init](fc)
+            INITS[self._init](fc)
             self.head.fc = fc
         self.head.train(self.training)
 
@@ -205,9 +223,6 @@ class TimmNetwork(ModernResNet):
     def no_weight_decay(self) -> set[str]:
         """Factors a channel: (C, 1, 1) here, so that timm does not see vectors in them."""
         return {name for name, parameter in self.named_parameters() if parameter.ndim == 3}
-
-    def _stem_features(self) -> int:
-        return len(feature_info(self.config)) - len(self.config.depths)
 
 
 def _make_scriptable(module: nn.Module) -> None:

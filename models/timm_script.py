@@ -29,7 +29,7 @@ def main() -> None:
         parser.error(f"there is no script {chosen.script}: name a Python file")
     sys.path.insert(0, str(script.parent))  # as Python itself does, so that a checkout's timm wins
     sys.argv = [chosen.script, *chosen.arguments]
-    from models.timm_create import WeightsError
+    from models.timm_weights import WeightsError
 
     try:
         runpy.run_path(str(script), run_name="__main__")

@@ -190,6 +190,11 @@ def test_any_script_finds_our_networks(tmp_path):
     [
         ("timm.create_model(sys.argv[1], kernel=9)", "Error: the config has no field 'kernel'"),
         ("timm.create_model(sys.argv[1], pretrained=True)", "has no pretrained weights"),
+        (
+            "timm.create_model(sys.argv[1], pretrained=True, "
+            "pretrained_cfg_overlay={'file': sys.argv[0]})",
+            "script.py cannot be read",
+        ),
         (None, "there is no script"),
     ],
 )

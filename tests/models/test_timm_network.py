@@ -12,7 +12,8 @@ from timm.optim import create_optimizer_v2
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 import models
-from models import ConfigError, ModernResNet
+from models import ConfigError, ModelConfig, ModernResNet
+from models.files import weights_content
 from roadmap import ROADMAPS
 
 NAMES = timm.list_models("roadmap_*")
@@ -20,13 +21,20 @@ SHORT = {"depths": [1, 2, 1], "width": 16, "layer_scale": 0.5}
 #: The stems, kinds of norm, positions of the depthwise convolution and ways of downsampling.
 KINDS = [
     f"roadmap_resnet50_{step}"
-    for step in ("baseline", "depthwise_conv", "kernel_7", "layer_norm", "separate_downsampling")
+    for step in (
+        *("baseline", "depthwise_conv", "kernel_7", "layer_norm", "separate_downsampling"),
+        "global_response_norm",
+    )
 ]
 
 
 def short(name: str, **arguments) -> torch.nn.Module:
     torch.manual_seed(0)
-    return timm.create_model(name, **SHORT, **arguments)
+    network = timm.create_model(name, **SHORT, **arguments)
+    for key, parameter in network.named_parameters():
+        if key.endswith("grn.weight"):  # 0 at first, when the layer does nothing
+            torch.nn.init.constant_(parameter, 0.5)
+    return network
 
 
 def images(batch: int = 2, size: int = 64) -> torch.Tensor:
@@ -145,6 +153,23 @@ def test_pruned_to_a_feature_the_network_ends_there(name):
     assert_close([whole(x)], [network(x)])
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_a_pruned_network_has_the_config_of_what_it_is_or_none(name):
+    features = len(short(name).feature_info)
+    for index in range(features):
+        for prune_head in (False, True):
+            network = short(name)
+            network.prune_intermediate_layers([index], prune_head=prune_head)
+            if isinstance(network.config, ModelConfig):
+                ModernResNet(network.config).load_state_dict(network.state_dict())
+                assert index == features - 1
+            else:
+                assert index < features - 1 or prune_head
+                for pruned in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+                    with pytest.raises(AttributeError, match="pruned, and no config describes"):
+                        weights_content(pruned.state_dict(), pruned.config)
+
+
 @pytest.mark.parametrize("stages", [1, 5])
 def test_features_of_any_number_of_stages(stages):
     x = images(size=128)
@@ -216,6 +241,10 @@ def test_drop_rates_and_fields_of_the_config_are_arguments():
         ({"kernel_size": 8}, "an even kernel has no centre"),
         ({"global_pool": "catavgmax"}, "global_pool is 'catavgmax'; use one of 'avg', "),
         ({"num_classes": -1}, "num_classes is -1; use a whole number"),
+        ({"drop_path_rate": 0.1, "stochastic_depth": 0.1}, "one of the two, not both"),
+        ({"in_chans": 1, "in_channels": 2}, "in_chans is timm's name for in_channels"),
+        ({"config": {}}, "no field 'config': use one of depths, "),
+        ({"model_cfg": {}}, "no field 'model_cfg': use one of depths, "),
     ],
 )
 def test_a_wrong_argument_gets_one_sentence(arguments, sentence):

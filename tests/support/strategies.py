@@ -9,36 +9,24 @@ from models.config import CHOICES
 @st.composite
 def configs(draw) -> ModelConfig:
     """Any valid config of a few blocks and few channels."""
-
-    def choose(name):
-        return draw(st.sampled_from(CHOICES[name]))
-
-    block, depthwise = choose("block"), draw(st.booleans())
-    groups, group_width = 1, None
-    if not depthwise:
-        groups = draw(st.sampled_from([1, 2, 4]))
-        if block == "bottleneck":
-            group_width = draw(st.sampled_from([None, 1, 3]))
-    width = draw(st.integers(1, 3)) * groups
+    chosen = {name: draw(st.sampled_from(values)) for name, values in CHOICES.items()}
+    if not chosen["depthwise"]:
+        chosen["depthwise_position"] = "middle"
+    if not (chosen["depthwise"] and chosen["block"] == "inverted"):
+        chosen["norms_per_block"] = 3
+    groups = 1 if chosen["depthwise"] else draw(st.sampled_from([1, 2, 4]))
+    group_width = None
+    if chosen["block"] == "bottleneck" and not chosen["depthwise"]:
+        group_width = draw(st.sampled_from([None, 1, 3]))
     return ModelConfig(
+        **chosen,
         depths=tuple(draw(st.lists(st.integers(1, 2), min_size=1, max_size=3))),
-        width=width,
-        stem=choose("stem"),
-        block=block,
+        width=draw(st.integers(1, 3)) * groups,
         groups=groups,
         group_width=group_width,
-        depthwise=depthwise,
-        depthwise_position=choose("depthwise_position") if depthwise else "middle",
         kernel_size=draw(st.sampled_from([1, 3, 5, 7])),
-        activation=choose("activation"),
-        activations_per_block=choose("activations_per_block"),
-        norm=choose("norm"),
-        norms_per_block=choose("norms_per_block") if block == "inverted" and depthwise else 3,
-        response_norm=choose("response_norm"),
-        downsampling=choose("downsampling"),
         layer_scale=draw(st.sampled_from([None, 1e-6, 0.5])),
         stochastic_depth=draw(st.sampled_from([0.0, 0.3])),
-        init=choose("init"),
         num_classes=draw(st.integers(0, 5)),
         in_channels=draw(st.integers(1, 5)),
     )
