@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
@@ -10,12 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from models.config import ModelConfig
-from roadmap.console import RoadmapOption, fail, find_keys, find_roadmap, read_config
+from roadmap.console import fail, find_keys, find_roadmap, read_config
 from roadmap.export.formats import save, verdict
+from roadmap.steps import ROADMAPS
 
 if TYPE_CHECKING:
     from roadmap.export.publication import Publication
     from roadmap.export.subject import Subject
+
+
+ROADMAP = "resnet50"
 
 
 class Form(str, Enum):
@@ -37,7 +42,14 @@ def export(
             "hub: a run as a folder for the Hugging Face hub.",
         ),
     ],
-    roadmap: RoadmapOption = "resnet50",
+    roadmap: Annotated[
+        str | None,
+        typer.Option(
+            "--roadmap",
+            help=f"The step's: one of {', '.join(ROADMAPS)}; {ROADMAP} without.",
+            metavar="NAME",
+        ),
+    ] = None,
     step: Annotated[
         str | None, typer.Option("--step", help="One step's key.", metavar="KEY")
     ] = None,
@@ -60,6 +72,9 @@ def export(
         Path | None,
         typer.Option("--output", help="The file, or hub's folder; named after the step without."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what is there under that name.")
+    ] = False,
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="Of fresh weights; 0 without.")
     ] = None,
@@ -82,6 +97,9 @@ def export(
     number of images.
     """
     _check_options(form, step=step, config=config, weights=weights, run=run, seed=seed)
+    if roadmap is not None and step is None:
+        fail("--roadmap is of a step: add --step KEY, or leave --roadmap out.")
+    roadmap = roadmap or ROADMAP
     if form is Form.hub and (num_classes, image_size) != (None, None):
         fail("hub takes both from the run: leave --num-classes and --image-size out.")
     asked = _asked(roadmap, step, config)
@@ -92,8 +110,7 @@ def export(
         source = published.weights if published else weights
         if source is not None and path.resolve() == source.resolve():
             fail(f"{path} is the file that the weights are in: name another with --output.")
-        if form is not Form.hub and path.is_dir():
-            fail(f"{path} is a folder: name the file in it.")
+        _check_path(path, form, force)
         facts: dict[str, Any] = {"roadmap": roadmap, "step": step} if step else {}
         if published:
             facts["seed"] = published.run.seed
@@ -136,6 +153,20 @@ def _publication(run: Path | None, weights: Path | None) -> Publication | None:
 def _default_path(form: Form, name: str) -> Path:
     """In the current folder, a name that Python can import."""
     return Path(name.replace("-", "_") + ("" if form is Form.hub else f".{form.value}"))
+
+
+def _check_path(path: Path, form: Form, force: bool) -> None:
+    """Refuse, before anything is computed, what cannot be written or would be lost."""
+    try:
+        if form is not Form.hub and path.is_dir():
+            fail(f"{path} is a folder: name the file in it.")
+        empty = path.is_dir() and not any(path.iterdir())
+        if path.exists() and not (empty or force):
+            fail(f"{path} is there already: name another with --output, or replace it by --force.")
+        places = (path, *path.absolute().parents) if path.is_dir() else path.absolute().parents
+        tempfile.TemporaryFile(dir=next(each for each in places if each.exists())).close()
+    except OSError as error:
+        fail(f"{path} cannot be written: {error.strerror}.")
 
 
 def _subject(
