@@ -1,6 +1,8 @@
 """A run's folder for the hub, read by those who will read it: timm, huggingface_hub, models."""
 
+import dataclasses
 import json
+import shlex
 from statistics import fmean, stdev
 
 import pytest
@@ -11,13 +13,17 @@ from huggingface_hub import ModelCard
 from published_runs import CLASSES, filled, write_published, write_weights
 from timm.models._hub import load_model_config_from_path, load_state_dict_from_path
 from timm.models._pretrained import PretrainedCfg
+from typer.testing import CliRunner
 
 import models
 from models.files import read_weights
 from roadmap import ROADMAPS
+from roadmap.cli import app
 from roadmap.export.check import ExportError
 from roadmap.export.hub import crop_share, save_hub
 from roadmap.export.publication import publication
+from roadmap.runs import read_run
+from roadmap.train import run as training
 
 STEPS = [(name, key) for name in ("resnet50", "resnet200") for key in ROADMAPS[name].keys]
 #: A roadmap of recipes has one network, which timm knows from another.
@@ -134,12 +140,44 @@ def test_what_cannot_be_published_is_refused(tmp_path):
     for folder, weights, sentence in (
         (tmp_path / "nowhere", None, "There is no run.json"),
         (write_run(tmp_path, "gelu", 1, done=1), None, "only finished runs have scores"),
-        (run, None, "has no weights.safetensors with its score"),
-        (run, run / "weights_ema.safetensors", "has no weights_ema.safetensors with its score"),
+        (run, None, "has no weights.safetensors: train the run again, with `python -m roadmap"),
+        (run, run / "weights_ema.safetensors", "kept no average of its weights: add --weights"),
+        (write_run(tmp_path, "gelu", 2, recipe_name="swin"), None, "No recipe is named 'swin'"),
         (run, elsewhere, "name its weights.safetensors or weights_ema.safetensors"),
     ):
         with pytest.raises(ExportError, match=sentence):
             publication(folder, weights)
+
+
+@pytest.mark.parametrize(
+    ("facts", "recipe", "said"),
+    [
+        ({}, {}, "--data PATH/tiny --precision bf16 --epochs 3 --warmup-epochs 1"),
+        ({"data": "digits"}, {"ema_decay": 0.5}, "--ema-decay 0.5 --train-size 64"),
+        ({"data": "torch/cifar10", "compiled": True}, {}, "--data torch/cifar10"),
+        ({"scale": "pocket", "precision": "float32"}, {"betas": [0.9, 0.95]}, "--scale pocket"),
+        ({"recipe_name": "resnet_timm_a1"}, {"batch_size": 8}, "--recipe resnet_timm_a1"),
+    ],
+)
+def test_the_command_named_trains_the_run_again(facts, recipe, said, tmp_path, monkeypatch):
+    folder = write_run(tmp_path, "gelu", 4, recipe={"warmup_epochs": 1, **recipe}, **facts)
+    with pytest.raises(ExportError, match="and export DIR") as refused:
+        publication(folder)
+    command = str(refused.value).split("`")[1]
+    assert command.startswith("python -m roadmap train --roadmap resnet50 --step gelu --seed 4")
+    found = []
+    monkeypatch.setattr(training, "train", lambda settings, _notes: found.append(settings))
+    result = CliRunner().invoke(app, shlex.split(command)[3:])
+    assert result.exit_code == 0, result.output
+    (settings,) = found
+    run = read_run(folder)
+    as_json = json.loads(json.dumps(dataclasses.asdict(settings.recipe)))
+    assert as_json == run.recipe
+    names = ("roadmap", "step", "seed", "scale", "precision", "compiled", "recipe_name")
+    assert [getattr(settings, name) for name in names] == [getattr(run, name) for name in names]
+    assert settings.data == {"digits": None, "tiny": "PATH/tiny"}.get(run.data, run.data)
+    assert str(settings.output) == "DIR"
+    assert said in command
 
 
 def test_only_a_folder_of_ours_is_written_again(tmp_path):
