@@ -103,7 +103,7 @@ def test_a_run_as_its_weights_and_as_a_folder_for_the_hub(here):
     said = done("--run", run, "--format", "hub")
     assert "hf upload USER/NAME resnet50_gelu_seed3 publishes it." in said
     files = {path.name for path in (here / "resnet50_gelu_seed3").iterdir()}
-    assert files == {"model.safetensors", "config.json", "README.md"}
+    assert files == {"model.safetensors", "network.py", "config.json", "README.md"}
     assert models.load("resnet50_gelu_seed3/model.safetensors").config == config
 
 
@@ -119,6 +119,8 @@ def test_a_run_as_its_weights_and_as_a_folder_for_the_hub(here):
         (("--format", "py", "--step", "gelu", "--config", "c.json"), "leave all but one out"),
         (("--format", "py", "--config", "c.json"), "c.json cannot be read: No such file"),
         (("--format", "hub", "--step", "gelu"), "hub takes a finished run"),
+        (("--format", "hub", "--run", "run", "--license", "Apache 2.0"), "such as apache-2.0"),
+        (("--format", "pt2", "--step", "gelu", "--license", "mit"), "goes into hub's model card"),
         (("--format", "hub", "--run", "nowhere"), "There is no run.json"),
         (("--format", "hub", "--run", "run", "--num-classes", "3"), "takes both from the run"),
         (("--format", "onnx", "--weights", "w", "--seed", "1"), "leave it out"),
