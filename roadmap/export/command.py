@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from roadmap.export.publication import Publication
     from roadmap.export.subject import Subject
 
-
+#: Of ``--step`` where none is named.
 ROADMAP = "resnet50"
 
 
