@@ -10,21 +10,40 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from models.config import ModelConfig
 from roadmap.export.publication import Publication
+from roadmap.export.recipe import recipe_changes
 from roadmap.measure.complexity import count
 from roadmap.runs import Run
 from roadmap.steps import ROADMAPS
 from roadmap.text import duration, number
+from roadmap.train.augment import MEAN, STD
 
-PAPER = "https://arxiv.org/abs/2201.03545"
-USE = """With the code of *Modernizing a ResNet*:
+#: What the networks are after, and what those with global response normalization are.
+PAPER = ("2201.03545", "A ConvNet for the 2020s", "Liu et al. 2022")
+PAPER_V2 = (
+    "2301.00808",
+    "ConvNeXt V2: Co-designing and Scaling ConvNets with Masked Autoencoders",
+    "Woo et al. 2023",
+)
+USE = """With PyTorch and safetensors, in this folder (`hf download USER/NAME --local-dir FOLDER`
+fetches it); `network.py` needs PyTorch alone:
 
 ```python
-import models
+import torch
+from safetensors.torch import load_file
 
-network = models.load("model.safetensors")  # with its config; in evaluation mode
+from network import Network
+
+network = Network().eval()
+network.load_state_dict(load_file("model.safetensors"))
+with torch.inference_mode():
+    logits = network(torch.zeros(1, {channels}, {size}, {size}))  # (images, {classes})
 ```
 
-With timm, which knows the name once `models` is imported, from the hub or from this folder:
+Images are RGB from 0 to 1, resized and cropped as above, less the mean and over the standard
+deviation of each channel: {mean} and {std}.
+
+With timm, where the package `models` of *Modernizing a ResNet* is installed: timm knows the name
+once that is imported, from the hub or from this folder:
 
 ```python
 import models, timm
@@ -35,12 +54,29 @@ settings = timm.data.resolve_data_config(model=network)
 transform = timm.data.create_transform(**settings, is_training=False)
 ```
 
-To run it with PyTorch or onnxruntime alone, make a program of it:
-`python -m roadmap export --weights model.safetensors --format pt2`, or `onnx`."""
+With `models` alone:
+
+```python
+import models
+
+network = models.load("model.safetensors")  # with its config; in evaluation mode
+```
+
+There, `python -m roadmap export --weights model.safetensors --format onnx`, or `pt2`, makes a
+program for onnxruntime or for `torch.export.load`."""
+NO_LICENCE = (
+    "No licence is stated: the header has no `license`, so nobody knows what may be done with the "
+    "weights. Before publishing, write `license: NAME` into the header, or export again with "
+    "`--license NAME --force`."
+)
 
 
-def model_card(published: Publication, config: ModelConfig) -> str:
-    """The text of README.md, with the header in YAML that the hub reads."""
+def model_card(published: Publication, config: ModelConfig, licence: str | None = None) -> str:
+    """The text of README.md, with the header in YAML that the hub reads.
+
+    ``licence`` is the hub's name of one, such as apache-2.0; without, the card says that there is
+    none. ``USE`` expects the folder's files to be named as in ``roadmap.export.hub``.
+    """
     run = published.run
     parts = [
         f"# {published.architecture}, trained on {run.data}",
@@ -52,15 +88,15 @@ def model_card(published: Publication, config: ModelConfig) -> str:
         "## Recipe",
         *_recipe(run),
         "## Use",
-        USE,
+        _use(run, config),
         "## Licence",
-        "The publisher of these weights states their licence, as `license` in the header.",
+        f"The licence of the weights is `{licence}`." if licence else NO_LICENCE,
     ]
-    header = _header(published).to_yaml()
+    header = _header(published, config, licence).to_yaml()
     return str(ModelCard(f"---\n{header}\n---\n\n" + "\n\n".join(parts) + "\n"))
 
 
-def _header(published: Publication) -> ModelCardData:
+def _header(published: Publication, config: ModelConfig, licence: str | None) -> ModelCardData:
     run = published.run
     result = EvalResult(
         task_type="image-classification",
@@ -72,12 +108,17 @@ def _header(published: Publication) -> ModelCardData:
         metric_value=round(run.scores[published.measure], 3),
     )
     return ModelCardData(
+        license=licence,
         library_name="timm",
         pipeline_tag="image-classification",
-        tags=["image-classification", "timm", "arxiv:2201.03545"],
+        tags=["image-classification", "timm", *(f"arxiv:{paper[0]}" for paper in _papers(config))],
         model_name=published.architecture,
         eval_results=[result],
     )
+
+
+def _papers(config: ModelConfig) -> tuple[tuple[str, str, str], ...]:
+    return (PAPER, PAPER_V2) if config.response_norm else (PAPER,)
 
 
 def _about(run: Run, config: ModelConfig) -> str:
@@ -85,13 +126,16 @@ def _about(run: Run, config: ModelConfig) -> str:
     step = roadmap.step(run.step)
     cost = count(config, run.recipe["test_size"])
     scale = "" if run.scale == "full" else f" The network is small: scale {run.scale}."
+    papers = " and ".join(
+        f"[{title}](https://arxiv.org/abs/{paper}) ({authors})"
+        for paper, title, authors in _papers(config)
+    )
     return (
         f"The step *{step.title}* (`{step.key}`, {roadmap.keys.index(step.key) + 1} of "
         f"{len(roadmap.steps)}) on the roadmap *{roadmap.title}*. {step.why}{scale}\n\n"
         f"{number(cost.parameters / 1e6, 1)} million parameters, "
         f"{cost.macs / 1e9:.3g} GFLOPs (multiply-adds) for an image of "
-        f"{run.recipe['test_size']} pixels. Built by *Modernizing a ResNet*, after "
-        f"[A ConvNet for the 2020s]({PAPER}) (Liu et al. 2022)."
+        f"{run.recipe['test_size']} pixels. Built by *Modernizing a ResNet*, after {papers}."
     )
 
 
@@ -138,15 +182,30 @@ def _data(run: Run) -> str:
 
 def _recipe(run: Run) -> list[str]:
     name = f"`{run.recipe_name}`" if run.recipe_name else "the step's own"
+    changes = [
+        f"`{field}` {_value(here)} instead of {_value(there)}"
+        for field, (there, here) in recipe_changes(run).items()
+    ]
+    changed = f"but for {', '.join(changes)}" if changes else "unchanged"
     machine = f"{run.processes} × {run.device}" if run.processes > 1 else run.device
     compiled = ", compiled" if run.compiled else ""
     versions = ", ".join(f"{package} {version}" for package, version in run.versions.items())
     return [
-        f"The recipe is {name}, with the run's own changes. Trained for "
+        f"The recipe is {name}, {changed}. Trained for "
         f"{duration(run.seconds)} on {machine} in {run.precision}{compiled}; ended on {run.date}; "
         f"{versions}.",
         _table(["field", "value"], [[f"`{key}`", _value(v)] for key, v in run.recipe.items()]),
     ]
+
+
+def _use(run: Run, config: ModelConfig) -> str:
+    return USE.format(
+        channels=config.in_channels,
+        size=run.recipe["test_size"],
+        classes=config.num_classes,
+        mean=_value(MEAN),
+        std=_value(STD),
+    )
 
 
 def _value(value: Any) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,12 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from models.config import ModelConfig
-from roadmap.console import RoadmapOption, fail, find_keys, find_roadmap, read_config
+from roadmap.console import fail, find_keys, find_roadmap, read_config
 from roadmap.export.formats import save, verdict
+from roadmap.steps import ROADMAPS
 
 if TYPE_CHECKING:
     from roadmap.export.publication import Publication
     from roadmap.export.subject import Subject
+
+#: Of ``--step`` where none is named.
+ROADMAP = "resnet50"
 
 
 class Form(str, Enum):
@@ -37,7 +44,14 @@ def export(
             "hub: a run as a folder for the Hugging Face hub.",
         ),
     ],
-    roadmap: RoadmapOption = "resnet50",
+    roadmap: Annotated[
+        str | None,
+        typer.Option(
+            "--roadmap",
+            help=f"The step's: one of {', '.join(ROADMAPS)}; {ROADMAP} without.",
+            metavar="NAME",
+        ),
+    ] = None,
     step: Annotated[
         str | None, typer.Option("--step", help="One step's key.", metavar="KEY")
     ] = None,
@@ -59,6 +73,17 @@ def export(
     output: Annotated[
         Path | None,
         typer.Option("--output", help="The file, or hub's folder; named after the step without."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what is there under that name.")
+    ] = False,
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            "--license",
+            help="Of hub's weights, by the hub's name: apache-2.0, cc-by-4.0, ...",
+            metavar="NAME",
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="Of fresh weights; 0 without.")
@@ -82,8 +107,12 @@ def export(
     number of images.
     """
     _check_options(form, step=step, config=config, weights=weights, run=run, seed=seed)
+    if roadmap is not None and step is None:
+        fail("--roadmap is of a step: add --step KEY, or leave --roadmap out.")
+    roadmap = roadmap or ROADMAP
     if form is Form.hub and (num_classes, image_size) != (None, None):
         fail("hub takes both from the run: leave --num-classes and --image-size out.")
+    _check_licence(licence, form)
     asked = _asked(roadmap, step, config)
     name = f"{roadmap}_{step}" if step else (run or config or weights).resolve().stem
     path = output or _default_path(form, name)
@@ -92,13 +121,15 @@ def export(
         source = published.weights if published else weights
         if source is not None and path.resolve() == source.resolve():
             fail(f"{path} is the file that the weights are in: name another with --output.")
-        if form is not Form.hub and path.is_dir():
-            fail(f"{path} is a folder: name the file in it.")
+        _check_path(path, form, force)
         facts: dict[str, Any] = {"roadmap": roadmap, "step": step} if step else {}
         if published:
             facts["seed"] = published.run.seed
         subject = _subject(source, asked, facts, seed, num_classes, image_size)
-        _write(form, path, subject, published)
+        if form is Form.hub:
+            _write_hub(path, subject, published, licence)
+        else:
+            _write(form, path, subject)
     except ValueError as error:
         text = str(error)
         fail(text if text.endswith((".", "?")) else f"{text}.")
@@ -114,6 +145,15 @@ def _check_options(form: Form, *, seed: int | None, **sources: Any) -> None:
         fail("hub takes a finished run, whose data, recipe and scores its card states: add --run.")
     if seed is not None and (sources["weights"] or sources["run"]):
         fail("--seed draws fresh weights, and there are others: leave it out.")
+
+
+def _check_licence(licence: str | None, form: Form) -> None:
+    if licence is None:
+        return
+    if form is not Form.hub:
+        fail("--license goes into hub's model card: leave it out.")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence):
+        fail(f"--license is {licence!r}; use the hub's name of it, such as apache-2.0.")
 
 
 def _asked(roadmap: str, step: str | None, config: Path | None) -> ModelConfig | None:
@@ -138,6 +178,20 @@ def _default_path(form: Form, name: str) -> Path:
     return Path(name.replace("-", "_") + ("" if form is Form.hub else f".{form.value}"))
 
 
+def _check_path(path: Path, form: Form, force: bool) -> None:
+    """Refuse, before anything is computed, what cannot be written or would be lost."""
+    try:
+        if form is not Form.hub and path.is_dir():
+            fail(f"{path} is a folder: name the file in it.")
+        empty = path.is_dir() and not any(path.iterdir())
+        if path.exists() and not (empty or force):
+            fail(f"{path} is there already: name another with --output, or replace it by --force.")
+        places = (path, *path.absolute().parents) if path.is_dir() else path.absolute().parents
+        tempfile.TemporaryFile(dir=next(each for each in places if each.exists())).close()
+    except OSError as error:
+        fail(f"{path} cannot be written: {error.strerror}.")
+
+
 def _subject(
     source: Path | None,
     asked: ModelConfig | None,
@@ -155,23 +209,36 @@ def _subject(
     return fresh(asked, seed or 0, image_size, facts)
 
 
-def _write(form: Form, path: Path, subject: Subject, published: Publication | None) -> None:
-    network, size = subject.network, subject.image_size
-    try:
-        if form is Form.hub:
-            from roadmap.export.hub import save_hub
+def _write(form: Form, path: Path, subject: Subject) -> None:
+    with _writing(path):
+        largest = save(form.value, subject.network, path, subject.facts, subject.image_size)
+    typer.echo(f"{path}: {_content(form, subject)}.")
+    typer.echo(verdict(form.value, largest))
 
-            largest = save_hub(published, network, path, subject.facts)
-            checked = "safetensors"
-        else:
-            largest = save(form.value, network, path, subject.facts, size)
-            checked = form.value
+
+def _write_hub(path: Path, subject: Subject, published: Publication, licence: str | None) -> None:
+    from roadmap.export.card import NO_LICENCE
+    from roadmap.export.hub import CARD, save_hub
+
+    with _writing(path):
+        checked = save_hub(published, subject.network, path, subject.facts, licence)
+    typer.echo(
+        f"{path}: {subject.origin} with the config, the network in Python, config.json for timm "
+        "and a model card."
+    )
+    for form, largest in checked.items():
+        typer.echo(verdict(form, largest))
+    typer.echo(f"hf upload USER/NAME {path} publishes it.")
+    if licence is None:
+        typer.echo(f"{path / CARD}: {NO_LICENCE}")
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         fail(f"{path} cannot be written: {error.strerror}.")
-    typer.echo(f"{path}: {_content(form, subject)}.")
-    typer.echo(verdict(checked, largest))
-    if form is Form.hub:
-        typer.echo(f"hf upload USER/NAME {path} publishes it.")
 
 
 def _content(form: Form, subject: Subject) -> str:
@@ -182,6 +249,4 @@ def _content(form: Form, subject: Subject) -> str:
     if form in (Form.onnx, Form.pt2):
         output = f"{config.num_classes} logits" if config.num_classes else "features"
         text += f"; any number of {config.in_channels} x {size} x {size} images to {output}"
-    if form is Form.hub:
-        text += ", config.json for timm and a model card"
     return text

@@ -1,7 +1,8 @@
-"""A finished run as a folder for the Hugging Face hub: weights, config for timm, model card.
+"""A finished run as a folder for the Hugging Face hub: weights, code, config for timm, model card.
 
-``hf upload USER/NAME FOLDER`` publishes it as it is. ``models.load`` reads its weights, and
-``timm.create_model("local-dir:FOLDER", pretrained=True)`` the folder.
+``hf upload USER/NAME FOLDER`` publishes it. ``Network`` in its Python file takes its weights with
+PyTorch alone, ``models.load`` reads them, and ``timm.create_model("local-dir:FOLDER",
+pretrained=True)`` the folder.
 """
 
 from __future__ import annotations
@@ -18,33 +19,43 @@ from models.spec import network_spec, placed_layers
 from roadmap.export.card import model_card
 from roadmap.export.check import ExportError
 from roadmap.export.publication import Publication
+from roadmap.export.source import save_source
 from roadmap.export.weights import save_safetensors
 from roadmap.files import write_bytes, write_json
 from roadmap.steps import ROADMAPS
 from roadmap.train.augment import MEAN, STD
 
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+WEIGHTS, CODE, CONFIG, CARD = "model.safetensors", "network.py", "config.json", "README.md"
 #: Fields of a config that shape no weight, or that timm has in places of its own.
 UNSHAPED = ("init", "layer_scale", "stochastic_depth", "num_classes", "in_channels")
 
 
 def save_hub(
-    published: Publication, network: ModernResNet, folder: Path, facts: Mapping[str, Any]
-) -> float:
+    published: Publication,
+    network: ModernResNet,
+    folder: Path,
+    facts: Mapping[str, Any],
+    licence: str | None = None,
+) -> dict[str, float]:
     """Write ``folder``: ``network``, which has the published weights, with ``facts`` about them.
 
-    What else is in a folder of an earlier export stays. Returns the largest difference of an
-    output of the network read back, relative to the largest output. Raises ``ExportError`` where
-    one differs or the folder is somebody else's, ``OSError`` when it cannot be written.
+    ``licence`` goes into the card, as ``model_card`` has it. What else is in a folder of an
+    earlier export stays. Returns the largest difference of an output of the weights read back and
+    of the Python file, relative to the largest output, as ``{format: difference}``. Raises
+    ``ExportError`` where one differs or the folder is somebody else's, ``OSError`` when it cannot
+    be written.
     """
     _check_ours(folder)
     config = timm_config(published, network.config, facts.get("class_names"))
-    card = model_card(published, network.config)
+    card = model_card(published, network.config, licence)
     size = published.run.recipe["test_size"]
-    largest = save_safetensors(network, folder / WEIGHTS, facts, size)
+    differences = {
+        "safetensors": save_safetensors(network, folder / WEIGHTS, facts, size),
+        "py": save_source(network.config, folder / CODE, size),
+    }
     write_json(folder / CONFIG, config)
     write_bytes(folder / CARD, card.encode())
-    return largest
+    return differences
 
 
 def timm_config(

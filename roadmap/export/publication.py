@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roadmap.export.check import ExportError
+from roadmap.export.recipe import train_command
+from roadmap.recipes import RECIPES
 from roadmap.runs import Run, Unreadable, judged_by, read_run
-from roadmap.steps import ROADMAPS, Roadmap
+from roadmap.steps import ROADMAPS, Roadmap, unknown_name
 
 #: A run's weights files, by the column of its scores that they have.
 WEIGHTS_OF = {"top1": "weights.safetensors", "ema_top1": "weights_ema.safetensors"}
@@ -52,7 +54,8 @@ def publication(folder: Path, weights: Path | None = None) -> Publication:
     """The run in ``folder`` with its ``weights``, one of its two files.
 
     Without ``weights``: those that its step is judged by. Raises ``ExportError`` for a folder
-    without a finished run and for weights that are not there or not its own.
+    without a finished run and for weights that are not there or not its own; for those that are
+    not there it says how to train them again.
     """
     run = read_run(folder)
     if isinstance(run, Unreadable):
@@ -62,9 +65,21 @@ def publication(folder: Path, weights: Path | None = None) -> Publication:
     for name in ("test_resize", "interpolation"):
         if name not in run.recipe:
             raise ExportError(f"run.json in {folder} has no recipe.{name}")
+    if run.recipe_name not in (None, *RECIPES):
+        reason = unknown_name("recipe", run.recipe_name, tuple(RECIPES))
+        raise ExportError(f"run.json in {folder}: {reason}")
     measure = _measure(run, weights)
-    if run.scores.get(measure) is None or not (folder / WEIGHTS_OF[measure]).is_file():
-        raise ExportError(f"{folder} has no {WEIGHTS_OF[measure]} with its score")
+    if run.scores.get(measure) is None:
+        raise ExportError(
+            f"the run in {folder} kept no average of its weights: "
+            f"add --weights {folder / WEIGHTS_OF['top1']}"
+        )
+    if not (folder / WEIGHTS_OF[measure]).is_file():
+        raise ExportError(
+            f"{folder} has no {WEIGHTS_OF[measure]}: train the run again, with "
+            f"`{train_command(run)} --output DIR`, and export DIR, or put the file there if you "
+            "have it"
+        )
     return Publication(run=run, measure=measure, runs=_seeds(run, measure))
 
 

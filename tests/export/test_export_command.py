@@ -1,5 +1,6 @@
 """``python -m roadmap export``: from options to a file and what is said about it."""
 
+import errno
 import json
 
 import pytest
@@ -16,6 +17,7 @@ from models.source import network_source
 from models.weights import export_state_dict
 from roadmap import ROADMAPS
 from roadmap.cli import app
+from roadmap.export import command
 from roadmap.export.weights import initialised
 
 SMALL = ModelConfig(depths=(1, 1), width=8, num_classes=5)
@@ -101,7 +103,7 @@ def test_a_run_as_its_weights_and_as_a_folder_for_the_hub(here):
     said = done("--run", run, "--format", "hub")
     assert "hf upload USER/NAME resnet50_gelu_seed3 publishes it." in said
     files = {path.name for path in (here / "resnet50_gelu_seed3").iterdir()}
-    assert files == {"model.safetensors", "config.json", "README.md"}
+    assert files == {"model.safetensors", "network.py", "config.json", "README.md"}
     assert models.load("resnet50_gelu_seed3/model.safetensors").config == config
 
 
@@ -111,9 +113,14 @@ def test_a_run_as_its_weights_and_as_a_folder_for_the_hub(here):
         (("--format", "py"), "Say what to export: --step KEY"),
         (("--format", "py", "--step", "gelo"), "Did you mean 'gelu'?"),
         (("--format", "py", "--step", "gelu", "--roadmap", "resnet5"), "Did you mean 'resnet50'?"),
+        (("--format", "py", "--config", "my.json", "--roadmap", "resnet200"), "add --step KEY, or"),
+        (("--format", "py", "--weights", "ours", "--roadmap", "resnet50"), "leave --roadmap out"),
+        (("--format", "hub", "--run", "run", "--roadmap", "resnet5"), "leave --roadmap out"),
         (("--format", "py", "--step", "gelu", "--config", "c.json"), "leave all but one out"),
         (("--format", "py", "--config", "c.json"), "c.json cannot be read: No such file"),
         (("--format", "hub", "--step", "gelu"), "hub takes a finished run"),
+        (("--format", "hub", "--run", "run", "--license", "Apache 2.0"), "such as apache-2.0"),
+        (("--format", "pt2", "--step", "gelu", "--license", "mit"), "goes into hub's model card"),
         (("--format", "hub", "--run", "nowhere"), "There is no run.json"),
         (("--format", "hub", "--run", "run", "--num-classes", "3"), "takes both from the run"),
         (("--format", "onnx", "--weights", "w", "--seed", "1"), "leave it out"),
@@ -144,6 +151,69 @@ def test_refusals_are_one_sentence_and_exit_code_2(arguments, sentence, here):
     assert sentence in result.stderr
     assert result.stdout == ""
     assert sorted(here.iterdir()) == before
+
+
+@pytest.fixture
+def nothing_computed(monkeypatch):
+    def computed(*_arguments):
+        raise AssertionError("computed before it was refused")
+
+    monkeypatch.setattr(command, "_subject", computed)
+
+
+@pytest.mark.usefixtures("nothing_computed")
+@pytest.mark.parametrize(
+    ("form", "output", "sentence"),
+    [
+        ("py", ("--output", "mine.py"), "mine.py is there already: name another with --output"),
+        ("onnx", ("--output", "mine.py", "--force"), None),
+        ("pt2", (), "my_net.pt2 is there already"),
+        ("pt2", ("--output", "mine.py/a.pt2"), "mine.py/a.pt2 cannot be written: Not a directory"),
+        ("pt2", ("--output", "new/a/b.pt2"), None),
+    ],
+)
+def test_a_file_that_is_there_is_refused_before_anything_is_computed(
+    form, output, sentence, small, here
+):
+    (here / "mine.py").write_text("mine")
+    (here / "my_net.pt2").write_text("mine")
+    result = export(*small, "--format", form, *output)
+    if sentence:
+        assert result.exit_code == 2, result.output
+        assert sentence in result.stderr
+    else:
+        assert isinstance(result.exception, AssertionError)
+    assert {path.name for path in here.iterdir()} == {"mine.py", "my_net.pt2", "my-net.json"}
+    assert (here / "mine.py").read_text() == (here / "my_net.pt2").read_text() == "mine"
+
+
+def test_force_replaces_a_file_but_not_the_weights_read(small, here):
+    (here / "a.safetensors").write_text("old")
+    options = (
+        "--format",
+        "safetensors",
+        "--image-size",
+        32,
+        "--output",
+        "a.safetensors",
+        "--force",
+    )
+    done(*small, *options)
+    assert models.load("a.safetensors").config == SMALL
+    result = export("--weights", "a.safetensors", *options)
+    assert result.exit_code == 2
+    assert "is the file that the weights are in" in result.stderr
+
+
+@pytest.mark.usefixtures("nothing_computed")
+def test_a_folder_where_nothing_may_be_written_is_refused_at_once(small, monkeypatch):
+    def refused(**_options):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(command.tempfile, "TemporaryFile", refused)
+    result = export(*small, "--format", "pt2")
+    assert result.exit_code == 2
+    assert result.stderr == "Error: my_net.pt2 cannot be written: Permission denied.\n"
 
 
 def test_a_format_that_is_none_is_refused():

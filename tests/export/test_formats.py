@@ -1,8 +1,10 @@
 """Every step in every format: the file is the network, or is not written."""
 
+import functools
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import onnx
@@ -18,6 +20,8 @@ from roadmap.export import check, formats, program, source, weights
 from roadmap.export import onnx as onnx_export
 from roadmap.export.check import ExportError, fill
 from roadmap.export.formats import save
+from roadmap.results import read_rows
+from roadmap.steps import Roadmap
 
 FORMS = tuple(formats.CHECKED_BY)
 SIZE = 32
@@ -45,24 +49,66 @@ def filled(config: ModelConfig) -> ModernResNet:
     return fill(ModernResNet(config)).eval()
 
 
-def distinct() -> dict[ModelConfig, str]:
-    """Every step of every roadmap, small; those that differ in sizes or their start are one."""
-    small = {"depths": (2, 1), "width": 8, "kernel_size": 3, "num_classes": 5, "init": "kaiming"}
-    networks: dict[ModelConfig, str] = {}
+def small(roadmap: Roadmap, step: str) -> ModelConfig:
+    """The step's network with its own layers and kernel, an eighth of its width, three blocks.
+
+    Two are in the first of two stages before the stage ratio changes, in the second from there on.
+    """
+    config = roadmap.config(step)
+    depths = (2, 1) if config.depths == roadmap.start.depths else (1, 2)
+    return config.replace(depths=depths, width=config.width // 8, num_classes=5, init="kaiming")
+
+
+def networks() -> dict[ModelConfig, tuple[str, str]]:
+    """Every step of every roadmap; those that differ in their recipe or their start are one."""
+    found: dict[ModelConfig, tuple[str, str]] = {}
     for roadmap in ROADMAPS.values():
         for key in roadmap.keys:
-            networks.setdefault(roadmap.config(key, **small), f"{roadmap.name}:{key}")
-    return networks
+            found.setdefault(small(roadmap, key), (roadmap.name, key))
+    return found
 
 
-@pytest.mark.parametrize("config", [pytest.param(c, id=name) for c, name in distinct().items()])
-def test_every_step_in_every_format(config, tmp_path):
-    """With weights that make every layer count, for one image and for three."""
+def test_a_step_that_changes_the_network_is_a_network_of_its_own():
+    found = set(networks().values())
+    for roadmap in ROADMAPS.values():
+        for step in roadmap.steps:
+            if set(step.config_changes) - {"init"}:
+                assert (roadmap.name, step.key) in found
+
+
+@pytest.mark.parametrize(
+    ("config", "place"), [pytest.param(c, p, id=":".join(p)) for c, p in networks().items()]
+)
+def test_every_step_in_every_format(config, place, tmp_path, monkeypatch):
+    """With weights that make every layer count, for one image and for three.
+
+    The programs, which take seconds, are of one roadmap: the others' layers are the same, at other
+    sizes.
+    """
     network = filled(config)
-    for form in FORMS:
+    captured = functools.cache(program.captured)  # both programs are made of one graph
+    monkeypatch.setattr(program, "captured", captured)
+    monkeypatch.setattr(onnx_export, "captured", captured)
+    for form in FORMS if place[0] == "resnet50" else ("py", "safetensors"):
         path = tmp_path / f"network.{form}"
         assert save(form, network, path, {}, SIZE) < 1e-5
         assert path.stat().st_size > 1000
+
+
+def test_the_table_of_exports_at_full_size_has_every_step_in_every_format():
+    rows = read_rows("measured/exports")
+    found = [(row["roadmap"], row["step"], row["format"]) for row in rows]
+    wanted = [
+        (roadmap.name, step, form)
+        for roadmap in ROADMAPS.values()
+        if any(step.config_changes for step in roadmap.steps)
+        for step in roadmap.keys
+        for form in FORMS
+    ]
+    other = sorted((Counter(found) - Counter(wanted)) + (Counter(wanted) - Counter(found)))
+    assert not other, f"too few or too many rows of {other}: run `python benchmarks/exports.py`"
+    worst = max(rows, key=lambda row: float(row["difference"]))
+    assert 0 <= float(worst["difference"]) <= check.TOLERANCE, f"{worst}: is not the network"
 
 
 FACTS = {"seed": 3, "class_names": ["a", "b"]}

@@ -1,6 +1,10 @@
 """A run's folder for the hub, read by those who will read it: timm, huggingface_hub, models."""
 
+import dataclasses
 import json
+import shlex
+import subprocess
+import sys
 from statistics import fmean, stdev
 
 import pytest
@@ -11,13 +15,19 @@ from huggingface_hub import ModelCard
 from published_runs import CLASSES, filled, write_published, write_weights
 from timm.models._hub import load_model_config_from_path, load_state_dict_from_path
 from timm.models._pretrained import PretrainedCfg
+from typer.testing import CliRunner
 
 import models
 from models.files import read_weights
 from roadmap import ROADMAPS
+from roadmap.cli import app
+from roadmap.export.card import NO_LICENCE
 from roadmap.export.check import ExportError
 from roadmap.export.hub import crop_share, save_hub
 from roadmap.export.publication import publication
+from roadmap.recipes import RECIPES
+from roadmap.runs import read_run
+from roadmap.train import run as training
 
 STEPS = [(name, key) for name in ("resnet50", "resnet200") for key in ROADMAPS[name].keys]
 #: A roadmap of recipes has one network, which timm knows from another.
@@ -84,7 +94,7 @@ def test_the_card_states_data_recipe_seeds_and_scores(tmp_path):
     assert (result.metric_type, result.metric_value) == ("accuracy", 72.0)
     assert (result.dataset_name, card.data.model_name) == ("tiny", "roadmap_resnet50_gelu")
     assert card.data.library_name == "timm"
-    assert card.data.license is None
+    assert card.data.tags == ["image-classification", "timm", "arxiv:2201.03545"]
     text = card.text
     for said in (
         ROADMAPS["resnet50"].step("gelu").why,
@@ -99,9 +109,80 @@ def test_the_card_states_data_recipe_seeds_and_scores(tmp_path):
         "NVIDIA H200 in bf16",
         "torch 2.11.0",
         'models.load("model.safetensors")',
+        "The recipe is the step's own, but for `epochs` 3 instead of 300, `train_size` 64 instead "
+        "of 224, `test_size` 64 instead of 224, `test_resize` 73 instead of 256. Trained for 30 s",
     ):
         assert said in text
     assert "90.00" not in text
+
+
+def test_the_card_names_what_was_changed_of_the_recipe_that_was_named(tmp_path):
+    a1 = json.loads(json.dumps(dataclasses.asdict(RECIPES["resnet_timm_a1"])))
+    options = {"recipe_name": "resnet_timm_a1", "epochs": 600}
+    changed = write_run(
+        tmp_path, "gelu", 0, recipe={**a1, "lr": 0.25, "betas": [0.5, 0.9]}, **options
+    )
+    unchanged = write_run(tmp_path, "gelu", 1, recipe=a1, **options)
+    for run, said in (
+        (changed, "`resnet_timm_a1`, but for `lr` 0.25 instead of 0.005, `betas` 0.5, 0.9 instead"),
+        (unchanged, "The recipe is `resnet_timm_a1`, unchanged. Trained"),
+    ):
+        write_weights(run)
+        assert said in card_of(exported(run, tmp_path / f"hub of {run.name}")).text
+
+
+def test_response_normalization_cites_its_own_paper(tmp_path):
+    card = card_of(exported(write_published(tmp_path, "no_layer_scale"), tmp_path / "hub"))
+    assert {"arxiv:2201.03545", "arxiv:2301.00808"} <= set(card.data.tags)
+    assert "https://arxiv.org/abs/2301.00808) (Woo et al. 2023)" in card.text
+
+
+def test_the_licence_is_in_the_header_or_said_to_be_missing(tmp_path):
+    run = write_published(tmp_path, "gelu")
+    options = ["export", "--run", str(run), "--format", "hub", "--output", str(tmp_path / "hub")]
+    result = CliRunner().invoke(app, options)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == f"{tmp_path / 'hub' / 'README.md'}: {NO_LICENCE}"
+    card = card_of(tmp_path / "hub")
+    assert card.data.license is None
+    assert NO_LICENCE in card.text
+    result = CliRunner().invoke(app, [*options, "--license", "cc-by-4.0"])
+    assert "hub is there already: name another" in result.stderr
+    assert card_of(tmp_path / "hub").data.license is None
+    result = CliRunner().invoke(app, [*options, "--license", "cc-by-4.0", "--force"])
+    assert result.exit_code == 0, result.output
+    card = card_of(tmp_path / "hub")
+    assert card.data.license == "cc-by-4.0"
+    assert "No licence" not in card.text + result.stdout
+
+
+def test_the_card_shows_how_to_load_the_folder_with_pytorch_and_safetensors_alone(tmp_path):
+    run = write_run(tmp_path, "no_layer_scale")
+    config = write_weights(run)
+    folder = exported(run, tmp_path / "hub")
+    snippet = card_of(folder).text.split("```python\n")[1].split("```")[0]
+    images = torch.randn(2, 3, 64, 64)
+    network = filled(config)
+    torch.save(
+        (images, network(images).detach(), network(images[:1] * 0).detach()), folder / "x.pt"
+    )
+    before = """
+import sys
+sys.modules |= dict.fromkeys(("models", "roadmap", "timm", "torchvision", "huggingface_hub"))
+"""
+    after = """
+images, expected, of_zeros = torch.load("x.pt")
+torch.testing.assert_close(logits, of_zeros)
+with torch.inference_mode():
+    torch.testing.assert_close(network(images), expected)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", before + snippet + after],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_one_seed_says_so_and_the_average_can_be_chosen(tmp_path):
@@ -134,12 +215,44 @@ def test_what_cannot_be_published_is_refused(tmp_path):
     for folder, weights, sentence in (
         (tmp_path / "nowhere", None, "There is no run.json"),
         (write_run(tmp_path, "gelu", 1, done=1), None, "only finished runs have scores"),
-        (run, None, "has no weights.safetensors with its score"),
-        (run, run / "weights_ema.safetensors", "has no weights_ema.safetensors with its score"),
+        (run, None, "has no weights.safetensors: train the run again, with `python -m roadmap"),
+        (run, run / "weights_ema.safetensors", "kept no average of its weights: add --weights"),
+        (write_run(tmp_path, "gelu", 2, recipe_name="swin"), None, "No recipe is named 'swin'"),
         (run, elsewhere, "name its weights.safetensors or weights_ema.safetensors"),
     ):
         with pytest.raises(ExportError, match=sentence):
             publication(folder, weights)
+
+
+@pytest.mark.parametrize(
+    ("facts", "recipe", "said"),
+    [
+        ({}, {}, "--data PATH/tiny --precision bf16 --epochs 3 --warmup-epochs 1"),
+        ({"data": "digits"}, {"ema_decay": 0.5}, "--ema-decay 0.5 --train-size 64"),
+        ({"data": "torch/cifar10", "compiled": True}, {}, "--data torch/cifar10"),
+        ({"scale": "pocket", "precision": "float32"}, {"betas": [0.9, 0.95]}, "--scale pocket"),
+        ({"recipe_name": "resnet_timm_a1"}, {"batch_size": 8}, "--recipe resnet_timm_a1"),
+    ],
+)
+def test_the_command_named_trains_the_run_again(facts, recipe, said, tmp_path, monkeypatch):
+    folder = write_run(tmp_path, "gelu", 4, recipe={"warmup_epochs": 1, **recipe}, **facts)
+    with pytest.raises(ExportError, match="and export DIR") as refused:
+        publication(folder)
+    command = str(refused.value).split("`")[1]
+    assert command.startswith("python -m roadmap train --roadmap resnet50 --step gelu --seed 4")
+    found = []
+    monkeypatch.setattr(training, "train", lambda settings, _notes: found.append(settings))
+    result = CliRunner().invoke(app, shlex.split(command)[3:])
+    assert result.exit_code == 0, result.output
+    (settings,) = found
+    run = read_run(folder)
+    as_json = json.loads(json.dumps(dataclasses.asdict(settings.recipe)))
+    assert as_json == run.recipe
+    names = ("roadmap", "step", "seed", "scale", "precision", "compiled", "recipe_name")
+    assert [getattr(settings, name) for name in names] == [getattr(run, name) for name in names]
+    assert settings.data == {"digits": None, "tiny": "PATH/tiny"}.get(run.data, run.data)
+    assert str(settings.output) == "DIR"
+    assert said in command
 
 
 def test_only_a_folder_of_ours_is_written_again(tmp_path):
