@@ -1,28 +1,44 @@
-"""How long reading many training runs takes: ``python benchmarks/runs.py``.
+"""How long many training runs take, to read and on the page of ablations.
 
-Writes 1,000 runs of 300 epochs each into a temporary folder and times reading them all, reading
-their learning curves, and the analysis: fastest and slowest of five, after one not counted.
+``python benchmarks/runs.py`` writes 1,000 runs of 300 epochs each into a temporary folder. Python:
+reading them all, their learning curves, the analysis. Headless Chromium: opening the page, from the
+start of the navigation until its table of runs stands and no script runs, and choosing a step in
+the table's filter, from the release of the mouse until the rows have changed. Each is done once
+uncounted. Writes ``measured/runs``.
 """
 
 from __future__ import annotations
 
+import datetime
+import os
+import platform
 import random
+import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from app_latency import click
+from browser import ROOT, chromium, served
+from playwright.sync_api import Browser
+
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 from fake_runs import write_run  # noqa: E402
 
 from roadmap.ablation import analyse  # noqa: E402
+from roadmap.results import write_rows  # noqa: E402
 from roadmap.runs import curves, read_runs  # noqa: E402
 from roadmap.steps import ROADMAPS  # noqa: E402
+from roadmap.train.settings import RUNS_VARIABLE  # noqa: E402
 
 RUNS, EPOCHS, REPETITIONS = 1000, 300, 5
+DATA = "tiny"
+#: Says how many runs are shown; only the filter changes it.
+COUNT = ":has(> .st-key-ablations-filters) + div"
 
 
 def write_runs(root: Path) -> None:
@@ -31,17 +47,60 @@ def write_runs(root: Path) -> None:
     keys = ROADMAPS["resnet50"].keys
     for number in range(RUNS):
         seed, place = divmod(number, len(keys))
-        write_run(root, keys[place], seed, 70 + place / 10 + draw.gauss(0, 0.2), epochs=EPOCHS)
+        top1 = 70 + place / 10 + draw.gauss(0, 0.2)
+        write_run(root, keys[place], seed, top1, data=DATA, epochs=EPOCHS)
 
 
-def timed(what: str, action: Callable[[], object]) -> None:
-    action()
+def timed(action: Callable[[], object]) -> list[float]:
     seconds = []
-    for _ in range(REPETITIONS):
+    for _ in range(REPETITIONS + 1):
         begun = time.perf_counter()
         action()
         seconds.append(time.perf_counter() - begun)
-    print(f"{what}: {min(seconds):.2f} to {max(seconds):.2f} s")
+    return seconds[1:]
+
+
+def opened(browser: Browser, url: str) -> tuple[float, list[float]]:
+    """Seconds until the page stands, and until each choice in its filter is answered."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.goto(f"{url}/ablations", wait_until="commit")
+    stood = page.wait_for_function(
+        """(selector) => document.querySelector(selector)?.textContent.includes(' runs')
+        && document.querySelector('[data-test-script-state=notRunning]')
+        && performance.now() / 1000""",
+        arg=COUNT,
+        polling="raf",
+        timeout=60_000,
+    )
+    stands = float(stood.json_value())
+    page.wait_for_timeout(2000)
+    steps = page.locator(".st-key-ablations-filter-step")
+    steps.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)  # scrolling would close the list
+    answers = []
+    for key in ("kernel_7", "gelu"):
+        steps.get_by_role("combobox").fill(key)
+        option = page.get_by_role("option", name=key, exact=True)
+        answers.append(click(page, option, COUNT, idle=False))
+    context.close()
+    return stands, answers
+
+
+def row(what: str, seconds: list[float]) -> dict[str, object]:
+    return {
+        "what": what,
+        "runs": RUNS,
+        "epochs": EPOCHS,
+        "samples": len(seconds),
+        "median_s": round(statistics.median(seconds), 3),
+        "lowest_s": round(min(seconds), 3),
+        "highest_s": round(max(seconds), 3),
+        "cpus": os.cpu_count(),
+        "streamlit": version("streamlit"),
+        "python": platform.python_version(),
+        "date": datetime.date.today().isoformat(),
+    }
 
 
 def main() -> None:
@@ -50,9 +109,18 @@ def main() -> None:
         write_runs(root)
         found = read_runs(root)
         assert len(found.runs) == RUNS
-        timed(f"read {RUNS} runs of {EPOCHS} epochs", lambda: read_runs(root))
-        timed(f"curves of {RUNS} runs", lambda: [curves(run) for run in found.runs])
-        timed(f"analysis of {RUNS} runs", lambda: analyse(found.runs, "tiny", "resnet50"))
+        rows = [
+            row("read", timed(lambda: read_runs(root))),
+            row("curves", timed(lambda: [curves(run) for run in found.runs])),
+            row("analysis", timed(lambda: analyse(found.runs, DATA, "resnet50"))),
+        ]
+        with served(ROOT / "app.py", {RUNS_VARIABLE: folder}) as url, chromium() as browser:
+            visits = [opened(browser, url) for _ in range(REPETITIONS + 1)]
+        rows.append(row("page opened", [stands for stands, _ in visits[1:]]))
+        rows.append(row("page filtered", [each for _, answers in visits[1:] for each in answers]))
+    for line in rows:
+        print(f"{line['what']:14} {line['median_s']:.3f} s")
+    write_rows("measured/runs", rows)
 
 
 if __name__ == "__main__":
