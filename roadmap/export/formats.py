@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +16,6 @@ CHECKED_BY: dict[str, str] = {
     "onnx": "onnxruntime",
     "pt2": "torch.export.load",
 }
-#: What ONNX needs beside the project's own requirements.
-ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-
-
-def missing_packages() -> tuple[str, ...]:
-    """Those of ``ONNX_PACKAGES`` that are not installed."""
-    return tuple(name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None)
 
 
 def verdict(form: str, difference: float) -> str:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from models.network import ModernResNet
 from roadmap.export.check import ExportError, difference
-from roadmap.export.formats import missing_packages
+from roadmap.export.packages import missing_packages
 from roadmap.export.program import captured, entries, first_line
 from roadmap.files import write_bytes
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from models.config import ModelConfig
-from roadmap.export.formats import missing_packages, verdict
+from roadmap.export.formats import verdict
+from roadmap.export.packages import missing_packages
 from roadmap.jobs import Job
 from roadmap.measure.complexity import count
 from roadmap.measure.limits import refusal

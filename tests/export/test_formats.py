@@ -16,7 +16,7 @@ from models import ModelConfig, ModernResNet
 from models.depthwise import depthwise_conv2d
 from models.depthwise import layer as depthwise_layer
 from roadmap import ROADMAPS
-from roadmap.export import check, formats, program, source, weights
+from roadmap.export import check, formats, packages, program, source, weights
 from roadmap.export import onnx as onnx_export
 from roadmap.export.check import ExportError, fill
 from roadmap.export.formats import save
@@ -244,7 +244,7 @@ def test_a_python_file_that_is_not_the_network_is_not_written(
 
 
 def test_missing_packages_are_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(formats, "ONNX_PACKAGES", ("onnx", "no_such_package"))
+    monkeypatch.setattr(packages, "ONNX_PACKAGES", ("onnx", "no_such_package"))
     with pytest.raises(ExportError, match="no_such_package, not installed here"):
         save("onnx", filled(RESNET), tmp_path / "network.onnx", {}, SIZE)
 
