@@ -37,7 +37,7 @@ def places() -> list[Place]:
     return [
         (roadmap.name, key, form)
         for roadmap in ROADMAPS.values()
-        if any(step.config_changes for step in roadmap.steps)
+        if roadmap.changes_networks
         for key in roadmap.keys
         for form in CHECKED_BY
     ]

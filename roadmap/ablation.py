@@ -198,8 +198,7 @@ def _finished(runs: Sequence[Run], data: str, roadmap: str) -> tuple[Run, ...]:
 def _check_alike(roadmap: Roadmap, runs: Sequence[Run]) -> None:
     """Every run beside the first one, and beside the first with the same recipe of the step."""
     # Where only recipes change, so may epochs and image sizes: they are what is studied.
-    changes_networks = any(step.config_changes for step in roadmap.steps)
-    shared_recipe = SHARED_RECIPE if changes_networks else ()
+    shared_recipe = SHARED_RECIPE if roadmap.changes_networks else ()
     firsts: dict[Any, Run] = {}
     for run in runs:
         for name in SHARED:

@@ -48,6 +48,11 @@ class Roadmap:
     def keys(self) -> tuple[str, ...]:
         return tuple(step.key for step in self.steps)
 
+    @property
+    def changes_networks(self) -> bool:
+        """Whether any step changes more than the recipe."""
+        return any(step.config_changes for step in self.steps)
+
     def step(self, key: str) -> Step:
         """Raises ``KeyError`` with the nearest key for one that is not on this roadmap."""
         for step in self.steps:

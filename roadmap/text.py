@@ -22,9 +22,9 @@ def change(after: float | None, before: float | None, decimals: int) -> str:
     return "±0" if difference == 0 else f"{difference:+,.{decimals}f}".replace("-", "−")
 
 
-def telling(after: float, before: float, decimals: int, most: int = 3) -> int:
-    """As many more ``decimals``, up to ``most``, as show that two values differ, where they do."""
-    while after != before and decimals < most and change(after, before, decimals) == "±0":
+def telling(after: float, before: float, decimals: int) -> int:
+    """As many more ``decimals``, up to three, as show that two values differ, where they do."""
+    while after != before and decimals < 3 and change(after, before, decimals) == "±0":
         decimals += 1
     return decimals
 

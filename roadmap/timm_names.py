@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.config import ModelConfig
-from roadmap.steps import ROADMAPS, Roadmap
+from roadmap.steps import ROADMAPS
 
 
 def step_configs(prefix: str) -> dict[str, ModelConfig]:
@@ -11,10 +11,6 @@ def step_configs(prefix: str) -> dict[str, ModelConfig]:
     return {
         f"{prefix}{roadmap.name}_{key}": roadmap.config(key)
         for roadmap in ROADMAPS.values()
-        if _changes_network(roadmap)
+        if roadmap.changes_networks
         for key in roadmap.keys
     }
-
-
-def _changes_network(roadmap: Roadmap) -> bool:
-    return any(step.config_changes for step in roadmap.steps)

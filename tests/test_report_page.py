@@ -131,6 +131,7 @@ def test_steps_without_an_accuracy_in_the_paper_make_a_page_too(tmp_path):
     html = made(tmp_path)
     assert "Mean top-1 here" in html
     assert "As published" not in html
+    assert "Ticks" not in html
 
 
 def test_times_of_different_machines_are_not_drawn(tmp_path):

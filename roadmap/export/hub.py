@@ -16,6 +16,7 @@ from typing import Any
 from models.config import ModelConfig
 from models.network import ModernResNet
 from models.spec import network_spec, placed_layers
+from models.timm_registry import PREFIX
 from roadmap.export.card import model_card
 from roadmap.export.check import ExportError
 from roadmap.export.publication import Publication
@@ -115,7 +116,7 @@ def _check_ours(folder: Path) -> None:
         return
     try:
         content = json.loads((folder / CONFIG).read_bytes())
-        ours = content["architecture"].startswith("roadmap_")
+        ours = content["architecture"].startswith(PREFIX)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         ours = False
     if not ours:

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.timm_registry import PREFIX
 from roadmap.export.check import ExportError
 from roadmap.export.recipe import train_command
 from roadmap.recipes import RECIPES
 from roadmap.runs import Run, Unreadable, judged_by, read_run
-from roadmap.steps import ROADMAPS, Roadmap, unknown_name
+from roadmap.steps import ROADMAPS, unknown_name
+from roadmap.timm_names import step_configs
 
 #: A run's weights files, by the column of its scores that they have.
 WEIGHTS_OF = {"top1": "weights.safetensors", "ema_top1": "weights_ema.safetensors"}
@@ -38,16 +40,12 @@ class Publication:
     def architecture(self) -> str:
         """timm's name of the network: that of its step, or where only recipes change, that of
         the step of another roadmap with the same network."""
-        roadmap, step = ROADMAPS[self.run.roadmap], self.run.step
-        if _changes_networks(roadmap):
-            return f"roadmap_{roadmap.name}_{step}"
-        return next(
-            f"roadmap_{other.name}_{key}"
-            for other in ROADMAPS.values()
-            if _changes_networks(other)
-            for key in other.keys
-            if other.config(key) == roadmap.config(step)
-        )
+        known = step_configs(PREFIX)
+        name = f"{PREFIX}{self.run.roadmap}_{self.run.step}"
+        if name in known:
+            return name
+        config = ROADMAPS[self.run.roadmap].config(self.run.step)
+        return next(other for other in known if known[other] == config)
 
 
 def publication(folder: Path, weights: Path | None = None) -> Publication:
@@ -81,10 +79,6 @@ def publication(folder: Path, weights: Path | None = None) -> Publication:
             "have it"
         )
     return Publication(run=run, measure=measure, runs=_seeds(run, measure))
-
-
-def _changes_networks(roadmap: Roadmap) -> bool:
-    return any(step.config_changes for step in roadmap.steps)
 
 
 def _measure(run: Run, weights: Path | None) -> str:

@@ -121,9 +121,10 @@ def _paper(published: DataFrame) -> str:
 
 def _bars_note(published: DataFrame) -> str:
     said = "Whiskers: here the 95% interval of the mean over seeds"
-    if "top1_std" in published:
+    if "top1_low" in published and published["top1_low"].notna().any():
         said += ", in the paper ± one standard deviation over three seeds"
-    said += ". Ticks across the bars here: the paper's top-1"
+    if published["top1"].notna().any():
+        said += ". Ticks across the bars here: the paper's top-1"
     return f"{said}.{_tried(published, 'Hatched')}"
 
 

@@ -22,6 +22,8 @@ from roadmap.measure.throughput import (
     measure,
 )
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TINY = {"batch_size": 2, "image_size": 32}
 COLUMNS = [
     "source",
@@ -48,14 +50,6 @@ COLUMNS = [
     "batch_size_asked",
     "depthwise",
 ]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -15,16 +15,9 @@ from models import VARIANTS, ModelConfig, ModernResNet
 from models.source import network_source
 from roadmap import ROADMAPS
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STEPS = [(name, key) for name in ("resnet50", "resnet200") for key in ROADMAPS[name].keys]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Small layers wait for one another longer than they compute, on a machine that is shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def exported(config: ModelConfig) -> nn.Module:

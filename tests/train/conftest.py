@@ -1,12 +1,8 @@
-"""Training tests compute on one thread: quick where cores are shared, and the same bits."""
+"""Training tests compute on one thread, and so to the same bits."""
 
 import pytest
-import torch
 
 
-@pytest.fixture(autouse=True, scope="session")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture(autouse=True, scope="module")
+def alone(one_thread):
+    return one_thread
