@@ -58,7 +58,9 @@ class DepthwiseConv2d(nn.Conv2d):
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
     """By the operator where it is faster. What is exported must run where we are not."""
     nhwc = x.is_cuda and x.is_contiguous(memory_format=torch.channels_last)
-    if not nhwc or x.dtype == torch.float64 or torch.compiler.is_exporting():
+    # torch 2.11's compiler takes is_exporting() for true whenever it runs.
+    exporting = torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling()
+    if not nhwc or x.dtype == torch.float64 or exporting:
         return F.conv2d(x, weight, bias, stride, padding, groups=x.shape[1])
     if torch.is_autocast_enabled("cuda"):
         x = x.to(torch.get_autocast_dtype("cuda"))

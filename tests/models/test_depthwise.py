@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounter
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from models import VARIANTS, ModernResNet
 from models.depthwise import (
@@ -273,6 +274,24 @@ def test_the_layer_is_conv2d(options, own):
     assert ours.own == own
     x = torch.randn(2, 6, 40, 40)
     assert torch.equal(ours(x), theirs(x))
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_a_compiled_network_keeps_our_kernels(train):
+    """As torch.compile sees it, with tensors that only say they are on a GPU."""
+    graphs = []
+
+    def backend(graph, _inputs):
+        graphs.append([str(node.target) for node in graph.graph.nodes])
+        return graph.forward
+
+    config = VARIANTS["convnext_tiny"].replace(depths=(1, 2), init="kaiming")
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        with torch.device("cuda"):
+            network = ModernResNet(config).train(train)
+            images = torch.empty(2, 3, 64, 64).to(memory_format=torch.channels_last)
+        torch.compile(network, backend=backend, fullgraph=True)(images)
+    assert [targets.count("roadmap.depthwise_conv2d") for targets in graphs] == [3]
 
 
 def test_a_network_can_be_traced():
