@@ -6,7 +6,8 @@ Writes ``measured/kernels-h200``: a row for each operation of each shape of Conv
 kernel size and stride, then one for each network and mode. Both of a row are timed in the same
 process, one after the other: single kernels by replays of a CUDA graph, without the time that
 Python takes, networks each in the faster of eager and compiled. Milliseconds are medians. A kernel
-that is wrong ends the script. Rows that were there and are not made again are kept.
+that is wrong ends the script. Rows are written as they come; those that were there and are not made
+again are kept.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from roadmap.results import merge_rows
 BATCH = 256
 STAGES = ((96, 56), (192, 28), (384, 14), (768, 7))  # channels and side, at 224 pixels
 SIZES = (3, 5, 7, 9, 11)
+TABLE = "measured/kernels-h200"
 KEY = ("what", "shape", "kernel_size", "stride", "device_name")
 MODES = ("training", "inference")
 #: Our network, and what it is compared with: another name of it, or another network.
@@ -47,13 +49,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=("kernels", "networks"))
     only = parser.parse_args().only
-    rows = []
     if only != "networks":
         for size, stride, stage in itertools.product(SIZES, (1, 2), STAGES):
-            rows += timed_kernels(*stage, size, stride)
+            merge_rows(TABLE, KEY, timed_kernels(*stage, size, stride))
     if only != "kernels":
-        rows += [timed_networks(*pair, mode) for pair in NETWORKS for mode in MODES]
-    merge_rows("measured/kernels-h200", KEY, rows)
+        for pair, mode in itertools.product(NETWORKS, MODES):
+            merge_rows(TABLE, KEY, [timed_networks(*pair, mode)])
 
 
 # Single kernels

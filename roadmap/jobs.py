@@ -22,6 +22,50 @@ ROOT = Path(__file__).resolve().parents[1]
 #: Seconds after which a job ends that nobody has looked at, or that takes too long.
 ABANDONED, LONGEST = 90.0, 600.0
 _TURN = threading.Lock()
+#: Processes that wait for a request, one at the most, and whoever takes it or puts one there.
+_spares: list[subprocess.Popen[str]] = []
+_SPARING = threading.Lock()
+
+
+def prepare() -> None:
+    """Start the next job's process now, with all it needs loaded; it waits ``ABANDONED`` seconds.
+
+    For a page on which a job is likely: loading takes seconds.
+    """
+    with _SPARING:
+        if any(spare.poll() is None for spare in _spares):
+            return
+        spare = _process("--load")
+        _spares[:] = [spare]
+    timer = threading.Timer(ABANDONED, _dismiss, [spare])
+    timer.daemon = True
+    timer.start()
+
+
+def _dismiss(spare: subprocess.Popen[str]) -> None:
+    with _SPARING:
+        if spare in _spares:
+            _spares.remove(spare)
+            spare.kill()
+            spare.wait()
+
+
+def _ready_process() -> subprocess.Popen[str]:
+    """The one that waits, or a new one."""
+    with _SPARING:
+        spare = _spares.pop() if _spares else None
+    return spare if spare is not None and spare.poll() is None else _process()
+
+
+def _process(*options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "roadmap.worker", *options],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
 
 
 class Job:
@@ -79,14 +123,7 @@ class Job:
 
     def _run(self) -> None:
         self.state = "running"
-        process = subprocess.Popen(
-            [sys.executable, "-m", "roadmap.worker"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        process = _ready_process()
         answers: list[dict[str, Any]] = []
         reader = threading.Thread(target=self._read, args=(process, answers), daemon=True)
         reader.start()

@@ -1,7 +1,8 @@
-"""What ``roadmap.jobs`` has done in a process of its own: ``python -m roadmap.worker``.
+"""What ``roadmap.jobs`` has done in a process of its own: ``python -m roadmap.worker [--load]``.
 
-Reads one JSON line, a request, and answers in JSON lines: ``{"done": 3, "total": 15}`` on the way,
-then ``{"result": {...}}`` or ``{"error": "a sentence"}``. Ends when its standard input is closed:
+``--load`` is for one that is to wait: it loads what a request needs before it reads it. Reads one
+JSON line, a request, and answers in JSON lines: ``{"done": 3, "total": 15}`` on the way, then
+``{"result": {...}}`` or ``{"error": "a sentence"}``. Ends when its standard input is closed:
 whoever asked is gone.
 """
 
@@ -114,6 +115,8 @@ def main() -> None:
     if hasattr(os, "nice"):
         os.nice(NICE)
     answers, sys.stdout = sys.stdout, sys.stderr
+    if "--load" in sys.argv[1:]:
+        _load()
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_input, daemon=True).start()
 
@@ -127,6 +130,12 @@ def main() -> None:
     except (ValueError, OSError) as error:  # refusals: one sentence each
         answer = {"error": str(error)}
     _answer(answers, answer)
+
+
+def _load() -> None:
+    """A tiny field brings in all that networks load when they are first made and run."""
+    config = ModelConfig(depths=(1,), width=8)
+    effective_fields({"configs": [config.to_dict()], "cell": 4}, lambda _done, _total: None)
 
 
 def _answer(answers: TextIO, answer: dict[str, Any]) -> None:

@@ -65,6 +65,29 @@ def test_a_job_that_nobody_looks_at_ends(monkeypatch):
     assert job.state == "cancelled"
 
 
+def test_a_prepared_process_takes_the_next_job(monkeypatch):
+    jobs.prepare()
+    (spare,) = jobs._spares
+    jobs.prepare()
+    assert jobs._spares == [spare]
+    monkeypatch.setattr(jobs, "_process", None)  # there is no need for another
+    job = measuring()
+    assert after(job, "done", "failed") == "done", job.error
+    assert jobs._spares == []
+    assert spare.wait(5) is not None
+
+
+def test_a_prepared_process_does_not_wait_for_ever(monkeypatch):
+    monkeypatch.setattr(jobs, "ABANDONED", 0.2)
+    jobs.prepare()
+    (spare,) = jobs._spares
+    assert spare.wait(5) is not None
+    assert jobs._spares == []
+    monkeypatch.undo()
+    job = measuring()  # in a process of its own
+    assert after(job, "done", "failed") == "done", job.error
+
+
 def test_files_go_with_the_job():
     job = Job("export", form="safetensors", config=SMALL.to_dict(), seed=1, image_size=32)
     path = job.folder / "network.safetensors"

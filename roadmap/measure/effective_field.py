@@ -78,7 +78,7 @@ def untrained(config: ModelConfig, image_size: int = IMAGE_SIZE, seed: int = 0) 
         network = ModernResNet(
             config.replace(num_classes=0, layer_scale=scale, stochastic_depth=0.0)
         )
-    network.to_empty(device="cpu")
+    network.to(memory_format=torch.channels_last).to_empty(device="cpu")
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):

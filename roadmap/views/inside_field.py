@@ -9,7 +9,7 @@ import streamlit as st
 
 from models.config import ModelConfig
 from roadmap.charts.inside import field_map
-from roadmap.jobs import Job
+from roadmap.jobs import Job, prepare
 from roadmap.measure.receptive_field import receptive_fields
 from roadmap.text import change, number
 from roadmap.views import builder_work, figure, markup
@@ -77,6 +77,7 @@ def _effect(networks: Sequence[Named], name: str) -> None:
         return
     asked = builder_work.about(KEY).get("configs")
     if st.session_state.get(KEY) is None or asked != missing:
+        prepare()
         st.button(
             "Measure the effective receptive field",
             key="measure-field",

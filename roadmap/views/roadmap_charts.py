@@ -55,10 +55,11 @@ def bars(shown: Shown) -> None:
     table, metric = shown.table, shown.metric
     if _missing(shown, table):
         return
-    drawn = charts.roadmap_bars(table, metric, shown.step, shown.reference(metric))
+    reference = shown.reference(metric)
+    drawn = charts.roadmap_bars(table, metric, shown.step, reference)
     alt = f"Bar chart of {metric.axis}, {_listed(shown, table)}"
     _clickable(shown, drawn, table, f"{shown.roadmap}-{metric.key}", alt)
-    st.html(_legend(table, metric, shown.roadmap))
+    st.html(_legend(table, metric, reference))
 
 
 def path(shown: Shown) -> None:
@@ -172,7 +173,7 @@ def _listed(shown: Shown, table: DataFrame, *, with_top1: bool = False) -> str:
     return f"{ROADMAPS[shown.roadmap].title}{measured}: {listed}."
 
 
-def _legend(table: DataFrame, metric: charts.Metric, roadmap: str) -> str:
+def _legend(table: DataFrame, metric: charts.Metric, reference: tuple[str, float] | None) -> str:
     """What hatching, whiskers, ticks and the dashed line mean, where the chart has them."""
     signs = []
     if not table["adopted"].all():
@@ -183,7 +184,7 @@ def _legend(table: DataFrame, metric: charts.Metric, roadmap: str) -> str:
         signs.append(("whisker", text))
     if f"{metric.key}_torch" in table:
         signs.append(("tick", "with PyTorch's depthwise convolution"))
-    if roadmap in SWIN:
-        signs.append(("dash", SWIN[roadmap].label))
+    if reference:
+        signs.append(("dash", reference[0]))
     spans = "".join(f'<span><i class="{sign}"></i>{text}</span>' for sign, text in signs)
     return f'<p class="faint legend">{spans}<span>Click a bar to see its step.</span></p>'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -152,9 +153,12 @@ def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric, str]:
 
 
 def _setting(roadmaps: Sequence[str], metric: charts.Metric) -> tables.Setting | None:
-    """How speed and memory of ``roadmaps`` were measured: a choice where the chart shows them."""
-    found = (setting for roadmap in roadmaps for setting in tables.settings(roadmap))
-    settings = list(dict.fromkeys(found))
+    """How speed and memory of ``roadmaps`` were measured: a choice where the chart shows them.
+
+    Several are compared in what was measured of all, if there is that."""
+    found = [tables.settings(roadmap) for roadmap in roadmaps]
+    settings = list(dict.fromkeys(itertools.chain(*found)))
+    settings = [s for s in settings if all(s in each for each in found)] or settings
     if metric.key in MEASURED and settings:
         return st.selectbox(
             "Measured on",
@@ -257,18 +261,17 @@ def _speed_note(row: Any, setting: tables.Setting) -> str:
     speed = row.get("images_per_s")
     if speed is None or speed != speed:
         return "Speed and memory of this step have not been measured yet."
-    return f"Speed and memory: {setting.label}.{_with_torch(row)}"
+    return f"Speed and memory: {setting.label}.{_kernels_note(row)}"
 
 
-def _with_torch(row: Any) -> str:
-    """The speed that our depthwise kernels are to be compared with, where they were timed."""
-    speed = row.get("images_per_s_torch")
-    if speed is None or speed != speed:
+def _kernels_note(row: Any) -> str:
+    """Where our depthwise kernels were timed, and the speed to be compared with, if that was."""
+    if row["depthwise"] != "own":
         return ""
-    return (
-        f" The depthwise convolutions run on our CUDA kernels; with PyTorch's it is "
-        f"{number(speed, 0)} images/s."
-    )
+    speed = row.get("images_per_s_torch")
+    compared = speed is not None and speed == speed
+    beside = f"; with PyTorch's it is {number(speed, 0)} images/s" if compared else ""
+    return f" The depthwise convolutions run on our CUDA kernels{beside}."
 
 
 def _paper_note(row: Any) -> str:

@@ -63,13 +63,14 @@ def settings(roadmap: str) -> list[Setting]:
 def with_speeds(roadmap: str, setting: Setting) -> DataFrame:
     """``steps`` with ``images_per_s``, its 10th and 90th percentile, and ``memory`` in GB.
 
-    They are with our depthwise kernels where those were timed; ``images_per_s_torch`` is there
-    the speed with PyTorch's.
+    They are with our depthwise kernels where those were timed, and then ``depthwise`` is ``own``;
+    ``images_per_s_torch`` is there the speed with PyTorch's, if that was timed too.
     """
     timed = _steps_of(roadmap, _timed(setting)).set_index("name")
     own, others = (timed[(timed["depthwise"] == "own") == ours] for ours in (True, False))
     own, others = (found[~found.index.duplicated(keep="last")] for found in (own, others))
-    speeds = own[SPEEDS].combine_first(others[SPEEDS])
+    columns = [*SPEEDS, "depthwise"]
+    speeds = own[columns].combine_first(others[columns])
     both = others.index.intersection(own.index)
     if len(both):
         speeds["images_per_s_torch"] = others.loc[both, "images_per_s"]

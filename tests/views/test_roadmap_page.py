@@ -291,6 +291,23 @@ def test_speeds_of_both_sizes_are_those_measured_whichever_is_selected():
     assert [page.count("No speed has been measured for ResNet-50 ") for page in pages] == [0, 0]
 
 
+def test_both_sizes_are_compared_in_what_was_measured_of_both(tmp_path):
+    path = tmp_path / "measured" / "throughput.csv"
+    rows = list(csv.DictReader(path.open(newline="")))
+    of_both = [row for row in rows if row["mode"] == "training" and row["compiled"] == "False"]
+    larger = [row | {"source": "resnet200", "depthwise": "own"} for row in of_both]
+    with path.open("a", newline="") as file:
+        csv.DictWriter(file, FIELDS).writerows(larger)
+    st.cache_data.clear()
+    app = opened(step="kernel_7", metric="images_per_s")
+    assert len(app.selectbox(key="setting").options) == 4
+    app.segmented_control(key="view").set_value("both")
+    checked(app.run())
+    assert app.selectbox(key="setting").options == ["Some GPU, training, bf16, batch 256, eager"]
+    assert len(app.get("plotly_chart")) == 2
+    assert html(app).count("The depthwise convolutions run on our CUDA kernels.") == 1
+
+
 def test_only_an_equal_network_is_called_that_of_the_step_before():
     assert "The network is that of the step before." in html(opened(step="training"))
     page = html(opened(step="gelu"))
