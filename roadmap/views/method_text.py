@@ -44,7 +44,7 @@ DEFINITIONS = (
 PROFILE = "python -m roadmap profile --roadmap resnet50 --save"
 BENCHMARK = (
     "python -m roadmap benchmark --roadmap resnet50 --device cuda --dtype bf16 \\\n"
-    "    --batch-size 256 --repetitions 20 --save        # and with --compile"
+    "    --batch-size 256 --repetitions 20 --save    # and with --compile, ROADMAP_DEPTHWISE=torch"
 )
 MEMORY = "python benchmarks/memory.py"
 AUDIT = "python -m roadmap audit"
