@@ -19,9 +19,9 @@ def later(name: str, title: str) -> st.Page:
     return st.Page(show, title=title, url_path=name)
 
 
-st.set_page_config(
-    page_title="From ResNet to ConvNeXt", page_icon=str(VIEWS / "icon.svg"), layout="wide"
-)
+TITLE = "From ResNet to ConvNeXt"
+
+st.set_page_config(page_title=TITLE, page_icon=str(VIEWS / "icon.svg"), layout="wide")
 st.html(VIEWS / "style.css")
 page = st.navigation(
     [
@@ -35,5 +35,6 @@ page = st.navigation(
     ],
     position="top",
 )
+st.set_page_config(page_title=f"{page.title} – {TITLE}")
 page.run()
 st.html(VIEWS / "script.html", unsafe_allow_javascript=True)

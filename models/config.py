@@ -42,6 +42,7 @@ BOUNDS: dict[str, tuple[int, int]] = {
 }
 MAX_STAGES = 6
 MAX_BLOCKS = 1000
+LONGEST_SAID = 60  # characters of a wrong value in a message
 EXPANSION = 4  # of the bottleneck and of the inverted bottleneck alike, throughout the paper
 
 
@@ -207,8 +208,10 @@ class ModelConfig:
             fields = json.loads(text)
         except RecursionError:
             raise ConfigError("the config is not JSON of fields: it is nested too deeply") from None
-        except ValueError as error:
+        except json.JSONDecodeError as error:
             raise ConfigError(f"the config is not JSON: {error}") from None
+        except ValueError:  # Python reads whole numbers up to some length
+            raise ConfigError("the config has a number of thousands of digits") from None
         if not isinstance(fields, dict):
             raise ConfigError("the config is JSON, but not an object of fields and values")
         return cls.from_dict(fields)
@@ -231,15 +234,21 @@ def _check_names(fields: dict[str, Any]) -> None:
             raise ConfigError(f"the config has no field {name!r}: {hint}", str(name))
 
 
+def _said(value: Any) -> str:
+    """As in code, but not longer than a line: it may come from a URL or a file."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SAID else f"{text[: LONGEST_SAID - 1]}…"
+
+
 def _checked_depths(depths: Any) -> tuple[int, ...]:
     wanted = f"use 1 to {MAX_STAGES} whole numbers from 1 up, such as (3, 3, 9, 3)"
     if not isinstance(depths, list | tuple) or not 1 <= len(depths) <= MAX_STAGES:
-        raise ConfigError(f"depths is {depths!r}; {wanted}", "depths")
+        raise ConfigError(f"depths is {_said(depths)}; {wanted}", "depths")
     if any(isinstance(depth, bool) or not isinstance(depth, int) or depth < 1 for depth in depths):
-        raise ConfigError(f"depths is {depths!r}; {wanted}", "depths")
+        raise ConfigError(f"depths is {_said(depths)}; {wanted}", "depths")
     if sum(depths) > MAX_BLOCKS:
         raise ConfigError(
-            f"depths adds up to {sum(depths)} blocks; use at most {MAX_BLOCKS}", "depths"
+            f"depths adds up to {_said(sum(depths))} blocks; use at most {MAX_BLOCKS}", "depths"
         )
     return tuple(depths)
 
@@ -247,12 +256,14 @@ def _checked_depths(depths: Any) -> tuple[int, ...]:
 def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
     if type(value) is not type(choices[0]) or value not in choices:
         listed = " or ".join(repr(choice) for choice in choices)
-        raise ConfigError(f"{name} is {value!r}; use {listed}", name)
+        raise ConfigError(f"{name} is {_said(value)}; use {listed}", name)
 
 
 def _check_integer(name: str, value: Any, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ConfigError(f"{name} is {value!r}; use a whole number from {low} to {high:,}", name)
+        raise ConfigError(
+            f"{name} is {_said(value)}; use a whole number from {low} to {high:,}", name
+        )
 
 
 def _check_real(config: ModelConfig, name: str, low: float, below: float, wanted: str) -> None:

@@ -200,7 +200,7 @@ def _read(name: str, value: Any) -> Any:
     if name != "depths":
         return value
     parts = re.split(r"[\s,;()\[\]-]+", value.strip(" ,;()[]"))
-    whole = all(part.isascii() and part.isdigit() for part in parts)
+    whole = all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts)
     return tuple(int(part) for part in parts) if whole else value
 
 

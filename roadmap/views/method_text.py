@@ -94,8 +94,8 @@ UNKNOWN = (
     "ResNet-50's roadmap and one for ResNet-200's, and differences of 0.1 are within its own "
     "standard deviations.",
     "How far speeds carry over: they are of one kind of GPU and one machine's CPU, with the "
-    "versions above. PyTorch's depthwise convolutions of 9 and 11 run on a slow path of the "
-    "library there; figures with it say little about the arithmetic.",
+    "versions above. Our depthwise kernels have run on no other GPU; PyTorch's of 9 and 11 take a "
+    "slow path there, and those figures say little about the arithmetic.",
     "Why Table 10's last GFLOPs are shifted: the counts show that they are, not how it happened.",
     "The orders that were not tried: every gain is of a change on top of those before it, and "
     "another order would share them out differently.",

@@ -290,7 +290,7 @@ def _rows(table: DataFrame) -> None:
     }
     order = ["label", "image_size", "pretraining", *TEST_SETS, "params", "gflops", "a100", "v100"]
     names = {key: name.replace("ImageNet-", "") for key, name in PRETRAINING.items()}
-    rows = table.assign(pretraining=table["pretraining"].map(names))
+    rows = table.assign(pretraining=table["pretraining"].map(names)).round({"a100": 0, "v100": 0})
     st.dataframe(
         rows,
         column_order=[*order, "memory", "source"],

@@ -63,6 +63,15 @@ def test_refusals_name_the_fields_and_what_works(fields, named, advice):
     assert advice in str(caught.value)
 
 
+@pytest.mark.parametrize("digits", [900, 5000])  # Python reads 4,300
+def test_a_number_of_many_digits_is_refused_in_a_line(digits):
+    for text in (f'{{"depths": [{"9" * digits}]}}', f'{{"kernel_size": {"9" * digits}}}'):
+        with pytest.raises(ConfigError) as refused:
+            ModelConfig.from_json(text)
+        assert len(str(refused.value)) < 150
+        assert "set_int_max_str_digits" not in str(refused.value)
+
+
 def test_json_nested_too_deeply_is_refused():
     with pytest.raises(ConfigError, match="nested too deeply"):
         ModelConfig.from_json("[" * 100_000)

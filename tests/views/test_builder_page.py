@@ -96,6 +96,12 @@ def test_a_refusal_can_be_undone():
     assert 'class="refusal"' not in html(app)
 
 
+def test_depths_of_thousands_of_digits_are_refused():
+    app = change(opened(a="resnet50.kernel_7"), "text_input", "depths", "9" * 5000)
+    assert "use 1 to 6 whole numbers from 1 up" in html(app)
+    assert app.text_input(key="field-depths").value == "9" * 5000
+
+
 def test_depths_are_read_as_people_write_them():
     app = change(opened(a="resnet50.kernel_7"), "text_input", "depths", "(2, 2,6 2)")
     assert address(app)["a"] == "resnet50.kernel_7~depths.2-2-6-2"
