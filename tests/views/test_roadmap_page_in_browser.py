@@ -184,6 +184,8 @@ def test_a_chart_is_saved_dark_on_white_and_as_data(open_page, tmp_path):
         assert image.width > 1000
     assert "Kernel size 7" in saved["SVG"].read_text()
     assert "Bar chart of ImageNet-1K top-1" in saved["SVG"].read_text()  # it says what it shows
+    for sign in ("▨ tried, not adopted", "├┤ standard deviation of 3 runs"):
+        assert sign in saved["SVG"].read_text()
     rows = list(csv.DictReader(saved["CSV"].open()))
     assert [row["key"] for row in rows] == list(ROADMAPS["resnet50"].keys)
     assert rows[9]["top1"] == "80.57"
