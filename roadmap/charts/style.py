@@ -17,6 +17,8 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
         "gridcolor": GRID,
         "zeroline": False,
         "nticks": 6,
+        "exponentformat": "none",  # 10,000 as in the tables, not 10k
+        "separatethousands": True,
         "tickfont": {"size": FONT_SIZE - 1},
         "title": {"text": title, "standoff": 6, "font": {"size": FONT_SIZE - 1}},
         **more,
