@@ -19,10 +19,6 @@ def later(name: str, title: str) -> st.Page:
     return st.Page(show, title=title, url_path=name)
 
 
-TITLE = "From ResNet to ConvNeXt"
-
-st.set_page_config(page_title=TITLE, page_icon=str(VIEWS / "icon.svg"), layout="wide")
-st.html(VIEWS / "style.css")
 page = st.navigation(
     [
         st.Page(roadmap_page.show, title="Roadmap", url_path="roadmap", default=True),
@@ -35,6 +31,11 @@ page = st.navigation(
     ],
     position="top",
 )
-st.set_page_config(page_title=f"{page.title} – {TITLE}")
+st.set_page_config(
+    page_title=f"{page.title} – From ResNet to ConvNeXt",
+    page_icon=str(VIEWS / "icon.svg"),
+    layout="wide",
+)
+st.html(VIEWS / "style.css")
 page.run()
 st.html(VIEWS / "script.html", unsafe_allow_javascript=True)

@@ -90,11 +90,10 @@ def roadmap_bars(
     ``table`` has a row a step with ``key``, ``title``, ``group``, ``adopted`` and the metric's
     column; ``<metric>_low`` and ``<metric>_high``, where present, become whiskers, and the column
     ``tick`` a line across the bar: without one ``<metric>_torch``, the same with PyTorch's
-    depthwise convolution. A
-    second column prints ``second``; without it GFLOPs, or top-1 where the bars are GFLOPs.
-    ``selected`` is the key whose row is banded, ``reference`` a name and a value for the dashed
-    line. Rows are clickable over their whole width; a click carries the step's key as
-    ``customdata``.
+    depthwise convolution. A second column prints ``second``; without it GFLOPs, or top-1 where the
+    bars are GFLOPs. ``selected`` is the key whose row is banded, ``reference`` a name and a value
+    for the dashed line. Rows are clickable over their whole width; a click carries the step's key
+    as ``customdata``.
     """
     places, headers, height = row_places(list(table["group"]))
     second = second or METRICS["top1" if metric.key == "gflops" else "gflops"]

@@ -169,7 +169,7 @@ def _start(text: str) -> Start:
 def _value(name: str, text: str) -> Any:
     """``text`` as a value of field ``name``; the config itself judges whether it makes sense."""
     if name in CHOICES:
-        return next((choice for choice in CHOICES[name] if _text(choice) == text), _shortened(text))
+        return next((choice for choice in CHOICES[name] if _text(choice) == text), text)
     try:
         if name == "depths":
             return tuple(int(part) for part in text.split("-"))
@@ -177,7 +177,7 @@ def _value(name: str, text: str) -> Any:
             return None
         return int(text) if name in BOUNDS else float(text)
     except ValueError:
-        return _shortened(text)
+        return text
 
 
 def _text(value: Any) -> str:
