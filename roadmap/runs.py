@@ -31,7 +31,8 @@ class Run:
     """One run, finished or not.
 
     ``epochs`` and ``seconds`` are those of the epochs done: training with its data loading,
-    without validation and start-up; ``wall_seconds`` has everything, once the run has ended.
+    without validation, start-up and compilation; ``wall_seconds`` has everything, once the run has
+    ended.
     ``scores`` are percent and losses on the validation images after the last epoch (``top1``,
     ``ema_top1`` and so on; empty before the end), ``recipe`` the fields of a ``Recipe`` as JSON
     has them. ``recipe_name`` is None where the step's own was used, ``reason`` says why a run

@@ -175,6 +175,7 @@ class Run:
         self.facts["depthwise"], kernels = depthwise_used(self.trainer.model, self.device)
         if self.device.type == "cuda":
             self.display.say(kernels)
+        self.compiles = self.settings.compiled
         self._restore()
         if self.settings.tensorboard and self.world.is_main:
             self.events = EventFiles(self.folder / "events", len(self.history) + 1)
@@ -210,7 +211,7 @@ class Run:
         if done == 0:
             self.trainer.begin_epoch()
             self.epoch_before = 0.0
-        self.epoch_begun, self.first_step = time.perf_counter(), self.step
+        self._begin_timing()
         for images, targets in self._batches(epoch, done):
             try:
                 self.trainer.step(self.step, images, targets)
@@ -221,11 +222,24 @@ class Run:
                     f"of that. {self._last_checkpoint()}"
                 ) from None
             self.step += 1
+            if self.compiles:
+                self._leave_out_compiling()
             self._after_step()
         # Waits for the device, so that the time is all of the epoch's.
         if self.trainer.sums().bad_step is not None:
             self._report_bad_step()
         self.epoch_before, self.epoch_begun = self._epoch_seconds(), None
+
+    def _begin_timing(self) -> None:
+        self.epoch_begun, self.first_step, self.untimed_steps = time.perf_counter(), self.step, 0
+
+    def _leave_out_compiling(self) -> None:
+        """Take the time of a process's first step, in which it compiles, for that of the others."""
+        self.compiles = False
+        if self.step % self.steps_per_epoch:  # there are others in this epoch
+            self.trainer.sums()  # waits for the device
+            self._begin_timing()
+            self.untimed_steps = 1
 
     def _batches(self, epoch: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
         batches = iter(
@@ -536,7 +550,9 @@ class Run:
         """Of training the current epoch, over its continuations."""
         if self.epoch_begun is None:
             return self.epoch_before
-        return self.epoch_before + time.perf_counter() - self.epoch_begun
+        seconds = time.perf_counter() - self.epoch_begun
+        steps = self.step - self.first_step
+        return self.epoch_before + seconds * (1 + self.untimed_steps / max(steps, 1))
 
     def _joules(self) -> float | None:
         """Of all processes' devices, over all continuations; None where one cannot tell."""

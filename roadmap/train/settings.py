@@ -28,6 +28,8 @@ RUNS_VARIABLE = "ROADMAP_RUNS"
 _HINTS = get_type_hints(Recipe)
 #: Fields that may be 0 and those that must not, where the type alone does not say.
 _AT_LEAST_ONE = ("batch_size", "epochs", "step_epochs", "ema_every", "train_size", "test_size")
+#: Lengths that shorten with a run, as its messages name them.
+_SAID = {"warmup_epochs": "warm-up", "step_epochs": "learning rate steps"}
 _UNDER_ONE = ("label_smoothing", "stochastic_depth", "momentum", "ema_decay")
 
 
@@ -71,8 +73,8 @@ def choose_recipe(
 
     The step's own recipe, or ``RECIPES[name]``; made small for ``scale`` pocket; then
     ``image_size`` for training and testing, then ``changes``. A batch size changed without the
-    learning rate scales the rate, fewer epochs without a warm-up shorten the warm-up. Raises
-    ``RefusedError``.
+    learning rate scales the rate; fewer epochs shorten the warm-up and the steps of the learning
+    rate, where those are not changed too. Raises ``RefusedError``.
     """
     recipe = _named_recipe(roadmap, step, name)
     if scale == "pocket":
@@ -94,13 +96,13 @@ def choose_recipe(
                 f"learning rate {changes['lr']:g}: the recipe's {recipe.lr:g} at batch size "
                 f"{recipe.batch_size} scaled to {changes['batch_size']}"
             )
-    epochs = changes.get("epochs", recipe.epochs)
-    if "warmup_epochs" not in changes and 0 < epochs < recipe.epochs and recipe.warmup_epochs:
-        changes["warmup_epochs"] = int(recipe.warmup_epochs * epochs / recipe.epochs)
-        notes.append(
-            f"warm-up of {changes['warmup_epochs']} epochs: the recipe's {recipe.warmup_epochs} "
-            f"of {recipe.epochs}, in proportion"
-        )
+    for name, value in _shorter(recipe, changes.get("epochs", recipe.epochs)).items():
+        if name not in changes:
+            changes[name] = value
+            notes.append(
+                f"{_SAID[name]} of {_epochs(value)}: the recipe's {getattr(recipe, name)} of "
+                f"{recipe.epochs}, in proportion"
+            )
     recipe = recipe.replace(**changes)
     _check_fields(recipe)
     return recipe, notes
@@ -186,6 +188,22 @@ def _named_recipe(roadmap: str, step: str, name: str | None) -> Recipe:
     if name not in RECIPES:
         raise RefusedError(unknown_name("recipe", name, tuple(RECIPES)))
     return RECIPES[name]
+
+
+def _shorter(recipe: Recipe, epochs: int) -> dict[str, int]:
+    """The lengths within ``recipe`` that ``epochs``, if they are fewer, shorten in proportion."""
+    if not 0 < epochs < recipe.epochs:
+        return {}
+    lengths = {}
+    if recipe.warmup_epochs:
+        lengths["warmup_epochs"] = recipe.warmup_epochs * epochs // recipe.epochs
+    if recipe.schedule == "step":
+        lengths["step_epochs"] = max(1, round(recipe.step_epochs * epochs / recipe.epochs))
+    return lengths
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch" if count == 1 else f"{count} epochs"
 
 
 def _kinds(name: str) -> tuple[Any, ...]:

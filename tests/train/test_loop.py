@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import sys
+from itertools import count
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from training_runs import tiny_settings
 from models import ModernResNet
 from roadmap.recipes import RECIPES
 from roadmap.steps import ROADMAPS
+from roadmap.train import run as run_module
 from roadmap.train import trainer as trainer_module
 from roadmap.train.drop_path import DrawnDropPath, DropPaths
 from roadmap.train.errors import RefusedError
@@ -27,7 +29,7 @@ from roadmap.train.optimizer import (
 )
 from roadmap.train.run import train
 from roadmap.train.schedule import learning_rate, scaled_lr
-from roadmap.train.settings import run_config
+from roadmap.train.settings import choose_recipe, run_config
 from roadmap.train.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -121,6 +123,35 @@ def test_event_files_without_tensorboard_are_refused(tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
+class Clocked(nn.Module):
+    """A network that takes 100 s the first time, as if it compiled, and then 1 s."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.now, self.calls = model, 0.0, 0
+
+    def forward(self, images):
+        self.now += 1 if self.calls else 100
+        self.calls += 1
+        return self.model(images)
+
+
+@pytest.mark.parametrize(("batch_size", "seconds"), [(360, [4, 4]), (1442, [100, 1])])
+def test_an_epochs_seconds_are_without_the_compilers(batch_size, seconds, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(torch, "compile", lambda model: made.append(Clocked(model)) or made[0])
+    looks = count()
+    clock = SimpleNamespace(perf_counter=lambda: sum(m.now for m in made) + 1e-6 * next(looks))
+    monkeypatch.setattr(run_module, "time", clock)
+    changes = FEW | {"epochs": 2, "batch_size": batch_size}
+    train(tiny_settings(tmp_path / "run", compiled=True, changes=changes))
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["seconds"]) for row in rows] == pytest.approx(seconds, rel=1e-3)
+    rates = [batch_size * (1440 // batch_size or 1) / value for value in seconds]
+    assert [float(row["images_per_s"]) for row in rows] == pytest.approx(rates, rel=1e-3)
+
+
 # -- schedule ---------------------------------------------------------------------------------
 
 
@@ -146,6 +177,22 @@ def test_the_rate_follows_the_batch():
     assert scaled_lr(RECIPES["convnext"], 1024) == pytest.approx(1e-3)
     assert scaled_lr(RECIPES["resnet_standard"], 1024) == pytest.approx(0.4)
     assert scaled_lr(RECIPES["resnet_timm_a1"], 512) == pytest.approx(2.5e-3)
+
+
+@pytest.mark.parametrize(
+    ("step", "changes", "lengths", "said"),
+    [
+        ("baseline", {"epochs": 30}, (0, 10), "steps of 10 epochs: the recipe's 30 of 90"),
+        ("training", {"epochs": 15}, (1, 30), "warm-up of 1 epoch: the recipe's 20 of 300"),
+        ("baseline", {"epochs": 30, "step_epochs": 12}, (0, 12), None),
+        ("training", {"epochs": 30, "warmup_epochs": 4}, (4, 30), None),
+        ("baseline", {"epochs": 180}, (0, 30), None),
+    ],
+)
+def test_a_shorter_run_shortens_what_is_within(step, changes, lengths, said):
+    recipe, notes = choose_recipe("resnet50", step, changes=changes)
+    assert (recipe.warmup_epochs, recipe.step_epochs) == lengths
+    assert [said in note for note in notes] == ([True] if said else [])
 
 
 # -- optimizer, loss, average -------------------------------------------------------------------
