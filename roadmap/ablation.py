@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scipy import stats
@@ -58,7 +58,9 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """One step that was trained. Accuracies are percent, ``seconds`` the mean of its runs'.
+    """One step that was trained. Accuracies are percent.
+
+    ``seconds`` is the median of its runs', so that one that shared its device does not count.
 
     ``interval`` is that of the mean over ``seeds``, None for one seed. ``change`` is None where
     the step has none before it, or where that was not trained.
@@ -266,7 +268,7 @@ def _results(
             top1=fmean(values),
             std=stdev(values) if several else None,
             interval=estimate(values, accuracy_floor(images)) if several else None,
-            seconds=fmean(run.seconds for run in runs if run.step == step.key),
+            seconds=median(run.seconds for run in runs if run.step == step.key),
             gflops=published[step.key]["gflops"],
             paper_top1=published[step.key]["top1"],
             paper_change=_difference(published, previous, step.key),

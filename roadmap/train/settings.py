@@ -191,12 +191,14 @@ def _named_recipe(roadmap: str, step: str, name: str | None) -> Recipe:
 
 
 def _shorter(recipe: Recipe, epochs: int) -> dict[str, int]:
-    """The lengths within ``recipe`` that ``epochs``, if they are fewer, shorten in proportion."""
+    """The lengths within ``recipe`` that ``epochs``, if they are fewer, shorten in proportion,
+    to no less than one epoch."""
     if not 0 < epochs < recipe.epochs:
         return {}
     lengths = {}
     if recipe.warmup_epochs:
-        lengths["warmup_epochs"] = recipe.warmup_epochs * epochs // recipe.epochs
+        share = recipe.warmup_epochs * epochs // recipe.epochs
+        lengths["warmup_epochs"] = min(max(share, 1), epochs - 1)
     if recipe.schedule == "step":
         lengths["step_epochs"] = max(1, round(recipe.step_epochs * epochs / recipe.epochs))
     return lengths
