@@ -16,10 +16,10 @@ from roadmap.text import duration
 
 
 class Board:
-    """Shows where ``jobs`` stand on standard error, while entered."""
+    """Shows where ``jobs`` stand on standard error, while entered; ``devices`` train at a time."""
 
-    def __init__(self, jobs: Sequence[Job], slots: int):
-        self._jobs, self._slots = list(jobs), slots
+    def __init__(self, jobs: Sequence[Job], devices: int):
+        self._jobs, self._devices = list(jobs), devices
         self._console = Console(stderr=True, highlight=False)
         self._live: Live | None = None
         self._said: dict[Job, str] = {}
@@ -89,12 +89,12 @@ class Board:
         )
         if state.failed:
             counts += f", {len(state.failed)} failed"
-        left = seconds_left([*state.waiting, *running], progress, self._slots)
+        left = seconds_left([*state.waiting, *running], progress, self._devices)
         return counts if left is None else f"{counts}; {duration(left)} left"
 
 
-def seconds_left(jobs: Sequence[Job], progress: dict[Job, Progress], slots: int) -> float | None:
-    """Of ``jobs``, by the epochs that have been trained; None before the first one."""
+def seconds_left(jobs: Sequence[Job], progress: dict[Job, Progress], devices: int) -> float | None:
+    """Of ``jobs`` on ``devices``, by the epochs already trained; None before the first one."""
     known = {job: p.epoch_seconds for job, p in progress.items() if p.epoch_seconds}
     if not known:
         return None
@@ -107,4 +107,4 @@ def seconds_left(jobs: Sequence[Job], progress: dict[Job, Progress], slots: int)
         * mean(by_step.get(job.settings.step, [usual]))
         for job in jobs
     )
-    return total / min(slots, max(1, len(jobs)))
+    return total / min(devices, max(1, len(jobs)))

@@ -28,6 +28,7 @@ from roadmap.train.errors import RefusedError
 from roadmap.train.settings import parse_field, runs_folder
 
 if TYPE_CHECKING:
+    from roadmap.sweep.engine import Engine
     from roadmap.sweep.estimate import Hours
 
 
@@ -80,6 +81,14 @@ def sweep(
         str | None,
         typer.Option("--address", help="Of the Ray cluster; the one of this machine without."),
     ] = None,
+    ahead: Annotated[
+        bool,
+        typer.Option(
+            "--ahead",
+            help="Load and compile the next run on each GPU while one trains. Takes the memory of "
+            "two.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print runs, GPU hours and disk, and stop.")
     ] = False,
@@ -100,6 +109,8 @@ def sweep(
     """
     if address is not None and engine != "ray":
         fail("--address is a Ray cluster's: add --engine ray.")
+    if ahead and engine == "ray":
+        fail("--ahead is for --engine local: leave it out.")
     with sentences():
         parsed = {name: parse_field(name, text) for name, text in (changes or {}).items()}
         name, images = _data(data)
@@ -125,7 +136,7 @@ def sweep(
         if dry_run:
             _print_plan(jobs, device, images)
             return
-        code = _run(jobs, engine, address, device)
+        code = _run(jobs, _engine(engine, address, device, ahead))
     if code:
         raise typer.Exit(code)
 
@@ -167,14 +178,13 @@ def _said(hours: Hours, device: str) -> str:
     return f"{said} without {', '.join(hours.unknown)} (not measured)" if hours.unknown else said
 
 
-def _run(jobs: list[Job], kind: str, address: str | None, device: str | None) -> int:
+def _run(jobs: list[Job], engine: Engine) -> int:
     """Exit code, after the failed runs have been named."""
     from roadmap.sweep.board import Board
     from roadmap.sweep.conduct import conduct
     from roadmap.train.stopping import Signals
 
-    engine = _engine(kind, address, device)
-    with Signals() as signals, Board(jobs, engine.slots) as board:
+    with Signals() as signals, Board(jobs, engine.devices) as board:
         state = conduct(jobs, engine, board.show, lambda: signals.number > 0)
     for ending in state.failed:
         typer.echo(
@@ -188,7 +198,7 @@ def _run(jobs: list[Job], kind: str, address: str | None, device: str | None) ->
     return 1 if state.failed else 0
 
 
-def _engine(kind: str, address: str | None, device: str | None) -> Any:
+def _engine(kind: str, address: str | None, device: str | None, ahead: bool) -> Engine:
     from roadmap.measure.throughput import best_device
 
     uses_gpus = (device or best_device()) == "cuda"
@@ -200,4 +210,4 @@ def _engine(kind: str, address: str | None, device: str | None) -> Any:
 
     from roadmap.sweep.engine import LocalEngine
 
-    return LocalEngine(range(torch.cuda.device_count()) if uses_gpus else ())
+    return LocalEngine(range(torch.cuda.device_count()) if uses_gpus else (), ahead=ahead)

@@ -27,9 +27,10 @@ class Ending:
 
 
 class Engine(Protocol):
-    """Runs jobs somewhere. ``slots`` is how many at a time."""
+    """Runs jobs somewhere: ``slots`` at a time, of which ``devices`` train."""
 
     slots: int
+    devices: int
 
     def start(self, job: Job) -> None:
         """Begin ``job``, in a free slot."""
@@ -47,13 +48,15 @@ class Engine(Protocol):
 class LocalEngine:
     """A process for each GPU of this machine, or one on its CPU.
 
-    A job's messages go to ``train.log`` in its folder.
+    With ``ahead`` a second one for each loads and compiles meanwhile, and waits until the first
+    has ended. A job's messages go to ``train.log`` in its folder.
     """
 
-    def __init__(self, gpus: Sequence[int] = ()):
-        self._free: list[int | None] = list(gpus) or [None]
+    def __init__(self, gpus: Sequence[int] = (), *, ahead: bool = False):
+        devices: list[int | None] = list(gpus) or [None]
+        self._free = devices * (2 if ahead else 1)
         self._jobs: dict[Job, tuple[subprocess.Popen, int | None]] = {}
-        self.slots = len(self._free)
+        self.slots, self.devices = len(self._free), len(devices)
 
     def start(self, job: Job) -> None:
         gpu = self._free.pop(0)
@@ -70,9 +73,10 @@ class LocalEngine:
                 env=os.environ | visible,
                 start_new_session=True,
             )
-        with process.stdin as pipe:
-            pipe.write(pickle.dumps(job))
+        process.stdin.write(pickle.dumps(job))
+        process.stdin.flush()
         self._jobs[job] = (process, gpu)
+        self._give_turns()
 
     def running(self) -> list[Job]:
         return list(self._jobs)
@@ -88,6 +92,7 @@ class LocalEngine:
             # Killed by signal N is -N here and 128 + N in shells.
             code = 128 - code if code < 0 else code
             found.append(Ending(job, code, last_line(job.folder) if code else ""))
+        self._give_turns()
         return found
 
     def stop(self) -> None:
@@ -96,6 +101,13 @@ class LocalEngine:
                 process.send_signal(signal.SIGTERM)
         for process, _ in self._jobs.values():
             process.wait()
+            process.stdin.close()
+
+    def _give_turns(self) -> None:
+        """Let the oldest process of each GPU train: its turn comes when its input ends."""
+        oldest = {gpu: process for process, gpu in reversed(self._jobs.values())}
+        for process in oldest.values():
+            process.stdin.close()
 
 
 def _visible(gpu: int, given: list[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, nullcontext, suppress
@@ -44,11 +45,17 @@ IDENTITY = ("roadmap", "step", "config", "recipe", "data", "seed", "scale", "pre
 IDENTITY += ("micro_batch", "sync_batch_norm", "device_type")
 
 
-def train(settings: Settings, notes: Iterable[str] = (), *, quiet: bool = False) -> dict[str, Any]:
+def train(
+    settings: Settings,
+    notes: Iterable[str] = (),
+    *,
+    quiet: bool = False,
+    turn: threading.Event | None = None,
+) -> dict[str, Any]:
     """Train as ``settings`` say, or continue where the folder's run stopped; returns run.json.
 
     Under ``torchrun`` every process calls it. ``notes`` are said once data and recipe fit;
-    ``quiet`` says nothing at all.
+    ``quiet`` says nothing at all. Once loaded and compiled, the run waits for ``turn``.
     Raises ``RefusedError`` before anything has started; ``NonFiniteError``,
     ``InterruptedRunError`` (saved) or another ``TrainingError`` on the way, with the last good
     checkpoint intact.
@@ -64,7 +71,7 @@ def train(settings: Settings, notes: Iterable[str] = (), *, quiet: bool = False)
             Signals() as signals,
             reproducible(device),
         ):
-            return _open_run(settings, notes, device, world, display, signals)
+            return _open_run(settings, notes, device, world, display, signals, turn)
     finally:
         leave(world)
 
@@ -76,6 +83,7 @@ def _open_run(
     world: World,
     display: Display,
     signals: Signals,
+    turn: threading.Event | None,
 ) -> dict[str, Any]:
     recipe = settings.recipe
     try:
@@ -102,7 +110,7 @@ def _open_run(
     with ExitStack() as stack:
         lock = FolderLock(folder) if world.is_main else nullcontext()
         world.share(lambda: _entered(stack, lock, folder))
-        run = Run(settings, config, data, folder, device, world, display, signals)
+        run = Run(settings, config, data, folder, device, world, display, signals, turn)
         return run.run()
 
 
@@ -133,6 +141,7 @@ class Run:
         world: World,
         display: Display,
         signals: Signals,
+        turn: threading.Event | None = None,
     ):
         self.settings = settings
         self.recipe = settings.recipe
@@ -144,6 +153,7 @@ class Run:
         self.world = world
         self.display = display
         self.signals = signals
+        self.turn = turn
         self.precision = settings.precision or ("bf16" if device.type == "cuda" else "float32")
         self.steps_per_epoch = data.steps_per_epoch(self.recipe.batch_size)
         self.total_steps = self.recipe.epochs * self.steps_per_epoch
@@ -198,6 +208,8 @@ class Run:
             f"{self.folder}"
         )
         self.display.begin(self.total_steps, self.step)
+        if not self.compiles:
+            self._await_turn()
         while True:
             epoch = self.step // self.steps_per_epoch
             if len(self.history) < epoch:
@@ -230,12 +242,26 @@ class Run:
             self._report_bad_step()
         self.epoch_before, self.epoch_begun = self._epoch_seconds(), None
 
+    def _await_turn(self) -> None:
+        """Wait until the device is this run's; neither time nor energy of that are its own."""
+        if self.turn is None or self.turn.is_set():
+            return
+        begun = time.perf_counter()
+        while not self.signals.number and not self.turn.wait(0.2):
+            pass
+        waited = time.perf_counter() - begun
+        self.begun, self.saved = self.begun + waited, self.saved + waited
+        if self.epoch_begun is not None:
+            self.epoch_begun += waited
+        self.meter = EnergyMeter(self.device)
+
     def _begin_timing(self) -> None:
         self.epoch_begun, self.first_step, self.untimed_steps = time.perf_counter(), self.step, 0
 
     def _leave_out_compiling(self) -> None:
         """Take the time of a process's first step, in which it compiles, for that of the others."""
         self.compiles = False
+        self._await_turn()
         if self.step % self.steps_per_epoch:  # there are others in this epoch
             self.trainer.sums()  # waits for the device
             self._begin_timing()

@@ -248,6 +248,7 @@ def test_the_dry_run_says_what_would_be_done(tmp_path):
     [
         (("--data", "nowhere"), "nowhere does not exist"),
         (("--address", "10.0.0.1:6379"), "add --engine ray"),
+        (("--ahead", "--engine", "ray"), "--ahead is for --engine local"),
         (("--step", "kernel7"), "Did you mean 'kernel_7'"),
         (("--lr", "fast"), "--lr is 'fast'"),
     ],
@@ -281,6 +282,25 @@ def test_killed_and_stopped_runs_are_finished_in_the_end(tmp_path):
     assert again.wait(240) == 0, again.stderr.read()
     assert [read_progress(folder).status for folder in (first, second)] == ["finished"] * 2
     assert "continuing after step" in (second / "train.log").read_text()
+
+
+def test_ahead_the_next_run_starts_up_and_waits_for_its_turn(tmp_path):
+    command = [sys.executable, "-m", "roadmap", "sweep", "--step", "kernel_7", "--seeds", "0", "1"]
+    command += ["--scale", "pocket", "--epochs", "3", "--device", "cpu", "--ahead"]
+    command += ["--output", str(tmp_path)]
+    first, second = (tmp_path / f"resnet50-kernel_7-seed{seed}" for seed in (0, 1))
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    sweep = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    together = False
+    while sweep.poll() is None:
+        trained, status = read_progress(second).epochs, read_progress(second).status
+        alone = read_progress(first).status == "finished"
+        assert alone or not trained
+        together = together or (status == "running" and not alone)
+        time.sleep(0.05)
+    assert sweep.returncode == 0, sweep.stderr.read()
+    assert together
+    assert [read_progress(folder).status for folder in (first, second)] == ["finished"] * 2
 
 
 def wait_for(true, seconds: float = 120) -> None:

@@ -3,7 +3,9 @@
 import csv
 import json
 import math
+import signal
 import sys
+import time
 from itertools import count
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -19,7 +21,7 @@ from roadmap.steps import ROADMAPS
 from roadmap.train import run as run_module
 from roadmap.train import trainer as trainer_module
 from roadmap.train.drop_path import DrawnDropPath, DropPaths
-from roadmap.train.errors import RefusedError
+from roadmap.train.errors import InterruptedRunError, RefusedError
 from roadmap.train.metrics import COLUMNS
 from roadmap.train.optimizer import (
     average_decay,
@@ -150,6 +152,31 @@ def test_an_epochs_seconds_are_without_the_compilers(batch_size, seconds, tmp_pa
     assert [float(row["seconds"]) for row in rows] == pytest.approx(seconds, rel=1e-3)
     rates = [batch_size * (1440 // batch_size or 1) / value for value in seconds]
     assert [float(row["images_per_s"]) for row in rows] == pytest.approx(rates, rel=1e-3)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_waiting_for_its_turn_is_not_a_runs_time(compiled, tmp_path, monkeypatch):
+    waits = []
+    turn = SimpleNamespace(
+        is_set=lambda: False, wait=lambda _seconds: waits.append(1) or len(waits) == 3
+    )
+    clock = SimpleNamespace(perf_counter=lambda: time.perf_counter() + 1000 * len(waits))
+    monkeypatch.setattr(run_module, "time", clock)
+    monkeypatch.setattr(torch, "compile", lambda model: model)
+    settings = tiny_settings(tmp_path / "run", compiled=compiled, changes=FEW)
+    content = train(settings, turn=turn)
+    assert len(waits) == 3
+    assert 0 < content["wall_seconds"] < 1000
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        assert all(0 < float(row["seconds"]) < 1000 for row in csv.DictReader(file))
+
+
+def test_asked_to_stop_while_it_waits_a_run_does(tmp_path):
+    turn = SimpleNamespace(
+        is_set=lambda: False, wait=lambda _seconds: signal.raise_signal(signal.SIGTERM)
+    )
+    with pytest.raises(InterruptedRunError, match="stopped and saved after step 1"):
+        train(tiny_settings(tmp_path / "run", changes=FEW), turn=turn)
 
 
 # -- schedule ---------------------------------------------------------------------------------
