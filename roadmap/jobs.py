@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 #: Seconds after which a job ends that nobody has looked at, or that takes too long.
 ABANDONED, LONGEST = 90.0, 600.0
 _TURN = threading.Lock()
-#: Processes that wait for a request, one at the most, and whoever takes it or puts one there.
-_spares: list[subprocess.Popen[str]] = []
+#: The process that waits for a request, and whoever takes it or puts one there.
+_spare: subprocess.Popen[str] | None = None
 _SPARING = threading.Lock()
 
 
@@ -32,28 +32,30 @@ def prepare() -> None:
 
     For a page on which a job is likely: loading takes seconds.
     """
+    global _spare
     with _SPARING:
-        if any(spare.poll() is None for spare in _spares):
+        if _spare is not None and _spare.poll() is None:
             return
-        spare = _process("--load")
-        _spares[:] = [spare]
+        spare = _spare = _process("--load")
     timer = threading.Timer(ABANDONED, _dismiss, [spare])
     timer.daemon = True
     timer.start()
 
 
 def _dismiss(spare: subprocess.Popen[str]) -> None:
+    global _spare
     with _SPARING:
-        if spare in _spares:
-            _spares.remove(spare)
+        if spare is _spare:
+            _spare = None
             spare.kill()
             spare.wait()
 
 
 def _ready_process() -> subprocess.Popen[str]:
     """The one that waits, or a new one."""
+    global _spare
     with _SPARING:
-        spare = _spares.pop() if _spares else None
+        spare, _spare = _spare, None
     return spare if spare is not None and spare.poll() is None else _process()
 
 

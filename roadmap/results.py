@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
+#: Columns of ``throughput_table`` that speeds to compare have in common.
+TIMED_BY = ("device", "device_name", "mode", "dtype", "batch_size", "compiled")
+TIMED_BY += ("channels_last", "image_size")
 
 
 class ResultsError(ValueError):
@@ -140,6 +143,13 @@ def _number(text: str | None) -> float | None:
 def throughput_table() -> DataFrame:
     """Every measured speed; the columns are described in ``results/measured/README.md``."""
     return read_table("measured/throughput")
+
+
+def ours_first(timed: DataFrame) -> DataFrame:
+    """Of rows of ``throughput_table``, one of each network and way to time it: with our depthwise
+    kernels where those were timed, else with PyTorch's."""
+    ours_last = timed.loc[(timed["depthwise"] == "own").sort_values(kind="stable").index]
+    return ours_last.drop_duplicates(["source", "name", *TIMED_BY], keep="last").sort_index()
 
 
 def _step_rows(roadmap: str) -> list[dict[str, Any]]:

@@ -67,22 +67,22 @@ def test_a_job_that_nobody_looks_at_ends(monkeypatch):
 
 def test_a_prepared_process_takes_the_next_job(monkeypatch):
     jobs.prepare()
-    (spare,) = jobs._spares
+    spare = jobs._spare
     jobs.prepare()
-    assert jobs._spares == [spare]
+    assert jobs._spare is spare
     monkeypatch.setattr(jobs, "_process", None)  # there is no need for another
     job = measuring()
     assert after(job, "done", "failed") == "done", job.error
-    assert jobs._spares == []
+    assert jobs._spare is None
     assert spare.wait(5) is not None
 
 
 def test_a_prepared_process_does_not_wait_for_ever(monkeypatch):
     monkeypatch.setattr(jobs, "ABANDONED", 0.2)
     jobs.prepare()
-    (spare,) = jobs._spares
+    spare = jobs._spare
     assert spare.wait(5) is not None
-    assert jobs._spares == []
+    assert jobs._spare is None
     monkeypatch.undo()
     job = measuring()  # in a process of its own
     assert after(job, "done", "failed") == "done", job.error

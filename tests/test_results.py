@@ -2,6 +2,7 @@ import math
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from roadmap import ROADMAPS, results
@@ -75,3 +76,17 @@ def test_every_paper_table_has_its_source():
     readme = (RESULTS / "paper" / "README.md").read_text()
     for path in sorted(Path(RESULTS / "paper").glob("*.csv")):
         assert f"`{path.name}`" in readme, path.name
+
+
+def test_of_two_speeds_the_one_with_our_kernels_counts():
+    table = results.throughput_table()
+    row = table.iloc[[0]].assign(source="resnet50", name="kernel_7")
+    rows = [
+        row.assign(depthwise="own", images_per_s=3.0),
+        row.assign(depthwise="torch", images_per_s=2.0),
+        row.assign(depthwise="torch", images_per_s=1.0, name="gelu"),
+        row.assign(depthwise="torch", images_per_s=1.0, mode="other"),
+    ]
+    found = results.ours_first(pd.concat(rows, ignore_index=True))
+    assert list(found["images_per_s"]) == [3.0, 1.0, 1.0]
+    assert list(found["name"]) == ["kernel_7", "gelu", "kernel_7"]

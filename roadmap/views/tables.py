@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setting:
-    """How speeds were measured: what bars of one chart have in common."""
+    """How speeds were measured, as ``results.TIMED_BY``: what bars of one chart have in common."""
 
     device: str
     device_name: str
@@ -32,9 +32,6 @@ class Setting:
         words = [self.device_name, self.mode, self.dtype, f"batch {self.batch_size}"]
         words.append("compiled" if self.compiled else "eager")
         return ", ".join(words)
-
-
-SETTING = [field.name for field in fields(Setting)]
 
 
 @st.cache_data(show_spinner=False)
@@ -54,7 +51,7 @@ def settings(roadmap: str) -> list[Setting]:
         table = results.throughput_table()
     except results.ResultsError:
         return []
-    rows = _steps_of(roadmap, table)[SETTING].drop_duplicates()
+    rows = _steps_of(roadmap, table)[list(results.TIMED_BY)].drop_duplicates()
     found = [Setting(*row) for row in rows.itertuples(index=False, name=None)]
     return sorted(found, key=lambda s: (s.mode, s.device == "cpu", s.label))
 
@@ -66,14 +63,13 @@ def with_speeds(roadmap: str, setting: Setting) -> DataFrame:
     They are with our depthwise kernels where those were timed, and then ``depthwise`` is ``own``;
     ``images_per_s_torch`` is there the speed with PyTorch's, if that was timed too.
     """
-    timed = _steps_of(roadmap, _timed(setting)).set_index("name")
-    own, others = (timed[(timed["depthwise"] == "own") == ours] for ours in (True, False))
-    own, others = (found[~found.index.duplicated(keep="last")] for found in (own, others))
-    columns = [*SPEEDS, "depthwise"]
-    speeds = own[columns].combine_first(others[columns])
-    both = others.index.intersection(own.index)
+    timed = _steps_of(roadmap, _timed(setting))
+    speeds = results.ours_first(timed).set_index("name")[[*SPEEDS, "depthwise"]]
+    ours = speeds.index[speeds["depthwise"] == "own"]
+    both = timed[(timed["depthwise"] != "own") & timed["name"].isin(ours)]
     if len(both):
-        speeds["images_per_s_torch"] = others.loc[both, "images_per_s"]
+        both = both.drop_duplicates("name", keep="last").set_index("name")
+        speeds["images_per_s_torch"] = both["images_per_s"]
     return steps(roadmap).join(speeds)
 
 
@@ -91,7 +87,7 @@ SPEEDS = ["images_per_s", "images_per_s_low", "images_per_s_high", "memory"]
 
 def _timed(setting: Setting) -> DataFrame:
     table = results.throughput_table()
-    for column in SETTING:
+    for column in results.TIMED_BY:
         table = table[table[column] == getattr(setting, column)]
     return table.rename(
         columns={
