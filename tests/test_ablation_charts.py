@@ -48,6 +48,18 @@ def test_trained_bars_end_at_the_means_and_print_the_papers(table):
     assert "tiny" in figure.layout.xaxis.title.text
 
 
+def test_the_papers_axis_is_moved_by_whole_points_until_the_means_agree(table):
+    figure = charts.trained_bars(table)
+    here, above = figure.layout.xaxis.range, figure.layout.xaxis2.range
+    apart = round(here[0] - above[0])
+    assert [end - apart for end in here] == pytest.approx(list(above))
+    assert abs((table["top1"] - table["paper_top1"]).mean() - apart) <= 0.5
+    ticks = next(trace for trace in figure.data if trace.error_y.type == "constant")
+    assert list(ticks.x) == pytest.approx(list(table["paper_top1"].dropna() + apart))
+    unpublished = table.assign(paper_top1=float("nan"))
+    assert "xaxis2" not in charts.trained_bars(unpublished).layout
+
+
 def test_intervals_span_the_tables_and_wear_their_verdicts_sign(table):
     figure = charts.change_intervals(table)
     rows = table[table["change"].notna()]

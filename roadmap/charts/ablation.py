@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
@@ -44,6 +45,7 @@ AREA = (290, 320)
 #: Room for the names at the ends of learning curves, and the least distance of two, in pixels.
 NAMES, LINE = 158, 15
 CURVES_TOP, CURVES_BOTTOM = 10, 40
+ABOVE = 12  # pixels more for an axis above bars
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ LINES = (
 def trained_bars(table: DataFrame, selected: str | None = None) -> go.Figure:
     """A bar a step: mean top-1 over the seeds, 95% intervals as whiskers, the paper's as ticks.
 
-    Whiskers end at 0 and 100.
+    Whiskers end at 0 and 100. The paper's axis is above: points are as long on it, and it is moved
+    by whole points until the means of both agree, so that the shapes of the roads compare.
     ``table`` has ``data``, ``key``, ``title``, ``group``, ``adopted``, ``top1``, ``top1_low``,
     ``top1_high`` and ``paper_top1``; ``selected`` is the key of the banded row.
     """
@@ -86,7 +89,28 @@ def trained_bars(table: DataFrame, selected: str | None = None) -> go.Figure:
         decimals=2,
         from_zero=False,
     )
-    return roadmap_bars(_possible(table), trained, selected, second=PAPER, tick=PAPER.key)
+    apart = (table["top1"] - table[PAPER.key]).mean()
+    if isnan(apart):
+        return roadmap_bars(_possible(table), trained, selected, second=PAPER)
+    moved = table.assign(moved=table[PAPER.key] + round(apart))
+    figure = roadmap_bars(_possible(moved), trained, selected, second=PAPER, tick="moved")
+    return _with_the_papers_axis(figure, round(apart))
+
+
+def _with_the_papers_axis(figure: go.Figure, apart: int) -> go.Figure:
+    above = style.axis(
+        "The paper's top-1 on ImageNet-1K, %",
+        range=[end - apart for end in figure.layout.xaxis.range],
+        overlaying="x",
+        side="top",
+        showgrid=False,
+        fixedrange=True,
+        automargin=False,
+    )
+    figure.add_scatter(x=[None], y=[None], xaxis="x2")
+    return figure.update_layout(
+        xaxis2=above, height=figure.layout.height + ABOVE, margin_t=figure.layout.margin.t + ABOVE
+    )
 
 
 def _possible(table: DataFrame) -> DataFrame:
