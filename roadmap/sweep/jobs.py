@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from models.config import ModelConfig
+from roadmap.recipes import Recipe
 from roadmap.steps import ROADMAPS, unknown_name
 from roadmap.train.errors import RefusedError
-from roadmap.train.settings import Settings, choose_recipe, flat_differences
+from roadmap.train.settings import Settings, choose_recipe, flat_differences, run_config
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,24 @@ def _chosen(roadmap: str, steps: Sequence[str], skip: Sequence[str]) -> list[str
 
 def notes_of(jobs: Iterable[Job]) -> list[str]:
     """What follows from other settings, each sentence once."""
-    return list(dict.fromkeys(note for job in jobs for note in job.notes))
+    jobs = list(jobs)
+    notes = [note for job in jobs for note in job.notes]
+    return list(dict.fromkeys([*notes, *_undone(jobs)]))
+
+
+def _undone(jobs: Sequence[Job]) -> Iterable[str]:
+    """Of each step that differs from the one before it in what is set for all."""
+    settings = {job.settings.step: job.settings for job in jobs}
+    for key, own in settings.items():
+        previous = ROADMAPS[own.roadmap].previous(key)
+        before = settings.get(previous.key) if previous else None
+        if before and _trained(own) == _trained(before):
+            yield f"{key} is then the same as {before.step}: what it changes is set for all steps"
+
+
+def _trained(settings: Settings) -> tuple[ModelConfig, Recipe]:
+    recipe = settings.recipe
+    return run_config(settings.roadmap, settings.step, recipe, scale=settings.scale), recipe
 
 
 def check_finished(jobs: Iterable[Job]) -> None:

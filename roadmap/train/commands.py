@@ -35,7 +35,10 @@ DataOption = Annotated[
 ]
 ImageSizeOption = Annotated[
     int | None,
-    typer.Option("--image-size", help="Pixels; the test resize follows in proportion."),
+    typer.Option(
+        "--image-size",
+        help="Pixels of a test image; the recipe's other sizes follow in proportion.",
+    ),
 ]
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="cuda, mps or cpu; the fastest without.")

@@ -71,10 +71,10 @@ def choose_recipe(
 ) -> tuple[Recipe, list[str]]:
     """The recipe of a run, and a sentence about each value that follows from another.
 
-    The step's own recipe, or ``RECIPES[name]``; made small for ``scale`` pocket; then
-    ``image_size`` for training and testing, then ``changes``. A batch size changed without the
-    learning rate scales the rate; fewer epochs shorten the warm-up and the steps of the learning
-    rate, where those are not changed too. Raises ``RefusedError``.
+    The step's own recipe, or ``RECIPES[name]``; made small for ``scale`` pocket; then tested at
+    ``image_size`` with the other sizes in proportion; then ``changes``. A batch size changed
+    without the learning rate scales the rate; fewer epochs shorten the warm-up and the steps of
+    the learning rate, where those are not changed too. Raises ``RefusedError``.
     """
     recipe = _named_recipe(roadmap, step, name)
     if scale == "pocket":
@@ -85,9 +85,13 @@ def choose_recipe(
     changes = dict(changes or {})
     if image_size is not None:
         _check("image_size", image_size, image_size >= 1, "1 or more")
-        resize = round(image_size * recipe.test_resize / recipe.test_size)
-        sizes = {"train_size": image_size, "test_size": image_size, "test_resize": resize}
+        sizes = _sizes(recipe, image_size)
         changes = sizes | changes
+        if changes["train_size"] == sizes["train_size"] != image_size:
+            notes.append(
+                f"training at {sizes['train_size']} pixels: the recipe's {recipe.train_size} of "
+                f"{recipe.test_size}, in proportion"
+            )
     if "batch_size" in changes and "lr" not in changes:
         _check_fields(recipe.replace(batch_size=changes["batch_size"]))
         changes["lr"] = scaled_lr(recipe, changes["batch_size"])
@@ -188,6 +192,16 @@ def _named_recipe(roadmap: str, step: str, name: str | None) -> Recipe:
     if name not in RECIPES:
         raise RefusedError(unknown_name("recipe", name, tuple(RECIPES)))
     return RECIPES[name]
+
+
+def _sizes(recipe: Recipe, image_size: int) -> dict[str, int]:
+    """Tested at ``image_size``; a recipe that trains smaller than it tests goes on to."""
+    ratio = image_size / recipe.test_size
+    return {
+        "train_size": max(1, round(ratio * recipe.train_size)),
+        "test_size": image_size,
+        "test_resize": round(ratio * recipe.test_resize),
+    }
 
 
 def _shorter(recipe: Recipe, epochs: int) -> dict[str, int]:

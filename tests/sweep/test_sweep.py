@@ -20,7 +20,14 @@ from roadmap.sweep import estimate as estimating
 from roadmap.sweep.board import seconds_left
 from roadmap.sweep.conduct import conduct
 from roadmap.sweep.engine import Ending, _visible
-from roadmap.sweep.jobs import Job, Progress, check_finished, plan_jobs, read_progress
+from roadmap.sweep.jobs import (
+    Job,
+    Progress,
+    check_finished,
+    notes_of,
+    plan_jobs,
+    read_progress,
+)
 from roadmap.text import duration
 from roadmap.train.errors import RefusedError
 
@@ -70,6 +77,17 @@ def test_steps_are_chosen_and_skipped_in_the_roadmaps_order(tmp_path):
 def test_a_wrong_plan_is_refused(arguments, sentence, tmp_path):
     with pytest.raises(RefusedError, match=sentence):
         planned(tmp_path, **arguments)
+
+
+def test_a_step_whose_change_is_set_for_all_is_named(tmp_path):
+    steps = ("trivial_augment", "long_training", "random_erasing")
+    options = {"recipe": None, "changes": {"epochs": 30}, "image_size": None}
+    jobs = plan_jobs("torchvision_recipe", steps, (), (0, 1), tmp_path, **options)
+    said = [note for note in notes_of(jobs) if "same as" in note]
+    assert said == [
+        "long_training is then the same as trivial_augment: what it changes is set for all steps"
+    ]
+    assert not [note for note in notes_of(planned(tmp_path, ())) if "same as" in note]
 
 
 def test_a_finished_run_of_other_settings_is_not_taken_for_this_one(tmp_path):

@@ -152,6 +152,16 @@ def test_the_steps_own_recipe_unless_another_is_named():
     assert choose_recipe("resnet50", "baseline", "convnext")[0] == RECIPES["convnext"]
 
 
+def test_a_recipe_that_trains_smaller_than_it_tests_goes_on_to():
+    recipe, notes = choose_recipe("torchvision_recipe", "fixres", image_size=128)
+    assert (recipe.train_size, recipe.test_size, recipe.test_resize) == (101, 128, 146)
+    assert notes == ["training at 101 pixels: the recipe's 176 of 224, in proportion"]
+    recipe, notes = choose_recipe(
+        "torchvision_recipe", "fixres", image_size=128, changes={"train_size": 96}
+    )
+    assert (recipe.train_size, notes) == (96, [])
+
+
 def test_image_size_moves_all_three_sizes():
     recipe, _ = choose_recipe("resnet50", "kernel_7", image_size=128)
     assert (recipe.train_size, recipe.test_size, recipe.test_resize) == (128, 128, 146)
