@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 #: Columns of ``throughput_table`` that speeds to compare have in common.
-TIMED_BY = ("device", "device_name", "mode", "dtype", "batch_size", "compiled")
-TIMED_BY += ("channels_last", "image_size")
+TIMED_BY = (
+    *("device", "device_name", "mode", "dtype"),
+    *("batch_size", "compiled", "channels_last", "image_size"),
+)
 
 
 class ResultsError(ValueError):

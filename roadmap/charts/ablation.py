@@ -24,6 +24,7 @@ from roadmap.charts.rows import (
     columns,
     pixels,
     row_places,
+    text,
 )
 from roadmap.palette import BLUE, BROWN, CYAN, GREY, GROUP_COLORS, ORANGE, PLUM
 from roadmap.text import number
@@ -99,7 +100,7 @@ def trained_bars(table: DataFrame, selected: str | None = None) -> go.Figure:
 
 def _with_the_papers_axis(figure: go.Figure, apart: int) -> go.Figure:
     above = style.axis(
-        "The paper's top-1 on ImageNet-1K, %",
+        "",
         range=[end - apart for end in figure.layout.xaxis.range],
         overlaying="x",
         side="top",
@@ -108,6 +109,10 @@ def _with_the_papers_axis(figure: go.Figure, apart: int) -> go.Figure:
         automargin=False,
     )
     figure.add_scatter(x=[None], y=[None], xaxis="x2")
+    # Streamlit's theme colours the titles of first axes alone, and annotations.
+    small = {"size": style.FONT_SIZE - 1}
+    name = "The paper's top-1 on ImageNet-1K, %"
+    figure.add_annotation(text(name, 0.5, 0, "center", 0, yshift=28, font=small))
     return figure.update_layout(
         xaxis2=above, height=figure.layout.height + ABOVE, margin_t=figure.layout.margin.t + ABOVE
     )

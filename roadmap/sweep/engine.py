@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import pickle
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +17,8 @@ from typing import Protocol
 from roadmap.sweep.jobs import Job
 
 LOG = "train.log"
+#: What a process reads after its job when it may train. An end without it: we have died.
+TURN = b"."
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ class LocalEngine:
         self.slots, self.devices = len(self._free), len(devices)
 
     def start(self, job: Job) -> None:
-        gpu = self._free.pop(0)
+        taken = [gpu for _, gpu in self._jobs.values()]
+        gpu = min(self._free, key=taken.count)  # one with nothing on it, if there is one
         given = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
         visible = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": _visible(gpu, given)}
         job.folder.mkdir(parents=True, exist_ok=True)
@@ -73,9 +78,11 @@ class LocalEngine:
                 env=os.environ | visible,
                 start_new_session=True,
             )
-        process.stdin.write(pickle.dumps(job))
-        process.stdin.flush()
+        self._free.remove(gpu)
         self._jobs[job] = (process, gpu)
+        with suppress(BrokenPipeError):  # it has ended already, which `endings` will see
+            process.stdin.write(base64.b64encode(pickle.dumps(job)) + b"\n")
+            process.stdin.flush()
         self._give_turns()
 
     def running(self) -> list[Job]:
@@ -104,10 +111,13 @@ class LocalEngine:
             process.stdin.close()
 
     def _give_turns(self) -> None:
-        """Let the oldest process of each GPU train: its turn comes when its input ends."""
+        """Let the oldest process of each GPU train."""
         oldest = {gpu: process for process, gpu in reversed(self._jobs.values())}
         for process in oldest.values():
-            process.stdin.close()
+            if not process.stdin.closed:
+                with suppress(BrokenPipeError):
+                    process.stdin.write(TURN)
+                    process.stdin.close()
 
 
 def _visible(gpu: int, given: list[str]) -> str:

@@ -58,6 +58,10 @@ class RayEngine:
         found = resources.get("GPU", 0) if self._gpus else resources.get("CPU", 0) / self._cpus()
         return max(1, int(found))
 
+    @property
+    def devices(self) -> int:
+        return self.slots
+
     def start(self, job: Job) -> None:
         self._jobs[self._train.remote(job)] = job
 

@@ -243,11 +243,9 @@ class Run:
         self.epoch_before, self.epoch_begun = self._epoch_seconds(), None
 
     def _await_turn(self) -> None:
-        """Wait until the device is this run's; neither time nor energy of that are its own."""
-        if self.turn is None or self.turn.is_set():
-            return
+        """Wait until the device is this run's; its time does not count that, its energy begins."""
         begun = time.perf_counter()
-        while not self.signals.number and not self.turn.wait(0.2):
+        while self.turn and not self.signals.number and not self.turn.wait(0.2):
             pass
         waited = time.perf_counter() - begun
         self.begun, self.saved = self.begun + waited, self.saved + waited

@@ -100,12 +100,13 @@ def choose_recipe(
                 f"learning rate {changes['lr']:g}: the recipe's {recipe.lr:g} at batch size "
                 f"{recipe.batch_size} scaled to {changes['batch_size']}"
             )
-    for name, value in _shorter(recipe, changes.get("epochs", recipe.epochs)).items():
-        if name not in changes:
+    for name, value in _shorter(recipe, changes).items():
+        before = getattr(recipe, name)
+        if name not in changes and value != before:
             changes[name] = value
             notes.append(
-                f"{_SAID[name]} of {_epochs(value)}: the recipe's {getattr(recipe, name)} of "
-                f"{recipe.epochs}, in proportion"
+                f"{_SAID[name]} of {_epochs(value)}: the recipe's {before} of {recipe.epochs}, "
+                "shortened with the run"
             )
     recipe = recipe.replace(**changes)
     _check_fields(recipe)
@@ -204,16 +205,17 @@ def _sizes(recipe: Recipe, image_size: int) -> dict[str, int]:
     }
 
 
-def _shorter(recipe: Recipe, epochs: int) -> dict[str, int]:
-    """The lengths within ``recipe`` that ``epochs``, if they are fewer, shorten in proportion,
-    to no less than one epoch."""
+def _shorter(recipe: Recipe, changes: Mapping[str, Any]) -> dict[str, int]:
+    """The lengths within ``recipe`` that fewer epochs shorten: in proportion, to one at least
+    (but no warm-up where there is one epoch in all)."""
+    epochs = changes.get("epochs", recipe.epochs)
     if not 0 < epochs < recipe.epochs:
         return {}
     lengths = {}
     if recipe.warmup_epochs:
         share = recipe.warmup_epochs * epochs // recipe.epochs
         lengths["warmup_epochs"] = min(max(share, 1), epochs - 1)
-    if recipe.schedule == "step":
+    if changes.get("schedule", recipe.schedule) == "step":
         lengths["step_epochs"] = max(1, round(recipe.step_epochs * epochs / recipe.epochs))
     return lengths
 

@@ -146,7 +146,8 @@ def _accuracies(ablation: Ablation, table: DataFrame) -> None:
     st.html(
         '<p class="faint legend"><span><i class="whisker"></i>95% interval of the mean over '
         "seeds, within 0 to 100 %</span>"
-        '<span><i class="tick"></i>the paper\'s, by the axis above</span>'
+        '<span><i class="tick"></i>the paper\'s, by the axis above, which is moved until the means '
+        "agree</span>"
         f"{hatched}</p>" + markup.paragraph(text.agreement(ablation), "faint below")
     )
 

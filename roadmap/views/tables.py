@@ -52,7 +52,7 @@ def settings(roadmap: str) -> list[Setting]:
     except results.ResultsError:
         return []
     rows = _steps_of(roadmap, table)[list(results.TIMED_BY)].drop_duplicates()
-    found = [Setting(*row) for row in rows.itertuples(index=False, name=None)]
+    found = [Setting(**row) for row in rows.to_dict("records")]
     return sorted(found, key=lambda s: (s.mode, s.device == "cpu", s.label))
 
 

@@ -43,7 +43,7 @@ def test_a_run_goes_on_elsewhere_when_its_node_is_killed(cluster, tmp_path):
         for seed in (0, 1)
     ]
     engine = RayEngine(cluster.address, gpus=False)
-    assert engine.slots == 2
+    assert engine.slots == engine.devices == 2
     killed = threading.Event()
 
     def watch(_state, _running) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -18,8 +19,9 @@ from roadmap.steps import ROADMAPS
 from roadmap.sweep import conduct as conducting
 from roadmap.sweep import estimate as estimating
 from roadmap.sweep.board import seconds_left
+from roadmap.sweep.child import _turn
 from roadmap.sweep.conduct import conduct
-from roadmap.sweep.engine import Ending, _visible
+from roadmap.sweep.engine import TURN, Ending, LocalEngine, _visible
 from roadmap.sweep.jobs import (
     Job,
     Progress,
@@ -30,6 +32,7 @@ from roadmap.sweep.jobs import (
 )
 from roadmap.text import duration
 from roadmap.train.errors import RefusedError
+from roadmap.train.stopping import Signals
 
 ROOT = Path(__file__).parents[2]
 
@@ -186,21 +189,100 @@ def test_failures_are_tried_once_more_and_refusals_are_not(tmp_path):
     assert engine.started.count("resnet50-kernel_7-seed1") == 1
 
 
+class Process:
+    """What ``LocalEngine`` starts, without a process."""
+
+    def __init__(self, _command, *, env, **_more):
+        self.stdin, self.code = Told(), None
+        self.gpu = env.get("CUDA_VISIBLE_DEVICES")
+
+    def poll(self) -> int | None:
+        return self.code
+
+    @property
+    def may_train(self) -> bool:
+        return self.stdin.heard.endswith(b"\n.")
+
+
+class Told(io.BytesIO):
+    """What was written to it, also once closed."""
+
+    heard = b""
+
+    def write(self, text: bytes) -> int:
+        self.heard += text
+        return len(text)
+
+
+@pytest.fixture
+def processes(monkeypatch):
+    """Of an engine, in the order of their start."""
+    started = []
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def start(*arguments, **more):
+        started.append(Process(*arguments, **more))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    return started
+
+
 @pytest.mark.usefixtures("no_pause")
-def test_a_folder_that_cannot_be_written_is_named_and_the_others_go_on(tmp_path):
+def test_a_folder_that_cannot_be_written_is_named_and_the_others_go_on(tmp_path, processes):
     jobs = planned(tmp_path)
-    jobs[1].folder.write_text("a file")
-    state = run(jobs[:2], Refusing({job.name: [0] for job in jobs}))
-    assert state.done == [jobs[0]]
+    for job in jobs[:3]:
+        job.folder.write_text("a file")
+    engine = LocalEngine(ahead=True)
+    state = run(jobs, engine, stopped=lambda: any(setattr(p, "code", 0) for p in processes))
+    assert state.done == [jobs[3]]
     assert [ending.reason for ending in state.failed] == [
-        f"{jobs[1].folder} cannot be written: File exists"
+        f"{job.folder} cannot be written: File exists" for job in jobs[:3]
     ]
 
 
-class Refusing(Scripted):
-    def start(self, job: Job) -> None:
-        job.folder.mkdir(exist_ok=True)
-        super().start(job)
+def test_on_each_gpu_one_trains_and_one_waits(tmp_path, processes):
+    jobs = planned(tmp_path, seeds=(0, 1, 2))
+    engine = LocalEngine(range(2), ahead=True)
+    assert (engine.slots, engine.devices) == (4, 2)
+    for job in jobs[:4]:
+        engine.start(job)
+    assert [process.gpu for process in processes] == ["0", "1", "0", "1"]
+    assert [process.may_train for process in processes] == [True, True, False, False]
+    processes[1].code = processes[2].code = 0
+    assert [ending.job for ending in engine.endings()] == [jobs[1], jobs[2]]
+    assert [process.may_train for process in processes] == [True, True, False, True]
+    engine.start(jobs[4])
+    engine.start(jobs[5])
+    assert [process.gpu for process in processes[4:]] == ["1", "0"]
+    processes[0].code = -9
+    assert engine.endings()[0].code == 137
+    assert [process.may_train for process in processes[4:]] == [False, True]
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_run_trains_when_told_and_stops_when_its_sweep_has_died(given):
+    ends = os.pipe()
+    told, telling = os.fdopen(ends[0], "rb", 0), os.fdopen(ends[1], "wb", 0)
+    with Signals() as signals, told, telling:
+        turn = _turn(told)
+        assert not turn.wait(0.05)
+        if given:
+            telling.write(TURN)
+        telling.close()
+        wait_for(lambda: turn.is_set() or signals.number)
+        assert (turn.is_set(), signals.number) == (given, 0 if given else signal.SIGTERM)
+
+
+def test_a_refused_run_says_why_and_is_not_tried_again(tmp_path):
+    job, other = planned(tmp_path, scale="pocket")[0], planned(tmp_path, scale="pocket")[1]
+    write_run(job, "interrupted", scale="pocket", step=other.settings.step)
+    state = run([job], LocalEngine())
+    ((_, code, reason),) = [(e.job, e.code, e.reason) for e in state.failed]
+    assert code == 2
+    assert "holds another run" in reason
+    assert not state.retried
+    assert "Traceback" not in (job.folder / "train.log").read_text()
 
 
 def test_a_gpu_is_one_of_those_that_were_given():
@@ -310,12 +392,15 @@ def test_ahead_the_next_run_starts_up_and_waits_for_its_turn(tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     sweep = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     together = False
-    while sweep.poll() is None:
-        trained, status = read_progress(second).epochs, read_progress(second).status
-        alone = read_progress(first).status == "finished"
-        assert alone or not trained
-        together = together or (status == "running" and not alone)
-        time.sleep(0.05)
+    try:
+        while sweep.poll() is None:
+            trained, status = read_progress(second).epochs, read_progress(second).status
+            alone = read_progress(first).status == "finished"
+            assert alone or not trained
+            together = together or (status == "running" and not alone)
+            time.sleep(0.05)
+    finally:
+        sweep.terminate()
     assert sweep.returncode == 0, sweep.stderr.read()
     assert together
     assert [read_progress(folder).status for folder in (first, second)] == ["finished"] * 2

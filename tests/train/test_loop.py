@@ -213,6 +213,7 @@ def test_the_rate_follows_the_batch():
         ("training", {"epochs": 30}, (2, 30), "warm-up of 2 epochs: the recipe's 20 of 300"),
         ("training", {"epochs": 5}, (1, 30), "warm-up of 1 epoch: the recipe's 20 of 300"),
         ("training", {"epochs": 1}, (0, 30), "warm-up of 0 epochs: the recipe's 20 of 300"),
+        ("baseline", {"epochs": 30, "schedule": "cosine"}, (0, 30), None),
         ("baseline", {"epochs": 30, "step_epochs": 12}, (0, 12), None),
         ("training", {"epochs": 30, "warmup_epochs": 4}, (4, 30), None),
         ("baseline", {"epochs": 180}, (0, 30), None),
