@@ -142,13 +142,14 @@ def _accuracies(ablation: Ablation, table: DataFrame) -> None:
         "trained",
         f"Bar chart of mean top-1 accuracy here, beside the paper's: {alt}.",
     )
+    moved = "The axis above is moved until the means agree: what compares is the shape. "
+    moved = moved if table["paper_top1"].notna().any() else ""
     hatched = "" if table["adopted"].all() else '<span><i class="hatch"></i>not adopted</span>'
     st.html(
         '<p class="faint legend"><span><i class="whisker"></i>95% interval of the mean over '
         "seeds, within 0 to 100 %</span>"
-        '<span><i class="tick"></i>the paper\'s, by the axis above, which is moved until the means '
-        "agree</span>"
-        f"{hatched}</p>" + markup.paragraph(text.agreement(ablation), "faint below")
+        '<span><i class="tick"></i>the paper\'s, by the axis above</span>'
+        f"{hatched}</p>" + markup.paragraph(moved + text.agreement(ablation), "faint below")
     )
 
 
