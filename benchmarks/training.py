@@ -3,7 +3,7 @@
 For each step, on one machine and in one go:
 
 - ``bare``: our training step on random tensors that stay on the device;
-- ``end to end``: ``python -m roadmap train`` itself, its first epoch (compilation included) and
+- ``end to end``: ``python -m roadmap train`` itself, its first epoch (without compilation) and
   the steady state (the median of the later ones); with ``--compile`` also a first epoch of data
   through a network that is compiled already;
 - ``timm``: a loop as in timm's train.py over timm's ``create_loader``, with the same network,

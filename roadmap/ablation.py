@@ -61,7 +61,6 @@ class StepResult:
     """One step that was trained. Accuracies are percent.
 
     ``seconds`` is the median of its runs', so that one that shared its device does not count.
-
     ``interval`` is that of the mean over ``seeds``, None for one seed. ``change`` is None where
     the step has none before it, or where that was not trained.
     """

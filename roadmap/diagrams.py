@@ -24,6 +24,7 @@ from models.spec import (
 )
 from roadmap.palette import BLUE
 from roadmap.svg import LINE, ink, label, picture, sheet
+from roadmap.text import counted
 
 # One panel, in pixels: the shortcut's lane, the layers, their names.
 WIDTH, LANE, CENTER, SHAPE, MARK, NAME = 340, 42, 146, 116, 220, 236
@@ -365,7 +366,7 @@ class _Canvas:
         """The size of input or output, its baseline at ``y``."""
         if y > self.drawn:
             self._line(y - 12)
-        text = f"{size} × {size}, {_plural(channels, 'channel')}"
+        text = f"{size} × {size}, {counted(channels, 'channel')}"
         self.elements.append(label(CENTER, y, text, anchor="middle", faint=True))
 
     def _line(self, top: float, bottom: float | None = None) -> None:
@@ -519,10 +520,6 @@ def _side(layer: Conv | MaxPool) -> str:
     return f"{layer.kernel_size}×{layer.kernel_size}"
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def _conv_text(conv: Conv) -> tuple[str, str]:
     kind = " depthwise" if conv.depthwise else f", {conv.groups} groups" if conv.groups > 1 else ""
     same = conv.in_channels == conv.out_channels
@@ -549,7 +546,7 @@ def _lane_text(layer: Layer) -> str:
 
 def _described(part: Part, marks: dict[tuple[str, ...], str], size: int, channels: int) -> str:
     """The picture in words: layers in order, each change named."""
-    words = [f"Input {part.size} by {part.size}, {_plural(part.channels, 'channel')}"]
+    words = [f"Input {part.size} by {part.size}, {counted(part.channels, 'channel')}"]
     for role, layer in _part_roles(part).items():
         if isinstance(layer, Conv):
             text = "{} {}".format(*_conv_text(layer)).replace("→", "to").replace("×", " by ")
@@ -559,4 +556,4 @@ def _described(part: Part, marks: dict[tuple[str, ...], str], size: int, channel
             text = _short(layer)
         place = {"shortcut": "on the shortcut ", "after": "after the addition "}.get(role[0], "")
         words.append(place + text + (f" ({marks[role]})" if role in marks else ""))
-    return "; ".join(words) + f"; output {size} by {size}, {_plural(channels, 'channel')}."
+    return "; ".join(words) + f"; output {size} by {size}, {counted(channels, 'channel')}."

@@ -29,6 +29,11 @@ def telling(after: float, before: float, decimals: int) -> int:
     return decimals
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 epoch``, ``2 epochs``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def duration(seconds: float) -> str:
     """``1 h 05 min``, ``12 min``, ``40 s``."""
     if seconds < 60:

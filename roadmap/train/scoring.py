@@ -15,6 +15,7 @@ from roadmap.train.data import DataError, open_data
 from roadmap.train.errors import RefusedError
 from roadmap.train.evaluate import BATCH_SIZE, evaluate
 from roadmap.train.machine import prepare_device
+from roadmap.train.settings import sizes_at
 
 
 def score_file(
@@ -41,8 +42,7 @@ def score_file(
     if image_size is not None:
         if image_size < 1:
             raise RefusedError(f"--image-size is {image_size}; use 1 or more")
-        resize = round(image_size * recipe.test_resize / recipe.test_size)
-        recipe = recipe.replace(test_size=image_size, test_resize=resize)
+        recipe = recipe.replace(**sizes_at(image_size, recipe))
     place = prepare_device(device)
     try:
         data = open_data(data_path, recipe, device=place, seed=0, workers=workers)

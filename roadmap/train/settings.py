@@ -17,6 +17,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from models.config import ModelConfig
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.steps import ROADMAPS, unknown_name
+from roadmap.text import counted
 from roadmap.train.errors import RefusedError
 from roadmap.train.schedule import scaled_lr
 
@@ -28,9 +29,9 @@ RUNS_VARIABLE = "ROADMAP_RUNS"
 _HINTS = get_type_hints(Recipe)
 #: Fields that may be 0 and those that must not, where the type alone does not say.
 _AT_LEAST_ONE = ("batch_size", "epochs", "step_epochs", "ema_every", "train_size", "test_size")
-#: Lengths that shorten with a run, as its messages name them.
-_SAID = {"warmup_epochs": "warm-up", "step_epochs": "learning rate steps"}
 _UNDER_ONE = ("label_smoothing", "stochastic_depth", "momentum", "ema_decay")
+#: Lengths that shorten with a run, as its messages name them.
+_LENGTHS = {"warmup_epochs": "warm-up", "step_epochs": "learning rate steps"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,7 @@ def choose_recipe(
     changes = dict(changes or {})
     if image_size is not None:
         _check("image_size", image_size, image_size >= 1, "1 or more")
-        sizes = _sizes(recipe, image_size)
+        sizes = sizes_at(image_size, recipe)
         changes = sizes | changes
         if changes["train_size"] == sizes["train_size"] != image_size:
             notes.append(
@@ -105,12 +106,22 @@ def choose_recipe(
         if name not in changes and value != before:
             changes[name] = value
             notes.append(
-                f"{_SAID[name]} of {_epochs(value)}: the recipe's {before} of {recipe.epochs}, "
-                "shortened with the run"
+                f"{_LENGTHS[name]} of {counted(value, 'epoch')}: the recipe's {before} of "
+                f"{recipe.epochs}, shortened with the run"
             )
     recipe = recipe.replace(**changes)
     _check_fields(recipe)
     return recipe, notes
+
+
+def sizes_at(image_size: int, recipe: Recipe) -> dict[str, int]:
+    """``recipe``'s sizes, in pixels and in proportion, when it tests at ``image_size``."""
+    ratio = image_size / recipe.test_size
+    return {
+        "train_size": max(1, round(ratio * recipe.train_size)),
+        "test_size": image_size,
+        "test_resize": round(ratio * recipe.test_resize),
+    }
 
 
 def runs_folder() -> Path:
@@ -195,16 +206,6 @@ def _named_recipe(roadmap: str, step: str, name: str | None) -> Recipe:
     return RECIPES[name]
 
 
-def _sizes(recipe: Recipe, image_size: int) -> dict[str, int]:
-    """Tested at ``image_size``; a recipe that trains smaller than it tests goes on to."""
-    ratio = image_size / recipe.test_size
-    return {
-        "train_size": max(1, round(ratio * recipe.train_size)),
-        "test_size": image_size,
-        "test_resize": round(ratio * recipe.test_resize),
-    }
-
-
 def _shorter(recipe: Recipe, changes: Mapping[str, Any]) -> dict[str, int]:
     """The lengths within ``recipe`` that fewer epochs shorten: in proportion, to one at least
     (but no warm-up where there is one epoch in all)."""
@@ -218,10 +219,6 @@ def _shorter(recipe: Recipe, changes: Mapping[str, Any]) -> dict[str, int]:
     if changes.get("schedule", recipe.schedule) == "step":
         lengths["step_epochs"] = max(1, round(recipe.step_epochs * epochs / recipe.epochs))
     return lengths
-
-
-def _epochs(count: int) -> str:
-    return f"{count} epoch" if count == 1 else f"{count} epochs"
 
 
 def _kinds(name: str) -> tuple[Any, ...]:

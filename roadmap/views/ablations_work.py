@@ -10,7 +10,7 @@ from roadmap.runs import Run, Runs, Unreadable
 from roadmap.steps import ROADMAPS
 from roadmap.sweep import background
 from roadmap.sweep.background import Task
-from roadmap.text import ABSENT, number
+from roadmap.text import ABSENT, counted, number
 from roadmap.train.errors import RefusedError
 from roadmap.train.pocket import EPOCHS
 from roadmap.views import ablations_data, markup
@@ -116,7 +116,7 @@ def _form(roadmap: str, found: Runs) -> None:
     problem = st.session_state.pop("ablations-problem", "")
     if problem:
         st.html(markup.notice(problem))
-    where = f"{ROADMAPS[roadmap].title}, {_count(len(task.runs), 'run')} into {task.data}"
+    where = f"{ROADMAPS[roadmap].title}, {counted(len(task.runs), 'run')} into {task.data}"
     other = "" if task.epochs == EPOCHS else ", apart from those of other lengths"
     st.html(markup.paragraph(f"{where}{other}{_already(task, found)}.", "faint"))
 
@@ -190,7 +190,7 @@ def _name(task: Task) -> str:
     what = ", ".join(titles[key] for key in task.steps) or f"Every step of {roadmap.title}"
     seeds = ", ".join(map(str, task.seeds))
     plural = "" if len(task.seeds) == 1 else "s"
-    return f"{what}, seed{plural} {seeds}, {_count(task.epochs, 'epoch')}"
+    return f"{what}, seed{plural} {seeds}, {counted(task.epochs, 'epoch')}"
 
 
 def _others(found: Runs, task: Task | None) -> None:
@@ -218,7 +218,3 @@ def _row(run: Run) -> tuple[str, ...]:
     speed = number(run.seconds / run.epochs, 1) if run.epochs else ABSENT
     place = f"{run.epochs} of {run.recipe['epochs']}"
     return run.path.name, run.path.parent.name, place, top1, speed
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -157,9 +157,7 @@ def test_an_epochs_seconds_are_without_the_compilers(batch_size, seconds, tmp_pa
 @pytest.mark.parametrize("compiled", [False, True])
 def test_waiting_for_its_turn_is_not_a_runs_time(compiled, tmp_path, monkeypatch):
     waits = []
-    turn = SimpleNamespace(
-        is_set=lambda: False, wait=lambda _seconds: waits.append(1) or len(waits) == 3
-    )
+    turn = SimpleNamespace(wait=lambda _seconds: waits.append(1) or len(waits) == 3)
     clock = SimpleNamespace(perf_counter=lambda: time.perf_counter() + 1000 * len(waits))
     monkeypatch.setattr(run_module, "time", clock)
     monkeypatch.setattr(torch, "compile", lambda model: model)
@@ -172,9 +170,7 @@ def test_waiting_for_its_turn_is_not_a_runs_time(compiled, tmp_path, monkeypatch
 
 
 def test_asked_to_stop_while_it_waits_a_run_does(tmp_path):
-    turn = SimpleNamespace(
-        is_set=lambda: False, wait=lambda _seconds: signal.raise_signal(signal.SIGTERM)
-    )
+    turn = SimpleNamespace(wait=lambda _seconds: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(InterruptedRunError, match="stopped and saved after step 1"):
         train(tiny_settings(tmp_path / "run", changes=FEW), turn=turn)
 
