@@ -136,7 +136,7 @@ def sweep(
         if dry_run:
             _print_plan(jobs, device, images)
             return
-        code = _run(jobs, _engine(engine, address, device, ahead))
+        code = run_jobs(jobs, _engine(engine, address, device, ahead))
     if code:
         raise typer.Exit(code)
 
@@ -178,8 +178,8 @@ def _said(hours: Hours, device: str) -> str:
     return f"{said} without {', '.join(hours.unknown)} (not measured)" if hours.unknown else said
 
 
-def _run(jobs: list[Job], engine: Engine) -> int:
-    """Exit code, after the failed runs have been named."""
+def run_jobs(jobs: list[Job], engine: Engine) -> int:
+    """Run them before the user's eyes; returns the exit code, once the failed ones are named."""
     from roadmap.sweep.board import Board
     from roadmap.sweep.conduct import conduct
     from roadmap.train.stopping import Signals
