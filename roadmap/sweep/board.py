@@ -72,14 +72,17 @@ class Board:
         progress: dict[Job, Progress],
     ) -> Table:
         seeds = list(dict.fromkeys(job.settings.seed for job in self._jobs))
-        steps = list(dict.fromkeys(job.settings.step for job in self._jobs))
+        rows: dict[tuple[str, str], dict[int, str]] = {}
+        styles = dict.fromkeys(running, "bold") | {e.job: "red" for e in state.failed}
+        for job in self._jobs:
+            row = rows.setdefault((job.settings.roadmap, job.settings.step), {})
+            row[job.settings.seed] = f"[{styles.get(job, 'none')}]{texts[job] or 'waits'}"
         table = Table("step", *(f"seed {seed}" for seed in seeds))
         table.caption = self._caption(state, running, progress)
-        place = {(job.settings.step, job.settings.seed): job for job in self._jobs}
-        styles = dict.fromkeys(running, "bold") | {e.job: "red" for e in state.failed}
-        for step in steps:
-            cells = [place[step, seed] for seed in seeds]
-            table.add_row(step, *(f"[{styles.get(j, 'none')}]{texts[j] or 'waits'}" for j in cells))
+        several = len({roadmap for roadmap, _ in rows}) > 1
+        for name, row in rows.items():
+            label = " ".join(name) if several else name[1]
+            table.add_row(label, *(row.get(seed, "") for seed in seeds))
         return table
 
     def _caption(self, state: State, running: list[Job], progress: dict[Job, Progress]) -> str:

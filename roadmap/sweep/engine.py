@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from roadmap.sweep.jobs import Job
+from roadmap.sweep.jobs import Job, read_progress
 
 LOG = "train.log"
 #: What a process reads after its job when it may train. An end without it: we have died.
@@ -53,7 +53,7 @@ class LocalEngine:
     """A process for each GPU of this machine, or one on its CPU.
 
     With ``ahead`` a second one for each loads and compiles meanwhile, and waits until the first
-    has ended. A job's messages go to ``train.log`` in its folder.
+    is through with its epochs. A job's messages go to ``train.log`` in its folder.
     """
 
     def __init__(self, gpus: Sequence[int] = (), *, ahead: bool = False):
@@ -111,13 +111,17 @@ class LocalEngine:
             process.stdin.close()
 
     def _give_turns(self) -> None:
-        """Let the oldest process of each GPU train."""
-        oldest = {gpu: process for process, gpu in reversed(self._jobs.values())}
-        for process in oldest.values():
+        """Let the oldest process of each GPU train; it needs none to write its results."""
+        taken = set()
+        for job, (process, gpu) in self._jobs.items():
+            if gpu in taken:
+                continue
             if not process.stdin.closed:
                 with suppress(BrokenPipeError):
                     process.stdin.write(TURN)
                     process.stdin.close()
+            if read_progress(job.folder).epochs < job.settings.recipe.epochs:
+                taken.add(gpu)
 
 
 def _visible(gpu: int, given: list[str]) -> str:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,9 @@ from roadmap.cli import app
 from roadmap.steps import ROADMAPS
 from roadmap.sweep import conduct as conducting
 from roadmap.sweep import estimate as estimating
-from roadmap.sweep.board import seconds_left
+from roadmap.sweep.board import Board, seconds_left
 from roadmap.sweep.child import _turn
-from roadmap.sweep.conduct import conduct
+from roadmap.sweep.conduct import State, conduct
 from roadmap.sweep.engine import TURN, Ending, LocalEngine, _visible
 from roadmap.sweep.jobs import (
     Job,
@@ -241,6 +242,19 @@ def test_a_folder_that_cannot_be_written_is_named_and_the_others_go_on(tmp_path,
     ]
 
 
+def test_a_terminal_shows_a_row_a_step_and_a_column_a_seed(tmp_path, monkeypatch, capsys):
+    steps = planned(tmp_path, steps=("baseline",))
+    [recipe] = plan_jobs("torchvision_recipe", ["baseline"], (), [0], tmp_path)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with Board([*steps, recipe], 1) as board:
+        board.show(State(deque(steps[1:])), [recipe])
+    rows = [line.split("│")[1:-1] for line in capsys.readouterr().err.splitlines() if "│" in line]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["resnet50 baseline", "waits", "waits"],
+        ["torchvision_recipe baseline", "\x1b[1mepoch 0/90\x1b[0m", ""],  # bold: it runs
+    ]
+
+
 def test_on_each_gpu_one_trains_and_one_waits(tmp_path, processes):
     jobs = planned(tmp_path, seeds=(0, 1, 2))
     engine = LocalEngine(range(2), ahead=True)
@@ -384,6 +398,19 @@ def test_killed_and_stopped_runs_are_finished_in_the_end(tmp_path):
     assert "continuing after step" in (second / "train.log").read_text()
 
 
+def test_the_next_trains_while_one_writes_its_results(tmp_path, processes):
+    jobs = planned(tmp_path)
+    engine = LocalEngine(ahead=True)
+    for job in jobs[:2]:
+        engine.start(job)
+    for epochs, trains in ((1, False), (2, True)):
+        rows = [f"{epoch},50,1" for epoch in range(jobs[0].settings.recipe.epochs * epochs // 2)]
+        (jobs[0].folder / "run.json").write_text('{"status": "running"}')
+        (jobs[0].folder / "metrics.csv").write_text("\n".join(["epoch,top1,seconds", *rows]))
+        assert engine.endings() == []
+        assert processes[1].may_train == trains
+
+
 def test_ahead_the_next_run_starts_up_and_waits_for_its_turn(tmp_path):
     command = [sys.executable, "-m", "roadmap", "sweep", "--step", "kernel_7", "--seeds", "0", "1"]
     command += ["--scale", "pocket", "--epochs", "3", "--device", "cpu", "--ahead"]
@@ -395,7 +422,7 @@ def test_ahead_the_next_run_starts_up_and_waits_for_its_turn(tmp_path):
     try:
         while sweep.poll() is None:
             trained, status = read_progress(second).epochs, read_progress(second).status
-            alone = read_progress(first).status == "finished"
+            alone = read_progress(first).epochs == 3
             assert alone or not trained
             together = together or (status == "running" and not alone)
             time.sleep(0.05)
