@@ -4,8 +4,7 @@ For each step, on one machine and in one go:
 
 - ``bare``: our training step on random tensors that stay on the device;
 - ``end to end``: ``python -m roadmap train`` itself, its first epoch (without compilation) and
-  the steady state (the median of the later ones); with ``--compile`` also a first epoch of data
-  through a network that is compiled already;
+  the steady state (the median of the later ones);
 - ``timm``: a loop as in timm's train.py over timm's ``create_loader``, with the same network,
   data, augmentation, optimizer and average.
 
@@ -47,7 +46,6 @@ from models import ModelConfig, ModernResNet
 from roadmap.recipes import Recipe
 from roadmap.results import merge_rows
 from roadmap.train import run
-from roadmap.train.data import open_data
 from roadmap.train.machine import device_name, prepare_device, versions
 from roadmap.train.settings import Settings, choose_recipe, run_config
 from roadmap.train.source import Split
@@ -124,8 +122,6 @@ def _measured(
     yield "bare step", [*before, *after]
     yield "end to end, first epoch", speeds[:1]
     yield "end to end, steady", speeds[1:]
-    if options.compile:
-        yield "end to end, first epoch, compiled before", [_first_epoch(trainer, options)]
     speeds = _timm(config, recipe, source.train, spe, options, device)
     yield "timm, first epoch", speeds[:1]
     yield "timm, steady", speeds[1:]
@@ -166,18 +162,6 @@ def _bare(trainer: Trainer, steps: int) -> list[float]:
         if timed:
             speeds.append(timed * size / (clock() - begun))
     return speeds
-
-
-def _first_epoch(trainer: Trainer, options: argparse.Namespace) -> float:
-    data = open_data(
-        options.data, trainer.recipe, device=trainer.device, seed=1, workers=options.workers
-    )
-    trainer.begin_epoch()
-    begun = clock()
-    for number, batch in enumerate(data.train_batches(0, trainer.recipe.batch_size)):
-        trainer.step(number, *batch)
-        trainer.known_sums()
-    return trainer.sums().images / (clock() - begun)
 
 
 def _end_to_end(step: str, recipe: Recipe, options: argparse.Namespace) -> list[float]:
