@@ -43,6 +43,9 @@ class Board:
         progress = self._finished | {job: read_progress(job.folder) for job in running}
         failed = {ending.job for ending in state.failed}
         texts = {job: self._text(job, progress.get(job), running, failed) for job in self._jobs}
+        for job in running[self._devices :]:  # those that wait for another
+            if not progress[job].epochs:
+                texts[job] = "starts up"
         if self._live is not None:
             self._live.update(self._table(texts, state, running, progress))
             return
@@ -86,9 +89,10 @@ class Board:
         return table
 
     def _caption(self, state: State, running: list[Job], progress: dict[Job, Progress]) -> str:
+        training = min(len(running), self._devices)
+        waiting = len(state.waiting) + len(running) - training
         counts = (
-            f"{len(state.done)} of {len(self._jobs)} done, {len(running)} running, "
-            f"{len(state.waiting)} waiting"
+            f"{len(state.done)} of {len(self._jobs)} done, {training} running, {waiting} waiting"
         )
         if state.failed:
             counts += f", {len(state.failed)} failed"
