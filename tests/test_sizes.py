@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadmap.charts.sizes import COSTS, LARGEST, MEMORY, bubble, sizes_chart
+from roadmap.charts.sizes import AREA, COSTS, LARGEST, MEMORY, bubble, sizes_chart
 from roadmap.results import read_rows
 from roadmap.sizes import TEST_SETS, pareto_front, sizes_table
 
@@ -98,6 +100,32 @@ def test_labels_are_on_points_and_apart():
         assert len(labels) >= 4
         places = [(label.x, label.y) for label in labels]
         assert len(places) == len(set(places))
+
+
+@pytest.mark.parametrize("cost", COSTS.values(), ids=list(COSTS))
+def test_labels_cover_no_mark_on_a_narrow_page(cost):
+    figure = sizes_chart(TABLE, cost)
+    (left, right), (low, high) = figure.layout.xaxis.range, figure.layout.yaxis.range
+
+    def pixels(x: float, y: float) -> tuple[float, float]:
+        return (x - left) / (right - left) * AREA[0], (y - low) / (high - low) * AREA[1]
+
+    marks = [
+        pixels(math.log10(x), y)
+        for trace in figure.data
+        if trace.customdata is not None
+        for x, y in zip(trace.x, trace.y, strict=True)
+    ]
+    for label in figure.layout.annotations:
+        x, y = pixels(label.x, label.y)
+        width = 6 * len(label.text) * (1 if label.xanchor == "left" else -1)
+        height = 12 if label.yanchor == "bottom" else -12
+        sides = sorted((x + label.xshift, x + label.xshift + width))
+        ends = sorted((y + label.yshift, y + label.yshift + height))
+        covered = [
+            mark for mark in marks if sides[0] < mark[0] < sides[1] and ends[0] < mark[1] < ends[1]
+        ]
+        assert not covered, label.text
 
 
 def test_area_is_in_proportion_to_memory():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import plotly.graph_objects as go
 
@@ -234,7 +234,7 @@ def _labels(
 ) -> list[dict[str, Any]]:
     """Names along the front, on its empty side where they fit, and of each family's best.
 
-    A label that would cover another one is left out, those of the front last.
+    A label that would cover a mark or another label is left out, those of the front last.
     """
     best = table.sort_values(test_set, ascending=False).drop_duplicates("family")
     best = best[~best["key"].isin(front["key"])]
@@ -243,7 +243,8 @@ def _labels(
     rows = [(row, ((side, 1), (-side, -1))) for row in front_rows]
     rows += [(row, ((-side, -1), (side, -1))) for row in best.to_dict("records")]
     choices = ([_label(row, cost, test_set, *at) for at in corners] for row, corners in rows)
-    return _apart(choices, spans)
+    marks = [_mark_box(row, cost, test_set, spans) for row in table.to_dict("records")]
+    return _apart(choices, marks, spans)
 
 
 def _label(
@@ -271,33 +272,56 @@ def short_label(row: dict[str, Any]) -> str:
 
 
 def _apart(
-    choices: Iterable[list[dict[str, Any]]], spans: tuple[Span, Span]
+    choices: Iterable[list[dict[str, Any]]], taken: list[Box], spans: tuple[Span, Span]
 ) -> list[dict[str, Any]]:
-    """Of each list the first label that is in the frame, if it covers none before it."""
+    """Of each list the first label that is in the frame and covers nothing of what is ``taken``,
+    by marks and by the labels before."""
     kept: list[dict[str, Any]] = []
-    taken: list[tuple[float, float, float]] = []
     for labels in choices:
         for label in labels:
-            x, y, half = _box(label, spans)
-            if not (half <= x <= AREA[0] - half and LINE / 2 <= y <= AREA[1] - LINE / 2):
-                continue
-            if all(
-                abs(x - other) > half + width or abs(y - level) > LINE
-                for other, level, width in taken
-            ):
+            box = _label_box(label, spans)
+            if box.inside(AREA) and not any(box.covers(other) for other in taken):
                 kept.append(label)
-                taken.append((x, y, half))
-            break
+                taken.append(box)
+                break
     return kept
 
 
-def _box(label: dict[str, Any], spans: tuple[Span, Span]) -> tuple[float, float, float]:
-    """Centre and half the width of a label, in pixels of ``AREA``."""
+class Box(NamedTuple):
+    """Centre and half the sides, in pixels of ``AREA``."""
+
+    x: float
+    y: float
+    half_width: float
+    half_height: float
+
+    def inside(self, area: Span) -> bool:
+        return (
+            self.half_width <= self.x <= area[0] - self.half_width
+            and self.half_height <= self.y <= area[1] - self.half_height
+        )
+
+    def covers(self, other: Box) -> bool:
+        return (
+            abs(self.x - other.x) < self.half_width + other.half_width
+            and abs(self.y - other.y) < self.half_height + other.half_height
+        )
+
+
+def _label_box(label: dict[str, Any], spans: tuple[Span, Span]) -> Box:
     half = LETTER * len(label["text"]) / 2
-    place = [
-        (label[axis] - low) * side / (high - low) + label[f"{axis}shift"]
-        for axis, (low, high), side in zip("xy", spans, AREA, strict=True)
-    ]
+    x, y = _pixels(label["x"], label["y"], spans)
     across = half if label["xanchor"] == "left" else -half
     along = LINE / 2 if label["yanchor"] == "bottom" else -LINE / 2
-    return place[0] + across, place[1] + along, half
+    return Box(x + label["xshift"] + across, y + label["yshift"] + along, half, LINE / 2)
+
+
+def _mark_box(row: dict[str, Any], cost: Cost, test_set: str, spans: tuple[Span, Span]) -> Box:
+    """The square within the mark: at its corners there is room."""
+    half = bubble(row["memory"]) / 2 / math.sqrt(2)
+    return Box(*_pixels(math.log10(row[cost.column]), row[test_set], spans), half, half)
+
+
+def _pixels(x: float, y: float, spans: tuple[Span, Span]) -> tuple[float, float]:
+    (left, right), (low, high) = spans
+    return (x - left) * AREA[0] / (right - left), (y - low) * AREA[1] / (high - low)
