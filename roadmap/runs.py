@@ -284,7 +284,7 @@ def _epochs_done(path: Path) -> tuple[int, float]:
         return 0, 0.0
     except OSError as error:
         raise _NotARunError(f"{path.name} cannot be read: {_reason(error)}.") from None
-    lines = content.split(b"\n")
+    lines = content.replace(b"\r\n", b"\n").split(b"\n")  # Git may write either
     header = lines[0].split(b",")
     if header != [name.encode() for name in COLUMNS]:
         raise _NotARunError(f"{path.name} does not begin with the columns of a run.")

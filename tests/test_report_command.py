@@ -75,6 +75,14 @@ def test_unreadable_folders_are_told_apart_from_the_figures(runs, form):
     assert "seed9" not in result.stdout
 
 
+def test_unreadable_folders_are_told_where_they_leave_nothing(runs):
+    (runs / "tiny" / "resnet200-gelu-seed0").mkdir()
+    result = report(runs, "--roadmap", "resnet200")
+    assert result.exit_code == 2
+    assert "resnet200-gelu-seed0: There is no run.json." in result.stderr
+    assert "no run of resnet200 on tiny is finished." in result.stderr
+
+
 def test_unfinished_runs_are_counted(runs):
     write_run(runs, "gelu", 7, done=1)
     assert "not finished: 1 stopped." in " ".join(report(runs).stdout.split())

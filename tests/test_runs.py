@@ -231,6 +231,14 @@ def test_a_wrong_value_is_named(tmp_path, facts, sentence):
     assert sentence in why(tmp_path)
 
 
+def test_lines_may_end_as_windows_ends_them(tmp_path):
+    folder = write_run(tmp_path)
+    path = folder / "metrics.csv"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    [run] = read_runs(tmp_path).runs
+    assert run.epochs == len(curves(run)["epoch"]) > 0
+
+
 @pytest.mark.parametrize(
     ("cut", "sentence"),
     [

@@ -48,6 +48,8 @@ def report(
     if not found.runs:
         why = f": {found.unreadable[0].why}" if found.unreadable else "."
         fail(f"{root} holds no run that can be read{why}")
+    for folder in found.unreadable:
+        typer.echo(f"Left out {folder.path}: {folder.why}", err=True)
     from roadmap.ablation import analyse
 
     try:
@@ -73,8 +75,6 @@ def _print(ablation: Ablation, found: Runs, form: Format) -> None:
     from roadmap.report import text
 
     printed = rows(ablation)
-    for folder in found.unreadable:
-        typer.echo(f"Left out {folder.path}: {folder.why}", err=True)
     if form is not Format.table:
         emit(printed, (), form)
         return
