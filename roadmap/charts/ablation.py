@@ -32,7 +32,7 @@ from roadmap.text import number
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-PAPER = Metric(key="paper_top1", name="Paper %", axis="", unit="%", decimals=2)
+PAPER = Metric(key="paper_top1", name="Publ. %", axis="", unit="%", decimals=2)
 #: What accuracy can stand against; the last three as ``with_time`` makes them.
 COSTS = {
     "gflops": METRICS["gflops"],
@@ -75,10 +75,10 @@ LINES = (
 
 
 def trained_bars(table: DataFrame, selected: str | None = None) -> go.Figure:
-    """A bar a step: mean top-1 over the seeds, 95% intervals as whiskers, the paper's as ticks.
+    """A bar a step: mean top-1 over the seeds, 95% intervals as whiskers, the published as ticks.
 
-    Whiskers end at 0 and 100. The paper's axis is above: points are as long on it, and it is moved
-    by whole points until the means of both agree, so that the shapes of the roads compare.
+    Whiskers end at 0 and 100. The ticks have an axis above: points are as long on it, and it is
+    moved by whole points until the means of both agree, so that the shapes of the roads compare.
     ``table`` has ``data``, ``key``, ``title``, ``group``, ``adopted``, ``top1``, ``top1_low``,
     ``top1_high`` and ``paper_top1``; ``selected`` is the key of the banded row.
     """
@@ -95,10 +95,10 @@ def trained_bars(table: DataFrame, selected: str | None = None) -> go.Figure:
         return roadmap_bars(_possible(table), trained, selected, second=PAPER)
     moved = table.assign(moved=table[PAPER.key] + round(apart))
     figure = roadmap_bars(_possible(moved), trained, selected, second=PAPER, tick="moved")
-    return _with_the_papers_axis(figure, round(apart))
+    return _with_published_axis(figure, round(apart))
 
 
-def _with_the_papers_axis(figure: go.Figure, apart: int) -> go.Figure:
+def _with_published_axis(figure: go.Figure, apart: int) -> go.Figure:
     above = style.axis(
         "",
         range=[end - apart for end in figure.layout.xaxis.range],
@@ -111,7 +111,7 @@ def _with_the_papers_axis(figure: go.Figure, apart: int) -> go.Figure:
     figure.add_scatter(x=[None], y=[None], xaxis="x2")
     # Streamlit's theme colours the titles of first axes alone, and annotations.
     small = {"size": style.FONT_SIZE - 1}
-    name = "The paper's top-1 on ImageNet-1K, %"
+    name = "Published top-1 on ImageNet-1K, %"
     figure.add_annotation(text(name, 0.5, 0, "center", 0, yshift=28, font=small))
     return figure.update_layout(
         xaxis2=above, height=figure.layout.height + ABOVE, margin_t=figure.layout.margin.t + ABOVE
@@ -128,7 +128,7 @@ def change_intervals(table: DataFrame) -> go.Figure:
 
     ``table`` has ``title``, ``group``, ``change``, ``change_low``, ``change_high``, ``p_holm``,
     ``verdict`` and ``paper_change``, at least one of the changes given; steps without one are left
-    out. Signs and colours are ``SIGNS``; a thin diamond is the paper's change on ImageNet-1K.
+    out. Signs and colours are ``SIGNS``; a thin diamond is the published change on ImageNet-1K.
     """
     table = table[table["change"].notna()]
     places, headers, height = row_places(list(table["group"]))
@@ -283,7 +283,7 @@ def _paper_changes(table: DataFrame, places: Sequence[float]) -> go.Scatter:
             "color": GREY,
             "line": {"width": 1.25, "color": GREY},
         },
-        hovertemplate="%{x:+.2f} in the paper<extra></extra>",
+        hovertemplate="%{x:+.2f} published<extra></extra>",
     )
 
 

@@ -90,7 +90,7 @@ def _print(ablation: Ablation, found: Runs, form: Format) -> None:
             Column("p_holm", "p (Holm)", text.p_value, right=True),
             Column("verdict", "verdict", lambda verdict: verdict or ""),
             Column("needed", "seeds for 80%", right=True),
-            Column("paper_change", "paper", lambda value: text.signed(value, 2), right=True),
+            Column("paper_change", "published", lambda value: text.signed(value, 2), right=True),
             number("gflops", "GFLOPs"),
             number("seconds", "train s", 0),
         ],

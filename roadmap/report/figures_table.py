@@ -26,8 +26,8 @@ BEFORE: tuple[tuple[str, Callable[[Row], str]], ...] = (
 )
 AFTER: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("Seeds\nfor 80%", lambda row: text.seeds(row["seeds_needed"], row["p"])),
-    ("Paper %", lambda row: number(row["paper_top1"], 2)),
-    ("Paper\nchange", lambda row: text.signed(row["paper_change"], 2)),
+    ("Published\n%", lambda row: number(row["paper_top1"], 2)),
+    ("Published\nchange", lambda row: text.signed(row["paper_change"], 2)),
     ("GFLOPs", lambda row: number(row["gflops"], 2)),
     ("Training,\nseconds", lambda row: number(row["seconds"], 0)),
 )
@@ -41,7 +41,7 @@ def legend(verdicts: set[str]) -> list[tuple[str, str]]:
     shown = [(sign, name) for name, sign in SIGNS.items() if name in verdicts]
     if verdicts - SIGNS.keys():
         shown.append((UNTESTED, "no test"))
-    return [*shown, ("paper", "the paper's change, on ImageNet-1K")]
+    return [*shown, ("paper", "the published change, on ImageNet-1K")]
 
 
 def sign(verdict: str) -> str:

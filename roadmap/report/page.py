@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 STYLE = Path(__file__).with_name("page.css")
 TABLE_NOTE = (
-    "±: standard deviation over seeds. p: adjusted for all changes tested. Paper: top-1 on "
+    "±: standard deviation over seeds. p: adjusted for all changes tested. Published: top-1 on "
     "ImageNet-1K. Training: median of the runs' seconds."
 )
 CONFIG = {"displayModeBar": False, "responsive": True}
@@ -114,7 +114,7 @@ def _paper(published: DataFrame) -> str:
     return _chart(
         roadmap_bars(published),
         "paper",
-        _alt("Top-1 in the paper", published["title"], published["top1"], 2, "%"),
+        _alt("Top-1 as published", published["title"], published["top1"], 2, "%"),
         "As published, on ImageNet-1K",
     )
 
@@ -124,7 +124,9 @@ def _bars_note(published: DataFrame) -> str:
     if "top1_low" in published and published["top1_low"].notna().any():
         said += ", in the paper ± one standard deviation over three seeds"
     if published["top1"].notna().any():
-        said += ". Ticks across the bars here: the paper's top-1, by the axis above, which is moved"
+        said += (
+            ". Ticks across the bars here: the published top-1, by the axis above, which is moved"
+        )
         said += " until the means agree"
     return f"{said}.{_tried(published, 'Hatched')}"
 

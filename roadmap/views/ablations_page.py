@@ -129,9 +129,9 @@ def _analysis(runs: tuple[Run, ...], found: Runs, roadmap: str) -> None:
 
 
 def _accuracies(ablation: Ablation, table: DataFrame) -> None:
-    st.html(markup.heading("Accuracy, here and in the paper", 2, "section"))
+    st.html(markup.heading("Accuracy, here and as published", 2, "section"))
     alt = "; ".join(
-        f"{row['title']} {number(row['top1'], 2)} %{_between(row)}, paper "
+        f"{row['title']} {number(row['top1'], 2)} %{_between(row)}, published "
         f"{number(row['paper_top1'], 2)} %"
         for row in table.to_dict("records")
     )
@@ -140,7 +140,7 @@ def _accuracies(ablation: Ablation, table: DataFrame) -> None:
         charts.trained_bars(table.assign(data=escape(ablation.data))),
         table.drop(columns="key"),
         "trained",
-        f"Bar chart of mean top-1 accuracy here, beside the paper's: {alt}.",
+        f"Bar chart of mean top-1 accuracy here, beside the published: {alt}.",
     )
     moved = "The axis above is moved until the means agree: what compares is the shape. "
     moved = moved if table["paper_top1"].notna().any() else ""
@@ -148,7 +148,7 @@ def _accuracies(ablation: Ablation, table: DataFrame) -> None:
     st.html(
         '<p class="faint legend"><span><i class="whisker"></i>95% interval of the mean over '
         "seeds, within 0 to 100 %</span>"
-        '<span><i class="tick"></i>the paper\'s, by the axis above</span>'
+        '<span><i class="tick"></i>published, by the axis above</span>'
         f"{hatched}</p>" + markup.paragraph(moved + text.agreement(ablation), "faint below")
     )
 
@@ -201,7 +201,15 @@ def _signs(verdicts: set[str]) -> str:
 
 def _verdicts(table: DataFrame) -> str:
     """The verdict on each step in words, beside its figures."""
-    heads = ("Seeds", "Top-1 %", "Change", "95% interval", "p, Holm", "Paper %", "Paper's change")
+    heads = (
+        "Seeds",
+        "Top-1 %",
+        "Change",
+        "95% interval",
+        "p, Holm",
+        "Published %",
+        "Published change",
+    )
     head = "".join(f'<th class="n" scope="col">{name}</th>' for name in heads)
     body = "".join(_verdict_row(row) for row in table.to_dict("records"))
     return (

@@ -72,7 +72,7 @@ def test_what_the_runs_say_in_figures_and_words():
     assert "The start: nothing to compare with" in page
     trained_alt, changes_alt, curves_alt = alts(app)
     assert "ResNet 69.07 %" in trained_alt
-    assert "paper 76.13 %" in trained_alt
+    assert "published 76.13 %" in trained_alt
     assert "real gain" in changes_alt
     assert curves_alt.startswith("Line chart of Validation top-1")
     assert len(runs_table(app)) == 10
