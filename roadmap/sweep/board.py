@@ -35,19 +35,20 @@ class Board:
         if self._live is not None:
             self._live.__exit__(*error)
 
-    def show(self, state: State, running: list[Job]) -> None:
+    def show(self, state: State, training: list[Job], starting: list[Job]) -> None:
         """To be called again and again."""
         for job in state.done:
             if job not in self._finished:
                 self._finished[job] = read_progress(job.folder)
-        progress = self._finished | {job: read_progress(job.folder) for job in running}
+        progress = self._finished | {job: read_progress(job.folder) for job in training}
         failed = {ending.job for ending in state.failed}
-        texts = {job: self._text(job, progress.get(job), running, failed) for job in self._jobs}
-        for job in running[self._devices :]:  # those that wait for another
-            if not progress[job].epochs:
-                texts[job] = "starts up"
+        texts = {job: self._text(job, progress.get(job), training, failed) for job in self._jobs}
+        texts |= dict.fromkeys(starting, "starts up")
         if self._live is not None:
-            self._live.update(self._table(texts, state, running, progress))
+            table = self._table(texts, state, training)
+            waiting = [*state.waiting, *starting]
+            table.caption = self._caption(state, training, waiting, progress)
+            self._live.update(table)
             return
         for job, text in texts.items():
             # A line when a run starts, ends or is through with an epoch.
@@ -56,47 +57,45 @@ class Board:
                 self._said[job] = text
 
     def _text(
-        self, job: Job, progress: Progress | None, running: list[Job], failed: set[Job]
+        self, job: Job, progress: Progress | None, training: list[Job], failed: set[Job]
     ) -> str:
         if job in failed:
             return "failed"
         if progress is None:
             return ""
         top1 = "" if progress.top1 is None else f" {progress.top1:.2f} %"
-        if job in running:
+        if job in training:
             return f"epoch {progress.epochs}/{job.settings.recipe.epochs}{top1}"
         return progress.status + top1
 
-    def _table(
-        self,
-        texts: dict[Job, str],
-        state: State,
-        running: list[Job],
-        progress: dict[Job, Progress],
-    ) -> Table:
+    def _table(self, texts: dict[Job, str], state: State, training: list[Job]) -> Table:
         seeds = list(dict.fromkeys(job.settings.seed for job in self._jobs))
         rows: dict[tuple[str, str], dict[int, str]] = {}
-        styles = dict.fromkeys(running, "bold") | {e.job: "red" for e in state.failed}
+        styles = dict.fromkeys(training, "bold") | {e.job: "red" for e in state.failed}
         for job in self._jobs:
-            row = rows.setdefault((job.settings.roadmap, job.settings.step), {})
+            row = rows.setdefault(_step(job), {})
             row[job.settings.seed] = f"[{styles.get(job, 'none')}]{texts[job] or 'waits'}"
         table = Table("step", *(f"seed {seed}" for seed in seeds))
-        table.caption = self._caption(state, running, progress)
         several = len({roadmap for roadmap, _ in rows}) > 1
         for name, row in rows.items():
             label = " ".join(name) if several else name[1]
             table.add_row(label, *(row.get(seed, "") for seed in seeds))
         return table
 
-    def _caption(self, state: State, running: list[Job], progress: dict[Job, Progress]) -> str:
-        training = min(len(running), self._devices)
-        waiting = len(state.waiting) + len(running) - training
+    def _caption(
+        self,
+        state: State,
+        training: list[Job],
+        waiting: list[Job],
+        progress: dict[Job, Progress],
+    ) -> str:
         counts = (
-            f"{len(state.done)} of {len(self._jobs)} done, {training} running, {waiting} waiting"
+            f"{len(state.done)} of {len(self._jobs)} done, {len(training)} running, "
+            f"{len(waiting)} waiting"
         )
         if state.failed:
             counts += f", {len(state.failed)} failed"
-        left = seconds_left([*state.waiting, *running], progress, self._devices)
+        left = seconds_left([*waiting, *training], progress, self._devices)
         return counts if left is None else f"{counts}; {duration(left)} left"
 
 
@@ -105,13 +104,17 @@ def seconds_left(jobs: Sequence[Job], progress: dict[Job, Progress], devices: in
     known = {job: p.epoch_seconds for job, p in progress.items() if p.epoch_seconds}
     if not known:
         return None
-    by_step: dict[str, list[float]] = {}
+    by_step: dict[tuple[str, str], list[float]] = {}
     for job, seconds in known.items():
-        by_step.setdefault(job.settings.step, []).append(seconds)
+        by_step.setdefault(_step(job), []).append(seconds)
     usual = mean(known.values())
     total = sum(
         (job.settings.recipe.epochs - progress.get(job, Progress()).epochs)
-        * mean(by_step.get(job.settings.step, [usual]))
+        * mean(by_step.get(_step(job), [usual]))
         for job in jobs
     )
     return total / min(devices, max(1, len(jobs)))
+
+
+def _step(job: Job) -> tuple[str, str]:
+    return job.settings.roadmap, job.settings.step

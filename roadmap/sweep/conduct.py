@@ -30,13 +30,13 @@ class State:
 def conduct(
     jobs: Sequence[Job],
     engine: Engine,
-    watch: Callable[[State, list[Job]], None],
+    watch: Callable[[State, list[Job], list[Job]], None],
     stopped: Callable[[], bool],
 ) -> State:
     """Run ``jobs`` on ``engine``, those that are finished left out, until all ended or ``stopped``.
 
-    ``watch`` is told at each look where the sweep stands and what runs. When ``stopped``, runs
-    are asked to save, and wait for the same command.
+    ``watch`` is told at each look where the sweep stands, what trains and what starts up. When
+    ``stopped``, runs are asked to save, and wait for the same command.
     """
     state = State(deque())
     for job in jobs:
@@ -55,13 +55,14 @@ def conduct(
                 except OSError as error:
                     reason = f"{job.folder} cannot be written: {error.strerror}"
                     _sort(Ending(job, TrainingError.code, reason), state, tries)
-            watch(state, engine.running())
+            starting = engine.starting()
+            watch(state, [job for job in engine.running() if job not in starting], starting)
             time.sleep(PAUSE)
             for ending in engine.endings():
                 _sort(ending, state, tries)
     finally:
         engine.stop()
-    watch(state, [])
+    watch(state, [], [])
     return state
 
 

@@ -8,6 +8,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Protocol
 
 from roadmap.sweep.jobs import Job, read_progress
 
-LOG = "train.log"
+LOG, METRICS = "train.log", "metrics.csv"
 #: What a process reads after its job when it may train. An end without it: we have died.
 TURN = b"."
 
@@ -42,6 +43,9 @@ class Engine(Protocol):
     def running(self) -> list[Job]:
         """Those that were started and have not ended."""
 
+    def starting(self) -> list[Job]:
+        """Those of them that wait until they may train."""
+
     def endings(self) -> list[Ending]:
         """Those that ended since it was asked last."""
 
@@ -60,6 +64,7 @@ class LocalEngine:
         devices: list[int | None] = list(gpus) or [None]
         self._free = devices * (2 if ahead else 1)
         self._jobs: dict[Job, tuple[subprocess.Popen, int | None]] = {}
+        self._begun: dict[Job, float] = {}
         self.slots, self.devices = len(self._free), len(devices)
 
     def start(self, job: Job) -> None:
@@ -80,6 +85,7 @@ class LocalEngine:
             )
         self._free.remove(gpu)
         self._jobs[job] = (process, gpu)
+        self._begun[job] = time.time()
         with suppress(BrokenPipeError):  # it has ended already, which `endings` will see
             process.stdin.write(base64.b64encode(pickle.dumps(job)) + b"\n")
             process.stdin.flush()
@@ -87,6 +93,9 @@ class LocalEngine:
 
     def running(self) -> list[Job]:
         return list(self._jobs)
+
+    def starting(self) -> list[Job]:
+        return [job for job, (process, _) in self._jobs.items() if not process.stdin.closed]
 
     def endings(self) -> list[Ending]:
         found = []
@@ -111,7 +120,7 @@ class LocalEngine:
             process.stdin.close()
 
     def _give_turns(self) -> None:
-        """Let the oldest process of each GPU train; it needs none to write its results."""
+        """Let the oldest process of each GPU train, and the next once only results are left."""
         taken = set()
         for job, (process, gpu) in self._jobs.items():
             if gpu in taken:
@@ -120,8 +129,17 @@ class LocalEngine:
                 with suppress(BrokenPipeError):
                     process.stdin.write(TURN)
                     process.stdin.close()
-            if read_progress(job.folder).epochs < job.settings.recipe.epochs:
+            if not self._through(job):
                 taken.add(gpu)
+
+    def _through(self, job: Job) -> bool:
+        """Whether ``job`` has trained its epochs, not only an earlier try at it."""
+        try:
+            written = (job.folder / METRICS).stat().st_mtime
+        except OSError:
+            return False
+        epochs = read_progress(job.folder).epochs
+        return written > self._begun[job] and epochs >= job.settings.recipe.epochs
 
 
 def _visible(gpu: int, given: list[str]) -> str:

@@ -68,6 +68,9 @@ class RayEngine:
     def running(self) -> list[Job]:
         return list(self._jobs.values())
 
+    def starting(self) -> list[Job]:
+        return []
+
     def endings(self) -> list[Ending]:
         if not self._jobs:
             return []

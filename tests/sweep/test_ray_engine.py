@@ -46,7 +46,7 @@ def test_a_run_goes_on_elsewhere_when_its_node_is_killed(cluster, tmp_path):
     assert engine.slots == engine.devices == 2
     killed = threading.Event()
 
-    def watch(_state, _running) -> None:
+    def watch(_state, _training, _starting) -> None:
         if not killed.is_set() and all(read_progress(job.folder).epochs >= 1 for job in jobs):
             killed.set()
             cluster.remove_node(nodes[1], allow_graceful=False)
