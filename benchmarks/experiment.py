@@ -9,20 +9,22 @@ may be stopped at any time, and begun again.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+import typer
 
+from roadmap.console import fail
 from roadmap.steps import ROADMAPS
-from roadmap.sweep.command import run_jobs
+from roadmap.sweep.command import name_and_images, run_jobs
 from roadmap.sweep.engine import LocalEngine
 from roadmap.sweep.jobs import Job, check_finished, plan_jobs
+from roadmap.train.commands import sentences
 from roadmap.train.settings import runs_folder
 
+SEEDS = (0, 1, 2)
 IMAGE_SIZE = 128
 COMMON = {"batch_size": 512, "warmup_epochs": 2}
 BASELINE = COMMON | {"epochs": 30}
@@ -42,36 +44,26 @@ EPOCHS = {90: 20, 600: 40}
 #: Averages over as large a part of a run on 50,000 images as the recipe's 0.99998 on ImageNet.
 EMA_DECAY = 0.9995
 #: The first has a recipe of its own; the others are not the paper's.
-NOT_STEPS = ("baseline", "global_response_norm", "no_layer_scale")
+APART = ("baseline", "global_response_norm", "no_layer_scale")
 
 
-def main() -> int:
-    options = _options()
-    root = runs_folder() / Path(options.data).name
-    jobs = [
-        job
-        for job in plan(options.data, root, options.seeds)
-        if job.settings.roadmap in options.roadmap and job.settings.step not in options.skip
-    ]
-    check_finished(jobs)
-    return run_jobs(jobs, LocalEngine(range(torch.cuda.device_count()), ahead=True))
+def main(data: Annotated[str, typer.Option(help="The folder tiny-imagenet-100.")]) -> None:
+    """Train what is not trained yet."""
+    if not torch.cuda.is_available():
+        fail("This takes a CUDA GPU: an H200 for about two hours.")
+    with sentences():
+        jobs = list(plan(data, runs_folder() / name_and_images(data)[0]))
+        check_finished(jobs)
+    code = run_jobs(jobs, LocalEngine(range(torch.cuda.device_count()), ahead=True))
+    raise typer.Exit(code)
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="the folder tiny-imagenet-100")
-    parser.add_argument("--roadmap", nargs="+", default=("resnet50", "torchvision_recipe"))
-    parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2))
-    parser.add_argument("--skip", nargs="+", default=(), metavar="STEP")
-    return parser.parse_args()
-
-
-def plan(data: str, root: Path, seeds: tuple[int, ...] = (0, 1, 2)) -> Iterator[Job]:
+def plan(data: str, root: Path) -> Iterator[Job]:
     """Every run in order: the architecture's steps with one seed, then with the next; recipes."""
-    for seed in seeds:
+    for seed in SEEDS:
         run = {"seeds": [seed], "root": root, "data": data}
         yield from _jobs("resnet50", ["baseline"], changes=BASELINE, **run)
-        yield from _jobs("resnet50", skip=NOT_STEPS, changes=STEPS, **run)
+        yield from _jobs("resnet50", skip=APART, changes=STEPS, **run)
     recipes = ROADMAPS["torchvision_recipe"]
     for step in recipes.keys:
         changes = COMMON | {"epochs": EPOCHS[recipes.recipe(step).epochs]}
@@ -87,4 +79,4 @@ def _jobs(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 HEIGHT = 520
-#: Of the plotting area, in pixels; labels keep clear of each other at this size and above.
+#: Of the plotting area, in pixels, where it is narrowest. There labels cover neither each other
+#: nor marks; on wider pages they keep clear of each other.
 AREA = (300, 420)
 MARGIN = {"l": 48, "r": 14, "t": 12, "b": 46, "pad": 0}
 #: Diameters in pixels: the bubble of ``MEMORY`` GB, the least, and of a mark without a figure.
@@ -295,7 +296,7 @@ class Box(NamedTuple):
     half_width: float
     half_height: float
 
-    def inside(self, area: Span) -> bool:
+    def inside(self, area: tuple[int, int]) -> bool:
         return (
             self.half_width <= self.x <= area[0] - self.half_width
             and self.half_height <= self.y <= area[1] - self.half_height
@@ -317,8 +318,10 @@ def _label_box(label: dict[str, Any], spans: tuple[Span, Span]) -> Box:
 
 
 def _mark_box(row: dict[str, Any], cost: Cost, test_set: str, spans: tuple[Span, Span]) -> Box:
-    """The square within the mark: at its corners there is room."""
-    half = bubble(row["memory"]) / 2 / math.sqrt(2)
+    """Of a round mark the square within: at its corners there is room."""
+    half = bubble(row["memory"]) / 2
+    if FAMILIES[row["family"]].symbol != "square":
+        half /= math.sqrt(2)
     return Box(*_pixels(math.log10(row[cost.column]), row[test_set], spans), half, half)
 
 

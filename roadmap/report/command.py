@@ -45,11 +45,10 @@ def report(
     find_roadmap(roadmap)
     root = runs or runs_folder()
     found = read_runs(root)
-    if not found.runs:
-        why = f": {found.unreadable[0].why}" if found.unreadable else "."
-        fail(f"{root} holds no run that can be read{why}")
     for folder in found.unreadable:
         typer.echo(f"Left out {folder.path}: {folder.why}", err=True)
+    if not found.runs:
+        fail(f"{root} holds no run that can be read.")
     from roadmap.ablation import analyse
 
     try:

@@ -113,7 +113,7 @@ def sweep(
         fail("--ahead is for --engine local: leave it out.")
     with sentences():
         parsed = {name: parse_field(name, text) for name, text in (changes or {}).items()}
-        name, images = _data(data)
+        name, images = name_and_images(data)
         jobs = planning.plan_jobs(
             roadmap,
             step or (),
@@ -141,7 +141,7 @@ def sweep(
         raise typer.Exit(code)
 
 
-def _data(path: str | None) -> tuple[str, int]:
+def name_and_images(path: str | None) -> tuple[str, int]:
     """Name of the data and number of training images. Raises ``RefusedError``."""
     from roadmap.train.images import DataError
     from roadmap.train.sources import open_source

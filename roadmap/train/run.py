@@ -364,8 +364,8 @@ class Run:
             ) from None
 
     def _finish(self) -> dict[str, Any]:
+        joules = self._joules()  # first: a sweep's next run may begin while this one saves
         self._save()
-        joules = self._joules()
         last = self.history[-1]
         scores = {name: last[name] for name in COLUMNS[4:10]}
         content = self._content("finished", joules, scores)
