@@ -1,16 +1,19 @@
 """The plan of docs/experiment.md, and the runs of it that are committed."""
 
+import re
 from collections import Counter
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from experiment import plan
 
 from roadmap.steps import ROADMAPS
 from roadmap.sweep.jobs import check_finished
 
-ROOT = Path(__file__).parents[1] / "results" / "runs" / "tiny-imagenet-100"
+PROJECT = Path(__file__).parents[1]
+ROOT = PROJECT / "results" / "runs" / "tiny-imagenet-100"
 JOBS = list(plan("tiny-imagenet-100", ROOT))
 
 
@@ -28,8 +31,14 @@ def test_committed_runs_are_those_of_the_plan():
     check_finished(JOBS)  # raises where one has other settings
 
 
+@pytest.mark.parametrize("path", ["README.md", "docs/experiment.md"])
+def test_the_texts_say_how_many_are_in(path):
+    said = re.search(r"(\d+) of (?:the )?51 runs", (PROJECT / path).read_text())
+    assert int(said[1]) == len(list(ROOT.glob("resnet50-*/run.json")))
+
+
 def test_neighbouring_recipes_differ_in_what_their_step_changes():
-    """But for the warm-up, the same throughout: without one the baseline does not train."""
+    """But for the warm-up, which is the same throughout (docs/experiment.md says why)."""
     roadmap = ROADMAPS["torchvision_recipe"]
     jobs = [job.settings for job in JOBS if job.settings.roadmap == roadmap.name]
     for before, after in pairwise(jobs):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import product
 
 Point = tuple[float, float]
+Box = tuple[float, float, float, float]
 #: A digit's or letter's width and a line's height at 12 pixels, and the gap to the point.
 LETTER, LINE, GAP = 7.0, 14.0, 9.0
 POINT_RADIUS = 6.0
@@ -23,14 +24,8 @@ def place_labels(
     ``spans`` are the ranges of both axes over ``area`` pixels. Point by point the direction is
     taken that overlaps least with all points, with labels already placed and with the frame.
     """
-    pixels = [
-        tuple(
-            (value - low) / (high - low) * side
-            for value, (low, high), side in zip(point, spans, area, strict=True)
-        )
-        for point in points
-    ]
-    taken = [_box(x, y, 2 * POINT_RADIUS, 2 * POINT_RADIUS) for x, y in pixels]
+    pixels = [in_pixels(point, spans, area) for point in points]
+    taken = [box_at(x, y, 2 * POINT_RADIUS, 2 * POINT_RADIUS) for x, y in pixels]
     shifts = []
     for (x, y), text in zip(pixels, texts, strict=True):
         width = LETTER * len(text)
@@ -39,25 +34,36 @@ def place_labels(
             for across, along in product((0, 1, -1), (1, -1, 0))
             if across or along
         ]
-        boxes = [_box(x + dx, y + dy, width, LINE) for dx, dy in candidates]
-        costs = [_outside(box, area) + sum(_shared(box, b) for b in taken) for box in boxes]
+        boxes = [box_at(x + dx, y + dy, width, LINE) for dx, dy in candidates]
+        costs = [2 * outside(box, area) + sum(shared_area(box, b) for b in taken) for box in boxes]
         best = costs.index(min(costs))
         taken.append(boxes[best])
         shifts.append((round(candidates[best][0]), round(candidates[best][1])))
     return shifts
 
 
-def _box(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
+def in_pixels(point: Point, spans: tuple[Point, Point], area: tuple[int, int]) -> Point:
+    """Where a point is, from the lower left corner of ``area`` pixels over ``spans``."""
+    (left, right), (low, high) = spans
+    return (
+        (point[0] - left) / (right - left) * area[0],
+        (point[1] - low) / (high - low) * area[1],
+    )
+
+
+def box_at(x: float, y: float, width: float, height: float) -> Box:
+    """Left, bottom, right and top of a box about ``x`` and ``y``."""
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
-def _shared(one: Sequence[float], other: Sequence[float]) -> float:
+def shared_area(one: Box, other: Box) -> float:
     """The area that two boxes share."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     return max(width, 0) * max(height, 0)
 
 
-def _outside(box: Sequence[float], area: tuple[int, int]) -> float:
+def outside(box: Box, area: tuple[int, int]) -> float:
+    """The area of ``box`` that is not in ``area``."""
     whole = (box[2] - box[0]) * (box[3] - box[1])
-    return 2 * (whole - _shared(box, (0, 0, *area)))
+    return whole - shared_area(box, (0, 0, *area))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
 from roadmap.charts import style
-from roadmap.charts.labels import LETTER, LINE
+from roadmap.charts.labels import LETTER, LINE, Box, box_at, in_pixels, outside, shared_area
 from roadmap.palette import BLUE, CYAN, GREY, ORANGE, PLUM
 from roadmap.sizes import TEST_SETS, pareto_front
 from roadmap.text import number
@@ -281,50 +281,26 @@ def _apart(
     for labels in choices:
         for label in labels:
             box = _label_box(label, spans)
-            if box.inside(AREA) and not any(box.covers(other) for other in taken):
+            if not outside(box, AREA) and not any(shared_area(box, other) for other in taken):
                 kept.append(label)
                 taken.append(box)
                 break
     return kept
 
 
-class Box(NamedTuple):
-    """Centre and half the sides, in pixels of ``AREA``."""
-
-    x: float
-    y: float
-    half_width: float
-    half_height: float
-
-    def inside(self, area: tuple[int, int]) -> bool:
-        return (
-            self.half_width <= self.x <= area[0] - self.half_width
-            and self.half_height <= self.y <= area[1] - self.half_height
-        )
-
-    def covers(self, other: Box) -> bool:
-        return (
-            abs(self.x - other.x) < self.half_width + other.half_width
-            and abs(self.y - other.y) < self.half_height + other.half_height
-        )
-
-
 def _label_box(label: dict[str, Any], spans: tuple[Span, Span]) -> Box:
-    half = LETTER * len(label["text"]) / 2
-    x, y = _pixels(label["x"], label["y"], spans)
-    across = half if label["xanchor"] == "left" else -half
+    width = LETTER * len(label["text"])
+    x, y = in_pixels((label["x"], label["y"]), spans, AREA)
+    across = width / 2 if label["xanchor"] == "left" else -width / 2
     along = LINE / 2 if label["yanchor"] == "bottom" else -LINE / 2
-    return Box(x + label["xshift"] + across, y + label["yshift"] + along, half, LINE / 2)
+    return box_at(x + label["xshift"] + across, y + label["yshift"] + along, width, LINE)
 
 
 def _mark_box(row: dict[str, Any], cost: Cost, test_set: str, spans: tuple[Span, Span]) -> Box:
     """Of a round mark the square within: at its corners there is room."""
-    half = bubble(row["memory"]) / 2
+    side = bubble(row["memory"])
     if FAMILIES[row["family"]].symbol != "square":
-        half /= math.sqrt(2)
-    return Box(*_pixels(math.log10(row[cost.column]), row[test_set], spans), half, half)
-
-
-def _pixels(x: float, y: float, spans: tuple[Span, Span]) -> tuple[float, float]:
-    (left, right), (low, high) = spans
-    return (x - left) * AREA[0] / (right - left), (y - low) * AREA[1] / (high - low)
+        side /= math.sqrt(2)
+    return box_at(
+        *in_pixels((math.log10(row[cost.column]), row[test_set]), spans, AREA), side, side
+    )

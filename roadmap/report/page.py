@@ -124,10 +124,8 @@ def _bars_note(published: DataFrame) -> str:
     if "top1_low" in published and published["top1_low"].notna().any():
         said += ", in the paper ± one standard deviation over three seeds"
     if published["top1"].notna().any():
-        said += (
-            ". Ticks across the bars here: the published top-1, by the axis above, which is moved"
-        )
-        said += " until the means agree"
+        said += ". Ticks across the bars here: the published top-1, by the axis above, "
+        said += "which is moved until the means agree"
     return f"{said}.{_tried(published, 'Hatched')}"
 
 

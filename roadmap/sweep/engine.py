@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from roadmap.sweep.jobs import Job, read_progress
 
-LOG, METRICS = "train.log", "metrics.csv"
+LOG = "train.log"
 #: What a process reads after its job when it may train. An end without it: we have died.
 TURN = b"."
 
@@ -53,6 +53,18 @@ class Engine(Protocol):
         """Ask all to save and end, and wait until they have."""
 
 
+class Started(NamedTuple):
+    """A process, its GPU (None: the CPU), and when it began, in seconds since 1970."""
+
+    process: subprocess.Popen
+    gpu: int | None
+    begun: float
+
+    @property
+    def waits(self) -> bool:
+        return not self.process.stdin.closed
+
+
 class LocalEngine:
     """A process for each GPU of this machine, or one on its CPU.
 
@@ -63,12 +75,11 @@ class LocalEngine:
     def __init__(self, gpus: Sequence[int] = (), *, ahead: bool = False):
         devices: list[int | None] = list(gpus) or [None]
         self._free = devices * (2 if ahead else 1)
-        self._jobs: dict[Job, tuple[subprocess.Popen, int | None]] = {}
-        self._begun: dict[Job, float] = {}
+        self._jobs: dict[Job, Started] = {}
         self.slots, self.devices = len(self._free), len(devices)
 
     def start(self, job: Job) -> None:
-        taken = [gpu for _, gpu in self._jobs.values()]
+        taken = [started.gpu for started in self._jobs.values()]
         gpu = min(self._free, key=taken.count)  # one with nothing on it, if there is one
         given = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
         visible = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": _visible(gpu, given)}
@@ -84,8 +95,7 @@ class LocalEngine:
                 start_new_session=True,
             )
         self._free.remove(gpu)
-        self._jobs[job] = (process, gpu)
-        self._begun[job] = time.time()
+        self._jobs[job] = Started(process, gpu, time.time())
         with suppress(BrokenPipeError):  # it has ended already, which `endings` will see
             process.stdin.write(base64.b64encode(pickle.dumps(job)) + b"\n")
             process.stdin.flush()
@@ -95,16 +105,16 @@ class LocalEngine:
         return list(self._jobs)
 
     def starting(self) -> list[Job]:
-        return [job for job, (process, _) in self._jobs.items() if not process.stdin.closed]
+        return [job for job, started in self._jobs.items() if started.waits]
 
     def endings(self) -> list[Ending]:
         found = []
-        for job, (process, gpu) in list(self._jobs.items()):
-            code = process.poll()
+        for job, started in list(self._jobs.items()):
+            code = started.process.poll()
             if code is None:
                 continue
             del self._jobs[job]
-            self._free.append(gpu)
+            self._free.append(started.gpu)
             # Killed by signal N is -N here and 128 + N in shells.
             code = 128 - code if code < 0 else code
             found.append(Ending(job, code, last_line(job.folder) if code else ""))
@@ -112,34 +122,32 @@ class LocalEngine:
         return found
 
     def stop(self) -> None:
-        for process, _ in self._jobs.values():
+        processes = [started.process for started in self._jobs.values()]
+        for process in processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-        for process, _ in self._jobs.values():
+        for process in processes:
             process.wait()
             process.stdin.close()
 
     def _give_turns(self) -> None:
         """Let the oldest process of each GPU train, and the next once only results are left."""
         taken = set()
-        for job, (process, gpu) in self._jobs.items():
-            if gpu in taken:
+        for job, started in self._jobs.items():
+            if started.gpu in taken:
                 continue
-            if not process.stdin.closed:
+            if started.waits:
                 with suppress(BrokenPipeError):
-                    process.stdin.write(TURN)
-                    process.stdin.close()
-            if not self._through(job):
-                taken.add(gpu)
+                    started.process.stdin.write(TURN)
+                    started.process.stdin.close()
+            if not _trained(job, started.begun):
+                taken.add(started.gpu)
 
-    def _through(self, job: Job) -> bool:
-        """Whether ``job`` has trained its epochs, not only an earlier try at it."""
-        try:
-            written = (job.folder / METRICS).stat().st_mtime
-        except OSError:
-            return False
-        epochs = read_progress(job.folder).epochs
-        return written > self._begun[job] and epochs >= job.settings.recipe.epochs
+
+def _trained(job: Job, begun: float) -> bool:
+    """Whether ``job`` is through with its epochs: now, not only an earlier try at it."""
+    progress = read_progress(job.folder)
+    return progress.written > begun and progress.epochs >= job.settings.recipe.epochs
 
 
 def _visible(gpu: int, given: list[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,6 +44,8 @@ class Progress:
     top1: float | None = None
     epoch_seconds: float | None = None
     reason: str = ""
+    #: When its last epoch was written down, in seconds since 1970.
+    written: float = 0.0
 
 
 def plan_jobs(
@@ -156,8 +159,9 @@ def read_progress(folder: Path) -> Progress:
     try:
         with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
+            written = os.fstat(file.fileno()).st_mtime
         last = rows[-1]
         top1, seconds = float(last["top1"]), float(last["seconds"])
     except (OSError, ValueError, KeyError, IndexError, TypeError):
         return Progress(status, reason=reason)
-    return Progress(status, len(rows), top1, seconds, reason)
+    return Progress(status, len(rows), top1, seconds, reason, written)
