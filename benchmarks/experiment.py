@@ -51,7 +51,8 @@ def main(data: Annotated[str, typer.Option(help="The folder tiny-imagenet-100.")
     with sentences():
         jobs = list(plan(data, runs_folder() / name_and_images(data)[0]))
         check_finished(jobs)
-    code = run_jobs(jobs, LocalEngine(range(torch.cuda.device_count()), ahead=True))
+    # Two, as compiling one beside training takes longer than training another.
+    code = run_jobs(jobs, LocalEngine(range(torch.cuda.device_count()), ahead=2))
     raise typer.Exit(code)
 
 

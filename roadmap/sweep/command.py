@@ -82,13 +82,14 @@ def sweep(
         typer.Option("--address", help="Of the Ray cluster; the one of this machine without."),
     ] = None,
     ahead: Annotated[
-        bool,
+        int,
         typer.Option(
             "--ahead",
-            help="Load and compile the next run on each GPU while one trains. Takes the memory of "
-            "two.",
+            min=0,
+            help="Load and compile so many of the next runs on each GPU while one trains. Takes "
+            "memory for each.",
         ),
-    ] = False,
+    ] = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print runs, GPU hours and disk, and stop.")
     ] = False,
@@ -198,7 +199,7 @@ def run_jobs(jobs: list[Job], engine: Engine) -> int:
     return 1 if state.failed else 0
 
 
-def _engine(kind: str, address: str | None, device: str | None, ahead: bool) -> Engine:
+def _engine(kind: str, address: str | None, device: str | None, ahead: int) -> Engine:
     from roadmap.measure.throughput import best_device
 
     uses_gpus = (device or best_device()) == "cuda"

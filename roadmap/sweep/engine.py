@@ -68,13 +68,13 @@ class Started(NamedTuple):
 class LocalEngine:
     """A process for each GPU of this machine, or one on its CPU.
 
-    With ``ahead`` a second one for each loads and compiles meanwhile, and waits until the first
-    is through with its epochs. A job's messages go to ``train.log`` in its folder.
+    Meanwhile ``ahead`` more for each load and compile, and wait until those before are through
+    with their epochs. A job's messages go to ``train.log`` in its folder.
     """
 
-    def __init__(self, gpus: Sequence[int] = (), *, ahead: bool = False):
+    def __init__(self, gpus: Sequence[int] = (), *, ahead: int = 0):
         devices: list[int | None] = list(gpus) or [None]
-        self._free = devices * (2 if ahead else 1)
+        self._free = devices * (1 + ahead)
         self._jobs: dict[Job, Started] = {}
         self.slots, self.devices = len(self._free), len(devices)
 

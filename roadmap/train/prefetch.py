@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -65,8 +66,14 @@ def _own_stream(device: torch.device) -> Iterator[None]:
         yield
         return
     # The device too: a new thread does not inherit it.
-    with torch.cuda.device(device), torch.cuda.stream(torch.cuda.Stream(device)):
+    with torch.cuda.device(device), torch.cuda.stream(_stream(device)):
         yield
+
+
+@cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """The same for every epoch: memory that one stream is done with is kept for that stream."""
+    return torch.cuda.Stream(device)
 
 
 def _handed_over(batch: Batch, made: torch.cuda.Event | None, device: torch.device) -> Batch:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from models import ModelConfig, ModernResNet
 from roadmap.recipes import Recipe
 from roadmap.train.distributed import World, synchronize_batch_norm
 from roadmap.train.drop_path import DropPaths
+from roadmap.train.graph import StepGraph
 from roadmap.train.optimizer import average_decay, build_optimizer, loss_function
 from roadmap.train.schedule import learning_rate
 
@@ -73,6 +75,7 @@ class Trainer:
         #: Loss, correct images, and the first step whose loss was not finite or -1.
         self._sums = torch.tensor([0, 0, -1], device=device, dtype=_sum_dtype(device))
         self._images = 0
+        self._number = torch.zeros_like(self._sums[0])
         self._stop = torch.zeros((), device=device)
         #: A fused optimizer on CUDA skips its update by itself once ``_stop`` is 1. So the weights
         #: stay those of the bad step without asking the device at every step.
@@ -81,6 +84,9 @@ class Trainer:
         self._known = Sums(0.0, 0.0, 0, None)
         if self._deferred:
             self.optimizer.found_inf = self._stop
+        self._graph: StepGraph | None = None
+        if self._deferred and self.world.size == 1 and micro_batch is None:
+            self._graph = self._recorder()
 
     def step(self, number: int, images: Tensor, targets: Tensor) -> None:
         """Optimizer step ``number`` (from 0) on this process's share of the global batch.
@@ -89,20 +95,20 @@ class Trainer:
         """
         if not self.model.training:
             self.model.train()
-        rate = learning_rate(self.recipe, number, self.steps_per_epoch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        losses = [
-            self._backward(part, last, images, targets)
-            for part, last in self._parts(number, len(images))
-        ]
+        self._set_rate(learning_rate(self.recipe, number, self.steps_per_epoch))
+        self._number.fill_(number)
+        parts = self._parts(number, len(images))
+        if self._graph is None:
+            self._compute(parts, images, targets)
+        else:
+            [_whole] = parts
+            self._graph.run(images, targets)
         self._images += len(images)
-        self._note(number, torch.stack(losses).sum())
-        if self._deferred or self.known_sums().bad_step is None:
-            self.optimizer.step()
-            if self.average is not None and (number + 1) % self.recipe.ema_every == 0:
-                self.average.update(self.model)
+        if self._deferred and self._reading is None and number % READ_EVERY == 0:
+            self._reading = _Reading.of(self._sums, self._images)
+        averaging = self.average is not None and (number + 1) % self.recipe.ema_every == 0
+        if averaging and (self._deferred or self.known_sums().bad_step is None):
+            self.average.update(self.model)
 
     def sums(self) -> Sums:
         """The sums up to now; waits for the device."""
@@ -176,6 +182,30 @@ class Trainer:
         ids = [self.device.index] if self.device.type == "cuda" else None
         return DistributedDataParallel(network, device_ids=ids, gradient_as_bucket_view=True)
 
+    def _recorder(self) -> StepGraph:
+        for group in self.optimizer.param_groups:
+            group["lr"] = torch.zeros((), device=self.device)  # a recording keeps numbers
+            if "capturable" in group:
+                group["capturable"] = True
+        return StepGraph(partial(self._compute, [(slice(None), True)]))
+
+    def _set_rate(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def _compute(
+        self, parts: Iterable[tuple[slice, bool]], images: Tensor, targets: Tensor
+    ) -> None:
+        """All that a step does on the device, but for the average; may be recorded."""
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = [self._backward(part, last, images, targets) for part, last in parts]
+        self._note(torch.stack(losses).sum())
+        if self._deferred or self.known_sums().bad_step is None:
+            self.optimizer.step()
+
     def _parts(self, number: int, count: int) -> Iterator[tuple[slice, bool]]:
         """Slices of this process's images that go through the network at once; is it the last?"""
         first = self.world.rank * count
@@ -200,17 +230,15 @@ class Trainer:
             self._sums[1] += (logits.argmax(1) == part_targets.argmax(1)).sum()
         return loss.detach()
 
-    def _note(self, number: int, loss: Tensor) -> None:
-        """Add ``loss`` to the sums; remember ``number`` if it is the first that is not finite."""
+    def _note(self, loss: Tensor) -> None:
+        """Add ``loss`` to the sums; remember the step if it is the first that is not finite."""
         self._sums[0] += loss
         bad = (~loss.isfinite()).to(self._stop.dtype)
         if self.world.size > 1:
             torch.distributed.all_reduce(bad, torch.distributed.ReduceOp.MAX)
         first = (bad > self._stop).to(self._sums.dtype)
-        self._sums[2] += first * (number + 1)
+        self._sums[2] += first * (self._number + 1)
         torch.maximum(self._stop, bad, out=self._stop)
-        if self._deferred and self._reading is None and number % READ_EVERY == 0:
-            self._reading = _Reading.of(self._sums, self._images)
 
     def _total_sums(self) -> dict[str, Tensor]:
         images = torch.tensor(self._images)

@@ -237,7 +237,7 @@ def test_a_folder_that_cannot_be_written_is_named_and_the_others_go_on(tmp_path,
     jobs = planned(tmp_path)
     for job in jobs[:3]:
         job.folder.write_text("a file")
-    engine = LocalEngine(ahead=True)
+    engine = LocalEngine(ahead=1)
     state = run(jobs, engine, stopped=lambda: any(setattr(p, "code", 0) for p in processes))
     assert state.done == [jobs[3]]
     assert [ending.reason for ending in state.failed] == [
@@ -265,7 +265,7 @@ def test_the_next_trains_once_one_has_only_results_to_write(
     tmp_path, processes, epochs, age, trains
 ):
     jobs = planned(tmp_path)
-    engine = LocalEngine(ahead=True)
+    engine = LocalEngine(ahead=1)
     for job in jobs[:2]:
         engine.start(job)
     write_run(jobs[0], "running")
@@ -280,7 +280,7 @@ def test_the_next_trains_once_one_has_only_results_to_write(
 
 def test_on_each_gpu_one_trains_and_one_waits(tmp_path, processes):
     jobs = planned(tmp_path, seeds=(0, 1, 2))
-    engine = LocalEngine(range(2), ahead=True)
+    engine = LocalEngine(range(2), ahead=1)
     assert (engine.slots, engine.devices) == (4, 2)
     for job in jobs[:4]:
         engine.start(job)
@@ -295,6 +295,17 @@ def test_on_each_gpu_one_trains_and_one_waits(tmp_path, processes):
     processes[0].code = -9
     assert engine.endings()[0].code == 137
     assert [process.may_train for process in processes[4:]] == [False, True]
+
+
+def test_two_ahead_wait_in_order(tmp_path, processes):
+    jobs = planned(tmp_path, seeds=(0, 1))
+    engine = LocalEngine(ahead=2)
+    for job in jobs[:3]:
+        engine.start(job)
+    assert engine.starting() == jobs[1:3]
+    processes[0].code = 0
+    assert [ending.job for ending in engine.endings()] == jobs[:1]
+    assert engine.starting() == [jobs[2]]
 
 
 @pytest.mark.parametrize("given", [True, False])
@@ -385,9 +396,10 @@ def test_the_dry_run_says_what_would_be_done(tmp_path):
     [
         (("--data", "nowhere"), "nowhere does not exist"),
         (("--address", "10.0.0.1:6379"), "add --engine ray"),
-        (("--ahead", "--engine", "ray"), "--ahead is for --engine local"),
+        (("--ahead", 1, "--engine", "ray"), "--ahead is for --engine local"),
         (("--step", "kernel7"), "Did you mean 'kernel_7'"),
         (("--lr", "fast"), "--lr is 'fast'"),
+        (("--ahead", -1), "Invalid value for '--ahead'"),
     ],
 )
 def test_wrong_options_are_a_sentence(arguments, sentence):
@@ -423,7 +435,7 @@ def test_killed_and_stopped_runs_are_finished_in_the_end(tmp_path):
 
 def test_ahead_the_next_run_starts_up_and_waits_for_its_turn(tmp_path):
     command = [sys.executable, "-m", "roadmap", "sweep", "--step", "kernel_7", "--seeds", "0", "1"]
-    command += ["--scale", "pocket", "--epochs", "3", "--device", "cpu", "--ahead"]
+    command += ["--scale", "pocket", "--epochs", "3", "--device", "cpu", "--ahead", "1"]
     command += ["--output", str(tmp_path)]
     first, second = (tmp_path / f"resnet50-kernel_7-seed{seed}" for seed in (0, 1))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}

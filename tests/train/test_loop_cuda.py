@@ -2,13 +2,50 @@
 
 import pytest
 import torch
-from training_runs import fail_reading_at, tiny_settings
+from training_runs import fail_reading_at, outcome, tiny_settings
 
 from roadmap.recipes import RECIPES
 from roadmap.train.errors import NonFiniteError, TrainingError
+from roadmap.train.prefetch import prefetched
 from roadmap.train.run import train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+def test_memory_does_not_grow_with_the_epochs():
+    device = torch.device("cuda", torch.cuda.current_device())
+
+    def epoch():
+        for _ in range(3):
+            yield torch.zeros(2**24, device=device), torch.zeros(8, device=device)
+
+    reserved = []
+    for _ in range(10):
+        for _ in prefetched(epoch(), device):
+            pass
+        reserved.append(torch.cuda.memory_reserved(device))
+    assert reserved[-1] == reserved[1]
+
+
+# Networks without ReLU, at whose kink rounding alone parts two runs.
+@pytest.mark.parametrize("step", ["gelu", "separate_downsampling"])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recorded_steps_learn_as_launched_ones(recipe, step, tmp_path):
+    for name, micro_batch in (("recorded", None), ("launched", 10**6)):
+        settings = tiny_settings(
+            tmp_path / name,
+            step=step,
+            recipe=recipe,
+            device="cuda",
+            precision="float32",
+            micro_batch=micro_batch,
+        )
+        train(settings)
+    recorded, launched = (outcome(tmp_path / name) for name in ("recorded", "launched"))
+    for ours, theirs in zip(recorded["metrics"], launched["metrics"], strict=True):
+        assert ours["lr"] == theirs["lr"]
+        for column in ("train_loss", "val_loss"):
+            assert float(ours[column]) == pytest.approx(float(theirs[column]), abs=5e-3)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
