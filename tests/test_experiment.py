@@ -1,5 +1,6 @@
 """The plan of docs/experiment.md, and the runs of it that are committed."""
 
+import json
 import re
 from collections import Counter
 from dataclasses import asdict
@@ -35,6 +36,19 @@ def test_committed_runs_are_those_of_the_plan():
 def test_the_texts_say_how_many_are_in(path):
     said = re.search(r"(\d+) of (?:the )?51 runs", (PROJECT / path).read_text())
     assert int(said[1]) == len(list(ROOT.glob("resnet50-*/run.json")))
+
+
+def test_the_table_has_the_scores_of_the_runs():
+    _, table = (PROJECT / "docs/experiment.md").read_text().split("| seed 0 | seed 1 | seed 2 |")
+    rows = re.findall(r"^\| `(\w+)` \|(.*)\|$", table.split("\n\n")[0], re.MULTILINE)
+    said = {step: [cell.strip() for cell in cells.split("|")] for step, cells in rows}
+    steps = [job.settings.step for job in JOBS[:17]]
+    assert said == {step: [score(step, seed) for seed in range(3)] for step in steps}
+
+
+def score(step: str, seed: int) -> str:
+    path = ROOT / f"resnet50-{step}-seed{seed}" / "run.json"
+    return f"{json.loads(path.read_text())['scores']['top1']:.2f}" if path.exists() else ""
 
 
 def test_neighbouring_recipes_differ_in_what_their_step_changes():
