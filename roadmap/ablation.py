@@ -18,10 +18,12 @@ from scipy import stats
 from roadmap.paired import (
     ALPHA,
     Estimate,
+    Pooled,
     accuracy_floor,
     change_floor,
     estimate,
     holm,
+    pooled,
     seeds_needed,
 )
 from roadmap.results import ResultsError, step_rows
@@ -44,14 +46,16 @@ class Change:
     """What a step brought over the one before: top-1 points, seed by seed.
 
     ``n`` is the number of seeds both have. ``interval`` is None for fewer than two, and so are
-    ``p`` (adjusted by Holm's method for all changes tested) and ``seeds_needed``, which is also
-    None where it would take more than 100.
+    ``p`` and ``p_pooled`` (both adjusted by Holm's method for all changes tested) and
+    ``seeds_needed``, which is also None where it would take more than 100. ``p`` and the verdict
+    are by the change's own spread over seeds, ``p_pooled`` by that of all changes together.
     """
 
     n: int
     points: float | None
     interval: Estimate | None
     p: float | None
+    p_pooled: float | None
     seeds_needed: int | None
     verdict: str
 
@@ -93,7 +97,8 @@ class Ablation:
     """The finished ``runs`` of one roadmap on one data set, step by step in its order.
 
     ``whole`` is the difference between the last adopted step that was trained and the first;
-    ``agreement`` compares the order with that of the paper's top-1 (three steps or more).
+    ``pooled`` has the spread of all changes tested together; ``agreement`` compares
+    the order with that of the paper's top-1 (three steps or more).
     """
 
     data: str
@@ -101,6 +106,7 @@ class Ablation:
     runs: tuple[Run, ...]
     steps: tuple[StepResult, ...]
     whole: Estimate | None
+    pooled: Pooled | None
     agreement: Agreement | None
 
     @property
@@ -132,13 +138,14 @@ def analyse(runs: Iterable[Run], data: str, roadmap: str) -> Ablation:
     found = ROADMAPS[roadmap]
     _check_alike(found, chosen)
     scores = _scores(found, chosen)
-    results = _with_tests(tuple(_results(found, chosen, scores)))
+    results, together = _with_tests(tuple(_results(found, chosen, scores)))
     return Ablation(
         data=data,
         roadmap=found,
         runs=chosen,
         steps=results,
         whole=_whole(results, scores, chosen[0].val_images),
+        pooled=together,
         agreement=_agreement(results),
     )
 
@@ -148,8 +155,8 @@ def rows(ablation: Ablation) -> list[dict[str, Any]]:
 
     ``number`` counts the roadmap's steps from 1. ``top1*`` and ``paper_top1`` are percent,
     ``change*`` points, ``seconds`` of training, ``gflops`` of the full network at 224 pixels. ``p``
-    is of the change alone, ``p_holm`` adjusted for all changes tested. ``seeds_needed`` is None
-    beside a p value: more than 100.
+    is of the change alone, ``p_holm`` adjusted for all changes tested, ``p_pooled`` as well, with
+    the spread of all changes together. ``seeds_needed`` is None beside a p value: more than 100.
     """
     return [_row(ablation, result) for result in ablation.steps]
 
@@ -291,6 +298,7 @@ def _change(before: dict[int, float], after: dict[int, float], images: int) -> C
         points=fmean(differences) if n else None,
         interval=interval,
         p=None,
+        p_pooled=None,
         seeds_needed=None,
         verdict=ONE_SEED if n else NO_PAIR,
     )
@@ -300,23 +308,30 @@ def _differences(before: dict[int, float], after: dict[int, float]) -> list[floa
     return [after[seed] - before[seed] for seed in sorted(before.keys() & after.keys())]
 
 
-def _with_tests(results: tuple[StepResult, ...]) -> tuple[StepResult, ...]:
-    """``results`` with the p values of all changes adjusted together, and their verdicts."""
+def _with_tests(
+    results: tuple[StepResult, ...],
+) -> tuple[tuple[StepResult, ...], Pooled | None]:
+    """``results`` with the p values of all changes adjusted together, and their verdicts; beside
+    them the spread that all changes have together."""
     tested = [r for r in results if r.change and r.change.interval]
-    adjusted = holm([r.change.interval.p for r in tested])
+    intervals = [r.change.interval for r in tested]
+    together = pooled(intervals) if tested else None
+    adjusted = zip(holm([i.p for i in intervals]), together.p if together else (), strict=True)
     changes = {
-        r.step.key: _judged(r.change, p, len(tested)) for r, p in zip(tested, adjusted, strict=True)
+        r.step.key: _judged(r.change, p, p_pooled, len(tested))
+        for r, (p, p_pooled) in zip(tested, adjusted, strict=True)
     }
-    return tuple(replace(r, change=changes.get(r.step.key, r.change)) for r in results)
+    judged = tuple(replace(r, change=changes.get(r.step.key, r.change)) for r in results)
+    return judged, together
 
 
-def _judged(change: Change, p: float, comparisons: int) -> Change:
+def _judged(change: Change, p: float, p_pooled: float, comparisons: int) -> Change:
     verdict = NOISE
     if p <= ALPHA:
         verdict = GAIN if change.interval.mean > 0 else LOSS
     # The level that Holm's method asks of the smallest p value: enough whatever the others are.
     needed = seeds_needed(change.interval.mean, change.interval.std, ALPHA / comparisons)
-    return replace(change, p=p, verdict=verdict, seeds_needed=needed)
+    return replace(change, p=p, p_pooled=p_pooled, verdict=verdict, seeds_needed=needed)
 
 
 def _whole(
@@ -368,6 +383,7 @@ def _row(ablation: Ablation, result: StepResult) -> dict[str, Any]:
         "change_high": changed and changed.high,
         "p": changed and changed.p,
         "p_holm": change and change.p,
+        "p_pooled": change and change.p_pooled,
         "verdict": change and change.verdict,
         "seeds_needed": change and change.seeds_needed,
         "paper_top1": result.paper_top1,

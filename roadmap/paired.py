@@ -1,7 +1,8 @@
 """Comparing networks trained with the same seeds: intervals, tests, and how many seeds it takes.
 
 Sources: the paired t-test, two-sided (Student 1908); Holm's step-down correction (Holm 1979, "A
-simple sequentially rejective multiple test procedure"); power from the noncentral t distribution
+simple sequentially rejective multiple test procedure"); a variance pooled over comparisons, as in
+the analysis of variance (Fisher 1925); power from the noncentral t distribution
 (Cohen 1988, "Statistical Power Analysis", chapter 2).
 """
 
@@ -47,6 +48,29 @@ def estimate(values: Sequence[float], std_floor: float) -> Estimate:
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
     p = float(2 * stats.t.sf(abs(mean) / error, n - 1))
     return Estimate(n, mean, std, mean - half, mean + half, p)
+
+
+class Pooled(NamedTuple):
+    """Means tested with one standard deviation, which all of them were estimated from.
+
+    ``p`` are those of means of zero, adjusted by Holm's method; ``degrees`` those of freedom.
+    """
+
+    std: float
+    degrees: int
+    p: tuple[float, ...]
+
+
+def pooled(estimates: Sequence[Estimate]) -> Pooled:
+    """At least one estimate, from values that spread alike around their means.
+
+    Few values tell little about their own spread; those of all estimates together tell it well.
+    Where they do not spread alike, means of the wider ones are found too often.
+    """
+    degrees = sum(found.n - 1 for found in estimates)
+    std = math.sqrt(sum((found.n - 1) * found.std**2 for found in estimates) / degrees)
+    shifts = [abs(found.mean) / std * math.sqrt(found.n) for found in estimates]
+    return Pooled(std, degrees, tuple(holm([float(2 * stats.t.sf(t, degrees)) for t in shifts])))
 
 
 def accuracy_floor(images: int) -> float:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from roadmap.paired import accuracy_floor, change_floor, estimate, holm, seeds_needed
+from roadmap.paired import accuracy_floor, change_floor, estimate, holm, pooled, seeds_needed
 
 SLEEP = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]  # Student 1908, dextro
 SLEEP_2 = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]  # laevo
@@ -108,3 +108,33 @@ def test_false_findings_in_ablations_of_nothing(images, seeds):
     # Three standard deviations of the count of a rate of exactly 5%.
     assert wrong <= 25 + 3 * math.sqrt(500 * 0.05 * 0.95)
     assert wrong >= 5 or images == 355  # a test that never finds anything would pass too
+
+
+def test_one_estimate_pools_to_itself():
+    found = estimate([0.4, 1.1, 0.9], 0.01)
+    std, degrees, [p] = pooled([found])
+    assert (std, degrees, p) == (pytest.approx(found.std), 2, pytest.approx(found.p))
+
+
+def test_two_groups_pool_as_in_an_analysis_of_variance():
+    groups = [[1.0, 1.2, 0.9], [0.2, -0.1, 0.3, 0.1]]
+    within = sum(sum((x - np.mean(group)) ** 2 for x in group) for group in groups) / 5
+    found = pooled([estimate(group, 0.01) for group in groups])
+    assert (found.std**2, found.degrees) == (pytest.approx(within), 5)
+    t = np.mean(groups[0]) / math.sqrt(within / 3)
+    assert found.p[0] == pytest.approx(2 * 2 * stats.t.sf(t, 5))
+
+
+def test_pooled_tests_find_more_and_are_as_rarely_wrong_where_seeds_spread_alike():
+    draw = np.random.default_rng(0)
+    wrong, found = 0, {"own": 0, "pooled": 0}
+    for _ in range(500):
+        scores = draw.normal(60, 0.5, (17, 3)) + draw.normal(0, 0.3, 3)
+        nothing = [estimate(list(change), 0.005) for change in np.diff(scores, axis=0)]
+        wrong += min(pooled(nothing).p) <= 0.05
+        scores[9:] += 2.5
+        steps = [estimate(list(change), 0.005) for change in np.diff(scores, axis=0)]
+        found["own"] += holm([step.p for step in steps])[8] <= 0.05
+        found["pooled"] += pooled(steps).p[8] <= 0.05
+    assert 5 <= wrong <= 25 + 3 * math.sqrt(500 * 0.05 * 0.95)
+    assert found["pooled"] > 450 > 150 > found["own"]

@@ -95,7 +95,12 @@ def _print(ablation: Ablation, found: Runs, form: Format) -> None:
         ],
         form,
         f"{ablation.roadmap.title}, trained on {ablation.data}",
-        [text.finding(ablation), text.agreement(ablation), *text.notes(ablation, found)],
+        [
+            text.finding(ablation),
+            *text.together(ablation),
+            text.agreement(ablation),
+            *text.notes(ablation, found),
+        ],
     )
 
 

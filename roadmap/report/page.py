@@ -37,7 +37,7 @@ def page(ablation: Ablation, found: Runs) -> str:
     body = "".join(
         (
             _head(ablation, found, title),
-            _changes(table),
+            _changes(ablation, table),
             _accuracies(ablation, table),
             _costs(ablation, table),
             _curves(curve_table(ablation)),
@@ -72,7 +72,7 @@ def _head(ablation: Ablation, found: Runs, title: str) -> str:
     )
 
 
-def _changes(table: DataFrame) -> str:
+def _changes(ablation: Ablation, table: DataFrame) -> str:
     """The changes with their intervals, where there is one."""
     if not table["change"].notna().any():
         return ""
@@ -87,6 +87,7 @@ def _changes(table: DataFrame) -> str:
             "of one change alone; whether a change is called real is decided for all of them "
             "together, by p."
         )
+        + "".join(map(_text, text.together(ablation)))
         + f'<ul class="legend">{signs}</ul>\n'
         + _chart(charts.change_intervals(table), "changes", _change_alt(table)),
     )

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from roadmap.ablation import GAIN, LOSS, NOISE, Ablation, StepResult
-from roadmap.paired import MOST_SEEDS, Estimate
+from roadmap.paired import ALPHA, MOST_SEEDS, Estimate
 from roadmap.runs import Run, Runs
 from roadmap.text import ABSENT, number
 
-#: Four sentences on the tests, for people who have not met them.
+#: Sentences on the tests, for people who have not met them.
 METHOD = (
     "A step and the one before it are trained with the same seeds, and the differences seed by "
     "seed are what is tested (paired t-test, two-sided): luck that both share with a seed cancels "
@@ -21,6 +21,9 @@ METHOD = (
     "adjusted for all changes tested (Holm 1979) and a change is called real where the adjusted p "
     "is at most 0.05: the chance that even one that does nothing is called real is then at most "
     "5%.",
+    "Few seeds say little about their own spread. If seeds spread alike at every step, all changes "
+    "together say more, and the same tests with that one spread find smaller changes. Where they "
+    "do not spread alike, such tests call too much real: so the verdicts do without.",
     "Seeds for 80%: as many would find a change of the size and spread seen here in 80% of all "
     "cases, at the level that Holm's method asks of the smallest p; with few seeds "
     "size and spread are themselves uncertain, so take it as a hint.",
@@ -30,6 +33,21 @@ METHOD = (
 def finding(ablation: Ablation) -> str:
     """The answer in two sentences."""
     return f"{_overall(ablation)} {_tested(ablation)}"
+
+
+def together(ablation: Ablation) -> list[str]:
+    """What stands out with one spread for all changes; empty where fewer than two were tested."""
+    found = ablation.pooled
+    if found is None or len(ablation.tested) < 2:
+        return []
+    out = [r for r in ablation.tested if r.change.p_pooled <= ALPHA]
+    listed = ", ".join(f"{r.step.title} {signed(r.change.points, 2)}" for r in out)
+    count = f"{len(out) or 'none'} of {len(ablation.tested)}"
+    verb = "stands" if len(out) < 2 else "stand"
+    return [
+        f"If seeds spread alike at every step (a change's standard deviation: "
+        f"{number(found.std, 2)} points), {count} {verb} out{': ' if out else ''}{listed}."
+    ]
 
 
 def agreement(ablation: Ablation) -> str:

@@ -125,7 +125,7 @@ def _analysis(runs: tuple[Run, ...], found: Runs, roadmap: str) -> None:
         + (f'<ul class="points faint">{listed}</ul>' if notes else "")
     )
     _accuracies(ablation, table)
-    _changes(table)
+    _changes(ablation, table)
 
 
 def _accuracies(ablation: Ablation, table: DataFrame) -> None:
@@ -159,7 +159,7 @@ def _between(row: dict[str, float]) -> str:
     return f" ({number(row['top1_low'], 2)} to {number(row['top1_high'], 2)})"
 
 
-def _changes(table: DataFrame) -> None:
+def _changes(ablation: Ablation, table: DataFrame) -> None:
     changed = table[table["change"].notna()]
     st.html(
         markup.heading("What each change brought", 2, "section")
@@ -186,7 +186,8 @@ def _changes(table: DataFrame) -> None:
             f"Chart of changes in top-1 points with their 95% intervals: {alt}.",
         )
         st.html(_signs(set(changed["verdict"])))
-    st.html(_verdicts(table))
+    said = "".join(markup.paragraph(sentence, "text") for sentence in text.together(ablation))
+    st.html(said + _verdicts(table))
     with st.expander("How the tests work"):
         items = "".join(f"<li>{escape(sentence)}</li>" for sentence in text.METHOD)
         st.html(f'<ol class="points">{items}</ol>')

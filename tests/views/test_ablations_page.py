@@ -67,6 +67,7 @@ def test_what_the_runs_say_in_figures_and_words():
     assert 'class="notice"' not in page
     assert "Of 2 changes tested, 1 is a real gain" in page
     assert "Real gain" in page
+    assert "If seeds spread alike at every step" in page
     assert re.search(r"Could be noise; (about|more than) \d+ seeds may tell", page)
     assert "One seed only: no test" in page
     assert "The start: nothing to compare with" in page
