@@ -48,7 +48,7 @@ class Change:
     ``n`` is the number of seeds both have. ``interval`` is None for fewer than two, and so are
     ``p`` and ``p_pooled`` (both adjusted by Holm's method for all changes tested) and
     ``seeds_needed``, which is also None where it would take more than 100. ``p`` and the verdict
-    are by the change's own spread over seeds, ``p_pooled`` by that of all changes together.
+    are by the change's own spread over seeds, ``p_pooled`` by one for all steps (``pooled``).
     """
 
     n: int
@@ -97,8 +97,8 @@ class Ablation:
     """The finished ``runs`` of one roadmap on one data set, step by step in its order.
 
     ``whole`` is the difference between the last adopted step that was trained and the first;
-    ``pooled`` has the spread of all changes tested together; ``agreement`` compares
-    the order with that of the paper's top-1 (three steps or more).
+    ``pooled`` are the same tests with one spread for all; ``agreement`` compares the order with
+    that of the paper's top-1 (three steps or more).
     """
 
     data: str
@@ -138,7 +138,9 @@ def analyse(runs: Iterable[Run], data: str, roadmap: str) -> Ablation:
     found = ROADMAPS[roadmap]
     _check_alike(found, chosen)
     scores = _scores(found, chosen)
-    results, together = _with_tests(tuple(_results(found, chosen, scores)))
+    results = tuple(_results(found, chosen, scores))
+    together = _pooled(results, scores, chosen[0].val_images)
+    results = _with_tests(results, together)
     return Ablation(
         data=data,
         roadmap=found,
@@ -155,8 +157,8 @@ def rows(ablation: Ablation) -> list[dict[str, Any]]:
 
     ``number`` counts the roadmap's steps from 1. ``top1*`` and ``paper_top1`` are percent,
     ``change*`` points, ``seconds`` of training, ``gflops`` of the full network at 224 pixels. ``p``
-    is of the change alone, ``p_holm`` adjusted for all changes tested, ``p_pooled`` as well, with
-    the spread of all changes together. ``seeds_needed`` is None beside a p value: more than 100.
+    is of the change alone, ``p_holm`` adjusted for all changes tested, and so is ``p_pooled``,
+    with one spread for all steps. ``seeds_needed`` is None beside a p value: more than 100.
     """
     return [_row(ablation, result) for result in ablation.steps]
 
@@ -308,21 +310,22 @@ def _differences(before: dict[int, float], after: dict[int, float]) -> list[floa
     return [after[seed] - before[seed] for seed in sorted(before.keys() & after.keys())]
 
 
-def _with_tests(
-    results: tuple[StepResult, ...],
-) -> tuple[tuple[StepResult, ...], Pooled | None]:
-    """``results`` with the p values of all changes adjusted together, and their verdicts; beside
-    them the spread that all changes have together."""
+def _pooled(
+    results: Sequence[StepResult], scores: dict[str, dict[int, float]], images: int
+) -> Pooled | None:
+    tested = [r.change.interval for r in results if r.change and r.change.interval]
+    return pooled(tested, list(scores.values()), change_floor(images)) if tested else None
+
+
+def _with_tests(results: tuple[StepResult, ...], together: Pooled | None) -> tuple[StepResult, ...]:
+    """``results`` with the p values of all changes adjusted together, and their verdicts."""
     tested = [r for r in results if r.change and r.change.interval]
-    intervals = [r.change.interval for r in tested]
-    together = pooled(intervals) if tested else None
-    adjusted = zip(holm([i.p for i in intervals]), together.p if together else (), strict=True)
+    own = holm([r.change.interval.p for r in tested])
     changes = {
         r.step.key: _judged(r.change, p, p_pooled, len(tested))
-        for r, (p, p_pooled) in zip(tested, adjusted, strict=True)
+        for r, p, p_pooled in zip(tested, own, together.p if together else (), strict=True)
     }
-    judged = tuple(replace(r, change=changes.get(r.step.key, r.change)) for r in results)
-    return judged, together
+    return tuple(replace(r, change=changes.get(r.step.key, r.change)) for r in results)
 
 
 def _judged(change: Change, p: float, p_pooled: float, comparisons: int) -> Change:

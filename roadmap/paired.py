@@ -1,15 +1,14 @@
 """Comparing networks trained with the same seeds: intervals, tests, and how many seeds it takes.
 
 Sources: the paired t-test, two-sided (Student 1908); Holm's step-down correction (Holm 1979, "A
-simple sequentially rejective multiple test procedure"); a variance pooled over comparisons, as in
-the analysis of variance (Fisher 1925); power from the noncentral t distribution
-(Cohen 1988, "Statistical Power Analysis", chapter 2).
+simple sequentially rejective multiple test procedure"); the analysis of variance (Fisher 1925);
+power from the noncentral t distribution (Cohen 1988, "Statistical Power Analysis", chapter 2).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import NamedTuple
 
@@ -51,9 +50,9 @@ def estimate(values: Sequence[float], std_floor: float) -> Estimate:
 
 
 class Pooled(NamedTuple):
-    """Means tested with one standard deviation, which all of them were estimated from.
+    """Changes tested with one standard deviation, ``std``, that all networks tell together.
 
-    ``p`` are those of means of zero, adjusted by Holm's method; ``degrees`` those of freedom.
+    ``degrees`` are those of freedom; ``p`` those of changes of zero, adjusted by Holm's method.
     """
 
     std: float
@@ -61,15 +60,27 @@ class Pooled(NamedTuple):
     p: tuple[float, ...]
 
 
-def pooled(estimates: Sequence[Estimate]) -> Pooled:
-    """At least one estimate, from values that spread alike around their means.
+def pooled(
+    changes: Sequence[Estimate], scores: Sequence[Mapping[int, float]], std_floor: float
+) -> Pooled:
+    """``changes`` between networks whose ``scores``, by seed, spread alike around what network and
+    seed add up to.
 
-    Few values tell little about their own spread; those of all estimates together tell it well.
-    Where they do not spread alike, means of the wider ones are found too often.
+    Two or three differences tell little about their spread; what an analysis of variance of all
+    scores leaves over tells it well. Where networks do not spread alike, changes of the wider ones
+    are found too often. With two networks it is the paired t-test. ``std_floor`` as in
+    ``estimate``.
     """
-    degrees = sum(found.n - 1 for found in estimates)
-    std = math.sqrt(sum((found.n - 1) * found.std**2 for found in estimates) / degrees)
-    shifts = [abs(found.mean) / std * math.sqrt(found.n) for found in estimates]
+    seeds = {seed: place for place, seed in enumerate(sorted({s for row in scores for s in row}))}
+    cells = [(network, seed) for network, row in enumerate(scores) for seed in row]
+    design = np.zeros((len(cells), len(scores) + len(seeds)))
+    for place, (network, seed) in enumerate(cells):
+        design[place, [network, len(scores) + seeds[seed]]] = 1
+    values = np.array([scores[network][seed] for network, seed in cells])
+    fitted, _, rank, _ = np.linalg.lstsq(design, values)
+    left, degrees = values - design @ fitted, len(cells) - int(rank)
+    std = max(math.sqrt(2 * float(left @ left) / degrees), std_floor)  # of a difference of two
+    shifts = [abs(change.mean) / std * math.sqrt(change.n) for change in changes]
     return Pooled(std, degrees, tuple(holm([float(2 * stats.t.sf(t, degrees)) for t in shifts])))
 
 

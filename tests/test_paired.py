@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -110,19 +111,43 @@ def test_false_findings_in_ablations_of_nothing(images, seeds):
     assert wrong >= 5 or images == 355  # a test that never finds anything would pass too
 
 
-def test_one_estimate_pools_to_itself():
-    found = estimate([0.4, 1.1, 0.9], 0.01)
-    std, degrees, [p] = pooled([found])
-    assert (std, degrees, p) == (pytest.approx(found.std), 2, pytest.approx(found.p))
+def together(scores: list[dict[int, float]], floor: float = 0.005):
+    """The changes from each network to the next, and what all scores together say of them."""
+    changes = [
+        estimate([after[seed] - before[seed] for seed in before.keys() & after.keys()], floor)
+        for before, after in pairwise(scores)
+    ]
+    return changes, pooled(changes, scores, floor)
 
 
-def test_two_groups_pool_as_in_an_analysis_of_variance():
-    groups = [[1.0, 1.2, 0.9], [0.2, -0.1, 0.3, 0.1]]
-    within = sum(sum((x - np.mean(group)) ** 2 for x in group) for group in groups) / 5
-    found = pooled([estimate(group, 0.01) for group in groups])
-    assert (found.std**2, found.degrees) == (pytest.approx(within), 5)
-    t = np.mean(groups[0]) / math.sqrt(within / 3)
-    assert found.p[0] == pytest.approx(2 * 2 * stats.t.sf(t, 5))
+def test_two_networks_pool_to_the_paired_test():
+    [change], found = together([{0: 50.1, 1: 50.4, 2: 49.0}, {0: 50.5, 1: 51.4, 2: 50.2}])
+    assert (found.std, found.degrees) == (pytest.approx(change.std), 2)
+    assert found.p == (pytest.approx(change.p),)
+
+
+def test_the_spread_is_what_an_analysis_of_variance_leaves_over():
+    """Blocks complete: deviations from row and column means, (4 - 1)(3 - 1) degrees of freedom."""
+    scores = np.random.default_rng(0).normal(60, 1, (4, 3))
+    left = scores - scores.mean(0) - scores.mean(1)[:, None] + scores.mean()
+    changes, found = together([dict(enumerate(row)) for row in scores])
+    assert found.degrees == 6
+    assert found.std == pytest.approx(math.sqrt(2 * (left**2).sum() / 6))
+    p = [2 * stats.t.sf(abs(change.mean) / found.std * math.sqrt(3), 6) for change in changes]
+    assert found.p == pytest.approx(holm(p))
+
+
+def test_a_network_with_one_seed_tells_nothing_about_the_spread():
+    whole = [{0: 50.0, 1: 50.9}, {0: 52.0, 1: 52.2}, {0: 53.0, 1: 54.0}]
+    changes, found = together(whole)
+    more = pooled(changes, [*whole, {0: 99.0}, {7: 1.0}], 0.005)
+    assert (more.std, more.degrees) == (pytest.approx(found.std), found.degrees)
+    assert more.p == pytest.approx(found.p)
+
+
+def test_equal_scores_are_as_sure_as_the_images_allow():
+    _, found = together([{0: 50.0, 1: 51.0}, {0: 51.0, 1: 52.0}], floor=0.1)
+    assert found.std == 0.1
 
 
 def test_pooled_tests_find_more_and_are_as_rarely_wrong_where_seeds_spread_alike():
@@ -130,11 +155,11 @@ def test_pooled_tests_find_more_and_are_as_rarely_wrong_where_seeds_spread_alike
     wrong, found = 0, {"own": 0, "pooled": 0}
     for _ in range(500):
         scores = draw.normal(60, 0.5, (17, 3)) + draw.normal(0, 0.3, 3)
-        nothing = [estimate(list(change), 0.005) for change in np.diff(scores, axis=0)]
-        wrong += min(pooled(nothing).p) <= 0.05
+        wrong += min(together([dict(enumerate(row)) for row in scores])[1].p) <= 0.05
         scores[9:] += 2.5
-        steps = [estimate(list(change), 0.005) for change in np.diff(scores, axis=0)]
-        found["own"] += holm([step.p for step in steps])[8] <= 0.05
-        found["pooled"] += pooled(steps).p[8] <= 0.05
-    assert 5 <= wrong <= 25 + 3 * math.sqrt(500 * 0.05 * 0.95)
+        changes, all_told = together([dict(enumerate(row)) for row in scores])
+        found["own"] += holm([change.p for change in changes])[8] <= 0.05
+        found["pooled"] += all_told.p[8] <= 0.05
+    # Two standard deviations above the count of a rate of exactly 5%.
+    assert 5 <= wrong <= 25 + 2 * math.sqrt(500 * 0.05 * 0.95)
     assert found["pooled"] > 450 > 150 > found["own"]

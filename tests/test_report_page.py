@@ -69,7 +69,9 @@ def test_nothing_is_fetched(html):
 
 
 def test_it_says_what_stands_out_if_seeds_spread_alike(html):
-    assert "points), 2 of 3 stand out: Kernel size 7 +1.01, Fewer activations" in html
+    assert (
+        "points), 2 of 3 stand out: Kernel size 7 +1.01 (its own: 0.01), Fewer activations" in html
+    )
 
 
 def test_every_chart_has_a_text_alternative_with_its_figures(html):

@@ -21,9 +21,10 @@ METHOD = (
     "adjusted for all changes tested (Holm 1979) and a change is called real where the adjusted p "
     "is at most 0.05: the chance that even one that does nothing is called real is then at most "
     "5%.",
-    "Few seeds say little about their own spread. If seeds spread alike at every step, all changes "
-    "together say more, and the same tests with that one spread find smaller changes. Where they "
-    "do not spread alike, such tests call too much real: so the verdicts do without.",
+    "Few seeds say little about their spread. If seeds spread alike at every step, all steps "
+    "together say more (what an analysis of variance of steps and seeds leaves over), and tests "
+    "with that one spread mostly find smaller changes. Where they do not spread alike, such tests "
+    "call too much real: so the verdicts do without.",
     "Seeds for 80%: as many would find a change of the size and spread seen here in 80% of all "
     "cases, at the level that Holm's method asks of the smallest p; with few seeds "
     "size and spread are themselves uncertain, so take it as a hint.",
@@ -41,12 +42,16 @@ def together(ablation: Ablation) -> list[str]:
     if found is None or len(ablation.tested) < 2:
         return []
     out = [r for r in ablation.tested if r.change.p_pooled <= ALPHA]
-    listed = ", ".join(f"{r.step.title} {signed(r.change.points, 2)}" for r in out)
+    listed = ", ".join(
+        f"{r.step.title} {signed(r.change.points, 2)} (its own: {number(r.change.interval.std, 2)})"
+        for r in out
+    )
     count = f"{len(out) or 'none'} of {len(ablation.tested)}"
     verb = "stands" if len(out) < 2 else "stand"
     return [
         f"If seeds spread alike at every step (a change's standard deviation: "
-        f"{number(found.std, 2)} points), {count} {verb} out{': ' if out else ''}{listed}."
+        f"{number(found.std, 2)} points), {count} {verb} out{': ' if out else ''}{listed}. "
+        "The verdicts do not take that for granted."
     ]
 
 

@@ -86,8 +86,8 @@ def sweep(
         typer.Option(
             "--ahead",
             min=0,
-            help="Load and compile so many of the next runs on each GPU while one trains. Takes "
-            "memory for each.",
+            help="How many of the next runs to load and compile on each GPU while one trains; each "
+            "takes memory.",
         ),
     ] = 0,
     dry_run: Annotated[

@@ -228,11 +228,7 @@ class Run:
             try:
                 self.trainer.step(self.step, images, targets)
             except torch.OutOfMemoryError:
-                raise TrainingError(
-                    f"the device's memory does not hold {len(images)} images of "
-                    f"{self.recipe.train_size} pixels in training: set --micro-batch to a part "
-                    f"of that. {self._last_checkpoint()}"
-                ) from None
+                raise self._out_of_memory("") from None
             self.step += 1
             if self.compiles:
                 self._leave_out_compiling()
@@ -358,6 +354,8 @@ class Run:
                 world=self.world,
                 on_batch=check_signals,
             )
+        except torch.OutOfMemoryError:
+            raise self._out_of_memory(", with validation beside it") from None
         except (DataError, OSError) as error:
             raise TrainingError(
                 f"reading the validation data failed: {error}. {self._last_checkpoint()}"
@@ -561,6 +559,13 @@ class Run:
         if step is None:
             return "No checkpoint had been written yet"
         return f"The last good checkpoint is that of step {step}, in {self.checkpoints}"
+
+    def _out_of_memory(self, more: str) -> TrainingError:
+        images = self.settings.micro_batch or self.recipe.batch_size // self.world.size
+        return TrainingError(
+            f"the device's memory does not hold {images} images of {self.recipe.train_size} pixels "
+            f"in training{more}: set --micro-batch to a part of that. {self._last_checkpoint()}"
+        )
 
     def _unwritable(self, error: OSError) -> TrainingError:
         return TrainingError(

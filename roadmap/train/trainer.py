@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -146,6 +145,8 @@ class Trainer:
         if self.average is not None:
             self.average.module.load_state_dict(_below(tensors, "average."))
         self._load_optimizer(_below(tensors, "optimizer."))
+        if self._graph is not None:  # it would go on writing to the optimizer's tensors before
+            self._graph = self._recorder()
         if self.world.is_main:  # the sums of all processes go on from the main one's
             self._sums.copy_(tensors["sums"])
             self._images = int(tensors["images"])
@@ -185,9 +186,13 @@ class Trainer:
     def _recorder(self) -> StepGraph:
         for group in self.optimizer.param_groups:
             group["lr"] = torch.zeros((), device=self.device)  # a recording keeps numbers
-            if "capturable" in group:
-                group["capturable"] = True
-        return StepGraph(partial(self._compute, [(slice(None), True)]))
+        return StepGraph(self._recordable)
+
+    def _recordable(self, images: Tensor, targets: Tensor) -> None:
+        for group in self.optimizer.param_groups:
+            if "capturable" in group:  # torch warns where it is set and nothing is recorded
+                group["capturable"] = torch.cuda.is_current_stream_capturing()
+        self._compute([(slice(None), True)], images, targets)
 
     def _set_rate(self, rate: float) -> None:
         for group in self.optimizer.param_groups:
@@ -199,7 +204,7 @@ class Trainer:
     def _compute(
         self, parts: Iterable[tuple[slice, bool]], images: Tensor, targets: Tensor
     ) -> None:
-        """All that a step does on the device, but for the average; may be recorded."""
+        """All that a step does on the device, but for the average."""
         self.optimizer.zero_grad(set_to_none=True)
         losses = [self._backward(part, last, images, targets) for part, last in parts]
         self._note(torch.stack(losses).sum())

@@ -21,7 +21,7 @@ from roadmap.steps import ROADMAPS
 from roadmap.train import run as run_module
 from roadmap.train import trainer as trainer_module
 from roadmap.train.drop_path import DrawnDropPath, DropPaths
-from roadmap.train.errors import InterruptedRunError, RefusedError
+from roadmap.train.errors import InterruptedRunError, RefusedError, TrainingError
 from roadmap.train.metrics import COLUMNS
 from roadmap.train.optimizer import (
     average_decay,
@@ -265,6 +265,22 @@ def test_torchvision_states_the_decay_before_its_own_scaling():
     assert average_decay(RECIPES["convnext"]) == 0.9999
     # references/classification: 1 - (1 - 0.99998) * 1024 * 32 / 600
     assert average_decay(RECIPES["resnet_torchvision"]) == pytest.approx(0.998908, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("trainer.Trainer.step", "128 images of 32 pixels in training: set --micro-batch"),
+        ("run.evaluate", "128 images of 32 pixels in training, with validation beside it: set"),
+    ],
+)
+def test_too_little_memory_is_a_sentence(place, words, tmp_path, monkeypatch):
+    def short(*_arguments, **_options):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(f"roadmap.train.{place}", short)
+    with pytest.raises(TrainingError, match=words):
+        train(tiny_settings(tmp_path / "run"))
 
 
 # -- the step -----------------------------------------------------------------------------------
