@@ -77,7 +77,7 @@ def pooled(
     for place, (network, seed) in enumerate(cells):
         design[place, [network, len(scores) + seeds[seed]]] = 1
     values = np.array([scores[network][seed] for network, seed in cells])
-    fitted, _, rank, _ = np.linalg.lstsq(design, values)
+    fitted, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
     left, degrees = values - design @ fitted, len(cells) - int(rank)
     std = max(math.sqrt(2 * float(left @ left) / degrees), std_floor)  # of a difference of two
     shifts = [abs(change.mean) / std * math.sqrt(change.n) for change in changes]
