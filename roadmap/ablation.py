@@ -18,12 +18,12 @@ from scipy import stats
 from roadmap.paired import (
     ALPHA,
     Estimate,
-    Pooled,
+    Spread,
     accuracy_floor,
     change_floor,
+    common_spread,
     estimate,
     holm,
-    pooled,
     seeds_needed,
 )
 from roadmap.results import ResultsError, step_rows
@@ -48,7 +48,7 @@ class Change:
     ``n`` is the number of seeds both have. ``interval`` is None for fewer than two, and so are
     ``p`` and ``p_pooled`` (both adjusted by Holm's method for all changes tested) and
     ``seeds_needed``, which is also None where it would take more than 100. ``p`` and the verdict
-    are by the change's own spread over seeds, ``p_pooled`` by one for all steps (``pooled``).
+    are by the change's own spread over seeds, ``p_pooled`` by ``Ablation.spread``.
     """
 
     n: int
@@ -97,8 +97,8 @@ class Ablation:
     """The finished ``runs`` of one roadmap on one data set, step by step in its order.
 
     ``whole`` is the difference between the last adopted step that was trained and the first;
-    ``pooled`` are the same tests with one spread for all; ``agreement`` compares the order with
-    that of the paper's top-1 (three steps or more).
+    ``spread`` is that of a change if seeds spread alike at every step; ``agreement`` compares the
+    order with that of the paper's top-1 (three steps or more).
     """
 
     data: str
@@ -106,7 +106,7 @@ class Ablation:
     runs: tuple[Run, ...]
     steps: tuple[StepResult, ...]
     whole: Estimate | None
-    pooled: Pooled | None
+    spread: Spread | None
     agreement: Agreement | None
 
     @property
@@ -138,16 +138,16 @@ def analyse(runs: Iterable[Run], data: str, roadmap: str) -> Ablation:
     found = ROADMAPS[roadmap]
     _check_alike(found, chosen)
     scores = _scores(found, chosen)
-    results = tuple(_results(found, chosen, scores))
-    together = _pooled(results, scores, chosen[0].val_images)
-    results = _with_tests(results, together)
+    images = chosen[0].val_images
+    spread = common_spread(list(scores.values()), change_floor(images))
+    results = _with_tests(tuple(_results(found, chosen, scores)), spread)
     return Ablation(
         data=data,
         roadmap=found,
         runs=chosen,
         steps=results,
-        whole=_whole(results, scores, chosen[0].val_images),
-        pooled=together,
+        whole=_whole(results, scores, images),
+        spread=spread,
         agreement=_agreement(results),
     )
 
@@ -310,20 +310,14 @@ def _differences(before: dict[int, float], after: dict[int, float]) -> list[floa
     return [after[seed] - before[seed] for seed in sorted(before.keys() & after.keys())]
 
 
-def _pooled(
-    results: Sequence[StepResult], scores: dict[str, dict[int, float]], images: int
-) -> Pooled | None:
-    tested = [r.change.interval for r in results if r.change and r.change.interval]
-    return pooled(tested, list(scores.values()), change_floor(images)) if tested else None
-
-
-def _with_tests(results: tuple[StepResult, ...], together: Pooled | None) -> tuple[StepResult, ...]:
+def _with_tests(results: tuple[StepResult, ...], spread: Spread | None) -> tuple[StepResult, ...]:
     """``results`` with the p values of all changes adjusted together, and their verdicts."""
     tested = [r for r in results if r.change and r.change.interval]
     own = holm([r.change.interval.p for r in tested])
+    pooled = holm([spread.p(r.change.interval) for r in tested])
     changes = {
         r.step.key: _judged(r.change, p, p_pooled, len(tested))
-        for r, p, p_pooled in zip(tested, own, together.p if together else (), strict=True)
+        for r, p, p_pooled in zip(tested, own, pooled, strict=True)
     }
     return tuple(replace(r, change=changes.get(r.step.key, r.change)) for r in results)
 

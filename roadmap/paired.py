@@ -49,27 +49,27 @@ def estimate(values: Sequence[float], std_floor: float) -> Estimate:
     return Estimate(n, mean, std, mean - half, mean + half, p)
 
 
-class Pooled(NamedTuple):
-    """Changes tested with one standard deviation, ``std``, that all networks tell together.
-
-    ``degrees`` are those of freedom; ``p`` those of changes of zero, adjusted by Holm's method.
-    """
+class Spread(NamedTuple):
+    """The standard deviation of a difference between two networks with the same seed, if it is the
+    same for any two, and its degrees of freedom."""
 
     std: float
     degrees: int
-    p: tuple[float, ...]
+
+    def p(self, change: Estimate) -> float:
+        """Of a change of zero, by this standard deviation in place of its own."""
+        return float(
+            2 * stats.t.sf(abs(change.mean) / self.std * math.sqrt(change.n), self.degrees)
+        )
 
 
-def pooled(
-    changes: Sequence[Estimate], scores: Sequence[Mapping[int, float]], std_floor: float
-) -> Pooled:
-    """``changes`` between networks whose ``scores``, by seed, spread alike around what network and
-    seed add up to.
+def common_spread(scores: Sequence[Mapping[int, float]], std_floor: float) -> Spread | None:
+    """Of networks' ``scores``, by seed: what an analysis of variance of networks and seeds leaves
+    over; None where that is nothing.
 
-    Two or three differences tell little about their spread; what an analysis of variance of all
-    scores leaves over tells it well. Where networks do not spread alike, changes of the wider ones
-    are found too often. With two networks it is the paired t-test. ``std_floor`` as in
-    ``estimate``.
+    Two or three differences tell little about their spread, all scores together tell it well. Where
+    networks do not spread alike, changes of the wider ones are found too often. Of two networks it
+    is their differences' own. ``std_floor`` as in ``estimate``.
     """
     seeds = {seed: place for place, seed in enumerate(sorted({s for row in scores for s in row}))}
     cells = [(network, seed) for network, row in enumerate(scores) for seed in row]
@@ -79,9 +79,9 @@ def pooled(
     values = np.array([scores[network][seed] for network, seed in cells])
     fitted, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
     left, degrees = values - design @ fitted, len(cells) - int(rank)
-    std = max(math.sqrt(2 * float(left @ left) / degrees), std_floor)  # of a difference of two
-    shifts = [abs(change.mean) / std * math.sqrt(change.n) for change in changes]
-    return Pooled(std, degrees, tuple(holm([float(2 * stats.t.sf(t, degrees)) for t in shifts])))
+    if degrees == 0:
+        return None
+    return Spread(max(math.sqrt(2 * float(left @ left) / degrees), std_floor), degrees)
 
 
 def accuracy_floor(images: int) -> float:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from roadmap.paired import accuracy_floor, change_floor, estimate, holm, pooled, seeds_needed
+from roadmap.paired import accuracy_floor, change_floor, common_spread, estimate, holm, seeds_needed
 
 SLEEP = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]  # Student 1908, dextro
 SLEEP_2 = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]  # laevo
@@ -112,54 +112,52 @@ def test_false_findings_in_ablations_of_nothing(images, seeds):
 
 
 def together(scores: list[dict[int, float]], floor: float = 0.005):
-    """The changes from each network to the next, and what all scores together say of them."""
+    """The changes from each network to the next, and the spread that all scores tell."""
     changes = [
         estimate([after[seed] - before[seed] for seed in before.keys() & after.keys()], floor)
         for before, after in pairwise(scores)
     ]
-    return changes, pooled(changes, scores, floor)
+    return changes, common_spread(scores, floor)
 
 
-def test_two_networks_pool_to_the_paired_test():
-    [change], found = together([{0: 50.1, 1: 50.4, 2: 49.0}, {0: 50.5, 1: 51.4, 2: 50.2}])
-    assert (found.std, found.degrees) == (pytest.approx(change.std), 2)
-    assert found.p == (pytest.approx(change.p),)
+def test_two_networks_spread_as_in_the_paired_test():
+    [change], spread = together([{0: 50.1, 1: 50.4, 2: 49.0}, {0: 50.5, 1: 51.4, 2: 50.2}])
+    assert spread == (pytest.approx(change.std), 2)
+    assert spread.p(change) == pytest.approx(change.p)
 
 
 def test_the_spread_is_what_an_analysis_of_variance_leaves_over():
     """Blocks complete: deviations from row and column means, (4 - 1)(3 - 1) degrees of freedom."""
     scores = np.random.default_rng(0).normal(60, 1, (4, 3))
     left = scores - scores.mean(0) - scores.mean(1)[:, None] + scores.mean()
-    changes, found = together([dict(enumerate(row)) for row in scores])
-    assert found.degrees == 6
-    assert found.std == pytest.approx(math.sqrt(2 * (left**2).sum() / 6))
-    p = [2 * stats.t.sf(abs(change.mean) / found.std * math.sqrt(3), 6) for change in changes]
-    assert found.p == pytest.approx(holm(p))
+    changes, spread = together([dict(enumerate(row)) for row in scores])
+    assert spread == (pytest.approx(math.sqrt(2 * (left**2).sum() / 6)), 6)
+    t = changes[0].mean / spread.std * math.sqrt(3)
+    assert spread.p(changes[0]) == pytest.approx(2 * stats.t.sf(abs(t), 6))
 
 
 def test_a_network_with_one_seed_tells_nothing_about_the_spread():
     whole = [{0: 50.0, 1: 50.9}, {0: 52.0, 1: 52.2}, {0: 53.0, 1: 54.0}]
-    changes, found = together(whole)
-    more = pooled(changes, [*whole, {0: 99.0}, {7: 1.0}], 0.005)
-    assert (more.std, more.degrees) == (pytest.approx(found.std), found.degrees)
-    assert more.p == pytest.approx(found.p)
+    spread = common_spread(whole, 0.005)
+    assert common_spread([*whole, {0: 99.0}, {7: 1.0}], 0.005) == (pytest.approx(spread.std), 2)
+    assert common_spread([{0: 50.0}, {0: 51.0, 1: 52.0}], 0.005) is None
 
 
-def test_equal_scores_are_as_sure_as_the_images_allow():
-    _, found = together([{0: 50.0, 1: 51.0}, {0: 51.0, 1: 52.0}], floor=0.1)
-    assert found.std == 0.1
+def test_equal_changes_spread_as_the_images_allow():
+    assert common_spread([{0: 50.0, 1: 51.0}, {0: 51.0, 1: 52.0}], 0.1) == (0.1, 1)
 
 
-def test_pooled_tests_find_more_and_are_as_rarely_wrong_where_seeds_spread_alike():
+def test_one_spread_finds_more_and_is_as_rarely_wrong_where_seeds_spread_alike():
     draw = np.random.default_rng(0)
-    wrong, found = 0, {"own": 0, "pooled": 0}
+    wrong, found = 0, {"own": 0, "common": 0}
     for _ in range(500):
         scores = draw.normal(60, 0.5, (17, 3)) + draw.normal(0, 0.3, 3)
-        wrong += min(together([dict(enumerate(row)) for row in scores])[1].p) <= 0.05
+        changes, spread = together([dict(enumerate(row)) for row in scores])
+        wrong += min(holm([spread.p(change) for change in changes])) <= 0.05
         scores[9:] += 2.5
-        changes, all_told = together([dict(enumerate(row)) for row in scores])
+        changes, spread = together([dict(enumerate(row)) for row in scores])
         found["own"] += holm([change.p for change in changes])[8] <= 0.05
-        found["pooled"] += all_told.p[8] <= 0.05
+        found["common"] += holm([spread.p(change) for change in changes])[8] <= 0.05
     # Two standard deviations above the count of a rate of exactly 5%.
     assert 5 <= wrong <= 25 + 2 * math.sqrt(500 * 0.05 * 0.95)
-    assert found["pooled"] > 450 > 150 > found["own"]
+    assert found["common"] > 450 > 150 > found["own"]

@@ -38,8 +38,7 @@ def finding(ablation: Ablation) -> str:
 
 def together(ablation: Ablation) -> list[str]:
     """What stands out with one spread for all changes; empty where fewer than two were tested."""
-    found = ablation.pooled
-    if found is None or len(ablation.tested) < 2:
+    if len(ablation.tested) < 2:
         return []
     out = [r for r in ablation.tested if r.change.p_pooled <= ALPHA]
     listed = ", ".join(
@@ -50,8 +49,8 @@ def together(ablation: Ablation) -> list[str]:
     verb = "stands" if len(out) < 2 else "stand"
     return [
         f"If seeds spread alike at every step (a change's standard deviation: "
-        f"{number(found.std, 2)} points), {count} {verb} out{': ' if out else ''}{listed}. "
-        "The verdicts do not take that for granted."
+        f"{number(ablation.spread.std, 2)} points), {count} {verb} out"
+        f"{': ' if out else ''}{listed}. The verdicts do not take that for granted."
     ]
 
 

@@ -561,7 +561,8 @@ class Run:
         return f"The last good checkpoint is that of step {step}, in {self.checkpoints}"
 
     def _out_of_memory(self, more: str) -> TrainingError:
-        images = self.settings.micro_batch or self.recipe.batch_size // self.world.size
+        share = self.recipe.batch_size // self.world.size
+        images = min(self.settings.micro_batch or share, share)
         return TrainingError(
             f"the device's memory does not hold {images} images of {self.recipe.train_size} pixels "
             f"in training{more}: set --micro-batch to a part of that. {self._last_checkpoint()}"
