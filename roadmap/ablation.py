@@ -92,20 +92,31 @@ class Agreement(NamedTuple):
     kendall_p: float
 
 
+class Span(NamedTuple):
+    """What all adopted changes after ``first``, up to ``last``, brought together."""
+
+    first: StepResult
+    last: StepResult
+    change: Estimate
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ablation:
     """The finished ``runs`` of one roadmap on one data set, step by step in its order.
 
-    ``whole`` is the difference between the last adopted step that was trained and the first;
-    ``spread`` is that of a change if seeds spread alike at every step; ``agreement`` compares the
-    order with that of the paper's top-1 (three steps or more).
+    ``whole`` goes over all adopted steps that were trained; ``one_recipe`` over those of them that
+    have the last one's recipe, so that only the network changes, and is None where all have it.
+    Both are None where fewer than two seeds are in common. ``spread`` is that of a change if seeds
+    spread alike at every step; ``agreement`` compares the order with that of the paper's top-1
+    (three steps or more).
     """
 
     data: str
     roadmap: Roadmap
     runs: tuple[Run, ...]
     steps: tuple[StepResult, ...]
-    whole: Estimate | None
+    whole: Span | None
+    one_recipe: Span | None
     spread: Spread | None
     agreement: Agreement | None
 
@@ -141,12 +152,15 @@ def analyse(runs: Iterable[Run], data: str, roadmap: str) -> Ablation:
     images = chosen[0].val_images
     spread = common_spread(list(scores.values()), change_floor(images))
     results = _with_tests(tuple(_results(found, chosen, scores)), spread)
+    adopted = [result for result in results if result.step.adopted]
+    alike = _with_the_last_recipe(adopted, chosen)
     return Ablation(
         data=data,
         roadmap=found,
         runs=chosen,
         steps=results,
-        whole=_whole(results, scores, images),
+        whole=_span(adopted, scores, images),
+        one_recipe=_span(alike, scores, images) if alike != adopted else None,
         spread=spread,
         agreement=_agreement(results),
     )
@@ -331,14 +345,21 @@ def _judged(change: Change, p: float, p_pooled: float, comparisons: int) -> Chan
     return replace(change, p=p, p_pooled=p_pooled, verdict=verdict, seeds_needed=needed)
 
 
-def _whole(
-    results: Sequence[StepResult], scores: dict[str, dict[int, float]], images: int
-) -> Estimate | None:
-    adopted = [r.step.key for r in results if r.step.adopted]
+def _with_the_last_recipe(adopted: Sequence[StepResult], runs: Sequence[Run]) -> list[StepResult]:
+    recipes = {run.step: run.recipe for run in runs}
+    return [r for r in adopted if recipes[r.step.key] == recipes[adopted[-1].step.key]]
+
+
+def _span(
+    adopted: Sequence[StepResult], scores: dict[str, dict[int, float]], images: int
+) -> Span | None:
     if len(adopted) < 2:
         return None
-    differences = _differences(scores[adopted[0]], scores[adopted[-1]])
-    return estimate(differences, change_floor(images)) if len(differences) > 1 else None
+    first, last = adopted[0], adopted[-1]
+    differences = _differences(scores[first.step.key], scores[last.step.key])
+    if len(differences) < 2:
+        return None
+    return Span(first, last, estimate(differences, change_floor(images)))
 
 
 def _agreement(results: Sequence[StepResult]) -> Agreement | None:

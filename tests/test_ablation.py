@@ -39,6 +39,10 @@ def result(ablation, key):
     return next(found for found in ablation.steps if found.step.key == key)
 
 
+def span(found):
+    return found.first.step.key, found.last.step.key, found.change.mean
+
+
 def test_means_and_deviations(tmp_path):
     write_ablation(tmp_path, {"kernel_7": STEADY, "gelu": [71.0]})
     ablation = read(tmp_path)
@@ -94,7 +98,8 @@ def test_gelu_and_both_larger_kernels_are_compared_with_kernel_7(tmp_path):
     for key, points in (("kernel_9", 5), ("kernel_11", 9), ("gelu", 1)):
         assert result(ablation, key).previous == "kernel_7"
         assert result(ablation, key).change.points == pytest.approx(points, abs=0.1)
-    assert ablation.whole.mean == pytest.approx(1, abs=0.1)  # from kernel_7 to gelu
+    assert ablation.whole.change.mean == pytest.approx(1, abs=0.1)  # from kernel_7 to gelu
+    assert ablation.one_recipe is None
 
 
 def test_only_seeds_that_both_have_are_paired(tmp_path):
@@ -203,7 +208,10 @@ def test_mixed_settings_are_refused_by_name(tmp_path, changes, sentence):
 
 def test_the_baseline_may_have_its_own_recipe_but_not_its_own_epochs(tmp_path):
     write_ablation(tmp_path, {"baseline": STEADY, "training": shifted(1), "gelu": shifted(2)})
-    assert len(read(tmp_path).steps) == 3
+    ablation = read(tmp_path)
+    assert len(ablation.steps) == 3
+    assert span(ablation.whole) == ("baseline", "gelu", pytest.approx(2, abs=0.1))
+    assert span(ablation.one_recipe) == ("training", "gelu", pytest.approx(1, abs=0.1))
     write_run(tmp_path, "baseline", 9, epochs=5)
     with pytest.raises(ResultsError, match=r"recipe\.epochs"):
         read(tmp_path)
@@ -213,7 +221,9 @@ def test_recipes_are_what_a_roadmap_of_training_changes(tmp_path):
     for key, epochs in (("baseline", 3), ("lr_optimizations", 3), ("long_training", 6)):
         for seed in range(2):
             write_run(tmp_path, key, seed, 70 + seed, roadmap="torchvision_recipe", epochs=epochs)
-    assert len(read(tmp_path, "torchvision_recipe").steps) == 3
+    ablation = read(tmp_path, "torchvision_recipe")
+    assert len(ablation.steps) == 3
+    assert ablation.one_recipe is None
     write_run(tmp_path, "baseline", 2, roadmap="torchvision_recipe", epochs=4)
     with pytest.raises(ResultsError, match=r"recipe\.epochs is 3 in .* and 4"):
         read(tmp_path, "torchvision_recipe")

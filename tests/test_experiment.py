@@ -1,20 +1,26 @@
-"""The plan of docs/experiment.md, and the runs of it that are committed."""
+"""The plan of docs/experiment.md, its runs that are committed, and what the texts say of them."""
 
-import json
 import re
 from collections import Counter
 from dataclasses import asdict
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from experiment import plan
 
+from roadmap.ablation import GAIN, Ablation, analyse
+from roadmap.report import text
+from roadmap.runs import curves, read_runs
 from roadmap.steps import ROADMAPS
 from roadmap.sweep.jobs import check_finished
+from roadmap.text import number
 
 PROJECT = Path(__file__).parents[1]
 ROOT = PROJECT / "results" / "runs" / "tiny-imagenet-100"
+EXPERIMENT = PROJECT / "docs" / "experiment.md"
 JOBS = list(plan("tiny-imagenet-100", ROOT))
 
 
@@ -39,16 +45,47 @@ def test_the_texts_say_how_many_are_in(path):
 
 
 def test_the_table_has_the_scores_of_the_runs():
-    _, table = (PROJECT / "docs/experiment.md").read_text().split("| seed 0 | seed 1 | seed 2 |")
+    _, table = EXPERIMENT.read_text().split("| seed 0 | seed 1 | seed 2 | crops |")
     rows = re.findall(r"^\| `(\w+)` \|(.*)\|$", table.split("\n\n")[0], re.MULTILINE)
     said = {step: [cell.strip() for cell in cells.split("|")] for step, cells in rows}
-    steps = [job.settings.step for job in JOBS[:17]]
-    assert said == {step: [score(step, seed) for seed in range(3)] for step in steps}
+    assert said == {result.step.key: cells(result.step.key) for result in ablation().steps}
 
 
-def score(step: str, seed: int) -> str:
-    path = ROOT / f"resnet50-{step}-seed{seed}" / "run.json"
-    return f"{json.loads(path.read_text())['scores']['top1']:.2f}" if path.exists() else ""
+def cells(step: str) -> list[str]:
+    runs = {run.seed: run for run in ablation().runs if run.step == step}
+    scores = [f"{runs[seed].scores['top1']:.2f}" if seed in runs else "" for seed in range(3)]
+    return [*scores, f"{fmean(curves(run)['train_top1'][-1] for run in runs.values()):.1f}"]
+
+
+@cache
+def ablation() -> Ablation:
+    return analyse(read_runs(ROOT.parent).runs, ROOT.name, "resnet50")
+
+
+def test_it_says_what_the_report_says():
+    quoted = EXPERIMENT.read_text().replace("\n>\n", "\n").split("What `report` says of it:\n\n")[1]
+    said = [line.removeprefix("> ") for line in quoted.splitlines()]
+    expected = [text.finding(ablation()), *text.together(ablation()), text.agreement(ablation())]
+    assert said[: len(expected)] == expected
+
+
+def test_the_readme_gives_the_finding():
+    said = " ".join((PROJECT / "README.md").read_text().split())
+    steps = {result.step.key: result for result in ablation().steps}
+    recipe, network = steps["training"], ablation().one_recipe
+    best = max(steps.values(), key=lambda result: result.top1)
+    assert best.step.key == "inverted_bottleneck"
+    for figures in (
+        f"brings {recipe.change.points:.1f} points of top-1 ({steps['baseline'].top1:.1f} to "
+        f"{recipe.top1:.1f}%), the one real gain among {len(ablation().tested)} changes tested",
+        f"together cost {-network.change.mean:.1f} points (95% interval "
+        f"{-network.change.high:.1f} to {-network.change.low:.1f})",
+        f"the inverted bottleneck, stands at {best.top1:.1f}%, ConvNeXt-T at "
+        f"{network.last.top1:.1f}%",
+        f"paper's order is {number(ablation().agreement.spearman, 2)}.",
+    ):
+        assert figures in said
+    assert [r.step.key for r in ablation().tested if r.change.verdict == GAIN] == ["training"]
 
 
 def test_neighbouring_recipes_differ_in_what_their_step_changes():

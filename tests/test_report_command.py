@@ -53,6 +53,18 @@ def test_the_table_says_what_was_found(runs):
     assert "Without a finished run: baseline, training" in said
 
 
+def test_what_the_network_alone_brought_is_told(tmp_path):
+    write_ablation(tmp_path, {"baseline": (70.0, 70.2), "training": (75.0, 75.2)})
+    assert "under one recipe" not in report(tmp_path).stdout
+    write_ablation(tmp_path, {"gelu": (72.0, 72.3)})
+    said = " ".join(report(tmp_path).stdout.split())
+    assert "top-1 on tiny rises by 2.05 points" in said
+    assert (
+        "; from Modern training recipe on, under one recipe, it falls by 2.95 points (95% interval"
+        in said
+    )
+
+
 def test_json_and_csv_hold_every_field_and_nothing_else(runs):
     rows = json.loads(report(runs, "--format", "json").stdout)
     assert [row["key"] for row in rows] == list(SCORES)

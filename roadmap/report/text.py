@@ -128,7 +128,6 @@ def seeds(needed: float | None, p: float | None) -> str:
 
 
 def _overall(ablation: Ablation) -> str:
-    adopted = [result for result in ablation.steps if result.step.adopted]
     if ablation.whole is None:
         best = max(ablation.steps, key=lambda result: result.top1)
         return (
@@ -136,9 +135,14 @@ def _overall(ablation: Ablation) -> str:
             f"{best.step.title} with {number(best.top1, 2)}% top-1 "
             f"({_count(len(best.seeds), 'seed')})."
         )
+    first, last, change = ablation.whole
+    network = ""
+    if ablation.one_recipe is not None:
+        start = ablation.one_recipe.first.step.title
+        network = f"; from {start} on, under one recipe, it {_moves(ablation.one_recipe.change)}"
     return (
-        f"From {adopted[0].step.title} to {adopted[-1].step.title}, top-1 on {ablation.data} "
-        f"{_moves(ablation.whole)}."
+        f"From {first.step.title} to {last.step.title}, top-1 on {ablation.data} "
+        f"{_moves(change)}{network}."
     )
 
 
