@@ -4,15 +4,18 @@ import re
 from collections import Counter
 from dataclasses import asdict
 from functools import cache
+from html import escape
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 
+import pandas as pd
 import pytest
 from experiment import plan
 
-from roadmap.ablation import GAIN, Ablation, analyse
+from roadmap.ablation import GAIN, Ablation, ablation_table, analyse, rows
 from roadmap.report import text
+from roadmap.report.figures_table import figures_table
 from roadmap.runs import curves, read_runs
 from roadmap.steps import ROADMAPS
 from roadmap.sweep.jobs import check_finished
@@ -20,6 +23,7 @@ from roadmap.text import number
 
 PROJECT = Path(__file__).parents[1]
 ROOT = PROJECT / "results" / "runs" / "tiny-imagenet-100"
+REPORTS = PROJECT / "results" / "reports"
 EXPERIMENT = PROJECT / "docs" / "experiment.md"
 JOBS = list(plan("tiny-imagenet-100", ROOT))
 
@@ -63,10 +67,22 @@ def ablation() -> Ablation:
 
 
 def test_it_says_what_the_report_says():
-    quoted = EXPERIMENT.read_text().replace("\n>\n", "\n").split("What `report` says of it:\n\n")[1]
-    said = [line.removeprefix("> ") for line in quoted.splitlines()]
-    expected = [text.finding(ablation()), *text.together(ablation()), text.agreement(ablation())]
-    assert said[: len(expected)] == expected
+    quoted = re.findall(r"^> (.+)$", EXPERIMENT.read_text(), re.MULTILINE)
+    assert quoted == sentences()
+
+
+def sentences() -> list[str]:
+    found = ablation()
+    return [text.finding(found), *text.together(found), text.agreement(found)]
+
+
+def test_the_committed_reports_are_those_of_the_runs():
+    """docs/experiment.md has the commands that make them anew."""
+    html = (REPORTS / "tiny-imagenet-100.html").read_text(encoding="utf-8")
+    for part in (*map(escape, sentences()), figures_table(ablation_table(ablation()))):
+        assert part in html
+    table = pd.read_csv(REPORTS / "tiny-imagenet-100.csv")
+    pd.testing.assert_frame_equal(table, pd.DataFrame(rows(ablation())), check_dtype=False)
 
 
 def test_the_readme_gives_the_finding():

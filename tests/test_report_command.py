@@ -46,7 +46,8 @@ def test_the_table_says_what_was_found(runs):
         "and 1 could be noise at this number of seeds." in said
     )
     assert (
-        "points), 2 of 3 stand out: Kernel size 7 +1.01 (its own: 0.01), Fewer activations" in said
+        "points), 2 of 3 stand out: Kernel size 7 +1.01 and Fewer activations −10.03 (their own: "
+        "0.01 to 0.10). The verdicts do not" in said
     )
     assert "From Kernel size 5 to Fewer activations, top-1 on tiny falls by 8.97 points" in said
     assert "Over 4 steps, the rank correlation" in said

@@ -41,17 +41,20 @@ def together(ablation: Ablation) -> list[str]:
     if len(ablation.tested) < 2:
         return []
     out = [r for r in ablation.tested if r.change.p_pooled <= ALPHA]
-    listed = ", ".join(
-        f"{r.step.title} {signed(r.change.points, 2)} (its own: {number(r.change.interval.std, 2)})"
-        for r in out
-    )
     count = f"{len(out) or 'none'} of {len(ablation.tested)}"
     verb = "stands" if len(out) < 2 else "stand"
     return [
         f"If seeds spread alike at every step (a change's standard deviation: "
         f"{number(ablation.spread.std, 2)} points), {count} {verb} out"
-        f"{': ' if out else ''}{listed}. The verdicts do not take that for granted."
+        f"{f': {_with_own_spread(out)}' if out else ''}. The verdicts do not take that for granted."
     ]
+
+
+def _with_own_spread(results: Sequence[StepResult]) -> str:
+    listed = _listed([f"{r.step.title} {signed(r.change.points, 2)}" for r in results])
+    own = sorted(r.change.interval.std for r in results)
+    ends = " to ".join(number(std, 2) for std in dict.fromkeys((own[0], own[-1])))
+    return f"{listed} ({'its' if len(own) == 1 else 'their'} own: {ends})"
 
 
 def agreement(ablation: Ablation) -> str:
