@@ -39,8 +39,11 @@ def _reader(folder: Path) -> _Reader:
 
 
 def folders(runs: Sequence[Run]) -> tuple[str, ...]:
-    """The folders of data sets, the one with most runs first: runs of one can be compared."""
-    return tuple(name for name, _ in Counter(run.path.parent.name for run in runs).most_common())
+    """The folders of data sets: runs of one can be compared. The one with most runs of full scale
+    first, so that pocket runs started from the page do not take its place."""
+    every = Counter(run.path.parent.name for run in runs)
+    full = Counter(run.path.parent.name for run in runs if run.scale == "full")
+    return tuple(sorted(every, key=lambda name: (-full[name], -every[name])))
 
 
 def roadmaps(runs: Sequence[Run]) -> tuple[str, ...]:

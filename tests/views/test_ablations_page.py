@@ -118,6 +118,13 @@ def test_data_and_roadmap_are_chosen(trained):
     assert app.selectbox(key="ablations-roadmap").value == "torchvision_recipe"
 
 
+def test_pocket_runs_do_not_take_the_place_of_full_ones(root):
+    write_ablation(root, {"baseline": (50.0, 51.0)}, data="larger")
+    write_ablation(root, {"baseline": (50.0, 51.0, 52.0)}, data="largest")
+    write_ablation(root, {"baseline": [90.0] * 4}, data="small", scale="pocket")
+    assert opened().selectbox(key="ablations-data").options == ["largest", "larger", "small"]
+
+
 @pytest.mark.usefixtures("trained")
 def test_a_roadmap_without_finished_runs_says_so():
     app = opened(roadmap="resnet200")
