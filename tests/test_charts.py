@@ -218,6 +218,15 @@ def test_labels_stay_inside_where_there_is_room(points):
         assert 0 <= (y + 0.1) / 1.2 * 400 + up <= 400
 
 
+@given(st.floats(0.2, 0.8), st.floats(0.2, 0.8))
+def test_a_label_is_beside_its_error_bar(x, y):
+    place = {"spans": ((0, 1), (0, 1)), "area": (300, 400)}
+    [(right, _)] = place_labels([(x, y)], ["12"], **place)
+    assert right == 0  # above the point, where there is no bar
+    [(right, _)] = place_labels([(x, y)], ["12"], bars=[(y - 0.2, y + 0.2)], **place)
+    assert abs(right) > 7  # half of its width
+
+
 def test_two_neighbours_are_labelled_apart():
     shifts = place_labels(
         [(0.5, 0.5), (0.52, 0.5)], ["10", "11"], spans=((0, 1), (0, 1)), area=(300, 300)

@@ -167,13 +167,14 @@ def accuracy_against(table: DataFrame, cost: Metric = COSTS["gflops"]) -> go.Fig
     """
     table = _possible(table[table[cost.key].notna()])
     points = [(float(x), float(y)) for x, y in zip(table[cost.key], table["top1"], strict=True)]
-    lows, highs = (table[end].fillna(table["top1"]) for end in ("top1_low", "top1_high"))
+    ends = table[["top1_low", "top1_high"]].apply(lambda end: end.fillna(table["top1"]))
+    bars = [(float(low), float(high)) for low, high in ends.itertuples(index=False)]
     spans = (
         _span([x for x, _ in points]),
-        _span([float(value) for value in (*lows, *highs)]),
+        _span([value for bar in bars for value in bar]),
     )
     return go.Figure(
-        [_whiskers(points, lows, highs), _points(table, points, cost)],
+        [_whiskers(points, bars), _points(table, points, cost)],
         style.layout(
             SCATTER_HEIGHT,
             margin={"l": 48, "r": 12, "t": 12, "b": 46, "pad": 0},
@@ -184,7 +185,7 @@ def accuracy_against(table: DataFrame, cost: Metric = COSTS["gflops"]) -> go.Fig
                 fixedrange=True,
                 automargin=False,
             ),
-            annotations=_numbers(points, [f"{n:.0f}" for n in table["number"]], spans),
+            annotations=_numbers(points, [f"{n:.0f}" for n in table["number"]], spans, bars),
             hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
@@ -300,12 +301,12 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _whiskers(
-    points: Sequence[tuple[float, float]], lows: Sequence[float], highs: Sequence[float]
+    points: Sequence[tuple[float, float]], bars: Sequence[tuple[float, float]]
 ) -> go.Scatter:
     """A vertical line from end to end at each point."""
     ends = [
-        ((x, float(low)), (x, float(high)), (None, None))
-        for (x, _), low, high in zip(points, lows, highs, strict=True)
+        ((x, low), (x, high), (None, None))
+        for (x, _), (low, high) in zip(points, bars, strict=True)
     ]
     flat = [end for three in ends for end in three]
     return go.Scatter(
@@ -342,9 +343,10 @@ def _numbers(
     points: Sequence[tuple[float, float]],
     texts: Sequence[str],
     spans: tuple[tuple[float, float], tuple[float, float]],
+    bars: Sequence[tuple[float, float]],
 ) -> list[dict[str, Any]]:
     """The step's number beside each point."""
-    shifts = place_labels(points, texts, spans=spans, area=AREA)
+    shifts = place_labels(points, texts, spans=spans, area=AREA, bars=bars)
     return [
         {
             "x": x,

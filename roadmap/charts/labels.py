@@ -1,4 +1,4 @@
-"""Labels beside points so that they cover neither points nor each other."""
+"""Labels beside points so that they cover neither points, nor their bars, nor each other."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ Box = tuple[float, float, float, float]
 #: A digit's or letter's width and a line's height at 12 pixels, and the gap to the point.
 LETTER, LINE, GAP = 7.0, 14.0, 9.0
 POINT_RADIUS = 6.0
+BAR_WIDTH = 3.0
 
 
 def place_labels(
@@ -18,14 +19,18 @@ def place_labels(
     *,
     spans: tuple[Point, Point],
     area: tuple[int, int],
+    bars: Sequence[Point] = (),
 ) -> list[tuple[int, int]]:
     """Pixels (right, up) from each point to the centre of its label.
 
-    ``spans`` are the ranges of both axes over ``area`` pixels. Point by point the direction is
-    taken that overlaps least with all points, with labels already placed and with the frame.
+    ``spans`` are the ranges of both axes over ``area`` pixels, ``bars`` the lower and upper end of
+    each point's error bar. Point by point the direction is taken that overlaps least with all
+    points and bars, with labels already placed and with the frame.
     """
     pixels = [in_pixels(point, spans, area) for point in points]
     taken = [box_at(x, y, 2 * POINT_RADIUS, 2 * POINT_RADIUS) for x, y in pixels]
+    for (x, _), (low, high) in zip(points, bars, strict=True) if bars else ():
+        taken.append(_bar(in_pixels((x, low), spans, area), in_pixels((x, high), spans, area)))
     shifts = []
     for (x, y), text in zip(pixels, texts, strict=True):
         width = LETTER * len(text)
@@ -54,6 +59,11 @@ def in_pixels(point: Point, spans: tuple[Point, Point], area: tuple[int, int]) -
 def box_at(x: float, y: float, width: float, height: float) -> Box:
     """Left, bottom, right and top of a box about ``x`` and ``y``."""
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def _bar(lower: Point, upper: Point) -> Box:
+    (x, low), (_, high) = lower, upper
+    return x - BAR_WIDTH / 2, low, x + BAR_WIDTH / 2, high
 
 
 def shared_area(one: Box, other: Box) -> float:
