@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, median, stdev
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scipy import stats
@@ -64,7 +64,7 @@ class Change:
 class StepResult:
     """One step that was trained. Accuracies are percent.
 
-    ``seconds`` is the median of its runs', so that one that shared its device does not count.
+    ``seconds`` is its fastest run's: the others may have shared their device.
     ``interval`` is that of the mean over ``seeds``, None for one seed. ``change`` is None where
     the step has none before it, or where that was not trained.
     """
@@ -105,10 +105,10 @@ class Ablation:
     """The finished ``runs`` of one roadmap on one data set, step by step in its order.
 
     ``whole`` goes over all adopted steps that were trained; ``one_recipe`` over those of them that
-    have the last one's recipe, so that only the network changes, and is None where all have it.
-    Both are None where fewer than two seeds are in common. ``spread`` is that of a change if seeds
-    spread alike at every step; ``agreement`` compares the order with that of the paper's top-1
-    (three steps or more).
+    have the last one's recipe, so that only the network changes: None where all have it, and on a
+    roadmap that changes nothing but recipes. Both are None for fewer than two steps, or two seeds
+    that their ends have in common. ``spread`` is that of a change if seeds spread alike at every
+    step; ``agreement`` compares the order with that of the paper's top-1 (three steps or more).
     """
 
     data: str
@@ -153,7 +153,7 @@ def analyse(runs: Iterable[Run], data: str, roadmap: str) -> Ablation:
     spread = common_spread(list(scores.values()), change_floor(images))
     results = _with_tests(tuple(_results(found, chosen, scores)), spread)
     adopted = [result for result in results if result.step.adopted]
-    alike = _with_the_last_recipe(adopted, chosen)
+    alike = _with_the_last_recipe(adopted, chosen) if found.changes_networks else adopted
     return Ablation(
         data=data,
         roadmap=found,
@@ -290,7 +290,7 @@ def _results(
             top1=fmean(values),
             std=stdev(values) if several else None,
             interval=estimate(values, accuracy_floor(images)) if several else None,
-            seconds=median(run.seconds for run in runs if run.step == step.key),
+            seconds=min(run.seconds for run in runs if run.step == step.key),
             gflops=published[step.key]["gflops"],
             paper_top1=published[step.key]["top1"],
             paper_change=_difference(published, previous, step.key),

@@ -45,7 +45,7 @@ class Column:
 def decimals(places: int, scale: float = 1.0) -> Callable[[Any], str]:
     """Shows a number divided by ``scale`` to ``places`` decimals; an absent one as a dash."""
     if scale == 1 and places == 0:  # whole numbers of any size, to the last digit
-        return lambda value: "-" if value is None else f"{int(value):,}"
+        return lambda value: "-" if value is None else f"{round(value):,}"
     return lambda value: "-" if value is None else f"{float(value) / scale:,.{places}f}"
 
 

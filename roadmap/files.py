@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -16,8 +17,10 @@ PARTIAL = ".partial"
 def write_bytes(path: Path, *parts: bytes) -> None:
     """Put ``parts`` into ``path`` atomically; what was there stays until all of it is on disk.
 
-    Raises ``OSError`` (disk full, folder read-only) with nothing left behind.
+    Raises ``OSError`` (disk full, folder read-only, no file's name) with nothing left behind.
     """
+    if not path.name:  # "." or "/"
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + PARTIAL)
     try:

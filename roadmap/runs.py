@@ -211,8 +211,10 @@ def _run(folder: Path, facts: Mapping[str, Any], epochs: int, seconds: float) ->
     if status == "running" and is_locked(folder) is False:
         status = "stopped"
     data, recipe = _get(facts, "data", dict), _get(facts, "recipe", dict)
-    for name in ("epochs", "train_size", "test_size"):
-        _get(recipe, name, int, "recipe.")
+    for name in ("epochs", "train_size", "test_size", "batch_size"):
+        _count(recipe, name, "recipe.")
+    _get(recipe, "optimizer", str, "recipe.")
+    _get(recipe, "lr", float | int, "recipe.")
     if status == "finished" and epochs != recipe["epochs"]:
         raise _NotARunError(
             f"The run is finished after {recipe['epochs']} epochs, and metrics.csv has {epochs}."
@@ -222,9 +224,9 @@ def _run(folder: Path, facts: Mapping[str, Any], epochs: int, seconds: float) ->
         status=status,
         data=_get(data, "name", str, "data."),
         data_sha256=_get(data, "sha256", str | None, "data."),
-        classes=_get(data, "classes", int, "data."),
-        train_images=_get(data, "train_images", int, "data."),
-        val_images=_get(data, "val_images", int, "data."),
+        classes=_count(data, "classes", "data."),
+        train_images=_count(data, "train_images", "data."),
+        val_images=_count(data, "val_images", "data."),
         **_place(facts),
         scale=_get(facts, "scale", str),
         recipe_name=_get(facts, "recipe_name", str | None),
@@ -273,6 +275,13 @@ def _get(facts: Mapping[str, Any], name: str, kind: Any, place: str = "") -> Any
     # JSON's true is no number, although Python's is.
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise _NotARunError(f"run.json has {value!r:.40} as {place}{name}.")
+    return value
+
+
+def _count(facts: Mapping[str, Any], name: str, place: str) -> int:
+    value = _get(facts, name, int, place)
+    if value < 1:
+        raise _NotARunError(f"run.json has {value} as {place}{name}.")
     return value
 
 

@@ -32,6 +32,10 @@ def report(runs, *arguments, data="tiny"):
     return CliRunner().invoke(app, ["report", "--data", data, "--runs", str(runs), *arguments])
 
 
+def told(runs) -> str:
+    return " ".join(report(runs).stdout.split())
+
+
 def test_the_table_says_what_was_found(runs):
     result = report(runs)
     assert result.exit_code == 0, result.stderr
@@ -46,24 +50,36 @@ def test_the_table_says_what_was_found(runs):
         "and 1 could be noise at this number of seeds." in said
     )
     assert (
-        "points), 2 of 3 stand out: Kernel size 7 +1.01 and Fewer activations −10.03 (their own: "
-        "0.01 to 0.10). The verdicts do not" in said
+        "points), 2 of 3 stand out: Kernel size 7 +1.01 and Fewer activations −10.03 (their own "
+        "standard deviations: 0.01 to 0.10). The verdicts do not" in said
     )
-    assert "From Kernel size 5 to Fewer activations, top-1 on tiny falls by 8.97 points" in said
+    assert "Top-1 on tiny changes by −8.97 points (95% interval " in said
+    assert " 3 seeds) from Kernel size 5 to Fewer activations. Of 3" in said
     assert "Over 4 steps, the rank correlation" in said
     assert "Without a finished run: baseline, training" in said
 
 
 def test_what_the_network_alone_brought_is_told(tmp_path):
-    write_ablation(tmp_path, {"baseline": (70.0, 70.2), "training": (75.0, 75.2)})
-    assert "under one recipe" not in report(tmp_path).stdout
+    write_ablation(tmp_path, {"baseline": (70.0,), "training": (75.0, 75.2)})
+    assert "under one recipe" not in told(tmp_path)
     write_ablation(tmp_path, {"gelu": (72.0, 72.3)})
-    said = " ".join(report(tmp_path).stdout.split())
-    assert "top-1 on tiny rises by 2.05 points" in said
-    assert (
-        "; from Modern training recipe on, under one recipe, it falls by 2.95 points (95% interval"
-        in said
+    alone = "by −2.95 points (95% interval −3.59 to −2.31, 2 seeds) from Modern training recipe to"
+    assert f"Top-1 on tiny changes {alone} ReLU to GELU under one recipe." in told(tmp_path)
+    write_run(tmp_path, "baseline", 1, 70.2)
+    assert f"2 seeds) from ResNet to ReLU to GELU, and {alone}" in told(tmp_path)
+
+
+def test_one_change_or_none_stands_out(tmp_path):
+    write_ablation(
+        tmp_path,
+        {"kernel_5": (70.0, 70.1), "kernel_7": (71.0, 71.2), "gelu": (71.1, 71.2)},
     )
+    assert "1 of 2 stands out: Kernel size 7 +1.05 (its own standard deviation: 0.07)." in told(
+        tmp_path
+    )
+    same = tmp_path / "same"
+    write_ablation(same, {"kernel_7": (70, 71), "gelu": (71, 70), "kernel_9": (70, 70)})
+    assert "points), none of 2 stands out. The verdicts" in told(same)
 
 
 def test_json_and_csv_hold_every_field_and_nothing_else(runs):
@@ -101,13 +117,14 @@ def test_unreadable_folders_are_told_where_they_leave_nothing(runs):
 
 def test_unfinished_runs_are_counted(runs):
     write_run(runs, "gelu", 7, done=1)
-    assert "not finished: 1 stopped." in " ".join(report(runs).stdout.split())
+    assert "not finished: 1 stopped." in told(runs)
 
 
 def test_seeds_that_the_step_before_lacks_are_told(runs):
     write_run(runs, "gelu", 7, 71.0)
-    said = " ".join(report(runs).stdout.split())
-    assert "only that the step before has too: gelu (3 of 4)." in said
+    assert "both have: gelu (3 of 4), fewer_activations (3 of 4)." in told(runs)
+    write_run(runs, "kernel_5", 7, 71.0)
+    assert "both have: kernel_7 (3 of 4), gelu (3 of 4), fewer" in told(runs)
 
 
 def test_one_seed_is_told_as_such(tmp_path):
@@ -137,6 +154,14 @@ def test_wrong_names_are_one_sentence_and_exit_code_2(runs, arguments, data, sen
     assert result.stderr.startswith("Error: ")
     assert result.stderr.count("\n") == 1
     assert result.stdout == ""
+
+
+def test_a_folder_too_deep_or_no_file_is_one_sentence(runs):
+    deep = report(runs / "tiny")
+    assert deep.stderr.endswith(f"one data set: give the one above, {runs}.\n")
+    nowhere = report(runs, "--output", ".")
+    assert nowhere.stderr == "Error: . cannot be written: Is a directory.\n"
+    assert deep.exit_code == nowhere.exit_code == 2
 
 
 def test_mixed_settings_are_refused(runs):

@@ -70,8 +70,8 @@ def test_nothing_is_fetched(html):
 
 def test_it_says_what_stands_out_if_seeds_spread_alike(html):
     assert (
-        "points), 2 of 3 stand out: Kernel size 7 +1.01 and Fewer activations −10.03 (their own: "
-        "0.01 to 0.10). The verdicts do not" in html
+        "points), 2 of 3 stand out: Kernel size 7 +1.01 and Fewer activations −10.03 (their own "
+        "standard deviations: 0.01 to 0.10). The verdicts do not" in html
     )
 
 

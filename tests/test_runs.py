@@ -231,6 +231,19 @@ def test_a_wrong_value_is_named(tmp_path, facts, sentence):
     assert sentence in why(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("facts", "sentence"),
+    [
+        ({"val_images": 0}, "run.json has 0 as data.val_images"),
+        ({"recipe": {"batch_size": -1}}, "run.json has -1 as recipe.batch_size"),
+        ({"recipe": {"lr": None}}, "run.json has None as recipe.lr"),
+    ],
+)
+def test_a_wrong_value_below_is_named(tmp_path, facts, sentence):
+    write_run(tmp_path, **facts)
+    assert sentence in why(tmp_path)
+
+
 def test_lines_may_end_as_windows_ends_them(tmp_path):
     folder = write_run(tmp_path)
     path = folder / "metrics.csv"

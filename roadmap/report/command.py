@@ -48,7 +48,9 @@ def report(
     for folder in found.unreadable:
         typer.echo(f"Left out {folder.path}: {folder.why}", err=True)
     if not found.runs:
-        fail(f"{root} holds no run that can be read.")
+        one_set = any(root.glob("*/run.json"))
+        hint = f" It is the folder of one data set: give the one above, {root.parent}."
+        fail(f"{root} holds no run that can be read.{hint if one_set else ''}")
     from roadmap.ablation import analyse
 
     try:

@@ -76,10 +76,7 @@ def _length(recipe: Mapping[str, Any]) -> str:
 
 
 def _recipe(recipe: Mapping[str, Any]) -> str:
-    return (
-        f"{recipe.get('optimizer')}, learning rate {recipe.get('lr'):g}, batch "
-        f"{recipe.get('batch_size')}"
-    )
+    return f"{recipe['optimizer']}, learning rate {recipe['lr']:g}, batch {recipe['batch_size']}"
 
 
 def _device(run: Run) -> str:

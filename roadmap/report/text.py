@@ -32,7 +32,7 @@ METHOD = (
 
 
 def finding(ablation: Ablation) -> str:
-    """The answer in two sentences."""
+    """The answer in two or three sentences."""
     return f"{_overall(ablation)} {_tested(ablation)}"
 
 
@@ -53,8 +53,9 @@ def together(ablation: Ablation) -> list[str]:
 def _with_own_spread(results: Sequence[StepResult]) -> str:
     listed = _listed([f"{r.step.title} {signed(r.change.points, 2)}" for r in results])
     own = sorted(r.change.interval.std for r in results)
-    ends = " to ".join(number(std, 2) for std in dict.fromkeys((own[0], own[-1])))
-    return f"{listed} ({'its' if len(own) == 1 else 'their'} own: {ends})"
+    ends = list(dict.fromkeys(number(std, 2) for std in (own[0], own[-1])))
+    deviations = "its own standard deviation" if len(own) == 1 else "their own standard deviations"
+    return f"{listed} ({deviations}: {' to '.join(ends)})"
 
 
 def agreement(ablation: Ablation) -> str:
@@ -75,14 +76,10 @@ def notes(ablation: Ablation, found: Runs) -> list[str]:
     said = []
     if ablation.untrained:
         said.append(f"Without a finished run: {', '.join(ablation.untrained)}.")
-    fewer = [
-        f"{result.step.key} ({result.change.n} of {len(result.seeds)})"
-        for result in ablation.steps
-        if result.change and result.change.n < len(result.seeds)
-    ]
-    if fewer:
+    if fewer := _fewer_pairs(ablation):
         said.append(
-            f"Compared over those seeds only that the step before has too: {', '.join(fewer)}."
+            "Compared over those seeds only that the step and the one before both have: "
+            f"{', '.join(fewer)}."
         )
     waiting = unfinished(ablation, found.runs)
     if waiting:
@@ -94,6 +91,16 @@ def notes(ablation: Ablation, found: Runs) -> list[str]:
     if ablation.runs[0].scale == "pocket":
         said.append("The networks are small (scale pocket); GFLOPs are those of the full ones.")
     return said
+
+
+def _fewer_pairs(ablation: Ablation) -> list[str]:
+    seeds = {result.step.key: len(result.seeds) for result in ablation.steps}
+    return [
+        f"{result.step.key} ({result.change.n} of {most})"
+        for result in ablation.steps
+        if result.change
+        and result.change.n < (most := max(seeds[result.step.key], seeds[result.previous]))
+    ]
 
 
 def unfinished(ablation: Ablation, runs: Iterable[Run]) -> list[Run]:
@@ -131,29 +138,29 @@ def seeds(needed: float | None, p: float | None) -> str:
 
 
 def _overall(ablation: Ablation) -> str:
-    if ablation.whole is None:
-        best = max(ablation.steps, key=lambda result: result.top1)
-        return (
-            f"The best of {_count(len(ablation.steps), 'trained step')} on {ablation.data} is "
-            f"{best.step.title} with {number(best.top1, 2)}% top-1 "
-            f"({_count(len(best.seeds), 'seed')})."
-        )
-    first, last, change = ablation.whole
-    network = ""
-    if ablation.one_recipe is not None:
-        start = ablation.one_recipe.first.step.title
-        network = f"; from {start} on, under one recipe, it {_moves(ablation.one_recipe.change)}"
+    spans = [
+        f"by {_with_interval(span.change)} from {span.first.step.title} to {span.last.step.title}"
+        f"{how}"
+        for span, how in ((ablation.whole, ""), (ablation.one_recipe, " under one recipe"))
+        if span is not None
+    ]
+    if not spans:
+        return _best(ablation)
+    return f"Top-1 on {ablation.data} changes {', and '.join(spans)}."
+
+
+def _best(ablation: Ablation) -> str:
+    best = max(ablation.steps, key=lambda result: result.top1)
     return (
-        f"From {first.step.title} to {last.step.title}, top-1 on {ablation.data} "
-        f"{_moves(change)}{network}."
+        f"The best of {_count(len(ablation.steps), 'trained step')} on {ablation.data} is "
+        f"{best.step.title} with {number(best.top1, 2)}% top-1 ({_count(len(best.seeds), 'seed')})."
     )
 
 
-def _moves(change: Estimate) -> str:
-    verb = "rises" if change.mean > 0 else "falls"
+def _with_interval(change: Estimate) -> str:
     return (
-        f"{verb} by {number(abs(change.mean), 2)} points (95% interval "
-        f"{interval(change.low, change.high)}, {change.n} seeds)"
+        f"{signed(change.mean, 2)} points (95% interval {interval(change.low, change.high)}, "
+        f"{change.n} seeds)"
     )
 
 

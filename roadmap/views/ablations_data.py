@@ -39,11 +39,12 @@ def _reader(folder: Path) -> _Reader:
 
 
 def folders(runs: Sequence[Run]) -> tuple[str, ...]:
-    """The folders of data sets: runs of one can be compared. The one with most runs of full scale
-    first, so that pocket runs started from the page do not take its place."""
-    every = Counter(run.path.parent.name for run in runs)
-    full = Counter(run.path.parent.name for run in runs if run.scale == "full")
-    return tuple(sorted(every, key=lambda name: (-full[name], -every[name])))
+    """The folders of data sets: runs of one can be compared. First those with finished runs, and
+    of them the one with most of full scale: pocket runs from the page do not take its place."""
+    finished = Counter(run.path.parent.name for run in runs if run.finished)
+    full = Counter(run.path.parent.name for run in runs if run.finished and run.scale == "full")
+    names = dict.fromkeys(run.path.parent.name for run in runs)
+    return tuple(sorted(names, key=lambda name: (-full[name], -finished[name])))
 
 
 def roadmaps(runs: Sequence[Run]) -> tuple[str, ...]:

@@ -186,7 +186,9 @@ def _changes(ablation: Ablation, table: DataFrame) -> None:
             f"Chart of changes in top-1 points with their 95% intervals: {alt}.",
         )
         st.html(_signs(set(changed["verdict"])))
-    said = "".join(markup.paragraph(sentence, "text") for sentence in text.together(ablation))
+    said = "".join(
+        markup.paragraph(sentence, "text narrow") for sentence in text.together(ablation)
+    )
     st.html(said + _verdicts(table))
     with st.expander("How the tests work"):
         items = "".join(f"<li>{escape(sentence)}</li>" for sentence in text.METHOD)

@@ -122,7 +122,10 @@ def test_pocket_runs_do_not_take_the_place_of_full_ones(root):
     write_ablation(root, {"baseline": (50.0, 51.0)}, data="larger")
     write_ablation(root, {"baseline": (50.0, 51.0, 52.0)}, data="largest")
     write_ablation(root, {"baseline": [90.0] * 4}, data="small", scale="pocket")
-    assert opened().selectbox(key="ablations-data").options == ["largest", "larger", "small"]
+    write_ablation(root, {"baseline": [90.0] * 5}, data="smaller", scale="pocket")
+    write_ablation(root, {"baseline": [50.0] * 6}, data="begun", done=1)
+    options = opened().selectbox(key="ablations-data").options
+    assert options == ["largest", "larger", "smaller", "small", "begun"]
 
 
 @pytest.mark.usefixtures("trained")
