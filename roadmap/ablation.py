@@ -35,6 +35,13 @@ if TYPE_CHECKING:
 
 GAIN, LOSS, NOISE = "real gain", "real loss", "could be noise"
 ONE_SEED, NO_PAIR = "one seed only: no test", "no seed in common: no test"
+#: Verdicts in a word, for whatever is not in it "untested".
+READINGS = {GAIN: "gain", LOSS: "loss", NOISE: "noise"}
+#: Columns of ``rows`` that are no numbers.
+TEXTS = (
+    *("data", "roadmap", "key", "title", "group", "adopted", "seeds", "previous"),
+    *("verdict", "reading"),
+)
 #: What all runs of an analysis share, beside the recipe.
 SHARED = ("data_sha256", "classes", "val_images", "scale", "precision")
 #: Of the recipe, what even steps with recipes of their own share.
@@ -173,6 +180,8 @@ def rows(ablation: Ablation) -> list[dict[str, Any]]:
     ``change*`` points, ``seconds`` of training, ``gflops`` of the full network at 224 pixels. ``p``
     is of the change alone, ``p_holm`` adjusted for all changes tested, and so is ``p_pooled``,
     with one spread for all steps. ``seeds_needed`` is None beside a p value: more than 100.
+    ``reading`` is the verdict in a word: gain, loss, noise, untested, or hint for what could be
+    noise and is found by ``p_pooled``.
     """
     return [_row(ablation, result) for result in ablation.steps]
 
@@ -182,8 +191,7 @@ def ablation_table(ablation: Ablation) -> DataFrame:
     import pandas as pd
 
     table = pd.DataFrame(rows(ablation)).set_index("key", drop=False).rename_axis(None)
-    texts = ("data", "roadmap", "key", "title", "group", "adopted", "seeds", "previous", "verdict")
-    numbers = [name for name in table if name not in texts]
+    numbers = [name for name in table if name not in TEXTS]
     return table.astype(dict.fromkeys(numbers, float))  # columns of nothing but None too
 
 
@@ -377,6 +385,12 @@ def _agreement(results: Sequence[StepResult]) -> Agreement | None:
     )
 
 
+def _reading(change: Change) -> str:
+    if change.verdict == NOISE and change.p_pooled <= ALPHA:
+        return "hint"
+    return READINGS.get(change.verdict, "untested")
+
+
 def _row(ablation: Ablation, result: StepResult) -> dict[str, Any]:
     change, step = result.change, result.step
     interval, changed = result.interval, change.interval if change else None
@@ -403,6 +417,7 @@ def _row(ablation: Ablation, result: StepResult) -> dict[str, Any]:
         "p_holm": change and change.p,
         "p_pooled": change and change.p_pooled,
         "verdict": change and change.verdict,
+        "reading": change and _reading(change),
         "seeds_needed": change and change.seeds_needed,
         "paper_top1": result.paper_top1,
         "paper_change": result.paper_change,

@@ -74,6 +74,22 @@ def test_verdicts_of_known_effects(tmp_path):
     assert noise.seeds_needed is None or noise.seeds_needed > 5
 
 
+def test_a_change_that_only_one_spread_for_all_finds_is_a_hint(tmp_path):
+    write_ablation(tmp_path, {"kernel_5": STEADY, "kernel_7": STEADY, "gelu": STEADY})
+    write_ablation(tmp_path, {"fewer_activations": (70.2, 74.4, 70.7, 73.7, 70.2)})
+    write_run(tmp_path, "separate_downsampling", 0, 70.0)
+    write_run(tmp_path, "layer_norm", 0, 70.0)
+    readings = {row["key"]: row["reading"] for row in rows(read(tmp_path))}
+    assert readings == {
+        "kernel_5": None,
+        "kernel_7": "noise",
+        "gelu": "noise",
+        "fewer_activations": "hint",
+        "layer_norm": None,
+        "separate_downsampling": "untested",
+    }
+
+
 def test_changes_are_those_of_scipys_paired_test(tmp_path):
     after = shifted(0.3, 0.2)
     write_ablation(tmp_path, {"kernel_7": STEADY, "gelu": after})

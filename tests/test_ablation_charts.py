@@ -70,12 +70,18 @@ def test_intervals_span_the_tables_and_wear_their_verdicts_sign(table):
     )
     assert [point.x[0] for point in points] == list(rows["change"])
     assert [point.marker.symbol for point in points] == [
-        SIGNS[verdict].symbol for verdict in rows["verdict"]
+        SIGNS[reading].symbol for reading in rows["reading"]
     ]
     assert {"circle", "square", "circle-open"} == {point.marker.symbol for point in points}
     assert figure.layout.yaxis3.ticktext[0].startswith("+1.0")
     (zero,) = figure.layout.shapes
     assert (zero.x0, zero.x1) == (0, 0)
+
+
+def test_a_hint_is_drawn_as_one(table):
+    table.loc["gelu", "reading"] = "hint"
+    drawn = [t for t in charts.change_intervals(table).data if t.marker.symbol == "star"]
+    assert ["stands out if seeds spread alike" in trace.hovertemplate for trace in drawn] == [True]
 
 
 def test_the_papers_changes_stand_beside_ours(table):
@@ -88,7 +94,7 @@ def test_an_untested_change_has_a_sign_and_no_p(tmp_path):
     write_ablation(tmp_path, {"kernel_7": [70.0], "gelu": [71.0]})
     table = ablation_table(analyse(read_runs(tmp_path).runs, "tiny", "resnet50"))
     figure = charts.change_intervals(table)
-    assert figure.data[1].marker.symbol == SIGNS[None].symbol
+    assert figure.data[1].marker.symbol == SIGNS["untested"].symbol
     assert figure.layout.yaxis4.ticktext == ("–",)
 
 

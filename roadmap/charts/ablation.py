@@ -51,18 +51,19 @@ ABOVE = 12  # pixels more for an axis above bars
 
 @dataclass(frozen=True)
 class Sign:
-    """How a verdict is drawn: colour, symbol and fill, so that none is the only sign."""
+    """How a reading is drawn: colour, symbol and fill, so that none is the only sign."""
 
     color: str
     symbol: str
 
 
-#: By the first words of the verdict; ``None`` for whatever was not tested.
-SIGNS: dict[str | None, Sign] = {
-    "real gain": Sign(BLUE, "circle"),
-    "real loss": Sign(ORANGE, "square"),
-    "could be noise": Sign(GREY, "circle-open"),
-    None: Sign(GREY, "x-thin"),
+#: By what ``reading`` says in the rows of ``roadmap.ablation``.
+SIGNS = {
+    "gain": Sign(BLUE, "circle"),
+    "loss": Sign(ORANGE, "square"),
+    "hint": Sign(GREY, "star"),
+    "noise": Sign(GREY, "circle-open"),
+    "untested": Sign(GREY, "x-thin"),
 }
 #: The lines of one group, in order: colour and dash.
 LINES = (
@@ -127,8 +128,9 @@ def change_intervals(table: DataFrame) -> go.Figure:
     """A row a step: the change from the step before in points, with its 95% interval.
 
     ``table`` has ``title``, ``group``, ``change``, ``change_low``, ``change_high``, ``p_holm``,
-    ``verdict`` and ``paper_change``, at least one of the changes given; steps without one are left
-    out. Signs and colours are ``SIGNS``; a thin diamond is the published change on ImageNet-1K.
+    ``verdict``, ``reading`` and ``paper_change``, at least one of the changes given; steps without
+    one are left out. Signs and colours are ``SIGNS``; a thin diamond is the published change on
+    ImageNet-1K.
     """
     table = table[table["change"].notna()]
     places, headers, height = row_places(list(table["group"]))
@@ -228,10 +230,6 @@ def learning_curves(curves: DataFrame, group: str) -> go.Figure:
     )
 
 
-def _sign(verdict: Any) -> Sign:
-    return SIGNS[verdict if verdict in SIGNS else None]
-
-
 def _signed(value: float) -> str:
     text = number(value, 2)
     return f"+{text}" if float(f"{value:.2f}") > 0 else text
@@ -242,11 +240,12 @@ def _p_value(value: float) -> str:
 
 
 def _intervals(table: DataFrame, places: Sequence[float]) -> list[go.Scatter]:
-    """A line from end to end and a point in it, both in the verdict's colour."""
+    """A line from end to end and a point in it, both in the reading's colour."""
     traces = []
     for place, (_, row) in zip(places, table.iterrows(), strict=True):
-        sign = _sign(row["verdict"])
+        sign = SIGNS[row["reading"]]
         words = f"<b>{row['title']}</b><br>{_signed(row['change'])} points, {row['verdict']}"
+        words += ",<br>stands out if seeds spread alike" if row["reading"] == "hint" else ""
         traces.append(
             go.Scatter(
                 x=[row["change_low"], row["change_high"]],

@@ -31,22 +31,25 @@ AFTER: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("GFLOPs", lambda row: number(row["gflops"], 2)),
     ("Training,\nseconds", lambda row: number(row["seconds"], 0)),
 )
-#: Classes of the sign before a verdict.
-SIGNS = {GAIN: "gain", LOSS: "loss", NOISE: "noise"}
-UNTESTED = "none"
+#: What the signs before verdicts mean, by what ``reading`` says.
+MEANINGS = {
+    "gain": GAIN,
+    "loss": LOSS,
+    "hint": f"{NOISE}, stands out if seeds spread alike",
+    "noise": NOISE,
+    "untested": "no test",
+}
 
 
-def legend(verdicts: set[str]) -> list[tuple[str, str]]:
-    """Class and meaning of each sign that ``verdicts`` need, and of the paper's diamond."""
-    shown = [(sign, name) for name, sign in SIGNS.items() if name in verdicts]
-    if verdicts - SIGNS.keys():
-        shown.append((UNTESTED, "no test"))
+def legend(readings: set[str]) -> list[tuple[str, str]]:
+    """Class and meaning of each sign that ``readings`` need, and of the paper's diamond."""
+    shown = [(sign, name) for sign, name in MEANINGS.items() if sign in readings]
     return [*shown, ("paper", "the published change, on ImageNet-1K")]
 
 
-def sign(verdict: str) -> str:
-    """The sign before a verdict, as HTML."""
-    return f'<i class="sign {SIGNS.get(verdict, UNTESTED)}"></i>' if verdict else ""
+def sign(row: Row) -> str:
+    """The sign before a verdict, as HTML; nothing where there is none (pandas has NaN)."""
+    return f'<i class="sign {row["reading"]}"></i>' if isinstance(row["reading"], str) else ""
 
 
 def figures_table(table: DataFrame) -> str:
@@ -79,7 +82,7 @@ def _row(row: Row) -> str:
         f'<tr{kind}><th scope="row"><span class="number">{row["number"]:.0f}</span>'
         f"{escape(row['title'])}</th>"
         + "".join(_cell(show(row), name == "Change") for name, show in BEFORE)
-        + f"<td>{sign(verdict)}{escape(verdict)}</td>"
+        + f"<td>{sign(row)}{escape(verdict)}</td>"
         + "".join(_cell(show(row), False) for _, show in AFTER)
         + "</tr>"
     )

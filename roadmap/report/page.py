@@ -76,9 +76,9 @@ def _changes(ablation: Ablation, table: DataFrame) -> str:
     """The changes with their intervals, where there is one."""
     if not table["change"].notna().any():
         return ""
-    verdicts = set(table["verdict"].dropna())
+    readings = set(table["reading"].dropna())
     signs = "".join(
-        f'<li><i class="sign {kind}"></i>{escape(name)}</li>' for kind, name in legend(verdicts)
+        f'<li><i class="sign {kind}"></i>{escape(name)}</li>' for kind, name in legend(readings)
     )
     return _section(
         "What each change brought",

@@ -185,7 +185,7 @@ def _changes(ablation: Ablation, table: DataFrame) -> None:
             "changes",
             f"Chart of changes in top-1 points with their 95% intervals: {alt}.",
         )
-        st.html(_signs(set(changed["verdict"])))
+        st.html(_signs(set(changed["reading"])))
     said = "".join(
         markup.paragraph(sentence, "text narrow") for sentence in text.together(ablation)
     )
@@ -195,9 +195,9 @@ def _changes(ablation: Ablation, table: DataFrame) -> None:
         st.html(f'<ol class="points">{items}</ol>')
 
 
-def _signs(verdicts: set[str]) -> str:
+def _signs(readings: set[str]) -> str:
     items = "".join(
-        f'<span><i class="sign {kind}"></i>{escape(name)}</span>' for kind, name in legend(verdicts)
+        f'<span><i class="sign {kind}"></i>{escape(name)}</span>' for kind, name in legend(readings)
     )
     return f'<p class="faint legend">{items}</p>'
 
@@ -235,7 +235,7 @@ def _verdict_row(row: dict[str, float | str]) -> str:
     verdict = row["verdict"] if isinstance(row["verdict"], str) else ""
     return (
         f'<tr><th scope="row">{escape(str(row["title"]))}</th>'
-        f'<td class="words">{sign(verdict)}{escape(_words(row, verdict))}</td>'
+        f'<td class="words">{sign(row)}{escape(_words(row, verdict))}</td>'
         + "".join(f'<td class="n">{escape(value)}</td>' for value in figures)
         + "</tr>"
     )
