@@ -113,11 +113,13 @@ def test_what_the_text_adds_is_in_the_runs():
     changes = [r for r in ablation().tested[:-4] if r.paper_change]
     alike = [r for r in changes if (r.change.points > 0) == (r.paper_change > 0)]
     out = {r.step.key: r for r in ablation().tested if r.change.p_pooled <= ALPHA}
+    found = [r.step.key for r in alike if r.step.key in out.keys() - {"training"}]
     crops = {key: float(cells(key)[-1]) for key in ("layer_norm", "separate_downsampling")}
     check_said(
         EXPERIMENT,
         f"with one spread for all steps, finds {len(out) - 1} more",
         f"{len(alike)} of {len(changes)} changes have the paper's sign",
+        f"among them {len(found)} that stand out after the recipe (`{'`, `'.join(found)}`)",
         f"rank correlation of these {len(ablation().steps) - 4} steps with the paper is "
         f"{before_the_last_four()}",
         f"which gain in the paper, loses {losses()}",
