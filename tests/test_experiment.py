@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from dataclasses import asdict
 from functools import cache
-from html import escape
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -14,10 +13,9 @@ import pytest
 from experiment import plan
 from scipy.stats import spearmanr
 
-from roadmap.ablation import NOISE, Ablation, StepResult, ablation_table, analyse, rows
+from roadmap.ablation import NOISE, Ablation, StepResult, analyse, rows
 from roadmap.paired import ALPHA
 from roadmap.report import text
-from roadmap.report.figures_table import figures_table
 from roadmap.report.text import signed
 from roadmap.runs import curves, read_runs
 from roadmap.steps import ROADMAPS
@@ -25,7 +23,6 @@ from roadmap.sweep.jobs import check_finished
 
 PROJECT = Path(__file__).parents[1]
 ROOT = PROJECT / "results" / "runs" / "tiny-imagenet-100"
-REPORTS = PROJECT / "results" / "reports"
 EXPERIMENT = PROJECT / "docs" / "experiment.md"
 JOBS = list(plan("tiny-imagenet-100", ROOT))
 
@@ -70,20 +67,13 @@ def ablation() -> Ablation:
 
 def test_it_says_what_the_report_says():
     quoted = re.findall(r"^> (.+)$", EXPERIMENT.read_text(), re.MULTILINE)
-    assert quoted == sentences()
-
-
-def sentences() -> list[str]:
     found = ablation()
-    return [text.finding(found), *text.together(found), text.agreement(found)]
+    assert quoted == [text.finding(found), *text.together(found), text.agreement(found)]
 
 
-def test_the_committed_reports_have_the_figures_of_the_runs():
-    """docs/experiment.md has the commands that make them anew."""
-    html = (REPORTS / "tiny-imagenet-100.html").read_text(encoding="utf-8")
-    for part in (*map(escape, sentences()), figures_table(ablation_table(ablation()))):
-        assert part in html
-    table = pd.read_csv(REPORTS / "tiny-imagenet-100.csv")
+def test_the_committed_report_has_the_figures_of_the_runs():
+    """docs/experiment.md has the command that makes it anew."""
+    table = pd.read_csv(PROJECT / "results" / "reports" / "tiny-imagenet-100.csv")
     pd.testing.assert_frame_equal(table, pd.DataFrame(rows(ablation())), check_dtype=False)
 
 

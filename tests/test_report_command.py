@@ -82,6 +82,13 @@ def test_one_change_or_none_stands_out(tmp_path):
     assert "points), none of 2 stands out. The verdicts" in told(same)
 
 
+def test_seconds_are_rounded(tmp_path):
+    metrics = write_run(tmp_path, "gelu") / "metrics.csv"
+    metrics.write_text(metrics.read_text().replace(",10.0\n", ",10.26\n"))
+    [line] = (line for line in report(tmp_path).stdout.splitlines() if line.startswith("  gelu"))
+    assert line.split()[-1] == "31"
+
+
 def test_json_and_csv_hold_every_field_and_nothing_else(runs):
     rows = json.loads(report(runs, "--format", "json").stdout)
     assert [row["key"] for row in rows] == list(SCORES)

@@ -30,7 +30,8 @@ def place_labels(
     pixels = [in_pixels(point, spans, area) for point in points]
     taken = [box_at(x, y, 2 * POINT_RADIUS, 2 * POINT_RADIUS) for x, y in pixels]
     for (x, _), (low, high) in zip(points, bars, strict=True) if bars else ():
-        taken.append(_bar(in_pixels((x, low), spans, area), in_pixels((x, high), spans, area)))
+        (middle, bottom), (_, top) = (in_pixels((x, end), spans, area) for end in (low, high))
+        taken.append(box_at(middle, (bottom + top) / 2, BAR_WIDTH, top - bottom))
     shifts = []
     for (x, y), text in zip(pixels, texts, strict=True):
         width = LETTER * len(text)
@@ -59,11 +60,6 @@ def in_pixels(point: Point, spans: tuple[Point, Point], area: tuple[int, int]) -
 def box_at(x: float, y: float, width: float, height: float) -> Box:
     """Left, bottom, right and top of a box about ``x`` and ``y``."""
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
-
-
-def _bar(lower: Point, upper: Point) -> Box:
-    (x, low), (_, high) = lower, upper
-    return x - BAR_WIDTH / 2, low, x + BAR_WIDTH / 2, high
 
 
 def shared_area(one: Box, other: Box) -> float:

@@ -100,7 +100,7 @@ class Trainer:
         if self._graph is None:
             self._compute(parts, images, targets)
         else:
-            [_whole] = parts
+            [_whole] = parts  # draws the drop paths, which the recording reads
             self._graph.run(images, targets)
         self._images += len(images)
         if self._deferred and self._reading is None and number % READ_EVERY == 0:
