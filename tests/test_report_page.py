@@ -123,6 +123,9 @@ def test_one_seed_makes_a_page_too(tmp_path):
     html = made(tmp_path)
     assert "No change could be tested" in html
     assert "no test</li>" in html
+    assert "of one seed: intervals and tests take two" in html
+    assert "bars are 95% intervals" not in html
+    assert "interval of the mean" not in html
 
 
 def test_one_step_makes_a_page_without_changes(tmp_path):

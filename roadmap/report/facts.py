@@ -71,8 +71,8 @@ def _steps(runs: Sequence[Run], are_most: bool) -> str:
 
 def _length(recipe: Mapping[str, Any]) -> str:
     sizes = recipe["train_size"], recipe["test_size"]
-    pixels = f"{sizes[0]}" if sizes[0] == sizes[1] else f"{sizes[0]} and in testing {sizes[1]}"
-    return f"{recipe['epochs']} epochs at {pixels} pixels"
+    tested = "" if sizes[0] == sizes[1] else f", tested at {sizes[1]}"
+    return f"{recipe['epochs']} epochs at {sizes[0]} pixels{tested}"
 
 
 def _recipe(recipe: Mapping[str, Any]) -> str:

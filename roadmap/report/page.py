@@ -42,7 +42,8 @@ def page(ablation: Ablation, found: Runs) -> str:
             _costs(ablation, table),
             _curves(curve_table(ablation)),
             _section(
-                "All figures", figures_table(table) + _faint(TABLE_NOTE + _tried(table, "Faint"))
+                "All figures",
+                figures_table(table) + _faint(f"{TABLE_NOTE} {_tried(table, 'Faint')}"),
             ),
             _section("How the tests work", _ordered(text.METHOD)),
             _left_out(ablation, found),
@@ -82,11 +83,7 @@ def _changes(ablation: Ablation, table: DataFrame) -> str:
     )
     return _section(
         "What each change brought",
-        _text(
-            "Top-1 points over the step before, seed by seed, with 95% intervals. An interval is "
-            "of one change alone; whether a change is called real is decided for all of them "
-            "together, by p."
-        )
+        _text(text.changes(ablation))
         + "".join(map(_text, text.together(ablation)))
         + f'<ul class="legend">{signs}</ul>\n'
         + _chart(charts.change_intervals(table), "changes", _change_alt(table)),
@@ -105,7 +102,7 @@ def _accuracies(ablation: Ablation, table: DataFrame) -> str:
         "Accuracy, here and as published",
         _text(text.agreement(ablation))
         + f'<div class="two">{here}{_paper(published)}</div>'
-        + _faint(_bars_note(published)),
+        + _faint(_bars_note(table, published)),
     )
 
 
@@ -120,18 +117,23 @@ def _paper(published: DataFrame) -> str:
     )
 
 
-def _bars_note(published: DataFrame) -> str:
-    said = "Whiskers: here the 95% interval of the mean over seeds"
+def _bars_note(table: DataFrame, published: DataFrame) -> str:
+    whiskers = []
+    if table["top1_low"].notna().any():
+        whiskers.append("here the 95% interval of the mean over seeds")
     if "top1_low" in published and published["top1_low"].notna().any():
-        said += ", in the paper ± one standard deviation over three seeds"
+        whiskers.append("in the paper ± one standard deviation over three seeds")
+    said = [f"Whiskers: {', '.join(whiskers)}."] if whiskers else []
     if published["top1"].notna().any():
-        said += ". Ticks across the bars here: the published top-1, by the axis above, "
-        said += "which is moved until the means agree"
-    return f"{said}.{_tried(published, 'Hatched')}"
+        said.append(
+            "Ticks across the bars here: the published top-1, by the axis above, which is moved "
+            "until the means agree."
+        )
+    return " ".join([*said, _tried(published, "Hatched")])
 
 
 def _tried(table: DataFrame, look: str) -> str:
-    return "" if table["adopted"].all() else f" {look}: tried and not adopted."
+    return "" if table["adopted"].all() else f"{look}: tried and not adopted."
 
 
 def _published(ablation: Ablation) -> DataFrame:
@@ -159,9 +161,8 @@ def _costs(ablation: Ablation, table: DataFrame) -> str:
         said += " Training time is without validation and start-up."
     if not drawn:
         return ""
-    said = (
-        f"Each point is a step, with its number in the table below; bars are 95% intervals.{said}"
-    )
+    bars = "; bars are 95% intervals" if table["top1_low"].notna().any() else ""
+    said = f"Each point is a step, with its number in the table below{bars}.{said}"
     return _section("Accuracy and its price", f'<div class="two">{drawn}</div>{_faint(said)}')
 
 
@@ -202,7 +203,7 @@ def _text(words: str) -> str:
 
 
 def _faint(words: str) -> str:
-    return f'<p class="faint">{escape(words)}</p>\n'
+    return f'<p class="faint">{escape(words.strip())}</p>\n'
 
 
 def _ordered(sentences: Sequence[str]) -> str:

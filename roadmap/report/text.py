@@ -58,6 +58,20 @@ def _with_own_spread(results: Sequence[StepResult]) -> str:
     return f"{listed} ({deviations}: {' to '.join(ends)})"
 
 
+def changes(ablation: Ablation) -> str:
+    """What the figures of the changes are."""
+    if not ablation.tested:
+        return (
+            "Top-1 points over the step before, of one seed: intervals and tests take two that "
+            "both steps have."
+        )
+    return (
+        "Top-1 points over the step before, seed by seed, with 95% intervals. An interval is of "
+        "one change alone; whether a change is called real is decided for all of them together, "
+        "by p."
+    )
+
+
 def agreement(ablation: Ablation) -> str:
     """How the order of the steps compares with the paper's."""
     found = ablation.agreement

@@ -154,7 +154,8 @@ def _legend(table: DataFrame, by_seed: bool) -> str:
         f"{escape(rows['title'].iloc[0])}, {_seeds(rows)}</span>"
         for rows, (color, dash) in zip(groups, STYLES, strict=False)
     )
-    said = "" if by_seed else "Band: from the lowest seed to the highest. "
+    several = not by_seed and table["place"].max() > 0
+    said = "Band: from the lowest seed to the highest. " if several else ""
     if by_seed and table["place"].max() >= MOST_SEEDS:
         said = f"Of each step the first {MOST_SEEDS} seeds are drawn. "
     said += "Validation is of the weight average where the step has one."

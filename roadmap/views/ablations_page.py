@@ -145,9 +145,11 @@ def _accuracies(ablation: Ablation, table: DataFrame) -> None:
     moved = "The axis above is moved until the means agree: what compares is the shape. "
     moved = moved if table["paper_top1"].notna().any() else ""
     hatched = "" if table["adopted"].all() else '<span><i class="hatch"></i>not adopted</span>'
+    whisker = (
+        '<span><i class="whisker"></i>95% interval of the mean over seeds, within 0 to 100 %</span>'
+    )
     st.html(
-        '<p class="faint legend"><span><i class="whisker"></i>95% interval of the mean over '
-        "seeds, within 0 to 100 %</span>"
+        f'<p class="faint legend">{whisker if table["top1_low"].notna().any() else ""}'
         '<span><i class="tick"></i>published, by the axis above</span>'
         f"{hatched}</p>" + markup.paragraph(moved + text.agreement(ablation), "faint below")
     )
@@ -163,12 +165,7 @@ def _changes(ablation: Ablation, table: DataFrame) -> None:
     changed = table[table["change"].notna()]
     st.html(
         markup.heading("What each change brought", 2, "section")
-        + markup.paragraph(
-            "Top-1 points over the step before, seed by seed, with 95% intervals. An interval is "
-            "of one change alone; whether a change is called real is decided for all of them "
-            "together, by p.",
-            "faint",
-        )
+        + markup.paragraph(text.changes(ablation), "faint")
     )
     if changed.empty:
         st.html(markup.notice("No step has been trained together with the one before it."))

@@ -87,6 +87,16 @@ def test_interval_and_papers_value_are_in_one_chart():
     assert "76.13" in figure
 
 
+INTERVALS = ("95% interval of the mean", "with 95% intervals", "Band:")
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_intervals_and_bands_are_explained_where_there_are_any(root, seeds):
+    write_ablation(root, {step: scores[:seeds] for step, scores in SCORES.items()})
+    page = html(opened())
+    assert [words in page for words in INTERVALS] == [seeds > 1] * len(INTERVALS)
+
+
 @pytest.mark.parametrize("measure", MEASURES)
 @pytest.mark.parametrize("lines", ["mean", "seeds"])
 @pytest.mark.usefixtures("trained")
