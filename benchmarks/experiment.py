@@ -1,5 +1,4 @@
-"""The runs of docs/experiment.md: the architecture roadmap with three seeds, the recipe roadmap
-with one.
+"""The runs of docs/experiment.md: both roadmaps of ResNet-50 on one data set, with three seeds.
 
     python benchmarks/experiment.py --data PATH
 
@@ -57,18 +56,27 @@ def main(data: Annotated[str, typer.Option(help="The folder tiny-imagenet-100.")
 
 
 def plan(data: str, root: Path) -> Iterator[Job]:
-    """Every run in order: the architecture's steps with one seed, then with the next; recipes."""
-    baseline, *steps = [step.key for step in ROADMAPS["resnet50"].steps if step.group != BEYOND]
+    """Every run in order: the architecture's steps with one seed, then with the next; recipes too."""
     for seed in SEEDS:
-        run = {"seeds": [seed], "root": root, "data": data}
-        yield from _jobs("resnet50", [baseline], changes=BASELINE, **run)
-        yield from _jobs("resnet50", steps, changes=STEPS, **run)
-    recipes = ROADMAPS["torchvision_recipe"]
-    for step in recipes.keys:
-        changes = COMMON | {"epochs": EPOCHS[recipes.recipe(step).epochs]}
-        if recipes.recipe(step).ema_decay:
+        yield from _architecture(seeds=[seed], root=root, data=data)
+    for seed in SEEDS:
+        yield from _recipes(seeds=[seed], root=root, data=data)
+
+
+def _architecture(**run: Any) -> Iterator[Job]:
+    baseline, *steps = [step.key for step in ROADMAPS["resnet50"].steps if step.group != BEYOND]
+    yield from _jobs("resnet50", [baseline], changes=BASELINE, **run)
+    yield from _jobs("resnet50", steps, changes=STEPS, **run)
+
+
+def _recipes(**run: Any) -> Iterator[Job]:
+    roadmap = ROADMAPS["torchvision_recipe"]
+    for step in roadmap.keys:
+        recipe = roadmap.recipe(step)
+        changes = COMMON | {"epochs": EPOCHS[recipe.epochs]}
+        if recipe.ema_decay:
             changes["ema_decay"] = EMA_DECAY
-        yield from _jobs(recipes.name, [step], changes=changes, seeds=[0], root=root, data=data)
+        yield from _jobs(roadmap.name, [step], changes=changes, **run)
 
 
 def _jobs(roadmap: str, steps: Sequence[str], **more: Any) -> list[Job]:
