@@ -56,7 +56,7 @@ def main(data: Annotated[str, typer.Option(help="The folder tiny-imagenet-100.")
 
 
 def plan(data: str, root: Path) -> Iterator[Job]:
-    """Every run in order: the architecture's steps with one seed, then with the next; recipes too."""
+    """Every run in order: the architecture's steps seed by seed, then the recipes."""
     for seed in SEEDS:
         yield from _architecture(seeds=[seed], root=root, data=data)
     for seed in SEEDS:

@@ -27,7 +27,7 @@ from roadmap.paired import (
     seeds_needed,
 )
 from roadmap.results import ResultsError, step_rows
-from roadmap.runs import Run, curves, judged_by
+from roadmap.runs import Machine, Run, curves, judged_by
 from roadmap.steps import ROADMAPS, Roadmap, Step, existing
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ READINGS = {GAIN: "gain", LOSS: "loss", NOISE: "noise"}
 #: Columns of ``rows`` that are no numbers.
 TEXTS = (
     *("data", "roadmap", "key", "title", "group", "adopted", "seeds", "previous"),
-    *("verdict", "reading"),
+    *("verdict", "reading", "timed_on"),
 )
 #: What all runs of an analysis share, beside the recipe.
 SHARED = ("data_sha256", "classes", "val_images", "scale", "precision")
@@ -71,7 +71,8 @@ class Change:
 class StepResult:
     """One step that was trained. Accuracies are percent.
 
-    ``seconds`` is its fastest run's: the others may have shared their device.
+    ``seconds`` is its fastest run's on ``Ablation.timed_on``, as others may have shared it; None
+    where it was not trained there.
     ``interval`` is that of the mean over ``seeds``, None for one seed. ``change`` is None where
     the step has none before it, or where that was not trained.
     """
@@ -82,7 +83,7 @@ class StepResult:
     top1: float
     std: float | None
     interval: Estimate | None
-    seconds: float
+    seconds: float | None
     gflops: float
     paper_top1: float | None
     paper_change: float | None
@@ -116,6 +117,7 @@ class Ablation:
     roadmap that changes nothing but recipes. Both are None for fewer than two steps, or two seeds
     that their ends have in common. ``spread`` is that of a change if seeds spread alike at every
     step; ``agreement`` compares the order with that of the paper's top-1 (three steps or more).
+    ``timed_on`` is the machine of all seconds: the one that trained most steps.
     """
 
     data: str
@@ -126,6 +128,7 @@ class Ablation:
     one_recipe: Span | None
     spread: Spread | None
     agreement: Agreement | None
+    timed_on: Machine
 
     @property
     def tested(self) -> tuple[StepResult, ...]:
@@ -138,9 +141,10 @@ class Ablation:
         return tuple(key for key in self.roadmap.keys if key not in trained)
 
     @property
-    def one_machine(self) -> bool:
-        """Whether the runs' seconds can be compared."""
-        return len({(run.device, run.compiled, run.processes) for run in self.runs}) == 1
+    def not_timed(self) -> tuple[Machine, ...]:
+        """Other machines that trained some of the runs."""
+        others = dict.fromkeys(run.machine for run in self.runs if run.machine != self.timed_on)
+        return tuple(others)
 
 
 def analyse(runs: Iterable[Run], data: str, roadmap: str) -> Ablation:
@@ -158,7 +162,9 @@ def analyse(runs: Iterable[Run], data: str, roadmap: str) -> Ablation:
     scores = _scores(found, chosen)
     images = chosen[0].val_images
     spread = common_spread(list(scores.values()), change_floor(images))
-    results = _with_tests(tuple(_results(found, chosen, scores)), spread)
+    timed_on = _timed_on(chosen)
+    seconds = _seconds(chosen, timed_on)
+    results = _with_tests(tuple(_results(found, scores, seconds, images)), spread)
     adopted = [result for result in results if result.step.adopted]
     alike = _with_the_last_recipe(adopted, chosen) if found.changes_networks else adopted
     return Ablation(
@@ -170,6 +176,7 @@ def analyse(runs: Iterable[Run], data: str, roadmap: str) -> Ablation:
         one_recipe=_span(alike, scores, images) if alike != adopted else None,
         spread=spread,
         agreement=_agreement(results),
+        timed_on=timed_on,
     )
 
 
@@ -177,11 +184,11 @@ def rows(ablation: Ablation) -> list[dict[str, Any]]:
     """A flat row a trained step; absent figures are None.
 
     ``number`` counts the roadmap's steps from 1. ``top1*`` and ``paper_top1`` are percent,
-    ``change*`` points, ``seconds`` of training, ``gflops`` of the full network at 224 pixels. ``p``
-    is of the change alone, ``p_holm`` adjusted for all changes tested, and so is ``p_pooled``,
-    with one spread for all steps. ``seeds_needed`` is None beside a p value: more than 100.
-    ``reading`` is the verdict in a word: gain, loss, noise, untested, or hint for what could be
-    noise and is found by ``p_pooled``.
+    ``change*`` points, ``seconds`` of training on the machine ``timed_on``, ``gflops`` of the full
+    network at 224 pixels. ``p`` is of the change alone, ``p_holm`` adjusted for all changes tested,
+    and so is ``p_pooled``, with one spread for all steps. ``seeds_needed`` is None beside a p
+    value: more than 100. ``reading`` is the verdict in a word: gain, loss, noise, untested, or hint
+    for what could be noise and is found by ``p_pooled``.
     """
     return [_row(ablation, result) for result in ablation.steps]
 
@@ -278,12 +285,31 @@ def _scores(roadmap: Roadmap, runs: Sequence[Run]) -> dict[str, dict[int, float]
     return scores
 
 
+def _timed_on(runs: Sequence[Run]) -> Machine:
+    """The machine of most steps, of several the one of most runs."""
+    steps: dict[Machine, list[str]] = {}
+    for run in runs:
+        steps.setdefault(run.machine, []).append(run.step)
+    return max(steps, key=lambda machine: (len(set(steps[machine])), len(steps[machine])))
+
+
+def _seconds(runs: Sequence[Run], machine: Machine) -> dict[str, float]:
+    """Those of the fastest run on ``machine``, by step."""
+    fastest: dict[str, float] = {}
+    for run in runs:
+        if run.machine == machine:
+            fastest[run.step] = min(run.seconds, fastest.get(run.step, run.seconds))
+    return fastest
+
+
 def _results(
-    roadmap: Roadmap, runs: Sequence[Run], scores: dict[str, dict[int, float]]
+    roadmap: Roadmap,
+    scores: dict[str, dict[int, float]],
+    seconds: dict[str, float],
+    images: int,
 ) -> Iterable[StepResult]:
     """The trained steps, their changes not yet adjusted for each other."""
     published = {row["key"]: row for row in step_rows(roadmap.name)}
-    images = runs[0].val_images
     for step in roadmap.steps:
         if step.key not in scores:
             continue
@@ -298,7 +324,7 @@ def _results(
             top1=fmean(values),
             std=stdev(values) if several else None,
             interval=estimate(values, accuracy_floor(images)) if several else None,
-            seconds=min(run.seconds for run in runs if run.step == step.key),
+            seconds=seconds.get(step.key),
             gflops=published[step.key]["gflops"],
             paper_top1=published[step.key]["top1"],
             paper_change=_difference(published, previous, step.key),
@@ -423,4 +449,5 @@ def _row(ablation: Ablation, result: StepResult) -> dict[str, Any]:
         "paper_change": result.paper_change,
         "gflops": result.gflops,
         "seconds": result.seconds,
+        "timed_on": str(ablation.timed_on),
     }

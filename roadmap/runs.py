@@ -26,6 +26,18 @@ STATUSES = ("running", "finished", "interrupted", "failed", "stopped")
 UNSETTLED = ("running", "stopped")
 
 
+class Machine(NamedTuple):
+    """What runs are trained on, and how: only on one do their seconds compare."""
+
+    device: str
+    compiled: bool
+    processes: int
+
+    def __str__(self) -> str:
+        devices = self.device if self.processes == 1 else f"{self.processes} × {self.device}"
+        return f"{devices}, {'compiled' if self.compiled else 'eager'}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """One run, finished or not.
@@ -67,6 +79,10 @@ class Run:
     @property
     def finished(self) -> bool:
         return self.status == "finished"
+
+    @property
+    def machine(self) -> Machine:
+        return Machine(self.device, self.compiled, self.processes)
 
 
 class Unreadable(NamedTuple):

@@ -280,11 +280,38 @@ def test_nothing_to_analyse_is_a_sentence(tmp_path):
         read(tmp_path, data="tinny")
 
 
-def test_seconds_compare_on_one_machine_only(tmp_path):
-    write_run(tmp_path, "gelu", 0)
-    assert read(tmp_path).one_machine
-    write_run(tmp_path, "gelu", 1, device="NVIDIA A100")
-    assert not read(tmp_path).one_machine
+def seconds(ablation):
+    return {found.step.key: found.seconds for found in ablation.steps}
+
+
+def test_seconds_are_of_the_machine_that_trained_most_steps(tmp_path):
+    write_run(tmp_path, "kernel_5", 0, epochs=3)
+    write_run(tmp_path, "gelu", 0, epochs=3)
+    assert read(tmp_path).not_timed == ()
+    write_run(tmp_path, "kernel_7", 0, device="NVIDIA A100")
+    for seed in (1, 2, 3):
+        set_seconds(write_run(tmp_path, "gelu", seed, device="NVIDIA A100"), 7.0)
+    ablation = read(tmp_path)  # two steps each, and more runs on the A100
+    assert str(ablation.timed_on) == "NVIDIA A100, eager"
+    assert list(map(str, ablation.not_timed)) == ["NVIDIA H200, eager"]
+    assert seconds(ablation) == {"kernel_5": None, "kernel_7": 30.0, "gelu": 21.0}
+    write_run(tmp_path, "kernel_9", 0)
+    ablation = read(tmp_path)
+    assert str(ablation.timed_on) == "NVIDIA H200, eager"
+    assert seconds(ablation) == {"kernel_5": 30.0, "kernel_7": None, "kernel_9": 30.0, "gelu": 30.0}
+    assert ablation_table(ablation)["seconds"].isna().sum() == 1
+
+
+def test_a_machine_is_also_how_it_was_used(tmp_path):
+    write_run(tmp_path, "gelu", 0, compiled=True, processes=4)
+    write_run(tmp_path, "gelu", 1)
+    assert str(read(tmp_path).timed_on) == "4 × NVIDIA H200, compiled"
+    assert len(read(tmp_path).not_timed) == 1
+
+
+def set_seconds(folder, epoch_seconds):
+    metrics = folder / "metrics.csv"
+    metrics.write_text(metrics.read_text().replace(",10.0\n", f",{epoch_seconds}\n"))
 
 
 def test_the_table_has_numbers_where_figures_are_absent(tmp_path):

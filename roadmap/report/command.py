@@ -101,6 +101,7 @@ def _print(ablation: Ablation, found: Runs, form: Format) -> None:
             text.finding(ablation),
             *text.together(ablation),
             text.agreement(ablation),
+            text.timing(ablation),
             *text.notes(ablation, found),
         ],
     )

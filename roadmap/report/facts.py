@@ -26,7 +26,7 @@ def facts(ablation: Ablation) -> list[tuple[str, str]]:
             f"{first.val_images:,} validation images",
         ),
         ("Recipe", _recipes(runs)),
-        ("Device", _each(_device(run) for run in runs)),
+        ("Device", _each(f"{run.machine}, {run.precision}" for run in runs)),
         ("Versions", _versions(runs)),
         ("Training, all runs", duration(sum(run.seconds for run in runs))),
     ]
@@ -77,12 +77,6 @@ def _length(recipe: Mapping[str, Any]) -> str:
 
 def _recipe(recipe: Mapping[str, Any]) -> str:
     return f"{recipe['optimizer']}, learning rate {recipe['lr']:g}, batch {recipe['batch_size']}"
-
-
-def _device(run: Run) -> str:
-    compiled = "compiled" if run.compiled else "eager"
-    processes = "" if run.processes == 1 else f"{run.processes} × "
-    return f"{processes}{run.device}, {run.precision}, {compiled}"
 
 
 def _versions(runs: Sequence[Run]) -> str:

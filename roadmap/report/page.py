@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 STYLE = Path(__file__).with_name("page.css")
 TABLE_NOTE = (
     "±: standard deviation over seeds. p: adjusted for all changes tested. Published: top-1 on "
-    "ImageNet-1K. Training: the fastest run's seconds."
+    "ImageNet-1K."
 )
 CONFIG = {"displayModeBar": False, "responsive": True}
 
@@ -43,7 +43,8 @@ def page(ablation: Ablation, found: Runs) -> str:
             _curves(curve_table(ablation)),
             _section(
                 "All figures",
-                figures_table(table) + _faint(f"{TABLE_NOTE} {_tried(table, 'Faint')}"),
+                figures_table(table)
+                + _faint(f"{TABLE_NOTE} {text.timing(ablation)} {_tried(table, 'Faint')}"),
             ),
             _section("How the tests work", _ordered(text.METHOD)),
             _left_out(ablation, found),
@@ -147,20 +148,17 @@ def _published(ablation: Ablation) -> DataFrame:
 
 
 def _costs(ablation: Ablation, table: DataFrame) -> str:
-    """Against each cost that the steps do not share and that one machine has measured."""
-    timed, time = charts.with_time(table)
+    """Against multiply-adds, unless all steps share them, and against training time."""
+    timed, time = charts.with_time(table[table["seconds"].notna()])
     drawn = said = ""
     if table["gflops"].nunique() > 1:
         alt = _alt("GFLOPs", table["title"], table["gflops"], 2, "")
         drawn += _chart(charts.accuracy_against(table), "gflops", alt, "Against multiply-adds")
         said += " Multiply-adds are those of the full network at 224 pixels."
-    if ablation.one_machine:
-        alt = _alt("Training time", timed["title"], timed[time.key], time.decimals, time.unit)
-        caption = f"Against training time on {ablation.runs[0].device}"
-        drawn += _chart(charts.accuracy_against(timed, time), "time", alt, caption)
-        said += " Training time is without validation and start-up."
-    if not drawn:
-        return ""
+    alt = _alt("Training time", timed["title"], timed[time.key], time.decimals, time.unit)
+    caption = f"Against training time on {ablation.timed_on}"
+    drawn += _chart(charts.accuracy_against(timed, time), "time", alt, caption)
+    said += " Training time is without validation and start-up."
     bars = "; bars are 95% intervals" if table["top1_low"].notna().any() else ""
     said = f"Each point is a step, with its number in the table below{bars}.{said}"
     return _section("Accuracy and its price", f'<div class="two">{drawn}</div>{_faint(said)}')

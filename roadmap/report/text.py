@@ -100,11 +100,16 @@ def notes(ablation: Ablation, found: Runs) -> list[str]:
         counts = Counter(run.status for run in waiting)
         listed = ", ".join(f"{count} {status}" for status, count in counts.items())
         said.append(f"Runs that do not count, as they are not finished: {listed}.")
-    if not ablation.one_machine:
-        said.append("The seconds are of different machines or ways to run: do not compare them.")
     if ablation.runs[0].scale == "pocket":
         said.append("The networks are small (scale pocket); GFLOPs are those of the full ones.")
     return said
+
+
+def timing(ablation: Ablation) -> str:
+    """Whose the seconds are."""
+    others = "; ".join(map(str, ablation.not_timed))
+    without = f"; runs on {others} do not count for them" if others else ""
+    return f"Training seconds are the fastest run's on {ablation.timed_on}{without}."
 
 
 def _fewer_pairs(ablation: Ablation) -> list[str]:
