@@ -103,7 +103,10 @@ def test_points_stand_at_their_costs_with_their_numbers(table):
     whiskers, points = figure.data
     assert list(points.x) == list(table["gflops"])
     assert list(points.y) == list(table["top1"])
-    assert [note.text for note in figure.layout.annotations] == ["9", "10", "11", "13", "14", "16"]
+    notes = figure.layout.annotations
+    assert [note.text for note in notes] == ["9", "10", "11", "13", "14", "16"]
+    assert [(note.x, note.y) for note in notes] == list(zip(points.x, points.y, strict=True))
+    assert all(note.showarrow is not False and (note.ax or note.ay) for note in notes)
     low, high = figure.layout.yaxis.range
     assert low < table["top1_low"].min()
     assert high > table["top1_high"].max()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -232,3 +233,17 @@ def test_two_neighbours_are_labelled_apart():
         [(0.5, 0.5), (0.52, 0.5)], ["10", "11"], spans=((0, 1), (0, 1)), area=(300, 300)
     )
     assert shifts[0] != shifts[1]
+
+
+@pytest.mark.parametrize("reach", [1, 3])
+def test_in_a_crowd_every_label_is_nearest_to_its_own_point(reach):
+    points = [(0.5, 0.5 + number / 40) for number in range(6)]  # 10 pixels apart
+    texts = [str(number) for number in range(10, 16)]
+    shifts = place_labels(
+        points, texts, spans=((0, 1), (0, 1)), area=(300, 400), bars=[(0.2, 0.9)] * 6, reach=reach
+    )
+    strange = []
+    for (x, y), (right, up) in zip(points, shifts, strict=True):
+        away = [math.hypot(right, 400 * (y - other) + up) for _, other in points]
+        strange.append(min(away) < math.hypot(right, up))
+    assert not any(strange)

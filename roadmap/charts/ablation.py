@@ -43,6 +43,8 @@ COSTS = {
 SCATTER_HEIGHT, CURVES_HEIGHT = 380, 250
 #: Of the scatter's plotting area, in pixels; labels keep clear at this size and above.
 AREA = (290, 320)
+#: Lines that a step's number may stand away from its point.
+REACH = 3
 #: Room for the names at the ends of learning curves, and the least distance of two, in pixels.
 NAMES, LINE = 158, 15
 CURVES_TOP, CURVES_BOTTOM = 10, 40
@@ -344,16 +346,20 @@ def _numbers(
     spans: tuple[tuple[float, float], tuple[float, float]],
     bars: Sequence[tuple[float, float]],
 ) -> list[dict[str, Any]]:
-    """The step's number beside each point."""
-    shifts = place_labels(points, texts, spans=spans, area=AREA, bars=bars)
+    """The step's number beside each point, at the end of a line from it."""
+    shifts = place_labels(points, texts, spans=spans, area=AREA, bars=bars, reach=REACH)
     return [
         {
             "x": x,
             "y": y,
             "text": label,
-            "xshift": right,
-            "yshift": up,
-            "showarrow": False,
+            "ax": right,
+            "ay": -up,
+            "arrowhead": 0,
+            "arrowwidth": 1,
+            "arrowcolor": GREY,
+            "standoff": 3,
+            "borderpad": 0,
             "font": {"size": style.FONT_SIZE - 1},
         }
         for (x, y), label, (right, up) in zip(points, texts, shifts, strict=True)

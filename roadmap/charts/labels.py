@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from math import dist, hypot
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
@@ -11,6 +12,9 @@ Box = tuple[float, float, float, float]
 LETTER, LINE, GAP = 7.0, 14.0, 9.0
 POINT_RADIUS = 6.0
 BAR_WIDTH = 3.0
+#: What a label may overlap, in square pixels, before it stands one line further from its point, and
+#: before it stands nearer to another one.
+FURTHER, STRANGE = 30.0, 100.0
 
 
 def place_labels(
@@ -20,32 +24,54 @@ def place_labels(
     spans: tuple[Point, Point],
     area: tuple[int, int],
     bars: Sequence[Point] = (),
+    reach: int = 1,
 ) -> list[tuple[int, int]]:
     """Pixels (right, up) from each point to the centre of its label.
 
     ``spans`` are the ranges of both axes over ``area`` pixels, ``bars`` the lower and upper end of
     each point's error bar. Point by point the direction is taken that overlaps least with all
-    points and bars, with labels already placed and with the frame.
+    points and bars, with labels already placed and with the frame, and is nearer to its point than
+    to others. Among many points labels may stand up to ``reach`` lines away; a line then has to
+    lead from each to its point.
     """
     pixels = [in_pixels(point, spans, area) for point in points]
-    taken = [box_at(x, y, 2 * POINT_RADIUS, 2 * POINT_RADIUS) for x, y in pixels]
+    marks = [box_at(x, y, 2 * POINT_RADIUS, 2 * POINT_RADIUS) for x, y in pixels]
+    taken = [*marks, *marks]  # what covers one weighs double
     for (x, _), (low, high) in zip(points, bars, strict=True) if bars else ():
         (middle, bottom), (_, top) = (in_pixels((x, end), spans, area) for end in (low, high))
         taken.append(box_at(middle, (bottom + top) / 2, BAR_WIDTH, top - bottom))
+    directions = [to for to in product((0, 1, -1), (1, -1, 0)) if any(to)]
+    ways = list(product(range(reach), directions))
     shifts = []
     for (x, y), text in zip(pixels, texts, strict=True):
         width = LETTER * len(text)
-        candidates = [
-            (across * (GAP + width / 2), along * (GAP + LINE / 2) * (0.75 if across else 1))
-            for across, along in product((0, 1, -1), (1, -1, 0))
-            if across or along
+        candidates = [(further, *_shift(further, *to, width)) for further, to in ways]
+        boxes = [box_at(x + dx, y + dy, width, LINE) for _, dx, dy in candidates]
+        costs = [
+            2 * outside(box, area)
+            + sum(shared_area(box, b) for b in taken)
+            + FURTHER * further
+            + STRANGE * is_strange((x, y), (dx, dy), pixels)
+            for box, (further, dx, dy) in zip(boxes, candidates, strict=True)
         ]
-        boxes = [box_at(x + dx, y + dy, width, LINE) for dx, dy in candidates]
-        costs = [2 * outside(box, area) + sum(shared_area(box, b) for b in taken) for box in boxes]
         best = costs.index(min(costs))
         taken.append(boxes[best])
-        shifts.append((round(candidates[best][0]), round(candidates[best][1])))
+        shifts.append((round(candidates[best][1]), round(candidates[best][2])))
     return shifts
+
+
+def _shift(further: int, across: int, along: int, width: float) -> Point:
+    """From a point to its label, of ``width``, in a direction, ``further`` lines on."""
+    return (
+        across * (GAP + width / 2 + further * LINE),
+        along * (GAP + LINE / 2) * (0.75 if across else 1) + along * further * LINE,
+    )
+
+
+def is_strange(own: Point, shift: Point, points: Sequence[Point]) -> bool:
+    """Whether a label, moved by ``shift`` from its ``own`` point, is nearer to another one."""
+    label = own[0] + shift[0], own[1] + shift[1]
+    return min(dist(label, point) for point in points) < hypot(*shift)
 
 
 def in_pixels(point: Point, spans: tuple[Point, Point], area: tuple[int, int]) -> Point:
