@@ -449,5 +449,5 @@ def _row(ablation: Ablation, result: StepResult) -> dict[str, Any]:
         "paper_change": result.paper_change,
         "gflops": result.gflops,
         "seconds": result.seconds,
-        "timed_on": str(ablation.timed_on),
+        "timed_on": None if result.seconds is None else str(ablation.timed_on),
     }

@@ -243,7 +243,7 @@ def test_in_a_crowd_every_label_is_nearest_to_its_own_point(reach):
         points, texts, spans=((0, 1), (0, 1)), area=(300, 400), bars=[(0.2, 0.9)] * 6, reach=reach
     )
     strange = []
-    for (x, y), (right, up) in zip(points, shifts, strict=True):
+    for (_, y), (right, up) in zip(points, shifts, strict=True):
         away = [math.hypot(right, 400 * (y - other) + up) for _, other in points]
         strange.append(min(away) < math.hypot(right, up))
     assert not any(strange)

@@ -47,7 +47,7 @@ def test_the_table_says_what_was_found(runs):
     said = " ".join(result.stdout.split())
     assert (
         "Of 3 changes tested, 1 is a real gain (Kernel size 7, +1.01 points), 1 is a real loss "
-        "and 1 could be noise at this number of seeds." in said
+        "(Fewer activations, −10.03 points) and 1 could be noise at this number of seeds." in said
     )
     assert (
         "points), 2 of 3 stand out: Kernel size 7 +1.01 and Fewer activations −10.03 (their own "
@@ -57,6 +57,7 @@ def test_the_table_says_what_was_found(runs):
     assert " 3 seeds) from Kernel size 5 to Fewer activations. Of 3" in said
     assert "Over 4 steps, the rank correlation" in said
     assert "Without a finished run: baseline, training" in said
+    assert "Training seconds are the fastest run's on NVIDIA H200, eager. Without a" in said
 
 
 def test_what_the_network_alone_brought_is_told(tmp_path):

@@ -146,7 +146,9 @@ def change_intervals(table: DataFrame) -> go.Figure:
         style.layout(
             pixels(height),
             margin={"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM, "pad": 0},
-            xaxis=style.axis("Change, points of top-1", fixedrange=True, automargin=False),
+            xaxis=style.axis(
+                "Change, points of top-1", range=_reach(table), fixedrange=True, automargin=False
+            ),
             yaxis={"range": [height, 0], "fixedrange": True, "visible": False},
             shapes=[_zero_line()],
             annotations=column_names(("Change", "p, Holm")),
@@ -287,6 +289,12 @@ def _paper_changes(table: DataFrame, places: Sequence[float]) -> go.Scatter:
         },
         hovertemplate="%{x:+.2f} published<extra></extra>",
     )
+
+
+def _reach(table: DataFrame) -> tuple[float, float]:
+    """From the least to the greatest of what is drawn."""
+    drawn = table[["change", "change_low", "change_high", "paper_change"]].stack()
+    return _span([*drawn.dropna(), 0.0])
 
 
 def _zero_line() -> dict[str, Any]:

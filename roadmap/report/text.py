@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from roadmap.ablation import GAIN, LOSS, NOISE, Ablation, StepResult
 from roadmap.paired import ALPHA, MOST_SEEDS, Estimate
 from roadmap.runs import Run, Runs
-from roadmap.text import ABSENT, number
+from roadmap.text import ABSENT, counted, number
 
 #: Sentences on the tests, for people who have not met them.
 METHOD = (
@@ -106,10 +106,12 @@ def notes(ablation: Ablation, found: Runs) -> list[str]:
 
 
 def timing(ablation: Ablation) -> str:
-    """Whose the seconds are."""
-    others = "; ".join(map(str, ablation.not_timed))
-    without = f"; runs on {others} do not count for them" if others else ""
-    return f"Training seconds are the fastest run's on {ablation.timed_on}{without}."
+    """Whose the seconds are, and what has none."""
+    said = f"Training seconds are the fastest run's on {ablation.timed_on}."
+    if ablation.not_timed:
+        said += f" Not counted for them: runs on {'; on '.join(map(str, ablation.not_timed))}."
+    without = [result.step.key for result in ablation.steps if result.seconds is None]
+    return f"{said} Without any: {', '.join(without)}." if without else said
 
 
 def _fewer_pairs(ablation: Ablation) -> list[str]:
@@ -170,9 +172,10 @@ def _overall(ablation: Ablation) -> str:
 
 def _best(ablation: Ablation) -> str:
     best = max(ablation.steps, key=lambda result: result.top1)
+    steps, seeds = counted(len(ablation.steps), "trained step"), counted(len(best.seeds), "seed")
     return (
-        f"The best of {_count(len(ablation.steps), 'trained step')} on {ablation.data} is "
-        f"{best.step.title} with {number(best.top1, 2)}% top-1 ({_count(len(best.seeds), 'seed')})."
+        f"The best of {steps} on {ablation.data} is {best.step.title} with "
+        f"{number(best.top1, 2)}% top-1 ({seeds})."
     )
 
 
@@ -188,12 +191,13 @@ def _tested(ablation: Ablation) -> str:
     if not tested:
         return "No change could be tested: that takes two seeds that both steps have."
     counts = Counter(result.change.verdict for result in tested)
-    changes = _count(len(tested), "change")
+    changes = counted(len(tested), "change")
     if set(counts) == {NOISE}:
         return f"Of {changes} tested, none can be told from noise at this number of seeds."
     real = [
-        f"{count} {'is a' if count == 1 else 'are'} {verdict}{'' if count == 1 else plural}{most}"
-        for verdict, plural, most in ((GAIN, "s", _largest(tested)), (LOSS, "es", ""))
+        f"{count} {'is a' if count == 1 else 'are'} {verdict}{'' if count == 1 else plural} "
+        f"({_largest(tested, verdict)})"
+        for verdict, plural in ((GAIN, "s"), (LOSS, "es"))
         if (count := counts[verdict])
     ]
     noise = counts[NOISE]
@@ -201,18 +205,12 @@ def _tested(ablation: Ablation) -> str:
     return f"Of {changes} tested, {_listed(parts)} at this number of seeds."
 
 
-def _largest(tested: Sequence[StepResult]) -> str:
-    gains = [result for result in tested if result.change.verdict == GAIN]
-    if not gains:
-        return ""
-    most = max(gains, key=lambda result: result.change.points)
-    which = "" if len(gains) == 1 else "the largest: "
-    return f" ({which}{most.step.title}, {signed(most.change.points, 2)} points)"
+def _largest(tested: Sequence[StepResult], verdict: str) -> str:
+    those = [result for result in tested if result.change.verdict == verdict]
+    most = max(those, key=lambda result: abs(result.change.points))
+    which = "" if len(those) == 1 else "the largest: "
+    return f"{which}{most.step.title}, {signed(most.change.points, 2)} points"
 
 
 def _listed(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -11,7 +11,7 @@ from typer.core import TyperCommand
 from roadmap.console import RoadmapOption, fail
 from roadmap.sweep import jobs as planning
 from roadmap.sweep.jobs import Job
-from roadmap.text import duration
+from roadmap.text import counted, duration
 from roadmap.train.commands import (
     CompileOption,
     DataOption,
@@ -192,10 +192,10 @@ def run_jobs(jobs: list[Job], engine: Engine) -> int:
             f"Error: {ending.job.name}: {ending.reason or f'exit code {ending.code}'}", err=True
         )
     if signals.number:
-        left = len(jobs) - len(state.done) - len(state.failed)
-        typer.echo(f"Stopped; {left} runs are left: the same command goes on.", err=True)
+        left = counted(len(state.waiting), "run")
+        typer.echo(f"Stopped; the same command goes on with {left}.", err=True)
         return 128 + signals.number
-    typer.echo(f"{len(state.done)} of {len(jobs)} runs are finished.", err=True)
+    typer.echo(f"Finished: {len(state.done)} of {counted(len(jobs), 'run')}.", err=True)
     return 1 if state.failed else 0
 
 

@@ -40,8 +40,7 @@ def conduct(
     """
     state = State(deque())
     for job in jobs:
-        finished = read_progress(job.folder).status == "finished"
-        (state.done if finished else state.waiting).append(job)
+        _enter(job, state)
     tries: Counter[Job] = Counter()
     try:
         while state.waiting or engine.running():
@@ -62,8 +61,15 @@ def conduct(
                 _sort(ending, state, tries)
     finally:
         engine.stop()
+    for job in engine.running():
+        _enter(job, state)
     watch(state, [], [])
     return state
+
+
+def _enter(job: Job, state: State) -> None:
+    finished = read_progress(job.folder).status == "finished"
+    (state.done if finished else state.waiting).append(job)
 
 
 def _sort(ending: Ending, state: State, tries: Counter[Job]) -> None:

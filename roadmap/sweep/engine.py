@@ -41,7 +41,7 @@ class Engine(Protocol):
         """Begin ``job``, in a free slot."""
 
     def running(self) -> list[Job]:
-        """Those that were started and have not ended."""
+        """Those that were started and are not among the ``endings`` yet."""
 
     def starting(self) -> list[Job]:
         """Those of them that wait until they may train."""
@@ -161,4 +161,5 @@ def last_line(folder: Path) -> str:
         lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return last.removeprefix("Error: ")

@@ -167,7 +167,7 @@ def _progress(task: Task | None, found: Runs) -> None:
     if task.stopped:
         doing = "stopping: what runs is being saved"
     elif now is None:
-        doing = "starting"
+        doing = "ending" if done == len(task.runs) else "starting"
     else:
         doing = f"{now.path.name}, epoch {now.epochs} of {now.recipe['epochs']}"
     st.html(

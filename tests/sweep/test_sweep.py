@@ -157,7 +157,7 @@ class Scripted:
         return [Ending(job, self.codes.get(job.name, [0]).pop(0), "why") for job in ended]
 
     def stop(self) -> None:
-        self._now = []
+        """Jobs end here as soon as they are looked at."""
 
 
 @pytest.fixture
@@ -191,6 +191,20 @@ def test_failures_are_tried_once_more_and_refusals_are_not(tmp_path):
     ]
     assert engine.started.count("resnet50-gelu-seed0") == 2
     assert engine.started.count("resnet50-kernel_7-seed1") == 1
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_what_is_stopped_waits_for_the_same_command(tmp_path):
+    jobs = planned(tmp_path)
+    looks = iter([False, True, False, True])
+    state = run(jobs, Scripted({"resnet50-gelu-seed0": [1]}), stopped=lambda: next(looks))
+    assert state.done == [jobs[0]]
+    assert sorted(job.name for job in state.waiting) == sorted(job.name for job in jobs[1:])
+    engine = Scripted({})
+    engine.endings = lambda: write_run(jobs[0]) or []  # it finishes while it is being stopped
+    state = run(jobs, engine, stopped=lambda: next(looks))
+    assert state.done == [jobs[0]]
+    assert set(state.waiting) == set(jobs[1:])
 
 
 class Process:
@@ -424,7 +438,7 @@ def test_killed_and_stopped_runs_are_finished_in_the_end(tmp_path):
     wait_for(lambda: read_progress(second).epochs)
     sweep.send_signal(signal.SIGINT)
     assert sweep.wait(60) == 130
-    assert "2 runs are left: the same command goes on" in sweep.stderr.read()
+    assert "the same command goes on with 2 runs." in sweep.stderr.read()
     assert read_progress(second).status == "interrupted"
 
     again = begun()
