@@ -13,10 +13,10 @@ from statistics import fmean
 import pandas as pd
 import pytest
 from experiment import plan
-from scipy.stats import spearmanr
+from scipy.stats import spearmanr, t, ttest_ind
 
 from roadmap.ablation import NOISE, Ablation, StepResult, analyse, rows
-from roadmap.paired import ALPHA
+from roadmap.paired import ALPHA, holm
 from roadmap.report import text
 from roadmap.report.text import signed
 from roadmap.runs import curves, judged_by, read_runs
@@ -123,14 +123,16 @@ def test_the_readme_gives_the_finding():
         f"{steps['training'].top1:.1f}%), the one change of {len(ablation().tested)} that",
         f"together brings {signed(network.mean, 1)} (95% interval {signed(network.low, 1)} to "
         f"{signed(network.high, 1)}, {network.n} seeds)",
-        f"up to GELU the steps stay at {min(way):.0f} to {max(way):.0f}%",
+        f"up to GELU the adopted steps stay at {min(way):.0f} to {max(way):.0f}%",
         f"each of the last four, which gain in the paper, loses {losses()}",
         f"order is {signed(rho.spearman, 2)} (p = {rho.spearman_p:.2f}), before the last four "
         f"{before_the_last_four()}",
-        f"repeated augmentation, {gain('repeated_augmentation')}; the schedule and twice the "
-        f"epochs ({gain('lr_optimizations')} and {gain('long_training')})",
+        f"({len(ablation(RECIPES).steps)} steps of 20 or 40 epochs, three seeds, mostly on H100s)",
+        f"repeated augmentation's ({gain('repeated_augmentation')})",
+        f"twice the epochs gain ({gain('lr_optimizations')} and {gain('long_training')})",
+        f"TrivialAugment and FixRes lose ({gain('trivial_augment')} and {gain('fixres')})",
     )
-    assert [r.step.key for r in ablation().tested if r.change.verdict != NOISE] == ["training"]
+    assert real(ablation()) == ["training"]
     last = ablation().steps[-4:]
     assert all(result.paper_change > 0 for result in last)
     assert all(result.change.p_pooled <= ALPHA for result in last)
@@ -164,53 +166,98 @@ def test_what_the_text_says_of_the_recipes_is_in_the_runs():
     best, last = steps["long_training"], steps["repeated_augmentation"]
     crops = {key: fmean(last_of(key, "train_top1")) for key in ("inference_resize", last.step.key)}
     faster = 1 - steps["fixres"].seconds / steps["weight_decay"].seconds
+    both = zip(last_of("long_training", "top1"), last_of("weight_decay", "top1"), strict=True)
+    down = [before - after for before, after in both]
     check_said(
         EXPERIMENT,
         f"gets {crops['inference_resize']:.1f}% of its training crops right in the last epoch; "
         f"`{last.step.key}` {crops[last.step.key]:.1f}%",
-        f"`lr_optimizations` brings {steps['lr_optimizations'].change.points:.1f} points and "
-        f"`long_training`, twice the epochs, {best.change.points:.1f}, and both stand out",
-        f"`long_training` is the best of all at "
-        f"{max(result.top1 for result in steps.values()):.1f}%",
-        f"to `repeated_augmentation` it is {best.top1 - last.top1:.1f} points down",
-        f"takes {faster:.0%} less time and, if seeds spread alike, costs "
-        f"{-steps['fixres'].change.points:.1f} points",
+        f"`lr_optimizations` then brings {steps['lr_optimizations'].change.points:.1f} points and "
+        f"`long_training`, twice the epochs, {best.change.points:.1f}",
+        f"`trivial_augment` costs {-steps['trivial_augment'].change.points:.1f} and `fixres` "
+        f"{-steps['fixres'].change.points:.1f}",
+        f"take {faster:.0%} less time",
+        f"the best of all at {max(result.top1 for result in steps.values()):.1f}%, to "
+        f"`weight_decay` it is {fmean(down):.1f} points down, in every seed {min(down):.1f} or "
+        "more",
     )
-    real = [r.step.key for r in ablation(RECIPES).tested if r.change.verdict != NOISE]
-    assert real == [last.step.key]
-    out = {r.step.key for r in ablation(RECIPES).tested if r.change.p_pooled <= ALPHA}
-    assert {r for r in out if steps[r].change.points > 0} == {"lr_optimizations", "long_training"}
-    assert "fixres" in out
-    assert steps["weight_decay"].change.points < 0
+    assert real(ablation(RECIPES)) == [last.step.key]
+    out = {r.step.key: r.change.points for r in ablation(RECIPES).tested if stands_out(r)}
+    assert {key for key in out if out[key] > 0} == {"lr_optimizations", "long_training"}
+    assert {key for key in out if out[key] < 0} == {"trivial_augment", "fixres", last.step.key}
     assert all(result.paper_change > 0 for result in ablation(RECIPES).tested)
     averaged = (run.scores for run in ablation(RECIPES).runs if run.scores["ema_top1"] is not None)
     assert max(abs(scores["ema_top1"] - scores["top1"]) for scores in averaged) < 0.3
 
 
-def test_what_the_text_says_of_chance_is_in_the_runs():
+def test_what_the_text_says_of_seeds_is_in_the_runs():
     ema, fixres = last_of("ema", "top1"), last_of("fixres", "top1")
-    said = [f"{abs(after - before):.2f}" for before, after in zip(fixres, ema, strict=True)]
-    assert [after > before for before, after in zip(fixres, ema, strict=True)] == [0, 1, 1]
+    own = [after - before for before, after in zip(fixres, ema, strict=True)]
+    assert [points > 0 for points in own] == [False, True, True]
+    spreads = [found.spread.std for found in (ablation(), ablation(RECIPES))]
+    apart = [apart_spread(found) for found in (ablation(), ablation(RECIPES))]
+    least = t.isf(ALPHA / len(ablation().tested) / 2, 2) * spreads[0] / math.sqrt(3)
+    unpaired = [real_unpaired(found) for found in (ablation(), ablation(RECIPES))]
     check_said(
         EXPERIMENT,
-        f"score {said[0]} points less, {said[1]} more and {said[2]} more",
-        f"seed by seed, is {ablation(RECIPES).spread.std:.2f} points, and from two steps' seeds "
-        f"taken apart {unpaired(ablation(RECIPES)):.2f}; on the architecture roadmap "
-        f"{ablation().spread.std:.2f} and {unpaired(ablation()):.2f}",
+        f"score {-own[0]:.2f} points less, {own[1]:.2f} more and {own[2]:.2f} more",
+        f"seed by seed, is {spreads[0]:.2f} points on the architecture roadmap and "
+        f"{spreads[1]:.2f} on the recipes'",
+        f"taken apart it would be {apart[0]:.2f} and {apart[1]:.2f}",
+        f"a change has to reach {least:.1f} points to pass",
+        f"would call {len(unpaired[0])} of 16 and {len(unpaired[1])} of 12 changes real: "
+        f"{'; '.join(', '.join(f'`{key}`' for key in keys) for keys in unpaired)}.",
     )
-    recipes = {job.settings.step: job.settings.recipe for job in JOBS}
-    assert changed(recipes["fixres"], recipes["ema"]) == {"ema_decay", "ema_every"}
+
+
+def test_what_the_text_says_of_the_machines_is_in_the_runs():
+    check_said(
+        EXPERIMENT,
+        "architecture roadmap on one NVIDIA H200; of the recipe roadmap the steps up to `ema` with "
+        "seed 0 as well, all else on two H100s",
+        "The seconds of the recipe roadmap are the H100s'.",
+    )
+    until = ROADMAPS[RECIPES].keys.index("ema")
+    old = {(key, 0) for key in ROADMAPS[RECIPES].keys[: until + 1]}
+    places = {(r.step, r.seed): r.device for r in ablation(RECIPES).runs}
+    assert {place for place, device in places.items() if device == "NVIDIA H200"} == old
+    assert {places[place] for place in places.keys() - old} == {"NVIDIA H100 80GB HBM3"}
+    assert ablation(RECIPES).timed_on.device == "NVIDIA H100 80GB HBM3"
+    assert {run.device for run in ablation().runs} == {"NVIDIA H200"}
+
+
+def real(found: Ablation) -> list[str]:
+    return [r.step.key for r in found.tested if r.change.verdict != NOISE]
+
+
+def stands_out(result: StepResult) -> bool:
+    return result.change.p_pooled <= ALPHA
+
+
+def real_unpaired(found: Ablation) -> list[str]:
+    """What Student's test of two groups would call real, Holm's correction in it."""
+    scores = {
+        result.step.key: [
+            run.scores[judged_by(found.roadmap, run.step)]
+            for run in found.runs
+            if run.step == result.step.key
+        ]
+        for result in found.steps
+    }
+    p = [ttest_ind(scores[r.previous], scores[r.step.key]).pvalue for r in found.tested]
+    both = zip(found.tested, holm(p), strict=True)
+    return [result.step.key for result, adjusted in both if adjusted <= ALPHA]
+
+
+def apart_spread(found: Ablation) -> float:
+    """A difference's standard deviation, were the seeds of two steps nothing to each other."""
+    return math.sqrt(2 * fmean(result.std**2 for result in found.steps))
 
 
 def last_of(step: str, column: str) -> list[float]:
     """The last epoch's, by seed."""
     runs = sorted((r for r in ablation(RECIPES).runs if r.step == step), key=lambda run: run.seed)
     return [curves(run)[column][-1] for run in runs]
-
-
-def unpaired(found: Ablation) -> float:
-    """A difference's standard deviation, were the seeds of two steps nothing to each other."""
-    return math.sqrt(2 * fmean(result.std**2 for result in found.steps))
 
 
 def gain(recipe: str) -> str:

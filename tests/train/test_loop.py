@@ -106,6 +106,19 @@ def test_the_same_seed_gives_the_same_run_and_another_one_does_not(tmp_path):
     assert scores[0]["val_loss"] != scores[2]["val_loss"]
 
 
+def test_a_weight_average_leaves_training_as_it_is(tmp_path):
+    trained = {}
+    for step in ("fixres", "ema"):
+        settings = tiny_settings(
+            tmp_path / step, roadmap="torchvision_recipe", step=step, recipe=None, changes=FEW
+        )
+        trained[step] = train(settings)["scores"]
+    assert trained["fixres"]["ema_top1"] is None
+    assert trained["ema"]["ema_top1"] is not None
+    for name in ("val_loss", "top1"):
+        assert trained["fixres"][name] == trained["ema"][name]
+
+
 def test_bfloat16_and_event_files(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
