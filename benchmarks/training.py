@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import gc
 import shlex
 import statistics
 import sys
@@ -122,6 +123,9 @@ def _measured(
     yield "bare step", [*before, *after]
     yield "end to end, first epoch", speeds[:1]
     yield "end to end, steady", speeds[1:]
+    # timm's loader forks: a recorded step freed by a worker's collector would end the worker.
+    del trainer
+    gc.collect()
     speeds = _timm(config, recipe, source.train, spe, options, device)
     yield "timm, first epoch", speeds[:1]
     yield "timm, steady", speeds[1:]
