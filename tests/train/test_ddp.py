@@ -1,5 +1,6 @@
 """Several processes train what one does."""
 
+import functools
 import json
 import os
 import subprocess
@@ -22,29 +23,30 @@ STEPS = 50
 CHANGES = {"epochs": 10, "batch_size": 64, "lr": 5e-4}
 
 
+@pytest.fixture(scope="module")
+def losses(tmp_path_factory):
+    """The losses of a step's first training steps, on so many processes; each trained once."""
+
+    @functools.cache
+    def trained(step, processes=1, micro_batch=None):
+        settings = tiny_settings(None, step=step, changes=CHANGES, micro_batch=micro_batch)
+        folder = tmp_path_factory.mktemp("losses")
+        return on_processes(processes, step_losses, settings, STEPS, folder)
+
+    return trained
+
+
 @pytest.mark.parametrize("step", ["separate_downsampling", "fewer_norms"])
-def test_the_same_loss_curve_on_one_and_two_processes(step, tmp_path):
+def test_the_same_loss_curve_on_one_and_two_processes(step, losses):
     # Layer norm, and batch norm over both processes.
-    settings = tiny_settings(None, step=step, changes=CHANGES)
-    one, two = (
-        on_processes(count, step_losses, settings, STEPS, tmp_path / str(count)) for count in (1, 2)
-    )
+    one, two = losses(step), losses(step, processes=2)
     assert one[-1] < one[0] - 0.05
     assert two == pytest.approx(one, abs=1e-5)
 
 
-def test_accumulation_has_the_loss_curve_of_the_whole_batch(tmp_path):
-    whole, parts = (
-        on_processes(
-            1,
-            step_losses,
-            tiny_settings(None, changes=CHANGES, micro_batch=micro_batch),
-            STEPS,
-            tmp_path / str(micro_batch),
-        )
-        for micro_batch in (None, 16)
-    )
-    assert parts == pytest.approx(whole, abs=1e-5)
+def test_accumulation_has_the_loss_curve_of_the_whole_batch(losses):
+    step = "separate_downsampling"
+    assert losses(step, micro_batch=16) == pytest.approx(losses(step), abs=1e-5)
 
 
 @pytest.mark.parametrize("step", ["baseline", "kernel_7"])

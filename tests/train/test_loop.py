@@ -33,6 +33,7 @@ from roadmap.train.run import train
 from roadmap.train.schedule import learning_rate, scaled_lr
 from roadmap.train.settings import choose_recipe, run_config
 from roadmap.train.trainer import Trainer
+from tests.train.test_data_sources import make_folder
 
 CPU = torch.device("cpu")
 FEW = {"epochs": 1, "warmup_epochs": 0, "batch_size": 360}  # four steps of the digits
@@ -122,8 +123,9 @@ def test_a_weight_average_leaves_training_as_it_is(tmp_path):
 def test_bfloat16_and_event_files(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    folder, few = tmp_path / "run", {"batch_size": 360}  # on most CPUs bf16 is slow
-    settings = tiny_settings(folder, changes=few, precision="bf16", tensorboard=True)
+    folder, few = tmp_path / "run", {"batch_size": 16}
+    pets = str(make_folder(tmp_path / "pets", train=16, val=8))  # on most CPUs bf16 is slow
+    settings = tiny_settings(folder, changes=few, data=pets, precision="bf16", tensorboard=True)
     content = train(settings)
     assert content["precision"] == "bf16"
     events = EventAccumulator(str(folder / "events")).Reload()
