@@ -5,6 +5,7 @@ python docs/screenshots.py
 
 from __future__ import annotations
 
+import argparse
 import io
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ PICTURES = (
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     with served(ROOT / "app.py") as url, chromium() as browser:
         for name, path, scheme in PICTURES:
             context = browser.new_context(

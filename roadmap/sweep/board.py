@@ -14,6 +14,8 @@ from roadmap.sweep.conduct import State
 from roadmap.sweep.jobs import Job, Progress, read_progress
 from roadmap.text import duration
 
+WAITS = "waits"
+
 
 class Board:
     """Shows where ``jobs`` stand on standard error, while entered; ``devices`` train at a time."""
@@ -23,7 +25,7 @@ class Board:
         self._console = Console(stderr=True, highlight=False)
         self._live: Live | None = None
         self._said: dict[Job, str] = {}
-        self._finished: dict[Job, Progress] = {}
+        self._resting: dict[Job, Progress] = {}
 
     def __enter__(self) -> Board:
         if sys.stderr.isatty():
@@ -37,36 +39,27 @@ class Board:
 
     def show(self, state: State, training: list[Job], starting: list[Job]) -> None:
         """To be called again and again."""
-        for job in state.done:
-            if job not in self._finished:
-                self._finished[job] = read_progress(job.folder)
-        progress = self._finished | {job: read_progress(job.folder) for job in training}
+        moving = {*training, *starting}
+        self._resting = {
+            job: self._resting.get(job) or read_progress(job.folder)
+            for job in self._jobs
+            if job not in moving
+        }
+        progress = self._resting | {job: read_progress(job.folder) for job in training}
         failed = {ending.job for ending in state.failed}
-        texts = {job: self._text(job, progress.get(job), training, failed) for job in self._jobs}
-        texts |= dict.fromkeys(starting, "starts up")
+        texts = {job: _text(job, progress[job], job in training) for job in progress}
+        texts |= dict.fromkeys(starting, "starts up") | dict.fromkeys(failed, "failed")
         if self._live is not None:
             table = self._table(texts, state, training)
             waiting = [*state.waiting, *starting]
             table.caption = self._caption(state, training, waiting, progress)
             self._live.update(table)
             return
-        for job, text in texts.items():
+        for job in self._jobs:
             # A line when a run starts, ends or is through with an epoch.
-            if text and self._said.get(job) != text:
-                self._console.print(f"{job.name}: {text}", soft_wrap=True)
-                self._said[job] = text
-
-    def _text(
-        self, job: Job, progress: Progress | None, training: list[Job], failed: set[Job]
-    ) -> str:
-        if job in failed:
-            return "failed"
-        if progress is None:
-            return ""
-        top1 = "" if progress.top1 is None else f" {progress.top1:.2f} %"
-        if job in training:
-            return f"epoch {progress.epochs}/{job.settings.recipe.epochs}{top1}"
-        return progress.status + top1
+            if self._said.get(job, WAITS) != texts[job]:
+                self._console.print(f"{job.name}: {texts[job]}", soft_wrap=True)
+                self._said[job] = texts[job]
 
     def _table(self, texts: dict[Job, str], state: State, training: list[Job]) -> Table:
         seeds = list(dict.fromkeys(job.settings.seed for job in self._jobs))
@@ -74,7 +67,7 @@ class Board:
         styles = dict.fromkeys(training, "bold") | {e.job: "red" for e in state.failed}
         for job in self._jobs:
             row = rows.setdefault(_step(job), {})
-            row[job.settings.seed] = f"[{styles.get(job, 'none')}]{texts[job] or 'waits'}"
+            row[job.settings.seed] = f"[{styles.get(job, 'none')}]{texts[job]}"
         table = Table("step", *(f"seed {seed}" for seed in seeds))
         several = len({roadmap for roadmap, _ in rows}) > 1
         for name, row in rows.items():
@@ -114,6 +107,16 @@ def seconds_left(jobs: Sequence[Job], progress: dict[Job, Progress], devices: in
         for job in jobs
     )
     return total / min(devices, max(1, len(jobs)))
+
+
+def _text(job: Job, progress: Progress, trains: bool) -> str:
+    epoch = f"epoch {progress.epochs}/{job.settings.recipe.epochs}"
+    top1 = "" if progress.top1 is None else f" {progress.top1:.2f} %"
+    if trains:
+        return epoch + top1
+    if progress.status == "finished":
+        return progress.status + top1
+    return f"{WAITS} at {epoch}" if progress.epochs else WAITS
 
 
 def _step(job: Job) -> tuple[str, str]:

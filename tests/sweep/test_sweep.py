@@ -274,6 +274,22 @@ def test_a_terminal_shows_a_row_a_step_and_a_column_a_seed(tmp_path, monkeypatch
     ]
 
 
+def test_a_run_that_was_stopped_is_said_to_wait_where_it_stands(tmp_path, capsys):
+    jobs = planned(tmp_path)
+    for job, status in zip(jobs, ("finished", "interrupted", "running"), strict=False):
+        write_run(job, status)
+        (job.folder / "metrics.csv").write_text("epoch,top1,seconds\n1,50,1\n2,60.5,1\n")
+    board = Board(jobs, 1)
+    board.show(State(deque(jobs[1:2] + jobs[3:]), done=jobs[:1]), jobs[2:3], [])
+    board.show(State(deque(jobs[1:]), done=jobs[:1]), [], [])
+    assert capsys.readouterr().err.splitlines() == [
+        f"{jobs[0].name}: finished 60.50 %",
+        f"{jobs[1].name}: waits at epoch 2/4",
+        f"{jobs[2].name}: epoch 2/4 60.50 %",
+        f"{jobs[2].name}: waits at epoch 2/4",
+    ]
+
+
 @pytest.mark.parametrize(("epochs", "age", "trains"), [(3, 0, False), (4, 0, True), (4, 60, False)])
 def test_the_next_trains_once_one_has_only_results_to_write(
     tmp_path, processes, epochs, age, trains
