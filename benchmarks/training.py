@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import gc
 import shlex
 import statistics
 import sys
@@ -123,9 +122,7 @@ def _measured(
     yield "bare step", [*before, *after]
     yield "end to end, first epoch", speeds[:1]
     yield "end to end, steady", speeds[1:]
-    # timm's loader forks: a recorded step freed by a worker's collector would end the worker.
-    del trainer
-    gc.collect()
+    del trainer  # timm's loop may have its memory
     speeds = _timm(config, recipe, source.train, spe, options, device)
     yield "timm, first epoch", speeds[:1]
     yield "timm, steady", speeds[1:]

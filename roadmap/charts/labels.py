@@ -51,7 +51,7 @@ def place_labels(
             2 * outside(box, area)
             + sum(shared_area(box, b) for b in taken)
             + FURTHER * further
-            + STRANGE * is_strange((x, y), (dx, dy), pixels)
+            + STRANGE * _is_strange((x, y), (dx, dy), pixels)
             for box, (further, dx, dy) in zip(boxes, candidates, strict=True)
         ]
         best = costs.index(min(costs))
@@ -68,7 +68,7 @@ def _shift(further: int, across: int, along: int, width: float) -> Point:
     )
 
 
-def is_strange(own: Point, shift: Point, points: Sequence[Point]) -> bool:
+def _is_strange(own: Point, shift: Point, points: Sequence[Point]) -> bool:
     """Whether a label, moved by ``shift`` from its ``own`` point, is nearer to another one."""
     label = own[0] + shift[0], own[1] + shift[1]
     return min(dist(label, point) for point in points) < hypot(*shift)

@@ -101,7 +101,7 @@ class Trainer:
             self._compute(parts, images, targets)
         else:
             [_whole] = parts  # draws the drop paths, which the recording reads
-            self._graph.run(images, targets)
+            self._graph.run(self._recordable, images, targets)
         self._images += len(images)
         if self._deferred and self._reading is None and number % READ_EVERY == 0:
             self._reading = _Reading.of(self._sums, self._images)
@@ -186,7 +186,7 @@ class Trainer:
     def _recorder(self) -> StepGraph:
         for group in self.optimizer.param_groups:
             group["lr"] = torch.zeros((), device=self.device)  # a recording keeps numbers
-        return StepGraph(self._recordable)
+        return StepGraph()
 
     def _recordable(self, images: Tensor, targets: Tensor) -> None:
         for group in self.optimizer.param_groups:

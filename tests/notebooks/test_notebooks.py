@@ -19,8 +19,6 @@ from roadmap.train.settings import RUNS_VARIABLE
 
 NAMES = ("01-tour", "02-build-and-measure", "03-train-an-ablation", "04-read-the-results")
 LARGEST = 1_000_000  # bytes
-#: Nine runs are trained for as long as it takes to see that they are.
-SHORTER = {"03-train-an-ablation": ('changes={"epochs": 3}', 'changes={"epochs": 1}')}
 #: Steps in a row with an accuracy for each seed: a gain, a loss, and what one seed has alone.
 TRAINED = {
     "gelu": (60.0, 60.4, 60.1),
@@ -41,11 +39,8 @@ def sources(name):
 def executed(name, folder):
     """The notebook, run in ``folder`` without the outputs it is committed with."""
     notebook = committed(name)
-    long, short = SHORTER.get(name, ("", ""))
-    assert long in sources(name)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.source = cell.source.replace(long, short)
             cell.outputs, cell.execution_count = [], None
     asyncio.run(execute(notebook, folder))
     return notebook

@@ -37,7 +37,7 @@ def cluster(monkeypatch):
 def test_a_run_goes_on_elsewhere_when_its_node_is_killed(cluster, tmp_path):
     nodes = [cluster.add_node(**SMALL, resources={f"node{place}": 1}) for place in (1, 2)]
     cluster.wait_for_nodes()
-    settings = tiny_settings(None, step="kernel_7", changes={"epochs": 4})
+    settings = tiny_settings(None, step="kernel_7", changes={"epochs": 6})
     jobs = [
         Job(replace(settings, seed=seed, output=tmp_path / str(seed), checkpoint_every=0))
         for seed in (0, 1)

@@ -441,7 +441,7 @@ def test_wrong_options_are_a_sentence(arguments, sentence):
 
 def test_killed_and_stopped_runs_are_finished_in_the_end(tmp_path):
     command = [sys.executable, "-m", "roadmap", "sweep", "--step", "kernel_7", "--seeds", "0", "1"]
-    command += ["--scale", "pocket", "--epochs", "3", "--device", "cpu", "--output", str(tmp_path)]
+    command += ["--scale", "pocket", "--epochs", "4", "--device", "cpu", "--output", str(tmp_path)]
     first, second = (tmp_path / f"resnet50-kernel_7-seed{seed}" for seed in (0, 1))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 

@@ -1,11 +1,16 @@
 """What only a GPU can show: fused optimizers, readings that arrive late, compilation."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from training_runs import fail_reading_at, outcome, tiny_settings
 
 from roadmap.recipes import RECIPES
+from roadmap.train import trainer as trainer_module
 from roadmap.train.errors import NonFiniteError, TrainingError
+from roadmap.train.graph import StepGraph
 from roadmap.train.prefetch import prefetched
 from roadmap.train.run import train
 
@@ -46,6 +51,25 @@ def test_recorded_steps_learn_as_launched_ones(recipe, step, tmp_path):
         assert ours["lr"] == theirs["lr"]
         for column in ("train_loss", "val_loss"):
             assert float(ours[column]) == pytest.approx(float(theirs[column]), abs=5e-3)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_recording_is_freed_with_its_run(compiled, tmp_path, monkeypatch):
+    """Not by the garbage collector, which may run in a forked process first and end that."""
+    made = []
+
+    class Watched(StepGraph):
+        def __init__(self):
+            super().__init__()
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr(trainer_module, "StepGraph", Watched)
+    gc.disable()
+    try:
+        train(tiny_settings(tmp_path / "run", device="cuda", compiled=compiled))
+        assert [graph() for graph in made] == [None]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
