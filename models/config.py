@@ -15,7 +15,7 @@ DepthwisePosition = Literal["middle", "first"]
 Activation = Literal["relu", "gelu"]
 Norm = Literal["batch", "layer"]
 Downsampling = Literal["in_block", "separate"]
-Init = Literal["kaiming", "trunc_normal"]
+Init = Literal["kaiming", "trunc_normal", "default"]
 
 #: The values a field with a fixed choice takes, for validation and for controls.
 CHOICES: dict[str, tuple[Any, ...]] = {
@@ -97,7 +97,8 @@ class ModelConfig:
     #: Drop probability of the last block, growing linearly from 0 at the first.
     stochastic_depth: float = 0.0
     #: ``kaiming``: He et al. 2015, as torchvision's ResNet. ``trunc_normal``: standard
-    #: deviation 0.02 and zero biases, as ConvNeXt (Table 5).
+    #: deviation 0.02 and zero biases, as ConvNeXt (Table 5). ``default``: PyTorch's own, which
+    #: the authors' commands leave in every step's network before ConvNeXt itself.
     init: Init = "kaiming"
     #: 0: no classifier, the network returns pooled features.
     num_classes: int = 1000

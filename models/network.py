@@ -226,4 +226,12 @@ def init_trunc_normal(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-INITS = {"kaiming": init_kaiming, "trunc_normal": init_trunc_normal}
+def init_default(module: nn.Module) -> None:
+    """Keep what PyTorch's layers are created with: uniform in ±1/√(fan-in), biases as well."""
+
+
+INITS = {
+    "kaiming": init_kaiming,
+    "trunc_normal": init_trunc_normal,
+    "default": init_default,
+}

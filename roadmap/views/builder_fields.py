@@ -115,9 +115,13 @@ GROUPS: dict[str, tuple[Control, ...]] = {
         Control(
             "init",
             "Kaiming: He et al. 2015, as ResNet. Truncated normal: standard deviation 0.02, as "
-            "ConvNeXt.",
+            "ConvNeXt. PyTorch's default: as the authors' runs of the steps in between.",
             "Initialization",
-            names={"kaiming": "Kaiming", "trunc_normal": "Truncated normal"},
+            names={
+                "kaiming": "Kaiming",
+                "trunc_normal": "Truncated normal",
+                "default": "PyTorch's default",
+            },
         ),
     ),
 }

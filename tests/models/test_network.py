@@ -91,6 +91,17 @@ def test_trunc_normal_init():
     assert network.stages[0].blocks[0].branch.scale.gamma.eq(1e-6).all()
 
 
+def test_default_init_is_that_of_torchs_layers():
+    config = VARIANTS["convnext_tiny"].replace(depths=(1, 1), width=8, init="default")
+    torch.manual_seed(0)
+    network = ModernResNet(config)
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            bound = module.weight[0].numel() ** -0.5  # Kaiming's uniform with a = √5
+            assert 0.8 * bound < module.weight.abs().max() <= bound, name
+            assert 0 < module.bias.abs().max() <= bound, name
+
+
 def test_network_is_built_from_its_specification():
     config = ROADMAPS["resnet50"].config("fewer_activations")
     spec = network_spec(config)
