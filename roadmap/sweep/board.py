@@ -120,4 +120,5 @@ def _text(job: Job, progress: Progress, trains: bool) -> str:
 
 
 def _step(job: Job) -> tuple[str, str]:
-    return job.settings.roadmap, job.settings.step
+    settings = job.settings
+    return settings.roadmap, settings.step or settings.subject

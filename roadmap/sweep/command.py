@@ -10,6 +10,8 @@ from typer.core import TyperCommand
 
 from roadmap.console import RoadmapOption, fail
 from roadmap.sweep import jobs as planning
+from roadmap.study.design import Design, read_design
+from roadmap.study.space import StudyError
 from roadmap.sweep.jobs import Job
 from roadmap.text import counted, duration
 from roadmap.train.commands import (
@@ -90,6 +92,14 @@ def sweep(
             "takes memory.",
         ),
     ] = 0,
+    design: Annotated[
+        Path | None,
+        typer.Option(
+            "--design",
+            help="Train the points of this design (a JSON file) instead of steps and seeds.",
+            metavar="FILE",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print runs, GPU hours and disk, and stop.")
     ] = False,
@@ -114,23 +124,31 @@ def sweep(
         fail("--ahead is for --engine local: leave it out.")
     with sentences():
         parsed = {name: parse_field(name, text) for name, text in (changes or {}).items()}
+        chosen = None if design is None else _design(design, step, skip, seeds, recipe, changes)
         name, images = name_and_images(data)
-        jobs = planning.plan_jobs(
-            roadmap,
-            step or (),
-            skip or (),
-            seeds or [0],
-            (output or runs_folder() / name).absolute(),
-            recipe=recipe,
-            changes=parsed,
-            image_size=image_size,
-            data=data,
-            scale=scale,
-            device=device,
-            precision=precision,
-            compiled=compiled,
-            workers=workers,
-        )
+        root = (output or runs_folder() / name).absolute()
+        machine = {
+            "data": data,
+            "scale": scale,
+            "device": device,
+            "precision": precision,
+            "compiled": compiled,
+            "workers": workers,
+        }
+        if chosen is not None:
+            jobs = planning.design_jobs(chosen, root, **machine)
+        else:
+            jobs = planning.plan_jobs(
+                roadmap,
+                step or (),
+                skip or (),
+                seeds or [0],
+                root,
+                recipe=recipe,
+                changes=parsed,
+                image_size=image_size,
+                **machine,
+            )
         planning.check_finished(jobs)
         for note in planning.notes_of(jobs):
             typer.echo(note, err=True)
@@ -140,6 +158,19 @@ def sweep(
         code = run_jobs(jobs, _engine(engine, address, device, ahead))
     if code:
         raise typer.Exit(code)
+
+
+def _design(path: Path, *others: Any) -> Design:
+    """The design in ``path``; it says itself what ``others`` say."""
+    if any(others):
+        raise RefusedError(
+            "--design names steps, seeds and recipes itself: leave out --step, --skip, --seeds, "
+            "--recipe and the options of the recipe"
+        )
+    try:
+        return read_design(path)
+    except StudyError as error:
+        raise RefusedError(str(error)) from None
 
 
 def name_and_images(path: str | None) -> tuple[str, int]:

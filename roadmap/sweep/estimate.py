@@ -8,7 +8,7 @@ from functools import cache
 
 from roadmap.results import ResultsError, read_rows
 from roadmap.sweep.jobs import Job, read_progress
-from roadmap.train.settings import run_config
+from roadmap.train.settings import trained_config
 
 #: What plans are made for besides the device at hand.
 REFERENCE_DEVICE = "NVIDIA H200"
@@ -63,9 +63,7 @@ def estimate(jobs: Sequence[Job], device_name: str, train_images: int) -> Estima
 def _parameters(job: Job) -> int:
     from roadmap.measure.complexity import count
 
-    settings = job.settings
-    config = run_config(settings.roadmap, settings.step, settings.recipe, scale=settings.scale)
-    return count(config, settings.recipe.train_size).parameters
+    return count(trained_config(job.settings), job.settings.recipe.train_size).parameters
 
 
 def _hours(jobs: Sequence[Job], device_name: str, train_images: int) -> Hours | None:

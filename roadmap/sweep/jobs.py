@@ -14,8 +14,9 @@ from typing import Any
 from models.config import ModelConfig
 from roadmap.recipes import Recipe
 from roadmap.steps import ROADMAPS, unknown_name
+from roadmap.study.design import Design
 from roadmap.train.errors import RefusedError
-from roadmap.train.settings import Settings, choose_recipe, flat_differences, run_config
+from roadmap.train.settings import Settings, choose_recipe, flat_differences, trained_config
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,34 @@ def plan_jobs(
     ]
 
 
+def design_jobs(design: Design, root: Path, **settings: Any) -> list[Job]:
+    """A job for each point of ``design``, in its order.
+
+    ``settings`` are other fields of ``Settings``.
+    """
+    space = design.space
+    return [
+        Job(
+            Settings(
+                roadmap=space.roadmap,
+                step=None,
+                network=space.network(point.levels),
+                point={
+                    "design": design.name,
+                    "key": point.key,
+                    "role": point.role,
+                    "levels": dict(point.levels),
+                },
+                recipe=space.training(point.levels),
+                seed=point.seed,
+                output=root / f"{design.name}-{point.key}-seed{point.seed}",
+                **settings,
+            )
+        )
+        for point in design.points
+    ]
+
+
 def _chosen(roadmap: str, steps: Sequence[str], skip: Sequence[str]) -> list[str]:
     if roadmap not in ROADMAPS:
         raise RefusedError(unknown_name("roadmap", roadmap, tuple(ROADMAPS)))
@@ -112,7 +141,7 @@ def notes_of(jobs: Iterable[Job]) -> list[str]:
 
 def _undone(jobs: Sequence[Job]) -> Iterable[str]:
     """Of each step that differs from the one before it in what is set for all."""
-    settings = {job.settings.step: job.settings for job in jobs}
+    settings = {job.settings.step: job.settings for job in jobs if job.settings.step}
     for key, own in settings.items():
         previous = ROADMAPS[own.roadmap].previous(key)
         before = settings.get(previous.key) if previous else None
@@ -121,8 +150,7 @@ def _undone(jobs: Sequence[Job]) -> Iterable[str]:
 
 
 def _trained(settings: Settings) -> tuple[ModelConfig, Recipe]:
-    recipe = settings.recipe
-    return run_config(settings.roadmap, settings.step, recipe, scale=settings.scale), recipe
+    return trained_config(settings), settings.recipe
 
 
 def check_finished(jobs: Iterable[Job]) -> None:
@@ -137,8 +165,9 @@ def check_finished(jobs: Iterable[Job]) -> None:
             continue
         if not isinstance(run, dict) or run.get("status") != "finished":
             continue
-        settings = job.settings
-        asked = {"recipe": dataclasses.asdict(settings.recipe), "scale": settings.scale}
+        config = trained_config(job.settings).to_dict() | _from_data(run)
+        recipe = dataclasses.asdict(job.settings.recipe)
+        asked = {"config": config, "recipe": recipe, "scale": job.settings.scale}
         asked = json.loads(json.dumps(asked))  # as it was written: lists for tuples
         found = flat_differences({name: run.get(name) for name in asked}, asked)
         if found:
@@ -147,6 +176,13 @@ def check_finished(jobs: Iterable[Job]) -> None:
                 f"{job.folder} holds a finished run of other settings: {name} {there!r} there, "
                 f"{here!r} here. Use another --output, or remove it"
             )
+
+
+def _from_data(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run's network has from its data."""
+    config = run.get("config")
+    names = ("num_classes", "in_channels")
+    return {name: config.get(name) for name in names} if isinstance(config, dict) else {}
 
 
 def read_progress(folder: Path) -> Progress:

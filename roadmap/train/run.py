@@ -35,7 +35,7 @@ from roadmap.train.evaluate import Scores, evaluate
 from roadmap.train.machine import EnergyMeter, device_name, prepare_device, reproducible, versions
 from roadmap.train.metrics import COLUMNS, Display, EventFiles, check_tensorboard
 from roadmap.train.schedule import learning_rate
-from roadmap.train.settings import Settings, flat_differences, run_config, runs_folder
+from roadmap.train.settings import Settings, flat_differences, runs_folder, trained_config
 from roadmap.train.stopping import FolderLock, Signals
 from roadmap.train.trainer import Trainer
 
@@ -97,15 +97,16 @@ def _open_run(
         )
         # Asked for here, a batch that the processes cannot share is refused before training.
         data.train_batches(0, recipe.batch_size, rank=world.rank, world_size=world.size)
-        config = run_config(settings.roadmap, settings.step, recipe, scale=settings.scale)
-        config = config.replace(num_classes=data.info.num_classes, in_channels=data.info.channels)
+        config = trained_config(settings).replace(
+            num_classes=data.info.num_classes, in_channels=data.info.channels
+        )
         for side in sorted({recipe.train_size, recipe.test_size}):
             _check_image_size(config, side)
     except (DataError, ConfigError) as error:
         raise RefusedError(str(error)) from None
     for note in (*notes, *data.info.notes):
         display.say(note)
-    name = f"{settings.roadmap}-{settings.step}-seed{settings.seed}"
+    name = f"{settings.subject}-seed{settings.seed}"
     folder = settings.output or runs_folder() / data.info.name / name
     with ExitStack() as stack:
         lock = FolderLock(folder) if world.is_main else nullcontext()
@@ -202,7 +203,7 @@ class Run:
 
     def _train(self) -> dict[str, Any]:
         self.display.say(
-            f"{self.settings.roadmap} {self.settings.step} on {self.data.info.name}, "
+            f"{self.settings.subject} on {self.data.info.name}, "
             f"{self.recipe.epochs} epochs of {self.steps_per_epoch} steps of "
             f"{self.recipe.batch_size} images, {device_name(self.device)}, {self.precision}: "
             f"{self.folder}"
@@ -459,6 +460,7 @@ class Run:
         facts = {
             "roadmap": self.settings.roadmap,
             "step": self.settings.step,
+            **({"point": dict(self.settings.point)} if self.settings.point else {}),
             "recipe_name": self.settings.recipe_name,
             "config": self.config.to_dict(),
             "recipe": dataclasses.asdict(self.recipe),

@@ -10,7 +10,7 @@ import math
 import os
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -40,10 +40,14 @@ class Settings:
 
     ``micro_batch``: images at once through the network on each process (None: all of its share).
     ``checkpoint_every``: seconds. ``output`` None: a folder named after data, step and seed.
+    ``step`` None: a point of a design, with ``network`` and, for run.json, what it is in ``point``
+    (``design``, ``key``, ``role``, ``levels``).
     """
 
     roadmap: str = "resnet50"
-    step: str = "separate_downsampling"
+    step: str | None = "separate_downsampling"
+    network: ModelConfig | None = None
+    point: Mapping[str, Any] | None = field(default=None, hash=False)
     recipe: Recipe
     #: None: the step's own.
     recipe_name: str | None = None
@@ -59,6 +63,13 @@ class Settings:
     tensorboard: bool = False
     workers: int | None = None
     output: Path | None = None
+
+    @property
+    def subject(self) -> str:
+        """What is trained, for the names of folders and for messages."""
+        if self.point is None:
+            return f"{self.roadmap}-{self.step}"
+        return f"{self.point['design']}-{self.point['key']}"
 
 
 def choose_recipe(
@@ -130,8 +141,15 @@ def runs_folder() -> Path:
     return Path(os.environ.get(RUNS_VARIABLE) or project / "results" / "runs").absolute()
 
 
+def trained_config(settings: Settings) -> ModelConfig:
+    """The network that ``settings`` train, still with the paper's classes and channels."""
+    if settings.network is not None:
+        return settings.network
+    return run_config(settings.roadmap, settings.step, settings.recipe, scale=settings.scale)
+
+
 def run_config(roadmap: str, step: str, recipe: Recipe, *, scale: Scale = "full") -> ModelConfig:
-    """The network that ``recipe`` trains, still with the paper's classes and channels.
+    """The network of a step that ``recipe`` trains, with the paper's classes and channels.
 
     Stochastic depth is the recipe's. Layer scale belongs to the architecture: a network that has
     it takes the recipe's initial value, if the recipe names one; no other network gets it.
