@@ -9,9 +9,9 @@ import typer
 from typer.core import TyperCommand
 
 from roadmap.console import RoadmapOption, fail
-from roadmap.sweep import jobs as planning
 from roadmap.study.design import Design, read_design
 from roadmap.study.space import StudyError
+from roadmap.sweep import jobs as planning
 from roadmap.sweep.jobs import Job
 from roadmap.text import counted, duration
 from roadmap.train.commands import (

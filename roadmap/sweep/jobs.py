@@ -165,11 +165,11 @@ def check_finished(jobs: Iterable[Job]) -> None:
             continue
         if not isinstance(run, dict) or run.get("status") != "finished":
             continue
-        config = trained_config(job.settings).to_dict() | _from_data(run)
         recipe = dataclasses.asdict(job.settings.recipe)
-        asked = {"config": config, "recipe": recipe, "scale": job.settings.scale}
+        asked = {"recipe": recipe, "scale": job.settings.scale}
         asked = json.loads(json.dumps(asked))  # as it was written: lists for tuples
         found = flat_differences({name: run.get(name) for name in asked}, asked)
+        found |= _other_network(run.get("config"), job.settings)
         if found:
             name, (there, here) = next(iter(found.items()))
             raise RefusedError(
@@ -178,11 +178,11 @@ def check_finished(jobs: Iterable[Job]) -> None:
             )
 
 
-def _from_data(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run's network has from its data."""
-    config = run.get("config")
-    names = ("num_classes", "in_channels")
-    return {name: config.get(name) for name in names} if isinstance(config, dict) else {}
+def _other_network(there: Any, settings: Settings) -> dict[str, tuple[Any, Any]]:
+    """Where a run's recorded network differs, but for what it has from its data."""
+    here = trained_config(settings).to_dict()
+    names = set(here).intersection(there or ()) - {"num_classes", "in_channels"}
+    return {f"config.{n}": (there[n], here[n]) for n in sorted(names) if there[n] != here[n]}
 
 
 def read_progress(folder: Path) -> Progress:

@@ -10,7 +10,7 @@ import math
 import os
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -47,7 +47,7 @@ class Settings:
     roadmap: str = "resnet50"
     step: str | None = "separate_downsampling"
     network: ModelConfig | None = None
-    point: Mapping[str, Any] | None = field(default=None, hash=False)
+    point: Mapping[str, Any] | None = dataclasses.field(default=None, hash=False)
     recipe: Recipe
     #: None: the step's own.
     recipe_name: str | None = None
