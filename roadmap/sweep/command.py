@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -93,10 +94,11 @@ def sweep(
         ),
     ] = 0,
     design: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             "--design",
-            help="Train the points of this design (a JSON file) instead of steps and seeds.",
+            help="Train the points of this design (a JSON file) instead of steps and seeds; may "
+            "be repeated.",
             metavar="FILE",
         ),
     ] = None,
@@ -124,7 +126,7 @@ def sweep(
         fail("--ahead is for --engine local: leave it out.")
     with sentences():
         parsed = {name: parse_field(name, text) for name, text in (changes or {}).items()}
-        chosen = None if design is None else _design(design, step, skip, seeds, recipe, changes)
+        designs = _designs(design or (), step, skip, seeds, recipe, changes)
         name, images = name_and_images(data)
         root = (output or runs_folder() / name).absolute()
         machine = {
@@ -135,8 +137,8 @@ def sweep(
             "compiled": compiled,
             "workers": workers,
         }
-        if chosen is not None:
-            jobs = planning.design_jobs(chosen, root, **machine)
+        if designs:
+            jobs = [job for one in designs for job in planning.design_jobs(one, root, **machine)]
         else:
             jobs = planning.plan_jobs(
                 roadmap,
@@ -160,17 +162,21 @@ def sweep(
         raise typer.Exit(code)
 
 
-def _design(path: Path, *others: Any) -> Design:
-    """The design in ``path``; it says itself what ``others`` say."""
-    if any(others):
+def _designs(paths: Sequence[Path], *others: Any) -> list[Design]:
+    """The designs in ``paths``; they say themselves what ``others`` say."""
+    if paths and any(others):
         raise RefusedError(
             "--design names steps, seeds and recipes itself: leave out --step, --skip, --seeds, "
             "--recipe and the options of the recipe"
         )
     try:
-        return read_design(path)
+        designs = [read_design(path) for path in paths]
     except StudyError as error:
         raise RefusedError(str(error)) from None
+    names = [one.name for one in designs]
+    if len(set(names)) < len(names):
+        raise RefusedError(f"--design: two files hold a design named {names[-1]}: give one of them")
+    return designs
 
 
 def name_and_images(path: str | None) -> tuple[str, int]:

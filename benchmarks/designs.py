@@ -1,0 +1,113 @@
+"""The designs of docs/experiment.md, in results/designs: what each run of the study is.
+
+    python benchmarks/designs.py
+
+Seeded: it writes the same files again. ``roadmap sweep --design FILE`` trains them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from roadmap.steps import ROADMAPS
+from roadmap.study import factors
+from roadmap.study.design import DESIGNS, Design, Point
+from roadmap.study.optimal import optimal_design
+from roadmap.study.space import Factor, Space, roadmap_space
+from roadmap.study.terms import crossed
+
+ROADMAP = ROADMAPS["resnet50"]
+COMMON = factors.LIGHT | {"batch_size": 512, "layer_scale": None}
+SIZES = {
+    128: {"train_size": 128, "test_size": 128, "test_resize": 146},
+    96: {"train_size": 96, "test_size": 96, "test_resize": 110},
+}
+#: Two and a half times the multiply-adds of the start; without a limit, dense convolutions in
+#: wide inverted blocks would cost a hundred times as much.
+MAX_GMACS = 9.0
+RATES = (0.0007, 0.002, 0.0056)
+EPOCHS = (10, 20, 40)
+#: Beside the learning rate, epochs and augmentation with everything.
+INTERACTIONS = (
+    ("fewer_activations", "init"),
+    ("fewer_norms", "init"),
+    ("layer_norm", "init"),
+    ("layer_scale", "init"),
+    ("fewer_activations", "fewer_norms"),
+    ("fewer_norms", "layer_norm"),
+    ("layer_norm", "separate_downsampling"),
+    ("separate_downsampling", "layer_scale"),
+    ("increase_width", "inverted_bottleneck"),
+    ("move_up_depthwise", "kernel_size"),
+)
+
+
+def main() -> None:
+    DESIGNS.mkdir(exist_ok=True)
+    for design in (init_check(), size_check(), small_data()):
+        path = DESIGNS / f"{design.name}.json"
+        design.save(path)
+        print(f"{path.name}: {len(design.points)} runs")
+
+
+def init_check() -> Design:
+    """The last five steps under PyTorch's initialization, at two learning rates."""
+    steps = ("gelu", "fewer_activations", "fewer_norms", "layer_norm", "separate_downsampling")
+    space = _space(128, (factors.learning_rate([2e-3, 4e-3]),), _length(30))
+    points = [
+        _step(space, f"{key}-lr{rate}", key, {"init": "default", "lr": rate})
+        for rate in space.factor("lr").keys
+        for key in steps
+    ]
+    return Design(name="init_check", space=space, points=tuple(points))
+
+
+def size_check() -> Design:
+    """Whether the ends of the roadmap have the same order at 96 pixels as at 128."""
+    space = _space(96, (factors.learning_rate([2e-3, 4e-3]),), _length(30))
+    points = [
+        _step(space, f"{key}-96px", key, {"init": "default", "lr": "0.002"})
+        for key in ("training", "gelu", "fewer_norms", "separate_downsampling")
+    ]
+    return Design(name="size_check", space=space, points=tuple(points))
+
+
+def small_data() -> Design:
+    """The study itself."""
+    settings = (
+        factors.learning_rate(RATES),
+        factors.epochs(EPOCHS),
+        factors.augmentation(),
+    )
+    space = _space(96, settings, {}, max_gmacs=MAX_GMACS)
+    pairs = crossed(space, INTERACTIONS)
+    return optimal_design("small_data", space, pairs, runs=128, replicates=12, held_out=24, seed=1)
+
+
+def _space(
+    side: int,
+    settings: Sequence[Factor],
+    recipe: Mapping[str, Any],
+    max_gmacs: float | None = None,
+) -> Space:
+    return roadmap_space(
+        ROADMAP,
+        (factors.layer_scale(), factors.initialization(), *settings),
+        skip=("global_response_norm",),
+        recipe=COMMON | SIZES[side] | dict(recipe),
+        max_gmacs=max_gmacs,
+    )
+
+
+def _length(epochs: int) -> dict[str, int]:
+    return {"epochs": epochs, "warmup_epochs": epochs // factors.EPOCHS_PER_WARMUP}
+
+
+def _step(space: Space, key: str, step: str, settings: Mapping[str, str]) -> Point:
+    levels = space.step_levels(step) | settings
+    return Point(key=key, role="confirmation", levels=levels)
+
+
+if __name__ == "__main__":
+    main()
