@@ -38,9 +38,18 @@ class Machine(NamedTuple):
         return f"{devices}, {'compiled' if self.compiled else 'eager'}"
 
 
+class RunPoint(NamedTuple):
+    """What a run is in a designed experiment (``roadmap.study.design``)."""
+
+    design: str
+    key: str
+    role: str
+    levels: Mapping[str, str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run, finished or not.
+    """One run, finished or not: of a ``step``, or with ``step`` None of a ``point`` of a design.
 
     ``epochs`` and ``seconds`` are those of the epochs done: training with its data loading,
     without validation, start-up and compilation; ``wall_seconds`` has everything, once the run has
@@ -59,7 +68,8 @@ class Run:
     train_images: int
     val_images: int
     roadmap: str
-    step: str
+    step: str | None
+    point: RunPoint | None = field(default=None, hash=False)
     seed: int
     scale: str
     recipe_name: str | None
@@ -93,10 +103,11 @@ class Unreadable(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """What a folder of runs holds."""
+    """What a folder of runs holds: ``runs`` of steps, and ``points`` of designs."""
 
     runs: tuple[Run, ...]
     unreadable: tuple[Unreadable, ...]
+    points: tuple[Run, ...] = ()
 
 
 def read_runs(root: Path | None = None) -> Runs:
@@ -129,9 +140,11 @@ class RunsReader:
                     kept[found] = self._read(found)
             self._kept = kept
         read = [run for _, run in kept.values()]
+        whole = [run for run in read if isinstance(run, Run)]
         return Runs(
-            tuple(run for run in read if isinstance(run, Run)),
+            tuple(run for run in whole if run.point is None),
             tuple(run for run in read if isinstance(run, Unreadable)),
+            tuple(run for run in whole if run.point is not None),
         )
 
     def _read(self, folder: Path) -> tuple[Any, Run | Unreadable]:
@@ -262,14 +275,26 @@ def _run(folder: Path, facts: Mapping[str, Any], epochs: int, seconds: float) ->
 
 
 def _place(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Roadmap, step and seed, which exist."""
-    roadmap, step = _get(facts, "roadmap", str), _get(facts, "step", str)
+    """Roadmap, seed, and the step, which exist, or the point of a design."""
+    roadmap, seed = _get(facts, "roadmap", str), _get(facts, "seed", int)
     if roadmap not in ROADMAPS:
         raise _NotARunError(f"run.json: {unknown_name('roadmap', roadmap, tuple(ROADMAPS))}")
+    if facts.get("point") is not None:
+        return {"roadmap": roadmap, "step": None, "point": _point(facts), "seed": seed}
+    step = _get(facts, "step", str)
     if step not in ROADMAPS[roadmap].keys:
         kind = f"step of {roadmap}"
         raise _NotARunError(f"run.json: {unknown_name(kind, step, ROADMAPS[roadmap].keys)}")
-    return {"roadmap": roadmap, "step": step, "seed": _get(facts, "seed", int)}
+    return {"roadmap": roadmap, "step": step, "seed": seed}
+
+
+def _point(facts: Mapping[str, Any]) -> RunPoint:
+    point = _get(facts, "point", dict)
+    levels = _get(point, "levels", dict, "point.")
+    for name in levels:
+        _get(levels, name, str, "point.levels.")
+    words = [_get(point, name, str, "point.") for name in ("design", "key", "role")]
+    return RunPoint(*words, levels)
 
 
 def _scores(facts: Mapping[str, Any]) -> Mapping[str, float | None]:

@@ -146,7 +146,7 @@ def test_the_folder_of_runs_is_the_projects_unless_another_is_named(tmp_path, mo
 
 
 def test_no_root_no_runs(tmp_path):
-    assert read_runs(tmp_path / "nowhere") == ((), ())
+    assert read_runs(tmp_path / "nowhere") == ((), (), ())
 
 
 def test_a_root_that_is_a_file(tmp_path):

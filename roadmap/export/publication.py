@@ -58,6 +58,8 @@ def publication(folder: Path, weights: Path | None = None) -> Publication:
     run = read_run(folder)
     if isinstance(run, Unreadable):
         raise ExportError(f"{folder} holds no run that can be read. {run.why}")
+    if run.step is None:
+        raise ExportError(f"the run in {folder} is of a design: only runs of steps are published")
     if not run.finished:
         raise ExportError(f"the run in {folder} is {run.status}: only finished runs have scores")
     for name in ("test_resize", "interpolation"):
@@ -106,5 +108,5 @@ def _beside(folder: Path) -> Iterator[Run]:
     for path in sorted(folder.resolve().parent.iterdir()):
         if (path / "run.json").is_file():
             run = read_run(path)
-            if isinstance(run, Run):
+            if isinstance(run, Run) and run.step is not None:
                 yield run
