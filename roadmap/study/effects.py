@@ -1,0 +1,359 @@
+"""What each change is worth, in four ways: alone, in the paper's place, averaged over all orders,
+and at each network's own best learning rate; and the same against the length of training.
+
+Every value but the last is a contrast of the model's terms, so its interval is exact under the
+model. The average over orders is the Shapley value (Shapley 1953), over those orders in which
+every network on the way exists.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from roadmap.paired import ALPHA, holm
+from roadmap.steps import ROADMAPS
+from roadmap.study.model import CONFIDENCE, Effect, Model, Prediction, combination_row
+from roadmap.study.space import Factor, Levels, Space, StudyError
+
+VIEWS = ("alone", "in place", "all orders", "own rate")
+#: Draws of the coefficients for intervals at the best rate, whose place is uncertain too.
+DRAWS = 1000
+GRID = 41
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the compared networks are trained: the levels of settings, ``lr`` and ``epochs``.
+
+    ``lr`` and ``epochs`` None: the middle of what was trained, and the longest.
+    """
+
+    levels: Mapping[str, str] = field(default_factory=dict)
+    lr: float | None = None
+    epochs: float | None = None
+
+
+class Change(NamedTuple):
+    """One change of the roadmap: the factor, and the level that the path adopts."""
+
+    name: str
+    title: str
+    before: str
+    after: str
+
+
+class Worth(NamedTuple):
+    """What a change is worth in one view; ``effect`` None where no such network exists, with
+    ``why``. ``verdict`` after Holm's correction over the view: gain, loss or unclear."""
+
+    change: Change
+    effect: Effect | None
+    verdict: str
+    why: str = ""
+
+
+class Budget(NamedTuple):
+    """From how many epochs on a change pays; None: not within what was trained."""
+
+    change: Change
+    at: tuple[tuple[float, Effect], ...]
+    pays_from: float | None
+
+
+class Interaction(NamedTuple):
+    """By how much the effect of one factor differs between the ends of another."""
+
+    first: Factor
+    second: Factor
+    effect: Effect
+
+
+class Effects:
+    """The answers of ``model`` for networks that are trained as ``settings`` say."""
+
+    def __init__(self, model: Model, settings: Settings | None = None):
+        self.model, self.settings = model, settings or Settings()
+        self.space: Space = model.design.space
+        self._quantities = _quantities(self.space, self.settings)
+        self.start = self.space.origin | _checked(self.space, self.settings.levels)
+
+    @cached_property
+    def changes(self) -> tuple[Change, ...]:
+        """The factors that the adopted path sets, in its order."""
+        roadmap = ROADMAPS[self.space.roadmap]
+        order: dict[str, str] = {}
+        for factor in self.space.factors:
+            if factor.kind != "change":
+                continue
+            for step in roadmap.steps:
+                level = _level_of(factor, step)
+                if step.adopted and level is not None:
+                    order[factor.name] = level
+        changes = []
+        for name, level in order.items():
+            factor = self.space.factor(name)
+            changes.append(Change(name, factor.title, factor.keys[0], level))
+        return tuple(changes)
+
+    # -- the four views ----------------------------------------------------------------------
+
+    def worth(self, view: str) -> tuple[Worth, ...]:
+        """Every change in one of ``VIEWS``. Raises ``StudyError`` for another view."""
+        found = {
+            "alone": self._alone,
+            "in place": self._in_place,
+            "all orders": self._all_orders,
+            "own rate": self._own_rate,
+        }.get(view)
+        if found is None:
+            raise StudyError(f"there is no view {view!r}; use {', '.join(VIEWS)}")
+        return _judged(found())
+
+    def _alone(self) -> list[Worth]:
+        found = []
+        for change in self.changes:
+            after = self.start | {change.name: change.after}
+            problem = self.space.problem(after)
+            effect = None if problem else self._difference(self.start, after)
+            found.append(Worth(change, effect, "", problem or ""))
+        return found
+
+    def _in_place(self) -> list[Worth]:
+        path = self.path([change.name for change in self.changes])
+        return [
+            Worth(change, self._difference(before, after), "")
+            for change, before, after in zip(self.changes, path, path[1:], strict=False)
+        ]
+
+    def _all_orders(self) -> list[Worth]:
+        contrasts = self._average_contrasts()
+        return [
+            Worth(change, self.model.effect(contrasts[change.name]), "") for change in self.changes
+        ]
+
+    def _own_rate(self) -> list[Worth]:
+        path = self.path([change.name for change in self.changes])
+        best = [self._at_best_rate(levels) for levels in path]
+        return [
+            Worth(change, _drawn_effect(after - before), "")
+            for change, before, after in zip(self.changes, best, best[1:], strict=False)
+        ]
+
+    # -- paths -------------------------------------------------------------------------------
+
+    def path(self, order: Sequence[str]) -> list[dict[str, str]]:
+        """The networks on the way from the start when changes are made in ``order``.
+
+        Raises ``StudyError`` naming the change that must wait, for an order that makes no network.
+        """
+        known = {change.name: change for change in self.changes}
+        levels = dict(self.start)
+        found = [levels]
+        for name in order:
+            if name not in known:
+                raise StudyError(f"{name} is no change of this space: use {', '.join(known)}")
+            levels = levels | {name: known[name].after}
+            problem = self.space.problem(levels)
+            if problem:
+                raise StudyError(f"{known[name].title} cannot come here: {problem}")
+            found.append(levels)
+        return found
+
+    def predicted(self, levels: Levels, lr: float | None = None) -> Prediction:
+        """Top-1 of one combination under the settings. Raises ``StudyError`` outside the space."""
+        problem = self.space.problem(levels)
+        if problem:
+            raise StudyError(f"this combination is not covered: {problem}")
+        return self.model.predict(self._row(levels, lr)[None])[0]
+
+    def best_rate(self, levels: Levels) -> float | None:
+        """The learning rate, within those trained, at which the model has ``levels`` score most;
+        None where the rate is no factor."""
+        if "lr" not in self.space.by_name:
+            return None
+        scores = self._rate_rows(levels) @ self.model.coefficients
+        return float(self._rates()[int(scores.argmax())])
+
+    # -- length of training, interactions -----------------------------------------------------
+
+    def budgets(self, epochs: Sequence[float]) -> tuple[Budget, ...]:
+        """Each change in the paper's place at each of ``epochs``."""
+        columns = [
+            Effects(self.model, Settings(self.settings.levels, self.settings.lr, one)).worth(
+                "in place"
+            )
+            for one in epochs
+        ]
+        found = []
+        for i, change in enumerate(self.changes):
+            at = tuple((e, column[i].effect) for e, column in zip(epochs, columns, strict=True))
+            found.append(Budget(change, at, _pays_from(at)))
+        return tuple(found)
+
+    def interactions(self) -> tuple[Interaction, ...]:
+        """Those of the model, the strongest first."""
+        offset = len(self.model.terms.names) - len(self.model.interactions)
+        found = []
+        for i, (first, second) in enumerate(self.model.interactions):
+            contrast = np.zeros(len(self.model.terms.names))
+            contrast[offset + i] = 4.0  # from -1 to 1 in both
+            effect = self.model.effect(contrast)
+            found.append(Interaction(self.space.factor(first), self.space.factor(second), effect))
+        return tuple(sorted(found, key=lambda one: -abs(one.effect.points)))
+
+    # -- rows of terms -----------------------------------------------------------------------
+
+    def _row(self, levels: Levels, lr: float | None = None) -> np.ndarray:
+        quantities = self._quantities | ({"lr": lr} if lr is not None else {})
+        return combination_row(self.model, levels, **quantities)
+
+    def _difference(self, before: Levels, after: Levels) -> Effect:
+        return self.model.effect(self._row(after) - self._row(before))
+
+    def _average_contrasts(self) -> dict[str, np.ndarray]:
+        """The mean over all valid orders of what each change adds, as contrasts."""
+        changes = self.changes
+        rows = {0: self._row(self.start)}
+        levels = {0: dict(self.start)}
+        forward = {0: 1}
+        for mask in range(1 << len(changes)):
+            if mask not in forward:
+                continue
+            for i, change in enumerate(changes):
+                after = mask | 1 << i
+                if after == mask:
+                    continue
+                if after not in levels:
+                    candidate = levels[mask] | {change.name: change.after}
+                    if self.space.problem(candidate):
+                        continue
+                    levels[after], rows[after] = candidate, self._row(candidate)
+                forward[after] = forward.get(after, 0) + forward[mask]
+        whole = (1 << len(changes)) - 1
+        if whole not in forward:
+            raise StudyError("no order of the changes makes a network at every step")
+        backward = _ways_back(whole, forward, len(changes))
+        contrasts = {}
+        for i, change in enumerate(changes):
+            total = np.zeros(len(self.model.terms.names))
+            for mask, ways in forward.items():
+                after = mask | 1 << i
+                if after != mask and after in forward and after in backward:
+                    total += (ways * backward[after] / forward[whole]) * (rows[after] - rows[mask])
+            contrasts[change.name] = total
+        return contrasts
+
+    def _rates(self) -> np.ndarray:
+        values = [level.value for level in self.space.factor("lr").levels]
+        return np.geomspace(min(values), max(values), GRID)
+
+    def _rate_rows(self, levels: Levels) -> np.ndarray:
+        coded = np.repeat(self._coded(levels)[None], GRID, axis=0)
+        coded[:, self.model.terms.place("lr")] = np.linspace(-1, 1, GRID)
+        return self.model.terms.matrix(coded)
+
+    def _coded(self, levels: Levels) -> np.ndarray:
+        coded = self.model.terms.coded([levels])[0]
+        for name, value in self._quantities.items():
+            coded[self.model.terms.place(name)] = self.space.factor(name).coded_value(value)
+        return coded
+
+    def _at_best_rate(self, levels: Levels) -> np.ndarray:
+        """Scores at the best rate by each draw of the coefficients, (draws,)."""
+        if "lr" not in self.space.by_name:
+            raise StudyError("the learning rate is no factor of this design: there is no own rate")
+        return (self._draws @ self._rate_rows(levels).T).max(1)
+
+    @cached_property
+    def _draws(self) -> np.ndarray:
+        """Coefficients as they may be, (draws, terms): the fitted ones first."""
+        random = np.random.default_rng(0)
+        model = self.model
+        normal = random.multivariate_normal(
+            np.zeros(len(model.coefficients)), model.covariance, DRAWS, method="eigh"
+        )
+        wide = np.sqrt(model.degrees / random.chisquare(model.degrees, DRAWS))
+        return np.vstack([model.coefficients, model.coefficients + normal * wide[:, None]])
+
+
+def _quantities(space: Space, settings: Settings) -> dict[str, float]:
+    """The learning rate and length to compare at, where they are quantities of the space."""
+    found = {}
+    for name, given in (("lr", settings.lr), ("epochs", settings.epochs)):
+        factor = space.by_name.get(name)
+        if factor is None or factor.scale is None:
+            if given is not None:
+                raise StudyError(f"{name} is no quantity of this design: leave it out")
+            continue
+        values = sorted(level.value for level in factor.levels)
+        usual = values[-1] if name == "epochs" else values[len(values) // 2]
+        value = usual if given is None else given
+        if not values[0] <= value <= values[-1]:
+            raise StudyError(
+                f"{name} is {value:g}; what was trained goes from {values[0]:g} to {values[-1]:g}"
+            )
+        found[name] = value
+    return found
+
+
+def _checked(space: Space, levels: Levels) -> dict[str, str]:
+    for name, key in levels.items():
+        space.factor(name).level(key)
+    return dict(levels)
+
+
+def _level_of(factor: Factor, step: object) -> str | None:
+    """The level of ``factor`` that ``step`` sets; None where it sets another factor."""
+    changed = step.config_changes | step.recipe_changes
+    for level in factor.levels[1:]:
+        own = {**level.config, **level.recipe}
+        if own and all(name in changed and changed[name] == value for name, value in own.items()):
+            return level.key
+    return None
+
+
+def _judged(found: Sequence[Worth]) -> tuple[Worth, ...]:
+    """With verdicts, corrected for the number of changes that were tested."""
+    tested = [i for i, worth in enumerate(found) if worth.effect is not None]
+    adjusted = dict(zip(tested, holm([found[i].effect.p for i in tested]), strict=True))
+    judged = []
+    for i, worth in enumerate(found):
+        if worth.effect is None:
+            verdict = "impossible"
+        elif adjusted[i] > ALPHA:
+            verdict = "unclear"
+        else:
+            verdict = "gain" if worth.effect.points > 0 else "loss"
+        judged.append(worth._replace(verdict=verdict))
+    return tuple(judged)
+
+
+def _drawn_effect(draws: np.ndarray) -> Effect:
+    """Of differences by draws, the fitted one first."""
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(draws[1:], [tail, 100 - tail])
+    above = (1 + (draws[1:] > 0).sum()) / (len(draws) + 1)
+    p = float(min(1.0, 2 * min(above, 1 - above)))
+    return Effect(float(draws[0]), float(low), float(high), p)
+
+
+def _ways_back(whole: int, forward: Mapping[int, int], count: int) -> dict[int, int]:
+    """In how many ways the remaining changes can follow each set of changes."""
+    ways = {whole: 1}
+    for mask in sorted(forward, reverse=True):
+        if mask != whole:
+            after = (mask | 1 << i for i in range(count) if not mask & 1 << i)
+            ways[mask] = sum(ways.get(one, 0) for one in after)
+    return ways
+
+
+def _pays_from(at: Sequence[tuple[float, Effect]]) -> float | None:
+    """The first length from which on the effect stays above zero."""
+    lasting = itertools.takewhile(lambda one: one[1].points > 0, reversed(at))
+    return min((length for length, _ in lasting), default=None)

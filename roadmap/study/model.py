@@ -1,0 +1,300 @@
+"""What is fitted to a design's runs: top-1 as a linear model of its terms, with its intervals.
+
+Ordinary least squares (statsmodels), the errors pooled over all runs. The model can be written to
+a file before the held-out runs are scored, and is then judged by them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from roadmap.files import write_json
+from roadmap.runs import Run
+from roadmap.study.design import Design, Point
+from roadmap.study.space import Levels, StudyError
+from roadmap.study.terms import CROSSED, Terms
+
+SCHEMA = 1
+CONFIDENCE = 0.95
+#: Runs beyond the number of terms, without which no interval is worth its name.
+LEAST_DEGREES = 10
+FITTED_ROLES = ("fit", "replicate")
+
+
+class Effect(NamedTuple):
+    """A difference in points of top-1 with its 95% interval; ``p`` is that of no difference."""
+
+    points: float
+    low: float
+    high: float
+    p: float
+
+
+class Prediction(NamedTuple):
+    """Top-1 in percent of one run, with the 95% interval that it falls into."""
+
+    top1: float
+    low: float
+    high: float
+
+
+class Judgement(NamedTuple):
+    """The model against the held-out runs: root mean square error in points, the share of their
+    scores inside the 95% prediction intervals, and the standard deviation that seeds alone have
+    (None without replicates)."""
+
+    runs: int
+    rmse: float
+    coverage: float
+    seeds_std: float | None
+
+
+class PureError(NamedTuple):
+    """What runs of one point differ by: their standard deviation, its degrees of freedom, and the
+    p value of the model's errors being no more than that."""
+
+    std: float
+    degrees: int
+    lack_of_fit_p: float | None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted model of the runs of ``design`` on ``data``.
+
+    ``covariance`` is that of the coefficients; ``std`` the standard deviation of a run about the
+    model, with its ``degrees`` of freedom.
+    """
+
+    design: Design
+    data: str
+    interactions: tuple[tuple[str, str], ...]
+    coefficients: np.ndarray
+    covariance: np.ndarray
+    std: float
+    degrees: int
+    runs: int
+    pure_error: PureError | None = None
+
+    @cached_property
+    def terms(self) -> Terms:
+        return Terms(self.design.space, self.interactions)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all interactions of the design could be fitted."""
+        return self.interactions == self.design.interactions
+
+    @property
+    def _quantile(self) -> float:
+        return float(stats.t.ppf((1 + CONFIDENCE) / 2, self.degrees))
+
+    def effect(self, contrast: np.ndarray) -> Effect:
+        """Of a difference of rows of terms (or a mean of such differences)."""
+        points = float(contrast @ self.coefficients)
+        error = math.sqrt(max(float(contrast @ self.covariance @ contrast), 0.0))
+        half = self._quantile * error
+        p = float(2 * stats.t.sf(abs(points) / error, self.degrees)) if error else 1.0
+        return Effect(points, points - half, points + half, p)
+
+    def predict(self, rows: np.ndarray) -> list[Prediction]:
+        """Of rows of terms, (combinations, terms)."""
+        means, halves = self.bands(rows)
+        return [
+            Prediction(float(mean), float(mean - half), float(mean + half))
+            for mean, half in zip(means, halves, strict=True)
+        ]
+
+    def bands(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means, and half widths of their prediction intervals."""
+        variance = ((rows @ self.covariance) * rows).sum(1) + self.std**2
+        return rows @ self.coefficients, self._quantile * np.sqrt(variance)
+
+    def save(self, path: Path) -> None:
+        """Write the fitted numbers. Raises ``OSError``."""
+        content = {
+            "schema": SCHEMA,
+            "design": self.design.name,
+            "data": self.data,
+            "runs": self.runs,
+            "std": self.std,
+            "degrees": self.degrees,
+            "pure_error": self.pure_error and self.pure_error._asdict(),
+            "interactions": [list(pair) for pair in self.interactions],
+            "coefficients": dict(
+                zip(self.terms.names, (float(c) for c in self.coefficients), strict=True)
+            ),
+            "covariance": self.covariance.tolist(),
+        }
+        write_json(path, content)
+
+
+def fit(design: Design, runs: Sequence[Run]) -> Model:
+    """The model of the finished runs among ``runs`` that are points of ``design`` to fit.
+
+    Interactions are left out while runs are too few for them. Raises ``StudyError`` where even
+    the factors by themselves are too many, and where runs are of different data.
+    """
+    fitted = [(p, r) for p, r in finished(design, runs) if p.role in FITTED_ROLES]
+    if not fitted:
+        raise StudyError(f"no run of the design {design.name} is finished")
+    scores = np.array([float(run.scores["top1"]) for _, run in fitted])
+    for interactions in _from_rich_to_poor(design):
+        terms = Terms(design.space, interactions)
+        matrix = terms.of([point.levels for point, _ in fitted])
+        enough = len(fitted) >= len(terms.names) + LEAST_DEGREES
+        if enough and np.linalg.matrix_rank(matrix) == len(terms.names):
+            return _fitted(design, fitted, interactions, matrix, scores)
+    needed = len(Terms(design.space, ()).names) + LEAST_DEGREES
+    raise StudyError(
+        f"{len(fitted)} runs of the design {design.name} are finished; at least {needed} are "
+        "needed to tell its factors apart. Run the same sweep again to train the others"
+    )
+
+
+def finished(design: Design, runs: Sequence[Run]) -> list[tuple[Point, Run]]:
+    """The points of ``design`` with their finished runs, in its order.
+
+    Raises ``StudyError`` where a run is not of its point, or runs are of different data.
+    """
+    points = {point.key: point for point in design.points}
+    found: dict[str, Run] = {}
+    for run in runs:
+        if not run.finished or run.point is None or run.point.design != design.name:
+            continue
+        point = points.get(run.point.key)
+        if point is None or dict(run.point.levels) != dict(point.levels) or run.seed != point.seed:
+            raise StudyError(f"{run.path.name} is not the run of that name in {design.name}")
+        found[point.key] = run
+    data = sorted({(run.data, run.data_sha256 or "") for run in found.values()})
+    if len(data) > 1:
+        raise StudyError(
+            f"runs of the design {design.name} are of different data, {data[0][0]} and "
+            f"{data[1][0]}: keep each in a folder of its own"
+        )
+    return [(point, found[point.key]) for point in design.points if point.key in found]
+
+
+def judge(model: Model, runs: Sequence[Run], role: str = "held_out") -> Judgement | None:
+    """``model`` against the finished runs of points that it was not fitted to; None without."""
+    kept = [(p, r) for p, r in finished(model.design, runs) if p.role == role]
+    if not kept:
+        return None
+    scores = np.array([float(run.scores["top1"]) for _, run in kept])
+    means, halves = model.bands(model.terms.of([point.levels for point, _ in kept]))
+    errors = scores - means
+    return Judgement(
+        runs=len(kept),
+        rmse=float(np.sqrt(np.mean(errors**2))),
+        coverage=float(np.mean(np.abs(errors) <= halves)),
+        seeds_std=model.pure_error.std if model.pure_error else None,
+    )
+
+
+def read_model(path: Path, design: Design) -> Model:
+    """The model of ``design`` in a file. Raises ``StudyError`` for anything else."""
+    try:
+        found = json.loads(path.read_bytes())
+        return _model(found, design)
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read: {error.strerror}") from None
+    except StudyError as error:
+        raise StudyError(f"{path} is not a usable model: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        raise StudyError(f"{path} is not a usable model: it is damaged") from None
+
+
+def _from_rich_to_poor(design: Design) -> list[tuple[tuple[str, str], ...]]:
+    """All interactions; those with the learning rate and the length alone; none."""
+    some = tuple(pair for pair in design.interactions if set(pair) & set(CROSSED[:2]))
+    return [design.interactions, some, ()]
+
+
+def _fitted(
+    design: Design,
+    fitted: Sequence[tuple[Point, Run]],
+    interactions: tuple[tuple[str, str], ...],
+    matrix: np.ndarray,
+    scores: np.ndarray,
+) -> Model:
+    from statsmodels.regression.linear_model import OLS
+
+    found = OLS(scores, matrix).fit()
+    degrees = int(found.df_resid)
+    return Model(
+        design=design,
+        data=fitted[0][1].data,
+        interactions=interactions,
+        coefficients=np.asarray(found.params),
+        covariance=np.asarray(found.cov_params()),
+        std=math.sqrt(found.mse_resid),
+        degrees=degrees,
+        runs=len(fitted),
+        pure_error=_pure_error(fitted, scores, float(found.ssr), degrees),
+    )
+
+
+def _pure_error(
+    fitted: Sequence[tuple[Point, Run]], scores: np.ndarray, left: float, degrees: int
+) -> PureError | None:
+    """Of the points that were trained more than once."""
+    groups: dict[tuple[tuple[str, str], ...], list[float]] = {}
+    for (point, _), score in zip(fitted, scores, strict=True):
+        groups.setdefault(tuple(sorted(point.levels.items())), []).append(float(score))
+    repeated = [np.array(group) for group in groups.values() if len(group) > 1]
+    pure_degrees = sum(len(group) - 1 for group in repeated)
+    if not pure_degrees:
+        return None
+    pure = float(sum(((group - group.mean()) ** 2).sum() for group in repeated))
+    other = degrees - pure_degrees
+    p = None
+    if other > 0 and pure > 0:
+        ratio = ((left - pure) / other) / (pure / pure_degrees)
+        p = float(stats.f.sf(ratio, other, pure_degrees))
+    return PureError(math.sqrt(pure / pure_degrees), pure_degrees, p)
+
+
+def _model(found: dict[str, Any], design: Design) -> Model:
+    if found["schema"] != SCHEMA or found["design"] != design.name:
+        raise StudyError(f"it is not of the design {design.name}, or of another version")
+    model = Model(
+        design=design,
+        data=str(found["data"]),
+        interactions=tuple((first, second) for first, second in found["interactions"]),
+        coefficients=np.array(list(found["coefficients"].values()), dtype=float),
+        covariance=np.array(found["covariance"], dtype=float),
+        std=float(found["std"]),
+        degrees=int(found["degrees"]),
+        runs=int(found["runs"]),
+        pure_error=PureError(**found["pure_error"]) if found["pure_error"] else None,
+    )
+    if tuple(found["coefficients"]) != model.terms.names:
+        raise StudyError("its terms are not those of the design")
+    shape = (len(model.coefficients),) * 2
+    numbers = (*model.coefficients, *model.covariance.flat, model.std)
+    if model.covariance.shape != shape or not np.isfinite(numbers).all() or model.degrees < 1:
+        raise StudyError("its numbers are not those of a fit")
+    return model
+
+
+def combination_row(model: Model, levels: Levels, **quantities: float) -> np.ndarray:
+    """The terms of one combination, (terms,); ``quantities`` (``lr``, ``epochs``) need not be
+    those of a level. Raises ``StudyError`` outside of what was trained."""
+    coded = model.terms.coded([levels])
+    for name, value in quantities.items():
+        factor = model.design.space.factor(name)
+        code = factor.coded_value(value)
+        if not -1 - 1e-9 <= code <= 1 + 1e-9:
+            low, high = min(lv.value for lv in factor.levels), max(lv.value for lv in factor.levels)
+            raise StudyError(f"{name} is {value:g}; what was trained goes from {low:g} to {high:g}")
+        coded[0, model.terms.place(name)] = code
+    return model.terms.matrix(coded)[0]
