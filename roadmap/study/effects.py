@@ -25,6 +25,7 @@ VIEWS = ("alone", "in place", "all orders", "own rate")
 #: Draws of the coefficients for intervals at the best rate, whose place is uncertain too.
 DRAWS = 1000
 GRID = 41
+RATE_CODES = np.linspace(-1, 1, GRID)
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ class Effects:
         if "lr" not in self.space.by_name:
             return None
         scores = self._rate_rows(levels) @ self.model.coefficients
-        return float(self._rates()[int(scores.argmax())])
+        return float(self.rate_of(RATE_CODES[scores.argmax()]))
 
     # -- length of training, interactions -----------------------------------------------------
 
@@ -249,20 +250,22 @@ class Effects:
             contrasts[change.name] = total
         return contrasts
 
-    def _rates(self) -> np.ndarray:
+    def coded(self, combinations: Sequence[Levels]) -> np.ndarray:
+        """Combinations as numbers from -1 to 1 at the settings' rate and length."""
+        coded = self.model.terms.coded(combinations)
+        for name, value in self._quantities.items():
+            coded[:, self.model.terms.place(name)] = self.space.factor(name).coded_value(value)
+        return coded
+
+    def rate_of(self, codes: np.ndarray) -> np.ndarray:
+        """Learning rates of codes from -1 to 1."""
         values = [level.value for level in self.space.factor("lr").levels]
-        return np.geomspace(min(values), max(values), GRID)
+        return min(values) * (max(values) / min(values)) ** ((codes + 1) / 2)
 
     def _rate_rows(self, levels: Levels) -> np.ndarray:
-        coded = np.repeat(self._coded(levels)[None], GRID, axis=0)
-        coded[:, self.model.terms.place("lr")] = np.linspace(-1, 1, GRID)
+        coded = np.repeat(self.coded([levels]), GRID, axis=0)
+        coded[:, self.model.terms.place("lr")] = RATE_CODES
         return self.model.terms.matrix(coded)
-
-    def _coded(self, levels: Levels) -> np.ndarray:
-        coded = self.model.terms.coded([levels])[0]
-        for name, value in self._quantities.items():
-            coded[self.model.terms.place(name)] = self.space.factor(name).coded_value(value)
-        return coded
 
     def _at_best_rate(self, levels: Levels) -> np.ndarray:
         """Scores at the best rate by each draw of the coefficients, (draws,)."""

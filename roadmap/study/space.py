@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from models.config import ConfigError, ModelConfig
 from roadmap.measure.complexity import count
@@ -111,7 +111,9 @@ class Space:
         """The network of a combination. Raises ``ConfigError`` where there is none."""
         chosen = self._chosen(levels)
         changes = _merged(level.config for level in chosen)
-        changes["stochastic_depth"] = self.training(levels).stochastic_depth
+        recipe = {"stochastic_depth": self.recipe.stochastic_depth}
+        recipe |= _merged(level.recipe for level in chosen)
+        changes["stochastic_depth"] = recipe["stochastic_depth"]
         return self.start.replace(**changes)
 
     def training(self, levels: Levels) -> Recipe:
@@ -124,7 +126,7 @@ class Space:
             config = self.network(levels)
         except ConfigError as error:
             return str(error)
-        gmacs = network_gmacs(config)
+        gmacs = network_cost(config).gmacs
         if self.max_gmacs is not None and gmacs > self.max_gmacs:
             return f"it costs {gmacs:.1f} GFLOPs, more than the {self.max_gmacs:g} of the space"
         return None
@@ -172,10 +174,32 @@ class Space:
         return [factor.level(levels[factor.name]) for factor in self.factors]
 
 
-@lru_cache(maxsize=1 << 16)
-def network_gmacs(config: ModelConfig) -> float:
-    """Multiply-adds of one image of 224 pixels, in 1e9."""
-    return count(config, COST_SIZE).macs / 1e9
+class Cost(NamedTuple):
+    """``gmacs``: multiply-adds of one image of 224 pixels, in 1e9. ``parameters``: with 1,000
+    classes."""
+
+    gmacs: float
+    parameters: int
+
+
+def network_cost(config: ModelConfig) -> Cost:
+    """What a network costs."""
+    # Many combinations differ only in what costs nothing.
+    return _counted(config.replace(**_WITHOUT_COST))
+
+
+_WITHOUT_COST = {
+    "activation": "relu",
+    "activations_per_block": 3,
+    "init": "default",
+    "stochastic_depth": 0.0,
+}
+
+
+@lru_cache(maxsize=1 << 15)
+def _counted(config: ModelConfig) -> Cost:
+    found = count.__wrapped__(config, COST_SIZE)  # its cache keeps what pages show
+    return Cost(found.macs / 1e9, found.parameters)
 
 
 def _merged(changes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,118 @@
+"""Every valid combination of a space with its cost and predicted top-1, and the best of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from roadmap.study.effects import Effects
+from roadmap.study.space import Levels, Space, StudyError, network_cost
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """Combinations of network factors, the others as the settings of ``effects`` have them.
+
+    ``top1`` (percent) and ``half`` (of the 95% prediction interval, in points) are at ``lr``, each
+    network's own best where the study varies it; ``gmacs`` in 1e9 at 224 pixels.
+    """
+
+    levels: tuple[Levels, ...]
+    gmacs: np.ndarray
+    parameters: np.ndarray
+    top1: np.ndarray
+    half: np.ndarray
+    lr: np.ndarray | None
+
+    def best(self, max_gmacs: float | None = None, max_parameters: float | None = None) -> int:
+        """The place of the combination with the highest prediction within the limits.
+
+        Raises ``StudyError`` where there is none.
+        """
+        within = np.ones(len(self.levels), dtype=bool)
+        for values, most in ((self.gmacs, max_gmacs), (self.parameters, max_parameters)):
+            if most is not None:
+                within &= values <= most
+        if not within.any():
+            raise StudyError(
+                f"no network is within these limits: the smallest costs {self.gmacs.min():.1f} "
+                f"GFLOPs and has {self.parameters.min() / 1e6:.1f} million parameters"
+            )
+        return int(np.where(within, self.top1, -np.inf).argmax())
+
+    def front(self, costs: np.ndarray) -> np.ndarray:
+        """The places of those that no cheaper one is predicted to beat, by rising ``costs``."""
+        order = np.lexsort((-self.top1, costs))
+        best = np.maximum.accumulate(self.top1[order])
+        first = np.concatenate([[True], best[1:] > best[:-1]])
+        return order[first]
+
+
+def atlas(effects: Effects, *, own_rate: bool = True) -> Atlas:
+    """All combinations of the factors that change the network, under ``effects``' settings."""
+    space = effects.space
+    networks = _networks(space)
+    fixed = {name: effects.start[name] for name in _settings(space)}
+    levels = tuple(one | fixed for one in networks.levels)
+    coded = effects.coded(levels)
+    terms, model = effects.model.terms, effects.model
+    rates = None
+    if own_rate and "lr" in space.by_name:
+        place = terms.place("lr")
+        codes = np.linspace(-1, 1, 21)
+        scores = []
+        for code in codes:
+            coded[:, place] = code
+            scores.append(terms.matrix(coded) @ model.coefficients)
+        chosen = np.argmax(scores, axis=0)
+        coded[:, place] = codes[chosen]
+        rates = effects.rate_of(codes[chosen])
+    top1, half = model.bands(terms.matrix(coded))
+    return Atlas(levels, networks.gmacs, networks.parameters, top1, half, rates)
+
+
+@dataclass(frozen=True)
+class _Networks:
+    levels: tuple[dict[str, str], ...]
+    gmacs: np.ndarray
+    parameters: np.ndarray
+
+
+def _settings(space: Space) -> tuple[str, ...]:
+    """Factors that leave the network's layers as they are."""
+    return tuple(
+        factor.name
+        for factor in space.factors
+        if all(set(level.config) <= {"init"} for level in factor.levels)
+    )
+
+
+@lru_cache(maxsize=4)
+def _networks(space: Space) -> _Networks:
+    varied = [f for f in space.factors if f.name not in _settings(space)]
+    found = []
+    for keys in itertools.product(*(factor.keys for factor in varied)):
+        levels = space.origin | dict(zip((f.name for f in varied), keys, strict=True))
+        if space.problem(levels) is None:
+            found.append(levels)
+    costs = [network_cost(space.network(levels)) for levels in found]
+    return _Networks(
+        tuple(found),
+        np.array([cost.gmacs for cost in costs]),
+        np.array([cost.parameters for cost in costs], dtype=float),
+    )
+
+
+def differences(space: Space, levels: Levels, names: Sequence[str] | None = None) -> list[str]:
+    """The titles of the levels other than the start's, for people."""
+    return [
+        factor.level(levels[factor.name]).title
+        if factor.scale is None
+        else f"{factor.title} {levels[factor.name]}"
+        for factor in space.factors
+        if levels[factor.name] != factor.keys[0] and (names is None or factor.name in names)
+    ]
