@@ -28,6 +28,7 @@ from roadmap.measure.networks import UnknownNetworkError, config_of
 from roadmap.measure.throughput_command import benchmark
 from roadmap.report.command import report
 from roadmap.results import ResultsError, step_rows
+from roadmap.study.command import effects, predict
 from roadmap.sweep.command import SeedsCommand, sweep
 from roadmap.train.commands import evaluate, train
 
@@ -43,6 +44,8 @@ app.command()(train)
 app.command()(evaluate)
 app.command(cls=SeedsCommand)(sweep)
 app.command()(report)
+app.command()(effects)
+app.command()(predict)
 app.command()(export)
 
 

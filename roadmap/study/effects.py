@@ -81,7 +81,7 @@ class Effects:
     def __init__(self, model: Model, settings: Settings | None = None):
         self.model, self.settings = model, settings or Settings()
         self.space: Space = model.design.space
-        self._quantities = _quantities(self.space, self.settings)
+        self.quantities = _quantities(self.space, self.settings)
         self.start = self.space.origin | _checked(self.space, self.settings.levels)
 
     @cached_property
@@ -211,7 +211,7 @@ class Effects:
     # -- rows of terms -----------------------------------------------------------------------
 
     def _row(self, levels: Levels, lr: float | None = None) -> np.ndarray:
-        quantities = self._quantities | ({"lr": lr} if lr is not None else {})
+        quantities = self.quantities | ({"lr": lr} if lr is not None else {})
         return combination_row(self.model, levels, **quantities)
 
     def _difference(self, before: Levels, after: Levels) -> Effect:
@@ -253,7 +253,7 @@ class Effects:
     def coded(self, combinations: Sequence[Levels]) -> np.ndarray:
         """Combinations as numbers from -1 to 1 at the settings' rate and length."""
         coded = self.model.terms.coded(combinations)
-        for name, value in self._quantities.items():
+        for name, value in self.quantities.items():
             coded[:, self.model.terms.place(name)] = self.space.factor(name).coded_value(value)
         return coded
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
-from models.config import ConfigError, ModelConfig
+from models.config import ConfigError, ModelConfig, differences
 from roadmap.measure.complexity import count
 from roadmap.recipes import Recipe
 from roadmap.steps import ROADMAPS, Roadmap, Step, existing, unknown_name
@@ -132,23 +132,32 @@ class Space:
         return None
 
     def step_levels(self, key: str) -> dict[str, str]:
-        """The combination that is step ``key`` of the roadmap; settings stay at their start.
+        """The combination that is step ``key`` of the roadmap, as ``levels_of`` has it."""
+        try:
+            return self.levels_of(ROADMAPS[self.roadmap].config(key))
+        except StudyError as error:
+            raise StudyError(f"step {key} is not in this space: {error}") from None
 
-        Layer scale and initialization are the step's own. Raises ``StudyError`` for a step that
-        is not in the space.
+    def levels_of(self, config: ModelConfig) -> dict[str, str]:
+        """The combination whose network is ``config``; what no network shows stays at the start.
+
+        Classes, channels and stochastic depth are those of data and recipe and do not count.
+        Raises ``StudyError`` naming the fields for a network that is not in the space.
         """
-        wanted = ROADMAPS[self.roadmap].config(key)
         found = self.origin
         for factor in self.factors:
-            matching = [
-                level
-                for level in factor.levels
-                if level.config and all(getattr(wanted, n) == v for n, v in level.config.items())
-            ]
-            if matching:
-                found[factor.name] = matching[-1].key
-        if self.network(found) != wanted.replace(stochastic_depth=self.recipe.stochastic_depth):
-            raise StudyError(f"step {key} is not a combination of this space")
+            for level in factor.levels:
+                if level.config and _has(config, level.config):
+                    found[factor.name] = level.key
+        there, here = self.network(found), config
+        different = [
+            name
+            for name, pair in differences(there, here).items()
+            if name not in ("num_classes", "in_channels", "stochastic_depth")
+        ]
+        if different:
+            values = ", ".join(f"{name} {getattr(config, name)}" for name in different)
+            raise StudyError(f"no run was planned with {values}")
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -200,6 +209,10 @@ _WITHOUT_COST = {
 def _counted(config: ModelConfig) -> Cost:
     found = count.__wrapped__(config, COST_SIZE)  # its cache keeps what pages show
     return Cost(found.macs / 1e9, found.parameters)
+
+
+def _has(config: ModelConfig, fields: Mapping[str, Any]) -> bool:
+    return all(getattr(config, name) == value for name, value in fields.items())
 
 
 def _merged(changes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

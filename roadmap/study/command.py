@@ -1,0 +1,274 @@
+"""``python -m roadmap effects`` and ``predict``. The libraries that fit come in with the runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from roadmap.console import (
+    Column,
+    Format,
+    FormatOption,
+    emit,
+    fail,
+    find_roadmap,
+    number,
+    read_config,
+)
+from roadmap.runs import read_runs
+from roadmap.study.design import read_design
+from roadmap.study.space import StudyError
+from roadmap.train.settings import runs_folder
+
+if TYPE_CHECKING:
+    from roadmap.study.effects import Effects, Settings
+    from roadmap.study.experiment import Experiment
+
+StudyDataOption = Annotated[
+    str, typer.Option("--data", help="The data set's name, as in the runs' run.json.")
+]
+DesignOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--design",
+        help="The design's file [default: the one in results/designs with most runs].",
+        metavar="FILE",
+    ),
+]
+RunsOption = Annotated[
+    Path | None, typer.Option("--runs", help="Where the runs are [results/runs].", metavar="DIR")
+]
+RateOption = Annotated[
+    float | None,
+    typer.Option("--lr", help="Compare at this learning rate [default: the middle one trained]."),
+]
+EpochsOption = Annotated[
+    float | None,
+    typer.Option("--epochs", help="Compare at this length [default: the longest trained]."),
+]
+SettingOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--setting",
+        help="Compare with this setting, such as init=trunc_normal; may be repeated.",
+        metavar="NAME=LEVEL",
+    ),
+]
+
+
+def effects(
+    data: StudyDataOption,
+    design: DesignOption = None,
+    lr: RateOption = None,
+    epochs: EpochsOption = None,
+    setting: SettingOption = None,
+    runs: RunsOption = None,
+    form: FormatOption = Format.table,
+    save_model: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-model", help="Write the fitted model to this file, as JSON.", metavar="FILE"
+        ),
+    ] = None,
+) -> None:
+    """Say what each change of a roadmap is worth, by the runs of a designed experiment.
+
+    Alone on the start, in the paper's place, averaged over all orders, and at each network's own
+    best learning rate; and from how many epochs on it pays.
+    """
+    try:
+        experiment = _experiment(data, design, runs)
+        from roadmap.study.effects import Effects
+        from roadmap.study.rows import effect_rows
+
+        found = Effects(experiment.model, _settings(lr, epochs, setting))
+        rows = effect_rows(found)
+        if save_model is not None:
+            _save(experiment, save_model)
+    except StudyError as error:
+        fail(f"{error}.")
+    _print(rows, found, experiment, form)
+
+
+def predict(
+    data: StudyDataOption,
+    step: Annotated[
+        str | None, typer.Option("--step", help="The network of this step.", metavar="KEY")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="The network in this JSON file.", metavar="FILE")
+    ] = None,
+    level: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--level",
+            help="The start with this change, such as kernel_size=7; may be repeated.",
+            metavar="NAME=LEVEL",
+        ),
+    ] = None,
+    best: Annotated[
+        bool, typer.Option("--best", help="The network with the highest prediction.")
+    ] = False,
+    max_gflops: Annotated[
+        float | None, typer.Option("--max-gflops", help="With --best: at most this many.", min=0)
+    ] = None,
+    max_parameters: Annotated[
+        float | None,
+        typer.Option(
+            "--max-parameters", help="With --best: at most this many, in millions.", min=0
+        ),
+    ] = None,
+    design: DesignOption = None,
+    lr: RateOption = None,
+    epochs: EpochsOption = None,
+    setting: SettingOption = None,
+    runs: RunsOption = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """Predict the top-1 of a combination that was not trained, from those that were.
+
+    Without --lr at the network's own best rate. Refused outside of what the design covers.
+    """
+    asked = [step is not None, config is not None, bool(level), best]
+    if sum(asked) != 1:
+        fail("name one network: use one of --step, --config, --level and --best.")
+    if (max_gflops or max_parameters) and not best:
+        fail("--max-gflops and --max-parameters are limits for --best: add it, or leave them out.")
+    try:
+        experiment = _experiment(data, design, runs)
+        from roadmap.study.effects import Effects
+        from roadmap.study.rows import best_levels, prediction_row
+
+        found = Effects(experiment.model, _settings(lr, epochs, setting))
+        if best:
+            levels = best_levels(found, max_gflops, max_parameters, own_rate=lr is None)
+        else:
+            levels = _levels(found, step, config, level or ())
+        row = prediction_row(found, levels, own_rate=lr is None)
+    except StudyError as error:
+        fail(f"{error}.")
+    from roadmap.study import text
+
+    columns = [
+        Column("network", "network"),
+        number("top1", "top-1 %", 1),
+        number("low", "from", 1),
+        number("high", "to", 1),
+        Column("lr", "lr", lambda value: "-" if value is None else f"{value:.2g}", right=True),
+        number("gflops", "GFLOPs"),
+        number("parameters", "parameters M", 1, 1e6),
+    ]
+    notes = [
+        f"Predicted for one run on {data}: {text.conditions(found)}, 95% interval.",
+        *text.basis(experiment),
+    ]
+    emit([row], columns, form, "", notes)
+
+
+def _experiment(data: str, design: Path | None, folder: Path | None) -> Experiment:
+    from roadmap.study import experiment as found
+
+    runs = found.of_data(read_runs(folder or runs_folder()).points, data)
+    if not runs:
+        raise StudyError(
+            f"no run of a design is on data named {data[:60]!r}: train one with "
+            "`roadmap sweep --design FILE --data PATH`"
+        )
+    chosen = found.choose_design(found.designs(), runs) if design is None else read_design(design)
+    return found.open_experiment(chosen, runs)
+
+
+def _settings(lr: float | None, epochs: float | None, given: Sequence[str] | None) -> Settings:
+    from roadmap.study.effects import Settings
+
+    return Settings(_pairs(given or (), "--setting"), lr, epochs)
+
+
+def _pairs(given: Sequence[str], option: str) -> dict[str, str]:
+    found = {}
+    for text in given:
+        name, sign, key = text.partition("=")
+        if not sign:
+            raise StudyError(f"{option} is {text[:60]!r}; use NAME=LEVEL, such as kernel_size=7")
+        found[name] = key
+    return found
+
+
+def _levels(
+    effects: Effects, step: str | None, config: Path | None, given: Sequence[str]
+) -> dict[str, str]:
+    """The combination asked for: of the network's own settings only what it shows is taken."""
+    space = effects.space
+    if config is not None:
+        return effects.start | _of_network(space, space.levels_of(read_config(config)))
+    if step is not None:
+        roadmap = find_roadmap(space.roadmap)
+        if step not in roadmap.keys:
+            from roadmap.steps import unknown_name
+
+            raise StudyError(unknown_name(f"step of {roadmap.name}", step, roadmap.keys)[:-1])
+        return effects.start | _of_network(space, space.step_levels(step))
+    pairs = _pairs(given, "--level")
+    for name, key in pairs.items():
+        space.factor(name).level(key)
+    return effects.start | pairs
+
+
+def _of_network(space: Any, levels: dict[str, str]) -> dict[str, str]:
+    shown = {f.name for f in space.factors if any(level.config for level in f.levels)}
+    return {name: key for name, key in levels.items() if name in shown}
+
+
+def _save(experiment: Experiment, path: Path) -> None:
+    try:
+        experiment.model.save(path)
+    except OSError as error:
+        fail(f"{path} cannot be written: {error.strerror}.")
+
+
+def _print(
+    rows: list[dict[str, Any]], found: Effects, experiment: Experiment, form: Format
+) -> None:
+    if form is not Format.table:
+        emit(rows, (), form)
+        return
+    from roadmap.study import text
+    from roadmap.study.effects import VIEWS
+
+    shown = [
+        {
+            "title": row["title"],
+            "pays": _pays(row["pays_from_epochs"]),
+            **{
+                view: text.short(worth.effect, worth.verdict)
+                for view, worth in zip(VIEWS, _worths(found, i), strict=True)
+            },
+        }
+        for i, row in enumerate(rows)
+    ]
+    columns = [
+        Column("title", "change"),
+        *(Column(view, view, right=True) for view in VIEWS),
+        Column("pays", "pays from epoch", right=True),
+    ]
+    strongest = found.interactions()[: text.SHOWN_INTERACTIONS]
+    notes = [
+        text.summary(found.worth("in place"), experiment.model.data),
+        *text.basis(experiment),
+        *(["Strongest interactions:"] if strongest else []),
+        *(f"  {text.interaction(one)}" for one in strongest),
+    ]
+    emit(shown, columns, form, f"Points of top-1: {text.conditions(found)}", notes)
+
+
+def _worths(found: Effects, place: int) -> list[Any]:
+    from roadmap.study.effects import VIEWS
+
+    return [found.worth(view)[place] for view in VIEWS]
+
+
+def _pays(epochs: float | None) -> str:
+    return "not within what was trained" if epochs is None else f"{epochs:g}"

@@ -1,0 +1,66 @@
+"""An experiment as it stands: a design, its runs, the model fitted to them, how it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from roadmap.runs import Run
+from roadmap.study.design import DESIGNS, Design, read_design
+from roadmap.study.model import FITTED_ROLES, Judgement, Model, finished, fit, judge
+from roadmap.study.space import StudyError
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """``runs`` are the finished ones of the design."""
+
+    design: Design
+    runs: tuple[Run, ...]
+    model: Model
+    judgement: Judgement | None
+
+    @property
+    def planned(self) -> int:
+        """How many runs the model is to be fitted to."""
+        return sum(point.role in FITTED_ROLES for point in self.design.points)
+
+
+def open_experiment(design: Design, runs: Sequence[Run]) -> Experiment:
+    """The experiment of ``design`` by ``runs``, of which others are left out.
+
+    Raises ``StudyError`` where too few runs are finished.
+    """
+    model = fit(design, runs)
+    own = tuple(run for _, run in finished(design, runs))
+    return Experiment(design, own, model, judge(model, runs))
+
+
+def designs(folder: Path = DESIGNS) -> list[Design]:
+    """Every design in ``folder`` that can be read, in the order of their names."""
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            found.append(read_design(path))
+        except StudyError:
+            continue
+    return found
+
+
+def of_data(runs: Sequence[Run], data: str) -> tuple[Run, ...]:
+    """The runs of designs that were trained on the data set named ``data``."""
+    return tuple(run for run in runs if run.point is not None and run.data == data)
+
+
+def choose_design(found: Sequence[Design], runs: Sequence[Run]) -> Design:
+    """The design that most of ``runs`` are of and that has something to fit.
+
+    Raises ``StudyError`` where there is none.
+    """
+    names = [run.point.design for run in runs if run.point is not None and run.finished]
+    usable = [d for d in found if any(p.role in FITTED_ROLES for p in d.points)]
+    usable = [design for design in usable if design.name in names]
+    if not usable:
+        raise StudyError("no run of a design is finished on this data set")
+    return max(usable, key=lambda design: names.count(design.name))

@@ -1,0 +1,78 @@
+"""The answers of a study as flat rows, for tables, CSV, JSON and charts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from roadmap.study.atlas import atlas, differences
+from roadmap.study.effects import VIEWS, Effects
+from roadmap.study.space import Levels, network_cost
+
+#: Lengths, between the shortest and the longest trained, at which a change may begin to pay.
+LENGTHS = 9
+
+
+def effect_rows(effects: Effects) -> list[dict[str, Any]]:
+    """A row per change: of each view points, interval, p and verdict; None where not possible.
+
+    ``pays_from_epochs``: in the paper's place; None for not within what was trained.
+    """
+    views = {view: effects.worth(view) for view in available(effects)}
+    budgets = effects.budgets(lengths(effects)) if "epochs" in effects.quantities else None
+    rows = []
+    for i, change in enumerate(effects.changes):
+        row: dict[str, Any] = {"key": change.name, "title": change.title, "level": change.after}
+        for view, worths in views.items():
+            name, worth = view.replace(" ", "_"), worths[i]
+            effect = worth.effect
+            row[name] = effect and effect.points
+            row |= {f"{name}_{k}": effect and getattr(effect, k) for k in ("low", "high", "p")}
+            row[f"{name}_verdict"] = worth.verdict
+        row["pays_from_epochs"] = budgets[i].pays_from if budgets else None
+        rows.append(row)
+    return rows
+
+
+def available(effects: Effects) -> tuple[str, ...]:
+    """The views that the design can answer."""
+    return VIEWS if "lr" in effects.quantities else VIEWS[:-1]
+
+
+def lengths(effects: Effects) -> list[float]:
+    """Numbers of epochs from the shortest to the longest trained."""
+    values = [level.value for level in effects.space.factor("epochs").levels]
+    return [round(float(e)) for e in np.geomspace(min(values), max(values), LENGTHS)]
+
+
+def best_levels(
+    effects: Effects,
+    max_gmacs: float | None,
+    max_parameters: float | None,
+    *,
+    own_rate: bool,
+) -> dict[str, str]:
+    """The combination with the highest prediction; ``max_parameters`` in millions."""
+    found = atlas(effects, own_rate=own_rate)
+    most = None if max_parameters is None else 1e6 * max_parameters
+    return dict(found.levels[found.best(max_gmacs, most)])
+
+
+def prediction_row(effects: Effects, levels: Levels, *, own_rate: bool) -> dict[str, Any]:
+    """What is predicted for one combination, and what it costs. Raises ``StudyError``."""
+    rate = effects.best_rate(levels) if own_rate else effects.quantities.get("lr")
+    found = effects.predicted(levels, rate)
+    config = effects.space.network(levels)
+    cost = network_cost(config)
+    titles = differences(effects.space, levels, [c.name for c in effects.changes])
+    return {
+        "network": ", ".join(titles) or "start",
+        "top1": found.top1,
+        "low": found.low,
+        "high": found.high,
+        "lr": rate,
+        "gflops": cost.gmacs,
+        "parameters": cost.parameters,
+        "config": config.to_dict(),
+    }

@@ -1,0 +1,106 @@
+"""What a study says, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from roadmap.report.text import p_value, signed
+from roadmap.study.effects import Effects, Interaction, Worth
+from roadmap.study.experiment import Experiment
+from roadmap.study.model import Effect
+from roadmap.text import counted
+
+#: Enough to see the pattern, few enough to read.
+SHOWN_INTERACTIONS = 6
+
+
+def with_interval(effect: Effect) -> str:
+    """``+1.20 points (95% interval 0.40 to 2.00)``."""
+    return (
+        f"{signed(effect.points, 2)} points (95% interval {signed(effect.low, 2)} to "
+        f"{signed(effect.high, 2)})"
+    )
+
+
+def short(effect: Effect | None, verdict: str) -> str:
+    """For a cell: ``+1.2 ±0.8 gain``."""
+    if effect is None:
+        return "–"
+    half = (effect.high - effect.low) / 2
+    word = "" if verdict == "unclear" else f" {verdict}"
+    return f"{signed(effect.points, 1)} ±{half:.1f}{word}"
+
+
+def basis(experiment: Experiment) -> list[str]:
+    """What the predictions rest on."""
+    model, judgement = experiment.model, experiment.judgement
+    fitted = f"Fitted to {model.runs} of {experiment.planned} runs on {model.data}"
+    if not model.whole:
+        kept = counted(len(model.interactions), "interaction")
+        fitted += (
+            f"; {kept} of {len(model.design.interactions)} fitted until more runs are finished"
+        )
+    said = [f"{fitted}. Standard deviation of a run about the model: {model.std:.2f} points."]
+    if model.pure_error is not None:
+        pure = model.pure_error
+        said.append(
+            f"Runs that differ only in the seed: {pure.std:.2f} points ({pure.degrees} pairs). "
+            + (
+                ""
+                if pure.lack_of_fit_p is None
+                else f"Lack of fit: p = {p_value(pure.lack_of_fit_p)}."
+            )
+        )
+    if judgement is not None:
+        said.append(
+            f"On {judgement.runs} held-out runs the predictions are off by {judgement.rmse:.2f} "
+            f"points (root mean square), and {100 * judgement.coverage:.0f}% of the scores are "
+            "inside their 95% intervals."
+        )
+    return [sentence.strip() for sentence in said]
+
+
+def summary(worth: Sequence[Worth], data: str) -> str:
+    """One sentence about one view."""
+    found = [w for w in worth if w.verdict in ("gain", "loss")]
+    if not found:
+        return f"On {data}, no change can be told from chance."
+    gains = [w for w in found if w.verdict == "gain"]
+    losses = [w for w in found if w.verdict == "loss"]
+    parts = []
+    if gains:
+        parts.append(f"{_listed(gains)} {'gains' if len(gains) == 1 else 'gain'}")
+    if losses:
+        parts.append(f"{_listed(losses)} {'costs' if len(losses) == 1 else 'cost'} accuracy")
+    unclear = sum(w.verdict == "unclear" for w in worth)
+    rest = f"; {unclear} of {len(worth)} are inconclusive" if unclear else ""
+    return f"On {data}, {', and '.join(parts)}{rest}."
+
+
+def interaction(found: Interaction) -> str:
+    """``Layer scale 1e-06 and Epochs: the effect of one differs by … between the ends of the
+    other.``"""
+    return (
+        f"{found.first.title} and {found.second.title}: from one end of the second to the other, "
+        f"the effect of the first changes by {with_interval(found.effect)}."
+    )
+
+
+def conditions(effects: Effects) -> str:
+    """How the compared networks are trained."""
+    space = effects.space
+    said = []
+    for factor in space.factors:
+        if factor.kind == "change":
+            continue
+        if factor.name in effects.quantities:
+            said.append(f"{factor.title.lower()} {effects.quantities[factor.name]:g}")
+        else:
+            said.append(factor.level(effects.start[factor.name]).title.lower())
+    return ", ".join(said)
+
+
+def _listed(found: Sequence[Worth]) -> str:
+    ordered = sorted(found, key=lambda w: -abs(w.effect.points))
+    words = [f"{w.change.title} ({signed(w.effect.points, 1)})" for w in ordered]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
