@@ -61,7 +61,7 @@ def atlas(effects: Effects, *, own_rate: bool = True) -> Atlas:
     coded = effects.coded(levels)
     terms, model = effects.model.terms, effects.model
     rates = None
-    if own_rate and "lr" in space.by_name:
+    if own_rate and effects.has_best_rate:
         place = terms.place("lr")
         codes = np.linspace(-1, 1, 21)
         scores = []

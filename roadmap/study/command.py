@@ -236,7 +236,6 @@ def _print(
         emit(rows, (), form)
         return
     from roadmap.study import text
-    from roadmap.study.effects import VIEWS
 
     shown = [
         {
@@ -244,14 +243,14 @@ def _print(
             "pays": _pays(row["pays_from_epochs"]),
             **{
                 view: text.short(worth.effect, worth.verdict)
-                for view, worth in zip(VIEWS, _worths(found, i), strict=True)
+                for view, worth in zip(found.views, _worths(found, i), strict=True)
             },
         }
         for i, row in enumerate(rows)
     ]
     columns = [
         Column("title", "change"),
-        *(Column(view, view, right=True) for view in VIEWS),
+        *(Column(view, view, right=True) for view in found.views),
         Column("pays", "pays from epoch", right=True),
     ]
     strongest = found.interactions()[: text.SHOWN_INTERACTIONS]
@@ -265,9 +264,7 @@ def _print(
 
 
 def _worths(found: Effects, place: int) -> list[Any]:
-    from roadmap.study.effects import VIEWS
-
-    return [found.worth(view)[place] for view in VIEWS]
+    return [found.worth(view)[place] for view in found.views]
 
 
 def _pays(epochs: float | None) -> str:

@@ -62,20 +62,27 @@ class Design:
 
 def read_design(path: Path) -> Design:
     """The design in a file. Raises ``StudyError`` with one sentence where it holds none."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise StudyError(f"{path} is larger than {MAX_BYTES >> 20} MB, which no design is")
-        found = json.loads(path.read_bytes())
-    except OSError as error:
-        raise StudyError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise StudyError(f"{path} is not JSON; it may be cut off") from None
+    found = _json(path)
     try:
         return _design(found)
     except StudyError as error:
         raise StudyError(f"{path} is not a usable design: {error}") from None
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StudyError(f"{path} is not a usable design: it lacks {str(error)[:60]}") from None
+
+
+def _json(path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read: {error.strerror}") from None
+    if len(text) > MAX_BYTES:
+        raise StudyError(f"{path} is larger than {MAX_BYTES >> 20} MB, which no design is")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise StudyError(f"{path} is not JSON; it may be cut off") from None
 
 
 def _design(found: Mapping[str, Any]) -> Design:

@@ -106,15 +106,24 @@ class Effects:
 
     def worth(self, view: str) -> tuple[Worth, ...]:
         """Every change in one of ``VIEWS``. Raises ``StudyError`` for another view."""
+        if view not in self.views:
+            raise StudyError(f"there is no view {view!r}; use {', '.join(self.views)}")
         found = {
             "alone": self._alone,
             "in place": self._in_place,
             "all orders": self._all_orders,
             "own rate": self._own_rate,
-        }.get(view)
-        if found is None:
-            raise StudyError(f"there is no view {view!r}; use {', '.join(VIEWS)}")
-        return _judged(found())
+        }
+        return _judged(found[view]())
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Those of ``VIEWS`` that the model can answer: a best rate needs the rate's square."""
+        return VIEWS if self.has_best_rate else VIEWS[:-1]
+
+    @property
+    def has_best_rate(self) -> bool:
+        return "lr²" in self.model.terms.names
 
     def _alone(self) -> list[Worth]:
         found = []
@@ -175,8 +184,8 @@ class Effects:
 
     def best_rate(self, levels: Levels) -> float | None:
         """The learning rate, within those trained, at which the model has ``levels`` score most;
-        None where the rate is no factor."""
-        if "lr" not in self.space.by_name:
+        None where the model has no best one."""
+        if not self.has_best_rate:
             return None
         scores = self._rate_rows(levels) @ self.model.coefficients
         return float(self.rate_of(RATE_CODES[scores.argmax()]))
@@ -269,8 +278,6 @@ class Effects:
 
     def _at_best_rate(self, levels: Levels) -> np.ndarray:
         """Scores at the best rate by each draw of the coefficients, (draws,)."""
-        if "lr" not in self.space.by_name:
-            raise StudyError("the learning rate is no factor of this design: there is no own rate")
         return (self._draws @ self._rate_rows(levels).T).max(1)
 
     @cached_property

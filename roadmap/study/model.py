@@ -84,15 +84,16 @@ class Model:
     degrees: int
     runs: int
     pure_error: PureError | None = None
+    squares: bool = True
 
     @cached_property
     def terms(self) -> Terms:
-        return Terms(self.design.space, self.interactions)
+        return Terms(self.design.space, self.interactions, squares=self.squares)
 
     @property
     def whole(self) -> bool:
-        """Whether all interactions of the design could be fitted."""
-        return self.interactions == self.design.interactions
+        """Whether all terms of the design could be fitted."""
+        return self.squares and self.interactions == self.design.interactions
 
     @property
     def _quantile(self) -> float:
@@ -129,6 +130,7 @@ class Model:
             "std": self.std,
             "degrees": self.degrees,
             "pure_error": self.pure_error and self.pure_error._asdict(),
+            "squares": self.squares,
             "interactions": [list(pair) for pair in self.interactions],
             "coefficients": dict(
                 zip(self.terms.names, (float(c) for c in self.coefficients), strict=True)
@@ -141,20 +143,20 @@ class Model:
 def fit(design: Design, runs: Sequence[Run]) -> Model:
     """The model of the finished runs among ``runs`` that are points of ``design`` to fit.
 
-    Interactions are left out while runs are too few for them. Raises ``StudyError`` where even
-    the factors by themselves are too many, and where runs are of different data.
+    Interactions, then squares are left out while runs are too few for them. Raises
+    ``StudyError`` where even the factors by themselves are too many, and where runs are of
+    different data.
     """
     fitted = [(p, r) for p, r in finished(design, runs) if p.role in FITTED_ROLES]
     if not fitted:
         raise StudyError(f"no run of the design {design.name} is finished")
     scores = np.array([float(run.scores["top1"]) for _, run in fitted])
-    for interactions in _from_rich_to_poor(design):
-        terms = Terms(design.space, interactions)
+    for terms in _from_rich_to_poor(design):
         matrix = terms.of([point.levels for point, _ in fitted])
         enough = len(fitted) >= len(terms.names) + LEAST_DEGREES
         if enough and np.linalg.matrix_rank(matrix) == len(terms.names):
-            return _fitted(design, fitted, interactions, matrix, scores)
-    needed = len(Terms(design.space, ()).names) + LEAST_DEGREES
+            return _fitted(design, fitted, terms, matrix, scores)
+    needed = len(terms.names) + LEAST_DEGREES
     raise StudyError(
         f"{len(fitted)} runs of the design {design.name} are finished; at least {needed} are "
         "needed to tell its factors apart. Run the same sweep again to train the others"
@@ -213,16 +215,17 @@ def read_model(path: Path, design: Design) -> Model:
         raise StudyError(f"{path} is not a usable model: it is damaged") from None
 
 
-def _from_rich_to_poor(design: Design) -> list[tuple[tuple[str, str], ...]]:
-    """All interactions; those with the learning rate and the length alone; none."""
+def _from_rich_to_poor(design: Design) -> list[Terms]:
+    """With all interactions; with those of rate and length alone; with none; without squares."""
     some = tuple(pair for pair in design.interactions if set(pair) & set(CROSSED[:2]))
-    return [design.interactions, some, ()]
+    rich = [Terms(design.space, pairs) for pairs in (design.interactions, some, ())]
+    return [*rich, Terms(design.space, (), squares=False)]
 
 
 def _fitted(
     design: Design,
     fitted: Sequence[tuple[Point, Run]],
-    interactions: tuple[tuple[str, str], ...],
+    terms: Terms,
     matrix: np.ndarray,
     scores: np.ndarray,
 ) -> Model:
@@ -233,7 +236,8 @@ def _fitted(
     return Model(
         design=design,
         data=fitted[0][1].data,
-        interactions=interactions,
+        interactions=terms.interactions,
+        squares=terms.squares,
         coefficients=np.asarray(found.params),
         covariance=np.asarray(found.cov_params()),
         std=math.sqrt(found.mse_resid),
@@ -270,6 +274,7 @@ def _model(found: dict[str, Any], design: Design) -> Model:
         design=design,
         data=str(found["data"]),
         interactions=tuple((first, second) for first, second in found["interactions"]),
+        squares=bool(found["squares"]),
         coefficients=np.array(list(found["coefficients"].values()), dtype=float),
         covariance=np.array(found["covariance"], dtype=float),
         std=float(found["std"]),

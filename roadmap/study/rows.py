@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from roadmap.study.atlas import atlas, differences
-from roadmap.study.effects import VIEWS, Effects
+from roadmap.study.effects import Effects
 from roadmap.study.space import Levels, network_cost
 
 #: Lengths, between the shortest and the longest trained, at which a change may begin to pay.
@@ -19,7 +19,7 @@ def effect_rows(effects: Effects) -> list[dict[str, Any]]:
 
     ``pays_from_epochs``: in the paper's place; None for not within what was trained.
     """
-    views = {view: effects.worth(view) for view in available(effects)}
+    views = {view: effects.worth(view) for view in effects.views}
     budgets = effects.budgets(lengths(effects)) if "epochs" in effects.quantities else None
     rows = []
     for i, change in enumerate(effects.changes):
@@ -33,11 +33,6 @@ def effect_rows(effects: Effects) -> list[dict[str, Any]]:
         row["pays_from_epochs"] = budgets[i].pays_from if budgets else None
         rows.append(row)
     return rows
-
-
-def available(effects: Effects) -> tuple[str, ...]:
-    """The views that the design can answer."""
-    return VIEWS if "lr" in effects.quantities else VIEWS[:-1]
 
 
 def lengths(effects: Effects) -> list[float]:
@@ -61,7 +56,9 @@ def best_levels(
 
 def prediction_row(effects: Effects, levels: Levels, *, own_rate: bool) -> dict[str, Any]:
     """What is predicted for one combination, and what it costs. Raises ``StudyError``."""
-    rate = effects.best_rate(levels) if own_rate else effects.quantities.get("lr")
+    rate = effects.quantities.get("lr")
+    if own_rate and effects.has_best_rate:
+        rate = effects.best_rate(levels)
     found = effects.predicted(levels, rate)
     config = effects.space.network(levels)
     cost = network_cost(config)

@@ -20,14 +20,18 @@ INTERCEPT = "intercept"
 class Terms:
     """The columns of a model: ``names``, and ``matrix`` for combinations."""
 
-    def __init__(self, space: Space, interactions: Sequence[tuple[str, str]]):
+    def __init__(
+        self, space: Space, interactions: Sequence[tuple[str, str]], *, squares: bool = True
+    ):
         self.space = space
-        self.interactions = tuple(interactions)
+        self.interactions, self.squares = tuple(interactions), squares
         factors = space.factors
         self._place = {factor.name: i for i, factor in enumerate(factors)}
         self._codes = [{key: factor.coded(key) for key in factor.keys} for factor in factors]
         self._squares = [
-            i for i, factor in enumerate(factors) if factor.scale and len(factor.levels) > 2
+            i
+            for i, factor in enumerate(factors)
+            if squares and factor.scale and len(factor.levels) > 2
         ]
         self._pairs = [(self._place[a], self._place[b]) for a, b in interactions]
         self.names = (

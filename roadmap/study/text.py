@@ -36,9 +36,9 @@ def basis(experiment: Experiment) -> list[str]:
     model, judgement = experiment.model, experiment.judgement
     fitted = f"Fitted to {model.runs} of {experiment.planned} runs on {model.data}"
     if not model.whole:
-        kept = counted(len(model.interactions), "interaction")
-        fitted += (
-            f"; {kept} of {len(model.design.interactions)} fitted until more runs are finished"
+        kept, all_of_them = len(model.interactions), len(model.design.interactions)
+        fitted += f", so far with {kept} of {counted(all_of_them, 'interaction')}" + (
+            "" if model.squares else " and without curvature"
         )
     said = [f"{fitted}. Standard deviation of a run about the model: {model.std:.2f} points."]
     if model.pure_error is not None:

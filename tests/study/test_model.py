@@ -1,0 +1,366 @@
+"""A made world with known effects is recovered, as precisely as is said."""
+
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from studies import made_run, made_runs, save_runs, small_design, truth
+from typer.testing import CliRunner
+
+from roadmap.cli import app
+from roadmap.study.atlas import atlas
+from roadmap.study.effects import VIEWS, Effects, Settings
+from roadmap.study.model import combination_row, fit, judge, read_model
+from roadmap.study.space import StudyError
+from roadmap.study.terms import Terms
+
+STD = 0.8
+DRAWS = 200
+
+
+@pytest.fixture(scope="module")
+def design():
+    return small_design()
+
+
+@pytest.fixture(scope="module")
+def world(design):
+    """The coefficients, and the true worth of each change in the views that are contrasts."""
+    coefficients = truth(design)
+    model = fit(design, made_runs(design, coefficients, 1e-9))
+    np.testing.assert_allclose(model.coefficients, coefficients, atol=1e-6)
+    effects = Effects(model)
+    views = {view: [w.effect for w in effects.worth(view)] for view in VIEWS}
+    return coefficients, views
+
+
+@pytest.fixture(scope="module")
+def draws(design, world):
+    return [fit(design, made_runs(design, world[0], STD, seed)) for seed in range(DRAWS)]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_intervals_have_their_nominal_coverage(draws, world, view):
+    """Over 200 draws and all changes; at the best rate, a maximum, at least roughly."""
+    true = world[1][view]
+    inside = []
+    for model in draws if view != "own rate" else draws[:50]:
+        for worth, right in zip(Effects(model).worth(view), true, strict=True):
+            if right is not None:
+                inside.append(worth.effect.low <= right.points <= worth.effect.high)
+    low, high = (0.925, 0.975) if view != "own rate" else (0.88, 1.0)
+    assert low <= np.mean(inside) <= high
+
+
+def test_prediction_intervals_have_their_nominal_coverage(design, draws, world):
+    found = [
+        judge(model, made_runs(design, world[0], STD, seed)) for seed, model in enumerate(draws)
+    ]
+    assert 0.93 <= np.mean([one.coverage for one in found]) <= 0.97
+    assert {one.runs for one in found} == {12}
+    assert np.mean([one.seeds_std for one in found]) == pytest.approx(STD, rel=0.1)
+
+
+def test_the_spread_is_that_of_the_world(draws):
+    assert np.mean([model.std for model in draws]) == pytest.approx(STD, rel=0.03)
+    assert np.mean([m.pure_error.lack_of_fit_p < 0.05 for m in draws]) < 0.1
+
+
+def test_a_term_that_the_model_lacks_shows_as_lack_of_fit(design, world):
+    pairs = [*design.interactions, ("depthwise_conv", "gelu")]
+    richer = replace(design, interactions=tuple(pairs))
+    runs = made_runs(richer, np.append(world[0], 6.0), STD)
+    assert fit(design, runs).pure_error.lack_of_fit_p < 0.01
+
+
+def test_nothing_there_is_nothing_found(design):
+    """With Holm's correction, any claim at all in at most 5% of made worlds without effects."""
+    coefficients = np.zeros_like(truth(design))
+    claims = [
+        any(w.verdict in ("gain", "loss") for w in Effects(fit(design, runs)).worth("in place"))
+        for runs in (made_runs(design, coefficients, STD, seed) for seed in range(DRAWS))
+    ]
+    assert np.mean(claims) < 0.09
+
+
+# -- the views -------------------------------------------------------------------------------
+
+
+def test_the_mean_over_orders_is_that_of_all_valid_orders(draws):
+    """By going through every order of the five changes."""
+    effects = Effects(draws[0])
+    names = [change.name for change in effects.changes]
+    sums, orders = dict.fromkeys(names, 0.0), 0
+    for order in itertools.permutations(names):
+        try:
+            path = effects.path(order)
+        except StudyError:
+            continue
+        orders += 1
+        scores = [effects.predicted(levels, 2e-3).top1 for levels in path]
+        for name, before, after in zip(order, scores, scores[1:], strict=False):
+            sums[name] += after - before
+    assert 0 < orders < 120
+    for worth in effects.worth("all orders"):
+        assert worth.effect.points == pytest.approx(sums[worth.change.name] / orders)
+
+
+@pytest.mark.parametrize("view", ["in place", "all orders"])
+def test_the_changes_add_up_to_the_whole_way(draws, view):
+    effects = Effects(draws[0])
+    path = effects.path([change.name for change in effects.changes])
+    whole = effects.predicted(path[-1]).top1 - effects.predicted(path[0]).top1
+    assert sum(w.effect.points for w in effects.worth(view)) == pytest.approx(whole)
+
+
+def test_a_change_that_cannot_be_alone_says_why(draws):
+    found = {w.change.name: w for w in Effects(draws[0]).worth("alone")}
+    assert found["move_up_depthwise"].verdict == "impossible"
+    assert "depthwise is false" in found["move_up_depthwise"].why
+    assert found["gelu"].effect is not None
+
+
+def test_an_order_that_makes_no_network_names_the_change(draws):
+    with pytest.raises(StudyError, match=r"Move up depthwise cannot come here: .*depthwise"):
+        Effects(draws[0]).path(["gelu", "move_up_depthwise"])
+
+
+def test_the_best_rate_is_where_the_world_has_it(design, world):
+    coefficients = world[0].copy()
+    names = Terms(design.space, design.interactions).names
+    for i, name in enumerate(names):
+        if "lr" in name:
+            coefficients[i] = 0
+    coefficients[names.index("lr")] = 0.8
+    coefficients[names.index("lr²")] = -0.8
+    effects = Effects(fit(design, made_runs(design, coefficients, 1e-9)))
+    # the parabola's top is at code 0.5: a quarter from the end, in powers of two
+    assert effects.best_rate(design.space.origin) == pytest.approx(2e-3 * 2**0.5, rel=0.03)
+
+
+def test_a_change_that_pays_only_when_trained_long_says_from_when(design, world):
+    coefficients = np.zeros_like(world[0])
+    names = Terms(design.space, design.interactions).names
+    coefficients[names.index("gelu × epochs")] = 1.0  # nothing at 20 epochs, the middle
+    effects = Effects(fit(design, made_runs(design, coefficients, 1e-9)))
+    found = {b.change.name: b for b in effects.budgets([10, 15, 20, 25, 30, 40])}
+    assert found["gelu"].pays_from == 25
+    coefficients *= -1
+    effects = Effects(fit(design, made_runs(design, coefficients, 1e-9)))
+    assert effects.budgets([25, 40])[3].pays_from is None
+
+
+def test_the_strongest_interaction_comes_first(design, world):
+    coefficients = np.zeros_like(world[0])
+    names = Terms(design.space, design.interactions).names
+    coefficients[names.index("gelu × fewer_norms")] = -0.5
+    found = Effects(fit(design, made_runs(design, coefficients, 1e-9))).interactions()[0]
+    assert (found.first.name, found.second.name) == ("gelu", "fewer_norms")
+    assert found.effect.points == pytest.approx(-2.0)
+
+
+# -- partial, foreign and hostile runs -------------------------------------------------------
+
+
+def test_interactions_wait_until_there_are_runs_for_them(design, world):
+    runs = made_runs(design, world[0], STD)
+    to_fit = [run for run in runs if run.point.role != "held_out"]  # in the order of training
+    few, some = fit(design, to_fit[:24]), fit(design, to_fit[:30])
+    assert few.interactions == ()
+    assert not some.whole
+    assert len(some.interactions) == len(design.interactions) - 1
+    assert fit(design, runs).whole
+
+
+def test_too_few_runs_are_a_sentence(design, world):
+    with pytest.raises(StudyError, match=r"runs of the design small are finished; at least 18"):
+        fit(design, made_runs(design, world[0], STD)[:12])
+    with pytest.raises(StudyError, match="no run of the design small is finished"):
+        fit(design, [])
+
+
+def test_held_out_runs_are_not_fitted(design, world):
+    runs = made_runs(design, world[0], STD)
+    wild = [
+        replace(run, scores={"top1": 0.0}) if run.point.role == "held_out" else run for run in runs
+    ]
+    np.testing.assert_array_equal(fit(design, wild).coefficients, fit(design, runs).coefficients)
+    assert judge(fit(design, wild), wild).coverage == 0
+
+
+def test_a_run_of_another_point_is_refused(design, world):
+    runs = made_runs(design, world[0], STD)
+    first, second = design.points[:2]
+    foreign = made_run(design, replace(second, key=first.key), 50.0)
+    with pytest.raises(StudyError, match="is not the run of that name in small"):
+        fit(design, [foreign, *runs[1:]])
+
+
+def test_runs_of_two_data_sets_are_refused(design, world):
+    runs = made_runs(design, world[0], STD)
+    other = made_run(design, design.points[0], 50.0, data="other")
+    with pytest.raises(StudyError, match="are of different data, made and other"):
+        fit(design, [other, *runs[1:]])
+
+
+def test_nothing_is_predicted_outside_of_what_was_trained(design, draws):
+    effects = Effects(draws[0])
+    with pytest.raises(StudyError, match=r"lr is 0\.1; what was trained .* 0\.001 to"):
+        effects.predicted(design.space.origin, 0.1)
+    with pytest.raises(StudyError, match="epochs is 100"):
+        Effects(draws[0], Settings(epochs=100))
+    with pytest.raises(StudyError, match="not covered"):
+        effects.predicted(design.space.origin | {"move_up_depthwise": "on"})
+
+
+def test_a_model_is_read_as_it_was_saved(design, draws, tmp_path):
+    path = tmp_path / "model.json"
+    draws[0].save(path)
+    found = read_model(path, design)
+    row = combination_row(found, design.space.origin)
+    assert found.predict(row[None]) == draws[0].predict(row[None])
+    assert found.pure_error == draws[0].pure_error
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.update(schema=9),
+        lambda m: m.update(design="other"),
+        lambda m: m["coefficients"].popitem(),
+        lambda m: m["covariance"].pop(),
+        lambda m: m.update(std="wide"),
+        lambda m: m["coefficients"].update(gelu=float("nan")),
+        lambda m: m.update(interactions=[["gelu"]]),
+        lambda m: m.clear(),
+    ],
+)
+def test_a_damaged_model_is_refused(design, draws, tmp_path, change):
+    path = tmp_path / "model.json"
+    draws[0].save(path)
+    found = json.loads(path.read_text())
+    change(found)
+    path.write_text(json.dumps(found))
+    with pytest.raises(StudyError, match="is not a usable model"):
+        read_model(path, design)
+
+
+# -- all combinations ------------------------------------------------------------------------
+
+
+def test_the_atlas_has_every_valid_network_at_its_best_rate(design, draws):
+    effects = Effects(draws[0])
+    found = atlas(effects)
+    networks = {design.space.network(levels) for levels in found.levels}
+    assert len(networks) == len(found.levels) == 16
+    for place in (0, 7, 15):
+        levels = found.levels[place]
+        rate = effects.best_rate(levels)
+        assert found.lr[place] == pytest.approx(rate, rel=0.08)
+        assert found.top1[place] == pytest.approx(effects.predicted(levels, rate).top1, abs=0.05)
+
+
+def test_the_best_is_within_the_limits_and_the_front_rises(draws):
+    found = atlas(Effects(draws[0]))
+    limit = float(np.median(found.gmacs))
+    best = found.best(max_gmacs=limit)
+    assert found.gmacs[best] <= limit
+    assert found.top1[best] == found.top1[found.gmacs <= limit].max()
+    front = found.front(found.gmacs)
+    assert (np.diff(found.gmacs[front]) > 0).all()
+    assert (np.diff(found.top1[front]) > 0).all()
+    with pytest.raises(StudyError, match="no network is within these limits"):
+        found.best(max_gmacs=1e-6)
+
+
+# -- the commands ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(design, world, tmp_path_factory):
+    root = tmp_path_factory.mktemp("study")
+    design.save(root / "small.json")
+    save_runs(root / "runs", design, made_runs(design, world[0], STD))
+    return root
+
+
+def command(name, folder, *words):
+    given = ["--design", str(folder / "small.json"), "--runs", str(folder / "runs")]
+    return CliRunner().invoke(app, [name, "--data", "made", *given, *words])
+
+
+def test_effects_prints_every_view(folder):
+    found = command("effects", folder)
+    assert found.exit_code == 0, found.stderr
+    assert "Fitted to 56 of 56 runs on made" in found.stdout
+    assert "On 12 held-out runs" in found.stdout
+    for view in VIEWS:
+        assert view in found.stdout
+
+
+def test_effects_as_json_has_every_figure(folder, design):
+    rows = json.loads(command("effects", folder, "--format", "json").stdout)
+    model = fit(design, made_runs(design, truth(design), STD))
+    right = Effects(model).worth("in place")
+    assert [row["in_place"] for row in rows] == pytest.approx([w.effect.points for w in right])
+    assert rows[2]["alone"] is None
+    assert rows[2]["alone_verdict"] == "impossible"
+
+
+def test_effects_at_another_rate_and_length_differ(folder):
+    usual, other = (
+        json.loads(command("effects", folder, "--format", "json", *more).stdout)
+        for more in ([], ["--epochs", "10", "--lr", "0.001"])
+    )
+    assert usual[0]["in_place"] != other[0]["in_place"]
+
+
+def test_predict_covers_what_was_sampled_and_nothing_else(folder, tmp_path, design):
+    words = ["--level", "gelu=on", "--format", "json"]
+    (row,) = json.loads(command("predict", folder, *words).stdout)
+    assert row["low"] < row["top1"] < row["high"]
+    assert row["config"]["activation"] == "gelu"
+    path = tmp_path / "wide.json"
+    path.write_text(replace(design.space.start, width=32).to_json())
+    found = command("predict", folder, "--config", str(path))
+    assert found.exit_code == 2
+    assert "no run was planned with width 32" in found.stderr
+
+
+def test_predict_finds_the_best_within_limits(folder):
+    words = ["--best", "--format", "json"]
+    (free,) = json.loads(command("predict", folder, *words).stdout)
+    limit = str(0.9 * free["gflops"])
+    (bound,) = json.loads(command("predict", folder, *words, "--max-gflops", limit).stdout)
+    assert bound["gflops"] <= 0.9 * free["gflops"]
+    assert bound["top1"] <= free["top1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ([], "name one network"),
+        (["--best", "--step", "gelu"], "name one network"),
+        (["--level", "gelu"], "use NAME=LEVEL"),
+        (["--level", "gleu=on"], "Did you mean 'gelu'"),
+        (["--level", "gelu=yes"], "no level 'yes'"),
+        (["--step", "nothing"], "No step of resnet50 is named 'nothing'"),
+        (["--step", "gelu", "--max-gflops", "3"], "limits for --best"),
+        (["--best", "--setting", "colour=red"], "No factor is named 'colour'"),
+        (["--level", "gelu=on", "--lr", "3"], "lr is 3; what was trained goes from"),
+    ],
+)
+def test_wrong_words_are_a_sentence(folder, words, why):
+    found = command("predict", folder, *words)
+    assert found.exit_code == 2
+    assert why in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_data_without_runs_is_a_sentence(folder):
+    words = ["effects", "--data", "nowhere", "--runs", str(folder / "runs")]
+    found = CliRunner().invoke(app, words)
+    assert found.exit_code == 2
+    assert "no run of a design is on data named 'nowhere'" in found.stderr
