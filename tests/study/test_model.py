@@ -167,7 +167,7 @@ def test_the_strongest_interaction_comes_first(design, world):
 def test_interactions_wait_until_there_are_runs_for_them(design, world):
     runs = made_runs(design, world[0], STD)
     to_fit = [run for run in runs if run.point.role != "held_out"]  # in the order of training
-    few, some = fit(design, to_fit[:24]), fit(design, to_fit[:30])
+    few, some = fit(design, to_fit[:24]), fit(design, to_fit[:31])
     assert few.interactions == ()
     assert not some.whole
     assert len(some.interactions) == len(design.interactions) - 1
