@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -142,7 +142,9 @@ class Effects:
         ]
 
     def _all_orders(self) -> list[Worth]:
-        contrasts = self._average_contrasts()
+        contrasts = dict(
+            zip((c.name for c in self.changes), self._average_contrasts(), strict=True)
+        )
         return [
             Worth(change, self.model.effect(contrasts[change.name]), "") for change in self.changes
         ]
@@ -226,38 +228,15 @@ class Effects:
     def _difference(self, before: Levels, after: Levels) -> Effect:
         return self.model.effect(self._row(after) - self._row(before))
 
-    def _average_contrasts(self) -> dict[str, np.ndarray]:
-        """The mean over all valid orders of what each change adds, as contrasts."""
-        changes = self.changes
-        rows = {0: self._row(self.start)}
-        levels = {0: dict(self.start)}
-        forward = {0: 1}
-        for mask in range(1 << len(changes)):
-            if mask not in forward:
-                continue
-            for i, change in enumerate(changes):
-                after = mask | 1 << i
-                if after == mask:
-                    continue
-                if after not in levels:
-                    candidate = levels[mask] | {change.name: change.after}
-                    if self.space.problem(candidate):
-                        continue
-                    levels[after], rows[after] = candidate, self._row(candidate)
-                forward[after] = forward.get(after, 0) + forward[mask]
-        whole = (1 << len(changes)) - 1
-        if whole not in forward:
-            raise StudyError("no order of the changes makes a network at every step")
-        backward = _ways_back(whole, forward, len(changes))
-        contrasts = {}
-        for i, change in enumerate(changes):
-            total = np.zeros(len(self.model.terms.names))
-            for mask, ways in forward.items():
-                after = mask | 1 << i
-                if after != mask and after in forward and after in backward:
-                    total += (ways * backward[after] / forward[whole]) * (rows[after] - rows[mask])
-            contrasts[change.name] = total
-        return contrasts
+    def _average_contrasts(self) -> np.ndarray:
+        """The mean over all valid orders of what each change adds, (changes, terms)."""
+        masks, weights = _lattice(self.space, self.changes)
+        coded = np.repeat(self.coded([self.start]), len(masks), axis=0)
+        for i, change in enumerate(self.changes):
+            factor, place = self.space.factor(change.name), self.model.terms.place(change.name)
+            ends = factor.coded(change.before), factor.coded(change.after)
+            coded[:, place] = np.where(masks >> i & 1, ends[1], ends[0])
+        return weights @ self.model.terms.matrix(coded)
 
     def coded(self, combinations: Sequence[Levels]) -> np.ndarray:
         """Combinations as numbers from -1 to 1 at the settings' rate and length."""
@@ -353,13 +332,47 @@ def _drawn_effect(draws: np.ndarray) -> Effect:
     return Effect(float(draws[0]), float(low), float(high), p)
 
 
-def _ways_back(whole: int, forward: Mapping[int, int], count: int) -> dict[int, int]:
-    """In how many ways the remaining changes can follow each set of changes."""
-    ways = {whole: 1}
-    for mask in sorted(forward, reverse=True):
-        if mask != whole:
-            after = (mask | 1 << i for i in range(count) if not mask & 1 << i)
-            ways[mask] = sum(ways.get(one, 0) for one in after)
+@lru_cache(maxsize=8)
+def _lattice(space: Space, changes: tuple[Change, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The sets of ``changes`` that are networks, as bits, and weights (changes, sets).
+
+    The weights of a change times any value of the sets are the mean over all valid orders of what
+    the change adds to that value. Raises ``StudyError`` where there is no valid order.
+    """
+    ways = _ways_there(space, changes)
+    whole = (1 << len(changes)) - 1
+    if whole not in ways:
+        raise StudyError("no order of the changes makes a network at every step")
+    back = {whole: 1}
+    for mask in sorted(ways, reverse=True)[1:]:
+        after = (mask | 1 << i for i in range(len(changes)) if not mask & 1 << i)
+        back[mask] = sum(back.get(one, 0) for one in after)
+    masks = np.array(sorted(ways))
+    places = {int(mask): place for place, mask in enumerate(masks)}
+    weights = np.zeros((len(changes), len(masks)))
+    for mask, place in places.items():
+        for i in range(len(changes)):
+            after = mask | 1 << i
+            if after != mask and after in places:
+                share = ways[mask] * back[after] / ways[whole]
+                weights[i, places[after]] += share
+                weights[i, place] -= share
+    return masks, weights
+
+
+def _ways_there(space: Space, changes: tuple[Change, ...]) -> dict[int, int]:
+    """In how many valid orders each set of changes is reached, by its bits."""
+    ways = {0: 1}
+    for mask in range(1 << len(changes)):
+        if mask not in ways:
+            continue
+        levels = space.origin | {c.name: c.after for i, c in enumerate(changes) if mask & 1 << i}
+        for i, change in enumerate(changes):
+            after = mask | 1 << i
+            if after == mask:
+                continue
+            if after in ways or space.problem(levels | {change.name: change.after}) is None:
+                ways[after] = ways.get(after, 0) + ways[mask]
     return ways
 
 
