@@ -26,6 +26,7 @@ page = st.navigation(
         later("builder", "Builder"),
         later("sizes", "Sizes"),
         later("recipes", "Recipes"),
+        later("effects", "Effects"),
         later("ablations", "Ablations"),
         later("method", "Method"),
     ],

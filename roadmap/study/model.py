@@ -67,7 +67,7 @@ class PureError(NamedTuple):
     lack_of_fit_p: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A fitted model of the runs of ``design`` on ``data``.
 

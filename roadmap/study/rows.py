@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from roadmap.study.atlas import atlas, differences
-from roadmap.study.effects import Effects
-from roadmap.study.space import Levels, network_cost
+from roadmap.study.effects import Change, Effects
+from roadmap.study.space import ON, Levels, network_cost
 
 #: Lengths, between the shortest and the longest trained, at which a change may begin to pay.
 LENGTHS = 9
@@ -73,3 +74,67 @@ def prediction_row(effects: Effects, levels: Levels, *, own_rate: bool) -> dict[
         "parameters": cost.parameters,
         "config": config.to_dict(),
     }
+
+
+def view_rows(effects: Effects, view: str) -> list[dict[str, Any]]:
+    """A row per change in one view."""
+    return [
+        {
+            "key": worth.change.name,
+            "title": _named(worth.change),
+            "points": worth.effect and worth.effect.points,
+            "low": worth.effect and worth.effect.low,
+            "high": worth.effect and worth.effect.high,
+            "p": worth.effect and worth.effect.p,
+            "verdict": worth.verdict,
+            "why": worth.why,
+        }
+        for worth in effects.worth(view)
+    ]
+
+
+def interaction_rows(effects: Effects) -> list[dict[str, Any]]:
+    """A row per pair of factors that the model has."""
+    return [
+        {
+            "first": one.first.title,
+            "second": one.second.title,
+            "points": one.effect.points,
+            "low": one.effect.low,
+            "high": one.effect.high,
+            "p": one.effect.p,
+        }
+        for one in effects.interactions()
+    ]
+
+
+def path_rows(effects: Effects, order: Sequence[str], name: str) -> list[dict[str, Any]]:
+    """A row per network on the way when changes are made in ``order``, the start first.
+
+    Raises ``StudyError`` for an order that makes no network.
+    """
+    titles = {change.name: _named(change) for change in effects.changes}
+    rows = []
+    path = effects.path(order)
+    for number, levels in enumerate(path):
+        found = effects.predicted(levels)
+        cost = network_cost(effects.space.network(levels))
+        rows.append(
+            {
+                "path": name,
+                "number": number,
+                "key": order[number - 1] if number else "start",
+                "title": titles[order[number - 1]] if number else "Start",
+                "top1": found.top1,
+                "low": found.low,
+                "high": found.high,
+                "gflops": cost.gmacs,
+                "parameters": cost.parameters / 1e6,
+            }
+        )
+    return rows
+
+
+def _named(change: Change) -> str:
+    """With its level where that is a number."""
+    return f"{change.title} {change.after}" if change.after != ON else change.title

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from roadmap.report.text import p_value, signed
 from roadmap.study.effects import Effects, Interaction, Worth
@@ -20,6 +21,11 @@ def with_interval(effect: Effect) -> str:
         f"{signed(effect.points, 2)} points (95% interval {signed(effect.low, 2)} to "
         f"{signed(effect.high, 2)})"
     )
+
+
+def with_interval_of(row: Mapping[str, Any]) -> str:
+    """``with_interval`` of a row that has ``points``, ``low`` and ``high``."""
+    return with_interval(Effect(row["points"], row["low"], row["high"], 1.0))
 
 
 def short(effect: Effect | None, verdict: str) -> str:
@@ -96,7 +102,8 @@ def conditions(effects: Effects) -> str:
         if factor.name in effects.quantities:
             said.append(f"{factor.title.lower()} {effects.quantities[factor.name]:g}")
         else:
-            said.append(factor.level(effects.start[factor.name]).title.lower())
+            title = factor.level(effects.start[factor.name]).title
+            said.append(title[0].lower() + title[1:] if title[1].islower() else title)
     return ", ".join(said)
 
 

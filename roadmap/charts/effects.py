@@ -1,0 +1,283 @@
+"""What each change is worth: intervals, interactions, an order's path, the map of combinations.
+
+Each takes a DataFrame as ``roadmap.study.rows`` makes it. All values are predictions of a model.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import plotly.graph_objects as go
+
+from roadmap.charts import style
+from roadmap.charts.ablation import SIGNS
+from roadmap.palette import BLUE, GREY, ORANGE
+from roadmap.report.text import signed
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+ROW, TOP, BOTTOM, NAMES = 30, 8, 44, 176  # pixels
+#: How the verdicts of a study are drawn.
+READINGS = {"gain": SIGNS["gain"], "loss": SIGNS["loss"], "unclear": SIGNS["noise"]}
+CELL = 34
+PATH_HEIGHT, MAP_HEIGHT = 340, 460
+POINT = 5
+#: Behind a prediction, what it may be off by.
+BAND_OF = {BLUE: "rgba(67, 108, 200, 0.16)", GREY: "rgba(124, 128, 136, 0.14)"}
+
+
+def effect_intervals(table: DataFrame) -> go.Figure:
+    """A row per change: points of top-1 with the 95% interval, from the first change down.
+
+    ``table`` has ``title``, ``points``, ``low``, ``high`` and ``verdict`` (gain, loss, unclear or
+    impossible); of impossible ones only the name is shown.
+    """
+    places = dict(zip(table["title"], range(len(table)), strict=True))
+    shown = table[table["points"].notna()]
+    span = _span(shown)
+    return go.Figure(
+        [_intervals(shown[shown["verdict"] == verdict], verdict, places) for verdict in READINGS],
+        style.layout(
+            TOP + BOTTOM + ROW * len(table),
+            margin={"l": NAMES, "r": 64, "t": TOP, "b": BOTTOM, "pad": 0},
+            xaxis=style.axis(
+                "Points of top-1",
+                range=span,
+                fixedrange=True,
+                automargin=False,
+                zeroline=True,
+                zerolinecolor=GREY,
+                zerolinewidth=1,
+            ),
+            yaxis={
+                "tickvals": list(places.values()),
+                "ticktext": list(places),
+                "range": [len(table) - 0.4, -0.6],
+                "fixedrange": True,
+                "automargin": False,
+                "showgrid": False,
+                "zeroline": False,
+                "tickfont": {"size": style.FONT_SIZE},
+            },
+            annotations=[*_values(table, places), *_impossible(table, places)],
+            hoverlabel={"font": {"size": style.FONT_SIZE}},
+        ),
+    )
+
+
+def interaction_map(table: DataFrame) -> go.Figure:
+    """A cell per pair of factors: by how many points the effect of one differs between the ends
+    of the other. ``table`` has ``first``, ``second``, ``points`` and ``p``; blank: not fitted."""
+    rows = list(dict.fromkeys(table["first"]))
+    columns = list(dict.fromkeys(table["second"]))
+    cells = {(r["first"], r["second"]): r for r in table.to_dict("records")}
+    values = [[cells.get((a, b), {}).get("points") for b in columns] for a in rows]
+    texts = [[_cell(cells.get((a, b))) for b in columns] for a in rows]
+    most = max(1e-9, float(table["points"].abs().max()))
+    heat = go.Heatmap(
+        x=columns,
+        y=rows,
+        z=values,
+        text=texts,
+        texttemplate="%{text}",
+        textfont={"size": style.FONT_SIZE - 1},
+        colorscale=[[0, ORANGE], [0.5, style.CLEAR], [1, BLUE]],
+        zmin=-1.6 * most,
+        zmax=1.6 * most,
+        showscale=False,
+        hovertemplate="%{y} and %{x}: %{z:+.2f} points<extra></extra>",
+        xgap=1,
+        ygap=1,
+    )
+    quiet = {"fixedrange": True, "showgrid": False, "zeroline": False, "automargin": True}
+    return go.Figure(
+        heat,
+        style.layout(
+            160 + CELL * len(rows),
+            margin={"l": NAMES, "r": 8, "t": 8, "b": 8, "pad": 4},
+            xaxis={**quiet, "side": "top", "tickangle": -40},
+            yaxis={**quiet, "autorange": "reversed"},
+        ),
+    )
+
+
+def order_path(table: DataFrame) -> go.Figure:
+    """Predicted top-1 step by step with its 95% band, for one or two orders.
+
+    ``table`` has ``path`` (the first in front), ``number``, ``title``, ``top1``, ``low``,
+    ``high`` and ``gflops``.
+    """
+    traces: list[go.Scatter] = []
+    names = list(dict.fromkeys(table["path"]))
+    looks = list(zip(names, (BLUE, GREY), ("solid", "dot"), strict=False))
+    for name, color, dash in reversed(looks):
+        rows = table[table["path"] == name]
+        traces += [_band(rows, color), _line(rows, name, color, dash)]
+    last = int(table["number"].max())
+    return go.Figure(
+        traces,
+        style.layout(
+            PATH_HEIGHT,
+            margin={"l": 52, "r": 12, "t": 30, "b": 44, "pad": 0},
+            xaxis=style.axis(
+                "Changes made", range=[-0.3, last + 0.3], fixedrange=True, automargin=False, dtick=1
+            ),
+            yaxis=style.axis("Predicted top-1, %", fixedrange=True, automargin=False),
+            showlegend=True,
+            legend={"orientation": "h", "x": 0, "y": 1.12},
+            hoverlabel={"font": {"size": style.FONT_SIZE}},
+        ),
+    )
+
+
+def combination_map(
+    table: DataFrame, path: DataFrame, front: DataFrame, cost: str, axis: str, selected: int | None
+) -> go.Figure:
+    """Every combination as a point, predicted top-1 against ``cost`` (a column, named ``axis``).
+
+    ``front``: those no cheaper one beats; ``path``: the roadmap's, in order. A click carries the
+    place of its row in ``table`` as ``customdata``; ``selected`` is such a place.
+    """
+    chosen = table.iloc[[selected]] if selected is not None else table.iloc[:0]
+    return go.Figure(
+        [
+            go.Scattergl(
+                x=table[cost],
+                y=table["top1"],
+                mode="markers",
+                marker={"size": POINT, "color": GREY, "opacity": 0.35},
+                customdata=list(range(len(table))),
+                hovertemplate="%{y:.1f}% · %{x:.3g}<extra></extra>",
+                name="All combinations",
+            ),
+            go.Scatter(
+                x=front[cost],
+                y=front["top1"],
+                mode="lines",
+                line={"color": ORANGE, "width": 2, "shape": "hv"},
+                hoverinfo="skip",
+                name="Best at each cost",
+            ),
+            go.Scatter(
+                x=path[cost],
+                y=path["top1"],
+                text=path["title"],
+                mode="lines+markers",
+                line={"color": BLUE, "width": 2},
+                marker={"size": 7, "color": BLUE},
+                hovertemplate="%{text}: %{y:.1f}%<extra></extra>",
+                name="The roadmap",
+            ),
+            go.Scatter(
+                x=chosen[cost],
+                y=chosen["top1"],
+                mode="markers",
+                marker={"size": 16, "symbol": "circle-open", "color": BLUE, "line": {"width": 3}},
+                hoverinfo="skip",
+                showlegend=False,
+            ),
+        ],
+        style.layout(
+            MAP_HEIGHT,
+            margin={"l": 52, "r": 12, "t": 30, "b": 44, "pad": 0},
+            xaxis=style.axis(axis, fixedrange=True, automargin=False),
+            yaxis=style.axis("Predicted top-1, %", fixedrange=True, automargin=False),
+            showlegend=True,
+            legend={"orientation": "h", "x": 0, "y": 1.09},
+            hoverlabel={"font": {"size": style.FONT_SIZE}},
+        ),
+    )
+
+
+def _span(table: DataFrame) -> list[float]:
+    low = min(0.0, float(table["low"].min())) if len(table) else -1.0
+    high = max(0.0, float(table["high"].max())) if len(table) else 1.0
+    room = 0.04 * (high - low or 1.0)
+    return [low - room, high + room]
+
+
+def _intervals(table: DataFrame, verdict: str, places: dict[str, int]) -> go.Scatter:
+    sign = READINGS[verdict]
+    return go.Scatter(
+        x=table["points"],
+        y=[places[title] for title in table["title"]],
+        mode="markers",
+        marker={"size": 10, "color": sign.color, "symbol": sign.symbol, "line": {"width": 2}},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": list(table["high"] - table["points"]),
+            "arrayminus": list(table["points"] - table["low"]),
+            "thickness": 1.5,
+            "width": 4,
+        },
+        text=table["title"],
+        customdata=table[["low", "high"]],
+        hovertemplate="%{text}: %{x:+.2f} points, 95% interval %{customdata[0]:+.2f} to "
+        "%{customdata[1]:+.2f}<extra></extra>",
+        name=verdict,
+    )
+
+
+def _values(table: DataFrame, places: dict[str, int]) -> list[dict[str, Any]]:
+    """The figures in a column at the right."""
+    return [
+        _note(signed(row["points"], 2), 1, places[row["title"]], "left", xshift=8)
+        for row in table.to_dict("records")
+        if row["points"] == row["points"]
+    ]
+
+
+def _impossible(table: DataFrame, places: dict[str, int]) -> list[dict[str, Any]]:
+    return [
+        _note("no such network by itself", 0, places[title], "left", xshift=8)
+        for title in table[table["points"].isna()]["title"]
+    ]
+
+
+def _note(words: str, x: float, y: int, anchor: str, **more: Any) -> dict[str, Any]:
+    return {
+        "text": words,
+        "x": x,
+        "xref": "paper",
+        "y": y,
+        "xanchor": anchor,
+        "showarrow": False,
+        "font": {"size": style.FONT_SIZE - 1},
+        **more,
+    }
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    text = signed(row["points"], 1)
+    return f"<b>{text}</b>" if row["p"] < 0.05 else text
+
+
+def _band(rows: DataFrame, color: str) -> go.Scatter:
+    numbers = list(rows["number"])
+    return go.Scatter(
+        x=[*numbers, *reversed(numbers)],
+        y=[*rows["high"], *reversed(list(rows["low"]))],
+        fill="toself",
+        fillcolor=BAND_OF[color],
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _line(rows: DataFrame, name: str, color: str, dash: str) -> go.Scatter:
+    return go.Scatter(
+        x=rows["number"],
+        y=rows["top1"],
+        text=rows["title"],
+        customdata=rows["gflops"],
+        mode="lines+markers",
+        line={"color": color, "width": 2, "dash": dash},
+        marker={"size": 7, "color": color},
+        hovertemplate="%{text}: %{y:.1f}%, %{customdata:.2f} GFLOPs<extra></extra>",
+        name=name,
+    )
