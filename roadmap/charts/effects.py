@@ -1,4 +1,4 @@
-"""What each change is worth: intervals, interactions, an order's path, the map of combinations.
+"""What each change is worth: intervals, an order's path, the map of combinations.
 
 Each takes a DataFrame as ``roadmap.study.rows`` makes it. All values are predictions of a model.
 """
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 ROW, TOP, BOTTOM, NAMES = 30, 8, 44, 176  # pixels
 #: How the verdicts of a study are drawn.
 READINGS = {"gain": SIGNS["gain"], "loss": SIGNS["loss"], "unclear": SIGNS["noise"]}
-CELL = 34
 PATH_HEIGHT, MAP_HEIGHT = 340, 460
-POINT = 5
+POINT = 4
 #: Behind a prediction, what it may be off by.
 BAND_OF = {BLUE: "rgba(67, 108, 200, 0.16)", GREY: "rgba(124, 128, 136, 0.14)"}
 
@@ -62,42 +61,6 @@ def effect_intervals(table: DataFrame) -> go.Figure:
             },
             annotations=[*_values(table, places), *_impossible(table, places)],
             hoverlabel={"font": {"size": style.FONT_SIZE}},
-        ),
-    )
-
-
-def interaction_map(table: DataFrame) -> go.Figure:
-    """A cell per pair of factors: by how many points the effect of one differs between the ends
-    of the other. ``table`` has ``first``, ``second``, ``points`` and ``p``; blank: not fitted."""
-    rows = list(dict.fromkeys(table["first"]))
-    columns = list(dict.fromkeys(table["second"]))
-    cells = {(r["first"], r["second"]): r for r in table.to_dict("records")}
-    values = [[cells.get((a, b), {}).get("points") for b in columns] for a in rows]
-    texts = [[_cell(cells.get((a, b))) for b in columns] for a in rows]
-    most = max(1e-9, float(table["points"].abs().max()))
-    heat = go.Heatmap(
-        x=columns,
-        y=rows,
-        z=values,
-        text=texts,
-        texttemplate="%{text}",
-        textfont={"size": style.FONT_SIZE - 1},
-        colorscale=[[0, ORANGE], [0.5, style.CLEAR], [1, BLUE]],
-        zmin=-1.6 * most,
-        zmax=1.6 * most,
-        showscale=False,
-        hovertemplate="%{y} and %{x}: %{z:+.2f} points<extra></extra>",
-        xgap=1,
-        ygap=1,
-    )
-    quiet = {"fixedrange": True, "showgrid": False, "zeroline": False, "automargin": True}
-    return go.Figure(
-        heat,
-        style.layout(
-            160 + CELL * len(rows),
-            margin={"l": NAMES, "r": 8, "t": 8, "b": 8, "pad": 4},
-            xaxis={**quiet, "side": "top", "tickangle": -40},
-            yaxis={**quiet, "autorange": "reversed"},
         ),
     )
 
@@ -146,7 +109,7 @@ def combination_map(
                 x=table[cost],
                 y=table["top1"],
                 mode="markers",
-                marker={"size": POINT, "color": GREY, "opacity": 0.35},
+                marker={"size": POINT, "color": GREY, "opacity": 0.25},
                 customdata=list(range(len(table))),
                 hovertemplate="%{y:.1f}% · %{x:.3g}<extra></extra>",
                 name="All combinations",
@@ -247,13 +210,6 @@ def _note(words: str, x: float, y: int, anchor: str, **more: Any) -> dict[str, A
         "font": {"size": style.FONT_SIZE - 1},
         **more,
     }
-
-
-def _cell(row: dict[str, Any] | None) -> str:
-    if row is None:
-        return ""
-    text = signed(row["points"], 1)
-    return f"<b>{text}</b>" if row["p"] < 0.05 else text
 
 
 def _band(rows: DataFrame, color: str) -> go.Scatter:

@@ -19,7 +19,7 @@ import numpy as np
 from roadmap.paired import ALPHA, holm
 from roadmap.steps import ROADMAPS
 from roadmap.study.model import CONFIDENCE, Effect, Model, Prediction, combination_row
-from roadmap.study.space import Factor, Levels, Space, StudyError
+from roadmap.study.space import ON, Factor, Levels, Space, StudyError
 
 VIEWS = ("alone", "in place", "all orders", "own rate")
 #: Draws of the coefficients for intervals at the best rate, whose place is uncertain too.
@@ -99,7 +99,8 @@ class Effects:
         changes = []
         for name, level in order.items():
             factor = self.space.factor(name)
-            changes.append(Change(name, factor.title, factor.keys[0], level))
+            title = factor.title if level == ON else f"{factor.title} {level}"
+            changes.append(Change(name, title, factor.keys[0], level))
         return tuple(changes)
 
     # -- the four views ----------------------------------------------------------------------

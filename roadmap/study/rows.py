@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from roadmap.study.atlas import atlas, differences
-from roadmap.study.effects import Change, Effects
-from roadmap.study.space import ON, Levels, network_cost
+from roadmap.study.effects import Effects
+from roadmap.study.space import Levels, network_cost
 
 #: Lengths, between the shortest and the longest trained, at which a change may begin to pay.
 LENGTHS = 9
@@ -81,7 +81,7 @@ def view_rows(effects: Effects, view: str) -> list[dict[str, Any]]:
     return [
         {
             "key": worth.change.name,
-            "title": _named(worth.change),
+            "title": worth.change.title,
             "points": worth.effect and worth.effect.points,
             "low": worth.effect and worth.effect.low,
             "high": worth.effect and worth.effect.high,
@@ -113,7 +113,7 @@ def path_rows(effects: Effects, order: Sequence[str], name: str) -> list[dict[st
 
     Raises ``StudyError`` for an order that makes no network.
     """
-    titles = {change.name: _named(change) for change in effects.changes}
+    titles = {change.name: change.title for change in effects.changes}
     rows = []
     path = effects.path(order)
     for number, levels in enumerate(path):
@@ -133,8 +133,3 @@ def path_rows(effects: Effects, order: Sequence[str], name: str) -> list[dict[st
             }
         )
     return rows
-
-
-def _named(change: Change) -> str:
-    """With its level where that is a number."""
-    return f"{change.title} {change.after}" if change.after != ON else change.title

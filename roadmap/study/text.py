@@ -100,10 +100,12 @@ def conditions(effects: Effects) -> str:
         if factor.kind == "change":
             continue
         if factor.name in effects.quantities:
-            said.append(f"{factor.title.lower()} {effects.quantities[factor.name]:g}")
+            value = f"{effects.quantities[factor.name]:g}"
+            epochs = factor.name == "epochs"
+            said.append(f"{value} epochs" if epochs else f"{factor.title.lower()} {value}")
         else:
             title = factor.level(effects.start[factor.name]).title
-            said.append(title[0].lower() + title[1:] if title[1].islower() else title)
+            said.append(title if title.startswith("PyTorch") else title[0].lower() + title[1:])
     return ", ".join(said)
 
 

@@ -9,10 +9,18 @@ import streamlit as st
 
 from roadmap.charts import effects as charts
 from roadmap.study import text
-from roadmap.study.rows import interaction_rows, lengths, view_rows
+from roadmap.study.rows import lengths, view_rows
 from roadmap.study.space import StudyError
 from roadmap.text import number
-from roadmap.views import address, effects_data, effects_map, effects_order, figure, markup
+from roadmap.views import (
+    address,
+    effects_data,
+    effects_interactions,
+    effects_map,
+    effects_order,
+    figure,
+    markup,
+)
 
 if TYPE_CHECKING:
     from roadmap.study.effects import Effects
@@ -90,7 +98,7 @@ def _explorer(experiment: Experiment) -> None:
         problems.html(markup.notice(said))
     _controls(space, dict(levels), lr, epochs, chosen, views)
     _worth(experiment, effects, chosen)
-    _interactions(effects)
+    effects_interactions.show(effects)
     effects_order.show(effects)
     effects_map.show(effects, effects_data.atlas(model, levels, lr, epochs))
     _basis(experiment)
@@ -177,7 +185,7 @@ def _heading(factor: Factor) -> str:
 
 
 def _short(key: str) -> str:
-    names = {"default": "PyTorch's", "trunc_normal": "Truncated normal"}
+    names = {"default": "PyTorch's", "trunc_normal": "Truncated normal", "1e-06": "10⁻⁶"}
     return names.get(key, key.capitalize())
 
 
@@ -284,27 +292,6 @@ def _budgets(effects: Effects) -> None:
 
 def _list(words: Sequence[str]) -> str:
     return ", ".join(words) or "none"
-
-
-def _interactions(effects: Effects) -> None:
-    import pandas as pd
-
-    st.html(markup.heading("What depends on what", 2, "section"))
-    rows = interaction_rows(effects)
-    if not rows:
-        words = "Interactions need more runs than are finished; the model has none so far."
-        st.html(markup.paragraph(words, "text"))
-        return
-    st.html(
-        markup.paragraph(
-            "By how many points the effect of the row changes from one end of the column to the "
-            "other. Bold: 95% interval without zero.",
-            "faint",
-        )
-    )
-    table = pd.DataFrame(rows)
-    strongest = "; ".join(text.interaction(one) for one in effects.interactions()[:5])
-    figure.show(charts.interaction_map(table), table, "interactions", f"Strongest: {strongest}")
 
 
 def _basis(experiment: Experiment) -> None:
