@@ -57,6 +57,13 @@ class DataInfo:
     channels: int = 3
     #: Sentences for the reader, such as which classes the validation images leave out.
     notes: tuple[str, ...] = ()
+    #: Whether the data set names its classes; else ``class_names`` are the labels as text.
+    named: bool = True
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The class names, or None where the data set has none of its own."""
+        return self.class_names if self.named else None
 
     @property
     def num_classes(self) -> int:
@@ -139,6 +146,7 @@ class Data:
             sha256=_hash(source, whole),
             hashed=f"class names, labels and {what}",
             notes=source.notes,
+            named=source.named,
         )
 
     def steps_per_epoch(self, batch_size: int) -> int:

@@ -64,11 +64,13 @@ def _parts(train: Any, val: Any) -> tuple[tuple[str, Any], tuple[str, Any]]:
 
 
 def _source(name: str, names: tuple[str, ...], train: Any, val: Any, **options: Any) -> Source:
-    if not names:
+    named = bool(names)
+    if not named:
         names = tuple(str(label) for label in range(int(train.labels.max()) + 1))
     check_classes(train.labels, names, name)
     check_range(val.labels, len(names), name)
-    return Source(name, names, train, val, notes=val_notes(val.labels, names, name), **options)
+    notes = val_notes(val.labels, names, name)
+    return Source(name, names, train, val, named=named, notes=notes, **options)
 
 
 def _hugging_face(name: str, split: str) -> Any:

@@ -39,6 +39,8 @@ class Source:
     val: Split
     #: Whether a mirrored image is still of its class: not so for digits.
     mirrors: bool = True
+    #: Whether the set itself names its classes; else ``class_names`` are the labels as text.
+    named: bool = True
     #: What a reader should know about the set, a sentence each.
     notes: tuple[str, ...] = ()
 

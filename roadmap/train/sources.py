@@ -206,11 +206,13 @@ def parquet(root: Path, name: str) -> Source:
         raise DataError(f"{root} has no validation images: add val*.parquet")
     train, names = _parquet_split(train_files)
     val, _ = _parquet_split(val_files)
+    named = names is not None
     if names is None:
         names = tuple(str(label) for label in range(int(train.labels.max(initial=0)) + 1))
     check_classes(train.labels, names, _files(train_files))
     check_range(val.labels, len(names), _files(val_files))
-    return Source(name, names, train, val, notes=val_notes(val.labels, names, _files(val_files)))
+    notes = val_notes(val.labels, names, _files(val_files))
+    return Source(name, names, train, val, named=named, notes=notes)
 
 
 def _files(files: list[Path]) -> str:
