@@ -55,6 +55,12 @@ class DataInfo:
     sha256: str
     hashed: str
     channels: int = 3
+    #: What the splits are called where they come from, such as ("train", "valid").
+    splits: tuple[str, str] = ("train", "val")
+    #: Where the images come from, a sentence; empty for the digits.
+    taken: str = ""
+    #: Whether images are turned as their EXIF orientation tag says.
+    exif_orientation: bool = True
     #: Sentences for the reader, such as which classes the validation images leave out.
     notes: tuple[str, ...] = ()
     #: Whether the data set names its classes; else ``class_names`` are the labels as text.
@@ -78,12 +84,14 @@ def open_data(
     seed: int,
     scale: str | None = None,
     workers: int | None = None,
+    exif_orientation: bool = True,
 ) -> Data:
     """The data at ``path`` (none: scikit-learn's digits), checked, ready to train ``recipe``.
 
     ``path`` is a folder with ``train/`` and ``val/``, a folder of parquet files, or a name such
     as ``torch/cifar10`` (``named_sets``). ``scale`` "pocket" crops more mildly. ``workers`` read
-    a set too large for memory; none given: one for each core, up to 16. Raises ``DataError``.
+    a set too large for memory; none given: one for each core, up to 16. ``exif_orientation``:
+    images are turned as their EXIF tag says. Raises ``DataError``.
     """
     if recipe.test_resize < recipe.test_size:
         raise DataError(
@@ -91,6 +99,7 @@ def open_data(
             "test_size asks for: use the same or more"
         )
     source = open_source(path)
+    source.train.exif_orientation = source.val.exif_orientation = exif_orientation
     view = View(
         train_size=recipe.train_size,
         test_size=recipe.test_size,
@@ -105,7 +114,7 @@ def open_data(
     workers = default_workers() if workers is None else workers
     train = _reader(source.train, view, device, workers)
     val = _reader(source.val, view, device, workers)
-    return Data(source, recipe, device, seed, train, val)
+    return Data(source, recipe, device, seed, train, val, exif_orientation)
 
 
 Reader = Resident | Streamed
@@ -130,6 +139,7 @@ class Data:
         seed: int,
         train: Reader,
         val: Reader,
+        exif_orientation: bool = True,
     ):
         self.recipe, self.device, self.seed = recipe, device, seed
         self._policy = policy(recipe.auto_augment)
@@ -145,6 +155,9 @@ class Data:
             num_val=len(source.val.labels),
             sha256=_hash(source, whole),
             hashed=f"class names, labels and {what}",
+            splits=source.splits,
+            taken=source.taken,
+            exif_orientation=exif_orientation,
             notes=source.notes,
             named=source.named,
         )
