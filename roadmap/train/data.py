@@ -57,8 +57,8 @@ class DataInfo:
     channels: int = 3
     #: What the splits are called where they come from, such as ("train", "valid").
     splits: tuple[str, str] = ("train", "val")
-    #: Where the images come from, a sentence; empty for the digits.
-    taken: str = ""
+    #: Where each of them comes from, in words; None for the digits.
+    taken: tuple[str, str] | None = None
     #: Whether images are turned as their EXIF orientation tag says.
     exif_orientation: bool = True
     #: Sentences for the reader, such as which classes the validation images leave out.
@@ -77,7 +77,7 @@ class DataInfo:
 
 
 def open_data(
-    path: str | Path | None,
+    path: str | Path | Source | None,
     recipe: Recipe,
     *,
     device: torch.device | str,
@@ -89,16 +89,17 @@ def open_data(
     """The data at ``path`` (none: scikit-learn's digits), checked, ready to train ``recipe``.
 
     ``path`` is a folder with ``train/`` and ``val/``, a folder of parquet files, or a name such
-    as ``torch/cifar10`` (``named_sets``). ``scale`` "pocket" crops more mildly. ``workers`` read
-    a set too large for memory; none given: one for each core, up to 16. ``exif_orientation``:
-    images are turned as their EXIF tag says. Raises ``DataError``.
+    as ``torch/cifar10`` (``named_sets``); or what ``open_source`` made of one. ``scale`` "pocket"
+    crops more mildly. ``workers`` read a set too large for memory; none given: one for each core,
+    up to 16. ``exif_orientation``: images are turned as their EXIF tag says. Raises
+    ``DataError``.
     """
     if recipe.test_resize < recipe.test_size:
         raise DataError(
             f"test_resize is {recipe.test_resize}, less than the crop of {recipe.test_size} that "
             "test_size asks for: use the same or more"
         )
-    source = open_source(path)
+    source = path if isinstance(path, Source) else open_source(path)
     source.train.exif_orientation = source.val.exif_orientation = exif_orientation
     view = View(
         train_size=recipe.train_size,

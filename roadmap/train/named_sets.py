@@ -28,10 +28,10 @@ from roadmap.train.source import (
     file_pattern,
     folder_name,
     no_val_note,
+    other_files_note,
     renumber,
     skipped_note,
     split_files,
-    taken,
     val_notes,
 )
 
@@ -134,7 +134,7 @@ def _source(
         train,
         val,
         splits=splits,
-        taken=taken(train_at, val_at),
+        taken=(train_at, val_at),
         named=named,
         notes=notes,
         **options,
@@ -267,7 +267,11 @@ def shards(folder: str) -> Source:
         val,
         splits=(train_name, val_name),
         places=places,
-        notes=(*skipped_note(train_skipped, places[0]), *skipped_note(val_skipped, places[1])),
+        notes=(
+            *other_files_note(root, ".tar", train_files + val_files),
+            *skipped_note(train_skipped, places[0]),
+            *skipped_note(val_skipped, places[1]),
+        ),
     )
 
 

@@ -23,9 +23,9 @@ from roadmap.train.source import (
     check_range,
     file_pattern,
     no_val_note,
+    other_files_note,
     renumber,
     split_files,
-    taken,
     val_notes,
 )
 
@@ -115,10 +115,11 @@ def parquet(root: Path, name: str) -> Source:
         train,
         val,
         splits=splits,
-        taken=taken(train_at, val_at, columns.taken),
+        taken=(train_at, f"{val_at}, {columns.taken}"),
         named=named,
         notes=(
             *no_val_note(root, splits, val_at),
+            *other_files_note(root, ".parquet", train_files + val_files),
             *notes,
             *val_notes(val.labels, names, val_at),
         ),
@@ -136,7 +137,7 @@ class _Columns:
     @property
     def taken(self) -> str:
         more = f" (not {', '.join(self.others)})" if self.others else ""
-        return f", labels from the column {self.label!r}{more}"
+        return f"labels from the column {self.label!r}{more}"
 
 
 @dataclass

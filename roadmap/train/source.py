@@ -57,14 +57,21 @@ class Source:
     val: Split
     #: What the two splits are called where they come from, such as ("train", "valid").
     splits: tuple[str, str] = ("train", "val")
-    #: Where the images come from, a sentence; empty for the digits.
-    taken: str = ""
+    #: Where each of them comes from, in words; None for the digits.
+    taken: tuple[str, str] | None = None
     #: Whether a mirrored image is still of its class: not so for digits.
     mirrors: bool = True
     #: Whether the set itself names its classes; else ``class_names`` are the labels as text.
     named: bool = True
     #: What a reader should know about the set, a sentence each.
     notes: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What is printed before the set is used."""
+        if self.taken is None:
+            return self.notes
+        return f"training on {self.taken[0]}, validating on {self.taken[1]}", *self.notes
 
 
 def split_folder(root: Path, names: Sequence[str]) -> Path | None:
@@ -98,11 +105,6 @@ def folder_name(path: str | Path) -> str:
     return Path(path).resolve().name.lstrip(".") or "data"  # the root folder has no name
 
 
-def taken(train: Any, val: Any, more: str = "") -> str:
-    """Where a set's images come from, as is printed."""
-    return f"training on {train}, validating on {val}{more}"
-
-
 def no_val_note(name: Any, splits: tuple[str, str], val: Any) -> tuple[str, ...]:
     """That validation images are a test split's, as the second of ``splits`` says."""
     if splits[1].lower() not in TEST_NAMES:
@@ -117,6 +119,16 @@ def skipped_note(kinds: Counter[str], where: Any) -> tuple[str, ...]:
     listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5))
     more = ", ..." if len(kinds) > 5 else ""
     return (f"{counted(kinds.total(), 'file')} in {where} skipped: {listed}{more}",)
+
+
+def other_files_note(root: Path, ending: str, taken: Sequence[Path]) -> tuple[str, ...]:
+    """Which files of this ``ending`` in ``root`` are of neither of the two splits."""
+    others = sorted({file.name for file in root.glob(f"*{ending}")} - {file.name for file in taken})
+    if not others:
+        return ()
+    more = ", ..." if len(others) > 3 else ""
+    listed = ", ".join(others[:3]) + more
+    return (f"{counted(len(others), 'file')} in {root} of other splits skipped: {listed}",)
 
 
 def check_range(labels: np.ndarray, classes: int, where: str) -> None:
@@ -159,7 +171,8 @@ def renumber(
     """
     if tuple(names) == tuple(to):
         return labels
-    check_range(labels, len(names), where)
+    if len(labels):
+        check_range(labels, len(names), where)
     places = {name: place for place, name in enumerate(to)}
     strange = [name for name in names if name not in places]
     if strange or len(places) < len(to) or len(set(names)) < len(names):

@@ -26,7 +26,6 @@ from roadmap.train.source import (
     skipped_note,
     split_files,
     split_folder,
-    taken,
     val_notes,
 )
 
@@ -132,7 +131,7 @@ def folder(root: Path, train: Path) -> Source:
         train_split,
         val_split,
         splits=splits,
-        taken=taken(train, val),
+        taken=(str(train), str(val)),
         notes=(
             *no_val_note(root, splits, val),
             *skipped_note(train_skipped, train),

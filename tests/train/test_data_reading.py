@@ -39,9 +39,7 @@ def test_valid_goes_before_test(tmp_path):
     data = opened(cases.three_splits(tmp_path / "pets"))
     assert (data.info.num_train, data.info.num_val) == (6, 6)
     assert data.info.splits == ("train", "valid")
-    assert data.info.taken == (
-        f"training on {tmp_path}/pets/train, validating on {tmp_path}/pets/valid"
-    )
+    assert data.info.taken == (f"{tmp_path}/pets/train", f"{tmp_path}/pets/valid")
     assert not data.info.notes
 
 
@@ -69,8 +67,12 @@ def test_split_names(tmp_path, form, train, others):
     source = open_source(f"wds/{tmp_path}" if form == "shards" else tmp_path)
     assert source.splits == (train, others[0])
     assert (len(source.train.labels), len(source.val.labels)) == (4, 6)
-    assert f"{tmp_path}/{others[0]}" in source.taken
-    assert not source.notes
+    places = (f"training on {tmp_path}/{train}", f"validating on {tmp_path}/{others[0]}")
+    assert all(place in source.said[0] for place in places)
+    if form == "folder":
+        assert not source.notes
+    else:
+        assert "of other splits skipped: " in source.notes[0]
 
 
 def test_split_folders_in_capitals(tmp_path):
@@ -184,7 +186,7 @@ def test_a_file_without_class_names_is_said(tmp_path):
 def test_the_column_named_label_goes_first_and_is_named(tmp_path):
     source = open_source(cases.two_label_columns(tmp_path / "a"))
     assert source.class_names == ("cat", "dog")
-    assert source.taken.endswith("labels from the column 'label' (not coarse)")
+    assert source.said[0].endswith("labels from the column 'label' (not coarse)")
     assert_right(source)
     # Also where it has no names of its own, but not where it holds text.
     labels = {"coarse": (("x", "y"), (1, 0)), "label": (None, (0, 1))}
@@ -196,7 +198,7 @@ def test_the_column_named_label_goes_first_and_is_named(tmp_path):
     text = text.replace_schema_metadata(table.schema.metadata)
     source = open_source(cases.write_tables(tmp_path / "c", train=text, val=text))
     assert source.class_names == ("x", "y")
-    assert "labels from the column 'coarse'" in source.taken
+    assert "labels from the column 'coarse'" in source.said[0]
 
 
 def test_every_file_takes_the_same_label_column(tmp_path):
