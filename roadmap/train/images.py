@@ -17,8 +17,10 @@ _ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
 #: Formats that Pillow identifies but does not decode, or only with another program.
 _NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 
-# Half of the size that Pillow refuses; such an image is read like any other.
+# From half of the size that Pillow refuses; such an image is read like any other.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# A tag that cannot be read changes nothing.
+warnings.filterwarnings("ignore", "Corrupt EXIF data", module=r"PIL\.")
 
 
 class DataError(ValueError):

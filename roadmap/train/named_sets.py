@@ -114,7 +114,7 @@ def _source(
 ) -> Source:
     """``names``: the class names of both splits, empty where there are none. ``places``: what
     messages call the splits, if not by their names."""
-    train_at, val_at = places or (f"{name}, {splits[0]}", f"{name}, {splits[1]}")
+    train_at, val_at = places or (f"the split {split} of {name}" for split in splits)
     classes, val_classes = names
     named = bool(classes)
     if classes and val_classes:
@@ -124,7 +124,7 @@ def _source(
     check_classes(train.labels, classes, train_at)
     check_range(val.labels, len(classes), val_at)
     notes = (
-        *no_val_note(name, splits, val_at),
+        *no_val_note(name, splits),
         *notes,
         *val_notes(val.labels, classes, val_at),
     )

@@ -118,7 +118,7 @@ def parquet(root: Path, name: str) -> Source:
         taken=(train_at, f"{val_at}, {columns.taken}"),
         named=named,
         notes=(
-            *no_val_note(root, splits, val_at),
+            *no_val_note(root, splits),
             *other_files_note(root, ".parquet", train_files + val_files),
             *notes,
             *val_notes(val.labels, names, val_at),

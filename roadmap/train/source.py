@@ -105,11 +105,11 @@ def folder_name(path: str | Path) -> str:
     return Path(path).resolve().name.lstrip(".") or "data"  # the root folder has no name
 
 
-def no_val_note(name: Any, splits: tuple[str, str], val: Any) -> tuple[str, ...]:
+def no_val_note(name: Any, splits: tuple[str, str]) -> tuple[str, ...]:
     """That validation images are a test split's, as the second of ``splits`` says."""
     if splits[1].lower() not in TEST_NAMES:
         return ()
-    return (f"{name} has no validation split: scores are those of its test split, {val}",)
+    return (f"{name} has no validation split: scores are those of its {splits[1]} split",)
 
 
 def skipped_note(kinds: Counter[str], where: Any) -> tuple[str, ...]:

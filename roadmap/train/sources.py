@@ -133,7 +133,7 @@ def folder(root: Path, train: Path) -> Source:
         splits=splits,
         taken=(str(train), str(val)),
         notes=(
-            *no_val_note(root, splits, val),
+            *no_val_note(root, splits),
             *skipped_note(train_skipped, train),
             *skipped_note(val_skipped, val),
             *val_notes(val_split.labels, names, val),
@@ -159,9 +159,13 @@ def _folder_split(root: Path, names: tuple[str, ...]) -> tuple[FolderSplit, Coun
     skipped = Counter(f"{_kind(file.name)} beside the class folders" for file in beside)
     endings = image_endings()
     for label, name in enumerate(names):
-        files = _files(root / name)
-        images = [file for file in files if _kind(file) in endings]
-        skipped.update(_kind(file) for file in files if _kind(file) not in endings)
+        images = []
+        for file in _files(root / name):
+            kind = _kind(file)
+            if kind in endings:
+                images.append(file)
+            else:
+                skipped[kind] += 1
         paths += [os.path.relpath(file, root) for file in images]
         labels += [label] * len(images)
     if not paths:
