@@ -17,7 +17,7 @@ import typer
 
 from roadmap.console import fail
 from roadmap.steps import BEYOND, ROADMAPS
-from roadmap.sweep.command import name_and_images, run_jobs
+from roadmap.sweep.command import opened, run_jobs
 from roadmap.sweep.engine import LocalEngine
 from roadmap.sweep.jobs import Job, check_finished, plan_jobs
 from roadmap.train.commands import sentences
@@ -48,7 +48,7 @@ def main(data: Annotated[str, typer.Option(help="The folder tiny-imagenet-100.")
     if not torch.cuda.is_available():
         fail("This machine has no CUDA GPU, and the experiment is too long for a CPU.")
     with sentences():
-        jobs = list(plan(data, runs_folder() / name_and_images(data)[0]))
+        jobs = list(plan(data, runs_folder() / opened(data).name))
         check_finished(jobs)
     # Two, as compiling one beside training takes longer than training another.
     code = run_jobs(jobs, LocalEngine(range(torch.cuda.device_count()), ahead=2))

@@ -33,6 +33,7 @@ from roadmap.train.settings import parse_field, runs_folder
 if TYPE_CHECKING:
     from roadmap.sweep.engine import Engine
     from roadmap.sweep.estimate import Hours
+    from roadmap.train.source import Source
 
 
 class SeedsCommand(TyperCommand):
@@ -127,8 +128,8 @@ def sweep(
     with sentences():
         parsed = {name: parse_field(name, text) for name, text in (changes or {}).items()}
         designs = _designs(design or (), step, skip, seeds, recipe, changes)
-        name, images = name_and_images(data)
-        root = (output or runs_folder() / name).absolute()
+        source = opened(data)
+        root = (output or runs_folder() / source.name).absolute()
         machine = {
             "data": data,
             "scale": scale,
@@ -152,10 +153,10 @@ def sweep(
                 **machine,
             )
         planning.check_finished(jobs)
-        for note in planning.notes_of(jobs):
+        for note in (*planning.notes_of(jobs), *source.said):
             typer.echo(note, err=True)
         if dry_run:
-            _print_plan(jobs, device, images)
+            _print_plan(jobs, device, len(source.train.labels))
             return
         code = run_jobs(jobs, _engine(engine, address, device, ahead))
     if code:
@@ -179,16 +180,15 @@ def _designs(paths: Sequence[Path], *others: Any) -> list[Design]:
     return designs
 
 
-def name_and_images(path: str | None) -> tuple[str, int]:
-    """Name of the data and number of training images. Raises ``RefusedError``."""
+def opened(path: str | None) -> Source:
+    """The data at ``path``, its images unread. Raises ``RefusedError``."""
     from roadmap.train.images import DataError
     from roadmap.train.sources import open_source
 
     try:
-        source = open_source(path)
+        return open_source(path)
     except DataError as error:
         raise RefusedError(str(error)) from None
-    return source.name, len(source.train.labels)
 
 
 def _print_plan(jobs: list[Job], device: str | None, images: int) -> None:

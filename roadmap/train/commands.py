@@ -28,8 +28,8 @@ DataOption = Annotated[
     str | None,
     typer.Option(
         "--data",
-        help="A folder with train/ and val/, a folder of parquet files, or timm's name of a set "
-        "(torch/cifar10); handwritten digits without.",
+        help="A folder with train/ and val/ (or valid/, ...), a folder of parquet files, or timm's "
+        "name of a set (torch/cifar10); handwritten digits without.",
         metavar="PATH",
     ),
 ]
@@ -213,6 +213,7 @@ def evaluate(
             precision=precision,
             batch_size=batch_size,
             workers=workers,
+            say=lambda sentence: typer.echo(f"{sentence}.", err=True),
         )
     columns = [
         Column("weights", "weights"),

@@ -55,8 +55,21 @@ class DataInfo:
     sha256: str
     hashed: str
     channels: int = 3
+    #: What the splits are called where they come from, such as ("train", "valid").
+    splits: tuple[str, str] = ("train", "val")
+    #: Where each of them comes from, in words; None for the digits.
+    taken: tuple[str, str] | None = None
+    #: Whether images are turned as their EXIF orientation tag says.
+    exif_orientation: bool = True
     #: Sentences for the reader, such as which classes the validation images leave out.
     notes: tuple[str, ...] = ()
+    #: Whether the data set names its classes; else ``class_names`` are the labels as text.
+    named: bool = True
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The class names, or None where the data set has none of its own."""
+        return self.class_names if self.named else None
 
     @property
     def num_classes(self) -> int:
@@ -64,26 +77,30 @@ class DataInfo:
 
 
 def open_data(
-    path: str | Path | None,
+    path: str | Path | Source | None,
     recipe: Recipe,
     *,
     device: torch.device | str,
     seed: int,
     scale: str | None = None,
     workers: int | None = None,
+    exif_orientation: bool = True,
 ) -> Data:
     """The data at ``path`` (none: scikit-learn's digits), checked, ready to train ``recipe``.
 
     ``path`` is a folder with ``train/`` and ``val/``, a folder of parquet files, or a name such
-    as ``torch/cifar10`` (``named_sets``). ``scale`` "pocket" crops more mildly. ``workers`` read
-    a set too large for memory; none given: one for each core, up to 16. Raises ``DataError``.
+    as ``torch/cifar10`` (``named_sets``); or what ``open_source`` made of one. ``scale`` "pocket"
+    crops more mildly. ``workers`` read a set too large for memory; none given: one for each core,
+    up to 16. ``exif_orientation``: images are turned as their EXIF tag says. Raises
+    ``DataError``.
     """
     if recipe.test_resize < recipe.test_size:
         raise DataError(
             f"test_resize is {recipe.test_resize}, less than the crop of {recipe.test_size} that "
             "test_size asks for: use the same or more"
         )
-    source = open_source(path)
+    source = path if isinstance(path, Source) else open_source(path)
+    source.train.exif_orientation = source.val.exif_orientation = exif_orientation
     view = View(
         train_size=recipe.train_size,
         test_size=recipe.test_size,
@@ -98,7 +115,7 @@ def open_data(
     workers = default_workers() if workers is None else workers
     train = _reader(source.train, view, device, workers)
     val = _reader(source.val, view, device, workers)
-    return Data(source, recipe, device, seed, train, val)
+    return Data(source, recipe, device, seed, train, val, exif_orientation)
 
 
 Reader = Resident | Streamed
@@ -123,6 +140,7 @@ class Data:
         seed: int,
         train: Reader,
         val: Reader,
+        exif_orientation: bool = True,
     ):
         self.recipe, self.device, self.seed = recipe, device, seed
         self._policy = policy(recipe.auto_augment)
@@ -138,7 +156,11 @@ class Data:
             num_val=len(source.val.labels),
             sha256=_hash(source, whole),
             hashed=f"class names, labels and {what}",
+            splits=source.splits,
+            taken=source.taken,
+            exif_orientation=exif_orientation,
             notes=source.notes,
+            named=source.named,
         )
 
     def steps_per_epoch(self, batch_size: int) -> int:

@@ -2,47 +2,89 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 #: Modes whose alpha channel says which pixels are seen.
 _ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
-#: Names that image files end in; anything else in a class folder is left alone.
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+#: Formats that Pillow identifies but does not decode, or only with another program.
+_NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
+
+# From half of the size that Pillow refuses; such an image is read like any other.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# A tag that cannot be read changes nothing.
+warnings.filterwarnings("ignore", "Corrupt EXIF data", module=r"PIL\.")
 
 
 class DataError(ValueError):
     """Data that cannot be trained on: one sentence that names the file and what would be right."""
 
 
-def decode(data: bytes, name: str) -> np.ndarray:
-    """The first frame of an encoded image, uint8 (H, W, 3). ``DataError`` names ``name``."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(to_rgb(image))
-    except DataError as error:
-        raise DataError(f"{name}: {error}") from None
-    except Exception as error:  # the decoders raise all sorts of things for a broken file
-        raise DataError(f"{name} is not a readable image: {reason(error)}") from None
+@functools.cache
+def image_endings() -> frozenset[str]:
+    """The endings of files that Pillow decodes, in lower case with their dot."""
+    known = Image.registered_extensions()
+    return frozenset(
+        ending for ending, form in known.items() if form in Image.OPEN and form not in _NOT_DECODED
+    )
+
+
+def decode(data: bytes, name: str, exif_orientation: bool = True) -> np.ndarray:
+    """The first frame of an encoded image, uint8 (H, W, 3). ``DataError`` names ``name``.
+
+    ``exif_orientation``: turned as its orientation tag says.
+    """
+    with _opened(data, name) as image:
+        return np.asarray(to_rgb(upright(image) if exif_orientation else image))
 
 
 def image_size(data: bytes, name: str) -> tuple[int, int]:
     """(height, width) from the header alone. ``DataError`` for what is no image."""
+    with _opened(data, name) as image:
+        return image.height, image.width
+
+
+@contextmanager
+def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
+    """The image in ``data``; whatever goes wrong with it is a ``DataError`` with its name."""
+    if not data:
+        raise DataError(f"{name} is empty (0 bytes)")
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return image.height, image.width
-    except Exception as error:
+            yield image
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{name} {_too_large(error)}") from None
+    except Exception as error:  # the decoders raise all sorts of things for a broken file
         raise DataError(f"{name} is not a readable image: {reason(error)}") from None
+
+
+def _too_large(error: Image.DecompressionBombError) -> str:
+    pixels, limit = (f"{int(number):,}" for number in re.findall(r"\d+", str(error))[:2])
+    return f"has {pixels} pixels, and at most {limit} are read: make the image smaller"
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """``image``, itself turned as its EXIF orientation tag says."""
+    image.load()
+    with suppress(Exception):  # a broken tag is none
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """``image`` in RGB: gray repeated, palettes looked up, CMYK converted, alpha on white.
 
-    16-bit gray is scaled to 8 bits, where a plain conversion would clip it to white. Orientation
-    tags are not applied, as in timm and torchvision. Raises ``DataError`` for floating-point
-    pixels, whose range nobody has told us.
+    16-bit gray is scaled to 8 bits, where a plain conversion would clip it to white. Raises
+    ``DataError`` for floating-point pixels, whose range nobody has told us.
     """
     if image.mode == "RGB" and "transparency" not in image.info:
         return image

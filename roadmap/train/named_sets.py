@@ -9,14 +9,33 @@ they are refused.
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from PIL import Image
 
-from roadmap.train.images import EXTENSIONS, DataError, decode, reason, to_rgb
-from roadmap.train.source import VAL_NAMES, Source, check_classes, check_range, val_notes
+from roadmap.train.images import DataError, image_endings, reason, to_rgb, upright
+from roadmap.train.source import (
+    TRAIN_NAMES,
+    VAL_NAMES,
+    EncodedSplit,
+    Source,
+    check_classes,
+    check_range,
+    file_pattern,
+    folder_name,
+    no_val_note,
+    other_files_note,
+    renumber,
+    skipped_note,
+    split_files,
+    val_notes,
+)
+
+T = TypeVar("T")
 
 #: Where torchvision's sets are kept.
 ROOT = "data"
@@ -41,50 +60,105 @@ def named_set(prefix: str, name: str) -> Source:
 
 def torchvision_set(name: str) -> Source:
     """CIFAR-10, CIFAR-100, MNIST and its like, or ImageNet, as torchvision stores them."""
-    train = _created("torch/" + name, root=ROOT, split="train", download=True)
-    val = _created("torch/" + name, root=ROOT, split="val", download=True)
-    classes = getattr(train, "classes", None) or range(int(max(train.targets)) + 1)
-    names = tuple(", ".join(c) if isinstance(c, tuple) else str(c) for c in classes)
-    splits = (DatasetSplit(f"torch/{name} {part}", data) for part, data in _parts(train, val))
-    return _source(f"torch/{name}", names, *splits, mirrors=name not in UNMIRRORED)
+    full = f"torch/{name}"
+    train = _created(full, root=ROOT, split="train", download=True)
+    val = _created(full, root=ROOT, split="val", download=True)
+    # Those that take ``train=False`` have a test split and no validation split.
+    splits = ("train", "test" if getattr(val, "train", None) is False else "val")
+    names = _class_names(train), _class_names(val)
+    parts = (DatasetSplit(f"{full} {part}", data) for part, data in _parts(train, val))
+    return _source(full, names, *parts, splits=splits, mirrors=name not in UNMIRRORED)
+
+
+def _class_names(dataset: Any) -> tuple[str, ...]:
+    """A torchvision dataset's, of which ImageNet's are tuples of words."""
+    classes = getattr(dataset, "classes", None) or ()
+    return tuple(", ".join(c) if isinstance(c, tuple) else str(c) for c in classes)
 
 
 def hugging_face_set(name: str) -> Source:
     """A set on the Hugging Face hub with an image and a class label column."""
-    train = _hugging_face(name, "train")
-    val = _first_of(lambda part: _hugging_face(name, part), VAL_NAMES[1:])
-    by_index = {label: text for text, label in train.reader.class_to_idx.items()}
-    names = tuple(by_index.get(label, str(label)) for label in range(max(by_index, default=-1) + 1))
-    splits = (ReaderSplit(f"hfds/{name} {part}", data) for part, data in _parts(train, val))
-    return _source(f"hfds/{name}", names, *splits)
+    full = f"hfds/{name}"
+    key, train = _first_of(
+        lambda key: _created(full, split="train", input_key=key),
+        ("image", "img"),  # the second one in CIFAR's
+    )
+    part, val = _first_of(
+        lambda part: _created(full, split=part, input_key=key),
+        sorted(VAL_NAMES, key=lambda part: part != "validation"),  # the most usual one first
+    )
+    names = _reader_names(train.reader), _reader_names(val.reader)
+    parts = (ReaderSplit(f"{full} {split}", data) for split, data in _parts(train, val))
+    return _source(full, names, *parts, splits=("train", part))
+
+
+def _reader_names(reader: Any) -> tuple[str, ...]:
+    by_index = {label: text for text, label in reader.class_to_idx.items()}
+    return tuple(by_index.get(label, str(label)) for label in range(max(by_index, default=-1) + 1))
 
 
 def _parts(train: Any, val: Any) -> tuple[tuple[str, Any], tuple[str, Any]]:
     return ("training", train), ("validation", val)
 
 
-def _source(name: str, names: tuple[str, ...], train: Any, val: Any, **options: Any) -> Source:
-    if not names:
-        names = tuple(str(label) for label in range(int(train.labels.max()) + 1))
-    check_classes(train.labels, names, name)
-    check_range(val.labels, len(names), name)
-    return Source(name, names, train, val, notes=val_notes(val.labels, names, name), **options)
+def _source(
+    name: str,
+    names: tuple[tuple[str, ...], tuple[str, ...]],
+    train: Any,
+    val: Any,
+    *,
+    splits: tuple[str, str],
+    places: tuple[str, str] | None = None,
+    notes: Sequence[str] = (),
+    **options: Any,
+) -> Source:
+    """``names``: the class names of both splits, empty where there are none. ``places``: what
+    messages call the splits, if not by their names."""
+    train_at, val_at = places or (f"the split {split} of {name}" for split in splits)
+    classes, val_classes = names
+    named = bool(classes)
+    if classes and val_classes:
+        val.labels = renumber(val.labels, val_classes, classes, val_at, train_at)
+    if not named:
+        classes = tuple(str(label) for label in range(int(train.labels.max()) + 1))
+    check_classes(train.labels, classes, train_at)
+    check_range(val.labels, len(classes), val_at)
+    notes = (
+        *no_val_note(name, splits),
+        *notes,
+        *val_notes(val.labels, classes, val_at),
+    )
+    return Source(
+        name,
+        classes,
+        train,
+        val,
+        splits=splits,
+        taken=(train_at, val_at),
+        named=named,
+        notes=notes,
+        **options,
+    )
 
 
-def _hugging_face(name: str, split: str) -> Any:
-    keys = ("image", "img")  # the second one in CIFAR's
-    return _first_of(lambda key: _created("hfds/" + name, split=split, input_key=key), keys)
+def _first_of(attempt: Callable[[str], T], choices: Sequence[str]) -> tuple[str, T]:
+    """The first choice whose attempt succeeds, with what that returns, or the first's error.
 
-
-def _first_of(attempt: Callable[[str], Any], choices: tuple[str, ...]) -> Any:
-    """The first attempt that succeeds, or the error of the first."""
+    What cannot be reached ends the search: it does not say which splits and columns there are.
+    """
     errors = []
     for choice in choices:
         try:
-            return attempt(choice)
+            return choice, attempt(choice)
+        except UnreachableError:
+            raise
         except DataError as error:
             errors.append(error)
     raise errors[0]
+
+
+class UnreachableError(DataError):
+    """A set that could not be looked at: no network, no such set, a disk that is full."""
 
 
 def _created(name: str, **options: Any) -> Any:
@@ -93,11 +167,14 @@ def _created(name: str, **options: Any) -> Any:
     try:
         return create_dataset(name, **options)
     except Exception as error:  # no network, no such set, no such package: all end here
-        raise DataError(f"{name} cannot be had: {reason(error)}") from None
+        kind = UnreachableError if isinstance(error, OSError) else DataError
+        raise kind(f"{name} cannot be had: {reason(error)}") from None
 
 
 class DatasetSplit:
     """A torchvision dataset of (PIL image, label) pairs."""
+
+    exif_orientation = True
 
     def __init__(self, name: str, dataset: Any):
         self._name, self.dataset = name, dataset
@@ -107,19 +184,23 @@ class DatasetSplit:
         return f"{self._name} image {index}"
 
     def data(self, index: int) -> bytes:
-        return self.pixels(index).tobytes()
+        return np.asarray(self._image(index)).tobytes()
 
     def detail(self, index: int) -> str:
         return self.name(index)
 
     def pixels(self, index: int) -> np.ndarray:
+        image = self._image(index)
+        return np.asarray(upright(image) if self.exif_orientation else image)
+
+    def _image(self, index: int) -> Image.Image:
         try:
-            return np.asarray(to_rgb(self.dataset[index][0]))
+            return to_rgb(self.dataset[index][0])
         except Exception as error:
             raise DataError(f"{self.name(index)} cannot be read: {reason(error)}") from None
 
 
-class ReaderSplit:
+class ReaderSplit(EncodedSplit):
     """What a timm reader holds. Read past its dataset, which skips over unreadable images."""
 
     def __init__(self, name: str, dataset: Any):
@@ -139,14 +220,11 @@ class ReaderSplit:
     def detail(self, index: int) -> str:
         return self.name(index)
 
-    def pixels(self, index: int) -> np.ndarray:
-        return decode(self.data(index), self.name(index))
-
 
 # -- WebDataset ---------------------------------------------------------------------------------
 
 
-class ShardSplit:
+class ShardSplit(EncodedSplit):
     """Images inside tar files, read from their offsets: any image by its number."""
 
     def __init__(self, files: list[Path], members: list[tuple[int, str, int, int, int]]):
@@ -173,32 +251,50 @@ class ShardSplit:
     def detail(self, index: int) -> str:
         return f"{self.names[index]} {self.places[index, 2]}"
 
-    def pixels(self, index: int) -> np.ndarray:
-        return decode(self.data(index), self.name(index))
-
 
 def shards(folder: str) -> Source:
     """``train*.tar`` and ``val*.tar`` in ``folder``: an image and its ``.cls`` a sample."""
     root = Path(folder)
-    train = _shard_split(sorted(root.glob("train*.tar")), root, "train")
-    found = (sorted(root.glob(f"{part}*.tar")) for part in VAL_NAMES)
-    val = _shard_split(next((files for files in found if files), []), root, "val")
-    return _source(root.name, (), train, val)
+    train_name, train_files = split_files(root, TRAIN_NAMES, ".tar")
+    val_name, val_files = split_files(root, VAL_NAMES, ".tar")
+    train, train_skipped = _shard_split(train_files, root, train_name)
+    val, val_skipped = _shard_split(val_files, root, val_name)
+    places = file_pattern(train_name, train_files), file_pattern(val_name, val_files)
+    return _source(
+        folder_name(root),
+        ((), ()),
+        train,
+        val,
+        splits=(train_name, val_name),
+        places=places,
+        notes=(
+            *other_files_note(root, ".tar", train_files + val_files),
+            *skipped_note(train_skipped, places[0]),
+            *skipped_note(val_skipped, places[1]),
+        ),
+    )
 
 
-def _shard_split(files: list[Path], root: Path, part: str) -> ShardSplit:
+def _shard_split(files: list[Path], root: Path, part: str) -> tuple[ShardSplit, Counter[str]]:
     if not files:
         raise DataError(f"{root} has no {part}*.tar")
-    members = [member for number, file in enumerate(files) for member in _members(number, file)]
+    skipped: Counter[str] = Counter()
+    members = [m for number, file in enumerate(files) for m in _members(number, file, skipped)]
     if not members:
         raise DataError(f"{files[0]} holds no image")
-    return ShardSplit(files, members)
+    return ShardSplit(files, members), skipped
 
 
-def _members(number: int, file: Path) -> list[tuple[int, str, int, int, int]]:
-    """(file number, name, offset, size, label) of each image of a tar file, in its order."""
+def _members(
+    number: int, file: Path, skipped: Counter[str]
+) -> list[tuple[int, str, int, int, int]]:
+    """(file number, name, offset, size, label) of each image of a tar file, in its order.
+
+    Counts in ``skipped`` the endings of what is neither image nor label.
+    """
     images: dict[str, tuple[str, int, int]] = {}
     labels: dict[str, int] = {}
+    endings = image_endings()
     try:
         with tarfile.open(file, "r:") as tar:
             for member in tar:
@@ -206,10 +302,20 @@ def _members(number: int, file: Path) -> list[tuple[int, str, int, int, int]]:
                 place, _, base = member.name.rpartition("/")
                 stem, _, ending = base.partition(".")
                 key = f"{place}/{stem}"
-                if f".{ending.lower()}" in EXTENSIONS:
+                if f".{ending.lower()}" in endings:
+                    before = images.get(key, (member.name,))[0]
+                    if before != member.name:
+                        raise DataError(
+                            f"{file}: {before} and {member.name} are two images of one sample; "
+                            "leave one of them out"
+                        )
                     images[key] = (member.name, member.offset_data, member.size)
                 elif ending == "cls":
                     labels[key] = int(tar.extractfile(member).read())
+                elif member.isfile():
+                    skipped[f".{ending.lower()}" if ending else "without an ending"] += 1
+    except DataError:
+        raise
     except (tarfile.TarError, OSError, ValueError) as error:
         raise DataError(f"{file} is not a readable shard: {reason(error)}") from None
     for key, (name, _, _) in images.items():

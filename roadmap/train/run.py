@@ -36,6 +36,7 @@ from roadmap.train.machine import EnergyMeter, device_name, prepare_device, repr
 from roadmap.train.metrics import COLUMNS, Display, EventFiles, check_tensorboard
 from roadmap.train.schedule import learning_rate
 from roadmap.train.settings import Settings, flat_differences, runs_folder, trained_config
+from roadmap.train.sources import open_source
 from roadmap.train.stopping import FolderLock, Signals
 from roadmap.train.trainer import Trainer
 
@@ -43,6 +44,7 @@ from roadmap.train.trainer import Trainer
 #: compiler and the versions may change on the way.
 IDENTITY = ("roadmap", "step", "config", "recipe", "data", "seed", "scale", "precision")
 IDENTITY += ("micro_batch", "sync_batch_norm", "device_type")
+DATA_IDENTITY = ("name", "sha256", "classes", "train_images", "val_images", "exif_orientation")
 
 
 def train(
@@ -87,13 +89,17 @@ def _open_run(
 ) -> dict[str, Any]:
     recipe = settings.recipe
     try:
+        source = open_source(settings.data)
+        name = f"{settings.subject}-seed{settings.seed}"
+        folder = settings.output or runs_folder() / source.name / name
         data = open_data(
-            settings.data,
+            source,
             recipe,
             device=device,
             seed=settings.seed,
             scale="pocket" if settings.scale == "pocket" else None,
             workers=settings.workers,
+            exif_orientation=world.share(lambda: _turns_images(folder)),
         )
         # Asked for here, a batch that the processes cannot share is refused before training.
         data.train_batches(0, recipe.batch_size, rank=world.rank, world_size=world.size)
@@ -104,15 +110,31 @@ def _open_run(
             _check_image_size(config, side)
     except (DataError, ConfigError) as error:
         raise RefusedError(str(error)) from None
-    for note in (*notes, *data.info.notes):
+    for note in (*notes, *source.said):
         display.say(note)
-    name = f"{settings.subject}-seed{settings.seed}"
-    folder = settings.output or runs_folder() / data.info.name / name
     with ExitStack() as stack:
         lock = FolderLock(folder) if world.is_main else nullcontext()
         world.share(lambda: _entered(stack, lock, folder))
         run = Run(settings, config, data, folder, device, world, display, signals, turn)
         return run.run()
+
+
+def _turns_images(folder: Path) -> bool:
+    """Whether the run in ``folder`` turns images as their EXIF orientation tag says.
+
+    A new one does; one that does not record it was trained on the images as they are stored.
+    """
+    checkpoints = sorted((folder / "checkpoints").glob("step-*.json"), reverse=True)
+    records: list[tuple[Path, tuple[str, ...]]] = [(folder / "run.json", ("data",))]
+    records += [(path, ("state", "identity", "data")) for path in checkpoints]
+    for path, keys in records:
+        # What is damaged is named later, where it is read whole.
+        with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            data = json.loads(path.read_bytes())
+            for key in keys:
+                data = data[key]
+            return bool(data.get("exif_orientation", False))
+    return True
 
 
 def _check_image_size(config: ModelConfig, side: int) -> None:
@@ -424,7 +446,7 @@ class Run:
         found = load_checkpoint(self.checkpoints, self.display.say)
         if found is None:
             return None
-        self._refuse_differences(found.state["identity"])
+        self._refuse_differences(self._identity(found.state["identity"]))
         read.append(found)
         return found.state
 
@@ -470,6 +492,9 @@ class Run:
                 "classes": info.num_classes,
                 "train_images": info.num_train,
                 "val_images": info.num_val,
+                "train_split": info.splits[0],
+                "val_split": info.splits[1],
+                "exif_orientation": info.exif_orientation,
             },
             "seed": self.settings.seed,
             "scale": self.settings.scale,
@@ -486,7 +511,10 @@ class Run:
         return json.loads(json.dumps(facts))  # as it will be read back: lists for tuples
 
     def _identity(self, facts: dict[str, Any]) -> dict[str, Any]:
-        return {name: facts.get(name) for name in IDENTITY}
+        data = {"exif_orientation": False} | (facts.get("data") or {})
+        return {name: facts.get(name) for name in IDENTITY} | {
+            "data": {name: data.get(name) for name in DATA_IDENTITY}
+        }
 
     def _content(
         self, status: str, joules: float | None, scores: dict[str, Any] | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,14 @@ def score_file(
     precision: str = "float32",
     batch_size: int = BATCH_SIZE,
     workers: int | None = None,
+    say: Callable[[str], None] = lambda _sentence: None,
 ) -> dict[str, Any]:
     """Scores of the weights in ``path`` on the validation images of ``data_path``, as one row.
 
     ``model`` names the network (``SOURCE:NAME``) where the file does not. ``image_size`` changes
-    the crop, and the resize in proportion. Raises ``RefusedError``.
+    the crop, and the resize in proportion. Images are turned as their EXIF orientation tag says
+    if the file was trained so. What a reader should know of the data goes to ``say``. Raises
+    ``RefusedError``.
     """
     try:
         tensors, config, facts = read_weights(path)
@@ -45,9 +49,20 @@ def score_file(
         recipe = recipe.replace(**sizes_at(image_size, recipe))
     place = prepare_device(device)
     try:
-        data = open_data(data_path, recipe, device=place, seed=0, workers=workers)
+        data = open_data(
+            data_path,
+            recipe,
+            device=place,
+            seed=0,
+            workers=workers,
+            exif_orientation=_turned(facts),
+        )
     except DataError as error:
         raise RefusedError(str(error)) from None
+    if data.info.taken:
+        say(f"scoring on {data.info.taken[1]}")
+    for note in data.info.notes:
+        say(note)
     classes = data.info.num_classes
     if model is not None:
         try:
@@ -79,6 +94,7 @@ def score_file(
         "network": model or _name(facts, config),
         "data": data.info.name,
         "data_sha256": data.info.sha256,
+        "val_split": data.info.splits[1],
         "test_size": recipe.test_size,
         "test_resize": recipe.test_resize,
         **scores._asdict(),
@@ -92,6 +108,12 @@ def _name(facts: dict[str, Any], config: ModelConfig | None) -> str:
     if full is None or (full.depths, full.width) == (config.depths, config.width):
         return name
     return f"{name} of width {config.width}, depths {' '.join(map(str, config.depths))}"
+
+
+def _turned(facts: dict[str, Any]) -> bool:
+    """Whether a file was trained on images turned as their EXIF orientation tag says."""
+    data = facts.get("data")
+    return isinstance(data, dict) and bool(data.get("exif_orientation", False))
 
 
 def _view(trained: dict[str, Any]) -> Recipe:

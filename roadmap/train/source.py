@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from roadmap.train.images import DataError
+from roadmap.text import counted
+from roadmap.train.images import DataError, decode
 
-#: Parts a validation set goes by, the first one found being used.
-VAL_NAMES = ("val", "validation", "test")
+#: Names of the training and validation splits; of several that are there, the first one counts.
+TRAIN_NAMES = ("train", "training")
+VAL_NAMES = ("val", "validation", "valid", "dev", "eval", "evaluation", "test", "testing")
+#: Those of ``VAL_NAMES`` that are no validation split, and serve as one where there is none.
+TEST_NAMES = ("test", "testing")
 
 
 class Split(Protocol):
@@ -31,16 +39,96 @@ class Split(Protocol):
         """uint8 (H, W, 3). Raises ``DataError``."""
 
 
+class EncodedSplit:
+    """Image files or their like, whose ``name`` and ``data`` a subclass gives (``Split``)."""
+
+    #: Whether images are turned as their EXIF orientation tag says.
+    exif_orientation = True
+
+    def pixels(self, index: int) -> np.ndarray:
+        return decode(self.data(index), self.name(index), self.exif_orientation)
+
+
 @dataclass(frozen=True)
 class Source:
     name: str
     class_names: tuple[str, ...]
     train: Split
     val: Split
+    #: What the two splits are called where they come from, such as ("train", "valid").
+    splits: tuple[str, str] = ("train", "val")
+    #: Where each of them comes from, in words; None for the digits.
+    taken: tuple[str, str] | None = None
     #: Whether a mirrored image is still of its class: not so for digits.
     mirrors: bool = True
+    #: Whether the set itself names its classes; else ``class_names`` are the labels as text.
+    named: bool = True
     #: What a reader should know about the set, a sentence each.
     notes: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What is printed before the set is used."""
+        if self.taken is None:
+            return self.notes
+        return f"training on {self.taken[0]}, validating on {self.taken[1]}", *self.notes
+
+
+def split_folder(root: Path, names: Sequence[str]) -> Path | None:
+    """The folder in ``root`` of the first of ``names``, in whatever case, that there is."""
+    folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
+    by_name = {name.lower(): name for name in folders}  # "val" goes before "Val"
+    return next((root / by_name[name] for name in names if name in by_name), None)
+
+
+def split_files(root: Path, names: Sequence[str], ending: str) -> tuple[str, list[Path]]:
+    """The first of ``names`` that a file's name begins with, and all its files; or no file.
+
+    A file belongs to the longest name that fits: ``valid-0.parquet`` to valid, not to val.
+    """
+    known = sorted((*TRAIN_NAMES, *VAL_NAMES), key=len, reverse=True)
+    found: dict[str | None, list[Path]] = {}
+    for file in sorted(root.glob(f"*{ending}")):
+        start = next((name for name in known if file.name.lower().startswith(name)), None)
+        found.setdefault(start, []).append(file)
+    return next(((name, found[name]) for name in names if name in found), (names[0], []))
+
+
+def file_pattern(name: str, files: list[Path]) -> str:
+    """What a message calls the files of one split, as ``split_files`` finds them."""
+    first = files[0]
+    return str(first) if len(files) == 1 else f"{first.parent}/{name}*{first.suffix}"
+
+
+def folder_name(path: str | Path) -> str:
+    """What the data set in a folder is called: the folder's real name, also of ``.`` or a link."""
+    return Path(path).resolve().name.lstrip(".") or "data"  # the root folder has no name
+
+
+def no_val_note(name: Any, splits: tuple[str, str]) -> tuple[str, ...]:
+    """That validation images are a test split's, as the second of ``splits`` says."""
+    if splits[1].lower() not in TEST_NAMES:
+        return ()
+    return (f"{name} has no validation split: scores are those of its {splits[1]} split",)
+
+
+def skipped_note(kinds: Counter[str], where: Any) -> tuple[str, ...]:
+    """How many files of each kind in ``where`` are not read."""
+    if not kinds:
+        return ()
+    listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5))
+    more = ", ..." if len(kinds) > 5 else ""
+    return (f"{counted(kinds.total(), 'file')} in {where} skipped: {listed}{more}",)
+
+
+def other_files_note(root: Path, ending: str, taken: Sequence[Path]) -> tuple[str, ...]:
+    """Which files of this ``ending`` in ``root`` are of neither of the two splits."""
+    others = sorted({file.name for file in root.glob(f"*{ending}")} - {file.name for file in taken})
+    if not others:
+        return ()
+    more = ", ..." if len(others) > 3 else ""
+    listed = ", ".join(others[:3]) + more
+    return (f"{counted(len(others), 'file')} in {root} of other splits skipped: {listed}",)
 
 
 def check_range(labels: np.ndarray, classes: int, where: str) -> None:
@@ -51,8 +139,12 @@ def check_range(labels: np.ndarray, classes: int, where: str) -> None:
 
 
 def check_classes(labels: np.ndarray, names: tuple[str, ...], where: str) -> None:
-    """Every class has an image to train on."""
+    """There are classes to tell apart, and every one has an image to train on."""
     check_range(labels, len(names), where)
+    if len(names) < 2:
+        raise DataError(
+            f"{where} has one class, {names[0]}: nothing to classify; two or more are needed"
+        )
     empty = np.flatnonzero(np.bincount(labels, minlength=len(names)) == 0)
     if len(empty):
         more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
@@ -68,3 +160,29 @@ def val_notes(labels: np.ndarray, names: tuple[str, ...], where: Any) -> tuple[s
         return ()
     listed = ", ".join(names[label] for label in missing[:3]) + ("..." if len(missing) > 3 else "")
     return (f"{where} has no image of {len(missing)} of the {len(names)} classes: {listed}",)
+
+
+def renumber(
+    labels: np.ndarray, names: Sequence[str], to: Sequence[str], where: Any, first: Any
+) -> np.ndarray:
+    """``labels`` into ``names``, the list of ``where``, as places in ``to``, the list of ``first``.
+
+    Raises ``DataError`` unless each of ``names`` stands for one class of ``to``.
+    """
+    if tuple(names) == tuple(to):
+        return labels
+    if len(labels):
+        check_range(labels, len(names), where)
+    places = {name: place for place, name in enumerate(to)}
+    strange = [name for name in names if name not in places]
+    if strange or len(places) < len(to) or len(set(names)) < len(names):
+        lacking = f", of which that lacks {_listed(strange)}" if strange else ""
+        raise DataError(
+            f"{first} names the classes {_listed(to)}; {where} names {_listed(names)}{lacking}: "
+            "write both with one list of names"
+        )
+    return np.array([places[name] for name in names], dtype=np.int64)[labels]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

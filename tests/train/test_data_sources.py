@@ -100,7 +100,7 @@ def test_folder_with_validation_under_another_name(tmp_path):
 
 def test_parquet_with_names(tmp_path):
     data = opened(make_parquet(tmp_path, [1, 0, 1], names=("cat", "dog")))
-    assert data.info.class_names == ("cat", "dog")
+    assert data.info.classes == data.info.class_names == ("cat", "dog")
     _, labels = next(data.val_batches(10))
     assert labels.tolist() == [1, 0, 1]
     wanted = np.asarray(picture(1))
@@ -109,7 +109,8 @@ def test_parquet_with_names(tmp_path):
 
 def test_parquet_without_names_and_in_a_data_folder(tmp_path):
     make_parquet(tmp_path / "data", [1, 0, 2], part="test")
-    assert opened(tmp_path).info.class_names == ("0", "1", "2")
+    info = opened(tmp_path).info
+    assert (info.class_names, info.classes) == (("0", "1", "2"), None)
 
 
 def test_classes_missing_from_val_are_noted(tmp_path):

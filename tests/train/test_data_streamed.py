@@ -125,7 +125,7 @@ def test_headers_of_a_very_large_set_are_sampled(pets, monkeypatch):
 
 
 def test_large_images_are_cropped_from_their_own_pixels(tmp_path):
-    make_folder(tmp_path, classes=("one",), train=2, val=1)
+    make_folder(tmp_path, classes=("one", "two"), train=1, val=1)
     picture(0, (400, 300)).save(tmp_path / "train" / "one" / "0.png")
     data = opened(tmp_path)
     sizes = [np.asarray(data._train.split.pixels(index)).shape for index in range(2)]

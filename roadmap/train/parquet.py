@@ -1,0 +1,286 @@
+"""Images and labels in parquet files, as the ``datasets`` library writes them."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roadmap.train.images import DataError, reason
+from roadmap.train.source import (
+    TRAIN_NAMES,
+    VAL_NAMES,
+    EncodedSplit,
+    Source,
+    check_classes,
+    check_range,
+    file_pattern,
+    no_val_note,
+    other_files_note,
+    renumber,
+    split_files,
+    val_notes,
+)
+
+
+class ParquetSplit(EncodedSplit):
+    """Encoded images of a parquet column, in memory.
+
+    A worker process gets no copy of them: they are written to a temporary file once, which the
+    workers map.
+    """
+
+    def __init__(self, files: list[Path], images: Any, labels: np.ndarray, starts: np.ndarray):
+        self.files, self.images, self.labels, self.starts = files, images, labels, starts
+        self._mapped: str | None = None
+
+    def name(self, index: int) -> str:
+        file = int(np.searchsorted(self.starts, index, side="right")) - 1
+        return f"{self.files[file]} row {index - int(self.starts[file])}"
+
+    def data(self, index: int) -> bytes:
+        data = self.images[index].as_py()
+        if not data:
+            raise DataError(f"{self.name(index)} has no image bytes")
+        return data
+
+    def detail(self, index: int) -> str:
+        return str(len(self.data(index)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._mapped is None:
+            self._mapped = _written(self.images)
+            weakref.finalize(self, Path(self._mapped).unlink, missing_ok=True)
+        return {**self.__dict__, "images": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        import pyarrow as pa
+
+        self.__dict__ = state
+        self.images = pa.ipc.open_file(pa.memory_map(self._mapped)).read_all().column(0)
+
+
+def _written(images: Any) -> str:
+    """The path of a temporary Arrow file with the column ``images``."""
+    import pyarrow as pa
+
+    table = pa.table({"bytes": images})
+    handle, path = tempfile.mkstemp(suffix=".arrow")
+    try:
+        with os.fdopen(handle, "wb") as stream, pa.ipc.new_file(stream, table.schema) as writer:
+            writer.write_table(table)
+    except OSError as error:
+        Path(path).unlink()
+        raise DataError(
+            f"the images ({images.nbytes / 1e9:.1f} GB) cannot be written to {path} for the "
+            f"workers: {error.strerror}; set TMPDIR to a larger disk, or use --workers 0"
+        ) from None
+    return path
+
+
+def parquet(root: Path, name: str) -> Source:
+    """``train*.parquet`` and ``val*.parquet`` with an image and a whole-number label column.
+
+    Class names come from the Hugging Face metadata; without it the labels are their own names.
+    Files that number the same names differently are renumbered as the first one.
+    """
+    train_name, train_files = split_files(root, TRAIN_NAMES, ".parquet")
+    val_name, val_files = split_files(root, VAL_NAMES, ".parquet")
+    if not val_files:
+        raise DataError(f"{root} has no validation images: add val*.parquet")
+    columns = _columns(_schema(train_files[0]))
+    train_tables = [_read(file, columns) for file in train_files]
+    val_tables = [_read(file, columns) for file in val_files]
+    notes = _same_names(train_tables, val_tables)
+    names = next((table.names for table in train_tables if table.names), None)
+    train, val = _split(train_tables), _split(val_tables)
+    named = names is not None
+    if names is None:
+        names = tuple(str(label) for label in range(int(train.labels.max(initial=0)) + 1))
+    train_at = file_pattern(train_name, train_files)
+    val_at = file_pattern(val_name, val_files)
+    check_classes(train.labels, names, train_at)
+    check_range(val.labels, len(names), val_at)
+    splits = (train_name, val_name)
+    return Source(
+        name,
+        names,
+        train,
+        val,
+        splits=splits,
+        taken=(train_at, f"{val_at}, {columns.taken}"),
+        named=named,
+        notes=(
+            *no_val_note(root, splits),
+            *other_files_note(root, ".parquet", train_files + val_files),
+            *notes,
+            *val_notes(val.labels, names, val_at),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Which columns hold images and labels; ``others`` are class labels too."""
+
+    image: str
+    label: str
+    others: tuple[str, ...]
+
+    @property
+    def taken(self) -> str:
+        more = f" (not {', '.join(self.others)})" if self.others else ""
+        return f"labels from the column {self.label!r}{more}"
+
+
+@dataclass
+class _Table:
+    """What one file holds: encoded images (N,), labels (N,), and its class names, if any."""
+
+    file: Path
+    images: Any
+    labels: np.ndarray
+    names: tuple[str, ...] | None
+
+
+def _columns(schema: Any) -> _Columns:
+    import pyarrow as pa
+
+    features = _features(schema)
+    images = [key for key, feature in features.items() if feature.get("_type") == "Image"]
+    classes = [key for key, feature in features.items() if feature.get("_type") == "ClassLabel"]
+    image = "image" if "image" in images or not images else images[0]
+    label = "label"
+    # A column ``label`` goes before another class label, if it can be one.
+    is_there = label in schema.names and pa.types.is_integer(schema.field(label).type)
+    if classes and label not in classes and not is_there:
+        label = classes[0]
+    return _Columns(image, label, tuple(key for key in classes if key != label))
+
+
+def _features(schema: Any) -> dict[str, dict[str, Any]]:
+    """What the metadata of the ``datasets`` library says about each column."""
+    try:
+        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+        return {
+            key: feature
+            for key, feature in features.items()
+            if key in schema.names and isinstance(feature, dict)
+        }
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+        return {}
+
+
+def _class_names(schema: Any, column: str) -> tuple[str, ...] | None:
+    names = _features(schema).get(column, {}).get("names")
+    return tuple(map(str, names)) or None if isinstance(names, list) else None
+
+
+def _schema(file: Path) -> Any:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ModuleNotFoundError:
+        raise DataError(f"{file}: reading parquet needs pyarrow, which is missing") from None
+    try:
+        return pq.read_schema(file)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{file} is not a readable parquet file: {reason(error)}") from None
+
+
+def _read(file: Path, columns: _Columns) -> _Table:
+    schema = _schema(file)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for key in (columns.image, columns.label):
+        if key not in schema.names:
+            raise DataError(f"{file} has no column {key!r}; it has {', '.join(schema.names)}")
+    try:
+        table = pq.read_table(file, columns=[columns.image, columns.label])
+        images = _image_bytes(table[columns.image], columns.image, file)
+        labels = _labels(table[columns.label], file)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{file} is not a readable parquet file: {reason(error)}") from None
+    return _Table(file, images, labels, _class_names(schema, columns.label))
+
+
+def _image_bytes(column: Any, key: str, file: Path) -> Any:
+    """The encoded images of a column: its values, or the ``bytes`` in them, of any binary type."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    types = pa.types
+    kinds = (types.is_binary, types.is_large_binary, types.is_binary_view)
+    kinds += (types.is_fixed_size_binary,)
+    column = _decoded(column)
+    if types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
+        column = _decoded(pc.struct_field(column, "bytes"))
+    all_missing = 0 < len(column) == column.null_count
+    if any(is_kind(column.type) for is_kind in kinds) and not all_missing:
+        return column.cast(pa.large_binary())
+    held = "null" if all_missing else column.type
+    raise DataError(
+        f"the column {key!r} of {file} holds no image bytes but {held}: write the bytes of "
+        "the image files into it (push_to_hub of the datasets library does so), or use a folder "
+        "with train/CLASS and val/CLASS"
+    )
+
+
+def _decoded(column: Any) -> Any:
+    """``column`` without dictionary encoding."""
+    import pyarrow as pa
+
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _labels(column: Any, file: Path) -> np.ndarray:
+    import pyarrow as pa
+
+    column = _decoded(column)
+    if not pa.types.is_integer(column.type) or column.null_count:
+        fault = "missing values" if column.null_count else f"type {column.type}"
+        raise DataError(f"{file}: the labels have {fault}; they must be whole numbers from 0")
+    return column.to_numpy().astype(np.int64)
+
+
+def _same_names(*splits: Sequence[_Table]) -> list[str]:
+    """Number the classes of every file as the first one that names them does.
+
+    Returns a sentence about the files without names. Raises ``DataError``.
+    """
+    tables = [table for split in splits for table in split]
+    first = next((table for table in tables if table.names), None)
+    if first is None:
+        return []
+    for table in tables:
+        if table.names:
+            table.labels = renumber(table.labels, table.names, first.names, table.file, first.file)
+            table.names = first.names
+    unnamed = [table.file for table in tables if not table.names]
+    if not unnamed:
+        return []
+    more = f" (and {len(unnamed) - 1} more)" if len(unnamed) > 1 else ""
+    return [
+        f"{unnamed[0]}{more} does not name its classes, and {first.file} does: that they have the "
+        "same order cannot be checked"
+    ]
+
+
+def _split(tables: list[_Table]) -> ParquetSplit:
+    import pyarrow as pa
+
+    labels = np.concatenate([table.labels for table in tables])
+    files = [table.file for table in tables]
+    if not len(labels):
+        raise DataError(f"{files[0]} holds no image")
+    chunks = [chunk for table in tables for chunk in table.images.chunks]
+    starts = np.cumsum([0, *(len(table.labels) for table in tables[:-1])])
+    return ParquetSplit(files, pa.chunked_array(chunks), labels, starts)
