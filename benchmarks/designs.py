@@ -14,8 +14,9 @@ from roadmap.steps import ROADMAPS
 from roadmap.study import factors
 from roadmap.study.design import DESIGNS, Design, Point
 from roadmap.study.optimal import optimal_design
-from roadmap.study.space import Factor, Space, roadmap_space
+from roadmap.study.space import Factor, Space, pocket_space, roadmap_space
 from roadmap.study.terms import crossed
+from roadmap.train.pocket import pocket_recipe
 
 ROADMAP = ROADMAPS["resnet50"]
 COMMON = factors.LIGHT | {"batch_size": 512, "layer_scale": None}
@@ -45,7 +46,7 @@ INTERACTIONS = (
 
 def main() -> None:
     DESIGNS.mkdir(exist_ok=True)
-    for design in (init_check(), size_check(), small_data()):
+    for design in (init_check(), size_check(), small_data(), digits()):
         path = DESIGNS / f"{design.name}.json"
         design.save(path)
         print(f"{path.name}: {len(design.points)} runs")
@@ -83,6 +84,23 @@ def small_data() -> Design:
     space = _space(96, settings, {}, max_gmacs=MAX_GMACS)
     pairs = crossed(space, INTERACTIONS)
     return optimal_design("small_data", space, pairs, runs=128, replicates=12, held_out=24, seed=1)
+
+
+def digits() -> Design:
+    """A small study for a laptop: pocket networks on the handwritten digits, half an hour."""
+    settings = (factors.learning_rate((1e-3, 3e-3, 9e-3)), factors.epochs((5, 10, 20)))
+    recipe = pocket_recipe(ROADMAP.recipe("training")).replace(**COMMON | {"batch_size": 64})
+    space = pocket_space(
+        roadmap_space(
+            ROADMAP,
+            (factors.layer_scale(), factors.initialization(), *settings),
+            skip=("kernel_5", "kernel_9", "kernel_11", "global_response_norm"),
+            recipe=vars(recipe),
+        )
+    )
+    pairs = [(f.name, "lr") for f in space.factors if f.name not in ("lr", "epochs")]
+    pairs += [("lr", "epochs"), ("fewer_norms", "init"), ("separate_downsampling", "layer_scale")]
+    return optimal_design("digits", space, pairs, runs=64, replicates=8, held_out=12, seed=1)
 
 
 def _space(

@@ -254,6 +254,24 @@ def roadmap_space(
     )
 
 
+def pocket_space(space: Space) -> Space:
+    """``space`` at the size that ``--scale pocket`` trains, for a laptop."""
+    from roadmap.train.pocket import pocket_config
+
+    def small(config: Mapping[str, Any]) -> dict[str, Any]:
+        whole = pocket_config(space.start.replace(**config))
+        return {name: getattr(whole, name) for name in config}
+
+    factors = tuple(
+        replace(
+            factor,
+            levels=tuple(replace(level, config=small(level.config)) for level in factor.levels),
+        )
+        for factor in space.factors
+    )
+    return replace(space, start=pocket_config(space.start), factors=factors)
+
+
 def _begin(roadmap: Roadmap) -> int:
     """The place of the step that a space starts from."""
     if not roadmap.changes_networks:
