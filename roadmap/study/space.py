@@ -259,8 +259,9 @@ def pocket_space(space: Space) -> Space:
     from roadmap.train.pocket import pocket_config
 
     def small(config: Mapping[str, Any]) -> dict[str, Any]:
-        whole = pocket_config(space.start.replace(**config))
-        return {name: getattr(whole, name) for name in config}
+        sizes = {name: value for name, value in config.items() if name in ("depths", "width")}
+        whole = pocket_config(space.start.replace(**sizes))
+        return {**config, **{name: getattr(whole, name) for name in sizes}}
 
     factors = tuple(
         replace(
