@@ -8,7 +8,7 @@ from pathlib import Path
 
 from roadmap.runs import Run
 from roadmap.study.design import DESIGNS, Design, read_design
-from roadmap.study.model import FITTED_ROLES, Judgement, Model, finished, fit, judge
+from roadmap.study.model import FITTED_ROLES, Judgement, Model, finished, fit, judge, learned
 from roadmap.study.space import StudyError
 
 
@@ -20,6 +20,11 @@ class Experiment:
     runs: tuple[Run, ...]
     model: Model
     judgement: Judgement | None
+
+    @property
+    def unlearned(self) -> tuple[Run, ...]:
+        """Runs that ended no better than guessing, of whatever role."""
+        return tuple(run for run in self.runs if not learned(run))
 
     @property
     def planned(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +28,9 @@ CONFIDENCE = 0.95
 #: Runs beyond the number of terms, without which no interval is worth its name.
 LEAST_DEGREES = 10
 FITTED_ROLES = ("fit", "replicate")
+#: A run that scores less than this many times what guessing would has not learned: no sum of
+#: effects says by how much.
+LEARNED = 3.0
 
 
 class Effect(NamedTuple):
@@ -85,6 +88,8 @@ class Model:
     runs: int
     pure_error: PureError | None = None
     squares: bool = True
+    #: Keys of the points whose runs did not learn; the model is fitted to the others.
+    unlearned: tuple[str, ...] = ()
 
     @cached_property
     def terms(self) -> Terms:
@@ -129,6 +134,7 @@ class Model:
             "runs": self.runs,
             "std": self.std,
             "degrees": self.degrees,
+            "unlearned": list(self.unlearned),
             "pure_error": self.pure_error and self.pure_error._asdict(),
             "squares": self.squares,
             "interactions": [list(pair) for pair in self.interactions],
@@ -147,20 +153,28 @@ def fit(design: Design, runs: Sequence[Run]) -> Model:
     ``StudyError`` where even the factors by themselves are too many, and where runs are of
     different data.
     """
-    fitted = [(p, r) for p, r in finished(design, runs) if p.role in FITTED_ROLES]
-    if not fitted:
+    pairs = [(p, r) for p, r in finished(design, runs) if p.role in FITTED_ROLES]
+    if not pairs:
         raise StudyError(f"no run of the design {design.name} is finished")
+    fitted = [(point, run) for point, run in pairs if learned(run)]
+    unlearned = tuple(point.key for point, run in pairs if not learned(run))
     scores = np.array([float(run.scores["top1"]) for _, run in fitted])
     for terms in _from_rich_to_poor(design):
         matrix = terms.of([point.levels for point, _ in fitted])
         enough = len(fitted) >= len(terms.names) + LEAST_DEGREES
         if enough and np.linalg.matrix_rank(matrix) == len(terms.names):
-            return _fitted(design, fitted, terms, matrix, scores)
+            return replace(_fitted(design, fitted, terms, matrix, scores), unlearned=unlearned)
     needed = len(terms.names) + LEAST_DEGREES
     raise StudyError(
-        f"{len(fitted)} runs of the design {design.name} are finished; at least {needed} are "
+        f"{len(fitted)} runs of the design {design.name} are finished and learned; at least "
+        f"{needed} are "
         "needed to tell its factors apart. Run the same sweep again to train the others"
     )
+
+
+def learned(run: Run) -> bool:
+    """Whether a finished run scores clearly more than guessing."""
+    return float(run.scores["top1"]) > min(LEARNED * 100 / run.classes, 50.0)
 
 
 def finished(design: Design, runs: Sequence[Run]) -> list[tuple[Point, Run]]:
@@ -187,8 +201,9 @@ def finished(design: Design, runs: Sequence[Run]) -> list[tuple[Point, Run]]:
 
 
 def judge(model: Model, runs: Sequence[Run], role: str = "held_out") -> Judgement | None:
-    """``model`` against the finished runs of points that it was not fitted to; None without."""
-    kept = [(p, r) for p, r in finished(model.design, runs) if p.role == role]
+    """``model`` against the finished runs of points that it was not fitted to, but for those that
+    did not learn; None without any."""
+    kept = [(p, r) for p, r in finished(model.design, runs) if p.role == role and learned(r)]
     if not kept:
         return None
     scores = np.array([float(run.scores["top1"]) for _, run in kept])
@@ -275,6 +290,7 @@ def _model(found: dict[str, Any], design: Design) -> Model:
         data=str(found["data"]),
         interactions=tuple((first, second) for first, second in found["interactions"]),
         squares=bool(found["squares"]),
+        unlearned=tuple(map(str, found["unlearned"])),
         coefficients=np.array(list(found["coefficients"].values()), dtype=float),
         covariance=np.array(found["covariance"], dtype=float),
         std=float(found["std"]),

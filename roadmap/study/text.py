@@ -47,6 +47,8 @@ def basis(experiment: Experiment) -> list[str]:
             "" if model.squares else " and without curvature"
         )
     said = [f"{fitted}. Standard deviation of a run about the model: {model.std:.2f} points."]
+    if experiment.unlearned:
+        said.append(_unlearned(experiment))
     if model.pure_error is not None:
         pure = model.pure_error
         said.append(
@@ -64,6 +66,23 @@ def basis(experiment: Experiment) -> list[str]:
             "inside their 95% intervals."
         )
     return [sentence.strip() for sentence in said]
+
+
+def _unlearned(experiment: Experiment) -> str:
+    """How many runs are left out since they did not learn, and what they have in common."""
+    runs = experiment.unlearned
+    levels = [dict(run.point.levels) for run in runs]
+    shared = [
+        factor.level(levels[0][factor.name]).title
+        for factor in experiment.design.space.factors
+        if len({one[factor.name] for one in levels}) == 1
+    ]
+    common = f" All have in common: {', '.join(shared)}." if len(runs) > 1 and shared else ""
+    verb = "is" if len(runs) == 1 else "are"
+    return (
+        f"{counted(len(runs), 'run')} did not learn (no better than three times guessing) and "
+        f"{verb} left out: {', '.join(run.point.key for run in runs)}.{common}"
+    )
 
 
 def summary(worth: Sequence[Worth], data: str) -> str:

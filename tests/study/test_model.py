@@ -12,9 +12,11 @@ from typer.testing import CliRunner
 from roadmap.cli import app
 from roadmap.study.atlas import atlas
 from roadmap.study.effects import VIEWS, Effects, Settings
+from roadmap.study.experiment import open_experiment
 from roadmap.study.model import combination_row, fit, judge, read_model
 from roadmap.study.space import StudyError
 from roadmap.study.terms import Terms
+from roadmap.study.text import basis
 
 STD = 0.8
 DRAWS = 200
@@ -39,6 +41,13 @@ def world(design):
 @pytest.fixture(scope="module")
 def draws(design, world):
     return [fit(design, made_runs(design, world[0], STD, seed)) for seed in range(DRAWS)]
+
+
+def flat(design):
+    """A world in which every network scores 50%."""
+    coefficients = np.zeros_like(truth(design))
+    coefficients[0] = 50
+    return coefficients
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -77,7 +86,7 @@ def test_a_term_that_the_model_lacks_shows_as_lack_of_fit(design, world):
 
 def test_nothing_there_is_nothing_found(design):
     """With Holm's correction, any claim at all in at most 5% of made worlds without effects."""
-    coefficients = np.zeros_like(truth(design))
+    coefficients = flat(design)
     claims = [
         any(w.verdict in ("gain", "loss") for w in Effects(fit(design, runs)).worth("in place"))
         for runs in (made_runs(design, coefficients, STD, seed) for seed in range(DRAWS))
@@ -140,20 +149,20 @@ def test_the_best_rate_is_where_the_world_has_it(design, world):
     assert effects.best_rate(design.space.origin) == pytest.approx(2e-3 * 2**0.5, rel=0.03)
 
 
-def test_a_change_that_pays_only_when_trained_long_says_from_when(design, world):
-    coefficients = np.zeros_like(world[0])
+def test_a_change_that_pays_only_when_trained_long_says_from_when(design):
+    coefficients = flat(design)
     names = Terms(design.space, design.interactions).names
     coefficients[names.index("gelu × epochs")] = 1.0  # nothing at 20 epochs, the middle
     effects = Effects(fit(design, made_runs(design, coefficients, 1e-9)))
     found = {b.change.name: b for b in effects.budgets([10, 15, 20, 25, 30, 40])}
     assert found["gelu"].pays_from == 25
-    coefficients *= -1
+    coefficients[1:] *= -1
     effects = Effects(fit(design, made_runs(design, coefficients, 1e-9)))
     assert effects.budgets([25, 40])[3].pays_from is None
 
 
-def test_the_strongest_interaction_comes_first(design, world):
-    coefficients = np.zeros_like(world[0])
+def test_the_strongest_interaction_comes_first(design):
+    coefficients = flat(design)
     names = Terms(design.space, design.interactions).names
     coefficients[names.index("gelu × fewer_norms")] = -0.5
     found = Effects(fit(design, made_runs(design, coefficients, 1e-9))).interactions()[0]
@@ -175,7 +184,9 @@ def test_interactions_wait_until_there_are_runs_for_them(design, world):
 
 
 def test_too_few_runs_are_a_sentence(design, world):
-    with pytest.raises(StudyError, match=r"runs of the design small are finished; at least 18"):
+    with pytest.raises(
+        StudyError, match=r"runs of the design small are finished and learned; at least 18"
+    ):
         fit(design, made_runs(design, world[0], STD)[:12])
     with pytest.raises(StudyError, match="no run of the design small is finished"):
         fit(design, [])
@@ -184,10 +195,21 @@ def test_too_few_runs_are_a_sentence(design, world):
 def test_held_out_runs_are_not_fitted(design, world):
     runs = made_runs(design, world[0], STD)
     wild = [
-        replace(run, scores={"top1": 0.0}) if run.point.role == "held_out" else run for run in runs
+        replace(run, scores={"top1": 9.0}) if run.point.role == "held_out" else run for run in runs
     ]
     np.testing.assert_array_equal(fit(design, wild).coefficients, fit(design, runs).coefficients)
     assert judge(fit(design, wild), wild).coverage == 0
+
+
+def test_runs_that_did_not_learn_are_left_out_and_named(design, world):
+    runs = made_runs(design, world[0], STD)
+    dead = [replace(run, scores={"top1": 1.0}) for run in runs[:2]]
+    model = fit(design, [*dead, *runs[2:]])
+    assert model.unlearned == tuple(p.key for p in design.points[:2] if p.role != "held_out")
+    np.testing.assert_allclose(model.coefficients, world[0], atol=8 * STD / 48**0.5)
+    said = " ".join(basis(open_experiment(design, [*dead, *runs[2:]])))
+    assert "2 runs did not learn" in said
+    assert f"{runs[0].point.key}, {runs[1].point.key}" in said
 
 
 def test_a_run_of_another_point_is_refused(design, world):
