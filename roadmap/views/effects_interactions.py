@@ -34,7 +34,7 @@ def show(effects: Effects) -> None:
     most = max(abs(one.effect.points) for one in found)
     columns = [name for name in CROSSED if name in effects.space.by_name]
     rows = [f.name for f in effects.space.factors if f.name not in columns]
-    others = [one for one in found if one.second.name not in columns]
+    others = [one for one in found if one.second.name not in columns or one.first.name in columns]
     st.html(
         markup.paragraph(
             "By how many points the effect of the row changes from the lowest to the highest value "

@@ -63,11 +63,10 @@ def _buttons(effects: Effects, order: list[str], usual: Sequence[str]) -> None:
             st.html(
                 f'<span class="order"><b>{place + 1}</b> {titles[name]}</span>', width="stretch"
             )
-            for symbol, step, word in (("↑", -1, "up"), ("↓", 1, "down")):
+            for word, step in (("Up", -1), ("Down", 1)):
                 st.button(
-                    symbol,
-                    key=f"order-{word}-{place}",
-                    help=f"Move {titles[name]} {word}",
+                    word,
+                    key=f"order-{word.lower()}-{place}",
                     disabled=not 0 <= place + step < len(order),
                     type="tertiary",
                     on_click=_move,

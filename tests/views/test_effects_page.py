@@ -1,0 +1,189 @@
+"""The page of effects, run by Streamlit's own test harness on made runs of a committed design."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+import numpy as np
+import pages
+import pytest
+from pages import address, checked, html
+from studies import made_runs, save_runs
+
+from models.config import ModelConfig
+from roadmap.report.text import signed
+from roadmap.runs import read_runs
+from roadmap.study.design import DESIGNS, read_design
+from roadmap.study.effects import Effects, Settings
+from roadmap.study.experiment import open_experiment
+from roadmap.study.terms import Terms
+from roadmap.train.settings import RUNS_VARIABLE
+from roadmap.views import builder_address
+
+opened = partial(pages.opened, "effects_page")
+DATA = "made"
+
+
+@pytest.fixture(scope="module")
+def design():
+    return read_design(DESIGNS / "digits.json")
+
+
+@pytest.fixture(scope="module")
+def folder(design, tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    names = Terms(design.space, design.interactions).names
+    coefficients = np.random.default_rng(4).normal(0, 0.6, len(names))
+    coefficients[0] = 60
+    coefficients[names.index("lr²")] = -2
+    save_runs(root, design, made_runs(design, coefficients, 0.5, data=DATA))
+    return root
+
+
+@pytest.fixture
+def root(folder, monkeypatch):
+    monkeypatch.setenv(RUNS_VARIABLE, str(folder))
+    return folder
+
+
+@pytest.fixture
+def experiment(design, root):
+    return open_experiment(design, read_runs(root).points)
+
+
+def charts(app):
+    return {chart.proto.id.split("chart-")[-1]: chart for chart in app.get("plotly_chart")}
+
+
+def alt(app, start):
+    return next(c.proto.alt for c in app.get("plotly_chart") if c.proto.alt.startswith(start))
+
+
+def test_without_runs_it_says_how_to_make_some(tmp_path, monkeypatch):
+    monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path))
+    app = opened()
+    assert "No designed experiment has enough finished runs yet" in html(app)
+    assert "roadmap sweep --design" in html(app)
+    assert not app.get("plotly_chart")
+
+
+def test_too_few_runs_say_how_many_are_needed(design, tmp_path, monkeypatch):
+    monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path))
+    coefficients = np.full(len(Terms(design.space, design.interactions).names), 0.1)
+    coefficients[0] = 60
+    few = type(design)(name=design.name, space=design.space, points=design.points[:8])
+    made = made_runs(few, coefficients[: len(Terms(few.space, ()).names)], 0.5, data=DATA)
+    save_runs(tmp_path, few, made)
+    assert re.search(
+        r"runs of the design digits are finished and learned; at least \d+", html(opened())
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "view"),
+    [("place", "in place"), ("alone", "alone"), ("orders", "all orders"), ("rate", "own rate")],
+)
+def test_the_chart_has_the_values_of_the_view(experiment, url, view):
+    app = opened(view=url)
+    said = alt(app, "Points of top-1 that each change is worth")
+    for worth in Effects(experiment.model).worth(view):
+        if worth.effect is None:
+            assert f"{worth.change.title}: no such network by itself" in said
+        else:
+            assert f"{worth.change.title} {signed(worth.effect.points, 2)} points" in said
+
+
+def test_the_sliders_move_the_bars_and_stand_in_the_url(experiment):
+    app = opened()
+    before = alt(app, "Points of top-1")
+    app.select_slider(key="effects-lr").set_value("0.001")
+    checked(app.run())
+    assert address(app)["lr"] == "0.001"
+    assert alt(app, "Points of top-1") != before
+    effects = Effects(experiment.model, Settings({}, 0.001, 20))
+    first = effects.worth("in place")[0]
+    assert f"{first.change.title} {signed(first.effect.points, 2)} points" in alt(app, "Points of")
+
+
+@pytest.mark.usefixtures("root")
+def test_one_sentence_says_it_all_for_what_is_set():
+    assert 'class="finding">On made, ' in html(opened())
+    assert "PyTorch&#x27;s initialization" in html(opened())
+    assert "truncated normal 0.02 initialization" in html(opened(init="trunc_normal"))
+
+
+def test_interactions_are_a_table_with_every_pair(experiment):
+    body = html(opened())
+    for one in Effects(experiment.model).interactions():
+        assert signed(one.effect.points, 1) in body
+    assert 'class="heat"' in body
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "said"),
+    [
+        ("lr", "7", "lr in the URL is &#x27;7&#x27;"),
+        ("epochs", "1000", "epochs in the URL"),
+        ("init", "kaiming", "init in the URL is &#x27;kaiming&#x27;"),
+        ("view", "best", "view in the URL is &#x27;best&#x27;"),
+        ("data", "nowhere", "data in the URL is &#x27;nowhere&#x27;"),
+        ("cost", "weight", "cost in the URL"),
+        ("at", "999999", "at in the URL is no number under"),
+        ("at", "-1", "at in the URL is no number under"),
+        ("order", "gelu", "does not name each of these changes once"),
+        ("order", "x," * 5000, "does not name each of these changes once"),
+    ],
+)
+@pytest.mark.usefixtures("root")
+def test_a_wrong_url_is_said_and_the_usual_shown(parameter, value, said):
+    app = opened(**{parameter: value})
+    assert said in html(app)
+    assert alt(app, "Points of top-1")
+
+
+def test_an_order_of_ones_own_makes_a_path(experiment):
+    app = opened()
+    usual = [change.name for change in Effects(experiment.model).changes]
+    app.button(key="order-up-1").click()
+    checked(app.run())
+    swapped = [usual[1], usual[0], *usual[2:]]
+    assert address(app)["order"] == ",".join(swapped)
+    effects = Effects(experiment.model)
+    second = effects.predicted(effects.path(swapped)[1]).top1
+    titles = {change.name: change.title for change in effects.changes}
+    assert f"{titles[usual[1]]} {second:.1f}%" in alt(app, "Predicted top-1 on the way")
+    app.button(key="order-reset").click()
+    checked(app.run())
+    assert address(app)["order"] == ",".join(usual)
+
+
+def test_an_order_that_makes_no_network_says_which_change_must_come_first(experiment):
+    usual = [change.name for change in Effects(experiment.model).changes]
+    wrong = ["move_up_depthwise", *(name for name in usual if name != "move_up_depthwise")]
+    body = html(opened(order=",".join(wrong)))
+    assert "Move up depthwise cannot come here" in body
+    assert "set depthwise to true" in body
+
+
+def test_the_map_opens_what_was_clicked_in_the_builder(experiment):
+    app = opened(at="100")
+    body = html(app)
+    link = re.search(r'href="builder\?a=([^"]+)"', body).group(1)
+    from urllib.parse import unquote
+
+    found = builder_address.parse_chosen(unquote(link)).config
+    from roadmap.study.atlas import atlas
+
+    levels = atlas(Effects(experiment.model)).levels[100]
+    expected: ModelConfig = experiment.design.space.network(levels)
+    assert found == expected.replace(stochastic_depth=0.0)
+
+
+@pytest.mark.usefixtures("root")
+def test_it_says_what_it_rests_on():
+    body = html(opened())
+    assert "Fitted to 72 of 72 runs on made" in body
+    assert "On 12 held-out runs" in body
+    assert "84 of 84 runs finished" in body
+    assert "predictions for one run" in body

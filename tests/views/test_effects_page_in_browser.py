@@ -1,0 +1,74 @@
+"""The page of effects as a person uses it, in headless Chromium."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from browser import ROOT, served
+from playwright.sync_api import Page, expect
+from studies import made_runs, save_runs
+
+from roadmap.study.design import DESIGNS, read_design
+from roadmap.study.terms import Terms
+from roadmap.train.settings import RUNS_VARIABLE
+
+WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """The app with made runs."""
+    root = tmp_path_factory.mktemp("runs")
+    design = read_design(DESIGNS / "digits.json")
+    coefficients = np.random.default_rng(4).normal(0, 0.6, 100)
+    coefficients[0] = 60
+    coefficients = coefficients[: len(Terms(design.space, design.interactions).names)]
+    save_runs(root, design, made_runs(design, coefficients, 0.5, data="made"))
+    with served(ROOT / "app.py", {RUNS_VARIABLE: str(root)}) as url:
+        yield url
+
+
+def settle(page: Page) -> None:
+    expect(page.locator("[data-test-script-state=notRunning]")).to_be_attached(timeout=30_000)
+    expect(page.locator(".js-plotly-plot:visible")).to_have_count(3, timeout=30_000)
+
+
+def test_views_order_and_sharing_by_keyboard(open_path):
+    page = open_path("effects")
+    settle(page)
+    page.get_by_role("radio", name="All orders").click()
+    expect(page).to_have_url(re.compile("view=orders"), timeout=15_000)
+    first = page.locator(".st-key-order-0 .order")
+    before = first.text_content()
+    down = page.locator(".st-key-order-down-0 button")
+    down.focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("order="), timeout=15_000)
+    expect(first).not_to_have_text(before, timeout=15_000)
+    moved = first.text_content()
+    page.reload()
+    settle(page)
+    expect(first).to_have_text(moved)
+    expect(page.get_by_role("radio", name="All orders")).to_be_checked()
+
+
+def test_the_map_leads_to_the_builder(open_path):
+    page = open_path("effects?at=3")
+    settle(page)
+    page.get_by_role("link", name="Open it in the Builder").click()
+    expect(page).to_have_url(re.compile("builder"), timeout=15_000)
+    expect(page.get_by_role("heading", name="Builder", level=1)).to_be_visible(timeout=15_000)
+
+
+@pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "dark"), (NARROW, "light")])
+def test_it_fits(open_path, viewport, scheme):
+    page = open_path("effects", viewport, scheme)
+    settle(page)
+    main = page.locator("[data-testid=stMain]")
+    assert main.evaluate("main => main.scrollWidth") <= viewport["width"]
+    for table in page.locator("table.heat").all():
+        box = table.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= viewport["width"]
