@@ -308,3 +308,66 @@ def test_neighbouring_recipes_differ_in_what_their_step_changes():
 def changed(before, after) -> set[str]:
     before, after = asdict(before), asdict(after)
     return {name for name in before if before[name] != after[name]}
+
+
+# -- the check of initialization and image size ------------------------------------------------
+
+
+@cache
+def points() -> dict[str, float]:
+    """Top-1 of the finished runs of designs, by the name of their folder."""
+    found = read_runs(ROOT.parent).points
+    return {run.path.name: run.scores["top1"] for run in found if run.path.parent == ROOT}
+
+
+def test_the_table_of_the_check_has_the_scores_of_its_runs():
+    head = "| step | trunc_normal, 2e-3 | default, 2e-3 | default, 4e-3 |"
+    table = EXPERIMENT.read_text().split(head)[1].split("\n\n")[0]
+    lines = re.findall(r"^\| `(\w+)` \|(.*)\|$", table, re.MULTILINE)
+    said = {step: [float(cell) for cell in line.split("|")] for step, line in lines}
+    means = {result.step.key: result.top1 for result in ablation().steps}
+    assert len(said) == 5
+    for step, cells in said.items():
+        runs = [points()[f"init_check-{step}-lr{lr}-seed0"] for lr in ("0.002", "0.004")]
+        assert cells == pytest.approx([means[step], *runs], abs=0.005)
+
+
+def test_what_is_said_of_the_check_follows_from_its_runs():
+    means = {result.step.key: result.top1 for result in ablation().steps}
+    low = {step: points()[f"init_check-{step}-lr0.002-seed0"] for step in means if _checked(step)}
+    high = {step: points()[f"init_check-{step}-lr0.004-seed0"] for step in low}
+    moved = {step: low[step] - means[step] for step in low}
+    last, norm = "separate_downsampling", "layer_norm"
+    assert max(map(abs, moved.values())) == pytest.approx(2.14, abs=0.01)
+    check_said(EXPERIMENT, "moves no step by more than 2.1 points")
+    check_said(
+        EXPERIMENT, f"`gelu` loses {-moved['gelu']:.1f}, the last step gains {moved[last]:.1f}"
+    )
+    losses = low["gelu"] - low[last], means["gelu"] - means[last]
+    check_said(EXPERIMENT, "the loss is {:.1f} points instead of {:.1f}".format(*losses))
+    check_said(EXPERIMENT, f"lose {high['gelu'] - high[norm]:.1f} points together")
+    check_said(EXPERIMENT, f"at 2e-3 they lose {low['gelu'] - low[norm]:.1f}")
+    check_said(EXPERIMENT, f"(and {means['gelu'] - means[norm]:.1f} under trunc_normal)")
+    check_said(EXPERIMENT, f"stays {high[norm] - high[last]:.1f} points behind `layer_norm`")
+    check_said(
+        PROJECT / "README.md",
+        f"lose {high['gelu'] - high[norm]:.1f} points together instead of "
+        f"{means['gelu'] - means[norm]:.1f}",
+        "by more than 2.1 points",
+        f"stays {high[norm] - high[last]:.1f} points behind LayerNorm",
+    )
+
+
+def _checked(step: str) -> bool:
+    return f"init_check-{step}-lr0.002-seed0" in points()
+
+
+def test_what_is_said_of_the_image_size_follows_from_its_runs():
+    for step in ("training", "gelu", "fewer_norms", "separate_downsampling"):
+        check_said(EXPERIMENT, f"{points()[f'size_check-{step}-96px-seed0']:.2f}%")
+
+
+def test_the_text_says_how_far_the_study_is():
+    finished = sum(name.startswith("small_data-") for name in points())
+    check_said(EXPERIMENT, f"So far {finished} of the 164 are")
+    check_said(PROJECT / "README.md", f"{finished} of its 164 runs are trained")
