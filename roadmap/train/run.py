@@ -278,7 +278,9 @@ class Run:
                     batch = next(batches)
                 except StopIteration:
                     return
-                except (DataError, OSError, RuntimeError) as error:
+                except torch.OutOfMemoryError:
+                    raise self._out_of_memory(", with augmentation beside it") from None
+                except (DataError, OSError) as error:
                     raise TrainingError(
                         f"reading the training data failed at step {self.step}: {error}. "
                         f"{self._last_checkpoint()}"

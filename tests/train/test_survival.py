@@ -140,7 +140,7 @@ def test_no_whole_checkpoint_is_a_failure_and_not_a_new_start(run):
         train(long_settings(run))
 
 
-@pytest.mark.parametrize("error", [GONE, RuntimeError("a worker died")])
+@pytest.mark.parametrize("error", [GONE, OSError(116, "Stale file handle")])
 def test_data_that_fails_on_the_way_leaves_the_last_checkpoint(run, monkeypatch, error):
     fail_reading_at(monkeypatch, 6, error)
     with pytest.raises(TrainingError) as caught:
@@ -150,6 +150,12 @@ def test_data_that_fails_on_the_way_leaves_the_last_checkpoint(run, monkeypatch,
     assert "The last good checkpoint is that of step 6" in str(caught.value)
     assert json.loads((run / "run.json").read_text())["status"] == "failed"
     assert last_step(run / "checkpoints") == 6
+
+
+def test_a_fault_of_ours_is_not_taken_for_unreadable_data(run, monkeypatch):
+    fail_reading_at(monkeypatch, 6, RuntimeError("the sizes do not match"))
+    with pytest.raises(RuntimeError, match="the sizes do not match"):
+        train(long_settings(run))
 
 
 def _limit_file_size(megabytes):
