@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import traceback
 from typing import Any
 
-from roadmap.sweep.engine import LOG, Ending
+from roadmap.sweep.engine import LOG, Ending, failed, failure_line
 from roadmap.sweep.jobs import Job
 from roadmap.train.errors import RefusedError, TrainingError
 
@@ -87,7 +88,8 @@ class RayEngine:
     def _ending(self, reference: Any) -> Ending:
         job = self._jobs.pop(reference)
         try:
-            return Ending(job, *self._ray.get(reference))
+            code, line = self._ray.get(reference)
+            return failed(job, code, line) if code else Ending(job, code)
         except self._ray.exceptions.RayError as error:
             return Ending(job, 1, str(error).strip().splitlines()[-1])
 
@@ -109,15 +111,18 @@ def _check_reachable(address: str | None) -> None:
 
 
 def _train(job: Job) -> tuple[int, str]:
-    """On a node: exit code and, if it is not 0, what stopped the run."""
+    """On a node: exit code and, if it is not 0, the ``failure_line``."""
     from roadmap.train.run import train
 
     job.folder.mkdir(parents=True, exist_ok=True)
     with (job.folder / LOG).open("a") as log, _standard_error_to(log.fileno()):
         try:
             train(job.settings, job.notes)
-        except TrainingError as error:
-            return error.code, str(error)
+        except Exception as error:
+            if isinstance(error, TrainingError):
+                return error.code, failure_line(error)
+            traceback.print_exc()
+            return TrainingError.code, failure_line(error)
     return 0, ""
 
 

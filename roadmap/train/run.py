@@ -111,6 +111,10 @@ def _open_run(
     with ExitStack() as stack:
         lock = FolderLock(folder) if world.is_main else nullcontext()
         world.share(lambda: _entered(stack, lock, folder))
+        if world.is_main and not lock.exists:
+            display.say(
+                f"{folder} is on a file system without locks: let no other process train in it"
+            )
         run = Run(settings, config, data, folder, device, world, display, signals, turn)
         return run.run()
 
