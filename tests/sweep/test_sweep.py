@@ -520,6 +520,12 @@ def test_the_dry_run_says_what_would_be_done(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_clusters_devices_are_not_looked_for_on_this_machine(tmp_path):
+    done = invoke("--dry-run", "--engine", "ray", "--device", "cuda", "--output", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "on one NVIDIA H200" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -528,6 +534,7 @@ def test_the_dry_run_says_what_would_be_done(tmp_path):
         (("--ahead", 1, "--engine", "ray"), "--ahead is for --engine local"),
         (("--step", "kernel7"), "Did you mean 'kernel_7'"),
         (("--lr", "fast"), "--lr is 'fast'"),
+        (("--device", "gpu", "--output", "nowhere"), "this machine has no device 'gpu'"),
         (("--ahead", -1), "Invalid value for '--ahead'"),
     ],
 )
