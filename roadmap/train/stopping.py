@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,18 @@ def ask_to_stop() -> None:
     """Send this process SIGTERM, unless it was asked to stop before: the second would not save."""
     if not Signals.asked:
         signal.raise_signal(signal.SIGTERM)
+
+
+def stop_with_parent() -> None:
+    """Have this process asked to stop when the one that started it dies, as soon as that shows."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        ask_to_stop()
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def is_locked(folder: Path) -> bool | None:
