@@ -25,6 +25,13 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+#: Streamlit's command, which ends with us, however we do: with its standard input.
+SERVER = """
+import os, threading
+threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
+from streamlit.web.cli import main
+main(prog_name="streamlit")
+"""
 
 
 @contextmanager
@@ -33,7 +40,7 @@ def served(script: Path, environment: Mapping[str, str] | None = None) -> Iterat
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(script)]
+    command = [sys.executable, "-c", SERVER, "run", str(script)]
     options = {
         "server.port": port,
         "server.address": "localhost",
@@ -46,6 +53,7 @@ def served(script: Path, environment: Mapping[str, str] | None = None) -> Iterat
         command,
         cwd=ROOT,
         env=os.environ | dict(environment or {}),
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

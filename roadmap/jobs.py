@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,8 @@ State = Literal["waiting", "running", "done", "failed", "cancelled"]
 ROOT = Path(__file__).resolve().parents[1]
 #: Seconds after which a job ends that nobody has looked at, or that takes too long.
 ABANDONED, LONGEST = 90.0, 600.0
+#: The exit code of a process that was killed, as the system does when memory runs out.
+KILLED = -9
 _TURN = threading.Lock()
 #: The process that waits for a request, and whoever takes it or puts one there.
 _spare: subprocess.Popen[str] | None = None
@@ -132,11 +135,14 @@ class Job:
         started = time.monotonic()
         while reader.is_alive() and not self._unwanted() and time.monotonic() - started < LONGEST:
             reader.join(timeout=0.1)
-        stopped = reader.is_alive()
+        stopped, seconds = reader.is_alive(), time.monotonic() - started
+        if not (stopped or answers):
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=1)  # it is ending, and its exit code says why
         process.kill()
         process.wait()
         reader.join()
-        self._end(answers, stopped, time.monotonic() - started)
+        self._end(answers, stopped, seconds, process.returncode)
 
     def _read(self, process: subprocess.Popen[str], answers: list[dict[str, Any]]) -> None:
         """Send the request and follow the answers until the process closes its output."""
@@ -153,7 +159,7 @@ class Job:
         except (OSError, ValueError):
             return  # it was killed in the middle of a line
 
-    def _end(self, answers: list[dict[str, Any]], stopped: bool, seconds: float) -> None:
+    def _end(self, answers: list[dict[str, Any]], stopped: bool, seconds: float, code: int) -> None:
         if answers and "result" in answers[0]:
             self.result, self.state = answers[0]["result"], "done"
         elif answers:
@@ -164,5 +170,6 @@ class Job:
             self.error = f"It was stopped after {LONGEST / 60:.0f} minutes: try a smaller network."
             self.state = "failed"
         else:
-            self.error = "The process ended early, likely for want of memory: try a smaller batch."
-            self.state = "failed"
+            killed = "The process was killed, probably out of memory: try a smaller batch."
+            early = f"The process ended early, with exit code {code}."
+            self.error, self.state = killed if code == KILLED else early, "failed"

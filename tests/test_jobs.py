@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+from processes import in_group
+
 from models import ModelConfig
 from roadmap import jobs
 from roadmap.jobs import Job
@@ -49,10 +51,20 @@ def test_cancelling_ends_it_and_the_next_one_runs_to_its_end():
     assert waiting.done == waiting.total == 15
 
 
-def test_a_process_that_dies_is_a_sentence():
+def test_a_process_that_dies_is_a_sentence(monkeypatch):
     job = Job("no such task").start()
     assert after(job, "failed") == "failed"
-    assert "ended early" in job.error
+    assert job.error == "The process ended early, with exit code 1."
+    started = jobs._process
+    monkeypatch.setattr(jobs, "_ready_process", lambda: killed(started()))
+    job = measuring()
+    assert after(job, "failed") == "failed"
+    assert "killed, probably out of memory" in job.error
+
+
+def killed(process: subprocess.Popen) -> subprocess.Popen:
+    process.kill()
+    return process
 
 
 def test_a_job_that_nobody_looks_at_ends(monkeypatch):
@@ -99,6 +111,21 @@ def test_files_go_with_the_job():
             break
         time.sleep(0.05)
     assert not path.exists()
+
+
+def test_a_prepared_process_ends_with_a_server_that_is_killed():
+    code = "from roadmap import jobs; jobs.prepare(); print(1, flush=True)"
+    command = [sys.executable, "-c", f"{code}; import time; time.sleep(99)"]
+    options = {"cwd": jobs.ROOT, "stdout": subprocess.PIPE, "start_new_session": True}
+    with subprocess.Popen(command, **options) as server:
+        server.stdout.readline()
+        assert len(in_group(server.pid)) == 2
+        server.kill()
+    for _ in range(600):
+        if not in_group(server.pid):
+            return
+        time.sleep(0.1)
+    raise AssertionError("it is still there")
 
 
 def test_the_process_ends_with_whoever_asked():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -14,6 +15,8 @@ from fake_runs import write_run
 
 from roadmap.results import RESULTS, ResultsError
 from roadmap.runs import curves, read_runs
+from roadmap.train import stopping
+from roadmap.train.errors import FolderInUseError
 from roadmap.train.metrics import COLUMNS
 from roadmap.train.settings import RUNS_VARIABLE, runs_folder
 from roadmap.train.stopping import FolderLock, is_locked
@@ -127,6 +130,36 @@ def hold(folder: Path, held, done) -> None:
     with FolderLock(folder):
         held.set()
         done.wait(60)
+
+
+def locks(monkeypatch, *answers: int) -> None:
+    """Make locking fail with each of ``answers``, error numbers, and succeed at 0 and after."""
+    left = list(answers)
+
+    def lockf(_file, _kind):
+        number = left.pop(0) if left else 0
+        if number:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(stopping.fcntl, "lockf", lockf)
+
+
+def test_whoever_looks_at_a_lock_does_not_keep_a_run_from_it(tmp_path, monkeypatch):
+    locks(monkeypatch, errno.EAGAIN, errno.EACCES)
+    with FolderLock(tmp_path) as lock:
+        assert lock.exists
+    locks(monkeypatch, *[errno.EAGAIN] * 1000)
+    monkeypatch.setattr(stopping, "PATIENCE", 0.1)
+    with pytest.raises(FolderInUseError, match="another process is training"), FolderLock(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_not_another_process(tmp_path, monkeypatch, number):
+    locks(monkeypatch, *[number] * 2)
+    with FolderLock(tmp_path) as lock:
+        assert not lock.exists
+        assert is_locked(tmp_path) is None
 
 
 @pytest.mark.parametrize("status", ["interrupted", "failed"])

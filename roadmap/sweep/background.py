@@ -83,13 +83,25 @@ def start(root: Path, task: Task) -> None:
             with (folder / LOCK).open("w") as lock:
                 # The process inherits the open file and with it the lock: whatever ends it lets
                 # go, so that there are no locks of the dead, and its number is surely its own.
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock(lock, folder)
                 with (folder / OUTPUT).open("w") as output:
                     _begin(root, task, lock, output)
         except BlockingIOError:
             raise RefusedError("One is running already: wait for it, or stop it.") from None
         except OSError as error:
             raise RefusedError(f"Training cannot be started: {error.strerror}.") from None
+
+
+def _lock(lock: Any, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        raise RefusedError(
+            f"Training cannot be started from here: {folder} is on a file system without locks, "
+            "by which it would be found again. Use the command line."
+        ) from None
 
 
 def _begin(root: Path, task: Task, lock: Any, output: Any) -> None:

@@ -15,6 +15,7 @@ from roadmap.sweep.jobs import Job, Progress, read_progress
 from roadmap.text import duration
 
 WAITS = "waits"
+HELD = "waits: another process is training it"
 
 
 class Board:
@@ -40,14 +41,11 @@ class Board:
     def show(self, state: State, training: list[Job], starting: list[Job]) -> None:
         """To be called again and again."""
         moving = {*training, *starting}
-        self._resting = {
-            job: self._resting.get(job) or read_progress(job.folder)
-            for job in self._jobs
-            if job not in moving
-        }
+        self._resting = {job: self._rests(job, state) for job in self._jobs if job not in moving}
         progress = self._resting | {job: read_progress(job.folder) for job in training}
         failed = {ending.job for ending in state.failed}
         texts = {job: _text(job, progress[job], job in training) for job in progress}
+        texts |= dict.fromkeys(state.held, HELD)
         texts |= dict.fromkeys(starting, "starts up") | dict.fromkeys(failed, "failed")
         if self._live is not None:
             table = self._table(texts, state, training)
@@ -60,6 +58,12 @@ class Board:
             if self._said.get(job, WAITS) != texts[job]:
                 self._console.print(f"{job.name}: {texts[job]}", soft_wrap=True)
                 self._said[job] = texts[job]
+
+    def _rests(self, job: Job, state: State) -> Progress:
+        """Read once, but for one that another process moves, or has finished since."""
+        known = self._resting.get(job)
+        moved = job in state.held or (job in state.done and known and known.status != "finished")
+        return read_progress(job.folder) if known is None or moved else known
 
     def _table(self, texts: dict[Job, str], state: State, training: list[Job]) -> Table:
         seeds = list(dict.fromkeys(job.settings.seed for job in self._jobs))

@@ -1,48 +1,68 @@
 """One run of a sweep in a process of its own: ``python -m roadmap.sweep.child``.
 
-Standard input is a line with the job, pickled in base64, and then, when the run may train, one byte
-more. Where it ends without, the sweep has died, and the run saves and stops. Exit codes are those
-of ``roadmap train``.
+Standard input is a line with the job, pickled in base64, then, when the run may train, one byte
+more. Where it ends, the sweep has ended, and the run saves and stops. Exit codes are those of
+``roadmap train``; of a failure, standard output gets a line that ``engine.failed`` reads.
 """
 
 from __future__ import annotations
 
 import base64
+import os
 import pickle
-import signal
 import sys
 import threading
 from io import RawIOBase
+from typing import TextIO
 
 import typer
 
+from roadmap.sweep.engine import failure_line
 from roadmap.sweep.jobs import Job
 from roadmap.train.commands import sentences
+from roadmap.train.stopping import ask_to_stop
 
 
 def main() -> None:
     # Unbuffered: a thread that waits at a buffer would hold its lock at exit.
-    with open(0, "rb", buffering=0, closefd=False) as told:
-        job: Job = pickle.loads(base64.b64decode(told.readline()))
+    with _own_output() as answer, open(0, "rb", buffering=0, closefd=False) as told:
+        line = told.readline()
+        if not line.endswith(b"\n"):  # the sweep ended before it had written the job
+            return
         try:
             with sentences():
-                from roadmap.train.run import train
-
-                train(job.settings, job.notes, turn=_turn(told))
+                _train(pickle.loads(base64.b64decode(line)), _turn(told), answer)
         except typer.Exit as end:
             sys.exit(end.exit_code)
+
+
+def _own_output() -> TextIO:
+    """Standard output, on which nobody else then writes: what others print goes to the log."""
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answer
+
+
+def _train(job: Job, turn: threading.Event, answer: TextIO) -> None:
+    try:
+        from roadmap.train.run import train
+
+        train(job.settings, job.notes, turn=turn)
+    except Exception as error:
+        answer.write(failure_line(error))
+        answer.flush()
+        raise
 
 
 def _turn(told: RawIOBase) -> threading.Event:
     turn = threading.Event()
 
-    def wait() -> None:
-        if told.read(1):
+    def follow() -> None:
+        while told.read(1):
             turn.set()
-        else:
-            signal.raise_signal(signal.SIGTERM)
+        ask_to_stop()
 
-    threading.Thread(target=wait, daemon=True).start()
+    threading.Thread(target=follow, daemon=True).start()
     return turn
 
 

@@ -156,7 +156,7 @@ def sweep(
         for note in (*planning.notes_of(jobs), *source.said):
             typer.echo(note, err=True)
         if dry_run:
-            _print_plan(jobs, device, len(source.train.labels))
+            _print_plan(jobs, engine, device, len(source.train.labels))
             return
         code = run_jobs(jobs, _engine(engine, address, device, ahead))
     if code:
@@ -191,11 +191,13 @@ def opened(path: str | None) -> Source:
         raise RefusedError(str(error)) from None
 
 
-def _print_plan(jobs: list[Job], device: str | None, images: int) -> None:
-    from roadmap.sweep.estimate import estimate
-    from roadmap.train.machine import device_name, prepare_device
+def _print_plan(jobs: list[Job], engine: str, device: str | None, images: int) -> None:
+    from roadmap.sweep.estimate import REFERENCE_DEVICE, estimate
+    from roadmap.train.machine import choose_device, device_name
 
-    found = estimate(jobs, device_name(prepare_device(device)), images)
+    # This machine's device says nothing of a cluster's.
+    name = REFERENCE_DEVICE if engine == "ray" else device_name(choose_device(device))
+    found = estimate(jobs, name, images)
     typer.echo(f"Runs: {found.runs}, of which {found.finished} are finished.")
     times = [_said(hours, device) for device, hours in found.hours.items()]
     if times:
@@ -237,15 +239,14 @@ def run_jobs(jobs: list[Job], engine: Engine) -> int:
 
 
 def _engine(kind: str, address: str | None, device: str | None, ahead: int) -> Engine:
-    from roadmap.measure.throughput import best_device
-
-    uses_gpus = (device or best_device()) == "cuda"
     if kind == "ray":
         from roadmap.sweep.ray_engine import RayEngine
 
-        return RayEngine(address, gpus=uses_gpus)
+        return RayEngine(address, device=device)
     import torch
 
     from roadmap.sweep.engine import LocalEngine
+    from roadmap.train.machine import choose_device
 
+    uses_gpus = choose_device(device).type == "cuda"
     return LocalEngine(range(torch.cuda.device_count()) if uses_gpus else (), ahead=ahead)

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from roadmap.sweep.engine import Ending, Engine
 from roadmap.sweep.jobs import Job, read_progress
 from roadmap.train.errors import RefusedError, TrainingError
+from roadmap.train.stopping import is_locked
 
 #: Seconds between two looks at what runs.
 PAUSE = 0.5
+#: Seconds until a run is tried again that was in use, where its lock cannot be seen from here.
+IN_USE = 10
 #: A job that failed is tried once more, unless it was refused: that would be for the same reason.
 TRIES = 2
 
@@ -25,6 +28,11 @@ class State:
     done: list[Job] = field(default_factory=list)
     failed: list[Ending] = field(default_factory=list)
     retried: list[Ending] = field(default_factory=list)
+    #: Those of ``waiting`` that another process trains.
+    held: set[Job] = field(default_factory=set)
+    tries: Counter[Job] = field(default_factory=Counter)
+    #: The time before which a job is not tried again.
+    later: dict[Job, float] = field(default_factory=dict)
 
 
 def conduct(
@@ -35,30 +43,23 @@ def conduct(
 ) -> State:
     """Run ``jobs`` on ``engine``, those that are finished left out, until all ended or ``stopped``.
 
-    ``watch`` is told at each look where the sweep stands, what trains and what starts up. When
-    ``stopped``, runs are asked to save, and wait for the same command.
+    One that another process trains waits until it has ended. ``watch`` is told at each look where
+    the sweep stands, what trains and what starts up. When ``stopped``, runs are asked to save, and
+    wait for the same command.
     """
     state = State(deque())
     for job in jobs:
         _enter(job, state)
-    tries: Counter[Job] = Counter()
     try:
         while state.waiting or engine.running():
             if stopped():
                 break
-            while state.waiting and len(engine.running()) < engine.slots:
-                job = state.waiting.popleft()
-                tries[job] += 1
-                try:
-                    engine.start(job)
-                except OSError as error:
-                    reason = f"{job.folder} cannot be written: {error.strerror}"
-                    _sort(Ending(job, TrainingError.code, reason), state, tries)
+            _fill(engine, state)
             starting = engine.starting()
             watch(state, [job for job in engine.running() if job not in starting], starting)
             time.sleep(PAUSE)
             for ending in engine.endings():
-                _sort(ending, state, tries)
+                _sort(ending, state)
     finally:
         engine.stop()
     for job in engine.running():
@@ -72,11 +73,37 @@ def _enter(job: Job, state: State) -> None:
     (state.done if finished else state.waiting).append(job)
 
 
-def _sort(ending: Ending, state: State, tries: Counter[Job]) -> None:
+def _fill(engine: Engine, state: State) -> None:
+    """Start what waits in the free slots, in order, but for what another process trains."""
+    for job in list(state.waiting):
+        if len(engine.running()) >= engine.slots:
+            return
+        if is_locked(job.folder) or time.monotonic() < state.later.get(job, 0):
+            state.held.add(job)
+            continue
+        state.held.discard(job)
+        state.waiting.remove(job)
+        if read_progress(job.folder).status == "finished":
+            state.done.append(job)
+            continue
+        state.tries[job] += 1
+        try:
+            engine.start(job)
+        except OSError as error:
+            reason = f"{job.folder} cannot be written: {error.strerror}"
+            _sort(Ending(job, TrainingError.code, reason), state)
+
+
+def _sort(ending: Ending, state: State) -> None:
+    job = ending.job
     if ending.code == 0:
-        state.done.append(ending.job)
-    elif ending.code != RefusedError.code and tries[ending.job] < TRIES:
+        state.done.append(job)
+    elif ending.in_use:
+        state.tries[job] -= 1
+        state.later[job] = time.monotonic() + IN_USE
+        state.waiting.append(job)
+    elif ending.code != RefusedError.code and state.tries[job] < TRIES:
         state.retried.append(ending)
-        state.waiting.append(ending.job)
+        state.waiting.append(job)
     else:
         state.failed.append(ending)

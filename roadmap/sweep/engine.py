@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import pickle
 import signal
@@ -12,23 +13,50 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from roadmap.sweep.jobs import Job, read_progress
+from roadmap.train.errors import FolderInUseError, TrainingError
 
 LOG = "train.log"
-#: What a process reads after its job when it may train. An end without it: we have died.
+#: What a process reads after its job when it may train. At the end of that we have died.
 TURN = b"."
+#: Characters of a failure's reason: a line that a pipe takes although nobody reads it yet.
+MOST_SAID = 2000
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a job ended: an exit code of ``roadmap.train.errors``, and a sentence if it was not 0."""
+    """How a job ended: an exit code of ``roadmap.train.errors``, and a sentence if it was not 0.
+
+    ``in_use``: it was refused because another process trains it.
+    """
 
     job: Job
     code: int
     reason: str = ""
+    in_use: bool = False
+
+
+def failure_line(error: Exception) -> str:
+    """What a process says of the error that ends it, for ``failed``."""
+    reason = str(error)
+    if not isinstance(error, TrainingError):
+        reason = f"{type(error).__name__}: {reason.strip().partition(chr(10))[0]}"
+    in_use = isinstance(error, FolderInUseError)
+    return json.dumps({"reason": reason[:MOST_SAID], "in_use": in_use}) + "\n"
+
+
+def failed(job: Job, code: int, line: str) -> Ending:
+    """The ending of a process with ``code``, from its ``failure_line``, empty where it died."""
+    if line.endswith("\n"):
+        return Ending(job, code, **json.loads(line))
+    name = {number.value: number.name for number in signal.Signals}.get(code - 128)
+    if name is None:
+        log = job.folder / LOG
+        return Ending(job, code, f"its process ended with exit code {code}; {log} may say why")
+    memory = ", probably because memory ran out" if name == "SIGKILL" else ""
+    return Ending(job, code, f"its process was ended by {name}{memory}")
 
 
 class Engine(Protocol):
@@ -53,16 +81,14 @@ class Engine(Protocol):
         """Ask all to save and end, and wait until they have."""
 
 
-class Started(NamedTuple):
+@dataclass
+class Started:
     """A process, its GPU (None: the CPU), and when it began, in seconds since 1970."""
 
     process: subprocess.Popen
     gpu: int | None
     begun: float
-
-    @property
-    def waits(self) -> bool:
-        return not self.process.stdin.closed
+    waits: bool = True
 
 
 class LocalEngine:
@@ -88,8 +114,8 @@ class LocalEngine:
             # A session of its own: the terminal's Ctrl-C reaches only us, who then ask it to save.
             process = subprocess.Popen(
                 [sys.executable, "-m", "roadmap.sweep.child"],
-                stdin=subprocess.PIPE,
-                stdout=log,
+                stdin=subprocess.PIPE,  # whose end, when we die, ends the process
+                stdout=subprocess.PIPE,
                 stderr=log,
                 env=os.environ | visible,
                 start_new_session=True,
@@ -117,7 +143,9 @@ class LocalEngine:
             self._free.append(started.gpu)
             # Killed by signal N is -N here and 128 + N in shells.
             code = 128 - code if code < 0 else code
-            found.append(Ending(job, code, last_line(job.folder) if code else ""))
+            said = started.process.stdout.readline().decode()
+            found.append(failed(job, code, said) if code else Ending(job, 0))
+            _close(started.process)
         self._give_turns()
         return found
 
@@ -128,7 +156,7 @@ class LocalEngine:
                 process.send_signal(signal.SIGTERM)
         for process in processes:
             process.wait()
-            process.stdin.close()
+            _close(process)
 
     def _give_turns(self) -> None:
         """Let the oldest process of each GPU train, and the next once only results are left."""
@@ -137,11 +165,18 @@ class LocalEngine:
             if started.gpu in taken:
                 continue
             if started.waits:
+                started.waits = False
                 with suppress(BrokenPipeError):
                     started.process.stdin.write(TURN)
-                    started.process.stdin.close()
+                    started.process.stdin.flush()
             if not _trained(job, started.begun):
                 taken.add(started.gpu)
+
+
+def _close(process: subprocess.Popen) -> None:
+    for pipe in (process.stdin, process.stdout):
+        with suppress(BrokenPipeError):
+            pipe.close()
 
 
 def _trained(job: Job, begun: float) -> bool:
@@ -153,13 +188,3 @@ def _trained(job: Job, begun: float) -> bool:
 def _visible(gpu: int, given: list[str]) -> str:
     """What the process is to see: of the GPUs that we were given, the one of that number."""
     return given[gpu] if given != [""] else str(gpu)
-
-
-def last_line(folder: Path) -> str:
-    """The last thing that a run said: why it ended, if it said so."""
-    try:
-        lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return last.removeprefix("Error: ")

@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import traceback
 from typing import Any
 
-from roadmap.sweep.engine import LOG, Ending
+from roadmap.sweep.engine import LOG, Ending, failed, failure_line
 from roadmap.sweep.jobs import Job
+from roadmap.text import counted
 from roadmap.train.errors import RefusedError, TrainingError
 
 #: How often a run may lose its node.
@@ -25,11 +27,12 @@ SAVING = 120
 class RayEngine:
     """Jobs on the cluster at ``address``; without one on that of this machine, begun if need be.
 
-    A run takes a GPU, or without ``gpus`` all CPUs of a node. Raises ``RefusedError`` where Ray is
-    missing or the cluster is not reached.
+    A run takes a GPU, or all CPUs of a node where ``device`` is another than ``cuda``, or None and
+    the cluster has no GPU. Raises ``RefusedError`` where Ray is missing, the cluster is not
+    reached, or has nothing to run on.
     """
 
-    def __init__(self, address: str | None = None, *, gpus: bool):
+    def __init__(self, address: str | None = None, *, device: str | None = None):
         try:
             import ray
         except ImportError:
@@ -44,11 +47,16 @@ class RayEngine:
         except (ConnectionError, RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise RefusedError(f"the Ray cluster at {address} is not reached: {reason}") from None
-        resources = {"num_gpus": 1} if gpus else {"num_cpus": self._cpus()}
+        try:
+            self._gpus = self._takes_gpus(device)
+        except RefusedError:
+            ray.shutdown()
+            raise
+        # A GPU without a CPU: on a node with fewer CPUs than GPUs some would wait.
+        resources = {"num_gpus": 1, "num_cpus": 0} if self._gpus else {"num_cpus": self._cpus()}
         # max_calls: a process a run, so that one leaves nothing behind for the next.
         options = {"max_calls": 1, "max_retries": MOST_LOSSES, **resources}
         self._train = ray.remote(**options)(_train)
-        self._gpus = gpus
         self._jobs: dict[Any, Job] = {}
 
     @property
@@ -87,9 +95,24 @@ class RayEngine:
     def _ending(self, reference: Any) -> Ending:
         job = self._jobs.pop(reference)
         try:
-            return Ending(job, *self._ray.get(reference))
+            code, line = self._ray.get(reference)
+            return failed(job, code, line) if code else Ending(job, code)
         except self._ray.exceptions.RayError as error:
             return Ending(job, 1, str(error).strip().splitlines()[-1])
+
+    def _takes_gpus(self, device: str | None) -> bool:
+        found = self._ray.cluster_resources()
+        gpus, cpus = found.get("GPU", 0), found.get("CPU", 0)
+        if device == "cuda" and gpus < 1:
+            raise RefusedError(
+                f"--device cuda: the Ray cluster has no GPU, only {counted(int(cpus), 'CPU')}; use "
+                "--device cpu, or start a node with a GPU first"
+            )
+        takes = gpus >= 1 and device in (None, "cuda")
+        if not takes and not cpus:
+            nothing = "no CPUs" if gpus else "no GPUs and no CPUs"
+            raise RefusedError(f"the Ray cluster has {nothing}: start a node that has some first")
+        return takes
 
     def _cpus(self) -> float:
         """Of the smallest node that has any."""
@@ -109,15 +132,18 @@ def _check_reachable(address: str | None) -> None:
 
 
 def _train(job: Job) -> tuple[int, str]:
-    """On a node: exit code and, if it is not 0, what stopped the run."""
+    """On a node: exit code and, if it is not 0, the ``failure_line``."""
     from roadmap.train.run import train
 
     job.folder.mkdir(parents=True, exist_ok=True)
     with (job.folder / LOG).open("a") as log, _standard_error_to(log.fileno()):
         try:
             train(job.settings, job.notes)
-        except TrainingError as error:
-            return error.code, str(error)
+        except Exception as error:
+            if isinstance(error, TrainingError):
+                return error.code, failure_line(error)
+            traceback.print_exc()
+            return TrainingError.code, failure_line(error)
     return 0, ""
 
 

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from roadmap.train.errors import TrainingError
+from roadmap.train.stopping import stop_with_parent
 
 T = TypeVar("T")
 
@@ -87,6 +88,8 @@ def join(device_type: str) -> World:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return World()
+    if dist.is_torchelastic_launched():  # torchrun, killed, would leave its processes at work
+        stop_with_parent()
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=TIMEOUT)
     group = dist.new_group(backend="gloo", timeout=TIMEOUT)

@@ -21,6 +21,10 @@ class RefusedError(TrainingError):
     code = 2
 
 
+class FolderInUseError(RefusedError):
+    """Another process trains in the folder: what was asked can be done once it has ended."""
+
+
 class NonFiniteError(TrainingError):
     """The loss was not finite."""
 

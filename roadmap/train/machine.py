@@ -12,20 +12,32 @@ import torch
 from roadmap.measure.throughput import MeasureError, best_device, checked_device, device_name
 from roadmap.train.errors import RefusedError
 
-__all__ = ["EnergyMeter", "device_name", "prepare_device", "reproducible", "versions"]
+__all__ = [
+    "EnergyMeter",
+    "choose_device",
+    "device_name",
+    "prepare_device",
+    "reproducible",
+    "versions",
+]
 
 PACKAGES = ("torch", "torchvision", "timm", "safetensors", "numpy")
 
 
-def prepare_device(kind: str | None, local_rank: int = 0) -> torch.device:
-    """The device asked for (None: the fastest there is), made the current one.
+def choose_device(kind: str | None) -> torch.device:
+    """The device asked for (None: the fastest there is).
 
     Raises ``RefusedError`` for one that this machine does not have.
     """
     try:
-        device = checked_device(kind or best_device())
+        return checked_device(kind or best_device())
     except (MeasureError, RuntimeError):
         raise RefusedError(f"this machine has no device {kind!r}; use {best_device()!r}") from None
+
+
+def prepare_device(kind: str | None, local_rank: int = 0) -> torch.device:
+    """``choose_device``'s, made the current one; of several GPUs number ``local_rank``."""
+    device = choose_device(kind)
     if device.type == "cuda":
         device = torch.device("cuda", local_rank)
         torch.cuda.set_device(device)

@@ -115,6 +115,10 @@ def _open_run(
     with ExitStack() as stack:
         lock = FolderLock(folder) if world.is_main else nullcontext()
         world.share(lambda: _entered(stack, lock, folder))
+        if world.is_main and not lock.exists:
+            display.say(
+                f"{folder} is on a file system without locks: let no other process train in it"
+            )
         run = Run(settings, config, data, folder, device, world, display, signals, turn)
         return run.run()
 
@@ -300,7 +304,9 @@ class Run:
                     batch = next(batches)
                 except StopIteration:
                     return
-                except (DataError, OSError, RuntimeError) as error:
+                except torch.OutOfMemoryError:
+                    raise self._out_of_memory(", with augmentation beside it") from None
+                except (DataError, OSError) as error:
                     raise TrainingError(
                         f"reading the training data failed at step {self.step}: {error}. "
                         f"{self._last_checkpoint()}"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
-from roadmap.train.errors import RefusedError
+from roadmap.train.errors import FolderInUseError
 
 try:
     import fcntl
@@ -14,6 +18,8 @@ except ImportError:  # Windows has no such locks
     fcntl = None
 
 LOCK = ".lock"
+#: Seconds for which a lock is tried: whoever looks whether it is held has it for a moment.
+PATIENCE = 0.5
 
 
 class Signals:
@@ -23,12 +29,15 @@ class Signals:
     """
 
     WATCHED = (signal.SIGINT, signal.SIGTERM)
+    #: Whether the one entered last was asked to stop.
+    asked = False
 
     def __init__(self) -> None:
         self.number = 0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
+        Signals.asked = False
         self._before = {number: signal.signal(number, self._note) for number in self.WATCHED}
         return self
 
@@ -37,9 +46,27 @@ class Signals:
             signal.signal(number, handler)
 
     def _note(self, number: int, _frame: Any) -> None:
-        self.number = number
+        self.number, Signals.asked = number, True
         for watched in self.WATCHED:
             signal.signal(watched, signal.SIG_DFL)
+
+
+def ask_to_stop() -> None:
+    """Send this process SIGTERM, unless it was asked to stop before: the second would not save."""
+    if not Signals.asked:
+        signal.raise_signal(signal.SIGTERM)
+
+
+def stop_with_parent() -> None:
+    """Have this process asked to stop when the one that started it dies, as soon as that shows."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        ask_to_stop()
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def is_locked(folder: Path) -> bool | None:
@@ -56,38 +83,49 @@ def is_locked(folder: Path) -> bool | None:
     except OSError:
         return None
     with file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # let go with the file
-        except BlockingIOError:
-            return True
-        except OSError:  # not every file system has locks
-            return None
-    return False
+        taken = _locked(file, fcntl.LOCK_SH)  # let go with the file
+    return None if taken is None else not taken
+
+
+def _locked(file: Any, kind: int) -> bool | None:
+    """Take a lock of ``file``: False where another process has it, None where there are none."""
+    try:
+        # A record lock: unlike flock's, data loading workers do not inherit it.
+        fcntl.lockf(file, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        held = error.errno in (errno.EACCES, errno.EAGAIN)
+        return False if held else None  # not every file system has locks
+    return True
 
 
 class FolderLock:
     """While entered, no other process trains in ``folder``; a process that dies lets go.
 
-    Raises ``RefusedError`` where one does, and ``OSError`` where the folder cannot be written.
+    ``exists`` says whether there is such a lock: not on every file system, and not on Windows.
+    Raises ``FolderInUseError`` where one does, and ``OSError`` where the folder cannot be written.
     """
 
     def __init__(self, folder: Path):
+        self.exists = False
         self._folder = folder
         self._file: Any = None
 
     def __enter__(self) -> FolderLock:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._file = (self._folder / LOCK).open("w")
-        if fcntl is not None:
-            try:
-                # A record lock: unlike flock's, data loading workers do not inherit it.
-                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                self._file.close()
-                raise RefusedError(
-                    f"another process is training in {self._folder}: wait, or use another --output"
-                ) from None
+        end = time.monotonic() + PATIENCE
+        while (taken := self._taken()) is False and time.monotonic() < end:
+            time.sleep(0.05)
+        if taken is False:
+            self._file.close()
+            raise FolderInUseError(
+                f"another process is training in {self._folder}: wait, or use another --output"
+            )
+        self.exists = taken is True
         return self
+
+    def _taken(self) -> bool | None:
+        return _locked(self._file, fcntl.LOCK_EX) if fcntl else None
 
     def __exit__(self, *_error: object) -> None:
         self._file.close()

@@ -10,15 +10,20 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterable, Iterator
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 from torchvision.transforms import CenterCrop, Resize
 from torchvision.transforms.functional import InterpolationMode
 
@@ -35,6 +40,14 @@ CHECKED = 100_000
 
 #: Seconds that a worker goes on after SIGTERM, so that a run told to stop can finish its step.
 GRACE = 10
+#: The signals that end a worker most often, why, and what helps.
+DEATHS = {
+    "SIGKILL": "probably because memory ran out: use fewer --workers, or close other programs, "
+    "and start again",
+    "SIGBUS": "probably because shared memory is full: enlarge /dev/shm (docker run --shm-size), "
+    "or use --workers 0",
+}
+_STARTING = threading.Lock()
 
 #: A sample: image number, and the key of its crop (none for a validation image).
 Sample = tuple[int, tuple[int, ...] | None]
@@ -66,19 +79,25 @@ class Streamed:
     def _crops(self, parts: Iterable[list[Sample]]) -> Iterator[Tensor]:
         """One tensor a part, put together from the chunks that workers return in order."""
         sizes: list[int] = []
-        loader = iter(self._loader(_chunks(parts, sizes)))
+        loader = self._started(_chunks(parts, sizes))
         done = 0
-        while True:
-            chunks = [_checked(chunk) for chunk in _next(loader)]
-            if not chunks:
-                return
-            while sum(map(len, chunks)) < sizes[done]:
-                chunks += [_checked(chunk) for chunk in _next(loader)]
-            done += 1
-            yield torch.cat([chunk.to(self.device, non_blocking=True) for chunk in chunks])
+        try:
+            while True:
+                chunks = [_checked(chunk) for chunk in _next(loader)]
+                if not chunks:
+                    return
+                while sum(map(len, chunks)) < sizes[done]:
+                    chunks += [_checked(chunk) for chunk in _next(loader)]
+                done += 1
+                yield torch.cat([chunk.to(self.device, non_blocking=True) for chunk in chunks])
+        finally:
+            # Workers that the garbage collector ends after an error wait in vain for their last
+            # message, and are killed after many seconds.
+            if isinstance(loader, _MultiProcessingDataLoaderIter):
+                loader._shutdown_workers()
 
-    def _loader(self, chunks: Iterable[list[Sample]]) -> DataLoader:
-        return DataLoader(
+    def _started(self, chunks: Iterable[list[Sample]]) -> Iterator:
+        loader = DataLoader(
             _Crops(self.split, self.view),
             batch_sampler=chunks,
             num_workers=self.workers,
@@ -89,6 +108,13 @@ class Streamed:
             # Its own generator: the default one is the training run's.
             generator=torch.Generator(),
         )
+        try:
+            with _main_script_set_aside():
+                return iter(loader)
+        except (OSError, EOFError) as error:
+            raise DataError(
+                f"the {self.workers} data workers cannot be started ({error}): use fewer --workers"
+            ) from None
 
 
 def _chunks(parts: Iterable[list[Sample]], sizes: list[int]) -> Iterator[list[Sample]]:
@@ -105,14 +131,24 @@ def _next(loader: Iterator) -> list:
         return [next(loader)]
     except StopIteration:
         return []
-    except (RuntimeError, OSError, EOFError) as error:
-        # Besides torch's own message: a connection to the worker that broke.
-        if isinstance(error, RuntimeError) and "worker" not in str(error):
+    except (RuntimeError, OSError, EOFError):
+        death = _death(getattr(loader, "_workers", ()))
+        if death is None:
             raise
-        raise DataError(
-            "a data worker died, most often for want of memory: use fewer workers, or close other "
-            "programs, and start again"
-        ) from None
+        raise DataError(f"a data worker died ({death})") from None
+
+
+def _death(workers: Sequence[multiprocessing.process.BaseProcess]) -> str | None:
+    """Why one of ``workers`` ended, by its exit code; None if none did."""
+    # Its connection may have broken a moment before it ended.
+    wait([worker.sentinel for worker in workers], timeout=1)
+    code = next((worker.exitcode for worker in workers if worker.exitcode), None)
+    if code is None:
+        return None
+    if code > 0:
+        return f"exit code {code}; its message is on standard error"
+    name = signal.Signals(-code).name
+    return f"{name}, {DEATHS[name]}" if name in DEATHS else name
 
 
 def _checked(chunk: Tensor | DataError) -> Tensor:
@@ -159,6 +195,27 @@ def _start_worker(_worker: int) -> None:
     """Signals are the main process's to answer, which then still wants images for a moment."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
+    threading.Thread(target=_end_with_training, daemon=True).start()
+
+
+def _end_with_training() -> None:
+    """Torch's workers watch their parent; that of ours is the fork server, which watches them."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+@contextmanager
+def _main_script_set_aside() -> Iterator[None]:
+    """Start processes that do not import the script that is running: one without a main guard
+    would train again in each, and one that was edited meanwhile would run as it is now."""
+    main = sys.modules["__main__"].__dict__
+    with _STARTING:
+        kept = {name: main.pop(name) for name in ("__file__", "__spec__") if name in main}
+        main["__spec__"] = None
+        try:
+            yield
+        finally:
+            main.update(kept)
 
 
 def _context() -> multiprocessing.context.BaseContext:

@@ -147,8 +147,10 @@ def _begin(task: Task) -> None:
 
 
 def _ended(task: Task) -> None:
-    """What the last one said at its end."""
+    """What the last one said at its end. Where that is how far a run is, it had no time to."""
     said = background.last_words(ablations_data.root()) or "It ended without a word."
+    if said.partition(":")[0] in task.runs:
+        said = f"Its process was killed. Start it again to continue; it was at {said}."
     st.html(markup.paragraph(f"Last: {_name(task)}. {said}", "faint last"))
 
 

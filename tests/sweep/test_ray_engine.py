@@ -42,7 +42,9 @@ def test_a_run_goes_on_elsewhere_when_its_node_is_killed(cluster, tmp_path):
         Job(replace(settings, seed=seed, output=tmp_path / str(seed), checkpoint_every=0))
         for seed in (0, 1)
     ]
-    engine = RayEngine(cluster.address, gpus=False)
+    with pytest.raises(RefusedError, match=r"--device cuda: the Ray cluster has no GPU.* 2 CPUs"):
+        RayEngine(cluster.address, device="cuda")
+    engine = RayEngine(cluster.address)
     assert engine.slots == engine.devices == 2
     killed = threading.Event()
 
@@ -59,6 +61,20 @@ def test_a_run_goes_on_elsewhere_when_its_node_is_killed(cluster, tmp_path):
     assert sum("continuing after step" in text for text in said) == 1
 
 
+def test_the_cluster_decides_what_runs_take_and_not_this_machine(cluster, tmp_path):
+    with pytest.raises(RefusedError, match="no GPUs and no CPUs"):
+        RayEngine(cluster.address)
+    cluster.add_node(**SMALL | {"num_cpus": 0, "num_gpus": 1})  # as far as Ray knows
+    cluster.wait_for_nodes()
+    with pytest.raises(RefusedError, match="no CPUs"):
+        RayEngine(cluster.address, device="cpu")
+    engine = RayEngine(cluster.address)
+    changes = {"epochs": 1, "warmup_epochs": 0}
+    job = Job(tiny_settings(tmp_path / "run", step="kernel_7", device=None, changes=changes))
+    state = conduct([job], engine, lambda *_: None, lambda: False)
+    assert (state.done, state.failed) == ([job], [])
+
+
 def test_a_cluster_that_is_not_there_is_a_sentence():
     with pytest.raises(RefusedError, match=r"the Ray cluster at 127\.0\.0\.1:1 is not reached"):
-        RayEngine("127.0.0.1:1", gpus=False)
+        RayEngine("127.0.0.1:1")

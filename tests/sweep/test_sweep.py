@@ -10,9 +10,11 @@ import subprocess
 import sys
 import time
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from processes import children, listed
 from typer.testing import CliRunner
 
 from roadmap.cli import app
@@ -22,7 +24,7 @@ from roadmap.sweep import estimate as estimating
 from roadmap.sweep.board import Board, seconds_left
 from roadmap.sweep.child import _turn
 from roadmap.sweep.conduct import State, conduct
-from roadmap.sweep.engine import TURN, Ending, LocalEngine, _visible
+from roadmap.sweep.engine import TURN, Ending, LocalEngine, _visible, failed, failure_line
 from roadmap.sweep.jobs import (
     Job,
     Progress,
@@ -32,8 +34,9 @@ from roadmap.sweep.jobs import (
     read_progress,
 )
 from roadmap.text import duration
-from roadmap.train.errors import RefusedError
-from roadmap.train.stopping import Signals
+from roadmap.train.checkpoint import last_step
+from roadmap.train.errors import FolderInUseError, RefusedError
+from roadmap.train.stopping import Signals, ask_to_stop, is_locked
 
 ROOT = Path(__file__).parents[2]
 
@@ -211,7 +214,7 @@ class Process:
     """What ``LocalEngine`` starts, without a process."""
 
     def __init__(self, _command, *, env, **_more):
-        self.stdin, self.code = Told(), None
+        self.stdin, self.stdout, self.code = Told(), io.BytesIO(), None
         self.gpu = env.get("CUDA_VISIBLE_DEVICES")
 
     def poll(self) -> int | None:
@@ -347,20 +350,116 @@ def test_a_run_trains_when_told_and_stops_when_its_sweep_has_died(given):
         assert not turn.wait(0.05)
         if given:
             telling.write(TURN)
+            assert turn.wait(10)
+        assert not signals.number
         telling.close()
-        wait_for(lambda: turn.is_set() or signals.number)
-        assert (turn.is_set(), signals.number) == (given, 0 if given else signal.SIGTERM)
+        wait_for(lambda: signals.number)
+        assert (turn.is_set(), signals.number) == (given, signal.SIGTERM)
 
 
-def test_a_refused_run_says_why_and_is_not_tried_again(tmp_path):
-    job, other = planned(tmp_path, scale="pocket")[0], planned(tmp_path, scale="pocket")[1]
-    write_run(job, "interrupted", scale="pocket", step=other.settings.step)
-    state = run([job], LocalEngine())
-    ((_, code, reason),) = [(e.job, e.code, e.reason) for e in state.failed]
-    assert code == 2
-    assert "holds another run" in reason
-    assert not state.retried
-    assert "Traceback" not in (job.folder / "train.log").read_text()
+def test_a_run_that_was_asked_to_save_still_saves_when_its_sweep_dies(monkeypatch):
+    with Signals() as signals:
+        signal.raise_signal(signal.SIGINT)
+        ask_to_stop()  # a second signal would end this process
+        assert signals.number == signal.SIGINT
+    raised = []
+    monkeypatch.setattr(signal, "raise_signal", raised.append)
+    with Signals():
+        ask_to_stop()
+    assert raised == [signal.SIGTERM]
+
+
+def training_in(folder: Path) -> subprocess.Popen:
+    """A process that holds the folder's lock until it is told to end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    code = (
+        "import sys; from pathlib import Path; from roadmap.train.stopping import FolderLock\n"
+        "with FolderLock(Path(sys.argv[1])): print('locked', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(folder)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen(command, cwd=ROOT, text=True, **pipes)
+    assert process.stdout.readline() == "locked\n"
+    return process
+
+
+def test_the_reason_of_a_failure_is_its_own(tmp_path):
+    """Not the last line of the log, which another process may have written."""
+    jobs = planned(tmp_path, scale="pocket")
+    refused, other, held, killed = jobs
+    write_run(refused, "interrupted", scale="pocket", step=other.settings.step)
+    engine = LocalEngine(ahead=2)
+    found: dict[Job, Ending] = {}
+    with training_in(held.folder) as process:
+        for job in (refused, held, killed):
+            engine.start(job)
+        os.kill(engine._jobs[killed].process.pid, signal.SIGKILL)
+        for job in (refused, held, killed):
+            with (job.folder / "train.log").open("a") as log:
+                log.write("epoch 3/4: a line of another process\n")
+        wait_for(lambda: found.update({e.job: e for e in engine.endings()}) or len(found) == 3)
+        process.stdin.close()
+    assert found[refused].code == found[held].code == RefusedError.code
+    assert "holds another run" in found[refused].reason
+    assert "another process is training in" in found[held].reason
+    assert (found[refused].in_use, found[held].in_use) == (False, True)
+    assert found[killed].code == 128 + signal.SIGKILL
+    assert (
+        found[killed].reason == "its process was ended by SIGKILL, probably because memory ran out"
+    )
+    assert "Traceback" not in (refused.folder / "train.log").read_text()
+
+
+def test_what_an_error_says_is_its_reason(tmp_path):
+    [job, *_] = planned(tmp_path)
+    fault = failure_line(ValueError("the sizes do not match\nand more"))
+    assert failed(job, 1, fault) == Ending(job, 1, "ValueError: the sizes do not match")
+    assert failed(job, 2, failure_line(FolderInUseError("x"))) == Ending(job, 2, "x", in_use=True)
+    assert len(failure_line(RefusedError("x" * 10**6))) < 4096  # what any pipe takes at once
+    assert "exit code 1" in failed(job, 1, "").reason
+    assert "exit code 255" in failed(job, 255, fault[:9]).reason
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_what_another_process_trains_waits_for_it_and_the_others_go_on(tmp_path, capsys):
+    first, second, *_ = jobs = planned(tmp_path, seeds=(0,))
+    engine = Scripted({job.name: [0] for job in jobs})
+    board, process = Board(jobs, 1), training_in(first.folder)
+
+    def watch(state, training, starting):
+        board.show(state, training, starting)
+        if second in state.done and process.poll() is None:
+            assert engine.started == [second.name]
+            write_run(first)
+            process.communicate()
+
+    state = conduct(jobs, engine, watch, lambda: False)
+    assert (state.done, state.failed) == ([second, first], [])
+    assert engine.started == [second.name]  # the other process has finished it
+    said = capsys.readouterr().err
+    assert f"{first.name}: waits: another process is training it" in said
+    assert f"{first.name}: finished" in said
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_a_run_that_was_in_use_is_tried_again_and_not_counted_as_failed(tmp_path, monkeypatch):
+    monkeypatch.setattr(conducting, "IN_USE", 0)
+    [job] = planned(tmp_path, steps=("gelu",), seeds=(0,))
+    engine = Scripted({job.name: [2, 2, 2, 1, 0]})
+    endings = engine.endings
+    engine.endings = lambda: [replace(e, in_use=e.code == 2) for e in endings()]
+    state = run([job], engine)
+    assert (state.done, state.failed, len(engine.started)) == ([job], [], 5)
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_a_sweep_that_waits_for_another_process_can_be_stopped(tmp_path):
+    [job] = planned(tmp_path, steps=("gelu",), seeds=(0,))
+    with training_in(job.folder) as process:
+        looks = iter([False, False, True])
+        state = run([job], Scripted({}), stopped=lambda: next(looks))
+        process.stdin.close()
+    assert list(state.waiting) == [job]
 
 
 def test_a_gpu_is_one_of_those_that_were_given():
@@ -421,6 +520,12 @@ def test_the_dry_run_says_what_would_be_done(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_clusters_devices_are_not_looked_for_on_this_machine(tmp_path):
+    done = invoke("--dry-run", "--engine", "ray", "--device", "cuda", "--output", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "on one NVIDIA H200" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -429,6 +534,7 @@ def test_the_dry_run_says_what_would_be_done(tmp_path):
         (("--ahead", 1, "--engine", "ray"), "--ahead is for --engine local"),
         (("--step", "kernel7"), "Did you mean 'kernel_7'"),
         (("--lr", "fast"), "--lr is 'fast'"),
+        (("--device", "gpu", "--output", "nowhere"), "this machine has no device 'gpu'"),
         (("--ahead", -1), "Invalid value for '--ahead'"),
     ],
 )
@@ -450,7 +556,8 @@ def test_killed_and_stopped_runs_are_finished_in_the_end(tmp_path):
 
     sweep = begun()
     wait_for(lambda: read_progress(first).epochs)
-    os.kill(only_child(sweep.pid), signal.SIGKILL)  # to be tried again, after the other
+    [training] = children(sweep.pid)
+    os.kill(training, signal.SIGKILL)  # to be tried again, after the other
     wait_for(lambda: read_progress(second).epochs)
     sweep.send_signal(signal.SIGINT)
     assert sweep.wait(60) == 130
@@ -461,6 +568,26 @@ def test_killed_and_stopped_runs_are_finished_in_the_end(tmp_path):
     assert again.wait(240) == 0, again.stderr.read()
     assert [read_progress(folder).status for folder in (first, second)] == ["finished"] * 2
     assert "continuing after step" in (second / "train.log").read_text()
+
+
+def test_a_sweep_that_is_killed_takes_its_runs_with_it_and_they_save(tmp_path):
+    command = [sys.executable, "-m", "roadmap", "sweep", "--step", "kernel_7", "--seeds", "0", "1"]
+    command += ["--scale", "pocket", "--epochs", "1000", "--device", "cpu", "--ahead", "1"]
+    command += ["--output", str(tmp_path)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    sweep = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    first, second = (tmp_path / f"resnet50-kernel_7-seed{seed}" for seed in (0, 1))
+    try:
+        # One trains, the other waits for its turn.
+        wait_for(lambda: read_progress(first).epochs and is_locked(second))
+        runs = children(sweep.pid)
+    finally:
+        sweep.kill()
+        sweep.wait()
+    assert len(runs) == 2
+    wait_for(lambda: not runs & {process.pid for process in listed()})
+    assert [read_progress(folder).status for folder in (first, second)] == ["interrupted"] * 2
+    assert all(last_step(folder / "checkpoints") for folder in (first, second))
 
 
 def test_ahead_the_next_run_starts_up_and_waits_for_its_turn(tmp_path):
@@ -490,8 +617,3 @@ def wait_for(true, seconds: float = 120) -> None:
     while not true():
         assert time.monotonic() < end, "nothing happened"
         time.sleep(0.05)
-
-
-def only_child(pid: int) -> int | None:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return int(children[0]) if children else None

@@ -100,19 +100,51 @@ def test_a_file_lost_on_the_way_is_named(pets, workers):
     data = opened(pets, workers)
     lost = pets / "train" / "cat" / "7.png"
     lost.unlink()
+    others = multiprocessing.active_children()
     with pytest.raises(DataError) as caught:
         list(data.train_batches(0, 20))
     assert str(caught.value) == f"{lost} cannot be read: No such file or directory"
+    assert multiprocessing.active_children() == others
 
 
-def test_a_dead_worker_is_reported(pets):
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (signal.SIGKILL, "SIGKILL, probably because memory ran out: use fewer --workers"),
+        (signal.SIGBUS, "SIGBUS, probably because shared memory is full: enlarge /dev/shm"),
+        (signal.SIGSEGV, r"\(SIGSEGV\)"),
+    ],
+)
+def test_a_dead_worker_is_reported(pets, number, said):
     others = multiprocessing.active_children()
     batches = opened(pets, workers=1).train_batches(0, 4)
     next(batches)
     (worker,) = set(multiprocessing.active_children()) - set(others)
-    os.kill(worker.pid, signal.SIGKILL)
-    with pytest.raises(DataError, match="a data worker died"):
+    os.kill(worker.pid, number)
+    with pytest.raises(DataError, match=f"a data worker died .*{said}"):
         list(batches)
+
+
+def test_a_fault_in_a_worker_is_not_taken_for_its_death(pets, monkeypatch):
+    data = opened(pets, workers=1)
+    monkeypatch.setattr(type(data._train), "_started", failing_in_a_worker)
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        list(data.train_batches(0, 4))
+
+
+def failing_in_a_worker(_self, _chunks):
+    yield from ()
+    raise RuntimeError("Caught RuntimeError in DataLoader worker process 0: a fault of ours")
+
+
+def test_workers_that_cannot_be_started_are_a_sentence(pets, monkeypatch):
+    def refused(_process):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    process = multiprocessing.context.ForkServerProcess
+    monkeypatch.setattr(process, "_Popen", staticmethod(refused))
+    with pytest.raises(DataError, match="the 2 data workers cannot be started"):
+        next(opened(pets, workers=2).train_batches(0, 4))
 
 
 def test_headers_of_a_very_large_set_are_sampled(pets, monkeypatch):

@@ -8,14 +8,17 @@ import sys
 
 import numpy as np
 import pytest
+from processes import children, listed
 from training_runs import (
     double_gradients,
     fail_reading_at,
     on_processes,
     step_losses,
     tiny_settings,
+    wait_for,
 )
 
+from roadmap.train.checkpoint import last_step
 from roadmap.train.errors import TrainingError
 from roadmap.train.run import train
 
@@ -64,6 +67,29 @@ def test_batch_norm_with_relu_has_the_same_gradients_in_double_precision(step, t
         assert np.abs(np.subtract(two[name], value)).max() < 1e-6 * scale, name
 
 
+def torchrun(folder, *options):
+    """The command of a small run on two processes."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", "-m", "roadmap", "train", "--output", str(folder)]
+    return [*command, "--device", "cpu", "--scale", "pocket", "--batch-size", "128", *options]
+
+
+def test_a_torchrun_that_is_killed_takes_its_processes_with_it_and_they_save(tmp_path):
+    folder = tmp_path / "run"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    launcher = subprocess.Popen(torchrun(folder, "--epochs", "1000"), env=environment)
+    try:
+        wait_for(lambda: (folder / "metrics.csv").exists() or launcher.poll() is not None)
+        processes = children(launcher.pid)
+    finally:
+        launcher.kill()
+        launcher.wait()
+    assert len(processes) == 2
+    wait_for(lambda: not processes & {process.pid for process in listed()})
+    assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
+    assert last_step(folder / "checkpoints")
+
+
 def test_torchrun_continues_what_one_process_began(tmp_path, monkeypatch):
     def settings(name):
         changes = {"epochs": 1, "warmup_epochs": 0, "lr": 2e-3}
@@ -73,12 +99,8 @@ def test_torchrun_continues_what_one_process_began(tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(TrainingError):
         fail_reading_at(patch, 4)
         train(settings("two"))
-    command = ["-m", "roadmap", "train", "--output", str(tmp_path / "two"), "--device", "cpu"]
-    command += ["--scale", "pocket", "--epochs", "1", "--warmup-epochs", "0"]
-    command += ["--batch-size", "128", "--lr", "2e-3"]
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [sys.executable, *torchrun, *command],
+        torchrun(tmp_path / "two", "--epochs", "1", "--warmup-epochs", "0", "--lr", "2e-3"),
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

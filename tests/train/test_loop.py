@@ -287,6 +287,7 @@ def test_torchvision_states_the_decay_before_its_own_scaling():
     ("place", "words"),
     [
         ("trainer.Trainer.step", "128 images of 32 pixels in training: set --micro-batch"),
+        ("data.Data._augmented", "128 images of 32 pixels in training, with augmentation beside"),
         ("run.evaluate", "128 images of 32 pixels in training, with validation beside it: set"),
     ],
 )

@@ -1,5 +1,6 @@
 """Runs that are killed, stopped and hindered: what is saved, what is said, what continues."""
 
+import errno
 import json
 import random
 import re
@@ -19,6 +20,7 @@ from training_runs import (
 
 from models.network import LayerNorm2d
 from roadmap.train import run as run_module
+from roadmap.train import stopping
 from roadmap.train.checkpoint import last_step
 from roadmap.train.data import DataError
 from roadmap.train.errors import (
@@ -140,7 +142,7 @@ def test_no_whole_checkpoint_is_a_failure_and_not_a_new_start(run):
         train(long_settings(run))
 
 
-@pytest.mark.parametrize("error", [GONE, RuntimeError("a worker died")])
+@pytest.mark.parametrize("error", [GONE, OSError(116, "Stale file handle")])
 def test_data_that_fails_on_the_way_leaves_the_last_checkpoint(run, monkeypatch, error):
     fail_reading_at(monkeypatch, 6, error)
     with pytest.raises(TrainingError) as caught:
@@ -150,6 +152,23 @@ def test_data_that_fails_on_the_way_leaves_the_last_checkpoint(run, monkeypatch,
     assert "The last good checkpoint is that of step 6" in str(caught.value)
     assert json.loads((run / "run.json").read_text())["status"] == "failed"
     assert last_step(run / "checkpoints") == 6
+
+
+def test_a_fault_of_ours_is_not_taken_for_unreadable_data(run, monkeypatch):
+    fail_reading_at(monkeypatch, 6, RuntimeError("the sizes do not match"))
+    with pytest.raises(RuntimeError, match="the sizes do not match"):
+        train(long_settings(run))
+
+
+def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, capfd):
+    def refused(*_arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(stopping.fcntl, "lockf", refused)
+    fail_reading_at(monkeypatch, 1)
+    with pytest.raises(TrainingError, match="the data is gone"):
+        train(tiny_settings(tmp_path / "run"))
+    assert "file system without locks: let no other process" in capfd.readouterr().err
 
 
 def _limit_file_size(megabytes):

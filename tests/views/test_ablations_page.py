@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -260,6 +261,13 @@ def sleeper(root, monkeypatch):
     background.stop(root)
 
 
+def until_ended(root):
+    deadline = time.monotonic() + 20
+    while background.is_running(root):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def test_start_and_stop_for_everyone(sleeper):
     app, other = opened(), opened()
     app.selectbox(key="ablations-step-resnet50").set_value("gelu")
@@ -274,10 +282,7 @@ def test_start_and_stop_for_everyone(sleeper):
     assert "ablations-go" not in [button.key for button in opened().button]
     app.button(key="ablations-stop").click()
     checked(app.run())
-    deadline = time.monotonic() + 20
-    while background.is_running(sleeper) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not background.is_running(sleeper)
+    until_ended(sleeper)
     assert "Last: ReLU to GELU, seed 0, 2 epochs." in html(checked(app.run()))
 
 
@@ -287,11 +292,29 @@ def test_one_at_a_time_and_the_dead_do_not_block(sleeper):
     with pytest.raises(background.RefusedError, match="One is running already"):
         background.start(sleeper, task)
     os.kill(background.read_task(sleeper).pid, signal.SIGKILL)
-    deadline = time.monotonic() + 20
-    while background.is_running(sleeper) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    until_ended(sleeper)
     background.start(sleeper, task)
     assert background.is_running(sleeper)
+
+
+def test_training_that_was_killed_is_said_to_have_been(sleeper):
+    task = background.Task(roadmap="resnet50", steps=("gelu",), seeds=(0,), epochs=9)
+    background.start(sleeper, task)
+    os.kill(background.read_task(sleeper).pid, signal.SIGKILL)
+    until_ended(sleeper)
+    output = sleeper / background.FOLDER / background.OUTPUT
+    output.write_text("resnet50-gelu-seed0: epoch 3/9 81.11 %\n")
+    assert "Its process was killed. Start it again to continue; it was at" in html(opened())
+
+
+def test_a_file_system_without_locks_is_answered(root, monkeypatch):
+    def refused(*_arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(background.fcntl, "flock", refused)
+    task = background.Task(roadmap="resnet50", steps=("gelu",), seeds=(0,), epochs=1)
+    with pytest.raises(background.RefusedError, match="file system without locks"):
+        background.start(root, task)
 
 
 def test_a_seed_that_is_new_is_proposed_and_finished_runs_are_said(root):
