@@ -119,7 +119,7 @@ def test_headers_of_a_very_large_set_are_sampled(pets, monkeypatch):
     split = opened(pets)._train.split
     read = []
     monkeypatch.setattr(streamed, "CHECKED", 5)
-    monkeypatch.setattr(streamed, "image_size", lambda _data, name: read.append(name))
+    monkeypatch.setattr(streamed, "check_file", lambda _split, index: read.append(index))
     streamed.check_headers(split)
     assert len(set(read)) == 5
 
