@@ -35,9 +35,10 @@ def read_record(folder: Path) -> dict[str, Any] | None:
         content = read_json(folder / RECORD)
     except FileNotFoundError:
         return None
-    parts = ("config", "recipe", "data")
-    if not isinstance(content, dict) or not all(isinstance(content.get(p), dict) for p in parts):
+    if not isinstance(content, dict) or not isinstance(content.get("recipe"), dict):
         raise ValueError("it is not the record of a run")
+    data = content.get("data")
+    content["data"] = dict(data) if isinstance(data, dict) else {}
     content["data"]["class_names"] = recorded_names(folder, content["data"])
     return content
 
