@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from roadmap.train.images import DataError, image_size
-from roadmap.train.source import Split
+from roadmap.train.source import EncodedSplit, Split
 
 #: Damaged images that a message names; of more it gives the number.
 NAMED = 20
@@ -25,10 +25,13 @@ class ImageError(DataError):
 
 
 def check_file(split: Split, index: int) -> None:
-    """Read the header of an image, and all of it where its file seems cut off.
+    """Read the header of an image, and all of it where there is none or its file seems cut off.
 
     Raises ``DataError``.
     """
+    if not isinstance(split, EncodedSplit):
+        split.pixels(index)
+        return
     data = split.data(index)
     image_size(data, split.name(index))
     end = next((end for start, end in ENDS.items() if data.startswith(start)), b"")

@@ -76,8 +76,8 @@ class Folder:
         """What is in the folder. ``data``'s classes are then in the order of its run.
 
         Raises ``RefusedError`` for another run and for data whose changes are not accepted, and
-        ``TrainingError`` where no checkpoint is whole. Changes nothing in the folder, but for
-        leaving a damaged run.json under another name.
+        ``TrainingError`` where no checkpoint is whole, ``OSError`` where the folder cannot be
+        written. Changes nothing in it but a damaged run.json's name.
         """
         remove_partial(self._path)
         record, fault = self._record()
@@ -125,10 +125,7 @@ class Folder:
         self._say(f"{path} is damaged ({fault}) and now named {kept.name}; {then}")
 
     def _refuse_other_run(self, before: Mapping[str, Any]) -> None:
-        there, here = (
-            {name: facts.get(name) for name in IDENTITY} for facts in (before, self._facts)
-        )
-        found = flat_differences(there, here)
+        found = flat_differences(_compared(before), _compared(self._facts))
         if found:
             listed = "; ".join(f"{name} {a!r} there, {b!r} here" for name, (a, b) in found.items())
             raise RefusedError(

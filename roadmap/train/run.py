@@ -434,13 +434,13 @@ class Run:
 
     def _claim(self, inside: Folder) -> Opening:
         """Make the folder this run's, on the main process."""
-        opening = inside.open()
-        if opening.finished is None:
-            self._follow(opening)
-            try:
+        try:
+            opening = inside.open()
+            if opening.finished is None:
+                self._follow(opening)
                 write_record(self.folder, self._content("running", None, None))
-            except OSError as error:
-                raise RefusedError(f"cannot write to {self.folder}: {error.strerror}") from None
+        except OSError as error:
+            raise RefusedError(f"cannot write to {self.folder}: {error.strerror}") from None
         return opening
 
     def _follow(self, opening: Opening) -> None:

@@ -88,6 +88,12 @@ def test_validation_equals_that_of_a_small_set(pets, monkeypatch):
         assert (images - wanted).abs().mean() < 0.05
 
 
+def test_a_set_that_is_not_of_files_is_read_too():
+    data = opened(None)
+    assert "file names and sizes" in data.info.hashed
+    assert next(data.train_batches(0, 8))[0].shape == (8, 3, 32, 32)
+
+
 def test_broken_headers_are_found_before_training(pets):
     bad = pets / "train" / "dog" / "4.png"
     bad.write_bytes(b"x" * 100)
