@@ -7,7 +7,6 @@ pretrained=True)`` the folder.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from roadmap.export.check import ExportError
 from roadmap.export.publication import Publication
 from roadmap.export.source import save_source
 from roadmap.export.weights import save_safetensors
-from roadmap.files import write_bytes, write_json
+from roadmap.files import read_json, write_bytes, write_json
 from roadmap.steps import ROADMAPS
 from roadmap.train.augment import MEAN, STD
 from roadmap.train.class_names import class_map
@@ -122,7 +121,7 @@ def _check_ours(folder: Path) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:
-        content = json.loads((folder / CONFIG).read_bytes())
+        content = read_json(folder / CONFIG)
         ours = content["architecture"].startswith(PREFIX)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         ours = False

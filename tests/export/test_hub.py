@@ -320,7 +320,8 @@ def test_only_a_folder_of_ours_is_written_again(tmp_path):
     (folder / "notes.txt").write_text("mine")
     exported(run, folder)
     assert (folder / "notes.txt").read_text() == "mine"
-    for content in (None, "{}", "no json", json.dumps({"architecture": "resnet50"}), "[1]"):
+    foreign = json.dumps({"architecture": "resnet50"})
+    for content in (None, "{}", "no json", foreign, "[1]", "[" * 100_000):
         (folder / "config.json").unlink(missing_ok=True)
         if content is not None:
             (folder / "config.json").write_text(content)
