@@ -36,6 +36,14 @@ def write_bytes(path: Path, *parts: bytes) -> None:
     _sync_folder(path.parent)
 
 
+def read_json(path: Path) -> Any:
+    """The value in a JSON file. Raises ``OSError``, and ``ValueError`` for what is no JSON."""
+    try:
+        return json.loads(path.read_bytes())
+    except RecursionError:  # no file of ours nests as deep as Python's stack
+        raise ValueError("it is nested too deeply") from None
+
+
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """``value`` as an indented JSON object, atomically. Raises ``OSError``."""
     write_bytes(path, json.dumps(value, indent=2).encode() + b"\n")

@@ -227,7 +227,10 @@ def _read_facts(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise _NotARunError(f"{path.name} cannot be read: {_reason(error)}.") from None
     except (ValueError, RecursionError):
-        raise _NotARunError(f"{path.name} is not valid JSON; it may be cut off.") from None
+        remedy = ""
+        if any((path.parent / "checkpoints").glob("*.json")):
+            remedy = " The command that trained the run writes it again from a checkpoint."
+        raise _NotARunError(f"{path.name} is not valid JSON; it may be cut off.{remedy}") from None
     if not isinstance(facts, dict):
         raise _NotARunError(f"{path.name} holds no object.")
     return facts

@@ -219,6 +219,15 @@ def test_a_run_json_that_is_none(tmp_path, content, sentence):
     assert sentence in why(tmp_path)
 
 
+def test_where_checkpoints_are_left_it_says_that_run_json_can_be_written_again(tmp_path):
+    folder = write_run(tmp_path)
+    (folder / "run.json").write_bytes(b"")
+    assert "checkpoint" not in why(tmp_path)
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "step-000000001.json").write_text("{}")
+    assert "The command that trained the run writes it again from a checkpoint." in why(tmp_path)
+
+
 @pytest.mark.parametrize(
     "places",
     [

@@ -16,6 +16,7 @@ from roadmap.runs import Run
 from roadmap.steps import ROADMAPS
 from roadmap.text import duration, number
 from roadmap.train.augment import MEAN, STD
+from roadmap.train.class_names import quoted
 
 #: What the networks are after, and what those with global response normalization are.
 PAPER = ("2201.03545", "A ConvNet for the 2020s", "Liu et al. 2022")
@@ -64,6 +65,10 @@ network = models.load("model.safetensors")  # with its config; in evaluation mod
 
 There, `python -m roadmap export --weights model.safetensors --format onnx`, or `pt2`, makes a
 program for onnxruntime or for `torch.export.load`."""
+#: A line for each class, as timm's ``--class-map`` reads it.
+CLASS_MAP = "class_map.txt"
+#: Classes that the card names.
+FEW = 5
 NO_LICENCE = (
     "No licence is stated: the header has no `license`, so nobody knows what may be done with the "
     "weights. Before publishing, write `license: NAME` into the header, or export again with "
@@ -71,11 +76,18 @@ NO_LICENCE = (
 )
 
 
-def model_card(published: Publication, config: ModelConfig, licence: str | None = None) -> str:
+def model_card(
+    published: Publication,
+    config: ModelConfig,
+    licence: str | None = None,
+    class_names: Sequence[str] | None = None,
+    mapped: bool = False,
+) -> str:
     """The text of README.md, with the header in YAML that the hub reads.
 
     ``licence`` is the hub's name of one, such as apache-2.0; without, the card says that there is
-    none. ``USE`` expects the folder's files to be named as in ``roadmap.export.hub``.
+    none. ``mapped``: the folder has a class map. ``USE`` expects the folder's files to be named
+    as in ``roadmap.export.hub``.
     """
     run = published.run
     parts = [
@@ -85,6 +97,8 @@ def model_card(published: Publication, config: ModelConfig, licence: str | None 
         *_scores(published),
         "## Data",
         _data(run),
+        "## Classes",
+        _classes(class_names, mapped),
         "## Recipe",
         *_recipe(run),
         "## Use",
@@ -178,6 +192,23 @@ def _data(run: Run) -> str:
         f"{run.val_images:,} validation images."
     )
     return f"{text} SHA-256 `{run.data_sha256}`." if run.data_sha256 else text
+
+
+def _classes(names: Sequence[str] | None, mapped: bool) -> str:
+    if names is None:
+        return "The weights record no class names: the outputs are in the order of the labels."
+    shown = ", ".join(f"{place} is {quoted([name])}" for place, name in enumerate(names[:FEW]))
+    text = f"Of the {len(names):,} outputs, {shown}{', and so on' if len(names) > FEW else ''}. "
+    if not mapped:
+        return text + "`label_names` in `config.json` has them all in order."
+    return (
+        f"{text}`{CLASS_MAP}` has a class on each line, in the order of the outputs, and so has "
+        "`label_names` in `config.json`. Libraries number class folders in orders of their own: "
+        "torchvision by code point (10 before 2, Z before a), timm naturally (2 before 10, a "
+        "before Z). For a folder of images give timm the order of the outputs:\n\n"
+        "```\npython -m models.timm_script validate.py --data-dir DATA --model local-dir:FOLDER "
+        f"--pretrained --class-map FOLDER/{CLASS_MAP}\n```"
+    )
 
 
 def _recipe(run: Run) -> list[str]:

@@ -16,6 +16,7 @@ from models.config import ModelConfig
 from roadmap.console import fail, find_keys, find_roadmap, read_config
 from roadmap.export.formats import save, verdict
 from roadmap.steps import ROADMAPS
+from roadmap.train.settings import MOST_SEED
 
 if TYPE_CHECKING:
     from roadmap.export.publication import Publication
@@ -86,7 +87,8 @@ def export(
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Of fresh weights; 0 without.")
+        int | None,
+        typer.Option("--seed", min=0, max=MOST_SEED, help="Of fresh weights; 0 without."),
     ] = None,
     num_classes: Annotated[
         int | None, typer.Option("--num-classes", min=0, help="0: features, no classifier.")

@@ -7,7 +7,6 @@ pretrained=True)`` the folder.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,14 +16,15 @@ from models.config import ModelConfig
 from models.network import ModernResNet
 from models.spec import network_spec, placed_layers
 from models.timm_registry import PREFIX
-from roadmap.export.card import model_card
+from roadmap.export.card import CLASS_MAP, model_card
 from roadmap.export.check import ExportError
 from roadmap.export.publication import Publication
 from roadmap.export.source import save_source
 from roadmap.export.weights import save_safetensors
-from roadmap.files import write_bytes, write_json
+from roadmap.files import read_json, write_bytes, write_json
 from roadmap.steps import ROADMAPS
 from roadmap.train.augment import MEAN, STD
+from roadmap.train.class_names import class_map
 
 WEIGHTS, CODE, CONFIG, CARD = "model.safetensors", "network.py", "config.json", "README.md"
 #: Fields of a config that shape no weight, or that timm has in places of its own.
@@ -47,8 +47,10 @@ def save_hub(
     be written.
     """
     _check_ours(folder)
-    config = timm_config(published, network.config, facts.get("class_names"))
-    card = model_card(published, network.config, licence)
+    names = facts.get("class_names")
+    config = timm_config(published, network.config, names)
+    mapped = class_map(names) if names else None
+    card = model_card(published, network.config, licence, names, mapped is not None)
     size = published.run.recipe["test_size"]
     differences = {
         "safetensors": save_safetensors(network, folder / WEIGHTS, facts, size),
@@ -56,6 +58,10 @@ def save_hub(
     }
     write_json(folder / CONFIG, config)
     write_bytes(folder / CARD, card.encode())
+    if mapped is None:
+        (folder / CLASS_MAP).unlink(missing_ok=True)  # that of an earlier export
+    else:
+        write_bytes(folder / CLASS_MAP, mapped.encode())
     return differences
 
 
@@ -115,7 +121,7 @@ def _check_ours(folder: Path) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:
-        content = json.loads((folder / CONFIG).read_bytes())
+        content = read_json(folder / CONFIG)
         ours = content["architecture"].startswith(PREFIX)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         ours = False

@@ -13,6 +13,7 @@ from models.network import ModernResNet
 from models.spec import network_spec, placed_layers
 from roadmap.export.check import ExportError
 from roadmap.export.weights import initialised
+from roadmap.train.class_names import as_names, label_names
 
 #: Of an image, in pixels, where neither the person nor the weights' recipe says one.
 IMAGE_SIZE = 224
@@ -75,9 +76,11 @@ def from_file(
         network = network_of(tensors, config)
     except ValueError as error:
         raise ExportError(f"{path}: {error}") from None
-    return Subject(
-        network=network, origin=f"the weights in {path}", image_size=size, facts={**facts, **told}
-    )
+    facts = {**facts, **told}
+    names = as_names(facts.pop("class_names", None)) or label_names(path)
+    if names is not None and len(names) == config.num_classes:  # not with another classifier
+        facts["class_names"] = names
+    return Subject(network=network, origin=f"the weights in {path}", image_size=size, facts=facts)
 
 
 def _checked_size(config: ModelConfig, image_size: int) -> int:

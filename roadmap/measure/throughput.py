@@ -180,7 +180,10 @@ def _attempt(
     device = torch.device(setting.device)
     try:
         return _measured(model, setting, batch_size, on_progress or (lambda _done, _total: None))
-    except (RuntimeError, AssertionError, MemoryError) as error:
+    except networks.UnknownNetworkError:
+        raise
+    # A ``ValueError`` is torch's where batch norm gets a single value per channel.
+    except (RuntimeError, ValueError, AssertionError, MemoryError) as error:
         traceback.clear_frames(error.__traceback__)
         if _out_of_memory(error):
             return None

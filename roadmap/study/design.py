@@ -16,6 +16,8 @@ from typing import Any, Literal, get_args
 from roadmap.files import write_bytes
 from roadmap.results import RESULTS
 from roadmap.study.space import Levels, Space, StudyError, space_from_dict
+from roadmap.train.errors import RefusedError
+from roadmap.train.settings import check_seed
 
 SCHEMA = 1
 DESIGNS = RESULTS / "designs"
@@ -109,8 +111,10 @@ def _checked(point: Point, space: Space) -> Point:
         raise StudyError("the key of a point must be of lower-case letters, digits, ., _ and -")
     if point.role not in get_args(Role):
         raise StudyError(f"point {point.key} has the unknown role {str(point.role)[:60]!r}")
-    if isinstance(point.seed, bool) or not isinstance(point.seed, int) or point.seed < 0:
-        raise StudyError(f"point {point.key} has seed {str(point.seed)[:60]}; use 0 or more")
+    try:
+        check_seed(point.seed)
+    except RefusedError as error:
+        raise StudyError(f"point {point.key}: {error}") from None
     missing = sorted(set(space.by_name) ^ set(point.levels))
     if missing:
         raise StudyError(f"point {point.key} and the space differ in factor {missing[0][:60]!r}")

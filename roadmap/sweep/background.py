@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from roadmap.files import read_json
 from roadmap.steps import ROADMAPS
 from roadmap.train.errors import RefusedError
 from roadmap.train.pocket import EPOCHS
@@ -143,7 +144,7 @@ def is_running(root: Path) -> bool:
 def read_task(root: Path) -> Task | None:
     """What was started last, running or not; None where nothing was or it cannot be told."""
     try:
-        found = json.loads((root / FOLDER / TASK).read_text(encoding="utf-8"))
+        found = read_json(root / FOLDER / TASK)
         task = Task(**{**found, "steps": tuple(found["steps"]), "seeds": tuple(found["seeds"])})
         known = set(task.steps) <= set(ROADMAPS[task.roadmap].keys)
         whole = all(isinstance(n, int) for n in (*task.seeds, task.epochs, task.pid))

@@ -16,6 +16,7 @@ from roadmap.sweep import jobs as planning
 from roadmap.sweep.jobs import Job
 from roadmap.text import counted, duration
 from roadmap.train.commands import (
+    AcceptOption,
     CompileOption,
     DataOption,
     DeviceOption,
@@ -59,7 +60,7 @@ def _repeated(args: list[str], option: str) -> list[str]:
 def sweep(
     roadmap: RoadmapOption = "resnet50",
     seeds: Annotated[
-        list[int] | None, typer.Option("--seeds", min=0, help="0 without.", metavar="N ...")
+        list[int] | None, typer.Option("--seeds", help="0 without.", metavar="N ...")
     ] = None,
     step: Annotated[
         list[str] | None,
@@ -77,6 +78,7 @@ def sweep(
     precision: PrecisionOption = None,
     compiled: CompileOption = False,
     workers: WorkersOption = None,
+    accept_changed_data: AcceptOption = False,
     engine: Annotated[
         Literal["local", "ray"],
         typer.Option("--engine", help="local: the GPUs of this machine. ray: a Ray cluster's."),
@@ -137,6 +139,7 @@ def sweep(
             "precision": precision,
             "compiled": compiled,
             "workers": workers,
+            "accept_changed_data": accept_changed_data,
         }
         if designs:
             jobs = [job for one in designs for job in planning.design_jobs(one, root, **machine)]
@@ -152,7 +155,7 @@ def sweep(
                 image_size=image_size,
                 **machine,
             )
-        planning.check_finished(jobs)
+        planning.check_finished(jobs, source)
         for note in (*planning.notes_of(jobs), *source.said):
             typer.echo(note, err=True)
         if dry_run:

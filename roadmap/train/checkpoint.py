@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,10 +17,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from roadmap.files import remove_partial, write_bytes
+from roadmap.files import read_json, remove_partial, write_bytes
 from roadmap.train.errors import TrainingError
 
 KEEP = 2
+_NAME = re.compile(r"step-\d+")
 
 
 class Checkpoint(NamedTuple):
@@ -43,17 +45,21 @@ def save_checkpoint(
     _remove_old(folder)
 
 
-def load_checkpoint(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
+def load_checkpoint(
+    folder: Path, warn: Callable[[str], None], needed: Iterable[str] = ()
+) -> Checkpoint | None:
     """The newest whole checkpoint in ``folder``, or None where there never was one.
 
-    Each damaged one is named through ``warn`` and the one before is tried. Raises
-    ``TrainingError`` when there are checkpoints and none is whole.
+    ``needed`` are entries that its state must have. Each damaged one is named through ``warn``
+    and the one before is tried. Raises ``TrainingError`` when there are checkpoints and none is
+    whole.
     """
     remove_partial(folder)
+    needed = tuple(needed)
     paths = _sealed(folder)
     for path in paths:
         try:
-            return _read(path)
+            return _read(path, needed)
         except (OSError, ValueError, SafetensorError) as error:
             warn(f"checkpoint {path.with_suffix('')} is damaged ({error}); trying the one before")
     if paths:
@@ -66,26 +72,43 @@ def load_checkpoint(folder: Path, warn: Callable[[str], None]) -> Checkpoint | N
 def last_step(folder: Path) -> int | None:
     """Step of the newest checkpoint, unread; None where there is none."""
     paths = _sealed(folder)
-    return int(paths[0].stem.removeprefix("step-")) if paths else None
+    return _step(paths[0]) if paths else None
 
 
-def _read(path: Path) -> Checkpoint:
-    sealed = json.loads(path.read_bytes())
+def _read(path: Path, needed: tuple[str, ...]) -> Checkpoint:
+    state, recorded = _unsealed(path)
+    missing = next((name for name in needed if name not in state), None)
+    if missing is not None:
+        raise ValueError(f"{path.name} has no {missing!r}")
+    tensors = path.with_suffix(".safetensors")
+    content = tensors.read_bytes()
+    if _sha256(content) != recorded:
+        raise ValueError(f"{tensors.name} does not match its checksum")
+    return Checkpoint(load(content), state)
+
+
+def _unsealed(path: Path) -> tuple[dict[str, Any], str]:
+    """The state in a checkpoint's JSON file and the tensors' checksum."""
+    sealed = read_json(path)
     if not isinstance(sealed, dict) or "sha256" not in sealed:
         raise ValueError("its JSON is not a checkpoint's")
     recorded = sealed.pop("sha256")
     if _sha256(_canonical(sealed)) != recorded:
         raise ValueError(f"{path.name} does not match its checksum")
-    tensors = path.with_suffix(".safetensors")
-    content = tensors.read_bytes()
-    if _sha256(content) != sealed["tensors_sha256"]:
-        raise ValueError(f"{tensors.name} does not match its checksum")
-    return Checkpoint(load(content), sealed["state"])
+    state, tensors = sealed.get("state"), sealed.get("tensors_sha256")
+    if not isinstance(state, dict) or not isinstance(tensors, str):
+        raise ValueError(f"{path.name} lacks the state or the tensors' checksum")
+    return state, tensors
 
 
 def _sealed(folder: Path) -> list[Path]:
-    """The checkpoints' JSON files, newest first."""
-    return sorted(folder.glob("step-*.json"), reverse=True)
+    """The checkpoints' JSON files, newest first; a copy under another name is none."""
+    found = (path for path in folder.glob("step-*.json") if _NAME.fullmatch(path.stem))
+    return sorted(found, key=_step, reverse=True)
+
+
+def _step(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
 
 
 def _remove_old(folder: Path) -> None:

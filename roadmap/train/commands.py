@@ -62,6 +62,14 @@ CompileOption = Annotated[
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", help="Processes that read images, on each GPU.", min=0)
 ]
+AcceptOption = Annotated[
+    bool,
+    typer.Option(
+        "--accept-changed-data",
+        help="Continue though the data has changed, as where a damaged image was removed; "
+        "run.json records it.",
+    ),
+]
 
 
 def with_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -108,7 +116,7 @@ def train(
     data: DataOption = None,
     image_size: ImageSizeOption = None,
     scale: ScaleOption = "full",
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
     compiled: CompileOption = False,
@@ -134,6 +142,7 @@ def train(
         bool, typer.Option("--tensorboard", help="Write TensorBoard's event files.")
     ] = False,
     workers: WorkersOption = None,
+    accept_changed_data: AcceptOption = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -169,6 +178,7 @@ def train(
             tensorboard=tensorboard,
             workers=workers,
             output=output,
+            accept_changed_data=accept_changed_data,
         )
         from roadmap.train import run
 
@@ -197,6 +207,12 @@ def evaluate(
     precision: Annotated[Precision, typer.Option("--precision")] = "float32",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 256,
     workers: WorkersOption = None,
+    by_index: Annotated[
+        bool,
+        typer.Option(
+            "--by-index", help="Do not compare class names: output i is class i of the data."
+        ),
+    ] = False,
     form: FormatOption = Format.table,
 ) -> None:
     """Score weights on the validation images: top-1 and top-5, resized and cropped as their
@@ -213,6 +229,7 @@ def evaluate(
             precision=precision,
             batch_size=batch_size,
             workers=workers,
+            by_index=by_index,
             say=lambda sentence: typer.echo(f"{sentence}.", err=True),
         )
     columns = [

@@ -12,8 +12,8 @@ batches are made on the device. A larger one is decoded by workers again and aga
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +22,14 @@ from torch import Tensor
 
 from roadmap.recipes import Recipe
 from roadmap.train import augment, operations, resident, sampling
+from roadmap.train.class_names import places
+from roadmap.train.damage import ImageError, all_damaged, check_file
 from roadmap.train.images import DataError
 from roadmap.train.policies import policy
 from roadmap.train.prefetch import prefetched
 from roadmap.train.resident import Resident
 from roadmap.train.sampling import Job, View
-from roadmap.train.source import Source, Split
+from roadmap.train.source import Source
 from roadmap.train.sources import open_source
 from roadmap.train.streamed import Streamed, check_headers, default_workers
 
@@ -113,20 +115,29 @@ def open_data(
     if device.type == "cuda" and device.index is None:  # a thread of ours would take the first
         device = torch.device("cuda", torch.cuda.current_device())
     workers = default_workers() if workers is None else workers
-    train = _reader(source.train, view, device, workers)
-    val = _reader(source.val, view, device, workers)
+    train, val = _readers(source, view, device, workers)
     return Data(source, recipe, device, seed, train, val, exif_orientation)
 
 
 Reader = Resident | Streamed
 
 
-def _reader(split: Split, view: View, device: torch.device, workers: int) -> Reader:
-    loaded = resident.load(split, view, device)
-    if loaded is not None:
-        return loaded
-    check_headers(split)
-    return Streamed(split, view, device, workers)
+def _readers(source: Source, view: View, device: torch.device, workers: int) -> list[Reader]:
+    """Of both splits. Raises ``DataError`` that names every damaged image of the two."""
+    readers: list[Reader] = []
+    splits = (source.train, source.val)
+    for split in splits:
+        try:
+            loaded = resident.load(split, view, device)
+        except DataError as error:
+            raise all_damaged(splits, error) from None
+        if loaded is None:
+            try:
+                check_headers(split)
+            except DataError as error:
+                raise all_damaged(splits, error, check_file) from None
+        readers.append(loaded or Streamed(split, view, device, workers))
+    return readers
 
 
 class Data:
@@ -145,16 +156,16 @@ class Data:
         self.recipe, self.device, self.seed = recipe, device, seed
         self._policy = policy(recipe.auto_augment)
         self._train, self._val = train, val
-        self._train_labels, self._val_labels = source.train.labels, source.val.labels
         self._noise = augment.noise_bank(device) if recipe.random_erasing else None
-        whole = isinstance(train, Resident) and isinstance(val, Resident)
-        what = "image bytes" if whole else "file names and sizes"
+        self._source = source
+        self._whole = isinstance(train, Resident) and isinstance(val, Resident)
+        what = "image bytes" if self._whole else "file names and sizes"
         self.info = DataInfo(
             name=source.name,
             class_names=source.class_names,
             num_train=len(source.train.labels),
             num_val=len(source.val.labels),
-            sha256=_hash(source, whole),
+            sha256=_hash(source, self._whole),
             hashed=f"class names, labels and {what}",
             splits=source.splits,
             taken=source.taken,
@@ -163,15 +174,43 @@ class Data:
             named=source.named,
         )
 
+    def reorder(self, class_names: Sequence[str], where: str) -> None:
+        """Number the classes as ``class_names`` does; ``where`` says what has those.
+
+        Raises ``ClassNamesError`` where they are not the names of this data. The hash is then
+        that of the data with these numbers.
+        """
+        place = places(self.info.class_names, class_names, (self.info.name, where))
+        for split in (self._source.train, self._source.val):
+            split.labels = place[split.labels]
+        self._source = replace(self._source, class_names=tuple(class_names))
+        sha256 = _hash(self._source, self._whole)
+        self.info = replace(self.info, class_names=tuple(class_names), sha256=sha256)
+
+    def all_damaged(self, found: Exception) -> Exception:
+        """``found``, an error of a batch; of an image, with all others that cannot be read."""
+        if not isinstance(found, ImageError):
+            return found
+        return all_damaged((self._source.train, self._source.val), found)
+
     def steps_per_epoch(self, batch_size: int) -> int:
         """Batches in an epoch: those that fill up. A set smaller than a batch makes one, in which
         images return."""
         return max(self.info.num_train // batch_size, 1)
 
     def train_batches(
-        self, epoch: int, batch_size: int, *, start: int = 0, rank: int = 0, world_size: int = 1
+        self,
+        epoch: int,
+        batch_size: int,
+        *,
+        start: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        steps: int | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches ``start`` and on of ``epoch``, this process's part of each.
+
+        The epoch has ``steps`` of them, by default ``steps_per_epoch``.
 
         ``batch_size`` is the global batch; process ``rank`` of ``world_size`` gets its contiguous
         part. Images are float32 (N, 3, S, S), normalized, channels_last, on the device. Targets
@@ -180,7 +219,8 @@ class Data:
         (positions 2i and 2i + 1), a draw for each pair. Raises ``DataError``.
         """
         self._check_batch(batch_size, world_size)
-        jobs = self._jobs(epoch, batch_size, start, rank, world_size)
+        steps = steps or self.steps_per_epoch(batch_size)
+        jobs = self._jobs(epoch, batch_size, range(start, steps), rank, world_size)
         return prefetched(self._train_batches(jobs), self.device)
 
     def _check_batch(self, batch_size: int, world_size: int) -> None:
@@ -197,16 +237,21 @@ class Data:
         return bool(self.recipe.mixup or self.recipe.cutmix)
 
     def _jobs(
-        self, epoch: int, batch_size: int, start: int, rank: int, world_size: int
+        self, epoch: int, batch_size: int, steps: range, rank: int, world_size: int
     ) -> list[Job]:
         order = sampling.epoch_order(
-            self.seed, epoch, self.info.num_train, batch_size, self.recipe.repeated_augmentation
+            self.seed,
+            epoch,
+            self.info.num_train,
+            batch_size,
+            self.recipe.repeated_augmentation,
+            steps.stop,
         )
         part = batch_size // world_size
         mine = slice(rank * part, (rank + 1) * part)
         return [
             Job((self.seed, epoch, step), order[step * batch_size : (step + 1) * batch_size], mine)
-            for step in range(start, self.steps_per_epoch(batch_size))
+            for step in steps
         ]
 
     def _train_batches(self, jobs: list[Job]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -236,7 +281,7 @@ class Data:
             )
             crops = operations.apply(crops, drawn, self._policy.fill)
         images = augment.normalize(crops)
-        labels = self._to_device(self._train_labels[sampling.own_images(jobs)])
+        labels = self._to_device(self._source.train.labels[sampling.own_images(jobs)])
         targets = augment.soft_targets(labels, self.info.num_classes, recipe.label_smoothing)
         if self._noise is not None:
             erased = recipe.random_erasing
@@ -278,7 +323,7 @@ class Data:
             with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
                 images = augment.normalize(next(crops))
                 images = images.contiguous(memory_format=torch.channels_last)
-            yield images, self._to_device(self._val_labels[part])
+            yield images, self._to_device(self._source.val.labels[part])
 
 
 def _group_pixels(device: torch.device) -> int:
@@ -289,7 +334,7 @@ def _group_pixels(device: torch.device) -> int:
 
 def _hash(source: Source, whole: bool) -> str:
     """SHA-256 over class names, labels and the images' bytes (``whole``) or names and sizes."""
-    digest = hashlib.sha256("\n".join(source.class_names).encode())
+    digest = hashlib.sha256("\n".join(source.class_names).encode(errors="surrogateescape"))
     for split in (source.train, source.val):
         digest.update(split.labels.tobytes())
         for index in range(len(split.labels)):

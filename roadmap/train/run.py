@@ -20,9 +20,11 @@ from models.config import ConfigError, ModelConfig
 from models.depthwise import depthwise_used
 from models.files import weights_content
 from models.spec import network_spec, placed_layers
-from roadmap.files import remove_partial, write_bytes, write_csv, write_json
+from roadmap.files import write_bytes, write_csv
 from roadmap.measure.throughput import best_device
-from roadmap.train.checkpoint import Checkpoint, last_step, load_checkpoint, save_checkpoint
+from roadmap.train.batch_norm import check_batch_norm
+from roadmap.train.checkpoint import Checkpoint, last_step, save_checkpoint
+from roadmap.train.damage import ImageError
 from roadmap.train.data import Data, DataError, open_data
 from roadmap.train.distributed import World, join, leave
 from roadmap.train.errors import (
@@ -34,17 +36,13 @@ from roadmap.train.errors import (
 from roadmap.train.evaluate import Scores, evaluate
 from roadmap.train.machine import EnergyMeter, device_name, prepare_device, reproducible, versions
 from roadmap.train.metrics import COLUMNS, Display, EventFiles, check_tensorboard
+from roadmap.train.opening import ACCEPT, Folder, Opening, data_facts, identity
+from roadmap.train.record import write_record
 from roadmap.train.schedule import learning_rate
-from roadmap.train.settings import Settings, flat_differences, runs_folder, trained_config
+from roadmap.train.settings import Settings, check_seed, runs_folder, trained_config
 from roadmap.train.sources import open_source
 from roadmap.train.stopping import FolderLock, Signals
 from roadmap.train.trainer import Trainer
-
-#: What a folder's run must share with one that is to continue it. The number of processes, the
-#: compiler and the versions may change on the way.
-IDENTITY = ("roadmap", "step", "config", "recipe", "data", "seed", "scale", "precision")
-IDENTITY += ("micro_batch", "sync_batch_norm", "device_type")
-DATA_IDENTITY = ("name", "sha256", "classes", "train_images", "val_images", "exif_orientation")
 
 
 def train(
@@ -62,6 +60,7 @@ def train(
     ``InterruptedRunError`` (saved) or another ``TrainingError`` on the way, with the last good
     checkpoint intact.
     """
+    check_seed(settings.seed)
     if settings.tensorboard:
         check_tensorboard()
     kind = settings.device or best_device()
@@ -108,6 +107,13 @@ def _open_run(
         )
         for side in sorted({recipe.train_size, recipe.test_size}):
             _check_image_size(config, side)
+        check_batch_norm(
+            config,
+            recipe,
+            micro_batch=settings.micro_batch,
+            processes=world.size,
+            synchronized=settings.sync_batch_norm,
+        )
     except (DataError, ConfigError) as error:
         raise RefusedError(str(error)) from None
     for note in (*notes, *source.said):
@@ -191,10 +197,12 @@ class Run:
 
     def run(self) -> dict[str, Any]:
         """Train to the end; returns run.json's content."""
-        finished = self.world.share(self._claim)
-        if finished is not None:
+        inside = self._folder()
+        opening = self.world.share(lambda: self._claim(inside))
+        if opening.finished is not None:
             self.display.say(f"{self.folder} holds this run, finished: nothing to do")
-            return finished
+            return opening.finished
+        self._follow(opening)
         self.meter = EnergyMeter(self.device)
         self.begun = time.perf_counter()
         self.trainer = Trainer(
@@ -213,7 +221,7 @@ class Run:
         if self.device.type == "cuda":
             self.display.say(kernels)
         self.compiles = self.settings.compiled
-        self._restore()
+        self._restore(opening.state, inside.checkpoint)
         if self.settings.tensorboard and self.world.is_main:
             self.events = EventFiles(self.folder / "events", len(self.history) + 1)
         try:
@@ -296,6 +304,7 @@ class Run:
                 start=start,
                 rank=self.world.rank,
                 world_size=self.world.size,
+                steps=self.steps_per_epoch,
             )
         )
         try:
@@ -307,10 +316,8 @@ class Run:
                 except torch.OutOfMemoryError:
                     raise self._out_of_memory(", with augmentation beside it") from None
                 except (DataError, OSError) as error:
-                    raise TrainingError(
-                        f"reading the training data failed at step {self.step}: {error}. "
-                        f"{self._last_checkpoint()}"
-                    ) from None
+                    what = f"training data failed at step {self.step}"
+                    raise self._unreadable(what, error) from None
                 yield batch
         finally:
             if hasattr(batches, "close"):
@@ -386,9 +393,7 @@ class Run:
         except torch.OutOfMemoryError:
             raise self._out_of_memory(", with validation beside it") from None
         except (DataError, OSError) as error:
-            raise TrainingError(
-                f"reading the validation data failed: {error}. {self._last_checkpoint()}"
-            ) from None
+            raise self._unreadable("validation data failed", error) from None
 
     def _finish(self) -> dict[str, Any]:
         joules = self._joules()  # first: a sweep's next run may begin while this one saves
@@ -407,7 +412,9 @@ class Run:
             self._report_bad_step()
         tensors = self.trainer.state()
         state = {
-            "identity": self._identity(self.facts),
+            "identity": identity(self.facts),
+            "steps_per_epoch": self.steps_per_epoch,
+            "data_changes": self.facts.get("data_changes", []),
             "step": self.step,
             "history": self.history,
             "epoch_seconds": self._epoch_seconds(),
@@ -427,18 +434,42 @@ class Run:
         self.world.share(write)
         self.saved = time.perf_counter()
 
-    def _restore(self) -> None:
-        """Take over the newest whole checkpoint, if there is one."""
+    def _folder(self) -> Folder:
+        accept = self.settings.accept_changed_data
+        return Folder(self.folder, self.facts, self.data, accept, self.display.say)
+
+    def _claim(self, inside: Folder) -> Opening:
+        """Make the folder this run's, on the main process."""
+        try:
+            opening = inside.open()
+            if opening.finished is None:
+                self._follow(opening)
+                write_record(self.folder, self._content("running", None, None))
+        except OSError as error:
+            raise RefusedError(f"cannot write to {self.folder}: {error.strerror}") from None
+        return opening
+
+    def _follow(self, opening: Opening) -> None:
+        """Go on with the epochs and the classes of the run that is continued."""
+        info, names = self.data.info, opening.class_names
+        if names is not None and info.named and list(info.class_names) != names:
+            self.data.reorder(names, str(self.folder))  # as the main process has done
+        self.steps_per_epoch = opening.steps_per_epoch or self.steps_per_epoch
+        self.total_steps = self.recipe.epochs * self.steps_per_epoch
+        self.facts["steps_per_epoch"] = self.steps_per_epoch
+        self.facts["data"] = data_facts(self.data, names)
+        if opening.data_changes:
+            self.facts["data_changes"] = opening.data_changes
+
+    def _restore(self, state: dict[str, Any] | None, read: Checkpoint | None) -> None:
+        """Take over the newest whole checkpoint, if there is one; the main process has ``read``."""
         self.saved = time.perf_counter()
         self.epoch_begun: float | None = None  # None outside training
         self.epoch_before = self.wall_before = 0.0
         self.joules_before: float | None = 0.0
-        read: list[Checkpoint] = []  # on the main process
-        state = self.world.share(lambda: self._read_checkpoint(read))
         if state is None:
             return
-        tensors = read[0].tensors if read else None
-        self.trainer.load_state(self.world.share_tensors(tensors))
+        self.trainer.load_state(self.world.share_tensors(read and read.tensors))
         self.step = state["step"]
         self.history = state["history"]
         self.epoch_before = state["epoch_seconds"]
@@ -446,45 +477,9 @@ class Run:
         self.joules_before = state["energy_joules"]
         self.display.say(f"continuing after step {self.step} of {self.total_steps}")
 
-    def _read_checkpoint(self, read: list[Checkpoint]) -> dict[str, Any] | None:
-        """Put the newest whole checkpoint into ``read``; returns its state."""
-        remove_partial(self.folder)
-        found = load_checkpoint(self.checkpoints, self.display.say)
-        if found is None:
-            return None
-        self._refuse_differences(self._identity(found.state["identity"]))
-        read.append(found)
-        return found.state
-
-    def _claim(self) -> dict[str, Any] | None:
-        """Make the folder this run's; returns run.json's content if the run is finished."""
-        path = self.folder / "run.json"
-        if path.exists():
-            try:
-                before = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise RefusedError(f"{path} cannot be read: {error}") from None
-            self._refuse_differences(self._identity(before))
-            if before.get("status") == "finished":
-                return before
-        try:
-            write_json(path, self._content("running", None, None))
-        except OSError as error:
-            raise RefusedError(f"cannot write to {self.folder}: {error.strerror}") from None
-        return None
-
-    def _refuse_differences(self, before: dict[str, Any]) -> None:
-        found = flat_differences(before, self._identity(self.facts))
-        if found:
-            listed = "; ".join(f"{name} {a!r} there, {b!r} here" for name, (a, b) in found.items())
-            raise RefusedError(
-                f"{self.folder} holds another run: {listed}. Use another --output, or remove it"
-            )
-
     # -- what is written down ---------------------------------------------------------------
 
     def _facts(self) -> dict[str, Any]:
-        info = self.data.info
         facts = {
             "roadmap": self.settings.roadmap,
             "step": self.settings.step,
@@ -492,16 +487,7 @@ class Run:
             "recipe_name": self.settings.recipe_name,
             "config": self.config.to_dict(),
             "recipe": dataclasses.asdict(self.recipe),
-            "data": {
-                "name": info.name,
-                "sha256": info.sha256,
-                "classes": info.num_classes,
-                "train_images": info.num_train,
-                "val_images": info.num_val,
-                "train_split": info.splits[0],
-                "val_split": info.splits[1],
-                "exif_orientation": info.exif_orientation,
-            },
+            "data": data_facts(self.data),
             "seed": self.settings.seed,
             "scale": self.settings.scale,
             "precision": self.precision,
@@ -515,12 +501,6 @@ class Run:
             "versions": versions(),
         }
         return json.loads(json.dumps(facts))  # as it will be read back: lists for tuples
-
-    def _identity(self, facts: dict[str, Any]) -> dict[str, Any]:
-        data = {"exif_orientation": False} | (facts.get("data") or {})
-        return {name: facts.get(name) for name in IDENTITY} | {
-            "data": {name: data.get(name) for name in DATA_IDENTITY}
-        }
 
     def _content(
         self, status: str, joules: float | None, scores: dict[str, Any] | None
@@ -538,7 +518,9 @@ class Run:
 
     def _write_results(self, content: dict[str, Any]) -> None:
         facts = {name: content[name] for name in ("roadmap", "step", "recipe", "data")}
-        facts["class_names"] = list(self.data.info.class_names)
+        if content["data"]["class_names"] is not None:
+            facts["class_names"] = content["data"]["class_names"]
+        facts["data"] = {n: v for n, v in content["data"].items() if n != "class_names"}
         networks = {"weights": self.trainer.model}
         if self.trainer.average is not None:
             networks["weights_ema"] = self.trainer.average.module
@@ -547,7 +529,7 @@ class Run:
                 path = self.folder / f"{name}.safetensors"
                 write_bytes(path, *weights_content(network.state_dict(), self.config, **facts))
             write_csv(self.folder / "metrics.csv", COLUMNS, self.history)
-            write_json(self.folder / "run.json", content)
+            write_record(self.folder, content)
         except OSError as error:
             raise self._unwritable(error) from None
 
@@ -566,7 +548,7 @@ class Run:
         if self.world.is_main:
             content = {**self._content(status, None, None), "reason": str(error)}
             with suppress(OSError):
-                write_json(self.folder / "run.json", content)
+                write_record(self.folder, content)
 
     # -- ends -------------------------------------------------------------------------------
 
@@ -595,6 +577,13 @@ class Run:
         if step is None:
             return "No checkpoint had been written yet"
         return f"The last good checkpoint is that of step {step}, in {self.checkpoints}"
+
+    def _unreadable(self, what: str, error: Exception) -> TrainingError:
+        found = self.data.all_damaged(error)
+        way_out = ""
+        if isinstance(found, ImageError):
+            way_out = f". Repair or remove what is damaged, then continue with {ACCEPT}"
+        return TrainingError(f"reading the {what}: {found}{way_out}. {self._last_checkpoint()}")
 
     def _out_of_memory(self, more: str) -> TrainingError:
         share = self.recipe.batch_size // self.world.size

@@ -52,15 +52,18 @@ def generator(*key: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
 
 
-def epoch_order(seed: int, epoch: int, images: int, batch_size: int, repeats: int) -> np.ndarray:
+def epoch_order(
+    seed: int, epoch: int, images: int, batch_size: int, repeats: int, steps: int | None = None
+) -> np.ndarray:
     """Image of every position of an epoch, int64 (steps * batch_size,).
 
     An epoch is ``images // batch_size`` steps; what is left over is dropped. A set smaller than a
-    batch is gone through again, in another order, until one batch is full. With ``repeats`` n
-    the epoch shows 1/n of the images n times each (Hoffer et al. 2020): the copies of an image
-    share a batch, spread over it so that no two are neighbours and every process gets some.
+    batch, or than the ``steps`` asked for, is gone through again, in another order. With
+    ``repeats`` n the epoch shows 1/n of the images n times each (Hoffer et al. 2020): the copies
+    of an image share a batch, spread over it so that no two are neighbours and every process gets
+    some.
     """
-    total = max(images // batch_size, 1) * batch_size
+    total = (steps or max(images // batch_size, 1)) * batch_size
     rng = generator(seed, epoch, 0, ORDER)
     copies = max(repeats, 1)
     distinct = -(-total // copies)

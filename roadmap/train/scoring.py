@@ -12,8 +12,9 @@ from models.config import ConfigError, ModelConfig
 from models.files import WeightsFileError, network_of, read_weights
 from roadmap.measure.networks import UnknownNetworkError, build, check, config_of
 from roadmap.recipes import RECIPES, Recipe
-from roadmap.train.data import DataError, open_data
-from roadmap.train.errors import RefusedError
+from roadmap.train.class_names import ClassNamesError, as_names, label_names, quoted
+from roadmap.train.data import Data, DataError, open_data
+from roadmap.train.errors import RefusedError, TrainingError
 from roadmap.train.evaluate import BATCH_SIZE, evaluate
 from roadmap.train.machine import prepare_device
 from roadmap.train.settings import sizes_at
@@ -29,14 +30,16 @@ def score_file(
     precision: str = "float32",
     batch_size: int = BATCH_SIZE,
     workers: int | None = None,
+    by_index: bool = False,
     say: Callable[[str], None] = lambda _sentence: None,
 ) -> dict[str, Any]:
     """Scores of the weights in ``path`` on the validation images of ``data_path``, as one row.
 
     ``model`` names the network (``SOURCE:NAME``) where the file does not. ``image_size`` changes
     the crop, and the resize in proportion. Images are turned as their EXIF orientation tag says
-    if the file was trained so. What a reader should know of the data goes to ``say``. Raises
-    ``RefusedError``.
+    if the file was trained so. Classes are matched by name; with ``by_index`` output i is class i
+    of the data, whatever the names. What a reader should know of the data goes to ``say``. Raises
+    ``RefusedError``, and ``TrainingError`` for images that cannot be read.
     """
     try:
         tensors, config, facts = read_weights(path)
@@ -64,6 +67,12 @@ def score_file(
     for note in data.info.notes:
         say(note)
     classes = data.info.num_classes
+    names = as_names(facts.get("class_names"))
+    if names is None:
+        beside = label_names(path)  # of this file only where the number fits
+        names = beside if beside and len(beside) == classes else None
+    notes: list[str] = []
+    matched = "by index" if by_index else _match_classes(path, names, data, notes.append)
     if model is not None:
         try:
             network = _named(model, tensors, num_classes=classes, in_channels=data.info.channels)
@@ -86,19 +95,49 @@ def score_file(
         raise RefusedError(
             f"{path} tells {config.num_classes} classes apart, and {data.info.name} has {classes}"
         )
-    scores = evaluate(
-        network.to(place), data, device=place, precision=precision, batch_size=batch_size
-    )
+    for note in notes:
+        say(note)
+    try:
+        scores = evaluate(
+            network.to(place), data, device=place, precision=precision, batch_size=batch_size
+        )
+    except DataError as error:
+        raise TrainingError(str(data.all_damaged(error))) from None
     return {
         "weights": str(path),
         "network": model or _name(facts, config),
         "data": data.info.name,
         "data_sha256": data.info.sha256,
         "val_split": data.info.splits[1],
+        "classes": matched,
         "test_size": recipe.test_size,
         "test_resize": recipe.test_resize,
         **scores._asdict(),
     }
+
+
+def _match_classes(
+    path: Path, names: list[str] | None, data: Data, say: Callable[[str], None]
+) -> str:
+    """How the network's outputs were matched to the classes of ``data``, which then has their
+    order. Raises ``RefusedError`` where the names differ."""
+    if names is None or not data.info.named:
+        without = path if names is None else data.info.name
+        say(
+            f"{without} has no class names, so they cannot be checked: output 0 is taken for class "
+            f"0 of {data.info.name} ({quoted(data.info.class_names[:1])}), and so on"
+        )
+        return "not checked"
+    if list(data.info.class_names) == names:
+        return "same names"
+    try:
+        data.reorder(names, str(path))
+    except ClassNamesError as error:
+        renamed = ". If they are the same classes in the same order, renamed, add --by-index"
+        more = renamed if len(names) == data.info.num_classes else ""
+        raise RefusedError(f"{error}{more}") from None
+    say(f"{data.info.name} has the classes in another order than {path}: matched by name")
+    return "matched by name"
 
 
 def _name(facts: dict[str, Any], config: ModelConfig | None) -> str:

@@ -26,6 +26,9 @@ Precision = Literal["float32", "bf16"]
 #: Names another folder of runs than this project's ``results/runs``.
 RUNS_VARIABLE = "ROADMAP_RUNS"
 
+#: The largest seed of torch's generators; numpy's take any.
+MOST_SEED = 2**64 - 1
+
 _HINTS = get_type_hints(Recipe)
 #: Fields that may be 0 and those that must not, where the type alone does not say.
 _AT_LEAST_ONE = ("batch_size", "epochs", "step_epochs", "ema_every", "train_size", "test_size")
@@ -63,6 +66,8 @@ class Settings:
     tensorboard: bool = False
     workers: int | None = None
     output: Path | None = None
+    #: Continue a run whose data has changed since, and record that.
+    accept_changed_data: bool = False
 
     @property
     def subject(self) -> str:
@@ -123,6 +128,12 @@ def choose_recipe(
     recipe = recipe.replace(**changes)
     _check_fields(recipe)
     return recipe, notes
+
+
+def check_seed(seed: int) -> None:
+    """Raises ``RefusedError`` for a seed that the generators do not take."""
+    good = isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed <= MOST_SEED
+    _check("seed", f"{seed!r:.60}", good, f"a whole number from 0 to {MOST_SEED}")
 
 
 def sizes_at(image_size: int, recipe: Recipe) -> dict[str, int]:

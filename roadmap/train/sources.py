@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from roadmap.train.class_names import order_note
 from roadmap.train.images import DataError, image_endings, reason
 from roadmap.train.parquet import parquet
 from roadmap.train.source import (
@@ -136,6 +137,7 @@ def folder(root: Path, train: Path) -> Source:
             *no_val_note(root, splits),
             *skipped_note(train_skipped, train),
             *skipped_note(val_skipped, val),
+            *order_note(names),
             *val_notes(val_split.labels, names, val),
         ),
     )

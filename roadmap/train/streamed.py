@@ -28,7 +28,8 @@ from torchvision.transforms import CenterCrop, Resize
 from torchvision.transforms.functional import InterpolationMode
 
 from roadmap.train import sampling
-from roadmap.train.images import DataError, image_size
+from roadmap.train.damage import THREADS, ImageError, check_file
+from roadmap.train.images import DataError
 from roadmap.train.sampling import Job, View
 from roadmap.train.source import Split
 
@@ -153,7 +154,7 @@ def _death(workers: Sequence[multiprocessing.process.BaseProcess]) -> str | None
 
 def _checked(chunk: Tensor | DataError) -> Tensor:
     if isinstance(chunk, DataError):
-        raise chunk
+        raise ImageError(str(chunk))
     return chunk
 
 
@@ -235,9 +236,10 @@ def default_workers() -> int:
 
 def check_headers(split: Split) -> None:
     """Reads the header of every image (of a set over ``CHECKED``, of that many): seconds, where
-    decoding ImageNet would take an hour. Raises ``DataError`` for one that is no image."""
+    decoding ImageNet would take an hour. Raises ``DataError`` for one that is no image, or whose
+    file is cut off."""
     count = len(split.labels)
-    indices = np.linspace(0, count - 1, min(count, CHECKED)).astype(int)
-    with ThreadPoolExecutor(16) as pool:
-        for _ in pool.map(lambda i: image_size(split.data(int(i)), split.name(int(i))), indices):
+    indices = np.linspace(0, count - 1, min(count, CHECKED)).astype(int).tolist()
+    with ThreadPoolExecutor(THREADS) as pool:
+        for _ in pool.map(lambda index: check_file(split, index), indices):
             pass

@@ -103,7 +103,8 @@ def test_a_run_as_its_weights_and_as_a_folder_for_the_hub(here):
     said = done("--run", run, "--format", "hub")
     assert "hf upload USER/NAME resnet50_gelu_seed3 publishes it." in said
     files = {path.name for path in (here / "resnet50_gelu_seed3").iterdir()}
-    assert files == {"model.safetensors", "network.py", "config.json", "README.md"}
+    others = {"network.py", "config.json", "class_map.txt", "README.md"}
+    assert files == {"model.safetensors", *others}
     assert models.load("resnet50_gelu_seed3/model.safetensors").config == config
 
 

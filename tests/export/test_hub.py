@@ -10,6 +10,8 @@ from statistics import fmean, stdev
 import pytest
 import timm
 import torch
+from cases import class_folders
+from color_networks import RECIPE, tells_channels_apart
 from fake_runs import write_run
 from huggingface_hub import ModelCard
 from published_runs import CLASSES, filled, write_published, write_weights
@@ -18,7 +20,7 @@ from timm.models._pretrained import PretrainedCfg
 from typer.testing import CliRunner
 
 import models
-from models.files import read_weights
+from models.files import read_weights, weights_content
 from roadmap import ROADMAPS
 from roadmap.cli import app
 from roadmap.export.card import NO_LICENCE
@@ -79,6 +81,62 @@ def test_timm_builds_the_network_from_the_folder(small, tmp_path):
     assert tuple(settings["input_size"]) == (3, 64, 64)
     transform = timm.data.create_transform(**settings, is_training=False)
     assert transform.transforms[0].size == 73
+
+
+@pytest.mark.parametrize("names", [("2", "10", "Zebra"), ("Zebra", "ant", "2b"), ("a", "b", "c")])
+def test_timms_validation_scores_a_folder_of_images_by_the_class_map(names, tmp_path):
+    """As in timm's validate.py; without the map only where the orders of the folders agree."""
+    images = class_folders(tmp_path / "images", {name: c for c, name in enumerate(names)})
+    order = sorted(names)
+    network = tells_channels_apart(images, order)
+    sizes = ("train_size", "test_size", "test_resize", "interpolation")
+    recipe = {name: getattr(RECIPE, name) for name in sizes}
+    run = write_run(tmp_path, "kernel_7", recipe=recipe)
+    facts = {"recipe": recipe, "class_names": order}
+    content = weights_content(network.state_dict(), network.config, **facts)
+    (run / "weights.safetensors").write_bytes(b"".join(content))
+    folder = exported(run, tmp_path / "hub")
+    network = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    config = timm.data.resolve_data_config(model=network)
+
+    def top1(class_map):
+        dataset = timm.data.create_dataset(
+            "", root=str(images), split="validation", class_map=class_map
+        )
+        loader = timm.data.create_loader(
+            dataset,
+            input_size=config["input_size"],
+            batch_size=8,
+            interpolation=config["interpolation"],
+            mean=config["mean"],
+            std=config["std"],
+            crop_pct=config["crop_pct"],
+            num_workers=1,
+            device=torch.device("cpu"),
+        )
+        with torch.inference_mode():
+            right = [network(batch).argmax(1) == labels for batch, labels in loader]
+        return torch.cat(right).float().mean().item()
+
+    assert top1(str(folder / "class_map.txt")) == 1
+    assert (top1("") == 1) == (names == ("a", "b", "c"))
+    text = card_of(folder).text
+    assert f"Of the 3 outputs, 0 is {order[0]!r}, 1 is {order[1]!r}, 2 is {order[2]!r}." in text
+    assert "--class-map FOLDER/class_map.txt" in text
+
+
+def test_a_class_map_of_an_earlier_export_does_not_stay(tmp_path):
+    run = write_published(tmp_path, "gelu")
+    folder = exported(run, tmp_path / "hub")
+    assert (folder / "class_map.txt").read_text().splitlines()[:2] == ["class 0", "class 1"]
+    write_weights(run, class_names=None)
+    card = card_of(exported(run, folder)).text
+    assert not (folder / "class_map.txt").exists()
+    assert "The weights record no class names" in card
+    write_weights(run, class_names=[" padded", *"abcdef"])
+    card = card_of(exported(run, folder)).text
+    assert not (folder / "class_map.txt").exists()
+    assert "0 is ' padded', 1 is 'a', 2 is 'b', 3 is 'c', 4 is 'd', and so on. `label_na" in card
 
 
 def test_the_card_states_data_recipe_seeds_and_scores(tmp_path):
@@ -262,7 +320,8 @@ def test_only_a_folder_of_ours_is_written_again(tmp_path):
     (folder / "notes.txt").write_text("mine")
     exported(run, folder)
     assert (folder / "notes.txt").read_text() == "mine"
-    for content in (None, "{}", "no json", json.dumps({"architecture": "resnet50"}), "[1]"):
+    foreign = json.dumps({"architecture": "resnet50"})
+    for content in (None, "{}", "no json", foreign, "[1]", "[" * 100_000):
         (folder / "config.json").unlink(missing_ok=True)
         if content is not None:
             (folder / "config.json").write_text(content)

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
-from roadmap import results
+from models import ModernResNet
+from roadmap import ROADMAPS, results
 from roadmap.cli import app
 from roadmap.measure import throughput_table as table
 from roadmap.measure.networks import UnknownNetworkError
@@ -185,6 +186,13 @@ def test_a_network_that_does_not_run_is_one_sentence():
     error = RuntimeError("the sizes do not match\nand more\n  of it")
     with pytest.raises(MeasureError, match=r"does not run.* 32 x 32 .*the sizes do not match$"):
         measure(lambda: Fits(0, error), Setting(**TINY))
+
+
+def test_batch_norm_of_one_value_is_one_sentence():
+    setting = Setting(**TINY | {"mode": "training", "batch_size": 1})
+    config = ROADMAPS["resnet50"].config("baseline", depths=(1, 1, 1, 1), width=8)
+    with pytest.raises(MeasureError, match=r"does not run in training .*more than 1 value per"):
+        measure(lambda: ModernResNet(config), setting)
 
 
 def test_progress_counts_every_run_and_may_cancel():

@@ -21,13 +21,20 @@ def filled(config: ModelConfig) -> ModernResNet:
     return fill(ModernResNet(config)).eval()
 
 
-def write_weights(folder: Path, *names: str, small: dict[str, Any] | None = None) -> ModelConfig:
-    """Put weights ``names`` of the run's step into its ``folder``; returns their config."""
-    facts = json.loads((folder / "run.json").read_text())
+def write_weights(
+    folder: Path, *names: str, small: dict[str, Any] | None = None, **facts: Any
+) -> ModelConfig:
+    """Put weights ``names`` of the run's step into its ``folder``; returns their config.
+
+    ``facts`` are written down with them; those that are None are left out.
+    """
+    run = json.loads((folder / "run.json").read_text())
     changes = SMALL if small is None else small
-    config = ROADMAPS[facts["roadmap"]].config(facts["step"], **changes)
-    facts = {name: facts[name] for name in ("roadmap", "step", "recipe", "data")}
-    facts["class_names"] = [f"class {number}" for number in range(config.num_classes)]
+    config = ROADMAPS[run["roadmap"]].config(run["step"], **changes)
+    class_names = [f"class {number}" for number in range(config.num_classes)]
+    known = {name: run[name] for name in ("roadmap", "step", "recipe", "data")}
+    facts = {**known, "class_names": class_names, **facts}
+    facts = {name: value for name, value in facts.items() if value is not None}
     content = weights_content(filled(config).state_dict(), config, **facts)
     for name in names or ("weights",):
         (folder / f"{name}.safetensors").write_bytes(b"".join(content))

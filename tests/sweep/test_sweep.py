@@ -14,11 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cases import cats_and_dogs, dogs_and_kittens
 from processes import children, listed
 from typer.testing import CliRunner
 
 from roadmap.cli import app
 from roadmap.steps import ROADMAPS
+from roadmap.study.design import DESIGNS, read_design
+from roadmap.study.space import StudyError
 from roadmap.sweep import conduct as conducting
 from roadmap.sweep import estimate as estimating
 from roadmap.sweep.board import Board, seconds_left
@@ -36,6 +39,7 @@ from roadmap.sweep.jobs import (
 from roadmap.text import duration
 from roadmap.train.checkpoint import last_step
 from roadmap.train.errors import FolderInUseError, RefusedError
+from roadmap.train.sources import open_source
 from roadmap.train.stopping import Signals, ask_to_stop, is_locked
 
 ROOT = Path(__file__).parents[2]
@@ -78,12 +82,20 @@ def test_steps_are_chosen_and_skipped_in_the_roadmaps_order(tmp_path):
         ({"steps": ("kernel7",)}, "Did you mean 'kernel_7'"),
         ({"skip": ("kernel_7", "gelu")}, "leave no step"),
         ({"seeds": (0, 1, 0)}, "names 0 twice"),
+        ({"seeds": (0, 2**64)}, "use a whole number from 0 to 18446744073709551615"),
         ({"changes": {"epochs": 0}}, "epochs is 0"),
     ],
 )
 def test_a_wrong_plan_is_refused(arguments, sentence, tmp_path):
     with pytest.raises(RefusedError, match=sentence):
         planned(tmp_path, **arguments)
+
+
+def test_a_design_with_a_seed_that_no_generator_takes_is_refused(tmp_path):
+    text = (DESIGNS / "init_check.json").read_text()
+    (tmp_path / "design.json").write_text(text.replace('"seed": 0', f'"seed": {2**64}', 1))
+    with pytest.raises(StudyError, match=f"seed is {2**64}; use a whole number from 0"):
+        read_design(tmp_path / "design.json")
 
 
 def test_a_step_whose_change_is_set_for_all_is_named(tmp_path):
@@ -105,6 +117,22 @@ def test_a_finished_run_of_other_settings_is_not_taken_for_this_one(tmp_path):
         check_finished([job])
     write_run(other, status="interrupted")
     check_finished([job])  # `train` compares what it continues
+
+
+def test_a_finished_run_on_other_data_is_not_taken_for_this_one(tmp_path):
+    (job, *_) = planned(tmp_path)
+    pets = open_source(cats_and_dogs(tmp_path / "pets"))
+    kittens = open_source(dogs_and_kittens(tmp_path / "kittens"))
+    data = {"class_names": ["dog", "cat"], "train_images": 24, "val_images": 10}
+    write_run(job, data=data)
+    check_finished([job], pets)
+    with pytest.raises(RefusedError, match=r"data\.class_names .*cat.* there, .*kitten.* here"):
+        check_finished([job], kittens)
+    write_run(job, data=data | {"train_images": 23})
+    with pytest.raises(RefusedError, match=r"data\.train_images 23 there, 24 here"):
+        check_finished([job], pets)
+    accepting = replace(job, settings=replace(job.settings, accept_changed_data=True))
+    check_finished([accepting], pets)
 
 
 def test_the_plan_takes_speed_from_the_table_and_leaves_out_what_is_done(tmp_path, monkeypatch):

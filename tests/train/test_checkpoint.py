@@ -82,6 +82,50 @@ def test_nothing_is_unpickled(tmp_path):
     assert "step-000000002 is damaged" in said[0]
 
 
+def sealed_anew(body):
+    return {"sha256": sha256(json.dumps(body, sort_keys=True).encode()), **body}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda body: json.dumps(body),  # without its own checksum
+        lambda body: json.dumps(sealed_anew({**body, "tensors_sha256": None})),
+        lambda body: json.dumps(sealed_anew({n: body[n] for n in ("step", "state")})),
+        lambda body: json.dumps(sealed_anew({n: body[n] for n in ("step", "tensors_sha256")})),
+        lambda body: json.dumps(sealed_anew({**body, "state": []})),
+        lambda body: json.dumps(sealed_anew({**body, "state": {"other": 2}})),
+        lambda _body: "[" * 100_000,
+        lambda _body: '{"a":' * 100_000,
+        lambda _body: "",
+        lambda _body: "null",
+        lambda _body: "[1]",
+        lambda _body: '{"sha256": [1]}',
+        lambda _body: b"\xff\xfe\x00",
+        lambda _body: b"\x00" * 100,
+    ],
+)
+def test_a_torn_seal_falls_back_to_the_one_before(tmp_path, spoil):
+    save_checkpoint(tmp_path, 1, TENSORS, {"step": 1})
+    save_checkpoint(tmp_path, 2, TENSORS, {"step": 2})
+    path = tmp_path / "step-000000002.json"
+    body = json.loads(path.read_text())
+    del body["sha256"]
+    content = spoil(body)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    said = []
+    assert load_checkpoint(tmp_path, said.append, ("step",)).state == {"step": 1}
+    assert "step-000000002 is damaged" in said[0]
+
+
+def test_copies_under_other_names_are_no_checkpoints(tmp_path):
+    save_checkpoint(tmp_path, 1, TENSORS, {"step": 1})
+    for name in ("step-000000002 (copy).json", "step-old.json"):
+        (tmp_path / name).write_text("{}")
+    assert last_step(tmp_path) == 1
+    assert load_checkpoint(tmp_path, pytest.fail).state == {"step": 1}
+
+
 def sha256(content):
     import hashlib
 

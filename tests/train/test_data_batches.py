@@ -121,7 +121,7 @@ def test_validation_shows_every_image_once(data, processes, batch_size):
     ]
     assert sum(map(len, labels)) == data.info.num_val == 355
     counts = torch.bincount(torch.cat(labels))
-    assert counts.tolist() == np.bincount(data._val_labels).tolist()
+    assert counts.tolist() == np.bincount(data._source.val.labels).tolist()
 
 
 def test_validation_is_the_same_whoever_looks(data):
@@ -159,7 +159,9 @@ def test_digits_are_known(data):
     assert data.info.num_classes == 10
     assert (data.info.num_train, data.info.num_val) == (1442, 355)
     assert data.info.sha256 == digits(seed=5).info.sha256
-    train, val = (np.bincount(labels) for labels in (data._train_labels, data._val_labels))
+    train, val = (
+        np.bincount(labels) for labels in (data._source.train.labels, data._source.val.labels)
+    )
     assert (np.abs(val / (train + val) - 0.2) < 0.01).all(), "every class is held out alike"
 
 

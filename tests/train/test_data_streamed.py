@@ -88,6 +88,12 @@ def test_validation_equals_that_of_a_small_set(pets, monkeypatch):
         assert (images - wanted).abs().mean() < 0.05
 
 
+def test_a_set_that_is_not_of_files_is_read_too():
+    data = opened(None)
+    assert "file names and sizes" in data.info.hashed
+    assert next(data.train_batches(0, 8))[0].shape == (8, 3, 32, 32)
+
+
 def test_broken_headers_are_found_before_training(pets):
     bad = pets / "train" / "dog" / "4.png"
     bad.write_bytes(b"x" * 100)
@@ -151,7 +157,7 @@ def test_headers_of_a_very_large_set_are_sampled(pets, monkeypatch):
     split = opened(pets)._train.split
     read = []
     monkeypatch.setattr(streamed, "CHECKED", 5)
-    monkeypatch.setattr(streamed, "image_size", lambda _data, name: read.append(name))
+    monkeypatch.setattr(streamed, "check_file", lambda _split, index: read.append(index))
     streamed.check_headers(split)
     assert len(set(read)) == 5
 

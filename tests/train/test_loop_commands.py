@@ -1,5 +1,6 @@
 """``train`` and ``evaluate`` on the command line: options, refusals, scores of weights files."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -11,9 +12,11 @@ from safetensors.torch import save_file
 from training_runs import tiny_settings
 from typer.testing import CliRunner
 
+from models import ModernResNet
 from roadmap.cli import app
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.steps import ROADMAPS
+from roadmap.train.batch_norm import check_batch_norm
 from roadmap.train.errors import RefusedError
 from roadmap.train.run import train
 from roadmap.train.settings import choose_recipe, flat_differences, parse_field, run_config
@@ -126,6 +129,17 @@ def test_evaluate_refuses_what_does_not_fit(trained, tmp_path):
         (("--device", "tpu"), "this machine has no device 'tpu'"),
         (("--scale", "pocket", "--batch-size", "63"), "use a multiple of 2"),
         (("--scale", "pocket", "--image-size", "3"), "at 3 pixels the image is too small"),
+        (("--seed", "-1"), "seed is -1; use a whole number from 0 to 18446744073709551615"),
+        (("--seed", str(2**64)), "use a whole number from 0 to 18446744073709551615"),
+        (("--scale", "pocket", "--step", "baseline", "--batch-size", "1"), "Use --batch-size 2"),
+        (
+            ("--scale", "pocket", "--step", "kernel_7", "--micro-batch", "1"),
+            "--micro-batch 1 of 64 sends one image at a time through batch norm",
+        ),
+        (
+            ("--scale", "pocket", "--step", "kernel_7", "--micro-batch", "9"),
+            "Use one that leaves 2 images or more in every part, or larger images",
+        ),
     ],
 )
 def test_train_refuses_wrong_values_with_a_sentence(arguments, sentence, tmp_path):
@@ -134,6 +148,56 @@ def test_train_refuses_wrong_values_with_a_sentence(arguments, sentence, tmp_pat
     assert done.stderr.startswith("Error: ")
     assert sentence in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_batch_norm_is_refused_one_value_and_nothing_else():
+    """Where torch refuses to train, and only there."""
+    for step, batch, micro, size in itertools.product(
+        ("baseline", "fewer_norms", "separate_downsampling"), (1, 5, 6), (None, 1, 2, 4), (32, 64)
+    ):
+        settings = tiny_settings(None, step=step, changes={"batch_size": batch, "train_size": size})
+        config = run_config("resnet50", step, settings.recipe, scale="pocket")
+
+        def check(
+            processes=1, synchronized=True, recipe=settings.recipe, config=config, micro=micro
+        ):
+            options = {"processes": processes, "synchronized": synchronized}
+            check_batch_norm(config, recipe, micro_batch=micro, **options)
+
+        network = ModernResNet(config).train()
+        parts = torch.zeros(batch, 3, size, size).split(micro or batch)
+        try:
+            network(parts[-1])
+        except ValueError as error:
+            assert "more than 1 value per channel" in str(error)
+            with pytest.raises(RefusedError, match="one image at a time through batch norm"):
+                check()
+        else:
+            check()
+
+
+def test_over_processes_batch_norm_counts_their_images_together():
+    settings = tiny_settings(None, step="baseline", changes={"batch_size": 2})
+    config = run_config("resnet50", "baseline", settings.recipe, scale="pocket")
+    options = {"micro_batch": None, "processes": 2}
+    check_batch_norm(config, settings.recipe, synchronized=True, **options)
+    with pytest.raises(RefusedError, match=r"batch of 2 over 2 processes .* --batch-size 4 or"):
+        check_batch_norm(config, settings.recipe, synchronized=False, **options)
+
+
+@pytest.mark.parametrize("seed", [2**63, 2**64 - 1])
+def test_every_seed_that_is_taken_trains(seed, tmp_path):
+    few = {"epochs": 1, "warmup_epochs": 0, "batch_size": 1442}
+    content = train(tiny_settings(tmp_path / "run", changes=few, seed=seed))
+    assert (
+        json.loads((tmp_path / "run" / "run.json").read_text())["seed"] == content["seed"] == seed
+    )
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.0, True, "1"])
+def test_a_seed_that_no_generator_takes_is_refused(seed, tmp_path):
+    with pytest.raises(RefusedError, match="use a whole number from 0 to"):
+        train(tiny_settings(tmp_path / "run", seed=seed))
 
 
 def test_every_field_of_a_recipe_is_an_option():

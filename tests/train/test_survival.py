@@ -241,6 +241,54 @@ def test_another_run_in_the_folder_is_refused_with_the_difference(run):
         train(other)
 
 
+@pytest.mark.parametrize("content", ["", "{", "null", "[1]", "{}", '{"a":' * 100_000, "\x00\x00"])
+def test_a_torn_run_json_beside_whole_checkpoints_is_said_and_rebuilt(
+    run, monkeypatch, capfd, content
+):
+    whole = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(content)
+    fail_reading_at(monkeypatch, 3)
+    with pytest.raises(TrainingError, match="that of step 3"):
+        train(long_settings(run))
+    said = " ".join(capfd.readouterr().err.split())
+    assert "run.json is damaged (" in said
+    assert "continuing after step 3 of 44" in said
+    assert (run / "run.json.damaged").read_text() == content
+    again = json.loads((run / "run.json").read_text())
+    assert {n: again[n] for n in ("data", "recipe", "seed")} == {
+        n: whole[n] for n in ("data", "recipe", "seed")
+    }
+
+
+def test_a_torn_run_json_of_another_run_stays_as_it_is(run):
+    (run / "run.json").write_text("{")
+    with pytest.raises(RefusedError, match="seed 0 there, 1 here"):
+        train(tiny_settings(run, changes=LONG, seed=1))
+    assert (run / "run.json").read_text() == "{"
+    (run / "run.json").unlink()
+    with pytest.raises(RefusedError, match="seed 0 there, 1 here"):
+        train(tiny_settings(run, changes=LONG, seed=1))
+    assert not (run / "run.json").exists()
+
+
+def test_a_finished_run_whose_run_json_is_torn_is_written_again(tmp_path):
+    settings = tiny_settings(tmp_path / "run", changes={"epochs": 1, "warmup_epochs": 0})
+    first = train(settings)
+    (tmp_path / "run" / "run.json").write_text("")
+    again = train(settings)
+    assert (again["status"], again["scores"]) == ("finished", first["scores"])
+
+
+def test_weights_without_a_record_and_checkpoints_are_not_written_over(tmp_path):
+    settings = tiny_settings(tmp_path / "run", changes={"epochs": 1, "warmup_epochs": 0})
+    train(settings)
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    (tmp_path / "run" / "run.json").write_text("{")
+    with pytest.raises(RefusedError, match=r"is damaged .* restore run\.json, or use"):
+        train(settings)
+    assert (tmp_path / "run" / "run.json").read_text() == "{"
+
+
 def test_two_processes_do_not_train_in_one_folder(tmp_path):
     settings = long_settings(tmp_path / "run")
     child = Child(settings)

@@ -1,0 +1,195 @@
+"""How a run enters its folder: what is there is continued, finished, or another run's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from roadmap.files import remove_partial
+from roadmap.train.checkpoint import Checkpoint, load_checkpoint
+from roadmap.train.class_names import ClassNamesError
+from roadmap.train.data import Data
+from roadmap.train.errors import RefusedError
+from roadmap.train.record import RECORD, read_record
+from roadmap.train.settings import flat_differences
+
+#: What a folder's run must share with one that is to continue it, besides the data. The number of
+#: processes, the compiler and the versions may change on the way.
+IDENTITY = ("roadmap", "step", "config", "recipe", "seed", "scale", "precision")
+IDENTITY += ("micro_batch", "sync_batch_norm", "device_type")
+#: What a checkpoint's state must have.
+STATE = ("identity", "step", "history", "epoch_seconds", "wall_seconds", "energy_joules")
+#: What a change of the data is told by.
+DATA = ("name", "classes", "train_images", "val_images", "sha256")
+ACCEPT = "--accept-changed-data"
+
+
+class Opening(NamedTuple):
+    """What a run begins with: nothing, or that of the run in the folder that it continues."""
+
+    #: run.json of a finished run.
+    finished: dict[str, Any] | None
+    #: Of the newest whole checkpoint.
+    state: dict[str, Any] | None
+    #: Batches in an epoch, whatever the number of images is now.
+    steps_per_epoch: int | None
+    #: In the order of the network's outputs; None where they are not known.
+    class_names: list[str] | None
+    #: Each time that changed data was accepted: at which step, and the data before and after.
+    data_changes: list[dict[str, Any]]
+
+
+def identity(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says about its run."""
+    return {name: facts.get(name) for name in (*IDENTITY, "data")}
+
+
+def _compared(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """``IDENTITY``, and whether images are turned, which runs of before did not record."""
+    turned = bool((facts.get("data") or {}).get("exif_orientation", False))
+    return {name: facts.get(name) for name in IDENTITY} | {"data.exif_orientation": turned}
+
+
+class Folder:
+    """A folder that the run of ``facts`` enters with ``data``, whose changes it may ``accept``.
+
+    ``checkpoint`` is the newest whole one, once ``open`` has returned.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        facts: Mapping[str, Any],
+        data: Data,
+        accept: bool,
+        say: Callable[[str], None],
+    ):
+        self._path, self._facts, self._data = path, facts, data
+        self._accept, self._say = accept, say
+        self._changes: list[dict[str, Any]] = []
+        self._class_names: list[str] | None = None
+        self.checkpoint: Checkpoint | None = None
+
+    def open(self) -> Opening:
+        """What is in the folder. ``data``'s classes are then in the order of its run.
+
+        Raises ``RefusedError`` for another run and for data whose changes are not accepted, and
+        ``TrainingError`` where no checkpoint is whole, ``OSError`` where the folder cannot be
+        written. Changes nothing in it but a damaged run.json's name.
+        """
+        remove_partial(self._path)
+        record, fault = self._record()
+        if record is not None:
+            self._refuse_other_run(record)
+            if record.get("status") == "finished":
+                self._follow(record, step=0)
+                return Opening(record, None, None, None, [])
+        self.checkpoint = load_checkpoint(self._path / "checkpoints", self._say, STATE)
+        state = self.checkpoint.state if self.checkpoint else None
+        earlier = [record] if record else []
+        if state is not None:
+            kept = {name: state.get(name) for name in ("steps_per_epoch", "data_changes")}
+            earlier.append({**state["identity"], **kept})
+            self._refuse_other_run(earlier[-1])
+        for one in earlier:
+            self._follow(one, state["step"] if state else 0)
+        if fault is not None:
+            self._set_aside(fault)
+        steps = next(
+            (one["steps_per_epoch"] for one in earlier if one.get("steps_per_epoch")), None
+        )
+        return Opening(None, state, steps, self._class_names, self._changes)
+
+    def _record(self) -> tuple[dict[str, Any] | None, str | None]:
+        """run.json, or what is wrong with it."""
+        try:
+            return read_record(self._path), None
+        except OSError as error:
+            raise RefusedError(f"{self._path / RECORD} cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            return None, str(error)
+
+    def _set_aside(self, fault: str) -> None:
+        """Go on without a damaged run.json where nothing is lost by that."""
+        path = self._path / RECORD
+        if self.checkpoint is None and any(self._path.glob("*.safetensors")):
+            raise RefusedError(
+                f"{path} is damaged ({fault}), and there is no checkpoint to continue from, but "
+                "there are weights: restore run.json, or use another --output"
+            )
+        kept = path.with_name(f"{RECORD}.damaged")
+        path.replace(kept)
+        then = "the checkpoint says what is needed" if self.checkpoint else "training starts anew"
+        self._say(f"{path} is damaged ({fault}) and now named {kept.name}; {then}")
+
+    def _refuse_other_run(self, before: Mapping[str, Any]) -> None:
+        found = flat_differences(_compared(before), _compared(self._facts))
+        if found:
+            listed = "; ".join(f"{name} {a!r} there, {b!r} here" for name, (a, b) in found.items())
+            raise RefusedError(
+                f"{self._path} holds another run: {listed}. Use another --output, or remove it"
+            )
+
+    def _follow(self, before: Mapping[str, Any], step: int) -> None:
+        """Take over the order of the classes; refuse other data, or accept and note the change."""
+        self._changes = self._changes or list(before.get("data_changes") or ())
+        there = before["data"]
+        names = self._class_names = self._class_names or there.get("class_names")
+        self._order_classes(names)
+        here = self._facts_of_data()
+        if there.get("sha256") == here["sha256"]:
+            if there.get("name") != here["name"]:
+                self._say(f"the data was named {there.get('name')}; its content is the same")
+            return
+        if there.get("sha256") in [change["before"].get("sha256") for change in self._changes]:
+            return  # accepted before, and not in a checkpoint yet
+        self._accept_change({name: there.get(name) for name in DATA}, here, step)
+        if names is None or not self._data.info.named:
+            self._say("the class names cannot be checked: one of the two data sets has none")
+
+    def _order_classes(self, names: list[str] | None) -> None:
+        info = self._data.info
+        if names is None or not info.named or list(info.class_names) == names:
+            return
+        try:
+            self._data.reorder(names, str(self._path))
+        except ClassNamesError as error:
+            raise RefusedError(
+                f"{self._path} holds a run on other classes: {error}. Use another --output"
+            ) from None
+        self._say(f"{info.name} has the classes in another order; they are matched by name")
+
+    def _facts_of_data(self) -> dict[str, Any]:
+        data = data_facts(self._data)
+        return {name: data[name] for name in DATA}
+
+    def _accept_change(self, there: dict[str, Any], here: dict[str, Any], step: int) -> None:
+        found = flat_differences(there, here)
+        listed = "; ".join(f"data.{name} {a!r} there, {b!r} here" for name, (a, b) in found.items())
+        if not self._accept:
+            raise RefusedError(
+                f"{self._path} holds a run on other data: {listed}. If the data was changed on "
+                f"purpose, as where a damaged image was repaired or removed, add {ACCEPT}: the run "
+                "continues, and run.json records the change. Otherwise use another --output"
+            )
+        self._say(f"the data has changed, and run.json says so: {listed}")
+        date = datetime.now(timezone.utc).date().isoformat()
+        self._changes.append({"step": step, "date": date, "before": there, "after": here})
+
+
+def data_facts(data: Data, class_names: list[str] | None = None) -> dict[str, Any]:
+    """``data`` in run.json; ``class_names`` where the data set has none of its own."""
+    info = data.info
+    return {
+        "name": info.name,
+        "sha256": info.sha256,
+        "classes": info.num_classes,
+        "class_names": list(info.classes or class_names or ()) or None,
+        "train_images": info.num_train,
+        "val_images": info.num_val,
+        "train_split": info.splits[0],
+        "val_split": info.splits[1],
+        "exif_orientation": info.exif_orientation,
+    }
