@@ -45,7 +45,7 @@ def test_it_is_the_first_batch_of_training(name):
     names = tuple(str(label) for label in split.labels)
     data = Data(Source("x", names, split, split), recipe, torch.device("cpu"), 5, reader, reader)
     images, _ = next(iter(data.train_batches(0, len(PICTURES))))
-    (job,) = data._jobs(0, len(PICTURES), 0, 0, 1)
+    (job,) = data._jobs(0, len(PICTURES), range(1), 0, 1)
     shown = preview([PICTURES[i] for i in job.images], recipe, 5)
     assert np.array_equal(shown.after, denormalized(images).permute(0, 2, 3, 1).numpy())
 
