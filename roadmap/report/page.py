@@ -13,6 +13,7 @@ from roadmap.ablation import Ablation, ablation_table, curve_table
 from roadmap.charts import ablation as charts
 from roadmap.charts import roadmap_bars
 from roadmap.report import facts, text
+from roadmap.report.effects_section import effects_section
 from roadmap.report.figures_table import figures_table, legend
 from roadmap.results import roadmap_table
 from roadmap.runs import Runs
@@ -41,6 +42,7 @@ def page(ablation: Ablation, found: Runs) -> str:
             _accuracies(ablation, table),
             _costs(ablation, table),
             _curves(curve_table(ablation)),
+            _effects(ablation, found),
             _section(
                 "All figures",
                 figures_table(table)
@@ -177,6 +179,16 @@ def _curves(curves: DataFrame) -> str:
             "steps. The axis begins where the lowest curve is after a third of its epochs."
         )
         + f'<div class="panels">{"".join(drawn)}</div>',
+    )
+
+
+def _effects(ablation: Ablation, found: Runs) -> str:
+    section = effects_section(found.points, ablation.data)
+    if section is None:
+        return ""
+    said, drawn, alt = section
+    return _section(
+        "What each change is worth", "".join(map(_text, said)) + _chart(drawn, "effects", alt)
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from roadmap.report.text import p_value, signed
@@ -111,12 +111,12 @@ def interaction(found: Interaction) -> str:
     )
 
 
-def conditions(effects: Effects) -> str:
-    """How the compared networks are trained."""
+def conditions(effects: Effects, leave_out: Collection[str] = ()) -> str:
+    """How the compared networks are trained, but for the factors to ``leave_out``."""
     space = effects.space
     said = []
     for factor in space.factors:
-        if factor.kind == "change":
+        if factor.kind == "change" or factor.name in leave_out:
             continue
         if factor.name in effects.quantities:
             value = f"{effects.quantities[factor.name]:g}"

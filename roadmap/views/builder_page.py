@@ -19,6 +19,7 @@ from roadmap.views import (
     builder_downloads,
     builder_fields,
     builder_measure,
+    builder_predict,
     builder_tables,
     markup,
 )
@@ -276,6 +277,7 @@ def _answer(builder: Builder) -> str:
     caption = (name, f"vs. {chosen.start.title}")
     st.html(markup.figures_table(caption, rows))
     st.html(markup.paragraph(builder_tables.MEMORY_NOTE, "faint"))
+    builder_predict.show(chosen.config)
     _chart(builder)
     return ""
 

@@ -187,3 +187,43 @@ def test_it_says_what_it_rests_on():
     assert "On 12 held-out runs" in body
     assert "84 of 84 runs finished" in body
     assert "predictions for one run" in body
+
+
+# -- where else predictions appear -------------------------------------------------------------
+
+
+def test_the_builder_predicts_what_the_experiment_covers(experiment):
+    config = experiment.design.space.network(experiment.design.points[3].levels)
+    config = config.replace(stochastic_depth=0.0)
+    chosen = builder_address.Chosen(builder_address.Start("resnet50", "training"), config)
+    body = html(pages.opened("builder_page", a=builder_address.format_chosen(chosen)))
+    effects = Effects(experiment.model)
+    levels = experiment.design.space.levels_of(config)
+    shown = {name: levels[name] for name in levels if name not in ("lr", "epochs")}
+    levels = effects.start | shown
+    top1 = effects.predicted(levels, effects.best_rate(levels)).top1
+    assert f"made: {top1:.1f}% ±" in body
+
+
+@pytest.mark.usefixtures("root")
+def test_the_builder_says_what_is_not_covered():
+    body = html(pages.opened("builder_page", a="resnet50.gelu"))
+    assert "Not covered by the experiment on made: no run was planned with depths" in body
+
+
+def test_the_report_has_the_effects(root, tmp_path):
+    from fake_runs import write_run
+    from typer.testing import CliRunner
+
+    from roadmap.cli import app
+
+    for seed in (0, 1):
+        for step in ("training", "stage_ratio"):
+            write_run(root, step, seed, 60.0 + seed, data=DATA)
+    page = tmp_path / "report.html"
+    words = ["report", "--data", DATA, "--runs", str(root), "--output", str(page)]
+    found = CliRunner().invoke(app, words)
+    assert found.exit_code == 0, found.output
+    text = page.read_text()
+    assert "What each change is worth" in text
+    assert "Fitted to 72 of 72 runs on made" in text

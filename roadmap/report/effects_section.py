@@ -1,0 +1,41 @@
+"""What a designed experiment on the same data says, for the report's page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from roadmap.charts import effects as charts
+from roadmap.runs import Run
+from roadmap.study import text
+from roadmap.study.effects import Effects
+from roadmap.study.experiment import choose_design, designs, of_data, open_experiment
+from roadmap.study.rows import view_rows
+from roadmap.study.space import StudyError
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+VIEW = "all orders"
+
+
+def effects_section(points: Sequence[Run], data: str) -> tuple[list[str], Figure, str] | None:
+    """Sentences, the chart of the mean over all orders, and its text; None without enough runs."""
+    import pandas as pd
+
+    runs = of_data(points, data)
+    try:
+        experiment = open_experiment(choose_design(designs(), runs), runs)
+        effects = Effects(experiment.model)
+        rows = view_rows(effects, VIEW)
+    except StudyError:
+        return None
+    table = pd.DataFrame(rows).astype({"points": float, "low": float, "high": float})
+    said = [
+        f"By a designed experiment, in which all choices vary at once: points of top-1 that each "
+        f"change is worth, averaged over all orders, with {text.conditions(effects)}.",
+        text.summary(effects.worth(VIEW), data),
+        *text.basis(experiment),
+    ]
+    alt = "; ".join(f"{row['title']} {text.with_interval_of(row)}" for row in rows)
+    return said, charts.effect_intervals(table), f"Points of top-1 by change: {alt}."
