@@ -126,6 +126,19 @@ def standard_errors(design: Design, points: Sequence[Levels] | None = None) -> d
     return {f.name: float(errors[1 + i]) for i, f in enumerate(design.space.factors)}
 
 
+def precision(design: Design) -> dict[str, float] | None:
+    """Half the 95% interval of each factor's effect in the whole design, for a standard deviation
+    of 1; None where its points are too few for its terms."""
+    fitted = sum(point.role in ("fit", "replicate") for point in design.points)
+    degrees = fitted - len(Terms(design.space, design.interactions).names)
+    if degrees < 1:
+        return None
+    from scipy.stats import t
+
+    wide = float(t.ppf(0.975, degrees))
+    return {name: wide * error for name, error in standard_errors(design).items()}
+
+
 def _neighbors(space: Space, levels: dict[str, str]) -> list[dict[str, str]]:
     """The valid combinations that differ in one factor."""
     others = [

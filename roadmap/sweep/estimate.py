@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from statistics import median
 
+from models.config import ModelConfig
 from roadmap.results import ResultsError, read_rows
+from roadmap.steps import ROADMAPS
 from roadmap.sweep.jobs import Job, read_progress
-from roadmap.train.settings import trained_config
+from roadmap.train.settings import Settings, trained_config
 
 #: What plans are made for besides the device at hand.
 REFERENCE_DEVICE = "NVIDIA H200"
+MEASURED_SIZE = 224
 BYTES = 4  # of a number in float32
 KEPT_CHECKPOINTS = 2
 #: Tensors as large as the weights that an optimizer keeps.
@@ -80,6 +84,8 @@ def _speed(job: Job, device_name: str) -> float | None:
     settings = job.settings
     if settings.scale != "full":
         return None
+    if settings.network is not None:
+        return _speed_of_network(settings, device_name)
     shared = settings.roadmap == "torchvision_recipe"  # its steps train one network
     name = ("resnet50", "baseline") if shared else (settings.roadmap, settings.step)
     size = settings.recipe.train_size
@@ -93,6 +99,31 @@ def _speed(job: Job, device_name: str) -> float | None:
         ),
         default=None,
     )
+
+
+def _speed_of_network(settings: Settings, device_name: str) -> float | None:
+    """That of a network that was not measured: by its activations, which decide on a GPU, from
+    those of the roadmap's steps that were (the median of what these say)."""
+    rates = [
+        float(row["images_per_s"]) * _activations(ROADMAPS[row["source"]].config(row["name"]))
+        for row in _training_speeds()
+        if row["source"] == settings.roadmap
+        and row["name"] in ROADMAPS[settings.roadmap].keys
+        and row["device_name"] == device_name
+        and int(row["image_size"]) == MEASURED_SIZE
+        and (settings.compiled == (row["compiled"] == "True"))
+    ]
+    if not rates:
+        return None
+    pixels = (MEASURED_SIZE / settings.recipe.train_size) ** 2
+    return median(rates) / _activations(settings.network) * pixels
+
+
+@lru_cache(maxsize=4096)
+def _activations(config: ModelConfig) -> int:
+    from roadmap.measure.complexity import count
+
+    return count(config, MEASURED_SIZE).activations
 
 
 @cache

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.stats import t
 from studies import small_design, small_space
 from typer.testing import CliRunner
 
@@ -12,6 +13,8 @@ from roadmap.study.design import DESIGNS, Design, Point, read_design
 from roadmap.study.optimal import optimal_design, sample, standard_errors
 from roadmap.study.space import StudyError
 from roadmap.study.terms import Terms, crossed
+from roadmap.sweep import estimate as estimating
+from roadmap.sweep.jobs import design_jobs
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +196,28 @@ def test_a_sweep_trains_a_design_and_its_runs_are_read(pocket, tmp_path):
     ]
     again = sweep(*words, "--device", "cpu")
     assert "Finished: 2 of 2 runs" in again.stderr
+
+
+def test_the_dry_run_says_how_precisely_each_effect_will_be_known():
+    found = sweep("--design", DESIGNS / "digits.json", "--scale", "pocket", "--dry-run")
+    assert found.exit_code == 0, found.stderr
+    assert "Runs: 84, of which" in found.stdout
+    design = read_design(DESIGNS / "digits.json")
+    degrees = 72 - len(Terms(design.space, design.interactions).names)
+    half = t.ppf(0.975, degrees) * standard_errors(design)["gelu"]
+    assert f"gelu ±{half:.2f}" in found.stdout
+
+
+def test_the_time_of_a_design_follows_from_the_steps_speeds(tmp_path, monkeypatch):
+    """The step that was measured, at its own speed and by its pixels."""
+    design = read_design(DESIGNS / "size_check.json")
+    row = {"source": "resnet50", "name": "gelu", "mode": "training", "device_name": "A"}
+    row |= {"image_size": "224", "compiled": "True", "images_per_s": "1000"}
+    monkeypatch.setattr(estimating, "_training_speeds", lambda: [row])
+    jobs = design_jobs(design, tmp_path, compiled=True)
+    gelu = next(job for job in jobs if "gelu" in job.name)
+    hours = estimating.estimate([gelu], "A", 1000).hours["A"].known
+    assert hours * 3600 == pytest.approx(30 * 1000 / (1000 * (224 / 96) ** 2))
 
 
 @pytest.mark.parametrize(
