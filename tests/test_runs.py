@@ -350,3 +350,41 @@ def test_a_folder_that_cannot_be_listed(tmp_path, monkeypatch):
 def test_reading_runs_brings_neither_torch_nor_pandas():
     code = "import sys, roadmap.runs; sys.exit(bool({'torch', 'pandas'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# -- runs of designs ---------------------------------------------------------------------------
+
+
+def _point_run(root, **changes):
+    folder = write_run(root, "baseline", 0)
+    path = folder / "run.json"
+    facts = json.loads(path.read_text())
+    point = {"design": "d", "key": "001", "role": "fit", "levels": {"gelu": "on"}}
+    facts |= {"step": None, "point": {**point, **changes}}
+    path.write_text(json.dumps(facts))
+
+
+def test_runs_of_designs_are_apart_from_those_of_steps(tmp_path):
+    _point_run(tmp_path)
+    found = read_runs(tmp_path)
+    assert (found.runs, found.unreadable) == ((), ())
+    (run,) = found.points
+    assert (run.step, run.point) == (None, ("d", "001", "fit", {"gelu": "on"}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"levels": ["gelu"]},
+        {"levels": {"gelu": 1}},
+        {"levels": None},
+        {"design": 3},
+        {"key": None},
+        {"role": {"fit": True}},
+    ],
+)
+def test_a_point_that_is_none_is_unreadable(tmp_path, changes):
+    _point_run(tmp_path, **changes)
+    found = read_runs(tmp_path)
+    assert (found.runs, found.points) == ((), ())
+    assert "run.json has" in found.unreadable[0].why

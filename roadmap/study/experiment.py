@@ -8,16 +8,27 @@ from pathlib import Path
 
 from roadmap.runs import Run
 from roadmap.study.design import DESIGNS, Design, read_design
-from roadmap.study.model import FITTED_ROLES, Judgement, Model, finished, fit, judge, learned
+from roadmap.study.model import (
+    FITTED_ROLES,
+    Judgement,
+    Model,
+    finished,
+    fit,
+    foreign,
+    judge,
+    learned,
+)
 from roadmap.study.space import StudyError
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """``runs`` are the finished ones of the design."""
+    """``runs`` are the finished ones of the design; ``foreign`` have its name and are not what it
+    says, or are of other data: they are left out."""
 
     design: Design
     runs: tuple[Run, ...]
+    foreign: tuple[Run, ...]
     model: Model
     judgement: Judgement | None
 
@@ -39,7 +50,7 @@ def open_experiment(design: Design, runs: Sequence[Run]) -> Experiment:
     """
     model = fit(design, runs)
     own = tuple(run for _, run in finished(design, runs))
-    return Experiment(design, own, model, judge(model, runs))
+    return Experiment(design, own, tuple(foreign(design, runs)), model, judge(model, runs))
 
 
 def designs(folder: Path = DESIGNS) -> list[Design]:

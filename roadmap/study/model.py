@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -150,8 +151,7 @@ def fit(design: Design, runs: Sequence[Run]) -> Model:
     """The model of the finished runs among ``runs`` that are points of ``design`` to fit.
 
     Interactions, then squares are left out while runs are too few for them. Raises
-    ``StudyError`` where even the factors by themselves are too many, and where runs are of
-    different data.
+    ``StudyError`` where even the factors by themselves are too many.
     """
     pairs = [(p, r) for p, r in finished(design, runs) if p.role in FITTED_ROLES]
     if not pairs:
@@ -180,24 +180,34 @@ def learned(run: Run) -> bool:
 def finished(design: Design, runs: Sequence[Run]) -> list[tuple[Point, Run]]:
     """The points of ``design`` with their finished runs, in its order.
 
-    Raises ``StudyError`` where a run is not of its point, or runs are of different data.
+    Runs that are not of their point, or of other data than most, are left out (``foreign``).
     """
-    points = {point.key: point for point in design.points}
-    found: dict[str, Run] = {}
-    for run in runs:
-        if not run.finished or run.point is None or run.point.design != design.name:
-            continue
-        point = points.get(run.point.key)
-        if point is None or dict(run.point.levels) != dict(point.levels) or run.seed != point.seed:
-            raise StudyError(f"{run.path.name} is not the run of that name in {design.name}")
-        found[point.key] = run
-    data = sorted({(run.data, run.data_sha256 or "") for run in found.values()})
-    if len(data) > 1:
-        raise StudyError(
-            f"runs of the design {design.name} are of different data, {data[0][0]} and "
-            f"{data[1][0]}: keep each in a folder of its own"
-        )
+    found = dict(_matched(design, runs))
     return [(point, found[point.key]) for point in design.points if point.key in found]
+
+
+def foreign(design: Design, runs: Sequence[Run]) -> list[Run]:
+    """Finished runs that have the design's name and are not what it says, or are of other data."""
+    own = {run.path for _, run in _matched(design, runs)}
+    return [run for run in _of_design(design, runs) if run.path not in own]
+
+
+def _of_design(design: Design, runs: Sequence[Run]) -> list[Run]:
+    named = [run for run in runs if run.point is not None and run.point.design == design.name]
+    return [run for run in named if run.finished]
+
+
+def _matched(design: Design, runs: Sequence[Run]) -> list[tuple[str, Run]]:
+    """The runs that are what the design says of their key, of the data that most are of."""
+    points = {point.key: (dict(point.levels), point.seed) for point in design.points}
+    fitting = [
+        (run.point.key, run)
+        for run in _of_design(design, runs)
+        if points.get(run.point.key) == (dict(run.point.levels), run.seed)
+    ]
+    counts = Counter((run.data, run.data_sha256) for _, run in fitting)
+    usual = counts.most_common(1)[0][0] if counts else None
+    return [(key, run) for key, run in fitting if (run.data, run.data_sha256) == usual]
 
 
 def judge(model: Model, runs: Sequence[Run], role: str = "held_out") -> Judgement | None:

@@ -13,6 +13,7 @@ from roadmap.text import counted
 
 #: Enough to see the pattern, few enough to read.
 SHOWN_INTERACTIONS = 6
+MOST_NAMED = 5
 
 
 def with_interval(effect: Effect) -> str:
@@ -47,6 +48,12 @@ def basis(experiment: Experiment) -> list[str]:
             "" if model.squares else " and without curvature"
         )
     said = [f"{fitted}. Standard deviation of a run about the model: {model.std:.2f} points."]
+    if experiment.foreign:
+        names = ", ".join(run.path.name[:60] for run in experiment.foreign[:MOST_NAMED])
+        said.append(
+            f"{counted(len(experiment.foreign), 'run')} left out, not what the design says or of "
+            f"other data: {names}."
+        )
     if experiment.unlearned:
         said.append(_unlearned(experiment))
     if model.pure_error is not None:

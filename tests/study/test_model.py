@@ -10,6 +10,7 @@ from studies import made_run, made_runs, save_runs, small_design, truth
 from typer.testing import CliRunner
 
 from roadmap.cli import app
+from roadmap.runs import RunPoint
 from roadmap.study.atlas import atlas
 from roadmap.study.effects import VIEWS, Effects, Settings
 from roadmap.study.experiment import open_experiment
@@ -212,19 +213,20 @@ def test_runs_that_did_not_learn_are_left_out_and_named(design, world):
     assert f"{runs[0].point.key}, {runs[1].point.key}" in said
 
 
-def test_a_run_of_another_point_is_refused(design, world):
+def test_runs_that_are_not_what_the_design_says_are_left_out_and_named(design, world):
     runs = made_runs(design, world[0], STD)
     first, second = design.points[:2]
-    foreign = made_run(design, replace(second, key=first.key), 50.0)
-    with pytest.raises(StudyError, match="is not the run of that name in small"):
-        fit(design, [foreign, *runs[1:]])
-
-
-def test_runs_of_two_data_sets_are_refused(design, world):
-    runs = made_runs(design, world[0], STD)
-    other = made_run(design, design.points[0], 50.0, data="other")
-    with pytest.raises(StudyError, match="are of different data, made and other"):
-        fit(design, [other, *runs[1:]])
+    wrong = [
+        made_run(design, replace(second, key=first.key), 50.0),
+        made_run(design, design.points[2], 50.0, data="other"),
+        replace(runs[3], seed=99),
+        replace(runs[4], point=RunPoint("small", "nothing", "fit", {"a": "b"})),
+    ]
+    found = open_experiment(design, [*wrong, *runs[5:]])
+    right = fit(design, runs[5:])
+    np.testing.assert_array_equal(found.model.coefficients, right.coefficients)
+    assert found.foreign == tuple(wrong)
+    assert "4 runs left out, not what the design says" in " ".join(basis(found))
 
 
 def test_nothing_is_predicted_outside_of_what_was_trained(design, draws):
