@@ -21,17 +21,23 @@ class LayerNorm2d(nn.LayerNorm):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[2:]
-        # Rows of channels rather than (N, H, W, C): torch.compile, at 2.11, swaps H and W in the
-        # statistics it keeps and from there in every gradient, which are then copied back.
-        x = x.permute(0, 2, 3, 1).flatten(0, 2)
-        if x.dtype == self.weight.dtype:
-            x = F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
-        else:
-            weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
-            with torch.autocast(x.device.type, enabled=False):
-                x = F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
-        return x.unflatten(0, (-1, height, width)).permute(0, 3, 1, 2)
+        return _layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+
+@torch.fx.wrap  # it asks for its input's dtype, which a symbolic trace does not have
+def _layer_norm(
+    x: Tensor, channels: tuple[int, ...], weight: Tensor, bias: Tensor, eps: float
+) -> Tensor:
+    height, width = x.shape[2:]
+    # Rows of channels rather than (N, H, W, C): torch.compile, at 2.11, swaps H and W in the
+    # statistics it keeps and from there in every gradient, which are then copied back.
+    x = x.permute(0, 2, 3, 1).flatten(0, 2)
+    if x.dtype == weight.dtype:
+        x = F.layer_norm(x, channels, weight, bias, eps)
+    else:
+        with torch.autocast(x.device.type, enabled=False):
+            x = F.layer_norm(x, channels, weight.to(x.dtype), bias.to(x.dtype), eps)
+    return x.unflatten(0, (-1, height, width)).permute(0, 3, 1, 2)
 
 
 class ResponseNorm(nn.Module):
@@ -49,7 +55,7 @@ class ResponseNorm(nn.Module):
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        precise = torch.promote_types(x.dtype, torch.float32)
+        precise = torch.promote_types(self.weight.dtype, torch.float32)
         norms = torch.linalg.vector_norm(x, dim=(2, 3), keepdim=True, dtype=precise)
         scale = self.weight * norms / (norms.mean(1, keepdim=True) + self.eps)
         return x + torch.addcmul(self.bias.to(x.dtype), x, scale.to(x.dtype))

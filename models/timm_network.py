@@ -9,15 +9,13 @@ from typing import Any, NoReturn
 import torch
 import torch.nn.functional as F
 from timm.layers import SelectAdaptivePool2d, is_scriptable
-from timm.models import checkpoint_seq, register_notrace_module
+from timm.models import checkpoint_seq
 from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 
 from models.config import ConfigError, ModelConfig
 from models.depthwise import DepthwiseConv2d
 from models.network import INITS, Head, LayerNorm2d, ModernResNet, Stage
-
-register_notrace_module(LayerNorm2d)  # it asks for its input's dtype, which torch.fx cannot
 
 #: timm's kinds of global pooling that leave the head's width as it is.
 POOLINGS = ("avg", "fast", "max", "avgmax", "")
