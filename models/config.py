@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from models.text import said, shortened
+
 Stem = Literal["resnet", "patchify"]
 BlockKind = Literal["bottleneck", "inverted"]
 DepthwisePosition = Literal["middle", "first"]
@@ -42,7 +44,6 @@ BOUNDS: dict[str, tuple[int, int]] = {
 }
 MAX_STAGES = 6
 MAX_BLOCKS = 1000
-LONGEST_SAID = 60  # characters of a wrong value in a message
 EXPANSION = 4  # of the bottleneck and of the inverted bottleneck alike, throughout the paper
 
 
@@ -230,26 +231,20 @@ def differences(before: ModelConfig, after: ModelConfig) -> dict[str, tuple[Any,
 def _check_names(fields: dict[str, Any]) -> None:
     for name in fields:
         if name not in FIELDS:
-            near = difflib.get_close_matches(str(name), FIELDS, n=1)
+            near = difflib.get_close_matches(shortened(name), FIELDS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(FIELDS)}"
-            raise ConfigError(f"the config has no field {name!r}: {hint}", str(name))
-
-
-def _said(value: Any) -> str:
-    """As in code, but not longer than a line: it may come from a URL or a file."""
-    text = repr(value)
-    return text if len(text) <= LONGEST_SAID else f"{text[: LONGEST_SAID - 1]}…"
+            raise ConfigError(f"the config has no field {said(name)}: {hint}", str(name))
 
 
 def _checked_depths(depths: Any) -> tuple[int, ...]:
     wanted = f"use 1 to {MAX_STAGES} whole numbers from 1 up, such as (3, 3, 9, 3)"
     if not isinstance(depths, list | tuple) or not 1 <= len(depths) <= MAX_STAGES:
-        raise ConfigError(f"depths is {_said(depths)}; {wanted}", "depths")
+        raise ConfigError(f"depths is {said(depths)}; {wanted}", "depths")
     if any(isinstance(depth, bool) or not isinstance(depth, int) or depth < 1 for depth in depths):
-        raise ConfigError(f"depths is {_said(depths)}; {wanted}", "depths")
+        raise ConfigError(f"depths is {said(depths)}; {wanted}", "depths")
     if sum(depths) > MAX_BLOCKS:
         raise ConfigError(
-            f"depths adds up to {_said(sum(depths))} blocks; use at most {MAX_BLOCKS}", "depths"
+            f"depths adds up to {said(sum(depths))} blocks; use at most {MAX_BLOCKS}", "depths"
         )
     return tuple(depths)
 
@@ -257,20 +252,20 @@ def _checked_depths(depths: Any) -> tuple[int, ...]:
 def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
     if type(value) is not type(choices[0]) or value not in choices:
         listed = " or ".join(repr(choice) for choice in choices)
-        raise ConfigError(f"{name} is {_said(value)}; use {listed}", name)
+        raise ConfigError(f"{name} is {said(value)}; use {listed}", name)
 
 
 def _check_integer(name: str, value: Any, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise ConfigError(
-            f"{name} is {_said(value)}; use a whole number from {low} to {high:,}", name
+            f"{name} is {said(value)}; use a whole number from {low} to {high:,}", name
         )
 
 
 def _check_real(config: ModelConfig, name: str, low: float, below: float, wanted: str) -> None:
     value = getattr(config, name)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError(f"{name} is {value!r}; use {wanted}", name)
+        raise ConfigError(f"{name} is {said(value)}; use {wanted}", name)
     try:
         real = float(value)  # so that 0 and 0.0 are one config
     except OverflowError:

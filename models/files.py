@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from models.checkpoints import CheckpointError, read_checkpoint
 from models.config import ConfigError, ModelConfig
 from models.network import ModernResNet
+from models.text import json_text, shortened
 from models.weights import convert_state_dict
 
 
@@ -37,19 +39,20 @@ class WeightsFile(NamedTuple):
 def load(path: str | Path, device: torch.device | str = "cpu") -> ModernResNet:
     """The network in ``path``, a safetensors file with its config: in evaluation mode, float32.
 
-    Raises ``WeightsFileError`` (a ``ValueError``) for a file that is missing, no safetensors file
-    or without a config, and where the tensors do not fit the config.
+    Raises ``WeightsFileError`` (a ``ValueError``) for a file that is missing, that is none of
+    weights or has no config, and where the tensors do not fit the config or are not finite.
     """
     tensors, config, _ = read_weights(path)
     if config is None:
         raise WeightsFileError(
-            f"{path} holds weights and no config: build the network with ModernResNet(config) and "
-            "load models.weights.convert_state_dict(tensors, config) into it"
+            f"{shortened(path)} holds weights and no config: build the network with "
+            "ModernResNet(config) and load models.weights.convert_state_dict(tensors, config) "
+            "into it"
         )
     try:
         return network_of(tensors, config, device)
     except ValueError as error:
-        raise WeightsFileError(f"{path} does not fit its own config: {error}") from None
+        raise WeightsFileError(f"{shortened(path)} cannot be loaded: {error}") from None
 
 
 def network_of(
@@ -69,24 +72,26 @@ def network_of(
 def read_weights(path: str | Path) -> WeightsFile:
     """Tensors, config and the other facts of a safetensors file, whoever wrote it.
 
-    Raises ``WeightsFileError`` for a file that is missing or no safetensors file, and for a
-    config that makes no network here.
+    Of a file of ``torch.save`` its state dict, read without running any of its code; where it
+    holds that under a name (``state_dict_ema``, say), the one fact is ``part``, that name. Raises
+    ``WeightsFileError`` for a file that is missing or neither, and for a config that makes no
+    network here.
     """
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise WeightsFileError(
-            f"{path} is not a readable safetensors file: {_reason(path, error)}"
-        ) from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    except Exception as error:  # the library's own; others for types that torch does not have
+        return _read_checkpoint(path, error)
     if "config" not in metadata:
         return WeightsFile(tensors, None, {})
     try:
         config = ModelConfig.from_json(metadata["config"])
     except ConfigError as error:
         raise WeightsFileError(
-            f"{path} has a config that this version of models cannot build: {error}"
+            f"{shortened(path)} has a config that this version of models cannot build: {error}"
         ) from None
     facts = {name: _fact(metadata[name]) for name in metadata if name not in ("config", "format")}
     return WeightsFile(tensors, config, facts)
@@ -99,24 +104,45 @@ def weights_content(
 
     Equal weights and facts are equal bytes.
     """
-    metadata = {name: json.dumps(value) for name, value in facts.items()}
+    metadata = {name: json_text(value) for name, value in facts.items()}
     metadata |= {"format": "pt", "config": config.to_json()}
     tensors = {name: tensor.cpu().contiguous() for name, tensor in state_dict.items()}
     return _ordered(save(tensors, metadata))
 
 
-def _reason(path: str | Path, error: Exception) -> str:
+def _read_checkpoint(path: str | Path, before: Exception) -> WeightsFile:
+    """``path``, which as safetensors raises ``before``, as a file of ``torch.save``."""
+    try:
+        tensors, part = read_checkpoint(path)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    except CheckpointError as error:
+        if not str(error):
+            more = "; use a safetensors file, or one of torch.save (.pth, .pth.tar, .bin)"
+            raise _unreadable(path, before, more) from None
+        raise WeightsFileError(f"{shortened(path)} is {error}") from None
+    return WeightsFile(tensors, None, {"part": part} if part else {})
+
+
+def _unreadable(path: str | Path, error: Exception, more: str = "") -> WeightsFileError:
+    reason = getattr(error, "strerror", None) or shortened(error)
     if isinstance(error, FileNotFoundError):
-        return "no such file"
-    return "it is a folder, name the file in it" if Path(path).is_dir() else str(error)
+        reason = "no such file"
+    elif Path(path).is_dir():
+        reason = "it is a folder, name the file in it"
+    return WeightsFileError(f"{shortened(path)} is not a readable safetensors file: {reason}{more}")
 
 
 def _fact(text: str) -> Any:
     """The value of an entry of the metadata; other programs write plain text there."""
     try:
-        return json.loads(text)
-    except ValueError:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
         return text
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"JSON has no {name}")
 
 
 def _ordered(content: bytes) -> tuple[bytes, bytes]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from models.checkpoints import state_dict_of, with_bare_keys
 from models.config import ModelConfig
 from models.network import ModernResNet
+from models.text import said
 
 
 def _block(path: str, **names: str) -> dict[str, str]:
@@ -86,6 +89,7 @@ SOURCES: tuple[str, ...] = tuple(_TEMPLATES)
 
 #: Files from before torch 0.4.1 lack batch norm's count of batches.
 _NO_COUNT = torch.tensor(0)
+_WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 _OUR_KEY = re.compile(
     r"(?:stages\.(?P<stage>\d+)\.)?(?:blocks\.(?P<block>\d+)\.)?(?P<role>\w+\.\w+)\.(?P<parameter>\w+)"
@@ -95,21 +99,28 @@ _OUR_KEY = re.compile(
 def convert_state_dict(state_dict: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
     """Weights for ``ModernResNet(config)`` from any source's, recognized by their keys.
 
-    Takes timm's, torchvision's and the official release's (also inside its ``{"model": ...}``)
-    and our own. With ``num_classes=0`` the classifier is left out. Raises ``ValueError`` when
-    keys or shapes do not fit the config, naming the first that does not.
+    Takes timm's, torchvision's, the official release's and our own, as they are and as training
+    programs save them: within ``{"model": ...}`` and the like, however deep (``WRAPPERS`` of
+    ``models.checkpoints``; of several, averaged weights first, as in timm), and with ``module.``,
+    ``model.`` or ``_orig_mod.`` in the keys. With ``num_classes=0`` the classifier is left out.
+    Raises ``ValueError`` when keys or shapes do not fit the config, naming the first that does
+    not, and for what is no tensor of finite real numbers.
     """
-    wrapped = state_dict.get("model")
-    if isinstance(wrapped, Mapping):
-        state_dict = wrapped
+    state_dict = with_bare_keys(state_dict_of(state_dict)[0])
     if not state_dict:
         raise ValueError("these weights hold no tensors: use a state dict with some")
     shapes = _our_shapes(config)
     keys = _source_keys(state_dict, config, shapes)
     return {
-        ours: _reshaped(ours, state_dict.get(theirs, _NO_COUNT), shapes[ours])
+        ours: _reshaped(ours, _checked(theirs, state_dict.get(theirs, _NO_COUNT)), shapes[ours])
         for ours, theirs in keys.items()
     }
+
+
+def check_weights(state_dict: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` unless every value is a tensor of finite real numbers."""
+    for name, value in state_dict.items():
+        _checked(name, value)
 
 
 def export_state_dict(
@@ -117,14 +128,18 @@ def export_state_dict(
 ) -> dict[str, Tensor]:
     """``ModernResNet(config)``'s weights under the keys and shapes of ``target`` (``SOURCES``).
 
-    Raises ``ValueError`` for an unknown target, or one that has no such network.
+    Raises ``ValueError`` for an unknown target, or one that has no such network, and for weights
+    that are not finite.
     """
     if target not in SOURCES:
-        raise ValueError(f"no target {target!r}: use one of {', '.join(SOURCES)}")
+        raise ValueError(f"no target {said(target)}: use one of {', '.join(SOURCES)}")
     keys = _key_map(_our_shapes(config), target)
     if keys is None:
         raise ValueError(f"{target} has no network of this config")
-    return {theirs: _exported(ours, state_dict[ours], target) for ours, theirs in keys.items()}
+    return {
+        theirs: _exported(ours, _checked(ours, state_dict[ours]), target)
+        for ours, theirs in keys.items()
+    }
 
 
 def _our_shapes(config: ModelConfig) -> dict[str, torch.Size]:
@@ -173,7 +188,7 @@ def _source_keys(
     if missing[source]:
         raise ValueError(
             f"these weights do not fit the config: nearest to {source}'s keys, they lack "
-            f"{len(missing[source])} of {len(shapes)}, the first {missing[source][0]!r}"
+            f"{len(missing[source])} of {len(shapes)}, the first {said(missing[source][0])}"
         )
     used = set(candidates[source].values())
     if config.num_classes == 0:
@@ -182,7 +197,7 @@ def _source_keys(
     if extra:
         raise ValueError(
             f"these weights do not fit the config: of {source}'s keys, {len(extra)} have no "
-            f"place in it, the first {extra[0]!r}"
+            f"place in it, the first {said(extra[0])}"
         )
     return candidates[source]
 
@@ -190,6 +205,22 @@ def _source_keys(
 def _classifier_keys(source: str) -> list[str]:
     template = _TEMPLATES.get(source, {}).get("head.fc", "head.fc.{parameter}")
     return [template.format(parameter=parameter) for parameter in ("weight", "bias")]
+
+
+def _checked(key: str, value: Any) -> Tensor:
+    """``value``, a tensor of finite real numbers; batch norm's counts may be whole ones."""
+    if not isinstance(value, Tensor):
+        raise ValueError(f"{said(key)} is {said(value)} in these weights; use a tensor")
+    count = key.endswith("num_batches_tracked") and value.dtype in _WHOLE
+    if value.layout != torch.strided or not (value.is_floating_point() or count):
+        kind = f"{value.dtype}, {value.layout}".replace("torch.", "").removesuffix(", strided")
+        raise ValueError(f"{said(key)} is {kind} in these weights; use dense floating point")
+    if not (count or value.is_meta or value.float().isfinite().all()):
+        raise ValueError(
+            f"{said(key)} has values in these weights that are not finite (NaN or infinity): they "
+            "are of a training that diverged, or damaged; use weights from before"
+        )
+    return value
 
 
 def _reshaped(key: str, tensor: Tensor, shape: torch.Size) -> Tensor:

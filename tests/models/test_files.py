@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 import models
 from models import VARIANTS, ModelConfig, ModernResNet
-from models.files import read_weights, weights_content
+from models.files import WeightsFileError, read_weights, weights_content
 from models.weights import export_state_dict
 
 SMALL = ModelConfig(depths=(1, 2), width=8, num_classes=5, stochastic_depth=0.1, layer_scale=0.5)
@@ -89,13 +89,52 @@ def test_what_holds_no_network_is_refused_in_one_sentence(tmp_path):
     save_file(state, path)
     refused(r"no config: .* ModernResNet\(config\)")
     write(path, SMALL.replace(width=16), state)
-    refused("does not fit its own config: stem.conv.weight has shape")
+    refused("cannot be loaded: stem.conv.weight has shape")
     write(path, SMALL.replace(depths=(1, 3)), state)
     refused("they lack")
     save_file(state, path, metadata={"config": json.dumps({**SMALL.to_dict(), "mixer": "fft"})})
     refused("this version of models cannot build: the config has no field 'mixer'")
     save_file(state, path, metadata={"config": "resnet"})
     refused("the config is not JSON")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"depths": ' * 50_000,
+        f'{{"width": 1{"0" * 5000}}}',
+        '{"width": 1e999}',
+        '{"layer_scale": NaN}',
+        '{"stochastic_depth": 1e400}',
+        json.dumps({"depths": [10**4000] * 2}),
+        json.dumps({"depths": [[3], "a"]}),
+        json.dumps({"norm": ["batch"]}),
+        json.dumps({"activation": {"relu": 1}}),
+        json.dumps({"layer_scale": "x" * 1_000_000}),
+        json.dumps({"x" * 1_000_000: 1}),
+        '{"\\ud800": 1}',
+        "null",
+        "[]",
+        "",
+    ],
+    ids=str.__len__,
+)
+def test_hostile_configs_are_one_short_sentence(tmp_path, text):
+    save_file({"a": torch.ones(1)}, tmp_path / "a", metadata={"config": text})
+    with pytest.raises(WeightsFileError) as error:
+        models.load(tmp_path / "a")
+    assert str(error.value).startswith(f"{tmp_path / 'a'} has a config that this version")
+    assert len(str(error.value)) < 600
+    str(error.value).encode()  # no lone surrogates
+
+
+def test_facts_are_json_or_plain_text(tmp_path):
+    texts = {"a": "[" * 100_000, "b": "1" * 10_000, "c": "NaN", "d": "[1, NaN]", "e": "[1]"}
+    save_file({"x": torch.ones(1)}, tmp_path / "a", metadata={"config": SMALL.to_json(), **texts})
+    assert read_weights(tmp_path / "a").facts == {**texts, "e": [1]}
+    write(tmp_path / "b", SMALL, lr=float("nan"), more=(1, {"top1": float("-inf")}))
+    assert read_weights(tmp_path / "b").facts == {"lr": None, "more": [1, {"top1": None}]}
 
 
 def test_models_imports_no_torch_before_it_loads():
