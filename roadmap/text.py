@@ -11,7 +11,14 @@ def number(value: float | None, decimals: int) -> str:
     """``1234.5`` to 0 decimals is ``1,234``; no value is a dash."""
     if value is None or math.isnan(value):
         return ABSENT
-    return f"{value:,.{decimals}f}".replace("-", "−")
+    text = f"{value:,.{decimals}f}".replace("-", "−")
+    return text if text.strip("−0.") else text.removeprefix("−")  # no minus before zero
+
+
+def signed(value: float | None, decimals: int) -> str:
+    """``number`` with its sign, a plus included; none at zero."""
+    text = number(value, decimals)
+    return f"+{text}" if text.strip("0.") and text[0].isdigit() else text
 
 
 def change(after: float | None, before: float | None, decimals: int) -> str:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from roadmap.ablation import ablation_table, analyse, curve_table
 from roadmap.charts import ablation as charts
 from roadmap.charts.ablation import SIGNS, spread
+from roadmap.report.figures_table import figures_table
 from roadmap.runs import read_runs
+from roadmap.text import number, signed
 
 SCORES = {
     "kernel_5": (69.0, 69.4, 68.8),
@@ -76,6 +78,16 @@ def test_intervals_span_the_tables_and_wear_their_verdicts_sign(table):
     assert figure.layout.yaxis3.ticktext[0].startswith("+1.0")
     (zero,) = figure.layout.shapes
     assert (zero.x0, zero.x1) == (0, 0)
+
+
+@pytest.mark.parametrize("change", [-0.004, -0.0, 0.0, 0.004, -0.005001, 1.0])
+def test_the_chart_and_the_table_print_a_change_alike(table, change):
+    table.loc["gelu", "change"] = change
+    printed = charts.change_intervals(table).layout.yaxis3.ticktext
+    assert signed(change, 2) in printed
+    assert "−0.00" not in printed
+    assert f'<td class="n change">{signed(change, 2)}</td>' in figures_table(table)
+    assert number(min(change, 0), 2) != "−0.00"
 
 
 def test_a_hint_is_drawn_as_one(table):

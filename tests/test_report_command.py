@@ -128,6 +128,17 @@ def test_unfinished_runs_are_counted(runs):
     assert "not finished: 1 stopped." in told(runs)
 
 
+def test_runs_of_other_data_in_the_folder_are_counted(runs):
+    write_run(runs, "gelu", 7, data="other")  # in a folder of its own
+    assert "other data" not in told(runs)
+    for seed, status in ((8, "finished"), (9, "finished"), (10, "failed")):
+        folder = write_run(runs, "gelu", seed, status=status)
+        content = json.loads((folder / "run.json").read_text())
+        content["data"]["name"] = "digits"
+        (folder / "run.json").write_text(json.dumps(content))
+    assert "left out, as they are on other data than tiny: 2 on digits." in told(runs)
+
+
 def test_seeds_that_the_step_before_lacks_are_told(runs):
     write_run(runs, "gelu", 7, 71.0)
     assert "both have: gelu (3 of 4), fewer_activations (3 of 4)." in told(runs)

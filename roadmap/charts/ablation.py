@@ -27,7 +27,7 @@ from roadmap.charts.rows import (
     text,
 )
 from roadmap.palette import BLUE, BROWN, CYAN, GREY, GROUP_COLORS, ORANGE, PLUM
-from roadmap.text import number
+from roadmap.text import number, signed
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -136,7 +136,7 @@ def change_intervals(table: DataFrame) -> go.Figure:
     """
     table = table[table["change"].notna()]
     places, headers, height = row_places(list(table["group"]))
-    changes = [_signed(value) for value in table["change"]]
+    changes = [signed(value, 2) for value in table["change"]]
     return go.Figure(
         [
             *_intervals(table, places),
@@ -234,11 +234,6 @@ def learning_curves(curves: DataFrame, group: str) -> go.Figure:
     )
 
 
-def _signed(value: float) -> str:
-    text = number(value, 2)
-    return f"+{text}" if float(f"{value:.2f}") > 0 else text
-
-
 def _p_value(value: float) -> str:
     return "<0.001" if value < 0.001 else number(value, 3)
 
@@ -248,7 +243,7 @@ def _intervals(table: DataFrame, places: Sequence[float]) -> list[go.Scatter]:
     traces = []
     for place, (_, row) in zip(places, table.iterrows(), strict=True):
         sign = SIGNS[row["reading"]]
-        words = f"<b>{row['title']}</b><br>{_signed(row['change'])} points, {row['verdict']}"
+        words = f"<b>{row['title']}</b><br>{signed(row['change'], 2)} points, {row['verdict']}"
         words += ",<br>stands out if seeds spread alike" if row["reading"] == "hint" else ""
         traces.append(
             go.Scatter(
@@ -393,7 +388,7 @@ def _curve(
 
 def _curve_span(lines: Sequence[DataFrame]) -> tuple[float, float]:
     """From the lowest curve after a third of its epochs to the highest point."""
-    low = min(float(rows["top1"].iloc[len(rows) // 3]) for rows in lines)
+    low = min(float(rows["top1"].bfill().iloc[len(rows) // 3]) for rows in lines)
     high = max(float(rows["top1"].max()) for rows in lines)
     room = 0.04 * ((high - low) or 1)
     return low - room, high + room

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from models.text import shortened
 from roadmap.ablation import GAIN, LOSS, NOISE, Ablation, StepResult
 from roadmap.paired import ALPHA, MOST_SEEDS, Estimate
 from roadmap.runs import Run, Runs
-from roadmap.text import ABSENT, counted, number
+from roadmap.text import ABSENT, counted, number, signed
 
 #: Sentences on the tests, for people who have not met them.
 METHOD = (
@@ -100,6 +101,13 @@ def notes(ablation: Ablation, found: Runs) -> list[str]:
         counts = Counter(run.status for run in waiting)
         listed = ", ".join(f"{count} {status}" for status, count in counts.items())
         said.append(f"Runs that do not count, as they are not finished: {listed}.")
+    if others := _of_other_data(ablation, found.runs):
+        listed = ", ".join(f"{count} on {shortened(name, 60)}" for name, count in others.items())
+        said.append(
+            f"Finished runs in the same folder that are left out, as they are on other data than "
+            f"{shortened(ablation.data, 60)}: {listed}. Keep the runs of each data set in a folder "
+            "of their own."
+        )
     if ablation.runs[0].scale == "pocket":
         said.append("The networks are small (scale pocket); GFLOPs are those of the full ones.")
     return said
@@ -130,21 +138,25 @@ def unfinished(ablation: Ablation, runs: Iterable[Run]) -> list[Run]:
     return [run for run in runs if (run.data, run.roadmap) == place and not run.finished]
 
 
+def _of_other_data(ablation: Ablation, runs: Iterable[Run]) -> Counter[str]:
+    """How many finished runs of the roadmap are beside those analyzed, by the name of the data."""
+    folders = {run.path.parent for run in ablation.runs}
+    return Counter(
+        run.data
+        for run in runs
+        if run.finished
+        and run.path.parent in folders
+        and run.roadmap == ablation.roadmap.name
+        and run.data != ablation.data
+    )
+
+
 def p_value(p: float | None, equals: str = "") -> str:
     """To three decimals; smaller ones as a bound. ``equals`` goes before one that is not."""
     if p is None or p != p:
         return ABSENT
     sign = f"{equals} " if equals else ""
     return f"{'< ' if equals else '<'}0.001" if p < 0.001 else f"{sign}{p:.3f}"
-
-
-def signed(value: float | None, decimals: int) -> str:
-    """With its sign, a plus included; none at zero."""
-    text = number(value, decimals)
-    if value is None or value != value:
-        return text
-    rounded = round(value, decimals)
-    return number(0, decimals) if rounded == 0 else ("+" if rounded > 0 else "") + text
 
 
 def interval(low: float | None, high: float | None) -> str:

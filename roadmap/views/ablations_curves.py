@@ -43,6 +43,8 @@ def _section(folder: str, roadmap: str) -> None:
     begun = [run for run in runs if run.epochs]
     if not begun:
         return
+    data = ablations_data.analyzed(begun)
+    begun = [run for run in begun if run.data == data]
     with st.container(horizontal=True, gap="medium", key="ablations-curve-controls"):
         measure = _choice("curve", "Measure", {key: m.name for key, m in MEASURES.items()})
         lines = _choice("lines", "Lines", LINES)

@@ -63,6 +63,11 @@ def of(runs: Sequence[Run], folder: str, roadmap: str) -> tuple[Run, ...]:
 @lru_cache(maxsize=8)  # Streamlit's would hash every recipe
 def ablation(runs: tuple[Run, ...]) -> Ablation:
     """What the finished ones say. Raises ``ResultsError``."""
+    return analyse(runs, analyzed(runs), runs[0].roadmap)
+
+
+def analyzed(runs: Sequence[Run]) -> str:
+    """The data of most of ``runs`` of one folder, finished ones first: the others do not compare
+    with them."""
     finished = [run.data for run in runs if run.finished]
-    data = Counter(finished or [run.data for run in runs]).most_common(1)[0][0]
-    return analyse(runs, data, runs[0].roadmap)
+    return Counter(finished or [run.data for run in runs]).most_common(1)[0][0]
