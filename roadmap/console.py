@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +12,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from models.config import ConfigError, ModelConfig
+from models.text import json_text, shortened
+from roadmap.files import csv_text
 from roadmap.steps import ROADMAPS, Roadmap, unknown_name
 
 
@@ -80,9 +80,10 @@ def read_config(path: Path) -> ModelConfig:
     try:
         return ModelConfig.from_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        fail(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.")
+        reason = getattr(error, "strerror", None) or "it is not text"
+        fail(f"{shortened(path)} cannot be read: {reason}.")
     except ConfigError as error:
-        fail(f"{path}: {error}.")
+        fail(f"{shortened(path)}: {error}.")
 
 
 def emit(
@@ -94,12 +95,10 @@ def emit(
 ) -> None:
     """Print ``rows``: with json and csv every field and nothing else, as a table the columns."""
     if form is Format.json:
-        typer.echo(json.dumps(list(rows), indent=2))
+        typer.echo(json_text(list(rows), indent=2))
     elif form is Format.csv:
         if rows:
-            writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+            typer.echo(csv_text(list(rows[0]), rows), nl=False)
     else:
         _print_table(rows, columns, title, notes)
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import errno
 import io
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from models.text import json_text
+
 PARTIAL = ".partial"
+#: How a cell begins that spreadsheets run; the last four are the full-width forms.
+FORMULAS = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def write_bytes(path: Path, *parts: bytes) -> None:
@@ -45,17 +48,38 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """``value`` as an indented JSON object, atomically. Raises ``OSError``."""
-    write_bytes(path, json.dumps(value, indent=2).encode() + b"\n")
+    """``value`` as an indented JSON object, atomically; NaN becomes null. Raises ``OSError``."""
+    write_bytes(path, json_text(value, indent=2).encode() + b"\n")
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """A header and ``rows``, atomically; None becomes an empty cell. Raises ``OSError``."""
+    """A header and ``rows`` as ``csv_text`` has them, atomically. Raises ``OSError``."""
+    write_bytes(path, csv_text(columns, rows).encode())
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """A header and ``rows``; None becomes an empty cell, text is ``plain_cell``."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(columns), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
-    write_bytes(path, text.getvalue().encode())
+    writer.writerows({name: plain_cell(row[name]) for name in row} for row in rows)
+    return text.getvalue()
+
+
+def plain_cell(value: Any) -> Any:
+    """``value``, behind an apostrophe where it is text that a spreadsheet would take for a
+    formula and run: the names of folders and files are anybody's."""
+    if not isinstance(value, str):
+        return value
+    if "\r" in value:  # csv does not quote it, and readers begin a row there
+        value = value.replace("\r\n", "\n").replace("\r", "\n")
+    if not value.lstrip(" ").startswith(FORMULAS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def remove_partial(folder: Path) -> None:

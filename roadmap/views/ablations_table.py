@@ -10,6 +10,7 @@ from roadmap.runs import STATUSES, Run, Unreadable
 from roadmap.steps import ROADMAPS
 from roadmap.text import ABSENT
 from roadmap.views import ablations_data, markup
+from roadmap.views.figure import plain_cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ def _filtered() -> None:
 
     found = ablations_data.read()
     table = pd.DataFrame([_row(run) for run in found.runs], columns=list(COLUMNS))
-    shown = _filters(table)
+    shown = plain_cells(_filters(table))  # Streamlit has a CSV of its own at the table
     words = "run" if len(table) == 1 else "runs"
     st.html(
         markup.paragraph(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from roadmap.files import plain_cell
 from roadmap.views import markup
 
 if TYPE_CHECKING:
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
 
 #: The button that saves an image is in the bar that the style sheet hides (``script.html``).
 CONFIG = {"displaylogo": False, "displayModeBar": True, "modeBarButtons": [["toImage"]]}
+
+
+def plain_cells(table: DataFrame) -> DataFrame:
+    """``table`` with each text as ``plain_cell``, for a CSV."""
+    table = table.copy()
+    for name in table.select_dtypes(exclude=("number", "bool")):
+        table[name] = table[name].map(plain_cell)
+    return table
 
 
 def show(
@@ -30,7 +39,7 @@ def show(
             st.html(markup.image_downloads(name), width="content")
             st.download_button(
                 "CSV",
-                table.to_csv(index=False, float_format="%.10g"),
+                plain_cells(table).to_csv(index=False, float_format="%.10g"),
                 f"{name}.csv",
                 "text/csv",
                 key=f"csv-{name}",

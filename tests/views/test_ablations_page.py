@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import signal
@@ -59,6 +60,23 @@ def test_without_runs_it_says_how_to_make_some():
     assert "python -m roadmap sweep" in html(app)
     assert app.button(key="ablations-go").label == "Start"
     assert not app.get("plotly_chart")
+
+
+def test_runs_of_other_data_in_the_folder_are_left_out_with_a_note(trained):
+    folder = write_run(trained, "baseline", 7, 10.0)
+    content = json.loads((folder / "run.json").read_text())
+    content["data"]["name"] = "<digits>"
+    (folder / "run.json").write_text(json.dumps(content))
+    app = opened()
+    assert "on other data than tiny: 1 on &lt;digits&gt;." in html(app)
+    trained_alt, _, curves_alt = alts(app)
+    assert "ResNet 69.07 %" in trained_alt
+    assert "ResNet 69.07" in curves_alt
+
+
+def test_a_name_that_a_spreadsheet_would_run_is_text_in_the_tables_csv(root):
+    write_run(root, data="=1+1")
+    assert list(runs_table(opened())["data"]) == ["'=1+1"]
 
 
 @pytest.mark.usefixtures("trained")
