@@ -8,6 +8,7 @@ other, as steps would then be compared by different measures.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
@@ -216,7 +217,9 @@ def curve_table(ablation: Ablation) -> DataFrame:
         measure = judged_by(ablation.roadmap, step.key)
         seeds = [curves(run)[measure] for run in ablation.runs if run.step == step.key]
         for epoch, values in enumerate(zip(*seeds, strict=True), start=1):
-            row = (step.key, step.title, step.group, epoch, fmean(values), len(values))
+            there = [value for value in values if value is not None]  # else not finite
+            mean = fmean(there) if there else math.nan
+            row = (step.key, step.title, step.group, epoch, mean, len(there))
             for name, value in zip(columns, row, strict=True):
                 columns[name].append(value)
     return pd.DataFrame(columns)

@@ -63,7 +63,8 @@ def export(
         Path | None,
         typer.Option(
             "--weights",
-            help="A safetensors file, ours or, with --step, timm's; fresh weights without.",
+            help="A safetensors file, or one of torch.save (.pth, .bin); ours or, with --step, "
+            "timm's; fresh weights without.",
             metavar="FILE",
         ),
     ] = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from torch.export import Dim, ExportedProgram
 
 from models.network import ModernResNet
+from models.text import json_text
 from roadmap.export.check import ExportError, difference, sample_images
 from roadmap.files import write_bytes
 
@@ -59,7 +59,7 @@ def entries(network: ModernResNet, facts: Mapping[str, Any]) -> dict[str, str]:
     """What goes with a file: the config and ``facts``, each as JSON."""
     return {
         "config": network.config.to_json(),
-        **{name: json.dumps(value) for name, value in facts.items()},
+        **{name: json_text(value) for name, value in facts.items()},
     }
 
 

@@ -11,9 +11,12 @@ from models.config import ModelConfig
 from models.files import network_of, read_weights
 from models.network import ModernResNet
 from models.spec import network_spec, placed_layers
+from models.text import shortened
 from roadmap.export.check import ExportError
 from roadmap.export.weights import initialised
 from roadmap.train.class_names import as_names, label_names
+from roadmap.train.errors import RefusedError
+from roadmap.train.settings import recorded_view
 
 #: Of an image, in pixels, where neither the person nor the weights' recipe says one.
 IMAGE_SIZE = 224
@@ -60,27 +63,31 @@ def from_file(
     tensors, own, told = read_weights(path)
     if own is None and config is None:
         raise ExportError(
-            f"{path} does not say what network it is of: add --step KEY or --config FILE"
+            f"{shortened(path)} does not say what network it is of: add --step KEY or --config FILE"
         )
     if own is not None and config is not None:
         raise ExportError(
-            f"{path} says what network it is of: leave --step and --config out to export that"
+            f"{shortened(path)} says what network it is of: leave --step and --config out to "
+            "export that"
         )
     config = own or config
     if num_classes is not None:
         config = config.replace(num_classes=num_classes)
-    recipe = told.get("recipe")
-    known = recipe.get("test_size") if isinstance(recipe, dict) else None
-    size = _checked_size(config, image_size or known or IMAGE_SIZE)
+    try:
+        known = recorded_view(told["recipe"]).test_size if "recipe" in told else IMAGE_SIZE
+    except RefusedError as error:
+        raise ExportError(f"{shortened(path)}: {error}") from None
+    size = _checked_size(config, image_size or known)
     try:
         network = network_of(tensors, config)
     except ValueError as error:
-        raise ExportError(f"{path}: {error}") from None
+        raise ExportError(f"{shortened(path)}: {error}") from None
     facts = {**facts, **told}
     names = as_names(facts.pop("class_names", None)) or label_names(path)
     if names is not None and len(names) == config.num_classes:  # not with another classifier
         facts["class_names"] = names
-    return Subject(network=network, origin=f"the weights in {path}", image_size=size, facts=facts)
+    origin = f"the weights in {shortened(path)}"
+    return Subject(network=network, origin=origin, image_size=size, facts=facts)
 
 
 def _checked_size(config: ModelConfig, image_size: int) -> int:

@@ -12,6 +12,7 @@ import torch
 from models.config import ModelConfig
 from models.files import load, weights_content
 from models.network import ModernResNet
+from models.weights import check_weights
 from roadmap.export.check import ExportError, difference
 from roadmap.files import write_bytes
 
@@ -33,9 +34,13 @@ def save_safetensors(
 
     ``models.load`` reads it, and ``roadmap evaluate --weights``. Equal weights and facts are equal
     files. Returns the largest difference of an output of the network read back, relative to the
-    largest output. Raises ``ExportError`` where a weight or an output differs, ``OSError`` when
-    the file cannot be written.
+    largest output. Raises ``ExportError`` where a weight is not finite, and where a weight or an
+    output differs; ``OSError`` when the file cannot be written.
     """
+    try:
+        check_weights(network.state_dict())
+    except ValueError as error:
+        raise ExportError(str(error)) from None
     content = weights_content(network.state_dict(), network.config, **facts)
     again = _read_back(content)
     wanted, found = network.state_dict(), again.state_dict()

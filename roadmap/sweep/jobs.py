@@ -224,7 +224,8 @@ def read_progress(folder: Path) -> Progress:
             rows = list(csv.DictReader(file))
             written = os.fstat(file.fileno()).st_mtime
         last = rows[-1]
-        top1, seconds = float(last["top1"]), float(last["seconds"])
+        top1 = float(last["top1"]) if last["top1"] else None
+        seconds = float(last["seconds"])
     except (OSError, ValueError, KeyError, IndexError, TypeError):
         return Progress(status, reason=reason)
     return Progress(status, len(rows), top1, seconds, reason, written)

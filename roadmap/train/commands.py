@@ -187,7 +187,12 @@ def train(
 
 def evaluate(
     weights: Annotated[
-        Path, typer.Option("--weights", help="A safetensors file, ours or timm's.", metavar="FILE")
+        Path,
+        typer.Option(
+            "--weights",
+            help="A safetensors file, or one of torch.save (.pth, .pth.tar, .bin); ours or timm's.",
+            metavar="FILE",
+        ),
     ],
     data: DataOption = None,
     model: Annotated[
@@ -216,7 +221,10 @@ def evaluate(
     form: FormatOption = Format.table,
 ) -> None:
     """Score weights on the validation images: top-1 and top-5, resized and cropped as their
-    recipe says (256 and 224 pixels where the file does not say)."""
+    recipe says (256 and 224 pixels where the file does not say).
+
+    Exit code 0: scored. 2: refused. 3: the loss was not finite.
+    """
     with sentences():
         from roadmap.train.scoring import score_file
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,11 +18,14 @@ BATCH_SIZE = 256
 
 
 class Scores(NamedTuple):
-    """Percent of images whose class was the first guess, or among five; mean cross-entropy."""
+    """Percent of images whose class was the first guess, or among five; mean cross-entropy.
 
-    top1: float
-    top5: float
-    loss: float
+    None where the loss is not finite: of outputs that are no numbers, none is the first guess.
+    """
+
+    top1: float | None
+    top5: float | None
+    loss: float | None
     images: int
 
 
@@ -58,4 +62,6 @@ def evaluate(
             on_batch(len(labels))
     top1, top5, loss, total = world.sum([*sums.tolist(), count])
     total = max(total, 1)
+    if not math.isfinite(loss):
+        return Scores(None, None, None, int(total))
     return Scores(100 * top1 / total, 100 * top5 / total, loss / total, int(total))

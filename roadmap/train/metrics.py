@@ -19,8 +19,9 @@ from rich.progress import (
 from roadmap.train.errors import RefusedError
 
 #: Columns of metrics.csv. Losses are means over images, top-1 and top-5 percent of the validation
-#: images, ``train_top1`` of the training images as augmented; ``seconds`` and ``images_per_s``
-#: are of the epoch's training, its data loading included, without validation.
+#: images (empty where that loss is not finite), ``train_top1`` of the training images as augmented;
+#: ``seconds`` and ``images_per_s`` are of the epoch's training, its data loading included, without
+#: validation.
 COLUMNS = (
     "epoch",
     "lr",
@@ -85,10 +86,12 @@ class Display:
             )
 
     def epoch_line(self, row: Mapping[str, Any], epochs: int) -> None:
-        average = "" if row["ema_top1"] is None else f", average {row['ema_top1']:.2f}%"
+        scores = "the loss on the validation images is not finite, so there are no scores"
+        if row["top1"] is not None:
+            average = "" if row["ema_top1"] is None else f", average {row['ema_top1']:.2f}%"
+            scores = f"top-1 {row['top1']:.2f}%{average}, top-5 {row['top5']:.2f}%"
         self.say(
-            f"epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.4f}, "
-            f"top-1 {row['top1']:.2f}%{average}, top-5 {row['top5']:.2f}%, "
+            f"epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.4f}, {scores}, "
             f"{row['images_per_s']:,.0f} images/s"
         )
 

@@ -399,6 +399,11 @@ class Run:
         joules = self._joules()  # first: a sweep's next run may begin while this one saves
         self._save()
         last = self.history[-1]
+        if last["top1"] is None or (self.trainer.average and last["ema_top1"] is None):
+            raise NonFiniteError(
+                "after the last epoch the loss on the validation images is not finite, so the run "
+                f"has no scores: the weights are too large. {self._last_checkpoint()}"
+            )
         scores = {name: last[name] for name in COLUMNS[4:10]}
         content = self._content("finished", joules, scores)
         self.world.share(lambda: self._write_results(content))

@@ -8,16 +8,18 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from models.checkpoints import with_bare_keys
 from models.config import ConfigError, ModelConfig
 from models.files import WeightsFileError, network_of, read_weights
+from models.text import shortened
+from models.weights import check_weights
 from roadmap.measure.networks import UnknownNetworkError, build, check, config_of
-from roadmap.recipes import RECIPES, Recipe
 from roadmap.train.class_names import ClassNamesError, as_names, label_names, quoted
 from roadmap.train.data import Data, DataError, open_data
-from roadmap.train.errors import RefusedError, TrainingError
+from roadmap.train.errors import NonFiniteError, RefusedError, TrainingError
 from roadmap.train.evaluate import BATCH_SIZE, evaluate
 from roadmap.train.machine import prepare_device
-from roadmap.train.settings import sizes_at
+from roadmap.train.settings import recorded_view, sizes_at
 
 
 def score_file(
@@ -38,14 +40,19 @@ def score_file(
     ``model`` names the network (``SOURCE:NAME``) where the file does not. ``image_size`` changes
     the crop, and the resize in proportion. Images are turned as their EXIF orientation tag says
     if the file was trained so. Classes are matched by name; with ``by_index`` output i is class i
-    of the data, whatever the names. What a reader should know of the data goes to ``say``. Raises
-    ``RefusedError``, and ``TrainingError`` for images that cannot be read.
+    of the data, whatever the names. What a reader should know of the data goes to ``say``;
+    ``part`` of the row is the name of the state dict in a checkpoint that has several. Raises
+    ``RefusedError``, ``NonFiniteError`` for a loss that is not finite, and another
+    ``TrainingError`` for images that cannot be read.
     """
     try:
         tensors, config, facts = read_weights(path)
     except WeightsFileError as error:
         raise RefusedError(str(error)) from None
-    recipe = _view(facts.get("recipe", {}))
+    try:
+        recipe = recorded_view(facts.get("recipe", {}))
+    except RefusedError as error:
+        raise RefusedError(f"{shortened(path)}: {error}") from None
     if image_size is not None:
         if image_size < 1:
             raise RefusedError(f"--image-size is {image_size}; use 1 or more")
@@ -66,6 +73,9 @@ def score_file(
         say(f"scoring on {data.info.taken[1]}")
     for note in data.info.notes:
         say(note)
+    part = facts.get("part") if config is None else None
+    if part:
+        say(f"scoring the weights called {part} in {shortened(path)}")
     classes = data.info.num_classes
     names = as_names(facts.get("class_names"))
     if names is None:
@@ -88,12 +98,13 @@ def score_file(
         network = _ours(config, tensors)
     else:
         raise RefusedError(
-            f"{path} does not say what network it is of: add --model SOURCE:NAME, such as "
-            "timm:convnext_tiny, or --step KEY"
+            f"{shortened(path)} does not say what network it is of: add --model SOURCE:NAME, such "
+            "as timm:convnext_tiny, or --step KEY"
         )
     if config is not None and model is None and config.num_classes != classes:
         raise RefusedError(
-            f"{path} tells {config.num_classes} classes apart, and {data.info.name} has {classes}"
+            f"{shortened(path)} tells {config.num_classes} classes apart, and {data.info.name} has "
+            f"{classes}"
         )
     for note in notes:
         say(note)
@@ -103,8 +114,15 @@ def score_file(
         )
     except DataError as error:
         raise TrainingError(str(data.all_damaged(error))) from None
+    if scores.loss is None:
+        raise NonFiniteError(
+            f"the loss of {shortened(path)} on the validation images of {data.info.name} is not "
+            "finite, so there are no scores: the network's outputs are too large for its numbers. "
+            "Use weights from before training diverged, or --precision float32 where it is bf16"
+        )
     return {
         "weights": str(path),
+        "part": part,
         "network": model or _name(facts, config),
         "data": data.info.name,
         "data_sha256": data.info.sha256,
@@ -142,8 +160,11 @@ def _match_classes(
 
 def _name(facts: dict[str, Any], config: ModelConfig | None) -> str:
     """Of the network in a file of ours: its step, and what it is where that is no full network."""
-    name = ":".join(facts.get(part, "?") for part in ("roadmap", "step"))
-    full = None if config is None or "?" in name else config_of(name)
+    name = ":".join(shortened(facts.get(part, "?"), 60) for part in ("roadmap", "step"))
+    try:
+        full = None if config is None else config_of(name)
+    except UnknownNetworkError:
+        full = None
     if full is None or (full.depths, full.width) == (config.depths, config.width):
         return name
     return f"{name} of width {config.width}, depths {' '.join(map(str, config.depths))}"
@@ -153,12 +174,6 @@ def _turned(facts: dict[str, Any]) -> bool:
     """Whether a file was trained on images turned as their EXIF orientation tag says."""
     data = facts.get("data")
     return isinstance(data, dict) and bool(data.get("exif_orientation", False))
-
-
-def _view(trained: dict[str, Any]) -> Recipe:
-    """How ``trained``, a recipe's fields, looks at a test image; ConvNeXt's way if it is empty."""
-    names = ("test_size", "test_resize", "interpolation")
-    return RECIPES["convnext"].replace(**{name: trained[name] for name in names if name in trained})
 
 
 def _ours(config: ModelConfig, tensors: dict[str, Tensor]) -> nn.Module:
@@ -182,9 +197,16 @@ def _named(name: str, tensors: dict[str, Tensor], **options: int) -> nn.Module:
             raise RefusedError(str(error)) from None
     options.pop("in_channels")
     network = build(name, **options)
+    like = network.state_dict()
     try:
+        if tensors.keys() != like.keys():
+            tensors = with_bare_keys(tensors)
+        real = {key for key, value in like.items() if value.is_floating_point()}
+        check_weights({key: value for key, value in tensors.items() if key in real})
         network.load_state_dict(tensors)
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip()
-        raise RefusedError(f"these weights do not fit {name}: {first}") from None
+        raise RefusedError(f"these weights do not fit {name}: {shortened(first)}") from None
     return network

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from models.config import ModelConfig
+from models.text import said
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.steps import ROADMAPS, unknown_name
 from roadmap.text import counted
@@ -25,6 +26,8 @@ Scale = Literal["full", "pocket"]
 Precision = Literal["float32", "bf16"]
 #: Names another folder of runs than this project's ``results/runs``.
 RUNS_VARIABLE = "ROADMAP_RUNS"
+#: A test image's side in a file's recipe, at most.
+MOST_PIXELS = 16_384
 
 #: The largest seed of torch's generators; numpy's take any.
 MOST_SEED = 2**64 - 1
@@ -146,6 +149,26 @@ def sizes_at(image_size: int, recipe: Recipe) -> dict[str, int]:
     }
 
 
+def recorded_view(recipe: Any) -> Recipe:
+    """How ``recipe``, the fields that a file has, looks at a test image: size, resize and
+    interpolation. ConvNeXt's way for what it does not say. Raises ``RefusedError``.
+    """
+    if not isinstance(recipe, dict):
+        raise RefusedError(f"its recipe is {said(recipe)}; use an object of fields and values")
+    names = ("test_size", "test_resize", "interpolation")
+    given = {name: recipe[name] for name in names if name in recipe}
+    for name, value in given.items():
+        if name == "interpolation":
+            known = get_args(_HINTS[name])
+            _check(f"its recipe's {name}", value, value in known, " or ".join(known))
+        else:
+            good = type(value) is int and 1 <= value <= MOST_PIXELS
+            _check(f"its recipe's {name}", value, good, f"1 to {MOST_PIXELS:,} pixels")
+    view = RECIPES["convnext"].replace(**given)
+    _check_fields(view)
+    return view
+
+
 def runs_folder() -> Path:
     """The folder that ``ROADMAP_RUNS`` names, or this project's ``results/runs``."""
     project = Path(__file__).resolve().parents[2]
@@ -189,14 +212,14 @@ def parse_field(name: str, text: str) -> Any:
     try:
         if get_origin(kind) is Literal:
             if text not in get_args(kind):
-                raise RefusedError(f"{option} {text}: {unknown_name(name, text, get_args(kind))}")
+                raise RefusedError(f"{option}: {unknown_name(name, text, get_args(kind))}")
             return text
         if get_origin(kind) is tuple:
             first, second = (float(part) for part in text.split(","))
             return (first, second)
         return kind(text)
     except (TypeError, ValueError):
-        raise RefusedError(f"{option} is {text!r}; use {describe_field(name)}") from None
+        raise RefusedError(f"{option} is {said(text)}; use {describe_field(name)}") from None
 
 
 def describe_field(name: str) -> str:
@@ -285,4 +308,4 @@ def _check_fields(recipe: Recipe) -> None:
 
 def _check(name: str, value: Any, good: bool, wanted: str) -> None:
     if not good:
-        raise RefusedError(f"{name} is {value}; use {wanted}")
+        raise RefusedError(f"{name} is {said(value)}; use {wanted}")

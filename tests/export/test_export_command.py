@@ -12,12 +12,13 @@ from typer.testing import CliRunner
 
 import models
 from models import VARIANTS, ModelConfig
-from models.files import read_weights
+from models.files import read_weights, weights_content
 from models.source import network_source
 from models.weights import export_state_dict
 from roadmap import ROADMAPS
 from roadmap.cli import app
-from roadmap.export import command
+from roadmap.export import command, formats
+from roadmap.export.check import ExportError
 from roadmap.export.weights import initialised
 
 SMALL = ModelConfig(depths=(1, 1), width=8, num_classes=5)
@@ -106,6 +107,44 @@ def test_a_run_as_its_weights_and_as_a_folder_for_the_hub(here):
     others = {"network.py", "config.json", "class_map.txt", "README.md"}
     assert files == {"model.safetensors", *others}
     assert models.load("resnet50_gelu_seed3/model.safetensors").config == config
+
+
+@pytest.mark.parametrize("form", ["py", "safetensors", "pt2", "onnx"])
+def test_weights_that_are_not_finite_are_not_exported(form, here):
+    state = filled(SMALL).state_dict()
+    state["head.fc.bias"][0] = torch.nan
+    save_file(state, "ours", metadata={"config": SMALL.to_json()})
+    result = export("--weights", "ours", "--format", form)
+    assert result.exit_code == 2
+    assert "'head.fc.bias' has values in these weights that are not finite" in result.stderr
+    assert [path.name for path in here.iterdir()] == ["ours"]
+    if form == "py":  # has no weights
+        return
+    network = filled(SMALL)
+    network.load_state_dict(state)
+    with pytest.raises(ExportError, match="not finite"):
+        formats.save(form, network, here / "a", {}, 64)
+
+
+def test_a_run_whose_weights_are_not_finite_is_not_published(here):
+    run = write_published(here, "gelu", 3)
+    tensors, config, facts = read_weights(run / "weights.safetensors")
+    tensors["head.fc.bias"][0] = torch.nan
+    (run / "weights.safetensors").write_bytes(b"".join(weights_content(tensors, config, **facts)))
+    result = export("--run", run, "--format", "hub", "--output", "hub")
+    assert result.exit_code == 2
+    assert "not finite" in result.stderr
+    assert not (here / "hub").exists()
+
+
+def test_checkpoints_of_training_programs_are_exported(small):
+    state = {f"module.{key}": value for key, value in filled(SMALL).state_dict().items()}
+    torch.save({"model": state, "epoch": 3}, "checkpoint.pth")
+    done("--weights", "checkpoint.pth", *small, "--format", "safetensors", "--output", "a")
+    assert read_weights("a").facts == {"part": "model"}
+    expected = filled(SMALL).state_dict()
+    network = models.load("a").state_dict()
+    assert all(torch.equal(network[key], expected[key]) for key in expected)
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,18 @@ from training_runs import tiny_settings
 
 from models import ModernResNet
 from roadmap.recipes import RECIPES
+from roadmap.runs import curves, read_run
 from roadmap.steps import ROADMAPS
+from roadmap.sweep.jobs import read_progress
 from roadmap.train import run as run_module
 from roadmap.train import trainer as trainer_module
 from roadmap.train.drop_path import DrawnDropPath, DropPaths
-from roadmap.train.errors import InterruptedRunError, RefusedError, TrainingError
+from roadmap.train.errors import (
+    InterruptedRunError,
+    NonFiniteError,
+    RefusedError,
+    TrainingError,
+)
 from roadmap.train.metrics import COLUMNS
 from roadmap.train.optimizer import (
     average_decay,
@@ -95,6 +102,60 @@ def test_a_run_writes_what_it_did(tmp_path):
         "weights_ema.safetensors",
     }
     assert len(list((folder / "checkpoints").glob("*.json"))) == 1
+
+
+@pytest.fixture
+def overflow(monkeypatch):
+    """Calling it with an epoch makes the network's outputs too large in that one's validation."""
+    epochs, evaluate = [], run_module.Run._evaluate
+
+    def evaluated(self, network):
+        weight = network.head.fc.weight.data
+        before = weight.clone()
+        if len(self.history) + 1 in epochs:
+            weight.fill_(3e38)
+        scores = evaluate(self, network)
+        weight.copy_(before)
+        return scores
+
+    monkeypatch.setattr(run_module.Run, "_evaluate", evaluated)
+    return epochs.append
+
+
+def strict_json(path):
+    return json.loads(path.read_text(), parse_constant=pytest.fail)
+
+
+def test_an_epoch_without_a_finite_validation_loss_has_empty_cells(tmp_path, overflow, capfd):
+    overflow(1)
+    scores = train(tiny_settings(tmp_path, changes=FEW | {"epochs": 2, "ema_decay": None}))[
+        "scores"
+    ]
+    assert scores["top1"] is not None
+    first, last = csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines())
+    assert (first["val_loss"], first["top1"], first["top5"]) == ("", "", "")
+    assert float(last["top1"]) == scores["top1"]
+    assert "epoch 1/2: loss" in (said := capfd.readouterr().err)
+    assert "the loss on the validation images is not finite, so there are no scores" in said
+    run = read_run(tmp_path)
+    assert (run.finished, curves(run)["top1"]) == (True, [None, scores["top1"]])
+
+
+def test_a_run_without_a_finite_validation_loss_at_its_end_fails(tmp_path, overflow):
+    overflow(1)
+    settings = tiny_settings(tmp_path, changes=FEW)
+    for _ in range(2):  # trained, then continued where it ended
+        with pytest.raises(NonFiniteError, match=r"after the last epoch .* no scores") as error:
+            train(settings)
+        assert error.value.code == 3
+        content = strict_json(tmp_path / "run.json")
+        assert (content["status"], content["scores"]) == ("failed", None)
+    assert not (tmp_path / "weights.safetensors").exists()
+    assert read_run(tmp_path).epochs == 1
+    progress = read_progress(tmp_path)
+    assert (progress.status, progress.epochs, progress.top1) == ("failed", 1, None)
+    for state in (tmp_path / "checkpoints").glob("*.json"):
+        strict_json(state)
 
 
 def test_the_same_seed_gives_the_same_run_and_another_one_does_not(tmp_path):

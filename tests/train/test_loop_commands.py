@@ -4,15 +4,17 @@ import itertools
 import json
 import subprocess
 import sys
+from argparse import Namespace
 
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from training_runs import tiny_settings
 from typer.testing import CliRunner
 
-from models import ModernResNet
+from models import ModelConfig, ModernResNet
 from roadmap.cli import app
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.steps import ROADMAPS
@@ -83,6 +85,97 @@ def test_evaluate_scores_timms_weights_alike_in_our_network_and_in_theirs(tmp_pa
         rows += json.loads(done.stdout)
         assert (rows[-1]["network"], rows[-1]["images"]) == (model, 355)
     assert rows[0]["loss"] == pytest.approx(rows[1]["loss"], rel=1e-5)
+
+
+def evaluated(path, *arguments):
+    options = ("--image-size", 32, "--device", "cpu", "--format", "json")
+    return invoke("evaluate", "--weights", path, *arguments, *options)
+
+
+def test_evaluate_reads_checkpoints_of_training_programs(tmp_path):
+    """timm's own, averaged weights beside others, by the same names in both networks."""
+    torch.manual_seed(0)
+    state = timm.create_model("resnet18", num_classes=10).state_dict()
+    save_file(state, tmp_path / "plain.safetensors")
+    checkpoint = {
+        "arch": "resnet18",
+        "state_dict": {key: torch.zeros_like(value) for key, value in state.items()},
+        "state_dict_ema": {f"module.{key}": value for key, value in state.items()},
+        "args": Namespace(lr=0.1),
+    }
+    torch.save(checkpoint, tmp_path / "model_best.pth.tar")
+    rows = []
+    for name in ("plain.safetensors", "model_best.pth.tar"):
+        done = evaluated(tmp_path / name, "--model", "timm:resnet18")
+        assert done.exit_code == 0, done.output
+        rows += json.loads(done.stdout)
+    assert [row.pop("part") for row in rows] == [None, "state_dict_ema"]
+    assert len({row.pop("weights") for row in rows}) == 2
+    assert rows[0] == rows[1]
+
+
+def test_weights_or_losses_that_are_not_finite_have_no_scores(trained, tmp_path):
+    folder, _ = trained
+    with safe_open(folder / "weights.safetensors", framework="pt") as file:
+        metadata = file.metadata()
+    state = load_file(folder / "weights.safetensors")
+    path = tmp_path / "weights.safetensors"
+    for value, code, sentence in (
+        (torch.nan, 2, "'head.fc.weight' has values in these weights that are not finite"),
+        (torch.inf, 2, "'head.fc.weight' has values in these weights that are not finite"),
+        (3e38, 3, f"the loss of {path} on the validation images of digits is not finite"),
+    ):
+        weight = torch.full_like(state["head.fc.weight"], value)
+        save_file({**state, "head.fc.weight": weight}, path, metadata=metadata)
+        done = evaluated(path)
+        assert done.exit_code == code, done.output
+        assert sentence in done.stderr
+        assert done.stdout == ""
+    weight = torch.full((1000, 512), torch.nan)
+    theirs = timm.create_model("resnet18").state_dict()
+    save_file({**theirs, "fc.weight": weight}, path)
+    done = evaluated(path, "--model", "timm:resnet18")
+    assert done.exit_code == 2
+    assert "'fc.weight' has values in these weights that are not finite" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("facts", "sentence"),
+    [
+        ({"recipe": '"resnet"'}, "its recipe is 'resnet'; use an object of fields and values"),
+        ({"recipe": "[" * 100_000}, "use an object of fields and values"),
+        ({"recipe": '{"test_size": "224"}'}, "its recipe's test_size is '224'; use 1 to 16,384"),
+        ({"recipe": '{"test_size": 1e999}'}, "its recipe's test_size is inf; use 1 to"),
+        ({"recipe": '{"test_resize": -1}'}, "its recipe's test_resize is -1; use 1 to"),
+        ({"recipe": '{"interpolation": ["x"]}'}, "use bilinear or bicubic"),
+        ({"recipe": '{"test_resize": 8}'}, "test_resize is 8; use at least test_size, 224"),
+    ],
+)
+@pytest.mark.parametrize("command", ["evaluate", "export"])
+def test_hostile_facts_beside_weights_are_refused(command, facts, sentence, tmp_path, trained):
+    config = trained[0] / "run.json"
+    config = ModelConfig.from_dict(json.loads(config.read_text())["config"])
+    path = tmp_path / "weights.safetensors"
+    save_file(ModernResNet(config).state_dict(), path, {"config": config.to_json(), **facts})
+    more = ("--format", "safetensors", "--output", tmp_path / "b") if command == "export" else ()
+    done = invoke(command, "--weights", path, *more)
+    assert done.exit_code == 2, done.output
+    assert sentence in done.stderr
+    assert str(path) in done.stderr
+    assert len(done.stderr) < 600
+
+
+def test_names_of_no_step_beside_weights_are_shown_short(tmp_path, trained):
+    config = json.loads((trained[0] / "run.json").read_text())["config"]
+    network = ModernResNet(ModelConfig.from_dict(config))
+    facts = {"roadmap": "[1, 2]", "step": json.dumps("x" * 1_000_000)}
+    path = tmp_path / "weights.safetensors"
+    save_file(network.state_dict(), path, {"config": network.config.to_json(), **facts})
+    done = evaluated(path)
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads(done.stdout)
+    assert row["network"].startswith("[1, 2]:xxx")
+    assert len(row["network"]) < 100
 
 
 def test_evaluate_refuses_what_does_not_fit(trained, tmp_path):
