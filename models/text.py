@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
-#: Characters of a value, and of a path, in a message.
-LONGEST_VALUE, LONGEST_PATH = 60, 400
+#: Characters of a value, and of a path, in a message, and of a message.
+LONGEST_VALUE, LONGEST_PATH, LONGEST_MESSAGE = 60, 400, 8000
 
 
 def shortened(text: object, longest: int = LONGEST_PATH) -> str:
@@ -17,6 +18,13 @@ def shortened(text: object, longest: int = LONGEST_PATH) -> str:
         return text
     tail = (longest - 1) // 2
     return f"{text[: longest - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def bounded(message: str) -> str:
+    """``message`` as it is printed, with what it repeats of a file, a URL or the command line
+    shortened: a word of over ``LONGEST_PATH`` characters is no word of ours."""
+    words = re.sub(rf"\S{{{LONGEST_PATH + 1},}}", lambda word: shortened(word[0]), message)
+    return shortened(words, LONGEST_MESSAGE)
 
 
 def said(value: object, longest: int = LONGEST_VALUE) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from models.config import ConfigError, ModelConfig
 from models.depthwise import DepthwiseConv2d
 from models.network import INITS, Head, LayerNorm2d, ModernResNet, Stage
+from models.text import said
 
 #: timm's kinds of global pooling that leave the head's width as it is.
 POOLINGS = ("avg", "fast", "max", "avgmax", "")
@@ -149,7 +150,7 @@ class TimmNetwork(ModernResNet):
         ``stop_early`` nothing is computed past the last of them.
         """
         if output_fmt != "NCHW":
-            raise ValueError(f"output_fmt is {output_fmt!r}; these networks give 'NCHW'")
+            raise ValueError(f"output_fmt is {said(output_fmt)}; these networks give 'NCHW'")
         taken, last = feature_take_indices(self._stem_features + len(self.stages), indices)
         features = []
         for name, layer in self.stem.named_children():
@@ -248,5 +249,5 @@ def feature_info(config: ModelConfig) -> list[dict[str, Any]]:
 def _pooling(kind: str) -> nn.Module:
     if kind not in POOLINGS:
         listed = ", ".join(map(repr, POOLINGS))
-        raise ConfigError(f"global_pool is {kind!r}; use one of {listed}", "global_pool")
+        raise ConfigError(f"global_pool is {said(kind)}; use one of {listed}", "global_pool")
     return MeanPool(kind) if kind in ("avg", "fast") else SelectAdaptivePool2d(pool_type=kind)

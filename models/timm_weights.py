@@ -16,6 +16,7 @@ from timm.models.convnext import checkpoint_filter_fn
 from torch import Tensor
 
 from models.config import ConfigError
+from models.text import bounded
 from models.timm_network import TimmNetwork
 from models.timm_registry import PREFIX
 from models.weights import convert_state_dict, export_state_dict
@@ -29,6 +30,9 @@ _forget_sessions = getattr(utils, "reset_sessions", lambda: None)
 class WeightsError(RuntimeError):
     """Pretrained weights that do not exist, cannot be fetched or read, or are of another
     network."""
+
+    def __init__(self, message: str):
+        super().__init__(bounded(message))
 
 
 class PretrainedWeights:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scipy import stats
 
+from models.text import said
 from roadmap.paired import (
     ALPHA,
     Estimate,
@@ -228,7 +229,7 @@ def curve_table(ablation: Ablation) -> DataFrame:
 def _finished(runs: Sequence[Run], data: str, roadmap: str) -> tuple[Run, ...]:
     known = sorted({run.data for run in runs})
     if data not in known:
-        raise ResultsError(f"no run is on data named {data!r}.{existing(data, tuple(known))}")
+        raise ResultsError(f"no run is on data named {said(data)}.{existing(data, tuple(known))}")
     chosen = tuple(
         run for run in runs if run.finished and (run.data, run.roadmap) == (data, roadmap)
     )
@@ -256,8 +257,8 @@ def _check_alike(roadmap: Roadmap, runs: Sequence[Run]) -> None:
 def _check_same(name: str, first: Run, there: Any, run: Run, here: Any) -> None:
     if there != here:
         raise ResultsError(
-            f"runs of different settings cannot be compared: {name} is {there!r} in "
-            f"{first.path.name} and {here!r} in {run.path.name}. Keep the runs of each setting "
+            f"runs of different settings cannot be compared: {name} is {said(there)} in "
+            f"{first.path.name} and {said(here)} in {run.path.name}. Keep the runs of each setting "
             "in a folder of their own"
         )
 

@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from models.config import ModelConfig
+from models.text import bounded
 from roadmap.analysis import SWIN, audit
 from roadmap.console import (
     Column,
+    Commands,
     Format,
     FormatOption,
     RoadmapOption,
@@ -33,6 +35,7 @@ from roadmap.sweep.command import SeedsCommand, sweep
 from roadmap.train.commands import evaluate, train
 
 app = typer.Typer(
+    cls=Commands,
     help="The roadmap from ResNet to ConvNeXt, step by step.",
     no_args_is_help=True,
     add_completion=False,
@@ -54,7 +57,7 @@ def main() -> None:
     try:
         app()
     except ResultsError as error:
-        typer.echo(f"Error: {error}", err=True)
+        typer.echo(f"Error: {bounded(str(error))}", err=True)
         sys.exit(2)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from models.config import ConfigError, ModelConfig
-from models.text import json_text, shortened
+from models.text import bounded, json_text, shortened
 from roadmap.files import csv_text
 from roadmap.steps import ROADMAPS, Roadmap, unknown_name
 
@@ -21,6 +23,31 @@ class Format(str, Enum):
     table = "table"
     json = "json"
     csv = "csv"
+
+
+#: Of Click, or of the copy of it that Typer comes with.
+USAGE_ERROR = typer.BadParameter.__base__
+
+
+class Commands(TyperGroup):
+    """Commands whose messages about wrong options and values repeat no more than ``bounded``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        with _bounded_usage():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _bounded_usage():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _bounded_usage() -> Iterator[None]:
+    try:
+        yield
+    except USAGE_ERROR as error:
+        error.message = bounded(error.message)
+        raise
 
 
 RoadmapOption = Annotated[
@@ -55,7 +82,7 @@ def number(field: str, heading: str, places: int = 2, scale: float = 1.0) -> Col
 
 def fail(sentence: str) -> NoReturn:
     """One sentence on standard error, exit code 2."""
-    typer.echo(f"Error: {sentence}", err=True)
+    typer.echo(f"Error: {bounded(sentence)}", err=True)
     raise typer.Exit(2)
 
 

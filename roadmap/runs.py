@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from models.text import said
 from roadmap.results import ResultsError
 from roadmap.steps import ROADMAPS, Roadmap, unknown_name
 from roadmap.train.metrics import COLUMNS
@@ -239,7 +240,7 @@ def _read_facts(path: Path) -> Mapping[str, Any]:
 def _run(folder: Path, facts: Mapping[str, Any], epochs: int, seconds: float) -> Run:
     status = _get(facts, "status", str)
     if status not in STATUSES:
-        raise _NotARunError(f"run.json has the unknown status {status!r}.")
+        raise _NotARunError(f"run.json has the unknown status {said(status)}.")
     if status == "running" and is_locked(folder) is False:
         status = "stopped"
     data, recipe = _get(facts, "data", dict), _get(facts, "recipe", dict)
@@ -318,7 +319,7 @@ def _get(facts: Mapping[str, Any], name: str, kind: Any, place: str = "") -> Any
     value = facts[name]
     # JSON's true is no number, although Python's is.
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise _NotARunError(f"run.json has {value!r:.40} as {place}{name}.")
+        raise _NotARunError(f"run.json has {said(value, 40)} as {place}{name}.")
     return value
 
 

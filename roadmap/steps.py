@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from models.config import ModelConfig
+from models.text import said, shortened
 from roadmap.recipes import RECIPES, Recipe
 
 if TYPE_CHECKING:
@@ -96,12 +97,12 @@ def _accumulated(steps: list[Step], kind: str) -> dict[str, Any]:
 
 def unknown_name(kind: str, name: str, names: tuple[str, ...]) -> str:
     """One sentence for a name that does not exist: the nearest match and those that do."""
-    return f"No {kind} is named {name!r}.{existing(name, names)}"
+    return f"No {kind} is named {said(name)}.{existing(name, names)}"
 
 
 def existing(name: str, names: tuple[str, ...]) -> str:
     """What to use instead of ``name``: the nearest of ``names``, and all."""
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(shortened(name), names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"{hint} There are: {', '.join(names)}."
 

@@ -71,6 +71,53 @@ def test_wrong_names_and_values_are_one_sentence_and_exit_code_2(arguments, sent
     assert result.stdout == ""
 
 
+LONG = "x" * 100_000  # Linux takes no longer an argument
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (LONG,),
+        (f"--{LONG}",),
+        ("steps", "--roadmap", LONG),
+        ("steps", f"--{LONG}"),
+        ("steps", "--format", LONG),
+        ("profile", "--step", LONG),
+        ("profile", "--model", LONG),
+        ("profile", "--model", f"timm:{LONG}"),
+        ("profile", "--model", f"variant:{LONG}"),
+        ("profile", "--config", LONG),
+        ("profile", "--image-size", LONG),
+        ("benchmark", "--device", LONG),
+        ("train", "--recipe", LONG),
+        ("train", "--lr", LONG),
+        ("train", "--optimizer", LONG),
+        ("train", "--auto-augment", f"rand-{LONG}"),
+        ("train", "--data", LONG),
+        ("train", "--data", f"torch/{LONG}"),
+        ("train", "--data", f"wds/{LONG}"),
+        ("train", "--device", LONG, "--scale", "pocket"),
+        ("train", "--scale", "pocket", "--device", "cpu", "--output", LONG),
+        ("train", "--image-size", "9" * 4000),
+        ("train", "--epochs", "9" * 4000, "--warmup-epochs", "9" * 4000),
+        ("evaluate", "--weights", LONG),
+        ("sweep", "--data", LONG, "--dry-run"),
+        ("report", "--data", LONG),
+        ("report", "--data", "tiny", "--runs", LONG),
+        ("export", "--format", "py", "--weights", LONG),
+        ("export", "--format", "hub", "--run", LONG),
+        ("export", "--format", "py", "--step", "gelu", "--output", LONG),
+    ],
+    ids=lambda arguments: " ".join(arguments)[:40],
+)
+def test_messages_do_not_repeat_a_long_value(arguments):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
+    assert 20 < len(result.stderr) < 2000
+    assert result.stdout == ""
+
+
 @pytest.mark.parametrize(
     "arguments", [("steps", "--format", "xml"), ("stepps",), ("profile", "--stp")]
 )

@@ -8,10 +8,19 @@ import math
 import pandas as pd
 import pytest
 
-from models.text import LONGEST_PATH, LONGEST_VALUE, json_text, said, shortened
+from models.text import (
+    LONGEST_MESSAGE,
+    LONGEST_PATH,
+    LONGEST_VALUE,
+    bounded,
+    json_text,
+    said,
+    shortened,
+)
 from roadmap.console import Format, emit
 from roadmap.files import csv_text, plain_cell, write_csv, write_json
 from roadmap.results import RESULTS
+from roadmap.train.errors import RefusedError
 from roadmap.views.figure import plain_cells
 
 
@@ -92,3 +101,13 @@ def test_values_in_messages_are_short():
     assert len(shortened(path)) == LONGEST_PATH
     assert shortened(path).startswith("/home/")
     assert shortened(path).endswith("/weights.safetensors")
+
+
+def test_messages_are_short_and_keep_their_advice():
+    sentence = "the data folder {} does not exist: give another with --data"
+    assert bounded(sentence.format("/data/imagenet")) == sentence.format("/data/imagenet")
+    found = bounded(sentence.format("x" * 1_000_000))
+    assert len(found) < 500
+    assert found.endswith("does not exist: give another with --data")
+    assert len(bounded(sentence.format("x " * 1_000_000))) == LONGEST_MESSAGE
+    assert len(str(RefusedError("x" * 1_000_000))) == LONGEST_PATH

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from models.depthwise import compiled
 from models.depthwise.operator import MOST_SIZE, depthwise_conv2d
+from models.text import said
 
 #: The environment variable that chooses when a network is built, and what it may say.
 SWITCH, CHOICES = "ROADMAP_DEPTHWISE", ("own", "torch")
@@ -31,7 +32,7 @@ class DepthwiseConv2d(nn.Conv2d):
         super().__init__(*arguments, **options)
         choice = os.environ.get(SWITCH) or CHOICES[0]
         if choice not in CHOICES:
-            raise ValueError(f"{SWITCH} is {choice!r}: use {' or '.join(CHOICES)}")
+            raise ValueError(f"{SWITCH} is {said(choice)}: use {' or '.join(CHOICES)}")
         self.wanted = choice == "own"
 
     @property

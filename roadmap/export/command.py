@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from models.config import ModelConfig
+from models.text import said
 from roadmap.console import fail, find_keys, find_roadmap, read_config
 from roadmap.export.formats import save, verdict
 from roadmap.steps import ROADMAPS
@@ -156,7 +157,7 @@ def _check_licence(licence: str | None, form: Form) -> None:
     if form is not Form.hub:
         fail("--license goes into hub's model card: leave it out.")
     if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence):
-        fail(f"--license is {licence!r}; use the hub's name of it, such as apache-2.0.")
+        fail(f"--license is {said(licence)}; use the hub's name of it, such as apache-2.0.")
 
 
 def _asked(roadmap: str, step: str | None, config: Path | None) -> ModelConfig | None:

@@ -7,6 +7,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 from models.config import ModelConfig
+from models.text import said, shortened
 from models.variants import VARIANTS
 from roadmap.steps import ROADMAPS, unknown_name
 
@@ -26,7 +27,7 @@ def split_name(name: str) -> tuple[str, str]:
     source, colon, rest = name.partition(":")
     if not colon or source not in SOURCES:
         raise UnknownNetworkError(
-            f"No network is named {name!r}. Use SOURCE:NAME, such as resnet50:kernel_7 or "
+            f"No network is named {said(name)}. Use SOURCE:NAME, such as resnet50:kernel_7 or "
             f"timm:convnext_tiny; the sources are {', '.join(SOURCES)}."
         )
     return source, rest
@@ -83,11 +84,11 @@ def _check_timm(name: str) -> None:
     import timm
 
     if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=5, cutoff=0.5)
+        near = difflib.get_close_matches(shortened(name), timm.list_models(), n=5, cutoff=0.5)
         hint = "timm.list_models() lists them."
         if near:
             hint = f"Did you mean {near[0]!r}? Also near: {', '.join(near[1:])}."
-        raise UnknownNetworkError(f"timm has no model named {name!r}. {hint}")
+        raise UnknownNetworkError(f"timm has no model named {said(name)}. {hint}")
 
 
 def _check_torchvision(name: str) -> None:

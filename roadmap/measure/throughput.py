@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.depthwise import depthwise_used
+from models.text import said
 from roadmap.measure import networks
 from roadmap.measure.peak_memory import PeakMemory, release
 
@@ -70,7 +71,7 @@ class Setting:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise MeasureError(
-                    f"{name} is {getattr(self, name)!r}; use {' or '.join(map(repr, choices))}"
+                    f"{name} is {said(getattr(self, name))}; use {' or '.join(map(repr, choices))}"
                 )
         bounds = {"batch_size": 1, "image_size": 1, "in_channels": 1}
         for name, least in {**bounds, "repetitions": MIN_REPETITIONS}.items():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from models.text import bounded
 from roadmap.console import (
     Column,
     Format,
@@ -46,9 +47,12 @@ def report(
     root = runs or runs_folder()
     found = read_runs(root)
     for folder in found.unreadable:
-        typer.echo(f"Left out {folder.path}: {folder.why}", err=True)
+        typer.echo(bounded(f"Left out {folder.path}: {folder.why}"), err=True)
     if not found.runs:
-        one_set = any(root.glob("*/run.json"))
+        try:
+            one_set = any(root.glob("*/run.json"))
+        except OSError:
+            one_set = False
         hint = f" It is the folder of one data set: give the one above, {root.parent}."
         fail(f"{root} holds no run that can be read.{hint if one_set else ''}")
     from roadmap.ablation import analyse

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from models.config import ModelConfig
+from models.text import said
 from roadmap.files import read_json
 from roadmap.recipes import Recipe
 from roadmap.steps import ROADMAPS, unknown_name
@@ -188,8 +189,8 @@ def check_finished(jobs: Iterable[Job], source: Source | None = None) -> None:
         if found:
             name, (there, here) = next(iter(found.items()))
             raise RefusedError(
-                f"{job.folder} holds a finished run of other settings: {name} {there!r} there, "
-                f"{here!r} here. Use another --output, or remove it"
+                f"{job.folder} holds a finished run of other settings: {name} {said(there)} there, "
+                f"{said(here)} here. Use another --output, or remove it"
             )
 
 

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import signal
 
+from models.text import bounded
+
 
 class TrainingError(Exception):
     """One sentence for the person at the terminal; nothing saved before it is lost."""
 
     code = 1
+
+    def __init__(self, message: str):
+        super().__init__(bounded(message))
 
 
 class RefusedError(TrainingError):

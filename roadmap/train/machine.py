@@ -9,6 +9,7 @@ from importlib import metadata
 
 import torch
 
+from models.text import said
 from roadmap.measure.throughput import MeasureError, best_device, checked_device, device_name
 from roadmap.train.errors import RefusedError
 
@@ -32,7 +33,9 @@ def choose_device(kind: str | None) -> torch.device:
     try:
         return checked_device(kind or best_device())
     except (MeasureError, RuntimeError):
-        raise RefusedError(f"this machine has no device {kind!r}; use {best_device()!r}") from None
+        raise RefusedError(
+            f"this machine has no device {said(kind)}; use {best_device()!r}"
+        ) from None
 
 
 def prepare_device(kind: str | None, local_rank: int = 0) -> torch.device:

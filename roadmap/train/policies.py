@@ -14,6 +14,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from models.text import said
 from roadmap.train.images import DataError
 
 
@@ -202,7 +203,7 @@ def policy(text: str) -> Policy | None:
 def _rand_augment(text: str) -> RandAugment:
     from timm.data.auto_augment import rand_augment_transform
 
-    wanted = f"auto_augment is {text!r}; use none, trivial or one like rand-m9-mstd0.5-inc1"
+    wanted = f"auto_augment is {said(text)}; use none, trivial or one like rand-m9-mstd0.5-inc1"
     if not re.fullmatch(r"rand(-(m|n|p|mstd|mmax|inc)\d+(\.\d+)?)*", text):
         raise DataError(wanted)
     try:

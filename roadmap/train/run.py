@@ -134,7 +134,9 @@ def _turns_images(folder: Path) -> bool:
 
     A new one does; one that does not record it was trained on the images as they are stored.
     """
-    checkpoints = sorted((folder / "checkpoints").glob("step-*.json"), reverse=True)
+    checkpoints: list[Path] = []
+    with suppress(OSError):  # that it cannot be read is said where it is entered
+        checkpoints = sorted((folder / "checkpoints").glob("step-*.json"), reverse=True)
     records: list[tuple[Path, tuple[str, ...]]] = [(folder / "run.json", ("data",))]
     records += [(path, ("state", "identity", "data")) for path in checkpoints]
     for path, keys in records:

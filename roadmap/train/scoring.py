@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from models.checkpoints import with_bare_keys
 from models.config import ConfigError, ModelConfig
 from models.files import WeightsFileError, network_of, read_weights
-from models.text import shortened
+from models.text import said, shortened
 from models.weights import check_weights
 from roadmap.measure.networks import UnknownNetworkError, build, check, config_of
 from roadmap.train.class_names import ClassNamesError, as_names, label_names, quoted
@@ -19,7 +19,7 @@ from roadmap.train.data import Data, DataError, open_data
 from roadmap.train.errors import NonFiniteError, RefusedError, TrainingError
 from roadmap.train.evaluate import BATCH_SIZE, evaluate
 from roadmap.train.machine import prepare_device
-from roadmap.train.settings import recorded_view, sizes_at
+from roadmap.train.settings import MOST_PIXELS, SIZES, recorded_view, sizes_at
 
 
 def score_file(
@@ -54,8 +54,8 @@ def score_file(
     except RefusedError as error:
         raise RefusedError(f"{shortened(path)}: {error}") from None
     if image_size is not None:
-        if image_size < 1:
-            raise RefusedError(f"--image-size is {image_size}; use 1 or more")
+        if not 1 <= image_size <= MOST_PIXELS:
+            raise RefusedError(f"--image-size is {said(image_size)}; use {SIZES}")
         recipe = recipe.replace(**sizes_at(image_size, recipe))
     place = prepare_device(device)
     try:

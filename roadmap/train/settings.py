@@ -26,8 +26,9 @@ Scale = Literal["full", "pocket"]
 Precision = Literal["float32", "bf16"]
 #: Names another folder of runs than this project's ``results/runs``.
 RUNS_VARIABLE = "ROADMAP_RUNS"
-#: A test image's side in a file's recipe, at most.
+#: A test image's side, at most.
 MOST_PIXELS = 16_384
+SIZES = f"1 to {MOST_PIXELS:,} pixels"
 
 #: The largest seed of torch's generators; numpy's take any.
 MOST_SEED = 2**64 - 1
@@ -104,7 +105,7 @@ def choose_recipe(
     notes = []
     changes = dict(changes or {})
     if image_size is not None:
-        _check("image_size", image_size, image_size >= 1, "1 or more")
+        _check("image_size", image_size, 1 <= image_size <= MOST_PIXELS, SIZES)
         sizes = sizes_at(image_size, recipe)
         changes = sizes | changes
         if changes["train_size"] == sizes["train_size"] != image_size:
@@ -163,7 +164,7 @@ def recorded_view(recipe: Any) -> Recipe:
             _check(f"its recipe's {name}", value, value in known, " or ".join(known))
         else:
             good = type(value) is int and 1 <= value <= MOST_PIXELS
-            _check(f"its recipe's {name}", value, good, f"1 to {MOST_PIXELS:,} pixels")
+            _check(f"its recipe's {name}", value, good, SIZES)
     view = RECIPES["convnext"].replace(**given)
     _check_fields(view)
     return view

@@ -53,9 +53,16 @@ def source_name(path: str | Path | None) -> str:
 def _named(path: str | Path) -> tuple[str, str]:
     """(prefix, name) of a name such as torch/cifar10; of a folder ("", path)."""
     prefix, slash, rest = str(path).partition("/")
-    if slash and prefix in PREFIXES and not Path(path).exists():
+    if slash and prefix in PREFIXES and not _exists(path):
         return prefix, rest
     return "", str(path)
+
+
+def _exists(path: str | Path) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # too long a name, say
+        return False
 
 
 def _opened(path: str | Path | None) -> Source:

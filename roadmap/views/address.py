@@ -8,9 +8,8 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from models.text import said
 from roadmap.steps import ROADMAPS, existing, unknown_name
-
-LONGEST = 40  # of a name from the URL that is repeated in a message
 
 
 @dataclass(frozen=True)
@@ -55,12 +54,12 @@ def selection(parameters: Mapping[str, str]) -> Selection:
     problems = []
     roadmap = parameters.get("roadmap") or next(iter(ROADMAPS))
     if roadmap not in ROADMAPS:
-        problems.append(unknown_name("roadmap", _shortened(roadmap), tuple(ROADMAPS)))
+        problems.append(unknown_name("roadmap", roadmap, tuple(ROADMAPS)))
         roadmap = next(iter(ROADMAPS))
     keys = ROADMAPS[roadmap].keys
     step = parameters.get("step") or keys[0]
     if step not in keys:
-        problems.append(unknown_name("step", _shortened(step), keys))
+        problems.append(unknown_name("step", step, keys))
         step = keys[0]
     return Selection(roadmap, step, tuple(problems))
 
@@ -71,9 +70,4 @@ def option(parameters: Mapping[str, str], name: str, options: Sequence[str]) -> 
     value = parameters.get(name) or options[0]
     if value in options:
         return value, ""
-    shown = _shortened(value)
-    return options[0], f"{name} in the URL is {shown!r}.{existing(shown, tuple(options))}"
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+    return options[0], f"{name} in the URL is {said(value)}.{existing(value, tuple(options))}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from models.config import BOUNDS, CHOICES, FIELDS, ConfigError, ModelConfig, differences
+from models.text import said
 from models.variants import VARIANTS
 from roadmap.steps import ROADMAPS, unknown_name
 
@@ -40,7 +41,7 @@ VARIANT_TITLES = {
     "convnextv2_tiny": "ConvNeXt V2-T",
     "convnextv2_base": "ConvNeXt V2-B",
 }
-LONGEST, LONGEST_SHOWN = 1000, 40  # of a parameter, and of what is repeated in a message
+LONGEST = 1000  # of a parameter
 NONE, TRUE, FALSE = "none", "true", "false"
 
 
@@ -145,7 +146,7 @@ def parse_chosen(text: str) -> Chosen:
     for item in items:
         name, dot, value = item.partition(".")
         if name not in FIELDS:
-            raise AddressError(unknown_name("field", _shortened(name), FIELDS))
+            raise AddressError(unknown_name("field", name, FIELDS))
         if not dot:
             raise AddressError(f"{name} has no value; write {name}, a dot and the value")
         changes[name] = _value(name, value)
@@ -160,9 +161,9 @@ def format_chosen(chosen: Chosen) -> str:
 def _start(text: str) -> Start:
     source, _, name = text.partition(".")
     if source not in STARTS:
-        raise AddressError(unknown_name("starting point", _shortened(source), tuple(STARTS)))
+        raise AddressError(unknown_name("starting point", source, tuple(STARTS)))
     if name not in STARTS[source]:
-        raise AddressError(unknown_name(f"{source} step", _shortened(name), STARTS[source]))
+        raise AddressError(unknown_name(f"{source} step", name, STARTS[source]))
     return Start(source, name)
 
 
@@ -197,11 +198,7 @@ def _image_size(text: str | None, problems: list[str]) -> int:
     if text.isascii() and text.isdigit() and len(text) < 6 and low <= int(text) <= high:
         return int(text)
     problems.append(
-        f"image in the URL is {_shortened(text)!r}; use a whole number of pixels from {low} to "
+        f"image in the URL is {said(text)}; use a whole number of pixels from {low} to "
         f"{high:,}. Shown is {IMAGE_SIZE}."
     )
     return IMAGE_SIZE
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"

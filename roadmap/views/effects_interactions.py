@@ -14,6 +14,7 @@ from roadmap.study import text
 from roadmap.study.rows import interaction_rows
 from roadmap.study.terms import CROSSED
 from roadmap.views import markup
+from roadmap.views.figure import plain_cells
 
 if TYPE_CHECKING:
     from roadmap.study.effects import Effects, Interaction
@@ -105,4 +106,5 @@ def _cell(found: Interaction | None, most: float) -> str:
 def _csv(effects: Effects) -> str:
     import pandas as pd
 
-    return pd.DataFrame(interaction_rows(effects)).to_csv(index=False, float_format="%.10g")
+    table = plain_cells(pd.DataFrame(interaction_rows(effects)))
+    return table.to_csv(index=False, float_format="%.10g")

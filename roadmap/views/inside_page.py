@@ -9,6 +9,7 @@ import streamlit as st
 
 from models.config import FIELDS, ModelConfig
 from models.source import network_source
+from models.text import said
 from roadmap import diagrams
 from roadmap.network_diagram import network_diagram
 from roadmap.steps import ROADMAPS, Roadmap, Step
@@ -94,9 +95,8 @@ def image_size_of(parameters: Mapping[str, str]) -> tuple[int, str]:
     low, high = IMAGE_SIZES
     if text.isascii() and text.isdigit() and len(text) < 6 and low <= int(text) <= high:
         return int(text), ""
-    shown = text if len(text) <= address.LONGEST else text[: address.LONGEST - 1] + "…"
     return IMAGE_SIZE, (
-        f"The image size {shown!r} is not possible: use a whole number of pixels from {low} to "
+        f"The image size {said(text)} is not possible: use a whole number of pixels from {low} to "
         f"{high:,}. Shown is {IMAGE_SIZE}."
     )
 

@@ -11,6 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
+from models.text import shortened
+
 #: The longest side that is kept of an upload, and its most pixels and bytes, checked before.
 LONGEST, MOST_PIXELS, MOST_BYTES = 512, 40_000_000, 10 * 2**20
 MOST_UPLOADS = 8
@@ -77,7 +79,7 @@ def _read(upload: Upload) -> np.ndarray:
     """Raises ``DataError`` for a file that is too large or no picture."""
     from roadmap.train.images import DataError, decode, image_size, shrink
 
-    name = upload.name if len(upload.name) <= 60 else upload.name[:59] + "…"
+    name = shortened(upload.name, 60)
     if upload.size > MOST_BYTES:
         raise DataError(f"{name} has over {MOST_BYTES // 2**20} MB: use a smaller file")
     data = upload.getvalue()

@@ -190,7 +190,7 @@ def test_evaluate_refuses_what_does_not_fit(trained, tmp_path):
         (("--weights", tmp_path / "a.safetensors", "--step", "kernel_8"), "kernel_7"),
         (("--weights", tmp_path / "a.safetensors", "--model", "timm:resnet5"), "resnet5"),
         (("--weights", folder / "weights.safetensors", "--data", tmp_path / "x"), "not exist"),
-        (("--weights", folder / "weights.safetensors", "--image-size", 0), "1 or more"),
+        (("--weights", folder / "weights.safetensors", "--image-size", 0), "1 to 16,384 pixels"),
         (("--weights", folder / "weights.safetensors", "--step", "kernel_7"), "it holds resnet50:"),
     ):
         done = invoke("evaluate", *arguments, "--device", "cpu")
