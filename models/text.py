@@ -7,8 +7,8 @@ import math
 import re
 from typing import Any
 
-#: Characters of a value, and of a path, in a message, and of a message.
-LONGEST_VALUE, LONGEST_PATH, LONGEST_MESSAGE = 60, 400, 8000
+#: Characters of a value (a SHA-256 has 64), and of a path, in a message, and of a message.
+LONGEST_VALUE, LONGEST_PATH, LONGEST_MESSAGE = 80, 400, 8000
 
 
 def shortened(text: object, longest: int = LONGEST_PATH) -> str:

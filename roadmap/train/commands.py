@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from models.text import bounded
 from roadmap.console import Column, Format, FormatOption, RoadmapOption, emit, number
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.train.errors import InterruptedRunError, RefusedError, TrainingError
@@ -238,7 +239,7 @@ def evaluate(
             batch_size=batch_size,
             workers=workers,
             by_index=by_index,
-            say=lambda sentence: typer.echo(f"{sentence}.", err=True),
+            say=lambda sentence: typer.echo(f"{bounded(sentence)}.", err=True),
         )
     columns = [
         Column("weights", "weights"),

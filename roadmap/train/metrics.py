@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from models.text import bounded
 from roadmap.train.errors import RefusedError
 
 #: Columns of metrics.csv. Losses are means over images, top-1 and top-5 percent of the validation
@@ -66,7 +67,7 @@ class Display:
         self._progress.stop()
 
     def say(self, sentence: str) -> None:
-        self._console.print(sentence, soft_wrap=True)
+        self._console.print(bounded(sentence), soft_wrap=True)
 
     def begin(self, total_steps: int, step: int) -> None:
         self._task = self._progress.add_task(

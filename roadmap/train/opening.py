@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from models.text import said
 from roadmap.files import remove_partial
 from roadmap.train.checkpoint import Checkpoint, load_checkpoint
 from roadmap.train.class_names import ClassNamesError
@@ -127,7 +128,9 @@ class Folder:
     def _refuse_other_run(self, before: Mapping[str, Any]) -> None:
         found = flat_differences(_compared(before), _compared(self._facts))
         if found:
-            listed = "; ".join(f"{name} {a!r} there, {b!r} here" for name, (a, b) in found.items())
+            listed = "; ".join(
+                f"{name} {said(a)} there, {said(b)} here" for name, (a, b) in found.items()
+            )
             raise RefusedError(
                 f"{self._path} holds another run: {listed}. Use another --output, or remove it"
             )
@@ -167,7 +170,9 @@ class Folder:
 
     def _accept_change(self, there: dict[str, Any], here: dict[str, Any], step: int) -> None:
         found = flat_differences(there, here)
-        listed = "; ".join(f"data.{name} {a!r} there, {b!r} here" for name, (a, b) in found.items())
+        listed = "; ".join(
+            f"data.{name} {said(a)} there, {said(b)} here" for name, (a, b) in found.items()
+        )
         if not self._accept:
             raise RefusedError(
                 f"{self._path} holds a run on other data: {listed}. If the data was changed on "

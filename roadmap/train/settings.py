@@ -137,7 +137,7 @@ def choose_recipe(
 def check_seed(seed: int) -> None:
     """Raises ``RefusedError`` for a seed that the generators do not take."""
     good = isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed <= MOST_SEED
-    _check("seed", f"{seed!r:.60}", good, f"a whole number from 0 to {MOST_SEED}")
+    _check("seed", seed, good, f"a whole number from 0 to {MOST_SEED}")
 
 
 def sizes_at(image_size: int, recipe: Recipe) -> dict[str, int]:
