@@ -17,32 +17,33 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from scipy import stats
 
 from models.text import said
-from roadmap.paired import (
+from roadmap.results import ResultsError, step_rows
+from roadmap.runs import Machine, Run, curves, judged_by
+from roadmap.significance import (
     ALPHA,
+    Difference,
     Estimate,
     Spread,
     accuracy_floor,
     change_floor,
-    common_spread,
     estimate,
     holm,
+    paired_std,
+    pooled_spread,
+    pooled_test,
     seeds_needed,
+    welch_test,
 )
-from roadmap.results import ResultsError, step_rows
-from roadmap.runs import Machine, Run, curves, judged_by
 from roadmap.steps import ROADMAPS, Roadmap, Step, existing
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-GAIN, LOSS, NOISE = "real gain", "real loss", "could be noise"
-ONE_SEED, NO_PAIR = "one seed only: no test", "no seed in common: no test"
-#: Verdicts in a word, for whatever is not in it "untested".
-READINGS = {GAIN: "gain", LOSS: "loss", NOISE: "noise"}
+GAIN, LOSS, INCONCLUSIVE, UNTESTED = "gain", "loss", "inconclusive", "untested"
 #: Columns of ``rows`` that are no numbers.
 TEXTS = (
     *("data", "roadmap", "key", "title", "group", "adopted", "seeds", "previous"),
-    *("verdict", "reading", "timed_on"),
+    *("verdict", "timed_on"),
 )
 #: What all runs of an analysis share, beside the recipe.
 SHARED = ("data_sha256", "classes", "val_images", "scale", "precision")
@@ -52,19 +53,15 @@ SHARED_RECIPE = ("epochs", "train_size", "test_size")
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What a step brought over the one before: top-1 points, seed by seed.
+    """The change from the step before to a step, in top-1 points.
 
-    ``n`` is the number of seeds both have. ``interval`` is None for fewer than two, and so are
-    ``p`` and ``p_pooled`` (both adjusted by Holm's method for all changes tested) and
-    ``seeds_needed``, which is also None where it would take more than 100. ``p`` and the verdict
-    are by the change's own spread over seeds, ``p_pooled`` by ``Ablation.spread``.
+    ``interval`` is None where one of them has one seed only, and so are ``p`` (adjusted by Holm's
+    method for all changes tested) and ``seeds_needed``, which is also None for more than 100.
     """
 
-    n: int
-    points: float | None
-    interval: Estimate | None
+    points: float
+    interval: Difference | None
     p: float | None
-    p_pooled: float | None
     seeds_needed: int | None
     verdict: str
 
@@ -107,7 +104,22 @@ class Span(NamedTuple):
 
     first: StepResult
     last: StepResult
-    change: Estimate
+    change: Difference
+
+
+class PairedCheck(NamedTuple):
+    """The same changes by a paired t-test, for those whose steps have two seeds in common.
+
+    ``verdicts`` are its own by step, corrected by Holm's method; ``agreeing`` are the steps of
+    which it has both the sign and the verdict. ``paired_std`` is the standard deviation of the
+    difference of two steps with the same seed, ``unpaired_std`` with different seeds; both pooled
+    over all steps.
+    """
+
+    verdicts: dict[str, str]
+    agreeing: tuple[str, ...]
+    paired_std: float
+    unpaired_std: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,10 +128,11 @@ class Ablation:
 
     ``whole`` goes over all adopted steps that were trained; ``one_recipe`` over those of them that
     have the last one's recipe, so that only the network changes: None where all have it, and on a
-    roadmap that changes nothing but recipes. Both are None for fewer than two steps, or two seeds
-    that their ends have in common. ``spread`` is that of a change if seeds spread alike at every
-    step; ``agreement`` compares the order with that of the paper's top-1 (three steps or more).
-    ``timed_on`` is the machine of all seconds: the one that trained most steps.
+    roadmap that changes nothing but recipes. Both are None for fewer than two steps, or if an end
+    has one seed only. ``spread`` is that of the runs of one step, by which changes are tested, None
+    where no step has two seeds; ``paired`` checks the tests, None where nothing was tested or no
+    two seeds are in common. ``agreement`` compares the order with that of the paper's top-1 (three
+    steps or more). ``timed_on`` is the machine of all seconds: the one that trained most steps.
     """
 
     data: str
@@ -129,6 +142,7 @@ class Ablation:
     whole: Span | None
     one_recipe: Span | None
     spread: Spread | None
+    paired: PairedCheck | None
     agreement: Agreement | None
     timed_on: Machine
 
@@ -161,12 +175,10 @@ def analyse(runs: Iterable[Run], data: str, roadmap: str) -> Ablation:
     chosen = _finished(runs, data, roadmap)
     found = ROADMAPS[roadmap]
     _check_alike(found, chosen)
-    scores = _scores(found, chosen)
-    images = chosen[0].val_images
-    spread = common_spread(list(scores.values()), change_floor(images))
+    scores = _Scores(_by_step(found, chosen), chosen[0].val_images)
     timed_on = _timed_on(chosen)
     seconds = _seconds(chosen, timed_on)
-    results = _with_tests(tuple(_results(found, scores, seconds, images)), spread)
+    results = _with_verdicts(tuple(_results(found, scores, seconds)), scores.spread)
     adopted = [result for result in results if result.step.adopted]
     alike = _with_the_last_recipe(adopted, chosen) if found.changes_networks else adopted
     return Ablation(
@@ -174,9 +186,10 @@ def analyse(runs: Iterable[Run], data: str, roadmap: str) -> Ablation:
         roadmap=found,
         runs=chosen,
         steps=results,
-        whole=_span(adopted, scores, images),
-        one_recipe=_span(alike, scores, images) if alike != adopted else None,
-        spread=spread,
+        whole=_span(adopted, scores),
+        one_recipe=_span(alike, scores) if alike != adopted else None,
+        spread=scores.spread,
+        paired=_paired_check(results, scores),
         agreement=_agreement(results),
         timed_on=timed_on,
     )
@@ -187,10 +200,9 @@ def rows(ablation: Ablation) -> list[dict[str, Any]]:
 
     ``number`` counts the roadmap's steps from 1. ``top1*`` and ``paper_top1`` are percent,
     ``change*`` points, ``seconds`` of training on the machine ``timed_on``, ``gflops`` of the full
-    network at 224 pixels. ``p`` is of the change alone, ``p_holm`` adjusted for all changes tested,
-    and so is ``p_pooled``, with one spread for all steps. ``seeds_needed`` is None beside a p
-    value: more than 100. ``reading`` is the verdict in a word: gain, loss, noise, untested, or hint
-    for what could be noise and is found by ``p_pooled``.
+    network at 224 pixels. ``p`` is of the change alone, ``p_holm`` adjusted for all changes tested.
+    ``verdict`` is gain, loss, inconclusive or untested. ``seeds_needed`` is None beside a p value:
+    more than 100.
     """
     return [_row(ablation, result) for result in ablation.steps]
 
@@ -274,7 +286,7 @@ def _score(roadmap: Roadmap, run: Run) -> float:
     return float(score)
 
 
-def _scores(roadmap: Roadmap, runs: Sequence[Run]) -> dict[str, dict[int, float]]:
+def _by_step(roadmap: Roadmap, runs: Sequence[Run]) -> dict[str, dict[int, float]]:
     """Top-1 by step and seed."""
     scores: dict[str, dict[int, float]] = {}
     places: dict[tuple[str, int], Run] = {}
@@ -306,35 +318,56 @@ def _seconds(runs: Sequence[Run], machine: Machine) -> dict[str, float]:
     return fastest
 
 
-def _results(
-    roadmap: Roadmap,
-    scores: dict[str, dict[int, float]],
-    seconds: dict[str, float],
-    images: int,
-) -> Iterable[StepResult]:
-    """The trained steps, their changes not yet adjusted for each other."""
+class _Scores:
+    """Top-1 by step and seed, on ``images``, and what it says about two of the steps."""
+
+    def __init__(self, by_step: dict[str, dict[int, float]], images: int) -> None:
+        self.by_step, self.images = by_step, images
+        self.spread = pooled_spread(
+            [list(by_seed.values()) for by_seed in by_step.values()], accuracy_floor(images)
+        )
+
+    def values(self, step: str) -> list[float]:
+        return list(self.by_step[step].values())
+
+    def difference(self, before: str, after: str) -> Difference | None:
+        """The change from ``before`` to ``after``; None where one of them has one seed only."""
+        samples = self.values(before), self.values(after)
+        if min(map(len, samples)) < 2:
+            return None
+        if self.spread.differs:
+            return welch_test(*samples, accuracy_floor(self.images))
+        return pooled_test(*samples, self.spread)
+
+    def paired(self, before: str, after: str) -> Estimate | None:
+        """The same seed by seed; None where they have fewer than two seeds in common."""
+        first, second = self.by_step[before], self.by_step[after]
+        changes = [second[seed] - first[seed] for seed in sorted(first.keys() & second.keys())]
+        return estimate(changes, change_floor(self.images)) if len(changes) > 1 else None
+
+
+def _results(roadmap: Roadmap, scores: _Scores, seconds: dict[str, float]) -> Iterable[StepResult]:
+    """The trained steps, their changes not yet judged."""
     published = {row["key"]: row for row in step_rows(roadmap.name)}
     for step in roadmap.steps:
-        if step.key not in scores:
+        if step.key not in scores.by_step:
             continue
         before = roadmap.previous(step.key)
         previous = before.key if before else None
-        values = list(scores[step.key].values())
+        values = scores.values(step.key)
         several = len(values) > 1
         yield StepResult(
             step=step,
             previous=previous,
-            seeds=tuple(sorted(scores[step.key])),
+            seeds=tuple(sorted(scores.by_step[step.key])),
             top1=fmean(values),
             std=stdev(values) if several else None,
-            interval=estimate(values, accuracy_floor(images)) if several else None,
+            interval=estimate(values, accuracy_floor(scores.images)) if several else None,
             seconds=seconds.get(step.key),
             gflops=published[step.key]["gflops"],
             paper_top1=published[step.key]["top1"],
             paper_change=_difference(published, previous, step.key),
-            change=_change(scores[previous], scores[step.key], images)
-            if previous in scores
-            else None,
+            change=_change(scores, previous, step.key) if previous in scores.by_step else None,
         )
 
 
@@ -343,44 +376,70 @@ def _difference(published: dict[str, Any], before: str | None, after: str) -> fl
     return None if None in values else round(values[1] - values[0], 2)  # as printed there
 
 
-def _change(before: dict[int, float], after: dict[int, float], images: int) -> Change:
-    differences = _differences(before, after)
-    n = len(differences)
-    interval = estimate(differences, change_floor(images)) if n > 1 else None
+def _change(scores: _Scores, before: str, after: str) -> Change:
     return Change(
-        n=n,
-        points=fmean(differences) if n else None,
-        interval=interval,
+        points=fmean(scores.values(after)) - fmean(scores.values(before)),
+        interval=scores.difference(before, after),
         p=None,
-        p_pooled=None,
         seeds_needed=None,
-        verdict=ONE_SEED if n else NO_PAIR,
+        verdict=UNTESTED,
     )
 
 
-def _differences(before: dict[int, float], after: dict[int, float]) -> list[float]:
-    return [after[seed] - before[seed] for seed in sorted(before.keys() & after.keys())]
-
-
-def _with_tests(results: tuple[StepResult, ...], spread: Spread | None) -> tuple[StepResult, ...]:
+def _with_verdicts(
+    results: tuple[StepResult, ...], spread: Spread | None
+) -> tuple[StepResult, ...]:
     """``results`` with the p values of all changes adjusted together, and their verdicts."""
-    tested = [r for r in results if r.change and r.change.interval]
-    own = holm([r.change.interval.p for r in tested])
-    pooled = holm([spread.p(r.change.interval) for r in tested])
+    tested = {r.step.key: r.change for r in results if r.change and r.change.interval}
+    adjusted = holm([change.interval.p for change in tested.values()])
+    # Holm's level for the smallest p value, which is enough whatever the others are.
+    level = ALPHA / max(len(tested), 1)
+    groups = 2 if spread and spread.differs else len(results)
     changes = {
-        r.step.key: _judged(r.change, p, p_pooled, len(tested))
-        for r, p, p_pooled in zip(tested, own, pooled, strict=True)
+        key: replace(
+            change,
+            p=p,
+            verdict=_verdict(change.points, p),
+            seeds_needed=seeds_needed(change.points, change.interval.std, groups, level),
+        )
+        for (key, change), p in zip(tested.items(), adjusted, strict=True)
     }
     return tuple(replace(r, change=changes.get(r.step.key, r.change)) for r in results)
 
 
-def _judged(change: Change, p: float, p_pooled: float, comparisons: int) -> Change:
-    verdict = NOISE
-    if p <= ALPHA:
-        verdict = GAIN if change.interval.mean > 0 else LOSS
-    # The level that Holm's method asks of the smallest p value: enough whatever the others are.
-    needed = seeds_needed(change.interval.mean, change.interval.std, ALPHA / comparisons)
-    return replace(change, p=p, p_pooled=p_pooled, verdict=verdict, seeds_needed=needed)
+def _verdict(points: float, p: float) -> str:
+    if p > ALPHA:
+        return INCONCLUSIVE
+    return GAIN if points > 0 else LOSS
+
+
+def _paired_check(results: Sequence[StepResult], scores: _Scores) -> PairedCheck | None:
+    both = [
+        (r, paired)
+        for r in results
+        if r.change and r.change.interval and (paired := scores.paired(r.previous, r.step.key))
+    ]
+    if not both:
+        return None
+    adjusted = holm([paired.p for _, paired in both])
+    verdicts = {
+        r.step.key: _verdict(paired.mean, p) for (r, paired), p in zip(both, adjusted, strict=True)
+    }
+    agreeing = tuple(
+        r.step.key
+        for r, paired in both
+        if verdicts[r.step.key] == r.change.verdict and _sign(paired.mean) == _sign(r.change.points)
+    )
+    return PairedCheck(
+        verdicts,
+        agreeing,
+        paired_std(list(scores.by_step.values()), change_floor(scores.images)),
+        math.sqrt(2) * scores.spread.std,
+    )
+
+
+def _sign(points: float) -> float:
+    return math.copysign(1, points) if abs(points) > 1e-9 else 0  # sums are rounded
 
 
 def _with_the_last_recipe(adopted: Sequence[StepResult], runs: Sequence[Run]) -> list[StepResult]:
@@ -388,16 +447,12 @@ def _with_the_last_recipe(adopted: Sequence[StepResult], runs: Sequence[Run]) ->
     return [r for r in adopted if recipes[r.step.key] == recipes[adopted[-1].step.key]]
 
 
-def _span(
-    adopted: Sequence[StepResult], scores: dict[str, dict[int, float]], images: int
-) -> Span | None:
+def _span(adopted: Sequence[StepResult], scores: _Scores) -> Span | None:
     if len(adopted) < 2:
         return None
     first, last = adopted[0], adopted[-1]
-    differences = _differences(scores[first.step.key], scores[last.step.key])
-    if len(differences) < 2:
-        return None
-    return Span(first, last, estimate(differences, change_floor(images)))
+    change = scores.difference(first.step.key, last.step.key)
+    return change and Span(first, last, change)
 
 
 def _agreement(results: Sequence[StepResult]) -> Agreement | None:
@@ -413,12 +468,6 @@ def _agreement(results: Sequence[StepResult]) -> Agreement | None:
         float(kendall.statistic),
         float(kendall.pvalue),
     )
-
-
-def _reading(change: Change) -> str:
-    if change.verdict == NOISE and change.p_pooled <= ALPHA:
-        return "hint"
-    return READINGS.get(change.verdict, "untested")
 
 
 def _row(ablation: Ablation, result: StepResult) -> dict[str, Any]:
@@ -439,15 +488,12 @@ def _row(ablation: Ablation, result: StepResult) -> dict[str, Any]:
         "top1_low": interval and interval.low,
         "top1_high": interval and interval.high,
         "previous": result.previous,
-        "pairs": change.n if change else 0,
         "change": change and change.points,
         "change_low": changed and changed.low,
         "change_high": changed and changed.high,
         "p": changed and changed.p,
         "p_holm": change and change.p,
-        "p_pooled": change and change.p_pooled,
         "verdict": change and change.verdict,
-        "reading": change and _reading(change),
         "seeds_needed": change and change.seeds_needed,
         "paper_top1": result.paper_top1,
         "paper_change": result.paper_change,

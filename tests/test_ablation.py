@@ -9,10 +9,9 @@ from scipy import stats
 
 from roadmap.ablation import (
     GAIN,
+    INCONCLUSIVE,
     LOSS,
-    NO_PAIR,
-    NOISE,
-    ONE_SEED,
+    UNTESTED,
     ablation_table,
     analyse,
     curve_table,
@@ -62,42 +61,102 @@ def test_verdicts_of_known_effects(tmp_path):
         {
             "kernel_5": STEADY,
             "kernel_7": shifted(1),
-            "kernel_9": shifted(1, 0.3, seed=1),
-            "gelu": shifted(0.4, seed=2),
+            "kernel_9": shifted(1.3, 0.3, seed=1),
+            "gelu": shifted(0.2, seed=2),
+            "layer_norm": [70.0],
+            "separate_downsampling": STEADY,
         },
     )
     ablation = read(tmp_path)
-    verdicts = {r.step.key: r.change.verdict for r in ablation.steps if r.change}
-    assert verdicts == {"kernel_7": GAIN, "kernel_9": NOISE, "gelu": LOSS}
-    assert result(ablation, "kernel_7").change.seeds_needed <= 5
-    noise = result(ablation, "kernel_9").change
-    assert noise.seeds_needed is None or noise.seeds_needed > 5
-
-
-def test_a_change_that_only_one_spread_for_all_finds_is_a_hint(tmp_path):
-    write_ablation(tmp_path, {"kernel_5": STEADY, "kernel_7": STEADY, "gelu": STEADY})
-    write_ablation(tmp_path, {"fewer_activations": (70.2, 74.4, 70.7, 73.7, 70.2)})
-    write_run(tmp_path, "separate_downsampling", 0, 70.0)
-    write_run(tmp_path, "layer_norm", 0, 70.0)
-    readings = {row["key"]: row["reading"] for row in rows(read(tmp_path))}
-    assert readings == {
+    verdicts = {row["key"]: row["verdict"] for row in rows(ablation)}
+    assert verdicts == {
         "kernel_5": None,
-        "kernel_7": "noise",
-        "gelu": "noise",
-        "fewer_activations": "hint",
+        "kernel_7": GAIN,
+        "kernel_9": INCONCLUSIVE,
+        "gelu": LOSS,
         "layer_norm": None,
-        "separate_downsampling": "untested",
+        "separate_downsampling": UNTESTED,
     }
+    assert result(ablation, "kernel_7").change.seeds_needed <= 5
+    unclear = result(ablation, "kernel_9").change
+    assert unclear.seeds_needed is None or unclear.seeds_needed > 5
 
 
-def test_changes_are_those_of_scipys_paired_test(tmp_path):
-    after = shifted(0.3, 0.2)
+def test_of_two_steps_the_test_is_scipys(tmp_path):
+    after = shifted(0.3, 0.2)[:3]
     write_ablation(tmp_path, {"kernel_7": STEADY, "gelu": after})
-    change = result(read(tmp_path), "gelu").change
-    expected = stats.ttest_rel(after, STEADY)
+    ablation = read(tmp_path)
+    change = result(ablation, "gelu").change
+    expected = stats.ttest_ind(after, STEADY)
     assert change.interval.p == pytest.approx(expected.pvalue)
     assert change.p == pytest.approx(expected.pvalue)  # one comparison needs no correction
     assert change.points == pytest.approx(np.mean(after) - np.mean(STEADY))
+    assert ablation.whole.change == change.interval
+
+
+def test_the_variance_is_that_within_all_steps(tmp_path):
+    scores = {"kernel_5": STEADY, "kernel_7": shifted(1, 1), "gelu": shifted(2, 0.5, 1)[:2]}
+    write_ablation(tmp_path, {**scores, "layer_norm": [99.0]})
+    ablation = read(tmp_path)
+    left = [np.sum((np.array(x) - np.mean(x)) ** 2) for x in scores.values()]
+    std = np.sqrt(sum(left) / 9)
+    assert ablation.spread[:2] == (pytest.approx(std), 9)
+    assert not ablation.spread.differs
+    change = result(ablation, "gelu").change
+    error = std * np.sqrt(1 / 5 + 1 / 2)
+    low, high = stats.t.interval(0.95, 9, change.points, error)
+    assert (change.interval.low, change.interval.high) == pytest.approx((low, high))
+    assert change.interval.p == pytest.approx(2 * stats.t.sf(abs(change.points) / error, 9))
+
+
+def test_where_the_spread_differs_each_change_has_its_own(tmp_path):
+    wide = shifted(0, 40)
+    scores = {"kernel_5": STEADY, "kernel_7": shifted(1), "kernel_9": wide, "kernel_11": wide}
+    write_ablation(tmp_path, {**scores, "gelu": STEADY, "fewer_activations": STEADY})
+    ablation = read(tmp_path)
+    assert (
+        ablation.spread.levene_p
+        == stats.levene(
+            *(scores.get(r.step.key, STEADY) for r in ablation.steps), center="median"
+        ).pvalue
+    )
+    assert ablation.spread.differs
+    change = result(ablation, "kernel_7").change
+    expected = stats.ttest_ind(scores["kernel_7"], STEADY, equal_var=False)
+    assert change.interval.p == pytest.approx(expected.pvalue)
+    assert (change.verdict, change.seeds_needed <= 5) == (GAIN, True)
+    assert ablation.whole.change.degrees == pytest.approx(8)
+
+
+def test_pairs_by_seed_are_the_check(tmp_path):
+    write_ablation(tmp_path, {"kernel_5": STEADY, "kernel_7": shifted(0.1), "gelu": shifted(3)})
+    ablation = read(tmp_path)
+    assert [r.change.verdict for r in ablation.tested] == [INCONCLUSIVE, GAIN]
+    check = ablation.paired
+    assert check.verdicts == {"kernel_7": GAIN, "gelu": GAIN}  # the seeds' luck is the same
+    assert check.agreeing == ("gelu",)
+    assert check.unpaired_std == pytest.approx(np.sqrt(2) * ablation.spread.std)
+    assert check.paired_std < 0.05 < 0.3 < check.unpaired_std
+
+
+def test_another_sign_by_seed_is_no_agreement(tmp_path):
+    for seed, top1 in ((0, 60.0), (1, 75.0), (2, 75.1)):
+        write_run(tmp_path, "kernel_7", seed, top1)
+    for seed, top1 in ((1, 74.0), (2, 74.5), (3, 74.0)):
+        write_run(tmp_path, "gelu", seed, top1)
+    ablation = read(tmp_path)
+    assert result(ablation, "gelu").change.points > 0
+    assert (ablation.paired.verdicts, ablation.paired.agreeing) == ({"gelu": INCONCLUSIVE}, ())
+
+
+def test_seeds_need_not_be_the_same(tmp_path):
+    for seed in range(3):
+        write_run(tmp_path, "kernel_7", seed, 70 + seed / 10)
+        write_run(tmp_path, "gelu", 10 + seed, 72 + seed / 10)
+    ablation = read(tmp_path)
+    change = result(ablation, "gelu").change
+    assert (change.points, change.verdict) == (pytest.approx(2), GAIN)
+    assert ablation.paired is None
 
 
 def test_gelu_and_both_larger_kernels_are_compared_with_kernel_7(tmp_path):
@@ -118,24 +177,14 @@ def test_gelu_and_both_larger_kernels_are_compared_with_kernel_7(tmp_path):
     assert ablation.one_recipe is None
 
 
-def test_only_seeds_that_both_have_are_paired(tmp_path):
-    for seed, top1 in ((0, 70.0), (1, 72.0), (2, 74.0)):
-        write_run(tmp_path, "kernel_7", seed, top1)
-    for seed, top1 in ((1, 72.5), (2, 74.4), (3, 99.0)):
-        write_run(tmp_path, "gelu", seed, top1)
-    change = result(read(tmp_path), "gelu").change
-    assert change.n == 2
-    assert change.points == pytest.approx(0.45)
-
-
-def test_one_seed_or_none_in_common_is_no_test(tmp_path):
-    write_ablation(tmp_path, {"kernel_5": STEADY[:1], "kernel_7": STEADY})
-    write_run(tmp_path, "gelu", 7, 75.0)
+@pytest.mark.parametrize("first", [1, 2])
+def test_one_seed_is_no_test(tmp_path, first):
+    write_ablation(tmp_path, {"kernel_5": STEADY[:first], "kernel_7": STEADY[: 3 - first]})
     ablation = read(tmp_path)
-    one, none = result(ablation, "kernel_7").change, result(ablation, "gelu").change
-    assert (one.verdict, one.interval, one.points) == (ONE_SEED, None, 0.0)
-    assert (none.verdict, none.interval, none.points) == (NO_PAIR, None, None)
-    assert ablation.tested == ()
+    change = result(ablation, "kernel_7").change
+    assert (change.verdict, change.interval, change.p) == (UNTESTED, None, None)
+    assert change.points == pytest.approx(0.2 if first == 1 else -0.2)
+    assert (ablation.tested, ablation.whole, ablation.paired) == ((), None, None)
 
 
 def test_a_step_whose_previous_was_not_trained_has_no_change(tmp_path):
@@ -144,11 +193,9 @@ def test_a_step_whose_previous_was_not_trained_has_no_change(tmp_path):
     assert [row["verdict"] for row in rows(read(tmp_path))] == [None, None]
 
 
-@pytest.mark.parametrize(
-    ("points", "verdict"), [(0.0, NOISE), (0.01, NOISE), (5.0, GAIN), (-5.0, LOSS)]
-)
-def test_equal_differences_have_a_verdict(tmp_path, points, verdict):
-    write_ablation(tmp_path, {"kernel_7": STEADY, "gelu": [value + points for value in STEADY[:3]]})
+@pytest.mark.parametrize(("points", "verdict"), [(0.0, INCONCLUSIVE), (5.0, GAIN), (-5.0, LOSS)])
+def test_equal_scores_have_a_verdict(tmp_path, points, verdict):
+    write_ablation(tmp_path, {"kernel_7": [70.0] * 3, "gelu": [70.0 + points] * 3})
     change = result(read(tmp_path), "gelu").change
     assert change.verdict == verdict
     assert change.interval.low < change.interval.high

@@ -72,7 +72,7 @@ def test_intervals_span_the_tables_and_wear_their_verdicts_sign(table):
     )
     assert [point.x[0] for point in points] == list(rows["change"])
     assert [point.marker.symbol for point in points] == [
-        SIGNS[reading].symbol for reading in rows["reading"]
+        SIGNS[verdict].symbol for verdict in rows["verdict"]
     ]
     assert {"circle", "square", "circle-open"} == {point.marker.symbol for point in points}
     assert figure.layout.yaxis3.ticktext[0].startswith("+1.0")
@@ -88,12 +88,6 @@ def test_the_chart_and_the_table_print_a_change_alike(table, change):
     assert "−0.00" not in printed
     assert f'<td class="n change">{signed(change, 2)}</td>' in figures_table(table)
     assert number(min(change, 0), 2) != "−0.00"
-
-
-def test_a_hint_is_drawn_as_one(table):
-    table.loc["gelu", "reading"] = "hint"
-    drawn = [t for t in charts.change_intervals(table).data if t.marker.symbol == "star"]
-    assert ["stands out if seeds spread alike" in trace.hovertemplate for trace in drawn] == [True]
 
 
 def test_the_papers_changes_stand_beside_ours(table):

@@ -68,17 +68,16 @@ def test_nothing_is_fetched(html):
     assert not re.search(r"url\(|@import", style)
 
 
-def test_it_says_what_stands_out_if_seeds_spread_alike(html):
-    assert (
-        "points), 2 of 3 stand out: Kernel size 7 +1.01 and Fewer activations −10.03 (their own "
-        "standard deviations: 0.01 to 0.10). The verdicts do not" in html
-    )
+def test_it_says_which_test_was_made_and_what_its_check_found(html):
+    assert "Levene&#x27;s test does not reject that it is equal at every step (p = 0." in html
+    assert "agrees in sign and verdict on 3 of 3 changes; the standard" in html
+    assert html.count("inconclusive</li>") == 1  # in the legend
 
 
 def test_every_chart_has_a_text_alternative_with_its_figures(html):
     alts = [a["aria-label"] for _, a in Elements(html).found if a.get("role") == "img"]
     assert len(alts) == html.count("Plotly.newPlot") == 8
-    assert any("Kernel size 7 +1.01" in alt and "real gain" in alt for alt in alts)
+    assert any("Kernel size 7 +1.01" in alt and ", gain" in alt for alt in alts)
     assert any("Learning curves, Micro design" in alt for alt in alts)
 
 
@@ -101,9 +100,9 @@ def test_the_table_has_every_step_and_verdict(html):
     table = html.split("<table>")[1].split("</table>")[0]
     rows = [row for row in table.split("<tr") if 'scope="row"' in row]
     assert len(rows) == len(SCORES)
-    assert "real gain" in rows[2]
-    assert "could be noise" in rows[3]
-    assert "real loss" in rows[4]
+    assert "</i>gain</td>" in rows[2]
+    assert "</i>inconclusive</td>" in rows[3]
+    assert "</i>loss</td>" in rows[4]
 
 
 def test_what_run_json_says_is_escaped(tmp_path):
@@ -122,8 +121,8 @@ def test_one_seed_makes_a_page_too(tmp_path):
     write_ablation(tmp_path, {"kernel_7": [70.0], "gelu": [71.0]})
     html = made(tmp_path)
     assert "No change could be tested" in html
-    assert "no test</li>" in html
-    assert "of one seed: intervals and tests take two" in html
+    assert "untested</li>" in html
+    assert "Intervals and tests need two seeds of both steps." in html
     assert "bars are 95% intervals" not in html
     assert "interval of the mean" not in html
 

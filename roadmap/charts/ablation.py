@@ -53,18 +53,17 @@ ABOVE = 12  # pixels more for an axis above bars
 
 @dataclass(frozen=True)
 class Sign:
-    """How a reading is drawn: colour, symbol and fill, so that none is the only sign."""
+    """How a verdict is drawn: colour, symbol and fill, so that none is the only sign."""
 
     color: str
     symbol: str
 
 
-#: By what ``reading`` says in the rows of ``roadmap.ablation``.
+#: By ``verdict`` in the rows of ``roadmap.ablation``.
 SIGNS = {
     "gain": Sign(BLUE, "circle"),
     "loss": Sign(ORANGE, "square"),
-    "hint": Sign(GREY, "star"),
-    "noise": Sign(GREY, "circle-open"),
+    "inconclusive": Sign(GREY, "circle-open"),
     "untested": Sign(GREY, "x-thin"),
 }
 #: The lines of one group, in order: colour and dash.
@@ -130,7 +129,7 @@ def change_intervals(table: DataFrame) -> go.Figure:
     """A row a step: the change from the step before in points, with its 95% interval.
 
     ``table`` has ``title``, ``group``, ``change``, ``change_low``, ``change_high``, ``p_holm``,
-    ``verdict``, ``reading`` and ``paper_change``, at least one of the changes given; steps without
+    ``verdict`` and ``paper_change``, at least one of the changes given; steps without
     one are left out. Signs and colours are ``SIGNS``; a thin diamond is the published change on
     ImageNet-1K.
     """
@@ -239,12 +238,11 @@ def _p_value(value: float) -> str:
 
 
 def _intervals(table: DataFrame, places: Sequence[float]) -> list[go.Scatter]:
-    """A line from end to end and a point in it, both in the reading's colour."""
+    """A line from end to end and a point in it, both in the verdict's color."""
     traces = []
     for place, (_, row) in zip(places, table.iterrows(), strict=True):
-        sign = SIGNS[row["reading"]]
+        sign = SIGNS[row["verdict"]]
         words = f"<b>{row['title']}</b><br>{signed(row['change'], 2)} points, {row['verdict']}"
-        words += ",<br>stands out if seeds spread alike" if row["reading"] == "hint" else ""
         traces.append(
             go.Scatter(
                 x=[row["change_low"], row["change_high"]],

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ROW, TOP, BOTTOM, NAMES = 30, 8, 44, 176  # pixels
 #: How the verdicts of a study are drawn.
-READINGS = {"gain": SIGNS["gain"], "loss": SIGNS["loss"], "unclear": SIGNS["noise"]}
+READINGS = {"gain": SIGNS["gain"], "loss": SIGNS["loss"], "unclear": SIGNS["inconclusive"]}
 PATH_HEIGHT, MAP_HEIGHT = 340, 460
 POINT = 4
 #: Behind a prediction, what it may be off by.

@@ -103,7 +103,7 @@ def _print(ablation: Ablation, found: Runs, form: Format) -> None:
         f"{ablation.roadmap.title}, trained on {ablation.data}",
         [
             text.finding(ablation),
-            *text.together(ablation),
+            *text.tests(ablation),
             text.agreement(ablation),
             text.timing(ablation),
             *text.notes(ablation, found),

@@ -7,7 +7,7 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from roadmap.ablation import GAIN, LOSS, NOISE
+from roadmap.ablation import GAIN, INCONCLUSIVE, LOSS, UNTESTED
 from roadmap.report import text
 from roadmap.text import number
 
@@ -31,25 +31,19 @@ AFTER: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("GFLOPs", lambda row: number(row["gflops"], 2)),
     ("Training,\nseconds", lambda row: number(row["seconds"], 0)),
 )
-#: What the signs before verdicts mean, by what ``reading`` says.
-MEANINGS = {
-    "gain": GAIN,
-    "loss": LOSS,
-    "hint": f"{NOISE}, stands out if seeds spread alike",
-    "noise": NOISE,
-    "untested": "no test",
-}
+VERDICTS = (GAIN, LOSS, INCONCLUSIVE, UNTESTED)
 
 
-def legend(readings: set[str]) -> list[tuple[str, str]]:
-    """Class and meaning of each sign that ``readings`` need, and of the paper's diamond."""
-    shown = [(sign, name) for sign, name in MEANINGS.items() if sign in readings]
+def legend(table: DataFrame) -> list[tuple[str, str]]:
+    """Class and meaning of each sign that ``table`` needs, and of the paper's diamond."""
+    given = set(table["verdict"].dropna())
+    shown = [(verdict, verdict) for verdict in VERDICTS if verdict in given]
     return [*shown, ("paper", "the published change, on ImageNet-1K")]
 
 
 def sign(row: Row) -> str:
     """The sign before a verdict, as HTML; nothing where there is none (pandas has NaN)."""
-    return f'<i class="sign {row["reading"]}"></i>' if isinstance(row["reading"], str) else ""
+    return f'<i class="sign {row["verdict"]}"></i>' if isinstance(row["verdict"], str) else ""
 
 
 def figures_table(table: DataFrame) -> str:

@@ -80,14 +80,13 @@ def _changes(ablation: Ablation, table: DataFrame) -> str:
     """The changes with their intervals, where there is one."""
     if not table["change"].notna().any():
         return ""
-    readings = set(table["reading"].dropna())
     signs = "".join(
-        f'<li><i class="sign {kind}"></i>{escape(name)}</li>' for kind, name in legend(readings)
+        f'<li><i class="sign {kind}"></i>{escape(name)}</li>' for kind, name in legend(table)
     )
     return _section(
         "What each change brought",
         _text(text.changes(ablation))
-        + "".join(map(_text, text.together(ablation)))
+        + "".join(map(_text, text.tests(ablation)))
         + f'<ul class="legend">{signs}</ul>\n'
         + _chart(charts.change_intervals(table), "changes", _change_alt(table)),
     )

@@ -6,29 +6,31 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from models.text import shortened
-from roadmap.ablation import GAIN, LOSS, NOISE, Ablation, StepResult
-from roadmap.paired import ALPHA, MOST_SEEDS, Estimate
+from roadmap.ablation import GAIN, INCONCLUSIVE, LOSS, Ablation, PairedCheck, Span, StepResult
 from roadmap.runs import Run, Runs
+from roadmap.significance import MOST_SEEDS
 from roadmap.text import ABSENT, counted, number, signed
 
 #: Sentences on the tests, for people who have not met them.
 METHOD = (
-    "A step and the one before it are trained with the same seeds, and the differences seed by "
-    "seed are what is tested (paired t-test, two-sided): luck that both share with a seed cancels "
-    "out.",
-    "The 95% interval is the range of true changes that the differences do not contradict at the "
-    "5% level, each change looked at alone.",
-    "Among many changes that do nothing, some would look real by chance, so the p values are "
-    "adjusted for all changes tested (Holm 1979) and a change is called real where the adjusted p "
-    "is at most 0.05: the chance that even one that does nothing is called real is then at most "
-    "5%.",
-    "Few seeds say little about their spread. If seeds spread alike at every step, all steps "
-    "together say more (what an analysis of variance of steps and seeds leaves over), and tests "
-    "with that one spread mostly find smaller changes. Where they do not spread alike, such tests "
-    "call too much real: so the verdicts do without.",
-    "Seeds for 80%: as many would find a change of the size and spread seen here in 80% of all "
-    "cases, at the level that Holm's method asks of the smallest p; with few seeds "
-    "size and spread are themselves uncertain, so take it as a hint.",
+    "A change is the difference between the mean top-1 of a step and of the step before it. It is "
+    "tested by a two-sided t-test. The variance is that between seeds of one step, pooled over all "
+    "trained steps (one-way analysis of variance: steps are groups, seeds are replicates).",
+    "Pooling assumes that seeds vary equally at every step. Levene's test about medians (Brown and "
+    "Forsythe 1974) checks this. If it rejects at 5%, each change is tested by Welch's t-test "
+    "instead, with the variances of its own two steps. With three seeds per step the check has "
+    "little power: it seldom notices that some steps vary five times as much as others.",
+    "The 95% interval uses the same standard error and degrees of freedom. It is for one change, "
+    "without correction for the others.",
+    "Among many changes without effect, some would look significant by chance. The p values are "
+    "therefore adjusted for all changes tested (Holm 1979). With an adjusted p of at most 0.05 a "
+    "change is a gain or a loss, otherwise it is inconclusive. The chance of even one false gain "
+    "or loss is then at most 5%.",
+    "A paired t-test, seed by seed, is the check. Pairing helps if runs with the same seed share "
+    "luck; if they do not, it only loses degrees of freedom.",
+    "Seeds for 80%: the number of seeds per step at which a change as large as the one seen here "
+    "is significant in 80% of cases, at the level that Holm's method asks of the smallest p. With "
+    "few seeds the size of the change is uncertain, so this is a rough guide.",
 )
 
 
@@ -37,39 +39,54 @@ def finding(ablation: Ablation) -> str:
     return f"{_overall(ablation)} {_tested(ablation)}"
 
 
-def together(ablation: Ablation) -> list[str]:
-    """What stands out with one spread for all changes; empty where fewer than two were tested."""
-    if len(ablation.tested) < 2:
+def tests(ablation: Ablation) -> list[str]:
+    """Which test gave the verdicts, and what its checks found; empty where none was made."""
+    if not ablation.tested:
         return []
-    out = [r for r in ablation.tested if r.change.p_pooled <= ALPHA]
-    count = f"{len(out) or 'none'} of {len(ablation.tested)}"
-    verb = "stands" if len(out) < 2 else "stand"
-    return [
-        f"If seeds spread alike at every step (a change's standard deviation: "
-        f"{number(ablation.spread.std, 2)} points), {count} {verb} out"
-        f"{f': {_with_own_spread(out)}' if out else ''}. The verdicts do not take that for granted."
-    ]
+    return [_test(ablation), *([_paired(ablation.paired)] if ablation.paired else [])]
 
 
-def _with_own_spread(results: Sequence[StepResult]) -> str:
-    listed = _listed([f"{r.step.title} {signed(r.change.points, 2)}" for r in results])
-    own = sorted(r.change.interval.std for r in results)
-    ends = list(dict.fromkeys(number(std, 2) for std in (own[0], own[-1])))
-    deviations = "its own standard deviation" if len(own) == 1 else "their own standard deviations"
-    return f"{listed} ({deviations}: {' to '.join(ends)})"
+def _test(ablation: Ablation) -> str:
+    spread = ablation.spread
+    said = (
+        f"The standard deviation between seeds of one step is {number(spread.std, 2)} points "
+        f"(pooled, {spread.degrees} degrees of freedom)."
+    )
+    if spread.levene_p is None:
+        return f"{said} Checking that it is equal at every step takes three seeds per step."
+    p = p_value(spread.levene_p, "=")
+    if spread.differs:
+        return (
+            f"{said} It is not equal at every step (Levene's test, p {p}), so the verdicts are by "
+            "Welch's t-test, with the variances of each change's own two steps."
+        )
+    return f"{said} Levene's test does not reject that it is equal at every step (p {p})."
+
+
+def _paired(check: PairedCheck) -> str:
+    others = Counter(
+        verdict for step, verdict in check.verdicts.items() if step not in check.agreeing
+    )
+    listed = ", ".join(f"{count} {verdict}" for verdict, count in others.items())
+    return (
+        f"As a check, a paired t-test agrees in sign and verdict on {len(check.agreeing)} of "
+        f"{counted(len(check.verdicts), 'change')}{f' (the others: {listed})' if listed else ''}; "
+        f"the standard deviation of a change is {number(check.paired_std, 2)} points paired by "
+        f"seed and {number(check.unpaired_std, 2)} unpaired."
+    )
 
 
 def changes(ablation: Ablation) -> str:
     """What the figures of the changes are."""
     if not ablation.tested:
         return (
-            "Top-1 points over the step before, of one seed: intervals and tests take two that "
-            "both steps have."
+            "Change in top-1 points from the step before. Intervals and tests need two seeds of "
+            "both steps."
         )
     return (
-        "Top-1 points over the step before, seed by seed, with 95% intervals. An interval is of "
-        "one change alone; whether a change is called real is decided for all of them together, "
-        "by p."
+        "Change in top-1 points from the step before, with 95% intervals. Each interval is for one "
+        "change alone. The verdict corrects p for all changes tested, so an interval may exclude 0 "
+        "although the change is inconclusive."
     )
 
 
@@ -91,11 +108,6 @@ def notes(ablation: Ablation, found: Runs) -> list[str]:
     said = []
     if ablation.untrained:
         said.append(f"Without a finished run: {', '.join(ablation.untrained)}.")
-    if fewer := _fewer_pairs(ablation):
-        said.append(
-            "Compared over those seeds only that the step and the one before both have: "
-            f"{', '.join(fewer)}."
-        )
     waiting = unfinished(ablation, found.runs)
     if waiting:
         counts = Counter(run.status for run in waiting)
@@ -120,16 +132,6 @@ def timing(ablation: Ablation) -> str:
         said += f" Not counted for them: runs on {'; on '.join(map(str, ablation.not_timed))}."
     without = [result.step.key for result in ablation.steps if result.seconds is None]
     return f"{said} Without any: {', '.join(without)}." if without else said
-
-
-def _fewer_pairs(ablation: Ablation) -> list[str]:
-    seeds = {result.step.key: len(result.seeds) for result in ablation.steps}
-    return [
-        f"{result.step.key} ({result.change.n} of {most})"
-        for result in ablation.steps
-        if result.change
-        and result.change.n < (most := max(seeds[result.step.key], seeds[result.previous]))
-    ]
 
 
 def unfinished(ablation: Ablation, runs: Iterable[Run]) -> list[Run]:
@@ -172,8 +174,7 @@ def seeds(needed: float | None, p: float | None) -> str:
 
 def _overall(ablation: Ablation) -> str:
     spans = [
-        f"by {_with_interval(span.change)} from {span.first.step.title} to {span.last.step.title}"
-        f"{how}"
+        f"by {_with_interval(span)} from {span.first.step.title} to {span.last.step.title}{how}"
         for span, how in ((ablation.whole, ""), (ablation.one_recipe, " under one recipe"))
         if span is not None
     ]
@@ -191,29 +192,29 @@ def _best(ablation: Ablation) -> str:
     )
 
 
-def _with_interval(change: Estimate) -> str:
-    return (
-        f"{signed(change.mean, 2)} points (95% interval {interval(change.low, change.high)}, "
-        f"{change.n} seeds)"
-    )
+def _with_interval(span: Span) -> str:
+    counts = dict.fromkeys(len(end.seeds) for end in (span.first, span.last))
+    seeds = f"{' and '.join(map(str, counts))} seeds"
+    low, high = span.change.low, span.change.high
+    return f"{signed(span.change.mean, 2)} points (95% interval {interval(low, high)}, {seeds})"
 
 
 def _tested(ablation: Ablation) -> str:
     tested = ablation.tested
     if not tested:
-        return "No change could be tested: that takes two seeds that both steps have."
+        return "No change could be tested: a test needs two seeds of both steps."
     counts = Counter(result.change.verdict for result in tested)
     changes = counted(len(tested), "change")
-    if set(counts) == {NOISE}:
-        return f"Of {changes} tested, none can be told from noise at this number of seeds."
-    real = [
+    if set(counts) == {INCONCLUSIVE}:
+        return f"Of {changes} tested, none is significant at this number of seeds."
+    parts = [
         f"{count} {'is a' if count == 1 else 'are'} {verdict}{'' if count == 1 else plural} "
         f"({_largest(tested, verdict)})"
         for verdict, plural in ((GAIN, "s"), (LOSS, "es"))
         if (count := counts[verdict])
     ]
-    noise = counts[NOISE]
-    parts = [*real, *([f"{noise} could be noise"] if noise else [])]
+    if count := counts[INCONCLUSIVE]:
+        parts.append(f"{count} {'is' if count == 1 else 'are'} inconclusive")
     return f"Of {changes} tested, {_listed(parts)} at this number of seeds."
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from roadmap.paired import ALPHA, holm
+from roadmap.significance import ALPHA, holm
 from roadmap.steps import ROADMAPS
 from roadmap.study.model import CONFIDENCE, Effect, Model, Prediction, combination_row
 from roadmap.study.space import ON, Factor, Levels, Space, StudyError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from roadmap.ablation import NOISE, ablation_table
+from roadmap.ablation import INCONCLUSIVE, UNTESTED, ablation_table
 from roadmap.charts import ablation as charts
 from roadmap.report import text
 from roadmap.report.figures_table import legend, sign
@@ -44,8 +44,8 @@ def show() -> None:
     st.html(
         markup.heading("Ablations", 1, "title")
         + markup.paragraph(
-            "The roadmap trained here: each step and the one before it with the same seeds, and "
-            "a test of whether what the step brought is more than chance.",
+            "The roadmap trained here: what each step changes in top-1, and a test of whether "
+            "each change could be chance.",
             "lead",
         )
     )
@@ -182,19 +182,17 @@ def _changes(ablation: Ablation, table: DataFrame) -> None:
             "changes",
             f"Chart of changes in top-1 points with their 95% intervals: {alt}.",
         )
-        st.html(_signs(set(changed["reading"])))
-    said = "".join(
-        markup.paragraph(sentence, "text narrow") for sentence in text.together(ablation)
-    )
+        st.html(_signs(changed))
+    said = "".join(markup.paragraph(sentence, "text narrow") for sentence in text.tests(ablation))
     st.html(said + _verdicts(table))
     with st.expander("How the tests work"):
         items = "".join(f"<li>{escape(sentence)}</li>" for sentence in text.METHOD)
         st.html(f'<ol class="points">{items}</ol>')
 
 
-def _signs(readings: set[str]) -> str:
+def _signs(table: DataFrame) -> str:
     items = "".join(
-        f'<span><i class="sign {kind}"></i>{escape(name)}</span>' for kind, name in legend(readings)
+        f'<span><i class="sign {kind}"></i>{escape(name)}</span>' for kind, name in legend(table)
     )
     return f'<p class="faint legend">{items}</p>'
 
@@ -242,7 +240,9 @@ def _words(row: dict[str, float | str], verdict: str) -> str:
     if not verdict:
         first = not isinstance(row["previous"], str)  # pandas has NaN for None
         return "The start: nothing to compare with" if first else "The step before is not trained"
-    if verdict != NOISE:
-        return verdict[0].upper() + verdict[1:]
+    if verdict == UNTESTED:
+        return "Untested: needs two seeds of both steps"
+    if verdict != INCONCLUSIVE:
+        return verdict.capitalize()
     needed = text.seeds(row["seeds_needed"], row["p_holm"])
-    return f"Could be noise; about {needed} seeds may tell".replace("about >", "more than ")
+    return f"Inconclusive; about {needed} seeds needed".replace("about >", "more than ")

@@ -59,7 +59,7 @@ def axis(page: Page):
 def test_reading_curves_and_taking_the_table_along(open_path):
     page = open_path("ablations")
     settle(page)
-    expect(page.locator(".finding")).to_contain_text("1 is a real gain")
+    expect(page.locator(".finding")).to_contain_text("1 is a gain")
     expect(page.locator(".verdicts tbody tr")).to_have_count(3)
     page.get_by_role("radio", name="Learning rate").click()
     expect(axis(page)).to_have_text("Learning rate", timeout=15_000)
