@@ -15,11 +15,11 @@ import pytest
 from experiment import plan
 from scipy.stats import spearmanr, t, ttest_ind
 
-from roadmap.ablation import NOISE, Ablation, StepResult, analyse, rows
-from roadmap.paired import ALPHA, holm
+from roadmap.ablation import GAIN, INCONCLUSIVE, LOSS, Ablation, StepResult, analyse, rows
 from roadmap.report import text
 from roadmap.report.text import signed
 from roadmap.runs import curves, judged_by, read_runs
+from roadmap.significance import ALPHA, holm
 from roadmap.steps import ROADMAPS
 from roadmap.sweep.jobs import check_finished, read_progress
 
@@ -100,7 +100,7 @@ def test_it_says_what_the_report_says():
     assert quoted == [
         sentence
         for found in both
-        for sentence in (text.finding(found), *text.together(found), text.agreement(found))
+        for sentence in (text.finding(found), " ".join(text.tests(found)), text.agreement(found))
     ]
 
 
@@ -118,45 +118,67 @@ def test_the_readme_gives_the_finding():
     recipe, network = steps["training"].change, ablation().one_recipe.change
     way = [r.top1 for r in ablation().steps[1:-4] if r.step.adopted]
     rho = ablation().agreement
+    gains, losses, unclear = (verdicts(ablation(), v) for v in (GAIN, LOSS, INCONCLUSIVE))
+    recipes = verdicts(ablation(RECIPES), INCONCLUSIVE)
     check_said(
         PROJECT / "README.md",
-        f"brings {signed(recipe.points, 1)} points of top-1 ({steps['baseline'].top1:.1f} to "
-        f"{steps['training'].top1:.1f}%), the one change of {len(ablation().tested)} that",
-        f"together brings {signed(network.mean, 1)} (95% interval {signed(network.low, 1)} to "
-        f"{signed(network.high, 1)}, {network.n} seeds)",
-        f"up to GELU the adopted steps stay at {min(way):.0f} to {max(way):.0f}%",
-        f"each of the last four, which gain in the paper, loses {losses()}",
+        f"gains {recipe.points:.1f} points of top-1 ({steps['baseline'].top1:.1f} to "
+        f"{steps['training'].top1:.1f}%)",
+        f"cost {-network.mean:.1f} points (95% interval {-network.high:.1f} to "
+        f"{-network.low:.1f}, 3 seeds)",
+        f"Of the {len(ablation().tested)} changes, {len(gains)} are significant gains (the recipe "
+        f"and Increase width, {signed(steps['increase_width'].change.points, 1)}), {len(losses)} "
+        f"are losses and {len(unclear)} are inconclusive",
+        f"Up to GELU the adopted steps stay at {min(way):.0f} to {max(way):.0f}%",
+        f"each of the last four, which gain in the paper, loses {lost()}",
         f"order is {signed(rho.spearman, 2)} (p = {rho.spearman_p:.2f}), before the last four "
         f"{before_the_last_four()}",
         f"({len(ablation(RECIPES).steps)} steps of 20 or 40 epochs, three seeds, mostly on H100s)",
-        f"repeated augmentation's ({gain('repeated_augmentation')})",
         f"twice the epochs gain ({gain('lr_optimizations')} and {gain('long_training')})",
-        f"TrivialAugment and FixRes lose ({gain('trivial_augment')} and {gain('fixres')})",
+        "TrivialAugment, FixRes and repeated augmentation lose "
+        f"({gain('trivial_augment')}, {gain('fixres')} and {gain('repeated_augmentation')})",
+        f"the other {len(recipes)} changes are inconclusive",
     )
-    assert real(ablation()) == ["training"]
+    assert gains == ["training", "increase_width"]
     last = ablation().steps[-4:]
+    assert {result.step.key for result in last} <= set(losses)
     assert all(result.paper_change > 0 for result in last)
-    assert all(result.change.p_pooled <= ALPHA for result in last)
+
+
+def test_the_readme_says_what_the_digits_tell():
+    found = analyse(read_runs(ROOT.parent).runs, "digits", "resnet50")
+    [norm] = [result for result in found.tested if result.change.verdict != INCONCLUSIVE]
+    means = [result.top1 for result in found.steps]
+    check_said(
+        PROJECT / "README.md",
+        f"their means are {min(means):.0f} to {max(means):.0f}%, and one of {len(found.tested)} "
+        f"changes is significant, {norm.step.title} ({signed(norm.change.points, 1)} points)",
+    )
 
 
 def test_what_the_text_adds_is_in_the_runs():
     changes = [r for r in ablation().tested[:-4] if r.paper_change]
     alike = [r for r in changes if (r.change.points > 0) == (r.paper_change > 0)]
-    out = {r.step.key: r for r in ablation().tested if r.change.p_pooled <= ALPHA}
-    found = [r.step.key for r in alike if r.step.key in out.keys() - {"training"}]
+    gains, losses = verdicts(ablation(), GAIN), verdicts(ablation(), LOSS)
+    found = [r.step.key for r in alike if r.step.key in {*gains, *losses} - {"training"}]
     crops = {key: float(cells(key)[-1]) for key in ("layer_norm", "separate_downsampling")}
     check_said(
         EXPERIMENT,
-        f"with one spread for all steps, finds {len(out) - 1} more",
+        f"Of the {len(ablation().tested) - 1} changes to the network, {len(gains) - 1} is a gain "
+        f"(`{gains[-1]}`) and {len(losses)} are losses; for each of these "
+        f"{len(gains) - 1 + len(losses)}, all three seeds",
         f"{len(alike)} of {len(changes)} changes have the paper's sign",
-        f"among them {len(found)} that stand out after the recipe (`{'`, `'.join(found)}`)",
+        f"among them {len(found)} significant ones besides the recipe (`{'`, `'.join(found)}`)",
         f"rank correlation of these {len(ablation().steps) - 4} steps with the paper is "
         f"{before_the_last_four()}",
-        f"which gain in the paper, loses {losses()}",
+        f"is inconclusive (about {step('kernel_7').change.seeds_needed} seeds needed)",
+        f"which gain in the paper, loses {lost()}",
         f"with {crops['layer_norm'] - crops['separate_downsampling']:.0f} points fewer crops right",
     )
-    for result in out.values():
-        assert len({before > after for before, after in pairs(result)}) == 1
+    for key in (*gains, *losses):
+        assert len({before > after for before, after in pairs(step(key))}) == 1
+    assert {"kernel_9", "kernel_11"} <= set(losses)
+    assert step("kernel_7").change.verdict == INCONCLUSIVE
     for key in ("kernel_7", "kernel_9", "kernel_11"):
         before = {"kernel_11": "kernel_9"}.get(key)  # the size before, not the step
         assert all(smaller > larger for smaller, larger in pairs(step(key), before))
@@ -173,19 +195,19 @@ def test_what_the_text_says_of_the_recipes_is_in_the_runs():
         EXPERIMENT,
         f"gets {crops['inference_resize']:.1f}% of its training crops right in the last epoch; "
         f"`{last.step.key}` {crops[last.step.key]:.1f}%",
-        f"`lr_optimizations` then brings {steps['lr_optimizations'].change.points:.1f} points and "
+        f"`lr_optimizations` gains {steps['lr_optimizations'].change.points:.1f} points and "
         f"`long_training`, twice the epochs, {best.change.points:.1f}",
         f"`trivial_augment` costs {-steps['trivial_augment'].change.points:.1f} and `fixres` "
         f"{-steps['fixres'].change.points:.1f}",
         f"take {faster:.0%} less time",
         f"the best of all at {max(result.top1 for result in steps.values()):.1f}%, to "
-        f"`weight_decay` it is {fmean(down):.1f} points down, in every seed {min(down):.1f} or "
-        "more",
+        f"`weight_decay` top-1 falls by {fmean(down):.1f} points, in every seed by {min(down):.1f} "
+        "or more",
     )
-    assert real(ablation(RECIPES)) == [last.step.key]
-    out = {r.step.key: r.change.points for r in ablation(RECIPES).tested if stands_out(r)}
-    assert {key for key in out if out[key] > 0} == {"lr_optimizations", "long_training"}
-    assert {key for key in out if out[key] < 0} == {"trivial_augment", "fixres", last.step.key}
+    assert verdicts(ablation(RECIPES), GAIN) == ["lr_optimizations", "long_training"]
+    losses = verdicts(ablation(RECIPES), LOSS)
+    assert losses == ["trivial_augment", "fixres", last.step.key]
+    assert min(r.change.points for r in ablation(RECIPES).tested) == last.change.points
     assert all(result.paper_change > 0 for result in ablation(RECIPES).tested)
     averaged = (run.scores for run in ablation(RECIPES).runs if run.scores["ema_top1"] is not None)
     assert max(abs(scores["ema_top1"] - scores["top1"]) for scores in averaged) < 0.3
@@ -195,20 +217,30 @@ def test_what_the_text_says_of_seeds_is_in_the_runs():
     ema, fixres = last_of("ema", "top1"), last_of("fixres", "top1")
     own = [after - before for before, after in zip(fixres, ema, strict=True)]
     assert [points > 0 for points in own] == [False, True, True]
-    spreads = [found.spread.std for found in (ablation(), ablation(RECIPES))]
-    apart = [apart_spread(found) for found in (ablation(), ablation(RECIPES))]
-    least = t.isf(ALPHA / len(ablation().tested) / 2, 2) * spreads[0] / math.sqrt(3)
-    unpaired = [real_unpaired(found) for found in (ablation(), ablation(RECIPES))]
+    both = ablation(), ablation(RECIPES)
+    (paired, unpaired), (of_recipes, unpaired_of_recipes) = (
+        (found.paired.paired_std, found.paired.unpaired_std) for found in both
+    )
+    level = ALPHA / len(ablation().tested) / 2
+    by_pairs = t.isf(level, 2) * paired / math.sqrt(3)
+    spread = ablation().spread
+    pooled = t.isf(level, spread.degrees) * spread.std * math.sqrt(2 / 3)
+    own_variance = [significant_by_welch(found) for found in both]
     check_said(
         EXPERIMENT,
         f"score {-own[0]:.2f} points less, {own[1]:.2f} more and {own[2]:.2f} more",
-        f"seed by seed, is {spreads[0]:.2f} points on the architecture roadmap and "
-        f"{spreads[1]:.2f} on the recipes'",
-        f"taken apart it would be {apart[0]:.2f} and {apart[1]:.2f}",
-        f"a change has to reach {least:.1f} points to pass",
-        f"would call {len(unpaired[0])} of 16 and {len(unpaired[1])} of 12 changes real: "
-        f"{'; '.join(', '.join(f'`{key}`' for key in keys) for keys in unpaired)}.",
+        f"is {paired:.2f} points paired and {unpaired:.2f} unpaired on the architecture roadmap, "
+        f"{of_recipes:.2f} and {unpaired_of_recipes:.2f} on the recipes'",
+        f"with {len(ablation().tested)} comparisons a change has to reach {by_pairs:.1f} points",
+        f"({spread.degrees} degrees of freedom) {pooled:.1f} points are enough",
+        f"{len(own_variance[0])} of {len(both[0].tested)} and {len(own_variance[1])} of "
+        f"{len(both[1].tested)} changes are significant: "
+        f"{'; '.join(', '.join(f'`{key}`' for key in keys) for keys in own_variance)}.",
     )
+    for found, only in zip(both, ("training", "repeated_augmentation"), strict=True):
+        by_seed = found.paired.verdicts
+        assert [key for key in by_seed if by_seed[key] != INCONCLUSIVE] == [only]
+        assert not found.spread.differs
 
 
 def test_what_the_text_says_of_the_machines_is_in_the_runs():
@@ -227,16 +259,12 @@ def test_what_the_text_says_of_the_machines_is_in_the_runs():
     assert {run.device for run in ablation().runs} == {"NVIDIA H200"}
 
 
-def real(found: Ablation) -> list[str]:
-    return [r.step.key for r in found.tested if r.change.verdict != NOISE]
+def verdicts(found: Ablation, verdict: str) -> list[str]:
+    return [r.step.key for r in found.tested if r.change.verdict == verdict]
 
 
-def stands_out(result: StepResult) -> bool:
-    return result.change.p_pooled <= ALPHA
-
-
-def real_unpaired(found: Ablation) -> list[str]:
-    """What Student's test of two groups would call real, Holm's correction in it."""
+def significant_by_welch(found: Ablation) -> list[str]:
+    """By Welch's t-test, Holm's correction in it."""
     scores = {
         result.step.key: [
             run.scores[judged_by(found.roadmap, run.step)]
@@ -245,14 +273,12 @@ def real_unpaired(found: Ablation) -> list[str]:
         ]
         for result in found.steps
     }
-    p = [ttest_ind(scores[r.previous], scores[r.step.key]).pvalue for r in found.tested]
+    p = [
+        ttest_ind(scores[r.previous], scores[r.step.key], equal_var=False).pvalue
+        for r in found.tested
+    ]
     both = zip(found.tested, holm(p), strict=True)
     return [result.step.key for result, adjusted in both if adjusted <= ALPHA]
-
-
-def apart_spread(found: Ablation) -> float:
-    """A difference's standard deviation, were the seeds of two steps nothing to each other."""
-    return math.sqrt(2 * fmean(result.std**2 for result in found.steps))
 
 
 def last_of(step: str, column: str) -> list[float]:
@@ -271,9 +297,9 @@ def check_said(path: Path, *fragments: str) -> None:
     assert [fragment for fragment in fragments if fragment not in said] == []
 
 
-def losses() -> str:
-    lost = sorted(-result.change.points for result in ablation().steps[-4:])
-    return f"{lost[0]:.1f} to {lost[-1]:.1f} points"
+def lost() -> str:
+    points = sorted(-result.change.points for result in ablation().steps[-4:])
+    return f"{points[0]:.1f} to {points[-1]:.1f} points"
 
 
 def before_the_last_four() -> str:
