@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ROW, TOP, BOTTOM, NAMES = 30, 8, 44, 176  # pixels
 #: How the verdicts of a study are drawn.
-READINGS = {"gain": SIGNS["gain"], "loss": SIGNS["loss"], "unclear": SIGNS["inconclusive"]}
+READINGS = {verdict: SIGNS[verdict] for verdict in ("gain", "loss", "inconclusive")}
 PATH_HEIGHT, MAP_HEIGHT = 340, 460
 POINT = 4
 #: Behind a prediction, what it may be off by.
@@ -29,8 +29,8 @@ BAND_OF = {BLUE: "rgba(67, 108, 200, 0.16)", GREY: "rgba(124, 128, 136, 0.14)"}
 def effect_intervals(table: DataFrame) -> go.Figure:
     """A row per change: points of top-1 with the 95% interval, from the first change down.
 
-    ``table`` has ``title``, ``points``, ``low``, ``high`` and ``verdict`` (gain, loss, unclear or
-    impossible); of impossible ones only the name is shown.
+    ``table`` has ``title``, ``points``, ``low``, ``high`` and ``verdict`` (gain, loss,
+    inconclusive or impossible); of impossible ones only the name is shown.
     """
     places = dict(zip(table["title"], range(len(table)), strict=True))
     shown = table[table["points"].notna()]

@@ -51,7 +51,7 @@ class Change(NamedTuple):
 
 class Worth(NamedTuple):
     """What a change is worth in one view; ``effect`` None where no such network exists, with
-    ``why``. ``verdict`` after Holm's correction over the view: gain, loss or unclear."""
+    ``why``. ``verdict`` after Holm's correction over the view: gain, loss or inconclusive."""
 
     change: Change
     effect: Effect | None
@@ -317,7 +317,7 @@ def _judged(found: Sequence[Worth]) -> tuple[Worth, ...]:
         if worth.effect is None:
             verdict = "impossible"
         elif adjusted[i] > ALPHA:
-            verdict = "unclear"
+            verdict = "inconclusive"
         else:
             verdict = "gain" if worth.effect.points > 0 else "loss"
         judged.append(worth._replace(verdict=verdict))

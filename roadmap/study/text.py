@@ -34,7 +34,7 @@ def short(effect: Effect | None, verdict: str) -> str:
     if effect is None:
         return "–"
     half = (effect.high - effect.low) / 2
-    word = "" if verdict == "unclear" else f" {verdict}"
+    word = "" if verdict == "inconclusive" else f" {verdict}"
     return f"{signed(effect.points, 1)} ±{half:.1f}{word}"
 
 
@@ -104,7 +104,7 @@ def summary(worth: Sequence[Worth], data: str) -> str:
         parts.append(f"{_listed(gains)} {'gains' if len(gains) == 1 else 'gain'}")
     if losses:
         parts.append(f"{_listed(losses)} {'costs' if len(losses) == 1 else 'cost'} accuracy")
-    unclear = sum(w.verdict == "unclear" for w in worth)
+    unclear = sum(w.verdict == "inconclusive" for w in worth)
     rest = f"; {unclear} of {len(worth)} are inconclusive" if unclear else ""
     return f"On {data}, {', and '.join(parts)}{rest}."
 
