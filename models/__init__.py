@@ -1,17 +1,18 @@
 """The networks: one config, one block specification, one network class.
 
 ``ModelConfig`` and ``VARIANTS`` import without torch; ``ModernResNet`` and ``load``, which builds
-the network that a weights file holds, bring torch on first use. With timm, every size and step is
-in its registry: ``timm.create_model("roadmap_convnext_tiny")``.
+the network that a weights file holds, bring torch on first use.
 """
 
-from models import timm_hook
+import pkgutil
+
 from models.config import ConfigError, ModelConfig
 from models.variants import VARIANTS
 
 __all__ = ["VARIANTS", "ConfigError", "ModelConfig", "ModernResNet", "load"]
 
-timm_hook.install()
+# Other projects keep networks in a folder of this name too: their modules can still be imported.
+__path__ = pkgutil.extend_path(__path__, __name__)
 
 
 def __getattr__(name: str):

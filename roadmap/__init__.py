@@ -1,6 +1,32 @@
 """The roadmap from ResNet to ConvNeXt: its steps, what they cost and what they score."""
 
-import models  # noqa: F401 - before the steps, which it looks up where timm is imported already
-from roadmap.steps import ROADMAPS, Roadmap, Step
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from roadmap.steps import ROADMAPS, Roadmap, Step
 
 __all__ = ["ROADMAPS", "Roadmap", "Step"]
+
+
+def check_models() -> None:
+    """Raise ``ImportError`` if Python finds another project's module as ``models``."""
+    found = find_spec("models")
+    ours = Path(__file__).resolve().parents[1] / "models"
+    if found and found.origin and Path(found.origin).resolve().parent != ours:
+        raise ImportError(
+            f"Python imports {found.origin} as `models` instead of {ours}, which roadmap needs: "
+            "start from another folder, take that one off PYTHONPATH, or rename it",
+            name="models",
+        )
+
+
+def __getattr__(name: str):
+    """Only here, so that a command can check ``models`` before anything imports it."""
+    if name in __all__:
+        check_models()
+        from roadmap import steps
+
+        return getattr(steps, name)
+    raise AttributeError(f"module 'roadmap' has no attribute {name!r}")

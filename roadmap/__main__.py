@@ -1,3 +1,21 @@
-from roadmap.cli import main
+"""``python -m roadmap``."""
 
-main()
+import sys
+
+from roadmap import check_models
+
+
+def main() -> None:
+    """The command line; another project's ``models`` is one sentence and exit code 2."""
+    try:
+        check_models()
+    except ImportError as error:
+        print(f"Error: {error}.", file=sys.stderr)
+        sys.exit(2)
+    from roadmap import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -78,6 +78,25 @@ def steps(roadmap: RoadmapOption = "resnet50", form: FormatOption = Format.table
     emit(step_rows(roadmap), columns, form, found.title)
 
 
+@app.command(name="timm", context_settings={"allow_interspersed_args": False})
+def timm_command(
+    script: Annotated[
+        str, typer.Argument(help="timm's train.py, validate.py or benchmark.py, or your own.")
+    ],
+    arguments: Annotated[list[str] | None, typer.Argument(help="The script's own.")] = None,
+) -> None:
+    """Run a script that uses timm, with every step and size in timm's registry."""
+    path = Path(script).resolve()
+    if not path.is_file():
+        fail(f"There is no script {script}: name a Python file.")
+    # As Python itself does, and before timm is imported: a checkout's own timm wins.
+    sys.path.insert(0, str(path.parent))
+    sys.argv = [script, *(arguments or [])]
+    from roadmap.timm_models.script import run
+
+    run(path)
+
+
 @app.command(name="audit")
 def audit_command(
     roadmap: Annotated[

@@ -43,11 +43,13 @@ with torch.inference_mode():
 Images are RGB from 0 to 1, resized and cropped as above, less the mean and over the standard
 deviation of each channel: {mean} and {std}.
 
-With timm, where the package `models` of *Modernizing a ResNet* is installed: timm knows the name
-once that is imported, from the hub or from this folder:
+With timm, where *Modernizing a ResNet* is installed: importing `roadmap.timm_models` tells timm
+the network's name. From the hub or from this folder:
 
 ```python
-import models, timm
+import timm
+
+import roadmap.timm_models
 
 network = timm.create_model("hf-hub:USER/NAME", pretrained=True).eval()
 network = timm.create_model("local-dir:FOLDER", pretrained=True).eval()
@@ -206,7 +208,7 @@ def _classes(names: Sequence[str] | None, mapped: bool) -> str:
         "`label_names` in `config.json`. Libraries number class folders in orders of their own: "
         "torchvision by code point (10 before 2, Z before a), timm naturally (2 before 10, a "
         "before Z). For a folder of images give timm the order of the outputs:\n\n"
-        "```\npython -m models.timm_script validate.py --data-dir DATA --model local-dir:FOLDER "
+        "```\npython -m roadmap timm validate.py --data-dir DATA --model local-dir:FOLDER "
         f"--pretrained --class-map FOLDER/{CLASS_MAP}\n```"
     )
 

@@ -15,7 +15,6 @@ from typing import Any
 from models.config import ModelConfig
 from models.network import ModernResNet
 from models.spec import network_spec, placed_layers
-from models.timm_registry import PREFIX
 from roadmap.export.card import CLASS_MAP, model_card
 from roadmap.export.check import ExportError
 from roadmap.export.publication import Publication
@@ -23,6 +22,7 @@ from roadmap.export.source import save_source
 from roadmap.export.weights import save_safetensors
 from roadmap.files import read_json, write_bytes, write_json
 from roadmap.steps import ROADMAPS
+from roadmap.timm_models.names import PREFIX
 from roadmap.train.augment import MEAN, STD
 from roadmap.train.class_names import class_map
 

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.timm_registry import PREFIX
 from roadmap.export.check import ExportError
 from roadmap.export.recipe import train_command
 from roadmap.recipes import RECIPES
 from roadmap.runs import Run, Unreadable, judged_by, read_run
 from roadmap.steps import ROADMAPS, unknown_name
-from roadmap.timm_names import step_configs
+from roadmap.timm_models.names import PREFIX, step_configs
 
 #: A run's weights files, by the column of its scores that they have.
 WEIGHTS_OF = {"top1": "weights.safetensors", "ema_top1": "weights_ema.safetensors"}
@@ -40,7 +39,7 @@ class Publication:
     def architecture(self) -> str:
         """timm's name of the network: that of its step, or where only recipes change, that of
         the step of another roadmap with the same network."""
-        known = step_configs(PREFIX)
+        known = step_configs()
         name = f"{PREFIX}{self.run.roadmap}_{self.run.step}"
         if name in known:
             return name

@@ -83,6 +83,8 @@ def build(name: str, **options: int) -> nn.Module:
 def _check_timm(name: str) -> None:
     import timm
 
+    import roadmap.timm_models  # noqa: F401 - steps and sizes are among timm's names
+
     if not timm.is_model(name):
         near = difflib.get_close_matches(shortened(name), timm.list_models(), n=5, cutoff=0.5)
         hint = "timm.list_models() lists them."

@@ -19,9 +19,9 @@ from timm.models import get_arch_pretrained_cfgs, get_pretrained_cfg, is_model_p
 from torch import nn
 
 from models import VARIANTS, ConfigError, ModelConfig
-from models.timm_weights import WeightsError
 from models.variants import TIMM_NAMES
 from models.weights import convert_state_dict, export_state_dict
+from roadmap.timm_models.weights import WeightsError
 
 #: A step with weights, timm's name of its network, and arguments that make every layer count.
 TWINS = [

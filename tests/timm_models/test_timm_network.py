@@ -12,6 +12,7 @@ from timm.optim import create_optimizer_v2
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 import models
+import roadmap.timm_models  # noqa: F401 - the names below
 from models import ConfigError, ModelConfig, ModernResNet
 from models.files import weights_content
 from roadmap import ROADMAPS

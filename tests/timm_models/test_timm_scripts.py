@@ -29,9 +29,11 @@ from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 from timm.utils import CheckpointSaver, ModelEmaV3, accuracy, dispatch_clip_grad
 from timm.utils.model import reparameterize_model
+from typer.testing import CliRunner
 
 import models
-from models import timm_script
+import roadmap.timm_models  # noqa: F401 - the names below
+from roadmap.cli import app
 
 ROOT = Path(models.__file__).parents[1]
 CHECKOUT = os.environ.get("TIMM_CHECKOUT")
@@ -171,7 +173,7 @@ if __name__ == "__main__":
 
 def run_script(script: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "models.timm_script", str(script), *arguments],
+        [sys.executable, "-W", "ignore", "-m", "roadmap", "timm", str(script), *arguments],
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -185,6 +187,100 @@ def test_any_script_finds_our_networks(tmp_path):
     assert process.stdout == f"(2, 4) [2] {tmp_path}\n", process.stderr
 
 
+@pytest.fixture
+def run_here(tmp_path, monkeypatch):
+    """Writes files and runs ``script.py`` among them in this process, which stays as it is."""
+
+    def run(files: dict[str, str], *arguments: str):
+        for name, content in files.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(content)
+        return CliRunner().invoke(app, ["timm", str(tmp_path / "script.py"), *arguments])
+
+    copies = [p for p in sys.path if Path(p, "models", "__init__.py").is_file() and Path(p) != ROOT]
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in copies])
+    monkeypatch.setattr(sys, "argv", list(sys.argv))
+    monkeypatch.setattr(models, "__path__", list(models.__path__))
+    before = set(sys.modules)
+    yield run
+    for name in set(sys.modules) - before:
+        if name.startswith("models."):
+            del sys.modules[name]
+            parent, _, child = name.rpartition(".")
+            vars(sys.modules.get(parent, models)).pop(child, None)
+
+
+def test_a_scripts_arguments_are_its_own(run_here):
+    code = "import sys; print(sys.argv[1:])"
+    assert run_here({"script.py": code}, "--help", "-b", "1", "--", "-m", "a").stdout == (
+        "['--help', '-b', '1', '--', '-m', 'a']\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("theirs", "init"), [("their_a", {}), ("their_b", {"models/__init__.py": ""})]
+)
+def test_a_projects_own_networks_and_ours_in_one_script(run_here, theirs, init):
+    """As the official ConvNeXt's ``main.py``, which registers its networks and asks timm."""
+    network = f"""
+import torch
+from timm.models import register_model
+
+@register_model
+def {theirs}(pretrained=False, **arguments):
+    return torch.nn.Flatten()
+"""
+    script = f"""
+import timm
+import models.convnext
+from models import convnext
+ours = timm.create_model("{NAME}", depths=[1], width=8)
+print(convnext.{theirs}(), timm.create_model("{theirs}"), ours.num_features)
+"""
+    result = run_here({"script.py": script, "models/convnext.py": network, **init})
+    flatten = "Flatten(start_dim=1, end_dim=-1)"
+    assert result.stdout == f"{flatten} {flatten} 8\n", result.exception
+
+
+@pytest.mark.parametrize(
+    ("theirs", "code"),
+    [
+        ("models/__init__.py", "from models import build"),
+        ("models/__init__.py", "import models; models.build()"),
+        ("models.py", "from models import build"),
+        ("models/config.py", "from models.config import build"),
+        ("models/config.py", "import models.config; models.config.build()"),
+        ("models/network/__init__.py", "import models.network.build"),
+        ("models/network/build.py", "from models.network import build"),
+        ("models/network/build.py", "import models.network.build"),
+        ("models/depthwise/build.py", "import models.depthwise.build"),
+    ],
+)
+def test_a_module_that_ours_hides_is_named(run_here, tmp_path, theirs, code):
+    result = run_here({theirs: "def build(): pass", "script.py": code})
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    where = tmp_path / theirs.removesuffix("/build.py")
+    assert f" hides {where}: rename that" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "code", ["import models.nothing", "from models import nothing", "import json; json.nothing"]
+)
+def test_a_scripts_own_faults_stay_pythons(run_here, code):
+    result = run_here({"script.py": code, "models/mine.py": ""})
+    assert isinstance(result.exception, ImportError | AttributeError)
+    assert result.stderr == ""
+
+
+def test_the_end_of_a_file_is_no_end_of_typing(run_here):
+    """As torch says of an empty checkpoint; click would say "Aborted!"."""
+    result = run_here({"script.py": "raise EOFError('Ran out of input')"})
+    assert result.exit_code == 1
+    assert result.stderr.endswith("EOFError: Ran out of input\n")
+
+
 @pytest.mark.parametrize(
     ("code", "sentence"),
     [
@@ -195,21 +291,14 @@ def test_any_script_finds_our_networks(tmp_path):
             "pretrained_cfg_overlay={'file': sys.argv[0]})",
             "script.py cannot be read",
         ),
-        (None, "there is no script"),
+        (None, "Error: There is no script"),
     ],
 )
-def test_a_wrong_model_or_script_ends_with_a_sentence(
-    tmp_path, monkeypatch, capsys, code, sentence
-):
-    script = tmp_path / "script.py"
-    if code:
-        script.write_text(f"import sys, timm\n{code}\n")
-    monkeypatch.setattr(sys, "argv", ["timm_script", str(script), NAME])
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    with pytest.raises(SystemExit) as raised:
-        timm_script.main()
-    assert raised.value.code == 2
-    assert sentence in capsys.readouterr().err
+def test_a_wrong_model_or_script_ends_with_a_sentence(run_here, code, sentence):
+    result = run_here({"script.py": f"import sys, timm\n{code}\n"} if code else {}, NAME)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.skipif(not CHECKOUT, reason="TIMM_CHECKOUT names no checkout of timm's repository")

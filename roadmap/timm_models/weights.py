@@ -17,9 +17,9 @@ from torch import Tensor
 
 from models.config import ConfigError
 from models.text import bounded
-from models.timm_network import TimmNetwork
-from models.timm_registry import PREFIX
 from models.weights import convert_state_dict, export_state_dict
+from roadmap.timm_models.names import PREFIX
+from roadmap.timm_models.network import TimmNetwork
 
 _OWN_FILE = "name a file of them with pretrained_cfg_overlay=dict(file=...)"
 _ONE_AT_A_TIME = threading.Lock()

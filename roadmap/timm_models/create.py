@@ -10,8 +10,8 @@ from timm.models import build_model_with_cfg, resolve_pretrained_cfg
 from torch import nn
 
 from models.config import FIELDS, ConfigError, ModelConfig
-from models.timm_network import TimmNetwork, feature_info
-from models.timm_weights import PretrainedWeights
+from roadmap.timm_models.network import TimmNetwork, feature_info
+from roadmap.timm_models.weights import PretrainedWeights
 
 #: timm's names of two fields of the config.
 _TIMM_TERMS = {"in_channels": "in_chans", "stochastic_depth": "drop_path_rate"}

@@ -1,0 +1,13 @@
+"""Every step and size in timm's registry, from the import of this package on.
+
+``timm.create_model("roadmap_resnet50_kernel_7")`` then builds one, and ``python -m roadmap timm
+SCRIPT ...`` runs a script with them.
+"""
+
+from roadmap import check_models
+
+check_models()
+
+from roadmap.timm_models.registry import register  # noqa: E402 - it imports models
+
+register()

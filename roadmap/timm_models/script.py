@@ -1,0 +1,68 @@
+"""Scripts of timm's, or your own, run with the networks in timm's registry."""
+
+from __future__ import annotations
+
+import pkgutil
+import runpy
+import sys
+import traceback
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import ModuleType
+
+import models
+from models.config import ConfigError
+from roadmap.console import fail
+from roadmap.timm_models.weights import WeightsError
+
+
+def run(script: Path) -> None:
+    """Run ``script`` as Python does; its folder is first on ``sys.path`` already.
+
+    A sentence of ours about a field of the config or about weights ends it with exit code 2, and
+    so does an import that fails because our ``models`` hides another project's.
+    """
+    # From the start, so that the script's own folder comes next to ours.
+    models.__path__ = pkgutil.extend_path(models.__path__[:1], models.__name__)
+    try:
+        runpy.run_path(str(script), run_name="__main__")
+    except (ConfigError, WeightsError) as error:
+        fail(str(error))
+    except (ImportError, AttributeError) as error:
+        module = _asked(error)
+        hidden = module and _hidden_by(module)
+        if not hidden:
+            raise
+        fail(
+            f"{error}. This project's {module.__name__} hides {hidden}: rename that, and the "
+            "script can use both."
+        )
+    except EOFError:  # which typer takes for the end of what is typed, and says nothing of
+        traceback.print_exc()
+        sys.exit(1)
+
+
+def _asked(error: ImportError | AttributeError) -> ModuleType | None:
+    """The module of ``models`` that lacks what was asked of it."""
+    if isinstance(error, AttributeError):
+        found = error.obj
+    else:
+        name = error.name or ""
+        parent = sys.modules.get(name.rpartition(".")[0])
+        found = sys.modules.get(name, None if parent is models else parent)
+    if isinstance(found, ModuleType) and found.__name__.partition(".")[0] == models.__name__:
+        return found
+    return None
+
+
+def _hidden_by(module: ModuleType) -> str | None:
+    """The file or folder of another project's module of the same name."""
+    parent = module.__name__.rpartition(".")[0]
+    folders = sys.modules[parent].__path__ if parent else sys.path
+    for folder in folders:
+        spec = PathFinder.find_spec(module.__name__, [folder])
+        if spec and spec.origin and spec.origin != module.__file__:
+            return spec.origin
+        if spec and not spec.origin and parent:  # a folder without __init__.py
+            return spec.submodule_search_locations[0]
+    return None
