@@ -104,8 +104,9 @@ def summary(worth: Sequence[Worth], data: str) -> str:
         parts.append(f"{_listed(gains)} {'gains' if len(gains) == 1 else 'gain'}")
     if losses:
         parts.append(f"{_listed(losses)} {'costs' if len(losses) == 1 else 'cost'} accuracy")
-    unclear = sum(w.verdict == "inconclusive" for w in worth)
-    rest = f"; {unclear} of {len(worth)} are inconclusive" if unclear else ""
+    undecided = sum(w.verdict == "inconclusive" for w in worth)
+    verb = "is" if undecided == 1 else "are"
+    rest = f"; {undecided} of {len(worth)} {verb} inconclusive" if undecided else ""
     return f"On {data}, {', and '.join(parts)}{rest}."
 
 
