@@ -17,15 +17,16 @@ from roadmap.study.space import Levels, Space, StudyError, network_cost
 class Atlas:
     """Combinations of network factors, the others as the settings of ``effects`` have them.
 
-    ``top1`` (percent) and ``half`` (of the 95% prediction interval, in points) are at ``lr``, each
-    network's own best where the study varies it; ``gmacs`` in 1e9 at 224 pixels.
+    ``top1`` and the ends ``low`` and ``high`` of its 95% prediction interval (percent) are at
+    ``lr``, each network's own best where the study varies it; ``gmacs`` in 1e9 at 224 pixels.
     """
 
     levels: tuple[Levels, ...]
     gmacs: np.ndarray
     parameters: np.ndarray
     top1: np.ndarray
-    half: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
     lr: np.ndarray | None
 
     def best(self, max_gmacs: float | None = None, max_parameters: float | None = None) -> int:
@@ -71,8 +72,8 @@ def atlas(effects: Effects, *, own_rate: bool = True) -> Atlas:
         chosen = np.argmax(scores, axis=0)
         coded[:, place] = codes[chosen]
         rates = effects.rate_of(codes[chosen])
-    top1, half = model.bands(terms.matrix(coded))
-    return Atlas(levels, networks.gmacs, networks.parameters, top1, half, rates)
+    bands = model.bands(terms.matrix(coded))
+    return Atlas(levels, networks.gmacs, networks.parameters, *bands, rates)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What each change is worth, in four ways: alone, in the paper's place, averaged over all orders,
 and at each network's own best learning rate; and the same against the length of training.
 
-Every value but the last is a contrast of the model's terms, so its interval is exact under the
-model. The average over orders is the Shapley value (Shapley 1953), over those orders in which
+Every value but the last is a sum of predictions with weights, of which the model knows the
+interval. The average over orders is the Shapley value (Shapley 1953), over those orders in which
 every network on the way exists.
 """
 
@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from roadmap.significance import ALPHA, holm
-from roadmap.steps import ROADMAPS
-from roadmap.study.model import CONFIDENCE, Effect, Model, Prediction, combination_row
+from roadmap.steps import ROADMAPS, Step
+from roadmap.study.model import CONFIDENCE, Effect, Model, Prediction, combination_row, percent
 from roadmap.study.space import ON, Factor, Levels, Space, StudyError
 
 VIEWS = ("alone", "in place", "all orders", "own rate")
@@ -26,6 +26,7 @@ VIEWS = ("alone", "in place", "all orders", "own rate")
 DRAWS = 1000
 GRID = 41
 RATE_CODES = np.linspace(-1, 1, GRID)
+CORNERS = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
 
 
 @dataclass(frozen=True)
@@ -143,11 +144,10 @@ class Effects:
         ]
 
     def _all_orders(self) -> list[Worth]:
-        contrasts = dict(
-            zip((c.name for c in self.changes), self._average_contrasts(), strict=True)
-        )
+        rows, weights = self._lattice_rows()
         return [
-            Worth(change, self.model.effect(contrasts[change.name]), "") for change in self.changes
+            Worth(change, self.model.effect(rows, each), "")
+            for change, each in zip(self.changes, weights, strict=True)
         ]
 
     def _own_rate(self) -> list[Worth]:
@@ -190,7 +190,7 @@ class Effects:
         None where the model has no best one."""
         if not self.has_best_rate:
             return None
-        scores = self._rate_rows(levels) @ self.model.coefficients
+        scores = self._rate_rows(levels) @ self.model.coefficients  # as high where log-odds are
         return float(self.rate_of(RATE_CODES[scores.argmax()]))
 
     # -- length of training, interactions -----------------------------------------------------
@@ -210,13 +210,14 @@ class Effects:
         return tuple(found)
 
     def interactions(self) -> tuple[Interaction, ...]:
-        """Those of the model, the strongest first."""
-        offset = len(self.model.terms.names) - len(self.model.interactions)
+        """Those of the model, the strongest first; all else is in the middle of its levels."""
         found = []
-        for i, (first, second) in enumerate(self.model.interactions):
-            contrast = np.zeros(len(self.model.terms.names))
-            contrast[offset + i] = 4.0  # from -1 to 1 in both
-            effect = self.model.effect(contrast)
+        for first, second in self.model.interactions:
+            places = self.model.terms.place(first), self.model.terms.place(second)
+            corners = np.zeros((4, len(self.space.factors)))
+            corners[:, places] = CORNERS
+            rows = self.model.terms.matrix(corners)
+            effect = self.model.effect(rows, CORNERS.prod(axis=1))
             found.append(Interaction(self.space.factor(first), self.space.factor(second), effect))
         return tuple(sorted(found, key=lambda one: -abs(one.effect.points)))
 
@@ -227,17 +228,19 @@ class Effects:
         return combination_row(self.model, levels, **quantities)
 
     def _difference(self, before: Levels, after: Levels) -> Effect:
-        return self.model.effect(self._row(after) - self._row(before))
+        rows = np.stack([self._row(before), self._row(after)])
+        return self.model.effect(rows, np.array([-1.0, 1.0]))
 
-    def _average_contrasts(self) -> np.ndarray:
-        """The mean over all valid orders of what each change adds, (changes, terms)."""
+    def _lattice_rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """The terms of every set of changes that is a network, and the weights (changes, sets)
+        that make of their predictions the mean over all valid orders."""
         masks, weights = _lattice(self.space, self.changes)
         coded = np.repeat(self.coded([self.start]), len(masks), axis=0)
         for i, change in enumerate(self.changes):
             factor, place = self.space.factor(change.name), self.model.terms.place(change.name)
             ends = factor.coded(change.before), factor.coded(change.after)
             coded[:, place] = np.where(masks >> i & 1, ends[1], ends[0])
-        return weights @ self.model.terms.matrix(coded)
+        return self.model.terms.matrix(coded), weights
 
     def coded(self, combinations: Sequence[Levels]) -> np.ndarray:
         """Combinations as numbers from -1 to 1 at the settings' rate and length."""
@@ -257,8 +260,8 @@ class Effects:
         return self.model.terms.matrix(coded)
 
     def _at_best_rate(self, levels: Levels) -> np.ndarray:
-        """Scores at the best rate by each draw of the coefficients, (draws,)."""
-        return (self._draws @ self._rate_rows(levels).T).max(1)
+        """Top-1 at the best rate by each draw of the coefficients, (draws,)."""
+        return percent((self._draws @ self._rate_rows(levels).T).max(1))
 
     @cached_property
     def _draws(self) -> np.ndarray:
@@ -298,14 +301,9 @@ def _checked(space: Space, levels: Levels) -> dict[str, str]:
     return dict(levels)
 
 
-def _level_of(factor: Factor, step: object) -> str | None:
+def _level_of(factor: Factor, step: Step) -> str | None:
     """The level of ``factor`` that ``step`` sets; None where it sets another factor."""
-    changed = step.config_changes | step.recipe_changes
-    for level in factor.levels[1:]:
-        own = {**level.config, **level.recipe}
-        if own and all(name in changed and changed[name] == value for name, value in own.items()):
-            return level.key
-    return None
+    return next((level.key for level in factor.levels if level.step == step.key), None)
 
 
 def _judged(found: Sequence[Worth]) -> tuple[Worth, ...]:

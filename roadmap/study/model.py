@@ -1,7 +1,9 @@
-"""What is fitted to a design's runs: top-1 as a linear model of its terms, with its intervals.
+"""What is fitted to a design's runs: a linear model of its terms, with its intervals.
 
-Ordinary least squares (statsmodels), the errors pooled over all runs. The model can be written to
-a file before the held-out runs are scored, and is then judged by them.
+Linear on the scale of log-odds, so that no prediction leaves 0 to 100% and that a network near
+either end has less to gain; effects are told in points of top-1. Ordinary least squares
+(statsmodels), the errors pooled over all runs; intervals of points by the delta method. The model
+can be written to a file before the held-out runs are scored, and is then judged by them.
 """
 
 from __future__ import annotations
@@ -32,6 +34,10 @@ FITTED_ROLES = ("fit", "replicate")
 #: A run that scores less than this many times what guessing would has not learned: no sum of
 #: effects says by how much.
 LEARNED = 3.0
+
+
+#: Of the scale: one unit is a point of top-1 at 50%.
+UNIT = 25.0
 
 
 class Effect(NamedTuple):
@@ -75,8 +81,9 @@ class PureError(NamedTuple):
 class Model:
     """A fitted model of the runs of ``design`` on ``data``.
 
-    ``covariance`` is that of the coefficients; ``std`` the standard deviation of a run about the
-    model, with its ``degrees`` of freedom.
+    ``coefficients``, their ``covariance`` and ``std``, the standard deviation of a run about the
+    model with its ``degrees`` of freedom, are on the scale of ``log_odds``; ``points_std`` is the
+    same deviation in points of top-1.
     """
 
     design: Design
@@ -86,6 +93,7 @@ class Model:
     covariance: np.ndarray
     std: float
     degrees: int
+    points_std: float
     runs: int
     pure_error: PureError | None = None
     squares: bool = True
@@ -105,26 +113,26 @@ class Model:
     def _quantile(self) -> float:
         return float(stats.t.ppf((1 + CONFIDENCE) / 2, self.degrees))
 
-    def effect(self, contrast: np.ndarray) -> Effect:
-        """Of a difference of rows of terms (or a mean of such differences)."""
-        points = float(contrast @ self.coefficients)
-        error = math.sqrt(max(float(contrast @ self.covariance @ contrast), 0.0))
+    def effect(self, rows: np.ndarray, weights: np.ndarray) -> Effect:
+        """Of the sum of the predictions of ``rows`` (combinations, terms) times ``weights``."""
+        top1 = percent(rows @ self.coefficients)
+        slopes = top1 * (100 - top1) / (100 * UNIT)
+        gradient = (weights * slopes) @ rows
+        points = float(weights @ top1)
+        error = math.sqrt(max(float(gradient @ self.covariance @ gradient), 0.0))
         half = self._quantile * error
         p = float(2 * stats.t.sf(abs(points) / error, self.degrees)) if error else 1.0
         return Effect(points, points - half, points + half, p)
 
     def predict(self, rows: np.ndarray) -> list[Prediction]:
         """Of rows of terms, (combinations, terms)."""
-        means, halves = self.bands(rows)
-        return [
-            Prediction(float(mean), float(mean - half), float(mean + half))
-            for mean, half in zip(means, halves, strict=True)
-        ]
+        return [Prediction(*map(float, one)) for one in zip(*self.bands(rows), strict=True)]
 
-    def bands(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Means, and half widths of their prediction intervals."""
-        variance = ((rows @ self.covariance) * rows).sum(1) + self.std**2
-        return rows @ self.coefficients, self._quantile * np.sqrt(variance)
+    def bands(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Top-1 in percent, and the ends of its 95% prediction intervals."""
+        odds = rows @ self.coefficients
+        half = self._quantile * np.sqrt(((rows @ self.covariance) * rows).sum(1) + self.std**2)
+        return percent(odds), percent(odds - half), percent(odds + half)
 
     def save(self, path: Path) -> None:
         """Write the fitted numbers. Raises ``OSError``."""
@@ -134,6 +142,7 @@ class Model:
             "data": self.data,
             "runs": self.runs,
             "std": self.std,
+            "points_std": self.points_std,
             "degrees": self.degrees,
             "unlearned": list(self.unlearned),
             "pure_error": self.pure_error and self.pure_error._asdict(),
@@ -158,7 +167,7 @@ def fit(design: Design, runs: Sequence[Run]) -> Model:
         raise StudyError(f"no run of the design {design.name} is finished")
     fitted = [(point, run) for point, run in pairs if learned(run)]
     unlearned = tuple(point.key for point, run in pairs if not learned(run))
-    scores = np.array([float(run.scores["top1"]) for _, run in fitted])
+    scores = np.array([log_odds(float(run.scores["top1"]), run.val_images) for _, run in fitted])
     for terms in _from_rich_to_poor(design):
         matrix = terms.of([point.levels for point, _ in fitted])
         enough = len(fitted) >= len(terms.names) + LEAST_DEGREES
@@ -170,6 +179,17 @@ def fit(design: Design, runs: Sequence[Run]) -> Model:
         f"{needed} are "
         "needed to tell its factors apart. Run the same sweep again to train the others"
     )
+
+
+def log_odds(top1: float, images: int) -> float:
+    """Of a top-1 in percent of ``images``, in ``UNIT``; half an image keeps 0 and 100% finite."""
+    right = top1 / 100 * images + 0.5
+    return UNIT * math.log(right / (images + 1 - right))
+
+
+def percent(odds: np.ndarray) -> np.ndarray:
+    """Top-1 in percent of log-odds in ``UNIT``."""
+    return 100 / (1 + np.exp(-odds / UNIT))
 
 
 def learned(run: Run) -> bool:
@@ -217,12 +237,12 @@ def judge(model: Model, runs: Sequence[Run], role: str = "held_out") -> Judgemen
     if not kept:
         return None
     scores = np.array([float(run.scores["top1"]) for _, run in kept])
-    means, halves = model.bands(model.terms.of([point.levels for point, _ in kept]))
+    means, lows, highs = model.bands(model.terms.of([point.levels for point, _ in kept]))
     errors = scores - means
     return Judgement(
         runs=len(kept),
         rmse=float(np.sqrt(np.mean(errors**2))),
-        coverage=float(np.mean(np.abs(errors) <= halves)),
+        coverage=float(np.mean((lows <= scores) & (scores <= highs))),
         seeds_std=model.pure_error.std if model.pure_error else None,
     )
 
@@ -267,29 +287,39 @@ def _fitted(
         covariance=np.asarray(found.cov_params()),
         std=math.sqrt(found.mse_resid),
         degrees=degrees,
+        points_std=_points_std(fitted, matrix @ found.params, degrees),
         runs=len(fitted),
         pure_error=_pure_error(fitted, scores, float(found.ssr), degrees),
     )
 
 
+def _points_std(fitted: Sequence[tuple[Point, Run]], odds: np.ndarray, degrees: int) -> float:
+    errors = np.array([float(run.scores["top1"]) for _, run in fitted]) - percent(odds)
+    return math.sqrt(float(errors @ errors) / degrees)
+
+
 def _pure_error(
     fitted: Sequence[tuple[Point, Run]], scores: np.ndarray, left: float, degrees: int
 ) -> PureError | None:
-    """Of the points that were trained more than once."""
-    groups: dict[tuple[tuple[str, str], ...], list[float]] = {}
-    for (point, _), score in zip(fitted, scores, strict=True):
-        groups.setdefault(tuple(sorted(point.levels.items())), []).append(float(score))
-    repeated = [np.array(group) for group in groups.values() if len(group) > 1]
+    """Of the points that were trained more than once; ``left``: the model's sum of squares."""
+    groups: dict[tuple[tuple[str, str], ...], list[int]] = {}
+    for place, (point, _) in enumerate(fitted):
+        groups.setdefault(tuple(sorted(point.levels.items())), []).append(place)
+    repeated = [group for group in groups.values() if len(group) > 1]
     pure_degrees = sum(len(group) - 1 for group in repeated)
     if not pure_degrees:
         return None
-    pure = float(sum(((group - group.mean()) ** 2).sum() for group in repeated))
+    top1 = np.array([float(run.scores["top1"]) for _, run in fitted])
+    pure, points = (
+        float(sum(((values[group] - values[group].mean()) ** 2).sum() for group in repeated))
+        for values in (scores, top1)
+    )
     other = degrees - pure_degrees
     p = None
     if other > 0 and pure > 0:
         ratio = ((left - pure) / other) / (pure / pure_degrees)
         p = float(stats.f.sf(ratio, other, pure_degrees))
-    return PureError(math.sqrt(pure / pure_degrees), pure_degrees, p)
+    return PureError(math.sqrt(points / pure_degrees), pure_degrees, p)
 
 
 def _model(found: dict[str, Any], design: Design) -> Model:
@@ -304,6 +334,7 @@ def _model(found: dict[str, Any], design: Design) -> Model:
         coefficients=np.array(list(found["coefficients"].values()), dtype=float),
         covariance=np.array(found["covariance"], dtype=float),
         std=float(found["std"]),
+        points_std=float(found["points_std"]),
         degrees=int(found["degrees"]),
         runs=int(found["runs"]),
         pure_error=PureError(**found["pure_error"]) if found["pure_error"] else None,
@@ -311,7 +342,7 @@ def _model(found: dict[str, Any], design: Design) -> Model:
     if tuple(found["coefficients"]) != model.terms.names:
         raise StudyError("its terms are not those of the design")
     shape = (len(model.coefficients),) * 2
-    numbers = (*model.coefficients, *model.covariance.flat, model.std)
+    numbers = (*model.coefficients, *model.covariance.flat, model.std, model.points_std)
     if model.covariance.shape != shape or not np.isfinite(numbers).all() or model.degrees < 1:
         raise StudyError("its numbers are not those of a fit")
     return model

@@ -33,13 +33,15 @@ class StudyError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
-    """One choice of a factor. ``value`` is its number where the factor is a quantity."""
+    """One choice of a factor. ``value`` is its number where the factor is a quantity, ``step``
+    the roadmap's step that makes it, if one does."""
 
     key: str
     title: str
     config: Mapping[str, Any] = field(default_factory=dict, hash=False)
     recipe: Mapping[str, Any] = field(default_factory=dict, hash=False)
     value: float | None = None
+    step: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,7 +290,9 @@ def _add_step(factors: dict[tuple[str, ...], Factor], step: Step, start: ModelCo
     changed = (*sorted(config), *sorted(step.recipe_changes))
     if not changed:
         return
-    level = Level(key=ON, title=step.title, config=config, recipe=dict(step.recipe_changes))
+    level = Level(
+        key=ON, title=step.title, config=config, recipe=dict(step.recipe_changes), step=step.key
+    )
     before = factors.get(changed)
     if before is None:
         off = Level(key=OFF, title=f"without {step.title}")

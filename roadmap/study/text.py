@@ -30,12 +30,12 @@ def with_interval_of(row: Mapping[str, Any]) -> str:
 
 
 def short(effect: Effect | None, verdict: str) -> str:
-    """For a cell: ``+1.2 ±0.8 gain``."""
+    """For a cell: ``+1.20 ±0.83 gain``."""
     if effect is None:
         return "–"
     half = (effect.high - effect.low) / 2
     word = "" if verdict == "inconclusive" else f" {verdict}"
-    return f"{signed(effect.points, 1)} ±{half:.1f}{word}"
+    return f"{signed(effect.points, 2)} ±{half:.2f}{word}"
 
 
 def basis(experiment: Experiment) -> list[str]:
@@ -47,7 +47,8 @@ def basis(experiment: Experiment) -> list[str]:
         fitted += f", so far with {kept} of {counted(all_of_them, 'interaction')}" + (
             "" if model.squares else " and without curvature"
         )
-    said = [f"{fitted}. Standard deviation of a run about the model: {model.std:.2f} points."]
+    about = f"Standard deviation of a run about the model: {model.points_std:.2f} points."
+    said = [f"{fitted}. {about}"]
     if experiment.foreign:
         names = ", ".join(run.path.name[:60] for run in experiment.foreign[:MOST_NAMED])
         said.append(
@@ -138,5 +139,5 @@ def conditions(effects: Effects, leave_out: Collection[str] = ()) -> str:
 
 def _listed(found: Sequence[Worth]) -> str:
     ordered = sorted(found, key=lambda w: -abs(w.effect.points))
-    words = [f"{w.change.title} ({signed(w.effect.points, 1)})" for w in ordered]
+    words = [f"{w.change.title} ({signed(w.effect.points, 2)})" for w in ordered]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

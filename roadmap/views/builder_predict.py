@@ -45,7 +45,7 @@ def _prediction(effects: Effects, config: ModelConfig, data: str) -> str:
     levels = effects.start | {name: key for name, key in found.items() if name in shown}
     rate = effects.best_rate(levels)
     prediction = effects.predicted(levels, rate)
-    half = (prediction.high - prediction.low) / 2
     own = "" if rate is None else f"its best learning rate, {rate:.2g}, of those trained; "
     fixed = text.conditions(effects, leave_out=shown | ({"lr"} if rate is not None else set()))
-    return f"{data}: {number(prediction.top1, 1)}% ±{number(half, 1)} top-1 ({own}{fixed})."
+    ends = f"{number(prediction.low, 1)} to {number(prediction.high, 1)}"
+    return f"{data}: {number(prediction.top1, 1)}% top-1, {ends} ({own}{fixed})."

@@ -93,7 +93,8 @@ def _table(atlas: Atlas) -> DataFrame:
     return pd.DataFrame(
         {
             "top1": atlas.top1,
-            "half": atlas.half,
+            "low": atlas.low,
+            "high": atlas.high,
             "gflops": atlas.gmacs,
             "parameters": atlas.parameters / 1e6,
         }
@@ -123,8 +124,9 @@ def _details(effects: Effects, atlas: Atlas, place: int) -> None:
     st.html(
         markup.heading(", ".join(names) or "The start", 3, "subsection")
         + markup.paragraph(
-            f"Predicted top-1 {number(atlas.top1[place], 1)}% ± {number(atlas.half[place], 1)} "
-            f"(95%, one run){rate}, {number(atlas.gmacs[place], 2)} GFLOPs, "
+            f"Predicted top-1 {number(atlas.top1[place], 1)}% (95% interval of one run "
+            f"{number(atlas.low[place], 1)} to {number(atlas.high[place], 1)}){rate}, "
+            f"{number(atlas.gmacs[place], 2)} GFLOPs, "
             f"{number(atlas.parameters[place] / 1e6, 1)} million parameters.",
             "text",
         )

@@ -119,7 +119,7 @@ def _table(rows: Sequence[dict]) -> str:
             f"{row['number']}. {row['title']}" if row["number"] else row["title"],
             "",
             (
-                f"{number(row['top1'], 1)} ±{number((row['high'] - row['low']) / 2, 1)}",
+                f"{number(row['top1'], 1)} ({number(row['low'], 1)} to {number(row['high'], 1)})",
                 number(row["gflops"], 2),
                 number(row["parameters"], 1),
             ),

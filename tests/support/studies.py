@@ -12,6 +12,7 @@ from roadmap.runs import Run, RunPoint
 from roadmap.steps import ROADMAPS
 from roadmap.study import factors
 from roadmap.study.design import Design, Point
+from roadmap.study.model import percent
 from roadmap.study.optimal import optimal_design
 from roadmap.study.space import Space, roadmap_space
 from roadmap.study.terms import Terms, crossed
@@ -39,10 +40,11 @@ def small_design(runs: int = 48, replicates: int = 8, held_out: int = 12, seed: 
 
 
 def truth(design: Design, seed: int = 0) -> np.ndarray:
-    """Coefficients of a made world: an intercept of 50 points, all else about one."""
+    """Coefficients of a made world on the scale of log-odds: 50% in the middle, all else about a
+    point there."""
     names = Terms(design.space, design.interactions).names
     coefficients = np.random.default_rng(seed).normal(0, 1, len(names))
-    coefficients[0] = 50
+    coefficients[0] = 0
     return coefficients
 
 
@@ -52,7 +54,7 @@ def made_runs(
     """A finished run for each point, with the score of the made world and chance."""
     random = np.random.default_rng(seed)
     rows = Terms(design.space, design.interactions).of([p.levels for p in design.points])
-    scores = rows @ coefficients + random.normal(0, std, len(rows))
+    scores = percent(rows @ coefficients + random.normal(0, std, len(rows)))
     return [made_run(design, p, s, **facts) for p, s in zip(design.points, scores, strict=True)]
 
 

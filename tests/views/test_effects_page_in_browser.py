@@ -23,7 +23,7 @@ def address(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     design = read_design(DESIGNS / "digits.json")
     coefficients = np.random.default_rng(4).normal(0, 0.6, 100)
-    coefficients[0] = 60
+    coefficients[0] = 10
     coefficients = coefficients[: len(Terms(design.space, design.interactions).names)]
     save_runs(root, design, made_runs(design, coefficients, 0.5, data="made"))
     with served(ROOT / "app.py", {RUNS_VARIABLE: str(root)}) as url:
