@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -86,9 +87,9 @@ def timm_command(
     arguments: Annotated[list[str] | None, typer.Argument(help="The script's own.")] = None,
 ) -> None:
     """Run a script that uses timm, with every step and size in timm's registry."""
-    path = Path(script).resolve()
-    if not path.is_file():
+    if not os.path.isfile(script):  # noqa: PTH113 - pathlib's raises for too long a name
         fail(f"There is no script {script}: name a Python file.")
+    path = Path(script).resolve()
     # As Python itself does, and before timm is imported: a checkout's own timm wins.
     sys.path.insert(0, str(path.parent))
     sys.argv = [script, *(arguments or [])]

@@ -7,6 +7,7 @@ from timm.models import create_feature_extractor as timms_extractor
 from torch import fx
 from torchvision.models.feature_extraction import create_feature_extractor
 
+import roadmap.timm_models  # noqa: F401 - names of the last test
 from models import VARIANTS, ModelConfig, ModernResNet
 from models.source import network_source
 from roadmap import ROADMAPS

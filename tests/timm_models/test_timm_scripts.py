@@ -210,6 +210,14 @@ def run_here(tmp_path, monkeypatch):
             vars(sys.modules.get(parent, models)).pop(child, None)
 
 
+@pytest.mark.parametrize("name", ["nowhere.py", ".", "long" * 2000])
+def test_what_is_no_file_is_refused(name):
+    result = CliRunner().invoke(app, ["timm", name])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: There is no script ")
+    assert len(result.stderr) < 1000
+
+
 def test_a_scripts_arguments_are_its_own(run_here):
     code = "import sys; print(sys.argv[1:])"
     assert run_here({"script.py": code}, "--help", "-b", "1", "--", "-m", "a").stdout == (
