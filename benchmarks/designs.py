@@ -87,7 +87,7 @@ def small_data() -> Design:
 
 
 def digits() -> Design:
-    """A small study for a laptop: pocket networks on the handwritten digits, half an hour."""
+    """A small study for a laptop: pocket networks on the handwritten digits."""
     settings = (factors.learning_rate((1e-3, 3e-3, 9e-3)), factors.epochs((5, 10, 20)))
     recipe = pocket_recipe(ROADMAP.recipe("training")).replace(**COMMON | {"batch_size": 64})
     space = pocket_space(

@@ -25,6 +25,7 @@ PICTURES = (
     ("builder", "builder?a=resnet50.inverted_bottleneck~kernel_size.9~norm.layer", "light"),
     ("sizes", "sizes", "light"),
     ("recipes", "recipes", "light"),
+    ("effects", "effects?epochs=5", "light"),
     ("ablations", "ablations", "light"),
     ("method", "method", "dark"),
 )

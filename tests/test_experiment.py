@@ -21,6 +21,9 @@ from roadmap.report.text import signed
 from roadmap.runs import curves, judged_by, read_runs
 from roadmap.significance import ALPHA, holm
 from roadmap.steps import ROADMAPS
+from roadmap.study.design import DESIGNS, read_design
+from roadmap.study.effects import Effects
+from roadmap.study.experiment import of_data, open_experiment
 from roadmap.sweep.jobs import check_finished, read_progress
 
 PROJECT = Path(__file__).parents[1]
@@ -397,3 +400,12 @@ def test_the_text_says_how_far_the_study_is():
     finished = sum(name.startswith("small_data-") for name in points())
     check_said(EXPERIMENT, f"So far {finished} of the 164 are")
     check_said(PROJECT / "README.md", f"{finished} of its 164 runs are trained")
+
+
+def test_what_is_said_of_the_laptops_study_follows_from_its_runs():
+    design = read_design(DESIGNS / "digits.json")
+    found = open_experiment(design, of_data(read_runs(ROOT.parent).points, "digits"))
+    assert len(found.runs) == len(design.points)
+    assert {w.verdict for w in Effects(found.model).worth("in place")} == {"inconclusive"}
+    p = found.model.pure_error.lack_of_fit_p
+    check_said(EXPERIMENT, f"instead of {found.judgement.rmse:.1f}", f"(p < 0.001 against {p:.3f})")

@@ -61,11 +61,23 @@ class Worth(NamedTuple):
 
 
 class Budget(NamedTuple):
-    """From how many epochs on a change pays; None: not within what was trained."""
+    """What a change is worth at some lengths of training, by rising number of epochs.
+
+    ``pays_from``: the length from which on its 95% interval stays above zero; None: not within
+    what was trained. ``costs``: whether the interval is below zero at every length.
+    """
 
     change: Change
     at: tuple[tuple[float, Effect], ...]
-    pays_from: float | None
+
+    @property
+    def pays_from(self) -> float | None:
+        lasting = itertools.takewhile(lambda one: one[1].low > 0, reversed(self.at))
+        return min((length for length, _ in lasting), default=None)
+
+    @property
+    def costs(self) -> bool:
+        return all(effect.high < 0 for _, effect in self.at)
 
 
 class Interaction(NamedTuple):
@@ -206,7 +218,7 @@ class Effects:
         found = []
         for i, change in enumerate(self.changes):
             at = tuple((e, column[i].effect) for e, column in zip(epochs, columns, strict=True))
-            found.append(Budget(change, at, _pays_from(at)))
+            found.append(Budget(change, at))
         return tuple(found)
 
     def interactions(self) -> tuple[Interaction, ...]:
@@ -373,9 +385,3 @@ def _ways_there(space: Space, changes: tuple[Change, ...]) -> dict[int, int]:
             if after in ways or space.problem(levels | {change.name: change.after}) is None:
                 ways[after] = ways.get(after, 0) + ways[mask]
     return ways
-
-
-def _pays_from(at: Sequence[tuple[float, Effect]]) -> float | None:
-    """The first length from which on the effect stays above zero."""
-    lasting = itertools.takewhile(lambda one: one[1].points > 0, reversed(at))
-    return min((length for length, _ in lasting), default=None)

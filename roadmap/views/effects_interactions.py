@@ -33,8 +33,9 @@ def show(effects: Effects) -> None:
         return
     cells = {(one.first.name, one.second.name): one for one in found}
     most = max(abs(one.effect.points) for one in found)
-    columns = [name for name in CROSSED if name in effects.space.by_name]
-    rows = [f.name for f in effects.space.factors if f.name not in columns]
+    crossed = {one.second.name for one in found if one.first.name not in CROSSED}
+    columns = [name for name in CROSSED if name in crossed]
+    rows = [f.name for f in effects.space.factors if f.name not in CROSSED]
     others = [one for one in found if one.second.name not in columns or one.first.name in columns]
     st.html(
         markup.paragraph(

@@ -68,13 +68,13 @@ def show() -> None:
     name, problem = address.option(st.query_params, "data", names)
     if problem:
         st.html(markup.notice(problem))
+    if len(names) > 1:
+        _select("data", "Data", {one: one for one in names}, name)
     try:
         experiment = effects_data.experiment(name)
     except StudyError as error:
         _nothing(f"{NOTHING} On {name}: {error}.")
         return
-    if len(names) > 1:
-        _select("data", "Data", {one: one for one in names}, name)
     _explorer(experiment)
 
 
@@ -273,19 +273,20 @@ def _budgets(effects: Effects) -> None:
         for b in found
         if b.pays_from not in (None, trained[0])
     ]
-    never = [b.change.title for b in found if b.pays_from is None]
-    parts = [
-        f"At every length trained ({trained[0]:g} to {trained[-1]:g} epochs): {_list(always)}.",
-        f"Only when trained longer: {_list(later)}.",
-        f"Not within what was trained: {_list(never)}.",
-    ]
+    costs = [b.change.title for b in found if b.costs]
+    unclear = [b.change.title for b in found if b.pays_from is None and not b.costs]
+    every = f"at every length trained, {trained[0]:g} to {trained[-1]:g} epochs"
+    parts = (
+        (f"Pays {every}", always),
+        ("Pays only when trained longer", later),
+        (f"Costs accuracy {every}", costs),
+        ("Not known to pay within what was trained", unclear),
+    )
     st.html(
         markup.heading("How long until it pays", 2, "section")
-        + "".join(markup.paragraph(part, "text") for part in parts)
+        + "".join(markup.paragraph(f"{what}: {_list(names)}.", "text") for what, names in parts)
         + markup.paragraph(
-            "In the paper's place, by the predicted points alone: the intervals above say how sure "
-            "each one is.",
-            "faint",
+            "In the paper's place. A change pays where its 95% interval is above zero.", "faint"
         )
     )
 

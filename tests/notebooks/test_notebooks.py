@@ -17,7 +17,13 @@ from fake_runs import write_ablation
 from roadmap.results import RESULTS
 from roadmap.train.settings import RUNS_VARIABLE
 
-NAMES = ("01-tour", "02-build-and-measure", "03-train-an-ablation", "04-read-the-results")
+NAMES = (
+    "01-tour",
+    "02-build-and-measure",
+    "03-train-an-ablation",
+    "04-read-the-results",
+    "05-design-an-experiment",
+)
 LARGEST = 1_000_000  # bytes
 #: Steps in a row with an accuracy for each seed: a gain, a loss, and what one seed has alone.
 TRAINED = {
