@@ -31,9 +31,8 @@ class DataError(ValueError):
 def image_endings() -> frozenset[str]:
     """The endings of files that Pillow decodes, in lower case with their dot."""
     known = Image.registered_extensions()
-    return frozenset(
-        ending for ending, form in known.items() if form in Image.OPEN and form not in _NOT_DECODED
-    )
+    decoded = {*Image.OPEN, "MPO"} - set(_NOT_DECODED)  # an MPO is opened as the JPEG it begins as
+    return frozenset(ending for ending, form in known.items() if form in decoded)
 
 
 def decode(data: bytes, name: str, exif_orientation: bool = True) -> np.ndarray:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
+from models.text import said
 from roadmap.train.images import DataError, image_endings, reason, to_rgb, upright
 from roadmap.train.source import (
     TRAIN_NAMES,
@@ -27,6 +28,7 @@ from roadmap.train.source import (
     check_range,
     file_pattern,
     folder_name,
+    label_names,
     no_val_note,
     other_files_note,
     renumber,
@@ -120,7 +122,7 @@ def _source(
     if classes and val_classes:
         val.labels = renumber(val.labels, val_classes, classes, val_at, train_at)
     if not named:
-        classes = tuple(str(label) for label in range(int(train.labels.max()) + 1))
+        classes = label_names(train.labels, train_at)
     check_classes(train.labels, classes, train_at)
     check_range(val.labels, len(classes), val_at)
     notes = (
@@ -281,7 +283,8 @@ def _shard_split(files: list[Path], root: Path, part: str) -> tuple[ShardSplit, 
     skipped: Counter[str] = Counter()
     members = [m for number, file in enumerate(files) for m in _members(number, file, skipped)]
     if not members:
-        raise DataError(f"{files[0]} holds no image")
+        sentences = (f"{files[0]} holds no image", *skipped_note(skipped, "it"))
+        raise DataError("; ".join(sentences))
     return ShardSplit(files, members), skipped
 
 
@@ -298,6 +301,10 @@ def _members(
     try:
         with tarfile.open(file, "r:") as tar:
             for member in tar:
+                if not member.isfile():
+                    if not member.isdir():
+                        skipped["links and the like"] += 1
+                    continue
                 # WebDataset: what stands before the first dot of the file name is the sample.
                 place, _, base = member.name.rpartition("/")
                 stem, _, ending = base.partition(".")
@@ -311,8 +318,10 @@ def _members(
                         )
                     images[key] = (member.name, member.offset_data, member.size)
                 elif ending == "cls":
-                    labels[key] = int(tar.extractfile(member).read())
-                elif member.isfile():
+                    labels[key] = _label(
+                        tar.extractfile(member).read(1000), f"{file}:{member.name}"
+                    )
+                else:
                     skipped[f".{ending.lower()}" if ending else "without an ending"] += 1
     except DataError:
         raise
@@ -322,3 +331,10 @@ def _members(
         if key not in labels:
             raise DataError(f"{file}:{name} has no .cls file beside it")
     return [(number, *found, labels[key]) for key, found in images.items()]
+
+
+def _label(text: bytes, name: str) -> int:
+    if not text.strip().isdigit() or int(text) > np.iinfo(np.int64).max:
+        held = said(text.decode(errors="replace"))
+        raise DataError(f"{name} holds {held}: write the number of the class, from 0")
+    return int(text)

@@ -22,6 +22,7 @@ from roadmap.train.source import (
     check_classes,
     check_range,
     file_pattern,
+    label_names,
     no_val_note,
     other_files_note,
     renumber,
@@ -101,10 +102,10 @@ def parquet(root: Path, name: str) -> Source:
     notes = _same_names(train_tables, val_tables)
     names = next((table.names for table in train_tables if table.names), None)
     train, val = _split(train_tables), _split(val_tables)
+    train_at = file_pattern(train_name, train_files)
     named = names is not None
     if names is None:
-        names = tuple(str(label) for label in range(int(train.labels.max(initial=0)) + 1))
-    train_at = file_pattern(train_name, train_files)
+        names = label_names(train.labels, train_at)
     val_at = file_pattern(val_name, val_files)
     check_classes(train.labels, names, train_at)
     check_range(val.labels, len(names), val_at)

@@ -138,8 +138,23 @@ def check_range(labels: np.ndarray, classes: int, where: str) -> None:
         raise DataError(f"{where} has label {wrong}; with {classes} classes use 0 to {classes - 1}")
 
 
-def check_classes(labels: np.ndarray, names: tuple[str, ...], where: str) -> None:
-    """There are classes to tell apart, and every one has an image to train on."""
+def label_names(labels: np.ndarray, where: str) -> tuple[str, ...]:
+    """The labels as text, for a set that does not name its classes."""
+    names = int(labels.max(initial=0)) + 1
+    if names > len(labels):  # not written out: a label may be of any size
+        present = np.unique(labels[labels >= 0])
+        gap = int(np.argmax(present != np.arange(len(present))))
+        raise _no_image(where, gap, str(gap), " and others")
+    return tuple(map(str, range(names)))
+
+
+def check_classes(
+    labels: np.ndarray, names: tuple[str, ...], where: str, notes: Sequence[str] = ()
+) -> None:
+    """There are classes to tell apart, and every one has an image to train on.
+
+    ``notes`` are added where one has none, as it may have files that are skipped.
+    """
     check_range(labels, len(names), where)
     if len(names) < 2:
         raise DataError(
@@ -148,10 +163,15 @@ def check_classes(labels: np.ndarray, names: tuple[str, ...], where: str) -> Non
     empty = np.flatnonzero(np.bincount(labels, minlength=len(names)) == 0)
     if len(empty):
         more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
-        raise DataError(
-            f"{where} has no image of class {int(empty[0])} ({names[empty[0]]}){more}: "
-            "add images, or leave the class out and number the others without a gap"
-        )
+        raise _no_image(where, int(empty[0]), names[empty[0]], more, notes)
+
+
+def _no_image(where: str, label: int, name: str, more: str, notes: Sequence[str] = ()) -> DataError:
+    sentence = (
+        f"{where} has no image of class {label} ({name}){more}: "
+        "add images, or leave the class out and number the others without a gap"
+    )
+    return DataError("; ".join((sentence, *notes)))
 
 
 def val_notes(labels: np.ndarray, names: tuple[str, ...], where: Any) -> tuple[str, ...]:

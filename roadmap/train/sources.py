@@ -6,6 +6,7 @@ Each is listed, labels and names, without decoding anything.
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -104,6 +105,7 @@ class FolderSplit(EncodedSplit):
 
     def data(self, index: int) -> bytes:
         try:
+            self._size(index)
             return Path(self.name(index)).read_bytes()
         except OSError as error:
             raise DataError(
@@ -112,12 +114,18 @@ class FolderSplit(EncodedSplit):
 
     def detail(self, index: int) -> str:
         try:
-            size = os.stat(self.name(index)).st_size  # noqa: PTH116
+            size = self._size(index)
         except OSError as error:
             raise DataError(f"{self.name(index)} is gone: {error.strerror}") from None
         if not size:
             raise DataError(f"{self.name(index)} is empty")
         return f"{os.fsdecode(bytes(self.paths[index]))} {size}"
+
+    def _size(self, index: int) -> int:
+        status = os.stat(self.name(index))  # noqa: PTH116
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+            raise DataError(f"{self.name(index)} is not a file: remove it")
+        return status.st_size
 
 
 def folder(root: Path, train: Path) -> Source:
@@ -127,7 +135,8 @@ def folder(root: Path, train: Path) -> Source:
         raise DataError(f"{root} has no validation images: add val/ with a folder for each class")
     names = _class_folders(train)
     train_split, train_skipped = _folder_split(train, names)
-    check_classes(train_split.labels, names, str(train))
+    train_notes = skipped_note(train_skipped, train)
+    check_classes(train_split.labels, names, str(train), train_notes)
     strange = sorted(set(_class_folders(val)) - set(names))
     if strange:
         raise DataError(f"{val / strange[0]} is a class that {train} does not have")
@@ -142,7 +151,7 @@ def folder(root: Path, train: Path) -> Source:
         taken=(str(train), str(val)),
         notes=(
             *no_val_note(root, splits),
-            *skipped_note(train_skipped, train),
+            *train_notes,
             *skipped_note(val_skipped, val),
             *order_note(names),
             *val_notes(val_split.labels, names, val),
@@ -169,7 +178,7 @@ def _folder_split(root: Path, names: tuple[str, ...]) -> tuple[FolderSplit, Coun
     endings = image_endings()
     for label, name in enumerate(names):
         images = []
-        for file in _files(root / name):
+        for file in _files(root / name) if (root / name).is_dir() else ():  # val/ may lack one
             kind = _kind(file)
             if kind in endings:
                 images.append(file)
@@ -178,7 +187,8 @@ def _folder_split(root: Path, names: tuple[str, ...]) -> tuple[FolderSplit, Coun
         paths += [os.path.relpath(file, root) for file in images]
         labels += [label] * len(images)
     if not paths:
-        raise DataError(f"{root} holds no image")
+        sentences = (f"{root} holds no image in a folder of a class", *skipped_note(skipped, "it"))
+        raise DataError("; ".join(sentences))
     return FolderSplit(root, paths, np.array(labels, dtype=np.int64)), skipped
 
 

@@ -282,13 +282,13 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
 def test_whatever_pillow_decodes_is_read(tmp_path):
     assert_right(open_source(cases.jfif_files(tmp_path / "a")))
     root = cases.class_folders(tmp_path / "b", counts={"train": 1, "val": 1})
-    for ending in (".jpe", ".JPG", ".tga", ".jp2", ".qoi", ".pcx", ".pbm", ".ico", ".apng"):
+    for ending in (".jpe", ".JPG", ".tga", ".jp2", ".qoi", ".pcx", ".pbm", ".ico", ".apng", ".mpo"):
         form = Image.registered_extensions()[ending.lower()]
         picture = cases.picture(1, 5).convert("1" if ending == ".pbm" else "RGB")
         (root / "train" / "dog" / f"x{ending}").write_bytes(cases.encoded(picture, form))
     source = open_source(root)
-    assert source.train.labels.tolist() == [0] + [1] * 10
-    assert all(source.train.pixels(index).ndim == 3 for index in range(11))
+    assert source.train.labels.tolist() == [0] + [1] * 11
+    assert all(source.train.pixels(index).ndim == 3 for index in range(12))
     assert not source.notes
     assert {".h5", ".mpg", ".eps", ".pdf", ".txt", ""}.isdisjoint(image_endings())
 
@@ -305,6 +305,45 @@ def test_what_is_skipped_is_counted_with_its_endings(tmp_path):
     for kind in ("1 .txt", "1 without an ending", "1 hidden", "1 .png beside the class folders"):
         assert kind in train
     assert val == f"1 file in {root}/val skipped: 1 .npy"
+
+
+def test_where_nothing_is_read_what_is_skipped_is_counted(tmp_path):
+    root = cases.class_folders(tmp_path / "a", ending="png")
+    for file in (root / "train" / "dog").iterdir():
+        file.rename(file.with_suffix(".heic"))
+    message = refusal(root)
+    assert "no image of class 1 (dog)" in message
+    assert message.endswith(f"12 files in {root}/train skipped: 12 .heic")
+    for file in (root / "train" / "cat").iterdir():
+        file.rename(file.with_suffix(".heic"))
+    assert refusal(root).endswith("; 24 files in it skipped: 24 .heic")
+    heic = [(name.replace("png", "heic"), content) for name, content in samples(range(3))]
+    for part in ("train", "val"):
+        write_shard(tmp_path / f"{part}.tar", heic)
+    message = refusal(f"wds/{tmp_path}")
+    assert message == f"{tmp_path}/train.tar holds no image; 3 files in it skipped: 3 .heic"
+
+
+def test_validation_images_without_class_folders(tmp_path):
+    root = cases.class_folders(tmp_path)
+    (root / "val" / "dog").rename(root / "dog")
+    assert open_source(root).notes == (f"{root}/val has no image of 1 of the 2 classes: dog",)
+    for file in (root / "val" / "cat").iterdir():
+        file.rename(root / "val" / file.name)
+    (root / "val" / "cat").rmdir()
+    assert refusal(root) == (
+        f"{root}/val holds no image in a folder of a class; "
+        "5 files in it skipped: 5 .png beside the class folders"
+    )
+
+
+def test_a_pipe_among_the_images_is_named(tmp_path):
+    root = cases.class_folders(tmp_path)
+    os.mkfifo(root / "val" / "dog" / "0.jpg")
+    message = refusal(root)
+    assert message == f"{root}/val/dog/0.jpg is not a file: remove it"
+    with pytest.raises(DataError, match="is not a file: remove it"):
+        open_source(root).val.detail(5)
 
 
 def test_what_is_skipped_of_shards_is_counted(tmp_path):

@@ -243,6 +243,12 @@ def test_label_gap(tmp_path, names):
     assert "train-00000-of-00001.parquet" in message
 
 
+@pytest.mark.parametrize(("labels", "gap"), [([0, 2**60], 1), ([2**60, 1], 0), ([0, 0, 1, 9], 2)])
+def test_a_huge_label_takes_no_memory(tmp_path, labels, gap):
+    message = refusal(make_parquet(tmp_path, labels))
+    assert f"no image of class {gap} ({gap}) and others" in message
+
+
 @pytest.mark.parametrize("label", [-1, 2])
 def test_label_out_of_range(tmp_path, label):
     message = refusal(make_parquet(tmp_path, [0, 1], [0, label], names=("a", "b")))
@@ -377,3 +383,32 @@ def test_bad_shards(tmp_path):
     assert "train-0.tar is not a readable shard" in refusal(f"wds/{tmp_path}")
     write_shard(tmp_path / "train-0.tar", samples(range(2)))
     assert "has no val*.tar" in refusal(f"wds/{tmp_path}")
+
+
+@pytest.mark.parametrize("label", [b"cat", b"-1", b"", b"9" * 30, b"9" * 5000])
+def test_labels_of_shards_that_are_no_numbers_are_named(tmp_path, label):
+    write_shard(tmp_path / "train.tar", [*samples(range(2))[:-1], ("pets/0001.cls", label)])
+    write_shard(tmp_path / "val.tar", samples(range(2)))
+    message = refusal(f"wds/{tmp_path}")
+    assert message.startswith(f"{tmp_path}/train.tar:pets/0001.cls holds ")
+    assert message.endswith("write the number of the class, from 0")
+    assert len(message) < 300
+
+
+def test_links_in_shards_are_skipped(tmp_path):
+    for part in ("train", "val"):
+        with tarfile.open(tmp_path / f"{part}.tar", "w") as tar:
+            for name, content in samples(range(2)):
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+            for name in ("pets/0002.png", "pets/0002.cls"):
+                member = tarfile.TarInfo(name)
+                member.type, member.linkname = tarfile.SYMTYPE, name.replace("2.", "1.")
+                tar.addfile(member)
+            folder = tarfile.TarInfo("pets/0003.cls")
+            folder.type = tarfile.DIRTYPE
+            tar.addfile(folder)
+    source = open_source(f"wds/{tmp_path}")
+    assert source.train.labels.tolist() == [0, 1]
+    assert source.notes[0].endswith("skipped: 2 links and the like")
