@@ -101,7 +101,7 @@ def timm_command(
 @app.command(name="audit")
 def audit_command(
     roadmap: Annotated[
-        str | None, typer.Option("--roadmap", help=f"One of {', '.join(SWIN)}; both without.")
+        str | None, typer.Option("--roadmap", help=f"One of {', '.join(SWIN)} [default: both].")
     ] = None,
     form: FormatOption = Format.table,
 ) -> None:

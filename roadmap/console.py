@@ -54,7 +54,7 @@ RoadmapOption = Annotated[
     str, typer.Option("--roadmap", help=f"One of {', '.join(ROADMAPS)}.", metavar="NAME")
 ]
 StepOption = Annotated[
-    str | None, typer.Option("--step", help="One step's key; without it, all.", metavar="KEY")
+    str | None, typer.Option("--step", help="One step's key [default: all].", metavar="KEY")
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print.")]
 

@@ -50,7 +50,7 @@ def export(
         str | None,
         typer.Option(
             "--roadmap",
-            help=f"The step's: one of {', '.join(ROADMAPS)}; {ROADMAP} without.",
+            help=f"The step's: one of {', '.join(ROADMAPS)} [default: {ROADMAP}].",
             metavar="NAME",
         ),
     ] = None,
@@ -65,7 +65,7 @@ def export(
         typer.Option(
             "--weights",
             help="A safetensors file, or one of torch.save (.pth, .bin); ours or, with --step, "
-            "timm's; fresh weights without.",
+            "timm's [default: fresh weights].",
             metavar="FILE",
         ),
     ] = None,
@@ -75,7 +75,9 @@ def export(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", help="The file, or hub's folder; named after the step without."),
+        typer.Option(
+            "--output", help="The file, or the folder for hub [default: named after the step]."
+        ),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace what is there under that name.")
@@ -90,7 +92,7 @@ def export(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", min=0, max=MOST_SEED, help="Of fresh weights; 0 without."),
+        typer.Option("--seed", min=0, max=MOST_SEED, help="Seed of fresh weights [default: 0]."),
     ] = None,
     num_classes: Annotated[
         int | None, typer.Option("--num-classes", min=0, help="0: features, no classifier.")
@@ -101,7 +103,7 @@ def export(
             "--image-size",
             min=1,
             max=4096,
-            help="Pixels, of the programs and the check; the recipe's or 224 without.",
+            help="Pixels, of the programs and the check [default: the recipe's, or 224].",
         ),
     ] = None,
 ) -> None:

@@ -48,10 +48,14 @@ class DTypeChoice(str, Enum):
 def benchmark(
     roadmap: Annotated[
         str | None,
-        typer.Option("--roadmap", metavar="NAME", help="Its steps; resnet50 without --model."),
+        typer.Option(
+            "--roadmap",
+            metavar="NAME",
+            help="Its steps [default: resnet50, unless --model is given].",
+        ),
     ] = None,
     step: Annotated[
-        str | None, typer.Option("--step", metavar="KEY", help="One step's key; without it, all.")
+        str | None, typer.Option("--step", metavar="KEY", help="One step's key [default: all].")
     ] = None,
     model: Annotated[
         list[str] | None,

@@ -60,7 +60,8 @@ def _repeated(args: list[str], option: str) -> list[str]:
 def sweep(
     roadmap: RoadmapOption = "resnet50",
     seeds: Annotated[
-        list[int] | None, typer.Option("--seeds", help="0 without.", metavar="N ...")
+        list[int] | None,
+        typer.Option("--seeds", help="One run per seed [default: 0].", metavar="N ..."),
     ] = None,
     step: Annotated[
         list[str] | None,
@@ -85,7 +86,9 @@ def sweep(
     ] = "local",
     address: Annotated[
         str | None,
-        typer.Option("--address", help="Of the Ray cluster; the one of this machine without."),
+        typer.Option(
+            "--address", help="Address of the Ray cluster [default: the one of this machine]."
+        ),
     ] = None,
     ahead: Annotated[
         int,
@@ -112,7 +115,7 @@ def sweep(
         Path | None,
         typer.Option(
             "--output",
-            help="The folder of the runs' folders; results/runs/DATA without. On a cluster it is "
+            help="The folder of the runs' folders [default: results/runs/DATA]. On a cluster it is "
             "on storage that all nodes share.",
         ),
     ] = None,
@@ -120,7 +123,7 @@ def sweep(
 ) -> None:
     """Train every step with every seed; the same command again goes on with what is left.
 
-    One process a GPU. A run that fails is tried once more. Exit code 0: all finished. 1: some
+    One process per GPU. A run that fails is tried once more. Exit code 0: all finished. 1: some
     failed. 2: refused. 130, 143: stopped by Ctrl-C, SIGTERM; what ran has saved.
     """
     if address is not None and engine != "ray":

@@ -30,7 +30,7 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         help="A folder with train/ and val/ (or valid/, ...), a folder of parquet files, or timm's "
-        "name of a set (torch/cifar10); handwritten digits without.",
+        "name of a set (torch/cifar10) [default: handwritten digits].",
         metavar="PATH",
     ),
 ]
@@ -42,12 +42,12 @@ ImageSizeOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[
-    str | None, typer.Option("--device", help="cuda, mps or cpu; the fastest without.")
+    str | None, typer.Option("--device", help="cuda, mps or cpu [default: fastest available].")
 ]
 RecipeOption = Annotated[
     str | None,
     typer.Option(
-        "--recipe", help=f"One of {', '.join(RECIPES)}; the step's own without.", metavar="NAME"
+        "--recipe", help=f"One of {', '.join(RECIPES)} [default: the step's own].", metavar="NAME"
     ),
 ]
 ScaleOption = Annotated[
@@ -55,7 +55,7 @@ ScaleOption = Annotated[
 ]
 PrecisionOption = Annotated[
     Precision | None,
-    typer.Option("--precision", help="bf16: autocast. Without: bf16 on CUDA, else float32."),
+    typer.Option("--precision", help="bf16: autocast [default: bf16 on CUDA, else float32]."),
 ]
 CompileOption = Annotated[
     bool, typer.Option("--compile/--no-compile", help="Compile the network first.")
@@ -147,7 +147,7 @@ def train(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", help="The run's own folder; results/runs/DATA/ROADMAP-STEP-seedN without."
+            "--output", help="The run's own folder [default: results/runs/DATA/ROADMAP-STEP-seedN]."
         ),
     ] = None,
     changes: dict[str, str] | None = None,
