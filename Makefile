@@ -9,7 +9,7 @@ BIN := .venv/bin
 
 app: .venv/app.stamp
 	@echo "The explorer: http://localhost:8501"
-	@$(BIN)/streamlit run app.py --server.address localhost --server.port 8501 --server.headless true
+	@$(BIN)/python -m roadmap app
 
 test: .venv/test.stamp
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ import streamlit as st
 
 from roadmap.views import roadmap_page
 
-VIEWS = Path(__file__).parent / "roadmap" / "views"
+VIEWS = Path(roadmap_page.__file__).parent
 
 
 def later(name: str, title: str) -> st.Page:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ROADMAPS", "Roadmap", "Step"]
 
+__version__ = "0.1.0"
+
 
 def check_models() -> None:
     """Raise ``ImportError`` if Python finds another project's module as ``models``."""

@@ -11,6 +11,7 @@ import typer
 
 from models.config import ModelConfig
 from models.text import bounded
+from roadmap import __version__
 from roadmap.analysis import SWIN, audit
 from roadmap.console import (
     Column,
@@ -30,7 +31,7 @@ from roadmap.export.command import export
 from roadmap.measure.networks import UnknownNetworkError, config_of
 from roadmap.measure.throughput_command import benchmark
 from roadmap.report.command import report
-from roadmap.results import ResultsError, step_rows
+from roadmap.results import ROOT, ResultsError, step_rows
 from roadmap.study.command import effects, predict
 from roadmap.sweep.command import SeedsCommand, sweep
 from roadmap.train.commands import evaluate, train
@@ -39,7 +40,6 @@ app = typer.Typer(
     cls=Commands,
     help="The roadmap from ResNet to ConvNeXt, step by step.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -60,6 +60,41 @@ def main() -> None:
     except ResultsError as error:
         typer.echo(f"Error: {bounded(str(error))}", err=True)
         sys.exit(2)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """The options before a command."""
+
+
+@app.command(name="app")
+def app_command(
+    port: Annotated[
+        int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")
+    ] = 8501,
+    address: Annotated[
+        str,
+        typer.Option("--address", help="Address to listen on; 0.0.0.0 is every address."),
+    ] = "localhost",
+) -> None:
+    """Serve the interactive explorer until Ctrl-C."""
+    from streamlit.web.cli import main as streamlit
+
+    served = [f"--server.port={port}", f"--server.address={address}", "--server.headless=true"]
+    streamlit(["run", str(ROOT / "app.py"), *served], prog_name="streamlit")
 
 
 @app.command()
@@ -86,7 +121,7 @@ def timm_command(
     ],
     arguments: Annotated[list[str] | None, typer.Argument(help="The script's own.")] = None,
 ) -> None:
-    """Run a script that uses timm, with every step and size in timm's registry."""
+    """Run a script that uses timm, with our models registered."""
     if not os.path.isfile(script):  # noqa: PTH113 - pathlib's raises for too long a name
         fail(f"There is no script {script}: name a Python file.")
     path = Path(script).resolve()
@@ -105,7 +140,10 @@ def audit_command(
     ] = None,
     form: FormatOption = Format.table,
 ) -> None:
-    """Compare the paper's GFLOPs (Tables 10 and 11) with the counts, row by row."""
+    """Compare the paper's GFLOPs with the counts, row by row.
+
+    The paper's are those of its Tables 10 and 11.
+    """
     if roadmap is not None and roadmap not in SWIN:
         find_roadmap(roadmap)
         fail(f"The audit is of architectures; {roadmap!r} is one. Use {' or '.join(SWIN)}.")
@@ -147,7 +185,10 @@ def profile(
     ] = False,
     form: FormatOption = Format.table,
 ) -> None:
-    """Count parameters, multiply-adds and activations, with fvcore; a config without building."""
+    """Count parameters, multiply-adds and activations.
+
+    Steps and models are built and counted by fvcore, a config without building it.
+    """
     if modules and stages:
         fail("--modules and --stages are two tables: leave one of them out.")
     if save and (modules or stages or config):

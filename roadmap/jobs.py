@@ -17,9 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
+from roadmap.results import START
+
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
-ROOT = Path(__file__).resolve().parents[1]
 #: Seconds after which a job ends that nobody has looked at, or that takes too long.
 ABANDONED, LONGEST = 90.0, 600.0
 #: The exit code of a process that was killed, as the system does when memory runs out.
@@ -65,7 +66,7 @@ def _ready_process() -> subprocess.Popen[str]:
 def _process(*options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "roadmap.worker", *options],
-        cwd=ROOT,
+        cwd=START,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

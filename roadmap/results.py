@@ -1,4 +1,8 @@
-"""Reading and writing the tables in ``results/``. Imports no torch."""
+"""Where results are, and reading and writing the tables among them. Imports no torch.
+
+In a checkout everything is in its ``results/``. An installed package brings a copy, which is only
+read; what is measured and trained goes to ``results/`` in the working directory.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,13 @@ from roadmap.steps import ROADMAPS, unknown_name
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+_PACKAGED = Path(__file__).resolve().with_name("_packaged")  # setup.py fills it in a wheel
+INSTALLED = _PACKAGED.is_dir()
+#: The folder of ``app.py`` and the committed results.
+ROOT = _PACKAGED if INSTALLED else _PACKAGED.parents[1]
+RESULTS = ROOT / "results"
+#: Where ``python -m roadmap`` is started from the explorer: without an installation, only here.
+START = None if INSTALLED else ROOT
 #: Columns of ``throughput_table`` that speeds to compare have in common.
 TIMED_BY = (
     *("device", "device_name", "mode", "dtype"),
@@ -23,6 +33,26 @@ TIMED_BY = (
 
 class ResultsError(ValueError):
     """A table that is missing or cannot be read; the sentence names it."""
+
+
+def own_results() -> Path:
+    """The folder that runs and tables are written to, and looked for first."""
+    return Path.cwd() / "results" if INSTALLED else RESULTS
+
+
+def results_folders() -> tuple[Path, ...]:
+    """The folders that are read: ``own_results()``, then what came with the package."""
+    return tuple(dict.fromkeys((own_results(), RESULTS)))
+
+
+def find_committed(path: Path) -> Path:
+    """``path``, or where it is not there, the file of that name in the repository or package.
+
+    For ``results/designs/digits.json`` on a command line in another folder.
+    """
+    committed = ROOT / path
+    is_result = path.parts[:1] == (RESULTS.name,) and ".." not in path.parts
+    return committed if is_result and not path.exists() and committed.is_file() else path
 
 
 def read_rows(name: str) -> list[dict[str, str]]:
@@ -47,7 +77,7 @@ def read_table(name: str) -> DataFrame:
 def write_rows(name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
     """Write table ``name`` whole, or leave what was there. Raises ``OSError``."""
     rows = list(rows)
-    path = _path(name)
+    path = own_results() / f"{name}.csv"
     write_csv(path, list(rows[0]), rows)
     return path
 
@@ -58,7 +88,7 @@ def merge_rows(name: str, key: tuple[str, ...], rows: Iterable[Mapping[str, Any]
     def place(row: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(str(row[column]) for column in key)
 
-    old = read_rows(name) if _path(name).is_file() else []  # the first rows make the table
+    old = read_rows(name) if _find(name) else []  # the first rows make the table
     merged: dict[tuple[str, ...], Mapping[str, Any]] = {place(row): row for row in old}
     return write_rows(name, (merged | {place(row): row for row in rows}).values())
 
@@ -195,12 +225,13 @@ def _counted(roadmap: str) -> DataFrame:
     )[["gflops", "params", "activations", "receptive_field"]]
 
 
-def _path(name: str) -> Path:
-    return RESULTS / f"{name}.csv"
+def _find(name: str) -> Path | None:
+    paths = [folder / f"{name}.csv" for folder in results_folders()]
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _existing(name: str) -> Path:
-    path = _path(name)
-    if not path.is_file():
+    path = _find(name)
+    if path is None:
         raise ResultsError(f"the table results/{name}.csv is not there: restore it, or measure it")
     return path

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from models.text import said
 from roadmap.results import ResultsError
 from roadmap.steps import ROADMAPS, Roadmap, unknown_name
 from roadmap.train.metrics import COLUMNS
-from roadmap.train.settings import runs_folder
+from roadmap.train.settings import runs_folders
 from roadmap.train.stopping import is_locked
 
 #: What run.json says, and ``stopped``: it says running, and no process is.
@@ -114,27 +114,30 @@ class Runs(NamedTuple):
 def read_runs(root: Path | None = None) -> Runs:
     """Every run in the folders ``<data>/<run>/`` of ``root``, in the order of their names.
 
-    ``root`` None is ``runs_folder()``.
+    ``root`` None is all of ``runs_folders()``.
 
     A folder that cannot be read is listed and never raises; without ``root`` there are no runs.
     To tell whether a ``running`` run still is, its lock is tried, so do not call this in a
     process that trains.
     """
-    return RunsReader(root or runs_folder()).read()
+    return RunsReader(*((root,) if root else runs_folders())).read()
 
 
 class RunsReader:
-    """``read_runs`` for those who ask again and again: only what has changed is read anew."""
+    """``read_runs`` for those who ask again and again: only what has changed is read anew.
 
-    def __init__(self, root: Path):
-        self._root = root
+    Of runs with the same names in several of ``roots``, the first root's is read.
+    """
+
+    def __init__(self, *roots: Path):
+        self._roots = roots
         self._kept: dict[Path, tuple[Any, Run | Unreadable]] = {}
         self._turn = threading.Lock()
 
     def read(self) -> Runs:
         with self._turn:
             kept: dict[Path, tuple[Any, Run | Unreadable]] = {}
-            for found in _folders(self._root):
+            for found in _folders(self._roots):
                 if isinstance(found, Unreadable):
                     kept[found.path] = None, found
                 else:
@@ -190,10 +193,17 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_size
 
 
-def _folders(root: Path) -> Iterator[Path | Unreadable]:
+def _folders(roots: Iterable[Path]) -> Iterator[Path | Unreadable]:
     """The run folders of each data set's folder, or what cannot be listed."""
-    for data in _listed(root):
-        yield from [data] if isinstance(data, Unreadable) else _listed(data)
+    taken: set[tuple[str, str]] = set()
+    for root in roots:
+        for data in _listed(root):
+            for found in [data] if isinstance(data, Unreadable) else _listed(data):
+                if isinstance(found, Unreadable):
+                    yield found
+                elif (name := (data.name, found.name)) not in taken:
+                    taken.add(name)
+                    yield found
 
 
 def _listed(folder: Path) -> list[Path | Unreadable]:

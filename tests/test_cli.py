@@ -8,13 +8,21 @@ import pytest
 from typer.testing import CliRunner
 
 from models import VARIANTS
-from roadmap import ROADMAPS
+from roadmap import ROADMAPS, __version__
 from roadmap.cli import app
 from roadmap.measure.complexity import count
 
 
 def run(*arguments):
     return CliRunner().invoke(app, list(arguments))
+
+
+def test_version_and_summaries_that_are_not_cut():
+    assert run("--version").stdout == f"{__version__}\n"
+    listed = run("--help").stdout.partition("Commands:")[2].splitlines()
+    assert len(listed) > 12
+    assert not [line for line in listed if line.strip() and not line.endswith(".")]
+    assert "..." not in "".join(listed)
 
 
 def test_steps_for_people_and_for_programs():

@@ -10,6 +10,8 @@ from roadmap.analysis import audit
 from roadmap.results import (
     RESULTS,
     ResultsError,
+    find_committed,
+    merge_rows,
     read_rows,
     roadmap_table,
     step_rows,
@@ -69,6 +71,32 @@ def test_writing_is_whole_or_not_at_all(tmp_path, monkeypatch):
         write_rows("a/table", [{"x": 2}, {"y": 3}])
     assert read_rows("a/table") == [{"x": "1"}]
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["table.csv"]
+
+
+def test_an_installed_package_writes_to_the_working_directory_alone(tmp_path, monkeypatch):
+    package, here = tmp_path / "package", tmp_path / "here"
+    monkeypatch.setattr(results, "RESULTS", package / "results")
+    write_rows("a/table", [{"x": 1, "y": 1}, {"x": 2, "y": 2}])
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(results, "INSTALLED", True)
+    assert [row["y"] for row in read_rows("a/table")] == ["1", "2"]
+    written = merge_rows("a/table", ("x",), [{"x": 2, "y": 3}])
+    assert written == here / "results" / "a" / "table.csv"
+    assert [row["y"] for row in read_rows("a/table")] == ["1", "3"]
+    monkeypatch.setattr(results, "INSTALLED", False)
+    assert [row["y"] for row in read_rows("a/table")] == ["1", "2"]
+
+
+def test_a_committed_file_is_found_from_another_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    design = Path("results/designs/digits.json")
+    assert find_committed(design) == RESULTS / "designs" / "digits.json"
+    for other in ("results/designs/mine.json", "pyproject.toml", "results/../pyproject.toml"):
+        assert find_committed(Path(other)) == Path(other)
+    design.parent.mkdir(parents=True)
+    design.touch()
+    assert find_committed(design) == design  # one's own goes first
 
 
 def test_every_paper_table_has_its_source():

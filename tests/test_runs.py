@@ -14,7 +14,7 @@ import pytest
 from fake_runs import write_run
 
 from roadmap.results import RESULTS, ResultsError
-from roadmap.runs import curves, read_runs
+from roadmap.runs import RunsReader, curves, read_runs
 from roadmap.train import stopping
 from roadmap.train.errors import FolderInUseError
 from roadmap.train.metrics import COLUMNS
@@ -176,6 +176,16 @@ def test_the_folder_of_runs_is_the_projects_unless_another_is_named(tmp_path, mo
     assert runs_folder() == RESULTS / "runs"
     monkeypatch.setenv(RUNS_VARIABLE, "mine")
     assert runs_folder() == tmp_path / "mine"
+
+
+def test_runs_of_several_folders_are_read_and_of_namesakes_the_first(tmp_path):
+    mine, shipped = tmp_path / "mine", tmp_path / "shipped"
+    write_run(shipped, "kernel_7", top1=60.0)
+    write_run(shipped, "kernel_9", top1=61.0)
+    write_run(mine, "kernel_7", top1=70.0)
+    found = RunsReader(mine, shipped).read()
+    assert [run.path.parts[-3] for run in found.runs] == ["mine", "shipped"]
+    assert [run.step for run in found.runs] == ["kernel_7", "kernel_9"]
 
 
 def test_no_root_no_runs(tmp_path):

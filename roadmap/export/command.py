@@ -107,8 +107,9 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write a network as a file, once sure that the file computes what the network does.
+    """Write a network as a file, checked before it is written.
 
+    The check: the file computes what the network does.
     A Python file has no weights; the others have the config in them too. pt2 and onnx take any
     number of images.
     """

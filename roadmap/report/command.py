@@ -42,10 +42,10 @@ def report(
         typer.Option("--output", help="Also write the report as one HTML page.", metavar="FILE"),
     ] = None,
 ) -> None:
-    """Say what each step of a trained roadmap brought, and how sure that is."""
+    """Report what each trained step brought, and how sure that is."""
     find_roadmap(roadmap)
     root = runs or runs_folder()
-    found = read_runs(root)
+    found = read_runs(runs)
     for folder in found.unreadable:
         typer.echo(bounded(f"Left out {folder.path}: {folder.why}"), err=True)
     if not found.runs:

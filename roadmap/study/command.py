@@ -21,7 +21,6 @@ from roadmap.console import (
 from roadmap.runs import read_runs
 from roadmap.study.design import read_design
 from roadmap.study.space import StudyError
-from roadmap.train.settings import runs_folder
 
 if TYPE_CHECKING:
     from roadmap.study.effects import Effects, Settings
@@ -74,7 +73,7 @@ def effects(
         ),
     ] = None,
 ) -> None:
-    """Say what each change of a roadmap is worth, by the runs of a designed experiment.
+    """Estimate what each change is worth, from a designed experiment.
 
     Alone on the start, in the paper's place, averaged over all orders, and at each network's own
     best learning rate; and from how many epochs on it pays.
@@ -128,7 +127,9 @@ def predict(
     runs: RunsOption = None,
     form: FormatOption = Format.table,
 ) -> None:
-    """Predict the top-1 of a combination that was not trained, from those that were.
+    """Predict the top-1 of a combination that was not trained.
+
+    The prediction comes from the runs of a designed experiment.
 
     Without --lr at the network's own best rate. Refused outside of what the design covers.
     """
@@ -171,7 +172,7 @@ def predict(
 def _experiment(data: str, design: Path | None, folder: Path | None) -> Experiment:
     from roadmap.study import experiment as found
 
-    runs = found.of_data(read_runs(folder or runs_folder()).points, data)
+    runs = found.of_data(read_runs(folder).points, data)
     if not runs:
         raise StudyError(
             f"no run of a design is on data named {data[:60]!r}: train one with "

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from roadmap.files import write_bytes
-from roadmap.results import RESULTS
+from roadmap.results import RESULTS, find_committed
 from roadmap.study.space import Levels, Space, StudyError, space_from_dict
 from roadmap.train.errors import RefusedError
 from roadmap.train.settings import check_seed
 
 SCHEMA = 1
+#: The designs that are committed.
 DESIGNS = RESULTS / "designs"
 #: ``fit``: the model is fitted to it. ``replicate``: fitted too, and tells chance from lack of
 #: fit. ``held_out``: the model is judged by it. ``confirmation``: neither, trained afterwards.
@@ -64,7 +65,7 @@ class Design:
 
 def read_design(path: Path) -> Design:
     """The design in a file. Raises ``StudyError`` with one sentence where it holds none."""
-    found = _json(path)
+    found = _json(find_committed(path))
     try:
         return _design(found)
     except StudyError as error:

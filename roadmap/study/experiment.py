@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from roadmap.results import results_folders
 from roadmap.runs import Run
-from roadmap.study.design import DESIGNS, Design, read_design
+from roadmap.study.design import Design, read_design
 from roadmap.study.model import (
     FITTED_ROLES,
     Judgement,
@@ -53,10 +54,15 @@ def open_experiment(design: Design, runs: Sequence[Run]) -> Experiment:
     return Experiment(design, own, tuple(foreign(design, runs)), model, judge(model, runs))
 
 
-def designs(folder: Path = DESIGNS) -> list[Design]:
-    """Every design in ``folder`` that can be read, in the order of their names."""
+def designs(folder: Path | None = None) -> list[Design]:
+    """Every design in ``folder`` that can be read, in the order of their names.
+
+    ``folder`` None is ``designs`` in all of ``results_folders()``.
+    """
+    folders = [folder] if folder else [found / "designs" for found in results_folders()]
+    paths = {path.name: path for each in reversed(folders) for path in each.glob("*.json")}
     found = []
-    for path in sorted(folder.glob("*.json")):
+    for _, path in sorted(paths.items()):
         try:
             found.append(read_design(path))
         except StudyError:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from roadmap.files import read_json
+from roadmap.results import START
 from roadmap.steps import ROADMAPS
 from roadmap.train.errors import RefusedError
 from roadmap.train.pocket import EPOCHS
@@ -29,7 +30,6 @@ try:
 except ImportError:  # Windows has no such locks
     fcntl = None
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDER, LOCK, TASK, OUTPUT = ".background", "lock", "task.json", "output.txt"
 #: Behind the server of the pages, which answers people.
 NICE = 5
@@ -108,7 +108,7 @@ def _lock(lock: Any, folder: Path) -> None:
 def _begin(root: Path, task: Task, lock: Any, output: Any) -> None:
     process = subprocess.Popen(
         task.command(root),
-        cwd=ROOT,
+        cwd=START,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,

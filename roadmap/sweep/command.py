@@ -121,10 +121,11 @@ def sweep(
     ] = None,
     changes: dict[str, str] | None = None,
 ) -> None:
-    """Train every step with every seed; the same command again goes on with what is left.
+    """Train every step with every seed.
 
-    One process per GPU. A run that fails is tried once more. Exit code 0: all finished. 1: some
-    failed. 2: refused. 130, 143: stopped by Ctrl-C, SIGTERM; what ran has saved.
+    Run the same command again to resume. One process per GPU. A run that fails is tried once
+    more. Exit code 0: all finished. 1: some failed. 2: refused. 130, 143: stopped by Ctrl-C,
+    SIGTERM; what ran has saved.
     """
     if address is not None and engine != "ray":
         fail("--address is a Ray cluster's: add --engine ray.")

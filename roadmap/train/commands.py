@@ -152,7 +152,9 @@ def train(
     ] = None,
     changes: dict[str, str] | None = None,
 ) -> None:
-    """Train one step under a recipe; the same command again continues a run that was stopped.
+    """Train one step, or continue a run that was stopped.
+
+    Run the same command again to continue.
 
     Exit code 0: finished. 1: failed. 2: refused. 3: the loss was not finite. 130, 143: stopped
     by Ctrl-C, SIGTERM, and saved.
@@ -221,8 +223,10 @@ def evaluate(
     ] = False,
     form: FormatOption = Format.table,
 ) -> None:
-    """Score weights on the validation images: top-1 and top-5, resized and cropped as their
-    recipe says (256 and 224 pixels where the file does not say).
+    """Score weights on validation images (top-1 and top-5).
+
+    Images are resized and cropped as the weights' recipe says, to 256 and 224 pixels if the file
+    does not say.
 
     Exit code 0: scored. 2: refused. 3: the loss was not finite.
     """

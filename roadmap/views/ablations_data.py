@@ -14,6 +14,7 @@ from roadmap.ablation import Ablation, analyse
 from roadmap.runs import Run, Runs, RunsReader
 from roadmap.steps import ROADMAPS
 from roadmap.train.settings import runs_folder as root
+from roadmap.train.settings import runs_folders
 
 __all__ = ["ablation", "folders", "of", "read", "roadmaps", "root"]
 
@@ -22,7 +23,7 @@ FRESH = 0.5  # seconds
 
 def read() -> Runs:
     """All runs as they are now, or were half a second ago: parts of the page ask one by one."""
-    reader = _reader(root())
+    reader = _reader(runs_folders())
     if reader.found is None or time.monotonic() - reader.looked > FRESH:
         reader.found, reader.looked = reader.read(), time.monotonic()
     return reader.found
@@ -34,8 +35,8 @@ class _Reader(RunsReader):
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def _reader(folder: Path) -> _Reader:
-    return _Reader(folder)
+def _reader(folders: tuple[Path, ...]) -> _Reader:
+    return _Reader(*folders)
 
 
 def folders(runs: Sequence[Run]) -> tuple[str, ...]:

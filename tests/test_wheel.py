@@ -1,0 +1,171 @@
+"""The package as others install it: built, put into a folder, used from another one."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.request
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+
+from roadmap import __version__
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ["README.md", "LICENSE", "pyproject.toml", "requirements.txt", "setup.py", "app.py"]
+FOLDERS = [".streamlit", "models", "roadmap", "results"]
+#: Commands in one process, which imports torch once; the last line names what was imported.
+COMMANDS = """
+import shlex, sys
+import roadmap
+from roadmap import cli
+
+for line in sys.stdin.read().splitlines():
+    print("$", line)
+    cli.app(shlex.split(line), standalone_mode=False)
+print(roadmap.__file__)
+"""
+#: The first page in Streamlit's test of apps.
+PAGE = """
+from streamlit.testing.v1 import AppTest
+from roadmap.results import ROOT
+
+app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+assert not app.exception, app.exception
+print(*[page.proto.body for page in app.get("html")])
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """The folder that holds the installed wheel, which may not be written to."""
+    if not setuptools_builds():
+        pytest.skip("building needs setuptools 77 or newer in this environment")
+    folder = tmp_path_factory.mktemp("wheel")
+    source, target = folder / "source", folder / "target"
+    source.mkdir()
+    ignored = shutil.ignore_patterns("__pycache__", "*.safetensors", "_packaged", ".background")
+    for name in SOURCES:
+        shutil.copy(ROOT / name, source)
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, source / name, ignore=ignored)
+    (source / "results/runs/digits/resnet50-baseline-seed0/checkpoints").mkdir(exist_ok=True)
+    (source / "results/runs/digits/resnet50-baseline-seed0/weights.safetensors").touch()
+    wheels = folder / "wheels"
+    pip("wheel", "--no-build-isolation", "--wheel-dir", wheels, source)
+    pip("install", "--no-compile", "--target", target, *wheels.iterdir())
+    return target
+
+
+def setuptools_builds() -> bool:
+    try:
+        return int(version("setuptools").split(".")[0]) >= 77
+    except PackageNotFoundError:
+        return False
+
+
+def pip(command: str, *options: object) -> None:
+    quiet = ["--quiet", "--disable-pip-version-check"]
+    offline = ["--no-deps", "--no-index", "--no-cache-dir"]
+    line = [sys.executable, "-m", "pip", command, *quiet, *offline, *map(str, options)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def run(installed, tmp_path_factory):
+    """Runs a program in another folder, with the installed package; gives what it printed."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    environment = {name: value for name, value in os.environ.items() if name != "ROADMAP_RUNS"}
+    environment |= {"PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+    def run(*command: str, lines: str = "") -> str:
+        options = {"cwd": elsewhere, "env": environment, "capture_output": True, "text": True}
+        done = subprocess.run(command, input=lines, timeout=300, check=False, **options)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    run.folder, run.environment = elsewhere, environment
+    return run
+
+
+def test_holds_pages_tables_and_runs_but_nothing_else(installed):
+    held = {str(path.relative_to(installed)) for path in installed.rglob("*") if path.is_file()}
+    packaged = {Path(name).relative_to("roadmap/_packaged") for name in held if "_packaged" in name}
+    tables = [path for path in ROOT.glob("results/[!r]*/*.*") if path.suffix in (".csv", ".json")]
+    assert len(tables) > 20
+    assert {path.relative_to(ROOT) for path in tables} <= packaged
+    names = {path.name for path in packaged if path.parts[:2] == ("results", "runs")}
+    assert {"run.json", "metrics.csv"} <= names <= {"run.json", "metrics.csv", "class_names.json"}
+    for path in [*ROOT.glob("roadmap/**/*.*"), *ROOT.glob("models/**/*.*")]:
+        if path.suffix in (".py", ".css", ".html", ".svg", ".cu"):
+            assert str(path.relative_to(ROOT)) in held
+    tops = {Path(name).parts[0] for name in held}
+    assert {top for top in tops if "dist-info" not in top} == {"models", "roadmap", "bin"}
+
+
+def test_works_in_another_folder_and_writes_there_only(installed, run):
+    before = contents(installed)
+    script = str(installed / "bin" / "modernizing-resnet")
+    assert run(sys.executable, script, "--version").strip() == __version__
+    assert "kernel_7" in run(sys.executable, script, "steps")
+    lines = """\
+profile --step gelu
+profile --step gelu --save
+audit
+train --step kernel_7 --scale pocket --seed 3 --epochs 1 --device cpu
+report --data digits --output report.html
+sweep --design results/designs/digits.json --scale pocket --dry-run
+export --step gelu --format py --output gelu.py
+"""
+    printed = run(sys.executable, "-c", COMMANDS, lines=lines)
+    assert printed.splitlines()[-1] == str(installed / "roadmap" / "__init__.py")
+    assert "ResNet-50" in run(sys.executable, "-c", PAGE)
+    results = run.folder / "results"
+    assert (results / "runs/digits/resnet50-kernel_7-seed3/run.json").is_file()
+    assert {path.name for path in results.rglob("*.csv")} == {"complexity.csv", "metrics.csv"}
+    # What was measured here goes into a copy of the whole table.
+    lengths = [
+        len((folder / "measured/complexity.csv").read_text().splitlines())
+        for folder in (results, ROOT / "results")
+    ]
+    assert lengths[0] == lengths[1]
+    assert contents(installed) == before
+
+
+def test_serves_the_explorer(installed, run):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    script = installed / "bin" / "modernizing-resnet"
+    server = subprocess.Popen(
+        [sys.executable, str(script), "app", "--port", str(port)],
+        cwd=run.folder,
+        env=run.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert answer(f"http://localhost:{port}/_stcore/health", server) == b"ok"
+    finally:
+        server.terminate()
+        server.wait(timeout=10)
+
+
+def answer(url: str, server: subprocess.Popen) -> bytes:
+    end = monotonic() + 60
+    while server.poll() is None and monotonic() < end:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as found:
+                return found.read()
+        except OSError:
+            sleep(0.1)
+    raise AssertionError(f"nothing answers at {url}; exit code {server.poll()}")
+
+
+def contents(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))}
