@@ -116,7 +116,7 @@ def test_files_go_with_the_job():
 def test_a_prepared_process_ends_with_a_server_that_is_killed():
     code = "from roadmap import jobs; jobs.prepare(); print(1, flush=True)"
     command = [sys.executable, "-c", f"{code}; import time; time.sleep(99)"]
-    options = {"cwd": jobs.ROOT, "stdout": subprocess.PIPE, "start_new_session": True}
+    options = {"cwd": jobs.START, "stdout": subprocess.PIPE, "start_new_session": True}
     with subprocess.Popen(command, **options) as server:
         server.stdout.readline()
         assert len(in_group(server.pid)) == 2
@@ -133,7 +133,7 @@ def test_the_process_ends_with_whoever_asked():
     request = {"task": "measure", "config": ModelConfig().to_dict(), "setting": {"batch_size": 64}}
     worker = subprocess.Popen(
         [sys.executable, "-m", "roadmap.worker"],
-        cwd=jobs.ROOT,
+        cwd=jobs.START,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
