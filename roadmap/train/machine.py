@@ -17,6 +17,7 @@ __all__ = [
     "EnergyMeter",
     "choose_device",
     "device_name",
+    "out_of_memory",
     "prepare_device",
     "reproducible",
     "versions",
@@ -46,6 +47,12 @@ def prepare_device(kind: str | None, local_rank: int = 0) -> torch.device:
         torch.cuda.set_device(device)
         torch.backends.cudnn.benchmark = True
     return device
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a device, or the machine, had too little memory."""
+    named = (torch.OutOfMemoryError, MemoryError)
+    return isinstance(error, named) or "DefaultCPUAllocator" in str(error)
 
 
 @contextmanager

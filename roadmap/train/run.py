@@ -34,7 +34,14 @@ from roadmap.train.errors import (
     TrainingError,
 )
 from roadmap.train.evaluate import Scores, evaluate
-from roadmap.train.machine import EnergyMeter, device_name, prepare_device, reproducible, versions
+from roadmap.train.machine import (
+    EnergyMeter,
+    device_name,
+    out_of_memory,
+    prepare_device,
+    reproducible,
+    versions,
+)
 from roadmap.train.metrics import COLUMNS, Display, EventFiles, check_tensorboard
 from roadmap.train.opening import ACCEPT, Folder, Opening, data_facts, identity
 from roadmap.train.record import write_record
@@ -264,7 +271,9 @@ class Run:
         for images, targets in self._batches(epoch, done):
             try:
                 self.trainer.step(self.step, images, targets)
-            except torch.OutOfMemoryError:
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
                 raise self._out_of_memory("") from None
             self.step += 1
             if self.compiles:
@@ -315,7 +324,9 @@ class Run:
                     batch = next(batches)
                 except StopIteration:
                     return
-                except torch.OutOfMemoryError:
+                except (RuntimeError, MemoryError) as error:
+                    if not out_of_memory(error):
+                        raise
                     raise self._out_of_memory(", with augmentation beside it") from None
                 except (DataError, OSError) as error:
                     what = f"training data failed at step {self.step}"
@@ -392,7 +403,9 @@ class Run:
                 world=self.world,
                 on_batch=check_signals,
             )
-        except torch.OutOfMemoryError:
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
             raise self._out_of_memory(", with validation beside it") from None
         except (DataError, OSError) as error:
             raise self._unreadable("validation data failed", error) from None

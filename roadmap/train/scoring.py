@@ -18,7 +18,7 @@ from roadmap.train.class_names import ClassNamesError, as_names, label_names, qu
 from roadmap.train.data import Data, DataError, open_data
 from roadmap.train.errors import NonFiniteError, RefusedError, TrainingError
 from roadmap.train.evaluate import BATCH_SIZE, evaluate
-from roadmap.train.machine import prepare_device
+from roadmap.train.machine import out_of_memory, prepare_device
 from roadmap.train.settings import MOST_PIXELS, SIZES, recorded_view, sizes_at
 
 
@@ -114,6 +114,13 @@ def score_file(
         )
     except DataError as error:
         raise TrainingError(str(data.all_damaged(error))) from None
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"the memory does not hold {batch_size} images of {recipe.test_size} pixels: use a "
+            "smaller --batch-size"
+        ) from None
     if scores.loss is None:
         raise NonFiniteError(
             f"the loss of {shortened(path)} on the validation images of {data.info.name} is not "
@@ -160,6 +167,9 @@ def _match_classes(
 
 def _name(facts: dict[str, Any], config: ModelConfig | None) -> str:
     """Of the network in a file of ours: its step, and what it is where that is no full network."""
+    shape = f"width {config.width}, depths {' '.join(map(str, config.depths))}" if config else ""
+    if not facts.get("step"):  # saved with its config alone
+        return f"a network of {shape}"
     name = ":".join(shortened(facts.get(part, "?"), 60) for part in ("roadmap", "step"))
     try:
         full = None if config is None else config_of(name)
@@ -167,7 +177,7 @@ def _name(facts: dict[str, Any], config: ModelConfig | None) -> str:
         full = None
     if full is None or (full.depths, full.width) == (config.depths, config.width):
         return name
-    return f"{name} of width {config.width}, depths {' '.join(map(str, config.depths))}"
+    return f"{name} of {shape}"
 
 
 def _turned(facts: dict[str, Any]) -> bool:

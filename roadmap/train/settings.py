@@ -31,6 +31,8 @@ RUNS_VARIABLE = "ROADMAP_RUNS"
 MOST_PIXELS = 16_384
 SIZES = f"1 to {MOST_PIXELS:,} pixels"
 
+#: Images in a batch: the list of a batch alone is then 8 MB.
+MOST_IMAGES = 1_000_000
 #: The largest seed of torch's generators; numpy's take any.
 MOST_SEED = 2**64 - 1
 
@@ -301,6 +303,8 @@ def _check_fields(recipe: Recipe) -> None:
         below = 1 if field.name in _UNDER_ONE or field.name == "betas" else math.inf
         wanted = f"{low} or more" + (" and under 1" if below == 1 else "")
         _check(field.name, value, all(low <= number < below for number in numbers), wanted)
+    most = recipe.batch_size <= MOST_IMAGES
+    _check("batch_size", recipe.batch_size, most, f"1 to {MOST_IMAGES:,}")
     _check("random_erasing", recipe.random_erasing, recipe.random_erasing <= 1, "0 to 1")
     _check(
         "warmup_epochs",

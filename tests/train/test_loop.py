@@ -345,6 +345,14 @@ def test_torchvision_states_the_decay_before_its_own_scaling():
 
 
 @pytest.mark.parametrize(
+    "shortage",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+@pytest.mark.parametrize(
     ("place", "words"),
     [
         ("trainer.Trainer.step", "128 images of 32 pixels in training: set --micro-batch"),
@@ -352,9 +360,9 @@ def test_torchvision_states_the_decay_before_its_own_scaling():
         ("run.evaluate", "128 images of 32 pixels in training, with validation beside it: set"),
     ],
 )
-def test_too_little_memory_is_a_sentence(place, words, tmp_path, monkeypatch):
+def test_too_little_memory_is_a_sentence(place, words, shortage, tmp_path, monkeypatch):
     def short(*_arguments, **_options):
-        raise torch.OutOfMemoryError("CUDA out of memory.")
+        raise shortage
 
     monkeypatch.setattr(f"roadmap.train.{place}", short)
     with pytest.raises(TrainingError, match=words):

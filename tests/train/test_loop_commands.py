@@ -14,13 +14,14 @@ from safetensors.torch import load_file, save_file
 from training_runs import tiny_settings
 from typer.testing import CliRunner
 
-from models import ModelConfig, ModernResNet
+from models import VARIANTS, ModelConfig, ModernResNet
 from roadmap.cli import app
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.steps import ROADMAPS
 from roadmap.train.batch_norm import check_batch_norm
-from roadmap.train.errors import RefusedError
+from roadmap.train.errors import RefusedError, TrainingError
 from roadmap.train.run import train
+from roadmap.train.scoring import score_file
 from roadmap.train.settings import choose_recipe, flat_differences, parse_field, run_config
 
 runner = CliRunner()
@@ -178,6 +179,23 @@ def test_names_of_no_step_beside_weights_are_shown_short(tmp_path, trained):
     assert len(row["network"]) < 100
 
 
+def test_a_network_that_is_no_step_is_told_by_its_size(tmp_path):
+    config = VARIANTS["convnext_tiny"].replace(width=8, depths=(1, 1, 1, 1), num_classes=10)
+    network = ModernResNet(config)
+    save_file(network.state_dict(), tmp_path / "w.st", metadata={"config": config.to_json()})
+    row = score_file(tmp_path / "w.st", None, device="cpu", image_size=32)
+    assert row["network"] == "a network of width 8, depths 1 1 1 1"
+
+
+def test_too_little_memory_to_score_is_a_sentence(trained, monkeypatch):
+    def short(*_arguments, **_options):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr("roadmap.train.scoring.evaluate", short)
+    with pytest.raises(TrainingError, match="does not hold 7 images of 32 pixels: use a smaller"):
+        score_file(trained[0] / "weights.safetensors", None, device="cpu", batch_size=7)
+
+
 def test_evaluate_refuses_what_does_not_fit(trained, tmp_path):
     folder, _ = trained
     (tmp_path / "text").write_text("no tensors")
@@ -215,6 +233,7 @@ def test_evaluate_refuses_what_does_not_fit(trained, tmp_path):
             "warmup_epochs is 20; use fewer than the 10 epochs",
         ),
         (("--batch-size", "0"), "batch_size is 0; use 1 or more"),
+        (("--batch-size", "10000000000"), "batch_size is 10000000000; use 1 to 1,000,000"),
         (("--ema-decay", "1"), "ema_decay is 1.0; use 0 or more and under 1"),
         (("--betas", "0.9"), "--betas is '0.9'; use two numbers"),
         (("--test-resize", "100"), "test_resize is 100; use at least test_size, 224"),
