@@ -68,6 +68,10 @@ class Run:
     classes: int
     train_images: int
     val_images: int
+    #: What the validation images are called where they come from: val, valid, test, ...
+    val_split: str = "val"
+    #: Whether images were turned as their EXIF orientation tag says: not in runs of before.
+    exif_orientation: bool = False
     roadmap: str
     step: str | None
     point: RunPoint | None = field(default=None, hash=False)
@@ -270,6 +274,8 @@ def _run(folder: Path, facts: Mapping[str, Any], epochs: int, seconds: float) ->
         classes=_count(data, "classes", "data."),
         train_images=_count(data, "train_images", "data."),
         val_images=_count(data, "val_images", "data."),
+        val_split=str(data.get("val_split", "val")),
+        exif_orientation=bool(data.get("exif_orientation", False)),
         **_place(facts),
         scale=_get(facts, "scale", str),
         recipe_name=_get(facts, "recipe_name", str | None),

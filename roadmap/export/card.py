@@ -17,6 +17,7 @@ from roadmap.steps import ROADMAPS
 from roadmap.text import duration, number
 from roadmap.train.augment import MEAN, STD
 from roadmap.train.class_names import quoted
+from roadmap.train.source import TEST_NAMES
 
 #: What the networks are after, and what those with global response normalization are.
 PAPER = ("2201.03545", "A ConvNet for the 2020s", "Liu et al. 2022")
@@ -118,7 +119,7 @@ def _header(published: Publication, config: ModelConfig, licence: str | None) ->
         task_type="image-classification",
         dataset_type=run.data,
         dataset_name=run.data,
-        dataset_split="validation",
+        dataset_split=_split(run),
         metric_type="accuracy",
         metric_name="top-1 accuracy, percent",
         metric_value=round(run.scores[published.measure], 3),
@@ -170,13 +171,19 @@ def _scores(published: Publication) -> list[str]:
     if measure == "ema_top1":
         weights = "the moving average of the weights after the last epoch"
     recipe = run.recipe
+    turned = "turned as their EXIF orientation tag says, " if run.exif_orientation else ""
     return [
-        f"Of {weights}, on the {run.val_images:,} validation images: shorter side resized to "
-        f"{recipe['test_resize']} pixels ({recipe['interpolation']}), the central "
+        f"Of {weights}, on the {run.val_images:,} {_split(run)} images: {turned}shorter side "
+        f"resized to {recipe['test_resize']} pixels ({recipe['interpolation']}), the central "
         f"{recipe['test_size']} pixels.",
         _table(["seed", "top-1 %", "top-5 %", "loss"], rows),
         _spread([each.scores[measure] for each in published.runs]),
     ]
+
+
+def _split(run: Run) -> str:
+    """What the images are that gave the scores."""
+    return "test" if run.val_split.lower() in TEST_NAMES else "validation"
 
 
 def _spread(top1: Sequence[float]) -> str:
@@ -191,7 +198,7 @@ def _spread(top1: Sequence[float]) -> str:
 def _data(run: Run) -> str:
     text = (
         f"{run.data}: {run.classes:,} classes, {run.train_images:,} training images and "
-        f"{run.val_images:,} validation images."
+        f"{run.val_images:,} {_split(run)} images."
     )
     return f"{text} SHA-256 `{run.data_sha256}`." if run.data_sha256 else text
 

@@ -174,6 +174,21 @@ def test_the_card_states_data_recipe_seeds_and_scores(tmp_path):
     assert "90.00" not in text
 
 
+def test_the_card_says_where_the_scores_are_of_a_test_split(tmp_path):
+    run = write_published(tmp_path, "gelu")
+    record = json.loads((run / "run.json").read_text())
+    record["data"] |= {"val_split": "Test", "exif_orientation": True}
+    (run / "run.json").write_text(json.dumps(record))
+    card = card_of(exported(run, tmp_path / "hub"))
+    (result,) = card.data.eval_results
+    assert result.dataset_split == "test"
+    assert "50,000 training images and 10,000 test images." in card.text
+    assert "on the 10,000 test images: turned as their EXIF orientation tag says, " in card.text
+    old = card_of(exported(write_published(tmp_path, "gelu", 1), tmp_path / "old"))
+    assert old.data.eval_results[0].dataset_split == "validation"
+    assert "on the 10,000 validation images: shorter side resized" in old.text
+
+
 def test_the_card_names_what_was_changed_of_the_recipe_that_was_named(tmp_path):
     a1 = json.loads(json.dumps(dataclasses.asdict(RECIPES["resnet_timm_a1"])))
     options = {"recipe_name": "resnet_timm_a1", "epochs": 600}
