@@ -142,10 +142,12 @@ def _print_table(
 
     table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE)
     for column in columns:
-        table.add_column(column.heading, justify="right" if column.right else "left", no_wrap=True)
+        # Where the width is too small, text takes several lines, so that no number is cut.
+        side = "right" if column.right else "left"
+        table.add_column(column.heading, justify=side, no_wrap=column.right, overflow="fold")
     for row in rows:
         table.add_row(*(column.show(row[column.field]) for column in columns))
-    # Into a pipe there is no width to fit: let no column be cut.
+    # Into a pipe there is no width to fit.
     width = None if sys.stdout.isatty() else 200
     console = Console(highlight=False, markup=False, width=width)
     console.print(table)

@@ -134,9 +134,17 @@ class Space:
         return None
 
     def step_levels(self, key: str) -> dict[str, str]:
-        """The combination that is step ``key`` of the roadmap, as ``levels_of`` has it."""
+        """The combination that is step ``key`` of the roadmap, as ``levels_of`` has it.
+
+        In a space of pocket networks, the step's pocket network.
+        """
+        from roadmap.train.pocket import pocket_config
+
+        roadmap = ROADMAPS[self.roadmap]
+        is_small = self.start.width == pocket_config(roadmap.config(roadmap.keys[0])).width
+        config = roadmap.config(key)
         try:
-            return self.levels_of(ROADMAPS[self.roadmap].config(key))
+            return self.levels_of(pocket_config(config) if is_small else config)
         except StudyError as error:
             raise StudyError(f"step {key} is not in this space: {error}") from None
 

@@ -10,7 +10,14 @@ from studies import small_space
 from models.config import ModelConfig
 from roadmap.steps import ROADMAPS, Roadmap, Step
 from roadmap.study import factors
-from roadmap.study.space import StudyError, network_cost, roadmap_space, space_from_dict
+from roadmap.study.space import (
+    StudyError,
+    network_cost,
+    pocket_space,
+    roadmap_space,
+    space_from_dict,
+)
+from roadmap.train.pocket import pocket_config
 
 RESNET50 = ROADMAPS["resnet50"]
 SETTINGS = (factors.layer_scale(), factors.initialization())
@@ -25,6 +32,14 @@ def space():
 def test_every_step_is_a_combination_that_makes_its_network(space, key):
     expected = RESNET50.config(key)
     found = space.network(space.step_levels(key))
+    assert found == expected.replace(stochastic_depth=found.stochastic_depth)
+
+
+@pytest.mark.parametrize("key", [k for k in RESNET50.keys if k != "baseline"])
+def test_a_space_of_pocket_networks_has_the_steps_pocket_networks(space, key):
+    small = pocket_space(space)
+    expected = pocket_config(RESNET50.config(key))
+    found = small.network(small.step_levels(key))
     assert found == expected.replace(stochastic_depth=found.stochastic_depth)
 
 
