@@ -85,7 +85,7 @@ class Folder:
         if record is not None:
             self._refuse_other_run(record)
             if record.get("status") == "finished":
-                self._follow(record, step=0)
+                self._follow(record, step=None)
                 return Opening(record, None, None, None, [])
         self.checkpoint = load_checkpoint(self._path / "checkpoints", self._say, STATE)
         state = self.checkpoint.state if self.checkpoint else None
@@ -135,8 +135,11 @@ class Folder:
                 f"{self._path} holds another run: {listed}. Use another --output, or remove it"
             )
 
-    def _follow(self, before: Mapping[str, Any], step: int) -> None:
-        """Take over the order of the classes; refuse other data, or accept and note the change."""
+    def _follow(self, before: Mapping[str, Any], step: int | None) -> None:
+        """Take over the order of the classes; refuse other data, or accept and note the change.
+
+        ``step`` is None for a finished run, which no data changes any more.
+        """
         self._changes = self._changes or list(before.get("data_changes") or ())
         there = before["data"]
         names = self._class_names = self._class_names or there.get("class_names")
@@ -168,7 +171,7 @@ class Folder:
         data = data_facts(self._data)
         return {name: data[name] for name in DATA}
 
-    def _accept_change(self, there: dict[str, Any], here: dict[str, Any], step: int) -> None:
+    def _accept_change(self, there: dict[str, Any], here: dict[str, Any], step: int | None) -> None:
         found = flat_differences(there, here)
         listed = "; ".join(
             f"data.{name} {said(a)} there, {said(b)} here" for name, (a, b) in found.items()
@@ -179,6 +182,9 @@ class Folder:
                 f"purpose, as where a damaged image was repaired or removed, add {ACCEPT}: the run "
                 "continues, and run.json records the change. Otherwise use another --output"
             )
+        if step is None:
+            self._say(f"the data has changed since the run finished: {listed}")
+            return
         self._say(f"the data has changed, and run.json says so: {listed}")
         date = datetime.now(timezone.utc).date().isoformat()
         self._changes.append({"step": step, "date": date, "before": there, "after": here})

@@ -96,6 +96,16 @@ def test_the_checkpoint_knows_of_the_change_where_run_json_is_lost(pets, tmp_pat
     assert content["steps_per_epoch"] == 4
 
 
+def test_a_finished_run_stays_as_it_is(pets, tmp_path, capfd):
+    done = train(settings(tmp_path / "run", pets))
+    (pets / "train" / "dog" / "7.png").unlink()
+    capfd.readouterr()
+    assert train(settings(tmp_path / "run", pets, accept_changed_data=True)) == done
+    said = " ".join(capfd.readouterr().err.split())
+    assert "the data has changed since the run finished: data.train_images 24 there" in said
+    assert "run.json says so" not in said
+
+
 def test_a_renamed_folder_with_the_same_content_is_accepted(pets, tmp_path, capfd):
     train(settings(tmp_path / "whole", pets))
     stopped_at(3, tmp_path / "run", pets)
