@@ -16,12 +16,12 @@ import torch
 import typer
 
 from roadmap.console import fail
+from roadmap.runs.folders import runs_folder
 from roadmap.steps import BEYOND, ROADMAPS
 from roadmap.sweep.command import opened, run_jobs
 from roadmap.sweep.engine import LocalEngine
 from roadmap.sweep.jobs import Job, check_finished, plan_jobs
 from roadmap.train.commands import sentences
-from roadmap.train.settings import runs_folder
 
 SEEDS = (0, 1, 2)
 IMAGE_SIZE = 128

@@ -33,8 +33,8 @@ from fake_runs import write_run  # noqa: E402
 from roadmap.ablation import analyse  # noqa: E402
 from roadmap.results import write_rows  # noqa: E402
 from roadmap.runs import curves, read_runs  # noqa: E402
+from roadmap.runs.folders import RUNS_VARIABLE  # noqa: E402
 from roadmap.steps import ROADMAPS  # noqa: E402
-from roadmap.train.settings import RUNS_VARIABLE  # noqa: E402
 
 RUNS, FEW, EPOCHS, REPETITIONS = 1000, 20, 300, 11
 DATA = "tiny"

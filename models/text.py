@@ -41,6 +41,15 @@ def said(value: object, longest: int = LONGEST_VALUE) -> str:
     return shortened(text, longest + 2)
 
 
+def is_unicode(text: str) -> bool:
+    """Whether ``text`` can be written: JSON and names of files can hold half a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def json_text(value: Any, **options: Any) -> str:
     """``value`` as JSON that every reader takes: NaN and infinity, which it lacks, are null."""
     return json.dumps(_finite(value), allow_nan=False, **options)

@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 from models.text import json_text
 
 PARTIAL = ".partial"
+#: Bytes of a file that is read whole; a list of ImageNet-21k's class names has 1 MB.
+LARGEST = 16 * 2**20
 #: How a cell begins that spreadsheets run; the last four are the full-width forms.
 FORMULAS = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
@@ -40,12 +43,33 @@ def write_bytes(path: Path, *parts: bytes) -> None:
     _sync_folder(path.parent)
 
 
+def read_bytes(path: Path) -> bytes:
+    """The content of a file. Raises ``OSError``, also for what is no regular file (a pipe would
+    block, a device never end) and for more than ``LARGEST`` bytes."""
+    with open(path, "rb", opener=_without_blocking) as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "It is no regular file", str(path))
+        if found.st_size > LARGEST:
+            raise OSError(errno.EFBIG, f"It is larger than {LARGEST >> 20} MB", str(path))
+        return file.read()
+
+
 def read_json(path: Path) -> Any:
     """The value in a JSON file. Raises ``OSError``, and ``ValueError`` for what is no JSON."""
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_bytes(path))
     except RecursionError:  # no file of ours nests as deep as Python's stack
         raise ValueError("it is nested too deeply") from None
+
+
+def reason(error: Exception) -> str:
+    """What the system or a parser says, without the path that a message names anyway."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _without_blocking(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -14,7 +14,8 @@ from models.spec import network_spec, placed_layers
 from models.text import shortened
 from roadmap.export.check import ExportError
 from roadmap.export.weights import initialised
-from roadmap.train.class_names import as_names, label_names
+from roadmap.runs.record import as_names
+from roadmap.train.class_names import label_names
 from roadmap.train.errors import RefusedError
 from roadmap.train.settings import recorded_view
 

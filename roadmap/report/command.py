@@ -21,7 +21,7 @@ from roadmap.console import (
 from roadmap.files import write_bytes
 from roadmap.results import ResultsError
 from roadmap.runs import Runs, read_runs
-from roadmap.train.settings import runs_folder
+from roadmap.runs.folders import runs_folder
 
 if TYPE_CHECKING:
     from roadmap.ablation import Ablation

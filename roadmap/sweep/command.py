@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from roadmap.console import RoadmapOption, fail
+from roadmap.runs.folders import runs_folder
 from roadmap.study.design import Design, read_design
 from roadmap.study.space import StudyError
 from roadmap.sweep import jobs as planning
@@ -29,7 +30,7 @@ from roadmap.train.commands import (
     with_recipe_options,
 )
 from roadmap.train.errors import RefusedError
-from roadmap.train.settings import parse_field, runs_folder
+from roadmap.train.settings import parse_field
 
 if TYPE_CHECKING:
     from roadmap.sweep.engine import Engine

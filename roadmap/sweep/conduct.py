@@ -7,10 +7,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from roadmap.runs.lock import is_locked
 from roadmap.sweep.engine import Ending, Engine
 from roadmap.sweep.jobs import Job, read_progress
 from roadmap.train.errors import RefusedError, TrainingError
-from roadmap.train.stopping import is_locked
 
 #: Seconds between two looks at what runs.
 PAUSE = 0.5

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +11,13 @@ from typing import Any
 
 from models.config import ModelConfig
 from models.text import said
-from roadmap.files import read_json
 from roadmap.recipes import Recipe
+from roadmap.runs.metrics import METRICS, read_columns
+from roadmap.runs.record import RecordError, RunRecord, read_record
 from roadmap.steps import ROADMAPS, unknown_name
 from roadmap.study.design import Design
 from roadmap.train.class_names import quoted
 from roadmap.train.errors import RefusedError
-from roadmap.train.record import recorded_names
 from roadmap.train.settings import (
     Settings,
     check_seed,
@@ -174,18 +172,18 @@ def check_finished(jobs: Iterable[Job], source: Source | None = None) -> None:
     """
     for job in jobs:
         try:
-            run = read_json(job.folder / "run.json")
-        except (OSError, ValueError):
+            run = read_record(job.folder)
+        except (OSError, RecordError):
             continue
-        if not isinstance(run, dict) or run.get("status") != "finished":
+        if run is None or run.status != "finished":
             continue
         recipe = dataclasses.asdict(job.settings.recipe)
         asked = {"recipe": recipe, "scale": job.settings.scale}
         asked = json.loads(json.dumps(asked))  # as it was written: lists for tuples
-        found = flat_differences({name: run.get(name) for name in asked}, asked)
-        found |= _other_network(run.get("config"), job.settings)
+        found = flat_differences({name: getattr(run, name) for name in asked}, asked)
+        found |= _other_network(run.config, job.settings)
         if source is not None and not job.settings.accept_changed_data:
-            found |= _other_data(job.folder, run.get("data") or {}, source)
+            found |= _other_data(run, source)
         if found:
             name, (there, here) = next(iter(found.items()))
             raise RefusedError(
@@ -194,39 +192,39 @@ def check_finished(jobs: Iterable[Job], source: Source | None = None) -> None:
             )
 
 
-def _other_network(there: Any, settings: Settings) -> dict[str, tuple[Any, Any]]:
+def _other_network(there: Mapping[str, Any], settings: Settings) -> dict[str, tuple[Any, Any]]:
     """Where a run's recorded network differs, but for what it has from its data."""
     here = trained_config(settings).to_dict()
-    names = set(here).intersection(there or ()) - {"num_classes", "in_channels"}
+    names = set(here).intersection(there) - {"num_classes", "in_channels"}
     return {f"config.{n}": (there[n], here[n]) for n in sorted(names) if there[n] != here[n]}
 
 
-def _other_data(
-    folder: Path, there: Mapping[str, Any], source: Source
-) -> dict[str, tuple[Any, Any]]:
+def _other_data(run: RunRecord, source: Source) -> dict[str, tuple[Any, Any]]:
     """Where a run's recorded data differs; other numbers of the same classes do not."""
-    names = recorded_names(folder, there)
+    names = run.class_names
     if names is not None and source.named and sorted(names) != sorted(source.class_names):
         ours, theirs = set(source.class_names), set(names)
         return {"data.class_names": (quoted(sorted(theirs - ours)), quoted(sorted(ours - theirs)))}
+    there = {"train_images": run.train_images, "val_images": run.val_images}
     here = {"train_images": len(source.train.labels), "val_images": len(source.val.labels)}
-    return {f"data.{n}": (there[n], here[n]) for n in here if there.get(n, here[n]) != here[n]}
+    return {f"data.{n}": (there[n], here[n]) for n in here if there[n] != here[n]}
 
 
 def read_progress(folder: Path) -> Progress:
     """What ``folder`` says now; one that cannot be read says ``waiting``."""
     try:
-        run = read_json(folder / "run.json")
-        status, reason = run["status"], run.get("reason", "")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        run = read_record(folder)
+    except (OSError, RecordError):
+        run = None
+    if run is None:
         return Progress()
+    status, reason = run.status, run.reason or ""
     try:
-        with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-            written = os.fstat(file.fileno()).st_mtime
-        last = rows[-1]
-        top1 = float(last["top1"]) if last["top1"] else None
-        seconds = float(last["seconds"])
-    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        columns = read_columns(folder / METRICS)
+        written = (folder / METRICS).stat().st_mtime
+    except (OSError, ValueError):
         return Progress(status, reason=reason)
-    return Progress(status, len(rows), top1, seconds, reason, written)
+    epochs = len(columns["epoch"])
+    if epochs == 0:
+        return Progress(status, reason=reason)
+    return Progress(status, epochs, columns["top1"][-1], columns["seconds"][-1], reason, written)

@@ -6,11 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from roadmap.files import read_json
+from roadmap.runs.record import as_names
 
 #: Names and characters of a name that a message quotes.
 QUOTED, LONGEST = 5, 40
@@ -96,14 +96,6 @@ def quoted(names: Sequence[str]) -> str:
     short = [name if len(name) <= LONGEST else f"{name[:LONGEST]}..." for name in names[:QUOTED]]
     more = f" and {len(names) - QUOTED:,} more" if len(names) > QUOTED else ""
     return ", ".join(map(repr, short)) + more
-
-
-def as_names(value: Any) -> list[str] | None:
-    """``value`` as JSON has it, if it is a list of names or names by index; else None."""
-    if isinstance(value, dict):
-        value = [value.get(str(index)) for index in range(len(value))]
-    good = isinstance(value, list) and value and all(isinstance(name, str) for name in value)
-    return value if good else None
 
 
 def label_names(weights: Path) -> list[str] | None:

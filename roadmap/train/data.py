@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 
 from roadmap.recipes import Recipe
-from roadmap.train import augment, operations, resident, sampling
+from roadmap.train import augment, resident, sampling
 from roadmap.train.class_names import places
 from roadmap.train.damage import ImageError, all_damaged, check_file
 from roadmap.train.images import DataError
-from roadmap.train.policies import policy
+from roadmap.train.pipeline import Batch, augmented, mixes, stages
 from roadmap.train.prefetch import prefetched
 from roadmap.train.resident import Resident
 from roadmap.train.sampling import Job, View
@@ -154,9 +154,8 @@ class Data:
         exif_orientation: bool = True,
     ):
         self.recipe, self.device, self.seed = recipe, device, seed
-        self._policy = policy(recipe.auto_augment)
+        self._stages = stages(recipe, device)
         self._train, self._val = train, val
-        self._noise = augment.noise_bank(device) if recipe.random_erasing else None
         self._source = source
         self._whole = isinstance(train, Resident) and isinstance(val, Resident)
         what = "image bytes" if self._whole else "file names and sizes"
@@ -224,17 +223,13 @@ class Data:
         return prefetched(self._train_batches(jobs), self.device)
 
     def _check_batch(self, batch_size: int, world_size: int) -> None:
-        group = world_size * (2 if self._mixes else 1)
+        group = world_size * (2 if mixes(self.recipe) else 1)
         if batch_size < 1 or batch_size % group:
-            why = "Mixup and CutMix pair neighbours, so " if self._mixes else ""
+            why = "Mixup and CutMix pair neighbours, so " if mixes(self.recipe) else ""
             raise DataError(
                 f"a global batch of {batch_size} does not split over {world_size} processes: "
                 f"{why}use a multiple of {group}"
             )
-
-    @property
-    def _mixes(self) -> bool:
-        return bool(self.recipe.mixup or self.recipe.cutmix)
 
     def _jobs(
         self, epoch: int, batch_size: int, steps: range, rank: int, world_size: int
@@ -273,29 +268,11 @@ class Data:
         return [jobs[start : start + size] for start in range(0, len(jobs), size)]
 
     def _augmented(self, crops: Tensor, jobs: list[Job]) -> list[tuple[Tensor, Tensor]]:
-        """Operations, normalization, erasing, mixing, in timm's order; a batch for each job."""
-        recipe, size = self.recipe, self.recipe.train_size
-        if self._policy is not None:
-            drawn = sampling.draw_all(
-                jobs, lambda job: self._policy.draw(job.rng, len(job.images), size)
-            )
-            crops = operations.apply(crops, drawn, self._policy.fill)
-        images = augment.normalize(crops)
+        """A batch for each job."""
         labels = self._to_device(self._source.train.labels[sampling.own_images(jobs)])
-        targets = augment.soft_targets(labels, self.info.num_classes, recipe.label_smoothing)
-        if self._noise is not None:
-            erased = recipe.random_erasing
-            drawn = sampling.draw_all(
-                jobs, lambda job: sampling.draw_erasing(job.rng, len(job.images), size, erased)
-            )
-            noise = self._noise if recipe.erasing_fill == "noise" else None
-            images = augment.erase(images, drawn, noise)
-        if self._mixes:
-            alphas = (recipe.mixup, recipe.cutmix)
-            drawn = sampling.draw_all(
-                jobs, lambda job: sampling.draw_mixing(job.rng, len(job.images), size, *alphas)
-            )
-            images, targets = augment.mix(images, targets, drawn)
+        smoothing = self.recipe.label_smoothing
+        targets = augment.soft_targets(labels, self.info.num_classes, smoothing)
+        images, targets = augmented(Batch(crops, targets), jobs, self._stages)
         images = images.contiguous(memory_format=torch.channels_last)
         part = len(images) // len(jobs)
         return list(zip(images.split(part), targets.split(part), strict=True))

@@ -17,28 +17,8 @@ from rich.progress import (
 )
 
 from models.text import bounded
+from roadmap.runs.metrics import COLUMNS
 from roadmap.train.errors import RefusedError
-
-#: Columns of metrics.csv. Losses are means over images, top-1 and top-5 percent of the validation
-#: images (empty where that loss is not finite), ``train_top1`` of the training images as augmented;
-#: ``seconds`` and ``images_per_s`` are of the epoch's training, its data loading included, without
-#: validation.
-COLUMNS = (
-    "epoch",
-    "lr",
-    "train_loss",
-    "train_top1",
-    "val_loss",
-    "top1",
-    "top5",
-    "ema_val_loss",
-    "ema_top1",
-    "ema_top5",
-    "images_per_s",
-    "seconds",
-)
-#: Of those, what the clock decides: everything else is the same in every run of one seed.
-CLOCK_COLUMNS = ("images_per_s", "seconds")
 
 
 class Display:

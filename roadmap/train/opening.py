@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -9,17 +10,20 @@ from typing import Any, NamedTuple
 
 from models.text import said
 from roadmap.files import remove_partial
+from roadmap.runs.record import (
+    IDENTITY,
+    RECORD,
+    NewerSchemaError,
+    RecordError,
+    RunRecord,
+    read_record,
+)
 from roadmap.train.checkpoint import Checkpoint, load_checkpoint
 from roadmap.train.class_names import ClassNamesError
 from roadmap.train.data import Data
 from roadmap.train.errors import RefusedError
-from roadmap.train.record import RECORD, read_record
 from roadmap.train.settings import flat_differences
 
-#: What a folder's run must share with one that is to continue it, besides the data. The number of
-#: processes, the compiler and the versions may change on the way.
-IDENTITY = ("roadmap", "step", "config", "recipe", "seed", "scale", "precision")
-IDENTITY += ("micro_batch", "sync_batch_norm", "device_type")
 #: What a checkpoint's state must have.
 STATE = ("identity", "step", "history", "epoch_seconds", "wall_seconds", "energy_joules")
 #: What a change of the data is told by.
@@ -30,8 +34,7 @@ ACCEPT = "--accept-changed-data"
 class Opening(NamedTuple):
     """What a run begins with: nothing, or that of the run in the folder that it continues."""
 
-    #: run.json of a finished run.
-    finished: dict[str, Any] | None
+    finished: RunRecord | None
     #: Of the newest whole checkpoint.
     state: dict[str, Any] | None
     #: Batches in an epoch, whatever the number of images is now.
@@ -42,19 +45,14 @@ class Opening(NamedTuple):
     data_changes: list[dict[str, Any]]
 
 
-def identity(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What a checkpoint says about its run."""
-    return {name: facts.get(name) for name in (*IDENTITY, "data")}
-
-
 def _compared(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """``IDENTITY``, and whether images are turned, which runs of before did not record."""
+    """What two runs must share, and whether images are turned, which old runs do not record."""
     turned = bool((facts.get("data") or {}).get("exif_orientation", False))
     return {name: facts.get(name) for name in IDENTITY} | {"data.exif_orientation": turned}
 
 
 class Folder:
-    """A folder that the run of ``facts`` enters with ``data``, whose changes it may ``accept``.
+    """A folder that the run of ``record`` enters with ``data``, whose changes it may ``accept``.
 
     ``checkpoint`` is the newest whole one, once ``open`` has returned.
     """
@@ -62,12 +60,12 @@ class Folder:
     def __init__(
         self,
         path: Path,
-        facts: Mapping[str, Any],
+        record: RunRecord,
         data: Data,
         accept: bool,
         say: Callable[[str], None],
     ):
-        self._path, self._facts, self._data = path, facts, data
+        self._path, self._own, self._data = path, record, data
         self._accept, self._say = accept, say
         self._changes: list[dict[str, Any]] = []
         self._class_names: list[str] | None = None
@@ -83,13 +81,13 @@ class Folder:
         remove_partial(self._path)
         record, fault = self._record()
         if record is not None:
-            self._refuse_other_run(record)
-            if record.get("status") == "finished":
-                self._follow(record, step=None)
+            self._refuse_other_run(record.identity())
+            if record.status == "finished":
+                self._follow(_earlier(record), step=None)
                 return Opening(record, None, None, None, [])
         self.checkpoint = load_checkpoint(self._path / "checkpoints", self._say, STATE)
         state = self.checkpoint.state if self.checkpoint else None
-        earlier = [record] if record else []
+        earlier = [_earlier(record)] if record else []
         if state is not None:
             kept = {name: state.get(name) for name in ("steps_per_epoch", "data_changes")}
             earlier.append({**state["identity"], **kept})
@@ -103,14 +101,16 @@ class Folder:
         )
         return Opening(None, state, steps, self._class_names, self._changes)
 
-    def _record(self) -> tuple[dict[str, Any] | None, str | None]:
+    def _record(self) -> tuple[RunRecord | None, str | None]:
         """run.json, or what is wrong with it."""
         try:
             return read_record(self._path), None
         except OSError as error:
             raise RefusedError(f"{self._path / RECORD} cannot be read: {error.strerror}") from None
-        except ValueError as error:
-            return None, str(error)
+        except NewerSchemaError as error:
+            raise RefusedError(f"{self._path} holds another run: {error}") from None
+        except RecordError as error:
+            return None, str(error).rstrip(".")
 
     def _set_aside(self, fault: str) -> None:
         """Go on without a damaged run.json where nothing is lost by that."""
@@ -126,7 +126,7 @@ class Folder:
         self._say(f"{path} is damaged ({fault}) and now named {kept.name}; {then}")
 
     def _refuse_other_run(self, before: Mapping[str, Any]) -> None:
-        found = flat_differences(_compared(before), _compared(self._facts))
+        found = flat_differences(_compared(before), _compared(self._own.identity()))
         if found:
             listed = "; ".join(
                 f"{name} {said(a)} there, {said(b)} here" for name, (a, b) in found.items()
@@ -144,7 +144,7 @@ class Folder:
         there = before["data"]
         names = self._class_names = self._class_names or there.get("class_names")
         self._order_classes(names)
-        here = self._facts_of_data()
+        here = self._data_here()
         if there.get("sha256") == here["sha256"]:
             if there.get("name") != here["name"]:
                 self._say(f"the data was named {there.get('name')}; its content is the same")
@@ -167,8 +167,8 @@ class Folder:
             ) from None
         self._say(f"{info.name} has the classes in another order; they are matched by name")
 
-    def _facts_of_data(self) -> dict[str, Any]:
-        data = data_facts(self._data)
+    def _data_here(self) -> dict[str, Any]:
+        data = dataclasses.replace(self._own, **data_fields(self._data)).data_json()
         return {name: data[name] for name in DATA}
 
     def _accept_change(self, there: dict[str, Any], here: dict[str, Any], step: int | None) -> None:
@@ -190,12 +190,19 @@ class Folder:
         self._changes.append({"step": step, "date": date, "before": there, "after": here})
 
 
-def data_facts(data: Data, class_names: list[str] | None = None) -> dict[str, Any]:
-    """``data`` in run.json; ``class_names`` where the data set has none of its own."""
+def _earlier(record: RunRecord) -> dict[str, Any]:
+    """What a record and a checkpoint both say about a run that is continued."""
+    changes = list(record.data_changes)
+    return record.identity() | {"steps_per_epoch": record.steps_per_epoch, "data_changes": changes}
+
+
+def data_fields(data: Data, class_names: list[str] | None = None) -> dict[str, Any]:
+    """The fields of a ``RunRecord`` that ``data`` decides; ``class_names`` where the data set has
+    none of its own."""
     info = data.info
     return {
-        "name": info.name,
-        "sha256": info.sha256,
+        "data": info.name,
+        "data_sha256": info.sha256,
         "classes": info.num_classes,
         "class_names": list(info.classes or class_names or ()) or None,
         "train_images": info.num_train,

@@ -7,6 +7,7 @@ RandAugment (Cubuk et al. 2020) and torchvision's TrivialAugmentWide (Mueller an
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -201,18 +202,38 @@ def policy(text: str) -> Policy | None:
 
 
 def _rand_augment(text: str) -> RandAugment:
-    from timm.data.auto_augment import rand_augment_transform
-
+    """As timm's ``rand_augment_transform`` reads it, whose import takes seconds: m magnitude,
+    n layers, p probability, mstd deviation of the magnitude, mmax its largest value, inc1 for
+    operations that all grow stronger with it."""
     wanted = f"auto_augment is {said(text)}; use none, trivial or one like rand-m9-mstd0.5-inc1"
-    if not re.fullmatch(r"rand(-(m|n|p|mstd|mmax|inc)\d+(\.\d+)?)*", text):
+    sections = re.findall(r"-([a-z]+)(\d+(?:\.\d+)?)", text)
+    given = dict(sections)
+    if text != "rand" + "".join(f"-{name}{value}" for name, value in sections):
+        raise DataError(wanted)
+    if len(given) < len(sections) or not given.keys() <= {"m", "n", "p", "mstd", "mmax", "inc"}:
         raise DataError(wanted)
     try:
-        parsed = rand_augment_transform(text, {})  # None fails in timm 1.0.20
+        magnitude, layers, most, increasing = (
+            int(given.get(name, default))
+            for name, default in (("m", 10), ("n", 2), ("mmax", 10), ("inc", 0))
+        )
     except ValueError:
         raise DataError(wanted) from None
-    names = tuple(operation.name for operation in parsed.ops)
-    first = parsed.ops[0]
-    most = float(first.magnitude_max or 10)
+    deviation = float(given.get("mstd", 0))
     return RandAugment(
-        names, parsed.num_layers, first.prob, first.magnitude, first.magnitude_std, most
+        _operation_names(bool(increasing)),
+        layers,
+        float(given.get("p", 0.5)),
+        magnitude,
+        deviation if deviation <= 100 else math.inf,
+        most or 10,
     )
+
+
+def _operation_names(increasing: bool) -> tuple[str, ...]:
+    names = [name for name in RAND_AUGMENT_OPS if not name.endswith("Increasing")]
+    stronger = [f"{name}Increasing" for name in names]
+    if not increasing:
+        return tuple(names)
+    pairs = zip(names, stronger, strict=True)
+    return tuple(more if more in RAND_AUGMENT_OPS else name for name, more in pairs)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from roadmap.recipes import Recipe
-from roadmap.train import augment, operations, resident, sampling
+from roadmap.train import augment, resident
 from roadmap.train.data import CROP_AREA
-from roadmap.train.policies import RAND_AUGMENT_OPS, Op, Operations, Policy, RandAugment
-from roadmap.train.policies import policy as named_policy
+from roadmap.train.pipeline import Batch, augmented, stages
+from roadmap.train.policies import Op, Operations
 from roadmap.train.sampling import Erasing, Job, Mixing, View
 
-#: RandAugment as both recipes that use it have it, but for the magnitude.
-RAND_AUGMENT = re.compile(r"rand-m(\d+(?:\.\d+)?)-mstd0\.5-inc1")
-#: How far its magnitude goes.
-MOST = 10.0
 #: An operation in words: with its argument, or for a negative and a positive one.
 WORDS: dict[Op, str | tuple[str, str]] = {
     Op.SHEAR_X: ("shear x −{:.2f}", "shear x +{:.2f}"),
@@ -81,48 +77,27 @@ def preview(
     job = Job((seed, 0, 0), np.arange(len(pictures)), slice(None))
     central = next(iter(reader.val_crops([job.images])))
     crops = next(iter(reader.train_crops([[job]]))) if crop else central.clone()
-    images, notes = _augmented(crops, recipe, job)
-    return Preview(_last(central), _last(denormalized(images)), notes)
+    notes = _Notes(len(pictures))
+    batch = Batch(crops, torch.eye(len(pictures)))
+    images, _ = augmented(batch, [job], stages(recipe, torch.device("cpu")), notes.add)
+    return Preview(_last(central), _last(denormalized(images)), notes.texts())
 
 
-def _augmented(crops: Tensor, recipe: Recipe, job: Job) -> tuple[Tensor, tuple[str, ...]]:
-    """What ``data.Data`` does to crops, in its order; images normalized."""
-    count, size = len(job.images), recipe.train_size
-    words: list[list[str]] = [[] for _ in range(count)]
-    policy = _policy(recipe.auto_augment)
-    if policy is not None:
-        operated = policy.draw(job.rng, count, size)
-        crops = operations.apply(crops, operated, policy.fill)
-        _add(words, _operation_words(operated))
-    images = augment.normalize(crops)
-    if recipe.random_erasing:
-        erased = sampling.draw_erasing(job.rng, count, size, recipe.random_erasing)
-        noise = augment.noise_bank(images.device) if recipe.erasing_fill == "noise" else None
-        images = augment.erase(images, erased, noise)
-        _add(words, _erasing_words(erased))
-    if recipe.mixup or recipe.cutmix:
-        mixed = sampling.draw_mixing(job.rng, count, size, recipe.mixup, recipe.cutmix)
-        images, _ = augment.mix(images, torch.eye(count), mixed)
-        _add(words, _mixing_words(mixed))
-    return images, tuple(", ".join(said) or "unchanged" for said in words)
+class _Notes:
+    """What has been drawn for each of ``count`` pictures, in words."""
 
+    def __init__(self, count: int):
+        self._words: list[list[str]] = [[] for _ in range(count)]
 
-def _add(words: list[list[str]], said: Sequence[str]) -> None:
-    for so_far, text in zip(words, said, strict=True):
-        if text:
-            so_far.append(text)
+    def add(self, drawn: Operations | Erasing | Mixing | None) -> None:
+        if drawn is None:
+            return
+        for words, text in zip(self._words, _WORDS[type(drawn)](drawn), strict=True):
+            if text:
+                words.append(text)
 
-
-def _policy(text: str) -> Policy | None:
-    """``policies.policy`` without timm, which takes seconds to import, where it can be."""
-    known = RAND_AUGMENT.fullmatch(text)
-    return rand_augment(float(known[1])) if known else named_policy(text)
-
-
-def rand_augment(magnitude: float) -> RandAugment:
-    """What ``rand-m<magnitude>-mstd0.5-inc1`` names: two operations, each applied or not."""
-    names = tuple(name for name in RAND_AUGMENT_OPS if f"{name}Increasing" not in RAND_AUGMENT_OPS)
-    return RandAugment(names, 2, 0.5, magnitude, 0.5, MOST)
+    def texts(self) -> tuple[str, ...]:
+        return tuple(", ".join(words) or "unchanged" for words in self._words)
 
 
 def _operation_words(drawn: Operations) -> list[str]:
@@ -155,6 +130,13 @@ def _mixing_words(drawn: Mixing) -> list[str]:
         f"{'CutMix' if cut else 'Mixup'}, {100 * share:.0f} % its own"
         for cut, share in zip(drawn.cut, drawn.share, strict=True)
     ]
+
+
+_WORDS: dict[type, Callable[[Any], list[str]]] = {
+    Operations: _operation_words,
+    Erasing: _erasing_words,
+    Mixing: _mixing_words,
+}
 
 
 def denormalized(images: Tensor) -> Tensor:

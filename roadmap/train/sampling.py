@@ -176,8 +176,11 @@ Drawn = TypeVar("Drawn")
 
 
 def draw_all(jobs: Sequence[Job], draw: Callable[[Job], Drawn]) -> Drawn:
-    """What ``draw`` gives for each job's global batch, cut to this process's part, end to end."""
+    """What ``draw`` gives for each job's global batch, cut to this process's part, end to end;
+    None where it gives nothing."""
     drawn = [draw(job) for job in jobs]
+    if drawn[0] is None:
+        return None
     columns = (
         [getattr(one, field.name)[job.mine] for one, job in zip(drawn, jobs, strict=True)]
         for field in fields(drawn[0])

@@ -14,7 +14,8 @@ from models.files import WeightsFileError, network_of, read_weights
 from models.text import said, shortened
 from models.weights import check_weights
 from roadmap.measure.networks import UnknownNetworkError, build, check, config_of
-from roadmap.train.class_names import ClassNamesError, as_names, label_names, quoted
+from roadmap.runs.record import as_names
+from roadmap.train.class_names import ClassNamesError, label_names, quoted
 from roadmap.train.data import Data, DataError, open_data
 from roadmap.train.errors import NonFiniteError, RefusedError, TrainingError
 from roadmap.train.evaluate import BATCH_SIZE, evaluate

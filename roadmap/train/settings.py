@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from models.config import ModelConfig
 from models.text import said
 from roadmap.recipes import RECIPES, Recipe
-from roadmap.results import own_results, results_folders
 from roadmap.steps import ROADMAPS, unknown_name
 from roadmap.text import counted
 from roadmap.train.errors import RefusedError
@@ -25,8 +23,6 @@ from roadmap.train.schedule import scaled_lr
 
 Scale = Literal["full", "pocket"]
 Precision = Literal["float32", "bf16"]
-#: Names another folder of runs than ``results/runs``.
-RUNS_VARIABLE = "ROADMAP_RUNS"
 #: A test image's side, at most.
 MOST_PIXELS = 16_384
 SIZES = f"1 to {MOST_PIXELS:,} pixels"
@@ -171,20 +167,6 @@ def recorded_view(recipe: Any) -> Recipe:
     view = RECIPES["convnext"].replace(**given)
     _check_fields(view)
     return view
-
-
-def runs_folder() -> Path:
-    """The folder that runs are written to: the one that ``ROADMAP_RUNS`` names, or ``runs`` in
-    ``own_results()``."""
-    return Path(os.environ.get(RUNS_VARIABLE) or own_results() / "runs").absolute()
-
-
-def runs_folders() -> tuple[Path, ...]:
-    """The folders that runs are read from: the one that ``ROADMAP_RUNS`` names, or ``runs`` in
-    ``results_folders()``."""
-    if os.environ.get(RUNS_VARIABLE):
-        return (runs_folder(),)
-    return tuple(folder / "runs" for folder in results_folders())
 
 
 def trained_config(settings: Settings) -> ModelConfig:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import threading
@@ -10,14 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from roadmap.runs.lock import open_lock, take
 from roadmap.train.errors import FolderInUseError
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks
-    fcntl = None
-
-LOCK = ".lock"
 #: Seconds for which a lock is tried: whoever looks whether it is held has it for a moment.
 PATIENCE = 0.5
 
@@ -69,35 +63,6 @@ def stop_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def is_locked(folder: Path) -> bool | None:
-    """Whether another process trains in ``folder``; None where that cannot be told.
-
-    Not for a process that trains there itself: closing the file would let go of its lock.
-    """
-    if fcntl is None:
-        return None
-    try:
-        file = (folder / LOCK).open()
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return None
-    with file:
-        taken = _locked(file, fcntl.LOCK_SH)  # let go with the file
-    return None if taken is None else not taken
-
-
-def _locked(file: Any, kind: int) -> bool | None:
-    """Take a lock of ``file``: False where another process has it, None where there are none."""
-    try:
-        # A record lock: unlike flock's, data loading workers do not inherit it.
-        fcntl.lockf(file, kind | fcntl.LOCK_NB)
-    except OSError as error:
-        held = error.errno in (errno.EACCES, errno.EAGAIN)
-        return False if held else None  # not every file system has locks
-    return True
-
-
 class FolderLock:
     """While entered, no other process trains in ``folder``; a process that dies lets go.
 
@@ -112,9 +77,9 @@ class FolderLock:
 
     def __enter__(self) -> FolderLock:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._file = (self._folder / LOCK).open("w")
+        self._file = open_lock(self._folder, "w")
         end = time.monotonic() + PATIENCE
-        while (taken := self._taken()) is False and time.monotonic() < end:
+        while (taken := take(self._file)) is False and time.monotonic() < end:
             time.sleep(0.05)
         if taken is False:
             self._file.close()
@@ -123,9 +88,6 @@ class FolderLock:
             )
         self.exists = taken is True
         return self
-
-    def _taken(self) -> bool | None:
-        return _locked(self._file, fcntl.LOCK_EX) if fcntl else None
 
     def __exit__(self, *_error: object) -> None:
         self._file.close()

@@ -12,9 +12,9 @@ import streamlit as st
 
 from roadmap.ablation import Ablation, analyse
 from roadmap.runs import Run, Runs, RunsReader
+from roadmap.runs.folders import runs_folder as root
+from roadmap.runs.folders import runs_folders
 from roadmap.steps import ROADMAPS
-from roadmap.train.settings import runs_folder as root
-from roadmap.train.settings import runs_folders
 
 __all__ = ["ablation", "folders", "of", "read", "roadmaps", "root"]
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from models.text import shortened
 from roadmap.runs import STATUSES, Run, Unreadable
 from roadmap.steps import ROADMAPS
 from roadmap.text import ABSENT
@@ -100,7 +101,7 @@ def _row(run: Run) -> tuple[object, ...]:
         run.scale,
         run.device,
         run.date,
-        None if run.reason is None else str(run.reason),
+        run.reason and shortened(run.reason),
     )
 
 

@@ -15,7 +15,7 @@ from execute import FIGURE, FOLDER, PICTURE, execute, figures, fingerprint
 from fake_runs import write_ablation
 
 from roadmap.results import RESULTS
-from roadmap.train.settings import RUNS_VARIABLE
+from roadmap.runs.folders import RUNS_VARIABLE
 
 NAMES = (
     "01-tour",

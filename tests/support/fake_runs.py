@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from roadmap.runs.metrics import COLUMNS
 from roadmap.steps import ROADMAPS
-from roadmap.train.metrics import COLUMNS
 
 DEVICE = "NVIDIA H200"
 VERSIONS = {"python": "3.12.3", "torch": "2.11.0", "torchvision": "0.26.0", "timm": "1.0.22"}
@@ -105,3 +105,46 @@ def _epoch(number: int, epochs: int, top1: float, average: float | None) -> dict
         "images_per_s": 5000.0,
         "seconds": 10.0,
     }
+
+
+#: What JSON can hold where a record has something else.
+NASTY = (
+    None,
+    True,
+    -1,
+    0,
+    2**63,
+    2**200,
+    -(2**200),
+    1e300,
+    "",
+    "x" * 100_000,
+    "\ud800",
+    "<script>alert(1)</script>",
+    "=1+1",
+    [],
+    [[]],
+    {},
+    {"a": {"b": 1}},
+    {"\ud800": 1},
+    [None, {"x": "\ud800"}],
+)
+
+
+def damaged(content: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Copies of ``content``, each with one of ``NASTY`` in one place, and which place."""
+    for place in _places(content):
+        for value in NASTY:
+            copy = json.loads(json.dumps(content))
+            inner = copy
+            for name in place[:-1]:
+                inner = inner[name]
+            inner[place[-1]] = value
+            yield place, copy
+
+
+def _places(value: Mapping[str, Any], outer: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, each in value.items():
+        yield (*outer, name)
+        if isinstance(each, dict):
+            yield from _places(each, (*outer, name))

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from roadmap.runs.metrics import CLOCK_COLUMNS
 from roadmap.train.distributed import World, join, leave, synchronize_batch_norm
 from roadmap.train.errors import TrainingError
-from roadmap.train.metrics import CLOCK_COLUMNS
 from roadmap.train.settings import Settings, choose_recipe, run_config
 
 #: Processes are forked from one that has imported torch but never used it: real ones, really

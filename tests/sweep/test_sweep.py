@@ -19,6 +19,7 @@ from processes import children, listed
 from typer.testing import CliRunner
 
 from roadmap.cli import app
+from roadmap.runs.lock import is_locked
 from roadmap.steps import ROADMAPS
 from roadmap.study.design import DESIGNS, read_design
 from roadmap.study.space import StudyError
@@ -40,7 +41,7 @@ from roadmap.text import duration
 from roadmap.train.checkpoint import last_step
 from roadmap.train.errors import FolderInUseError, RefusedError
 from roadmap.train.sources import open_source
-from roadmap.train.stopping import Signals, ask_to_stop, is_locked
+from roadmap.train.stopping import Signals, ask_to_stop
 
 ROOT = Path(__file__).parents[2]
 

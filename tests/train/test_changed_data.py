@@ -11,12 +11,12 @@ from models.files import weights_content
 from models.network import ModernResNet
 from roadmap.cli import app
 from roadmap.recipes import RECIPES
+from roadmap.runs.record import read_record
 from roadmap.steps import ROADMAPS
 from roadmap.train import damage, resident, sampling
 from roadmap.train.data import DataError, open_data
 from roadmap.train.errors import RefusedError, TrainingError
 from roadmap.train.pocket import pocket_recipe
-from roadmap.train.record import read_record
 from roadmap.train.run import train
 
 RECIPE = pocket_recipe(RECIPES["convnext"])
@@ -53,13 +53,13 @@ def test_a_removed_image_is_refused_then_accepted_and_recorded(large, pets, tmp_
         request.getfixturevalue("streamed_only")
     run = tmp_path / "run"
     stopped_at(3, run, pets)
-    before = read_record(run)["data"]
+    before = read_record(run).data_json()
     (pets / "train" / "dog" / "7.png").unlink()
     with pytest.raises(RefusedError) as refused:
         train(settings(run, pets))
     assert "holds a run on other data: data.train_images 24 there, 23 here" in str(refused.value)
     assert "add --accept-changed-data" in str(refused.value)
-    assert read_record(run)["data"] == before
+    assert read_record(run).data_json() == before
     content = train(settings(run, pets, accept_changed_data=True))
     (change,) = content["data_changes"]
     assert (change["step"], change["before"]["sha256"]) == (3, before["sha256"])

@@ -19,7 +19,6 @@ from models.files import read_weights, weights_content
 from roadmap.cli import app
 from roadmap.train.class_names import ClassNamesError, class_map, order_note, places
 from roadmap.train.data import open_data
-from roadmap.train.record import read_record, write_record
 
 CAT_DOG = ("cat", "dog")
 
@@ -149,27 +148,6 @@ def test_an_exported_file_has_the_names_of_its_classifier(network, tmp_path):
         done = CliRunner().invoke(app, ["export", "--weights", str(weights), *options])
         assert done.exit_code == 0, done.output
         assert read_weights(out).facts.get("class_names") == names
-
-
-# -- what is written down -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("count", [3, 22_000])
-def test_run_json_has_the_names_and_stays_readable(count, tmp_path):
-    names = [f"n{number:08d}" for number in range(count)]
-    content = {"config": {}, "recipe": {}, "data": {"name": "pets", "class_names": names}}
-    write_record(tmp_path, content)
-    assert read_record(tmp_path) == content
-    text = (tmp_path / "run.json").read_text()
-    assert len(text.splitlines()) < 20
-    assert (names[0] in text) == (count == 3)
-
-
-def test_names_beside_run_json_may_be_lost(tmp_path):
-    names = [str(number) for number in range(1000)]
-    write_record(tmp_path, {"config": {}, "recipe": {}, "data": {"class_names": names}})
-    (tmp_path / "class_names.json").write_text("[")
-    assert read_record(tmp_path)["data"]["class_names"] is None
 
 
 # -- orders of class folders --------------------------------------------------------------------

@@ -130,6 +130,26 @@ def test_rand_augment_draws_as_timm_counts():
     assert (angle > 0).mean() == pytest.approx(0.5, abs=0.06)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rand",
+        "rand-m9-mstd0.5-inc1",
+        "rand-m7-mstd0.5",
+        "rand-n3-p0.3-mmax20-m15",
+        "rand-mstd101-inc0",
+        "rand-mstd100-mmax0",
+    ],
+)
+def test_rand_augment_is_read_as_timm_reads_it(text):
+    ours, theirs = policies.policy(text), timm_ops.rand_augment_transform(text, {"x": 0})
+    first = theirs.ops[0]
+    assert ours.names == tuple(operation.name for operation in theirs.ops)
+    assert (ours.layers, ours.applied) == (theirs.num_layers, first.prob)
+    assert (ours.magnitude, ours.deviation) == (first.magnitude, first.magnitude_std)
+    assert ours.most == (first.magnitude_max or 10)
+
+
 def test_trivial_augment_has_torchvisions_space():
     """Every operation and strength that ours draws, torchvision has, and the other way round."""
     space = autoaugment.TrivialAugmentWide()._augmentation_space(31)
@@ -176,7 +196,17 @@ def test_operation_equals_torchvision(name, operation, magnitude, argument):
 
 
 @pytest.mark.parametrize(
-    "text", ["randaugment", "rand-m9-tweights", "rand-mnine", "", "rand-t3a", "rand-m1.5"]
+    "text",
+    [
+        "randaugment",
+        "rand-m9-tweights",
+        "rand-mnine",
+        "",
+        "rand-t3a",
+        "rand-m1.5",
+        "rand-m9-m3",
+        "rand-m9x",
+    ],
 )
 def test_unknown_policy_is_refused(text):
     with pytest.raises(policies.DataError, match="auto_augment"):

@@ -18,6 +18,7 @@ from training_runs import tiny_settings
 from models import ModernResNet
 from roadmap.recipes import RECIPES
 from roadmap.runs import curves, read_run
+from roadmap.runs.metrics import COLUMNS
 from roadmap.steps import ROADMAPS
 from roadmap.sweep.jobs import read_progress
 from roadmap.train import run as run_module
@@ -29,7 +30,6 @@ from roadmap.train.errors import (
     RefusedError,
     TrainingError,
 )
-from roadmap.train.metrics import COLUMNS
 from roadmap.train.optimizer import (
     average_decay,
     build_optimizer,

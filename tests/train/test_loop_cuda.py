@@ -24,18 +24,27 @@ def test_memory_does_not_grow_with_the_epochs():
         for _ in range(3):
             yield torch.zeros(2**24, device=device), torch.zeros(8, device=device)
 
-    reserved = []
-    for _ in range(10):
+    before, batch, epochs = torch.cuda.memory_reserved(device), 4 * 2**24, 30
+    for _ in range(epochs):
         for _ in prefetched(epoch(), device):
             pass
-        reserved.append(torch.cuda.memory_reserved(device))
-    assert reserved[-1] == reserved[1]
+    # How many batches are in flight depends on the clock; one epoch's memory serves the next.
+    assert torch.cuda.memory_reserved(device) - before < epochs * batch
 
 
-# Networks without ReLU, at whose kink rounding alone parts two runs.
-@pytest.mark.parametrize("step", ["gelu", "separate_downsampling"])
+@pytest.fixture
+def deterministic():
+    """Without this, two launched runs differ as much as a launched and a recorded one: by up to
+    0.004 in the training loss of the second epoch (H200)."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.usefixtures("deterministic")
+@pytest.mark.parametrize("step", ["baseline", "gelu", "separate_downsampling"])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_recorded_steps_learn_as_launched_ones(recipe, step, tmp_path):
+def test_recorded_steps_are_launched_ones_to_the_bit(recipe, step, tmp_path):
     for name, micro_batch in (("recorded", None), ("launched", 10**6)):
         settings = tiny_settings(
             tmp_path / name,
@@ -47,10 +56,8 @@ def test_recorded_steps_learn_as_launched_ones(recipe, step, tmp_path):
         )
         train(settings)
     recorded, launched = (outcome(tmp_path / name) for name in ("recorded", "launched"))
-    for ours, theirs in zip(recorded["metrics"], launched["metrics"], strict=True):
-        assert ours["lr"] == theirs["lr"]
-        for column in ("train_loss", "val_loss"):
-            assert float(ours[column]) == pytest.approx(float(theirs[column]), abs=5e-3)
+    assert recorded["metrics"] == launched["metrics"]
+    assert recorded["weights"] == launched["weights"]
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -9,8 +9,7 @@ import torch
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.train import resident
 from roadmap.train.data import CROP_AREA, Data
-from roadmap.train.policies import policy
-from roadmap.train.preview import denormalized, preview, rand_augment
+from roadmap.train.preview import denormalized, preview
 from roadmap.train.sampling import View
 from roadmap.train.source import Source
 
@@ -48,11 +47,6 @@ def test_it_is_the_first_batch_of_training(name):
     (job,) = data._jobs(0, len(PICTURES), range(1), 0, 1)
     shown = preview([PICTURES[i] for i in job.images], recipe, 5)
     assert np.array_equal(shown.after, denormalized(images).permute(0, 2, 3, 1).numpy())
-
-
-@pytest.mark.parametrize("magnitude", [0, 7, 9])
-def test_rand_augment_is_timms(magnitude):
-    assert rand_augment(magnitude) == policy(f"rand-m{magnitude}-mstd0.5-inc1")
 
 
 def test_without_augmentation_and_crop_nothing_changes():

@@ -19,8 +19,8 @@ from training_runs import (
 )
 
 from models.network import LayerNorm2d
-from roadmap.train import run as run_module
-from roadmap.train import stopping
+from roadmap.runs import lock
+from roadmap.train import loop
 from roadmap.train.checkpoint import last_step
 from roadmap.train.data import DataError
 from roadmap.train.errors import (
@@ -164,7 +164,7 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, capfd):
     def refused(*_arguments):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(stopping.fcntl, "lockf", refused)
+    monkeypatch.setattr(lock.fcntl, "lockf", refused)
     fail_reading_at(monkeypatch, 1)
     with pytest.raises(TrainingError, match="the data is gone"):
         train(tiny_settings(tmp_path / "run"))
@@ -313,7 +313,7 @@ def test_a_signal_during_validation_saves_too(tmp_path, monkeypatch):
     short = {"epochs": 1, "warmup_epochs": 0}
     settings = tiny_settings(tmp_path / "run", changes=short)
     with monkeypatch.context() as patch, pytest.raises(InterruptedRunError) as caught:
-        patch.setattr(run_module, "evaluate", stopped)
+        patch.setattr(loop, "evaluate", stopped)
         train(settings)
     assert caught.value.code == 143
     assert last_step(tmp_path / "run" / "checkpoints") == 11

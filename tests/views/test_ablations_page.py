@@ -15,13 +15,13 @@ from functools import partial
 import pages
 import pytest
 from browser import ROOT
-from fake_runs import write_ablation, write_run
+from fake_runs import damaged, write_ablation, write_run
 from pages import address, checked, html
 
 from roadmap.charts.curves import MEASURES
+from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.steps import ROADMAPS
 from roadmap.sweep import background
-from roadmap.train.settings import RUNS_VARIABLE
 from roadmap.views import ablations_data
 
 opened = partial(pages.opened, "ablations_page")
@@ -197,6 +197,25 @@ def test_broken_folders_are_listed_and_nothing_breaks(trained):
     assert "it may be cut off" in page
     assert "<img src=x" not in page
     assert "&lt;img src=x&gt;" in page
+
+
+def test_whatever_a_record_holds_the_page_shows_the_rest(trained):
+    """Every field with every wrong value, as one folder each; the page lists some of them."""
+    data = trained / "tiny"
+    content = json.loads((data / "resnet50-training-seed0" / "run.json").read_text())
+    metrics = (data / "resnet50-training-seed0" / "metrics.csv").read_bytes()
+    for number, (_, changed) in enumerate(damaged(content)):
+        folder = data / f"damaged-{number:04d}"
+        folder.mkdir()
+        (folder / "run.json").write_text(json.dumps(changed))
+        (folder / "metrics.csv").write_bytes(metrics)
+    os.mkfifo(data / "pipe") if hasattr(os, "mkfifo") else None
+    (data / os.fsdecode(b"not-\xff-unicode")).mkdir()
+    app = checked(opened())
+    shown = html(app)
+    assert "Folders that cannot be read" in shown
+    assert "resnet50-training-seed0" in set(runs_table(app)["run"])
+    assert "<script>alert" not in shown
 
 
 def test_only_broken_folders(root):

@@ -13,9 +13,9 @@ from browser import ROOT, served
 from fake_runs import write_ablation, write_run
 from playwright.sync_api import Page, expect
 
+from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.steps import ROADMAPS
 from roadmap.sweep import background
-from roadmap.train.settings import RUNS_VARIABLE
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 SCORES = {

@@ -14,11 +14,11 @@ from studies import made_runs, save_runs
 from models.config import ModelConfig
 from roadmap.report.text import signed
 from roadmap.runs import read_runs
+from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.study.design import DESIGNS, read_design
 from roadmap.study.effects import Effects, Settings
 from roadmap.study.experiment import open_experiment
 from roadmap.study.terms import Terms
-from roadmap.train.settings import RUNS_VARIABLE
 from roadmap.views import builder_address
 
 opened = partial(pages.opened, "effects_page")

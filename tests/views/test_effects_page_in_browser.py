@@ -10,9 +10,9 @@ from browser import ROOT, served
 from playwright.sync_api import Page, expect
 from studies import made_runs, save_runs
 
+from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.study.design import DESIGNS, read_design
 from roadmap.study.terms import Terms
-from roadmap.train.settings import RUNS_VARIABLE
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 

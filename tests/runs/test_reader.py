@@ -14,12 +14,13 @@ import pytest
 from fake_runs import write_run
 
 from roadmap.results import RESULTS, ResultsError
-from roadmap.runs import RunsReader, curves, read_runs
+from roadmap.runs import RunsReader, curves, lock, read_runs
+from roadmap.runs.folders import RUNS_VARIABLE, runs_folder
+from roadmap.runs.lock import is_locked
+from roadmap.runs.metrics import COLUMNS
 from roadmap.train import stopping
 from roadmap.train.errors import FolderInUseError
-from roadmap.train.metrics import COLUMNS
-from roadmap.train.settings import RUNS_VARIABLE, runs_folder
-from roadmap.train.stopping import FolderLock, is_locked
+from roadmap.train.stopping import FolderLock
 
 
 def only(root: Path):
@@ -141,13 +142,13 @@ def locks(monkeypatch, *answers: int) -> None:
         if number:
             raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(stopping.fcntl, "lockf", lockf)
+    monkeypatch.setattr(lock.fcntl, "lockf", lockf)
 
 
 def test_whoever_looks_at_a_lock_does_not_keep_a_run_from_it(tmp_path, monkeypatch):
     locks(monkeypatch, errno.EAGAIN, errno.EACCES)
-    with FolderLock(tmp_path) as lock:
-        assert lock.exists
+    with FolderLock(tmp_path) as held:
+        assert held.exists
     locks(monkeypatch, *[errno.EAGAIN] * 1000)
     monkeypatch.setattr(stopping, "PATIENCE", 0.1)
     with pytest.raises(FolderInUseError, match="another process is training"), FolderLock(tmp_path):
@@ -157,8 +158,8 @@ def test_whoever_looks_at_a_lock_does_not_keep_a_run_from_it(tmp_path, monkeypat
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
 def test_a_file_system_without_locks_is_not_another_process(tmp_path, monkeypatch, number):
     locks(monkeypatch, *[number] * 2)
-    with FolderLock(tmp_path) as lock:
-        assert not lock.exists
+    with FolderLock(tmp_path) as held:
+        assert not held.exists
         assert is_locked(tmp_path) is None
 
 
@@ -273,7 +274,7 @@ def test_a_missing_key_is_named(tmp_path, places):
         ({"step": "kernel7"}, "Did you mean 'kernel_7'?"),
         ({"scores": None}, "run.json has None as scores"),
         ({"scores": {"top1": None}}, "run.json has None as scores.top1"),
-        ({"scores": {"top1": float("nan")}}, "nan as scores.top1, which is no percentage"),
+        ({"scores": {"top1": float("nan")}}, "nan as scores.top1"),
         ({"scores": {"top1": 101}}, "101 as scores.top1"),
         ({"scores": {"top1": 50, "ema_top1": -1}}, "-1 as scores.ema_top1"),
     ],

@@ -1,0 +1,32 @@
+"""Training runs on disk: ``results/runs/<data>/<run>/`` with ``run.json`` and ``metrics.csv``.
+
+``record`` is run.json (the one type, written and read), ``metrics`` is metrics.csv, ``reader``
+lists the runs of folders. Imports no torch and no pandas.
+"""
+
+from roadmap.runs.metrics import curves
+from roadmap.runs.reader import (
+    Machine,
+    Run,
+    Runs,
+    RunsReader,
+    Unreadable,
+    judged_by,
+    read_run,
+    read_runs,
+)
+from roadmap.runs.record import STATUSES, RunPoint
+
+__all__ = [
+    "STATUSES",
+    "Machine",
+    "Run",
+    "RunPoint",
+    "Runs",
+    "RunsReader",
+    "Unreadable",
+    "curves",
+    "judged_by",
+    "read_run",
+    "read_runs",
+]

@@ -1,0 +1,57 @@
+"""The lock of a run's folder: whether a process trains in it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None
+
+LOCK = ".lock"
+
+
+def is_locked(folder: Path) -> bool | None:
+    """Whether another process trains in ``folder``; None where that cannot be told.
+
+    Do not call it in a process that trains there itself: closing the file releases its lock.
+    """
+    if fcntl is None:
+        return None
+    try:
+        file = open_lock(folder, "r")
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    with file:
+        taken = _lock(file, fcntl.LOCK_SH)  # released with the file
+    return None if taken is None else not taken
+
+
+def open_lock(folder: Path, mode: str) -> IO[str]:
+    """The lock file of ``folder``. Raises ``OSError``, also for a pipe, which would block."""
+    return open(folder / LOCK, mode, opener=_without_blocking)
+
+
+def take(file: IO[str]) -> bool | None:
+    """Lock ``file`` for this process: False where another has it, None where there are no locks."""
+    return _lock(file, fcntl.LOCK_EX) if fcntl else None
+
+
+def _without_blocking(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+
+
+def _lock(file: IO[str], kind: int) -> bool | None:
+    try:
+        # A record lock: unlike flock's, data loading workers do not inherit it.
+        fcntl.lockf(file, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        held = error.errno in (errno.EACCES, errno.EAGAIN)
+        return False if held else None  # not every file system has locks
+    return True

@@ -1,0 +1,360 @@
+"""run.json: what a training run was asked to do, on what, how far it came and what it scored.
+
+``RunRecord`` is written and read here and nowhere else. A folder of runs may come from anybody,
+so whatever a record holds is checked when it is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from models.text import LONGEST_MESSAGE, LONGEST_PATH, is_unicode, said
+from roadmap.files import read_bytes, read_json, write_bytes, write_json
+
+RECORD, CLASS_NAMES = "run.json", "class_names.json"
+#: Version of the format. Files without one are from before it had a number; all are read.
+SCHEMA = 1
+#: Class names that stand in run.json itself; more stand in a file beside it.
+INLINE = 100
+#: What run.json says, and ``stopped``: it says running, and no process is.
+STATUSES = ("running", "finished", "interrupted", "failed", "stopped")
+#: The largest number: torch's largest seed.
+LARGEST = 2**64 - 1
+#: What must match for a run to continue another's, besides the data. The number of processes, the
+#: compiler and the versions may change on the way.
+IDENTITY = ("roadmap", "step", "config", "recipe", "seed", "scale", "precision")
+IDENTITY += ("micro_batch", "sync_batch_norm", "device_type")
+
+_REQUIRED = object()
+
+
+class RecordError(ValueError):
+    """A folder that holds no whole run; one sentence, with a full stop, that says why."""
+
+
+class RunPoint(NamedTuple):
+    """What a run is in a designed experiment (``roadmap.study.design``)."""
+
+    design: str
+    key: str
+    role: str
+    levels: Mapping[str, str]
+
+
+class NewerSchemaError(RecordError):
+    """A record that a later version of this project wrote."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """One run, finished or not: of a ``step``, or with ``step`` None of a ``point`` of a design.
+
+    ``recipe`` has the fields of a ``Recipe`` and ``config`` those of a ``ModelConfig`` as JSON has
+    them; ``recipe_name`` is None where the step's own recipe was used. ``class_names`` are in the
+    order of the network's outputs, None where they are not known. ``val_split`` is what the
+    validation images are called where they come from (val, valid, test, ...);
+    ``exif_orientation`` whether images are turned as their EXIF tag says. ``data_changes`` lists
+    each time that changed data was accepted: at which step, and the data before and after.
+
+    ``wall_seconds`` and ``energy_joules`` are sums over all continuations, None while running and
+    where unknown. ``scores`` are percent and losses on the validation images after the last epoch
+    (``top1``, ``ema_top1`` and so on), empty before the end. ``reason`` says why a run stopped.
+    """
+
+    status: str
+    roadmap: str
+    step: str | None
+    point: RunPoint | None = field(default=None, hash=False)
+    recipe_name: str | None
+    config: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    recipe: Mapping[str, Any] = field(hash=False)
+    data: str
+    data_sha256: str | None
+    classes: int
+    class_names: Sequence[str] | None = field(default=None, hash=False, repr=False)
+    train_images: int
+    val_images: int
+    train_split: str = "train"
+    val_split: str = "val"
+    exif_orientation: bool = False
+    data_changes: Sequence[Mapping[str, Any]] = field(default=(), hash=False)
+    seed: int
+    scale: str
+    precision: str
+    micro_batch: int | None = None
+    sync_batch_norm: bool = True
+    compiled: bool
+    device_type: str | None = None
+    device: str
+    processes: int
+    steps_per_epoch: int | None = None
+    versions: Mapping[str, str] = field(hash=False)
+    depthwise: str | None = None
+    steps: int = 0
+    date: str
+    wall_seconds: float | None
+    energy_joules: float | None = None
+    scores: Mapping[str, float | None] = field(default_factory=dict, hash=False)
+    reason: str | None = None
+
+    @classmethod
+    def from_json(cls, content: Any, class_names: Sequence[str] | None = None) -> RunRecord:
+        """The record that run.json holds; raises ``RecordError`` for anything else.
+
+        ``class_names``: those of the file beside it, where it refers to one.
+        """
+        if not isinstance(content, dict):
+            raise RecordError(f"{RECORD} holds no object.")
+        _check_values(content)
+        _check_schema(content)
+        status = _get(content, "status", str)
+        if status not in STATUSES:
+            raise RecordError(f"{RECORD} has the unknown status {said(status)}.")
+        point = _point(content)
+        return cls(
+            status=status,
+            roadmap=_get(content, "roadmap", str),
+            step=None if point else _get(content, "step", str),
+            point=point,
+            recipe_name=_get(content, "recipe_name", str | None),
+            config=_get(content, "config", dict, default={}),
+            recipe=_recipe(content),
+            **_data(content, class_names),
+            seed=_count(content, "seed", least=0),
+            scale=_get(content, "scale", str),
+            precision=_get(content, "precision", str),
+            micro_batch=_get(content, "micro_batch", int | None, default=None),
+            sync_batch_norm=_get(content, "sync_batch_norm", bool, default=True),
+            compiled=_get(content, "compiled", bool),
+            device_type=_get(content, "device_type", str | None, default=None),
+            device=_get(content, "device", str),
+            processes=_count(content, "processes"),
+            steps_per_epoch=_get(content, "steps_per_epoch", int | None, default=None),
+            versions=_texts(content, "versions"),
+            depthwise=_get(content, "depthwise", str | None, default=None),
+            steps=_count({"steps": 0} | content, "steps", least=0),
+            date=_get(content, "date", str),
+            wall_seconds=_get(content, "wall_seconds", float | int | None),
+            energy_joules=_get(content, "energy_joules", float | int | None, default=None),
+            scores=_scores(content) if status == "finished" else {},
+            reason=_get(content, "reason", str | None, default=None),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """run.json's content."""
+        changes = {"data_changes": list(self.data_changes)} if self.data_changes else {}
+        return {
+            "schema": SCHEMA,
+            "status": self.status,
+            "roadmap": self.roadmap,
+            "step": self.step,
+            **({"point": self.point._asdict()} if self.point else {}),
+            "recipe_name": self.recipe_name,
+            "config": dict(self.config),
+            "recipe": dict(self.recipe),
+            "data": self.data_json(),
+            "seed": self.seed,
+            "scale": self.scale,
+            "precision": self.precision,
+            "micro_batch": self.micro_batch,
+            "sync_batch_norm": self.sync_batch_norm,
+            "compiled": self.compiled,
+            "device_type": self.device_type,
+            "device": self.device,
+            "processes": self.processes,
+            "steps_per_epoch": self.steps_per_epoch,
+            "versions": dict(self.versions),
+            "depthwise": self.depthwise,
+            **changes,
+            "steps": self.steps,
+            "date": self.date,
+            "wall_seconds": self.wall_seconds,
+            "energy_joules": self.energy_joules,
+            "scores": dict(self.scores) or None,
+            **({"reason": self.reason} if self.reason is not None else {}),
+        }
+
+    def data_json(self) -> dict[str, Any]:
+        """``data`` in run.json, in weights files and in checkpoints."""
+        return {
+            "name": self.data,
+            "sha256": self.data_sha256,
+            "classes": self.classes,
+            "class_names": None if self.class_names is None else list(self.class_names),
+            "train_images": self.train_images,
+            "val_images": self.val_images,
+            "train_split": self.train_split,
+            "val_split": self.val_split,
+            "exif_orientation": self.exif_orientation,
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint says about its run."""
+        content = self.to_json()
+        return {name: content[name] for name in (*IDENTITY, "data")}
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Write run.json, and a long list of class names beside it. Raises ``OSError``."""
+    content = record.to_json()
+    names = content["data"]["class_names"]
+    if len(names or ()) > INLINE:
+        write_bytes(folder / CLASS_NAMES, json.dumps(names, indent=0).encode() + b"\n")
+        content["data"]["class_names"] = CLASS_NAMES
+    write_json(folder / RECORD, content)
+
+
+def read_record(folder: Path) -> RunRecord | None:
+    """The record in ``folder``, or None where there is none.
+
+    Raises ``OSError`` where it cannot be read, and ``RecordError`` for a file that is no record
+    of a run.
+    """
+    try:
+        content = json.loads(read_bytes(folder / RECORD))
+    except FileNotFoundError:
+        return None
+    except OSError:
+        raise
+    except (ValueError, RecursionError):
+        raise RecordError(f"{RECORD} is not valid JSON; it may be cut off.") from None
+    return RunRecord.from_json(content, _names_beside(folder, content))
+
+
+def as_names(value: Any) -> list[str] | None:
+    """``value`` as JSON has it, if it is a list of names or names by index; else None."""
+    if isinstance(value, dict):
+        value = [value.get(str(index)) for index in range(len(value))]
+    good = isinstance(value, list) and value and all(isinstance(name, str) for name in value)
+    return value if good else None
+
+
+def _names_beside(folder: Path, content: Any) -> list[str] | None:
+    data = content.get("data") if isinstance(content, dict) else None
+    if not isinstance(data, dict) or data.get("class_names") != CLASS_NAMES:
+        return None
+    try:
+        return as_names(read_json(folder / CLASS_NAMES))
+    except (OSError, ValueError):
+        return None
+
+
+def _check_values(content: Mapping[str, Any]) -> None:
+    """Refuse what JSON can hold and tables, pages and other files cannot."""
+    left: list[tuple[str, Any]] = [("", content)]
+    while left:
+        place, value = left.pop()
+        if isinstance(value, dict):
+            left += [("the name of a field", name) for name in value]
+            left += [(f"{place}.{name}" if place else name, each) for name, each in value.items()]
+        elif isinstance(value, list):
+            left += [(place, each) for each in value]
+        elif not _is_plain(place, value):
+            raise RecordError(f"{RECORD} has {said(value, 40)} as {said(place)[1:-1]}.")
+
+
+def _is_plain(place: str, value: Any) -> bool:
+    if isinstance(value, str):
+        longest = {"reason": LONGEST_MESSAGE, "data.class_names": LARGEST}.get(place, LONGEST_PATH)
+        return len(value) <= longest and is_unicode(value)
+    return value is None or -LARGEST <= value <= LARGEST  # false for NaN
+
+
+def _check_schema(content: Mapping[str, Any]) -> None:
+    schema = _get(content, "schema", int, default=0)
+    if schema > SCHEMA:
+        raise NewerSchemaError(
+            f"{RECORD} has schema {schema}, and this version reads up to {SCHEMA}: update it."
+        )
+
+
+def _point(content: Mapping[str, Any]) -> RunPoint | None:
+    if content.get("point") is None:
+        return None
+    point = _get(content, "point", dict)
+    words = [_get(point, name, str, "point.") for name in ("design", "key", "role")]
+    return RunPoint(*words, _texts(point, "levels", "point."))
+
+
+def _recipe(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    recipe = _get(content, "recipe", dict)
+    for name in ("epochs", "train_size", "test_size", "batch_size"):
+        _count(recipe, name, "recipe.")
+    _get(recipe, "optimizer", str, "recipe.")
+    _get(recipe, "lr", float | int, "recipe.")
+    for name, value in recipe.items():
+        several = value if isinstance(value, list) else [value]
+        if not all(isinstance(each, str | int | float | None) for each in several):
+            raise RecordError(f"{RECORD} has {said(value, 40)} as recipe.{said(name)[1:-1]}.")
+    return recipe
+
+
+def _data(content: Mapping[str, Any], beside: Sequence[str] | None) -> dict[str, Any]:
+    data = _get(content, "data", dict)
+    return {
+        "data": _get(data, "name", str, "data."),
+        "data_sha256": _get(data, "sha256", str | None, "data."),
+        "classes": _count(data, "classes", "data."),
+        "class_names": beside or as_names(data.get("class_names")),
+        "train_images": _count(data, "train_images", "data."),
+        "val_images": _count(data, "val_images", "data."),
+        "train_split": _get(data, "train_split", str, "data.", "train"),
+        "val_split": _get(data, "val_split", str, "data.", "val"),
+        "exif_orientation": _get(data, "exif_orientation", bool, "data.", False),
+        "data_changes": _changes(content),
+    }
+
+
+def _changes(content: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    changes = _get(content, "data_changes", list, default=[])
+    for change in changes:
+        if not isinstance(change, dict):
+            raise RecordError(f"{RECORD} has {said(change, 40)} in data_changes.")
+        for name in ("before", "after"):
+            _get(change, name, dict, "data_changes.")
+    return changes
+
+
+def _scores(content: Mapping[str, Any]) -> Mapping[str, float | None]:
+    """The scores of a finished run, top-1 of the raw weights always among them."""
+    scores = _get(content, "scores", dict)
+    _get(scores, "top1", float | int, "scores.")
+    for name in scores:
+        score = _get(scores, name, float | int | None, "scores.")
+        if score is not None and name.endswith(("top1", "top5")) and not 0 <= score <= 100:
+            raise RecordError(f"{RECORD} has {score} as scores.{name}, which is no percentage.")
+    return scores
+
+
+def _texts(content: Mapping[str, Any], name: str, place: str = "") -> Mapping[str, str]:
+    """An object of texts."""
+    texts = _get(content, name, dict, place)
+    for key in texts:
+        _get(texts, key, str, f"{place}{name}.")
+    return texts
+
+
+def _count(content: Mapping[str, Any], name: str, place: str = "", least: int = 1) -> int:
+    value = _get(content, name, int, place)
+    if value < least:
+        raise RecordError(f"{RECORD} has {value} as {place}{name}.")
+    return value
+
+
+def _get(
+    content: Mapping[str, Any], name: str, kind: Any, place: str = "", default: Any = _REQUIRED
+) -> Any:
+    """The value of a field, of ``kind``; it must be there unless there is a ``default``."""
+    if name not in content:
+        if default is not _REQUIRED:
+            return default
+        raise RecordError(f"{RECORD} has no {place}{name}.")
+    value = content[name]
+    # JSON's true is no number, although Python's is.
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise RecordError(f"{RECORD} has {said(value, 40)} as {place}{name}.")
+    return value

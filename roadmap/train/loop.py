@@ -1,0 +1,315 @@
+"""A training, epoch by epoch: the step, the scores, when to save and when to stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+
+from models.config import ModelConfig
+from models.depthwise import depthwise_used
+from roadmap.runs.metrics import COLUMNS
+from roadmap.runs.record import RunRecord
+from roadmap.train.checkpoint import Checkpoint
+from roadmap.train.damage import ImageError
+from roadmap.train.data import Data, DataError
+from roadmap.train.distributed import World
+from roadmap.train.errors import InterruptedRunError, NonFiniteError, TrainingError
+from roadmap.train.evaluate import Scores, evaluate
+from roadmap.train.machine import device_name, out_of_memory
+from roadmap.train.metrics import Display
+from roadmap.train.opening import ACCEPT
+from roadmap.train.recorder import Recorder
+from roadmap.train.schedule import learning_rate
+from roadmap.train.settings import Settings
+from roadmap.train.stopping import Signals
+from roadmap.train.stopwatch import Stopwatch
+from roadmap.train.trainer import Trainer
+
+
+class Training:
+    """One run from where it stands to its end. ``recorder`` is already open.
+
+    Once compiled, it waits for ``turn``. Every process of the ``world`` runs it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        config: ModelConfig,
+        data: Data,
+        recorder: Recorder,
+        device: torch.device,
+        world: World,
+        display: Display,
+        signals: Signals,
+        turn: threading.Event | None = None,
+    ):
+        self.settings = settings
+        self.recipe = settings.recipe
+        self.config = config
+        self.data = data
+        self.recorder = recorder
+        self.device = device
+        self.precision = recorder.record.precision
+        self.world = world
+        self.display = display
+        self.signals = signals
+        self.turn = turn
+        self.steps_per_epoch = recorder.record.steps_per_epoch
+        self.total_steps = self.recipe.epochs * self.steps_per_epoch
+        self.stopwatch = Stopwatch(device, world)
+        self.trainer = Trainer(
+            config,
+            self.recipe,
+            steps_per_epoch=self.steps_per_epoch,
+            device=device,
+            seed=settings.seed,
+            precision=self.precision,
+            compiled=settings.compiled,
+            micro_batch=settings.micro_batch,
+            world=world,
+            sync_batch_norm=settings.sync_batch_norm,
+        )
+        #: Whether the next step compiles the network.
+        self.compiles = settings.compiled
+        self.step = 0
+
+    def run(self, checkpoint: Checkpoint | None) -> RunRecord:
+        """Train to the end, from ``checkpoint`` on if there is one."""
+        depthwise, kernels = depthwise_used(self.trainer.model, self.device)
+        self.recorder.note(depthwise=depthwise)
+        if self.device.type == "cuda":
+            self.display.say(kernels)
+        if checkpoint is not None:
+            self._restore(checkpoint)
+        self.recorder.begin()
+        try:
+            return self._train()
+        except TrainingError as error:
+            self.recorder.write_end(error, self.stopwatch, self.step)
+            raise
+        finally:
+            self.recorder.close()
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self.trainer.load_state(checkpoint.tensors)
+        self.stopwatch.restore(checkpoint.state)
+        self.step = checkpoint.state["step"]
+        self.display.say(f"continuing after step {self.step} of {self.total_steps}")
+
+    def _train(self) -> RunRecord:
+        self.display.say(
+            f"{self.settings.subject} on {self.data.info.name}, "
+            f"{self.recipe.epochs} epochs of {self.steps_per_epoch} steps of "
+            f"{self.recipe.batch_size} images, {device_name(self.device)}, {self.precision}: "
+            f"{self.recorder.folder}"
+        )
+        self.display.begin(self.total_steps, self.step)
+        if not self.compiles:
+            self._await_turn()
+        while True:
+            epoch = self.step // self.steps_per_epoch
+            if len(self.recorder.history) < epoch:
+                self._finish_epoch(epoch)
+            if self.step == self.total_steps:
+                return self._finish()
+            self._train_epoch()
+
+    def _train_epoch(self) -> None:
+        epoch, done = divmod(self.step, self.steps_per_epoch)
+        if done == 0:
+            self.trainer.begin_epoch()
+            self.stopwatch.begin_epoch()
+        self.stopwatch.begin_training(self.step)
+        for images, targets in self._batches(epoch, done):
+            try:
+                self.trainer.step(self.step, images, targets)
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+                raise self._out_of_memory("") from None
+            self.step += 1
+            if self.compiles:
+                self._leave_out_compiling()
+            self._after_step()
+        # Waits for the device, so that the time is all of the epoch's.
+        if self.trainer.sums().bad_step is not None:
+            self._report_bad_step()
+        self.stopwatch.end_training(self.step)
+
+    def _await_turn(self) -> None:
+        """Wait until the device is this run's; its time does not count that, its energy begins."""
+        begun = time.perf_counter()
+        while self.turn and not self.signals.number and not self.turn.wait(0.2):
+            pass
+        waited = time.perf_counter() - begun
+        self.stopwatch.leave_out(waited)
+        self.recorder.leave_out(waited)
+
+    def _leave_out_compiling(self) -> None:
+        """Take the time of a process's first step, in which it compiles, for that of the others."""
+        self.compiles = False
+        self._await_turn()
+        if self.step % self.steps_per_epoch:  # there are others in this epoch
+            self.trainer.sums()  # waits for the device
+            self.stopwatch.begin_training(self.step, untimed_steps=1)
+
+    def _batches(self, epoch: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
+        batches = iter(
+            self.data.train_batches(
+                epoch,
+                self.recipe.batch_size,
+                start=start,
+                rank=self.world.rank,
+                world_size=self.world.size,
+                steps=self.steps_per_epoch,
+            )
+        )
+        try:
+            while True:
+                try:
+                    batch = next(batches)
+                except StopIteration:
+                    return
+                except (RuntimeError, MemoryError) as error:
+                    if not out_of_memory(error):
+                        raise
+                    raise self._out_of_memory(", with augmentation beside it") from None
+                except (DataError, OSError) as error:
+                    what = f"training data failed at step {self.step}"
+                    raise self._unreadable(what, error) from None
+                yield batch
+        finally:
+            if hasattr(batches, "close"):
+                batches.close()
+
+    def _after_step(self) -> None:
+        """Show progress; agree with the other processes on whether to save or stop."""
+        known = self.trainer.known_sums()
+        if known.images:
+            self.display.update(
+                self.step,
+                (self.step - 1) // self.steps_per_epoch + 1,
+                self.recipe.epochs,
+                known.loss / known.images,
+                100 * known.correct / known.images,
+                self.recipe.batch_size * self.stopwatch.steps_per_second(self.step),
+            )
+        due = self.recorder.is_due and self.world.is_main
+        bad, due, stop = self.world.max([known.bad_step is not None, due, self.signals.number])
+        if bad:
+            self._report_bad_step()
+        if due or stop:
+            self._save()
+        if stop:
+            self._stop(stop)
+
+    def _finish_epoch(self, epoch: int) -> None:
+        """Score the epoch that has just been trained, and write its row."""
+        sums = self.trainer.sums()
+        loss, correct, images = self.world.sum([sums.loss, sums.correct, sums.images])
+        seconds = self.stopwatch.epoch_seconds(self.step)
+        raw = self._evaluate(self.trainer.model)
+        average = self.trainer.average and self._evaluate(self.trainer.average.module)
+        row = {
+            "epoch": epoch,
+            "lr": learning_rate(self.recipe, self.step - 1, self.steps_per_epoch),
+            "train_loss": loss / images,
+            "train_top1": 100 * correct / images,
+            "val_loss": raw.loss,
+            "top1": raw.top1,
+            "top5": raw.top5,
+            "ema_val_loss": average and average.loss,
+            "ema_top1": average and average.top1,
+            "ema_top5": average and average.top5,
+            "images_per_s": images / seconds,
+            "seconds": seconds,
+        }
+        self.recorder.write_epoch(row)
+
+    def _evaluate(self, network: torch.nn.Module) -> Scores:
+        def check_signals(_images: int) -> None:
+            if self.signals.number and self.world.size == 1:
+                self._save()
+                self._stop(self.signals.number)
+
+        try:
+            return evaluate(
+                network,
+                self.data,
+                device=self.device,
+                precision=self.precision,
+                world=self.world,
+                on_batch=check_signals,
+            )
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            raise self._out_of_memory(", with validation beside it") from None
+        except (DataError, OSError) as error:
+            raise self._unreadable("validation data failed", error) from None
+
+    def _finish(self) -> RunRecord:
+        joules = self.stopwatch.joules()  # first: a sweep's next run may begin while this one saves
+        self._save()
+        last = self.recorder.history[-1]
+        if last["top1"] is None or (self.trainer.average and last["ema_top1"] is None):
+            raise NonFiniteError(
+                "after the last epoch the loss on the validation images is not finite, so the run "
+                f"has no scores: the weights are too large. {self.recorder.last_checkpoint()}"
+            )
+        scores = {name: last[name] for name in COLUMNS[4:10]}
+        seconds = self.stopwatch.wall_seconds()
+        ended = self.recorder.now(
+            "finished", self.step, seconds, energy_joules=joules, scores=scores
+        )
+        return self.recorder.finish(self.trainer, self.config, ended)
+
+    def _save(self) -> None:
+        """Write a checkpoint, once sure that it is a good one."""
+        if self.trainer.sums().bad_step is not None:
+            self._report_bad_step()
+        self.recorder.save(self.trainer, self.stopwatch, self.step)
+
+    def _stop(self, number: int) -> NoReturn:
+        raise InterruptedRunError(
+            f"stopped and saved after step {self.step} of {self.total_steps}: the same command "
+            "continues",
+            number,
+        )
+
+    def _report_bad_step(self) -> NoReturn:
+        """Go through the first bad step's batch again, with the weights it had."""
+        number = self.trainer.sums().bad_step
+        epoch, place = divmod(number, self.steps_per_epoch)
+        images, _ = next(self._batches(epoch, place))
+        places = self.world.gather(self.trainer.first_bad_layer(number, images))
+        where = next(filter(None, places), "every layer's output is finite, the loss alone is not")
+        rate = learning_rate(self.recipe, number, self.steps_per_epoch)
+        raise NonFiniteError(
+            f"the loss of step {number} (epoch {epoch + 1}) is not finite, at learning rate "
+            f"{rate:g}: {where}. {self.recorder.last_checkpoint()}"
+        )
+
+    def _unreadable(self, what: str, error: Exception) -> TrainingError:
+        found = self.data.all_damaged(error)
+        way_out = ""
+        if isinstance(found, ImageError):
+            way_out = f". Repair or remove what is damaged, then continue with {ACCEPT}"
+        return TrainingError(
+            f"reading the {what}: {found}{way_out}. {self.recorder.last_checkpoint()}"
+        )
+
+    def _out_of_memory(self, more: str) -> TrainingError:
+        share = self.recipe.batch_size // self.world.size
+        images = min(self.settings.micro_batch or share, share)
+        last = self.recorder.last_checkpoint()
+        return TrainingError(
+            f"the device's memory does not hold {images} images of {self.recipe.train_size} pixels "
+            f"in training{more}: set --micro-batch to a part of that. {last}"
+        )

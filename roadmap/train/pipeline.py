@@ -1,0 +1,116 @@
+"""What training does to a batch of crops, as a list of stages: the one place with their order.
+
+Training (``data``) and the pages (``preview``) apply the same stages. The order is timm's:
+operations, normalization, erasing, mixing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from roadmap.recipes import Recipe
+from roadmap.train import augment, operations, sampling
+from roadmap.train.policies import Operations, Policy, policy
+from roadmap.train.sampling import Erasing, Job, Mixing
+
+
+class Batch(NamedTuple):
+    """``images`` (N, 3, S, S): uint8 until they are normalized, then float32. ``targets``
+    float32 (N, classes): probabilities."""
+
+    images: Tensor
+    targets: Tensor
+
+
+class Stage(Protocol):
+    """``draw`` decides by chance about a job's global batch, None where nothing is left to
+    chance; ``apply`` carries it out."""
+
+    def draw(self, job: Job) -> Any: ...
+
+    def apply(self, batch: Batch, drawn: Any) -> Batch: ...
+
+
+class Operate:
+    """RandAugment or TrivialAugment."""
+
+    def __init__(self, named: Policy, size: int):
+        self._policy, self._size = named, size
+
+    def draw(self, job: Job) -> Operations:
+        return self._policy.draw(job.rng, len(job.images), self._size)
+
+    def apply(self, batch: Batch, drawn: Operations) -> Batch:
+        return batch._replace(images=operations.apply(batch.images, drawn, self._policy.fill))
+
+
+class Normalize:
+    def draw(self, _job: Job) -> None:
+        return None
+
+    def apply(self, batch: Batch, _drawn: None) -> Batch:
+        return batch._replace(images=augment.normalize(batch.images))
+
+
+class Erase:
+    """Random erasing, filled with noise or with the mean color."""
+
+    def __init__(self, probability: float, size: int, noise: Tensor | None):
+        self._probability, self._size, self._noise = probability, size, noise
+
+    def draw(self, job: Job) -> Erasing:
+        return sampling.draw_erasing(job.rng, len(job.images), self._size, self._probability)
+
+    def apply(self, batch: Batch, drawn: Erasing) -> Batch:
+        return batch._replace(images=augment.erase(batch.images, drawn, self._noise))
+
+
+class Mix:
+    """Mixup and CutMix of neighbours, each with its alpha."""
+
+    def __init__(self, mixup: float, cutmix: float, size: int):
+        self._alphas, self._size = (mixup, cutmix), size
+
+    def draw(self, job: Job) -> Mixing:
+        return sampling.draw_mixing(job.rng, len(job.images), self._size, *self._alphas)
+
+    def apply(self, batch: Batch, drawn: Mixing) -> Batch:
+        return Batch(*augment.mix(*batch, drawn))
+
+
+def stages(recipe: Recipe, device: torch.device) -> tuple[Stage, ...]:
+    """What ``recipe`` does to crops, in order. Raises ``DataError`` for an unknown policy."""
+    size, named = recipe.train_size, policy(recipe.auto_augment)
+    found: list[Stage] = [Operate(named, size)] if named else []
+    found.append(Normalize())
+    if recipe.random_erasing:
+        noise = augment.noise_bank(device) if recipe.erasing_fill == "noise" else None
+        found.append(Erase(recipe.random_erasing, size, noise))
+    if mixes(recipe):
+        found.append(Mix(recipe.mixup, recipe.cutmix, size))
+    return tuple(found)
+
+
+def mixes(recipe: Recipe) -> bool:
+    """Whether images are mixed, in pairs of neighbours."""
+    return bool(recipe.mixup or recipe.cutmix)
+
+
+def augmented(
+    batch: Batch,
+    jobs: Sequence[Job],
+    applied: Sequence[Stage],
+    seen: Callable[[Any], None] | None = None,
+) -> Batch:
+    """``batch``, the crops of ``jobs`` end to end, after the stages; ``seen`` is given what each
+    of them has drawn."""
+    for stage in applied:
+        drawn = sampling.draw_all(jobs, stage.draw)
+        batch = stage.apply(batch, drawn)
+        if seen is not None:
+            seen(drawn)
+    return batch

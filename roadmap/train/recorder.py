@@ -1,0 +1,205 @@
+"""What a run leaves in its folder: ``run.json``, ``metrics.csv``, ``checkpoints/``, weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from models.config import ModelConfig
+from models.files import weights_content
+from roadmap.files import write_bytes, write_csv
+from roadmap.runs.metrics import COLUMNS, METRICS
+from roadmap.runs.record import RunRecord, write_record
+from roadmap.train.checkpoint import Checkpoint, last_step, save_checkpoint
+from roadmap.train.data import Data
+from roadmap.train.distributed import World
+from roadmap.train.errors import InterruptedRunError, RefusedError, TrainingError
+from roadmap.train.metrics import Display, EventFiles
+from roadmap.train.opening import Folder, Opening, data_fields
+from roadmap.train.settings import Settings
+from roadmap.train.stopwatch import Stopwatch
+from roadmap.train.trainer import Trainer
+
+
+class Recorder:
+    """Writes a run's folder on the main process; every process calls every method.
+
+    ``record`` is what run.json says and ``history`` the rows of metrics.csv. Raises
+    ``TrainingError`` where something cannot be written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        record: RunRecord,
+        settings: Settings,
+        data: Data,
+        world: World,
+        display: Display,
+    ):
+        self.folder = folder
+        self.checkpoints = folder / "checkpoints"
+        self.record = record
+        self.history: list[dict[str, Any]] = []
+        self._settings, self._data = settings, data
+        self._world, self._display = world, display
+        self._events: EventFiles | None = None
+        self._saved = time.perf_counter()
+
+    def open(self) -> tuple[RunRecord | None, Checkpoint | None]:
+        """Make the folder this run's: the record of one that is finished, or the checkpoint to
+        continue from, on every process.
+
+        The data then has the order of classes of the run that is continued. Raises
+        ``RefusedError`` where the folder is another run's.
+        """
+        accept = self._settings.accept_changed_data
+        inside = Folder(self.folder, self.record, self._data, accept, self._display.say)
+        opening = self._world.share(lambda: self._claim(inside))
+        if opening.finished is not None:
+            return opening.finished, None
+        self._follow(opening)
+        if opening.state is None:
+            return None, None
+        tensors = self._world.share_tensors(inside.checkpoint and inside.checkpoint.tensors)
+        self.history = opening.state["history"]
+        return None, Checkpoint(tensors, opening.state)
+
+    def note(self, **fields: Any) -> None:
+        """Add to the record what has been found out since."""
+        self.record = dataclasses.replace(self.record, **fields)
+
+    def begin(self) -> None:
+        """Write TensorBoard's event files from here on, where they are asked for."""
+        self._saved = time.perf_counter()
+        if self._settings.tensorboard and self._world.is_main:
+            self._events = EventFiles(self.folder / "events", len(self.history) + 1)
+
+    def close(self) -> None:
+        if self._events is not None:
+            self._events.close()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for the next checkpoint."""
+        return time.perf_counter() - self._saved >= self._settings.checkpoint_every
+
+    def leave_out(self, seconds: float) -> None:
+        """Do not count the last ``seconds`` towards the next checkpoint."""
+        self._saved += seconds
+
+    def save(self, trainer: Trainer, stopwatch: Stopwatch, step: int) -> None:
+        """Write the checkpoint of ``step``."""
+        tensors = trainer.state()
+        state = {
+            "identity": self.record.identity(),
+            "steps_per_epoch": self.record.steps_per_epoch,
+            "data_changes": list(self.record.data_changes),
+            "step": step,
+            "history": self.history,
+            **stopwatch.state(step),
+        }
+
+        def write() -> None:
+            try:
+                save_checkpoint(self.checkpoints, step, tensors, state)
+            except OSError as error:
+                raise TrainingError(
+                    f"the checkpoint of step {step} cannot be written to "
+                    f"{self.checkpoints}: {error.strerror or error}. {self.last_checkpoint()}"
+                ) from None
+
+        self._world.share(write)
+        self._saved = time.perf_counter()
+
+    def write_epoch(self, row: dict[str, Any]) -> None:
+        """Add a row to metrics.csv."""
+        self.history.append(row)
+        self._world.share(lambda: self._write(self._write_metrics))
+        if self._events is not None:
+            self._events.write(row)
+        self._display.epoch_line(row, self._settings.recipe.epochs)
+
+    def finish(self, trainer: Trainer, config: ModelConfig, ended: RunRecord) -> RunRecord:
+        """Write the weights, metrics.csv and, last, ``ended`` as run.json."""
+        self.record = ended
+        self._world.share(lambda: self._write(lambda: self._write_results(trainer, config)))
+        return ended
+
+    def write_end(self, error: TrainingError, stopwatch: Stopwatch, step: int) -> None:
+        """Say in run.json how the run stopped; a full disk may prevent even that."""
+        status = "interrupted" if isinstance(error, InterruptedRunError) else "failed"
+        if self._world.is_main:
+            ended = self.now(status, step, stopwatch.wall_seconds(), reason=str(error))
+            with suppress(OSError):
+                write_record(self.folder, ended)
+
+    def now(self, status: str, step: int, wall_seconds: float | None, **more: Any) -> RunRecord:
+        """The record after ``step`` steps, of today."""
+        date = datetime.now(timezone.utc).date().isoformat()
+        changes = {"status": status, "steps": step, "date": date, "wall_seconds": wall_seconds}
+        return dataclasses.replace(self.record, **changes, **more)
+
+    def last_checkpoint(self) -> str:
+        """A sentence, without its full stop."""
+        step = last_step(self.checkpoints)
+        if step is None:
+            return "No checkpoint had been written yet"
+        return f"The last good checkpoint is that of step {step}, in {self.checkpoints}"
+
+    def _claim(self, inside: Folder) -> Opening:
+        try:
+            opening = inside.open()
+            if opening.finished is None:
+                self._follow(opening)
+                write_record(self.folder, self.now("running", 0, None))
+        except OSError as error:
+            raise RefusedError(f"cannot write to {self.folder}: {error.strerror}") from None
+        return opening
+
+    def _follow(self, opening: Opening) -> None:
+        """Go on with the epochs and the classes of the run that is continued."""
+        info, names = self._data.info, opening.class_names
+        if names is not None and info.named and list(info.class_names) != names:
+            self._data.reorder(names, str(self.folder))  # as the main process has done
+        self.record = dataclasses.replace(
+            self.record,
+            steps_per_epoch=opening.steps_per_epoch or self.record.steps_per_epoch,
+            data_changes=opening.data_changes,
+            **data_fields(self._data, names),
+        )
+
+    def _write(self, write: Any) -> None:
+        try:
+            write()
+        except OSError as error:
+            raise TrainingError(
+                f"cannot write to {self.folder}: {error.strerror or error}. "
+                f"{self.last_checkpoint()}"
+            ) from None
+
+    def _write_metrics(self) -> None:
+        write_csv(self.folder / METRICS, COLUMNS, self.history)
+
+    def _write_results(self, trainer: Trainer, config: ModelConfig) -> None:
+        data = self.record.data_json()
+        names = data.pop("class_names")
+        facts = {
+            "roadmap": self.record.roadmap,
+            "step": self.record.step,
+            "recipe": dict(self.record.recipe),
+            "data": data,
+            **({} if names is None else {"class_names": names}),
+        }
+        networks = {"weights": trainer.model}
+        if trainer.average is not None:
+            networks["weights_ema"] = trainer.average.module
+        for name, network in networks.items():
+            path = self.folder / f"{name}.safetensors"
+            write_bytes(path, *weights_content(network.state_dict(), config, **facts))
+        self._write_metrics()
+        write_record(self.folder, self.record)
