@@ -30,7 +30,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 from fake_runs import write_run  # noqa: E402
 
-from roadmap.ablation import analyse  # noqa: E402
+from roadmap.analysis.ablation import analyse  # noqa: E402
 from roadmap.results import write_rows  # noqa: E402
 from roadmap.runs import curves, read_runs  # noqa: E402
 from roadmap.runs.folders import RUNS_VARIABLE  # noqa: E402

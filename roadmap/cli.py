@@ -12,7 +12,7 @@ import typer
 from models.config import ModelConfig
 from models.text import bounded
 from roadmap import __version__
-from roadmap.analysis import SWIN, audit
+from roadmap.analysis.audit import SWIN, audit
 from roadmap.console import (
     Column,
     Commands,

@@ -9,7 +9,8 @@ from fake_runs import write_ablation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadmap.ablation import ablation_table, analyse, curve_table
+from roadmap.analysis.ablation import analyse
+from roadmap.analysis.table import ablation_table, curve_table
 from roadmap.charts import ablation as charts
 from roadmap.charts.ablation import SIGNS, spread
 from roadmap.report.figures_table import figures_table

@@ -15,11 +15,12 @@ import pytest
 from experiment import plan
 from scipy.stats import spearmanr, t, ttest_ind
 
-from roadmap.ablation import GAIN, INCONCLUSIVE, LOSS, Ablation, StepResult, analyse, rows
+from roadmap.analysis.ablation import GAIN, INCONCLUSIVE, LOSS, Ablation, StepResult, analyse
+from roadmap.analysis.significance import ALPHA, holm
+from roadmap.analysis.table import rows
 from roadmap.report import text
 from roadmap.report.text import signed
 from roadmap.runs import curves, judged_by, read_runs
-from roadmap.significance import ALPHA, holm
 from roadmap.steps import ROADMAPS
 from roadmap.study.design import DESIGNS, read_design
 from roadmap.study.effects import Effects

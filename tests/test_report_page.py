@@ -9,7 +9,7 @@ import pytest
 from fake_runs import write_ablation, write_run
 from plotly.offline import get_plotlyjs
 
-from roadmap.ablation import analyse
+from roadmap.analysis.ablation import analyse
 from roadmap.report.page import page
 from roadmap.runs import read_runs
 from roadmap.steps import ROADMAPS

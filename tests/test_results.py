@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from roadmap import ROADMAPS, results
-from roadmap.analysis import audit
+from roadmap.analysis.audit import audit
 from roadmap.results import (
     RESULTS,
     ResultsError,

@@ -1,6 +1,6 @@
 """A trained roadmap: accuracies and changes with their intervals, costs, learning curves.
 
-Each takes ``ablation_table`` of ``roadmap.ablation``, or rows of it.
+Each takes ``ablation_table`` of ``roadmap.analysis.table``, or rows of it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Sign:
     symbol: str
 
 
-#: By ``verdict`` in the rows of ``roadmap.ablation``.
+#: By ``verdict`` in the rows of ``roadmap.analysis.table``.
 SIGNS = {
     "gain": Sign(BLUE, "circle"),
     "loss": Sign(ORANGE, "square"),
@@ -207,8 +207,8 @@ def learning_curves(curves: DataFrame, group: str) -> go.Figure:
     """Top-1 over the epochs for the steps of ``group``, named at their ends; all others in grey.
 
     ``curves`` has a row a step and epoch with ``key``, ``title``, ``group``, ``epoch`` and
-    ``top1`` (``curve_table`` of ``roadmap.ablation``). The axis begins where a third of the epochs
-    is done, so that the end can be told apart.
+    ``top1`` (``curve_table`` of ``roadmap.analysis.table``). The axis begins where a third of
+    the epochs is done, so that the end can be told apart.
     """
     lines = [rows for _, rows in curves.groupby("key", sort=False)]
     behind = [rows for rows in lines if rows["group"].iloc[0] != group]

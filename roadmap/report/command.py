@@ -24,7 +24,7 @@ from roadmap.runs import Runs, read_runs
 from roadmap.runs.folders import runs_folder
 
 if TYPE_CHECKING:
-    from roadmap.ablation import Ablation
+    from roadmap.analysis.ablation import Ablation
 
 
 def report(
@@ -55,7 +55,7 @@ def report(
             one_set = False
         hint = f" It is the folder of one data set: give the one above, {root.parent}."
         fail(f"{root} holds no run that can be read.{hint if one_set else ''}")
-    from roadmap.ablation import analyse
+    from roadmap.analysis.ablation import analyse
 
     try:
         ablation = analyse(found.runs, data, roadmap)
@@ -76,7 +76,7 @@ def _write_page(path: Path, ablation: Ablation, found: Runs) -> None:
 
 
 def _print(ablation: Ablation, found: Runs, form: Format) -> None:
-    from roadmap.ablation import rows
+    from roadmap.analysis.table import rows
     from roadmap.report import text
 
     printed = rows(ablation)

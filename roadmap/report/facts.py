@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from roadmap.ablation import Ablation
+from roadmap.analysis.ablation import Ablation
 from roadmap.runs import Run
 from roadmap.text import duration
 

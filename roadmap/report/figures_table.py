@@ -7,7 +7,7 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from roadmap.ablation import GAIN, INCONCLUSIVE, LOSS, UNTESTED
+from roadmap.analysis.ablation import GAIN, INCONCLUSIVE, LOSS, UNTESTED
 from roadmap.report import text
 from roadmap.text import number
 

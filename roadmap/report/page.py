@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from plotly.offline import get_plotlyjs
 
-from roadmap.ablation import Ablation, ablation_table, curve_table
+from roadmap.analysis.ablation import Ablation
+from roadmap.analysis.table import ablation_table, curve_table
 from roadmap.charts import ablation as charts
 from roadmap.charts import roadmap_bars
 from roadmap.report import facts, text

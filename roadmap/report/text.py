@@ -6,9 +6,17 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from models.text import shortened
-from roadmap.ablation import GAIN, INCONCLUSIVE, LOSS, Ablation, PairedCheck, Span, StepResult
+from roadmap.analysis.ablation import (
+    GAIN,
+    INCONCLUSIVE,
+    LOSS,
+    Ablation,
+    PairedCheck,
+    Span,
+    StepResult,
+)
+from roadmap.analysis.significance import MOST_SEEDS
 from roadmap.runs import Run, Runs
-from roadmap.significance import MOST_SEEDS
 from roadmap.text import ABSENT, counted, number, signed
 
 #: Sentences on the tests, for people who have not met them.

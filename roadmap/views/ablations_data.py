@@ -10,7 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from roadmap.ablation import Ablation, analyse
+from roadmap.analysis.ablation import Ablation, analyse
 from roadmap.runs import Run, Runs, RunsReader
 from roadmap.runs.folders import runs_folder as root
 from roadmap.runs.folders import runs_folders

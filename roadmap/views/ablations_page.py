@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from roadmap.ablation import INCONCLUSIVE, UNTESTED, ablation_table
+from roadmap.analysis.ablation import INCONCLUSIVE, UNTESTED
+from roadmap.analysis.table import ablation_table
 from roadmap.charts import ablation as charts
 from roadmap.report import text
 from roadmap.report.figures_table import legend, sign
@@ -27,7 +28,7 @@ from roadmap.views import (
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from roadmap.ablation import Ablation
+    from roadmap.analysis.ablation import Ablation
     from roadmap.runs import Run, Runs
 
 NOTHING = (

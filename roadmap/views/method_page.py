@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from roadmap import results
-from roadmap.analysis import AuditRow, audit
+from roadmap.analysis.audit import AuditRow, audit
 from roadmap.results import ResultsError
 from roadmap.steps import ROADMAPS
 from roadmap.text import ABSENT, number

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from roadmap import charts
-from roadmap.analysis import SWIN
+from roadmap.analysis.audit import SWIN
 from roadmap.steps import ROADMAPS
 from roadmap.text import number
 from roadmap.views import address, figure, markup, tables

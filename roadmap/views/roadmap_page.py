@@ -11,7 +11,7 @@ import streamlit as st
 
 from models.config import ModelConfig, differences
 from roadmap import charts, diagrams
-from roadmap.analysis import SWIN, rounds_to
+from roadmap.analysis.audit import SWIN, rounds_to
 from roadmap.steps import ROADMAPS, Roadmap
 from roadmap.text import ABSENT, change, number, telling
 from roadmap.views import address, markup, roadmap_charts, step_control, tables

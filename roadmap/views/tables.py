@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from roadmap import results
-from roadmap.analysis import SWIN
+from roadmap.analysis.audit import SWIN
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -9,7 +9,7 @@ import pytest
 import streamlit as st
 
 from roadmap import results
-from roadmap.analysis import audit
+from roadmap.analysis.audit import audit
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import random
 import pytest
 from fake_runs import write_ablation
 
-from roadmap.ablation import analyse
+from roadmap.analysis.ablation import analyse
 from roadmap.report.page import page
 from roadmap.results import step_rows
 from roadmap.runs import read_runs

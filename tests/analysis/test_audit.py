@@ -1,4 +1,4 @@
-from roadmap.analysis import audit
+from roadmap.analysis.audit import audit
 
 
 def test_audit_of_table_10_finds_the_two_rows():

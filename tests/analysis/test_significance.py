@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from roadmap.significance import (
+from roadmap.analysis.significance import (
     accuracy_floor,
     change_floor,
     estimate,

@@ -7,16 +7,8 @@ import pytest
 from fake_runs import write_ablation, write_run
 from scipy import stats
 
-from roadmap.ablation import (
-    GAIN,
-    INCONCLUSIVE,
-    LOSS,
-    UNTESTED,
-    ablation_table,
-    analyse,
-    curve_table,
-    rows,
-)
+from roadmap.analysis.ablation import GAIN, INCONCLUSIVE, LOSS, UNTESTED, analyse
+from roadmap.analysis.table import ablation_table, curve_table, rows
 from roadmap.results import ResultsError, roadmap_table
 from roadmap.runs import read_runs
 from roadmap.steps import ROADMAPS

@@ -12,14 +12,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from scipy import stats
 
-from models.text import said
-from roadmap.results import ResultsError, step_rows
-from roadmap.runs import Machine, Run, curves, judged_by
-from roadmap.significance import (
+from roadmap.analysis.comparable import check_alike, finished_runs, scores_by_step
+from roadmap.analysis.significance import (
     ALPHA,
     Difference,
     Estimate,
@@ -34,21 +32,11 @@ from roadmap.significance import (
     seeds_needed,
     welch_test,
 )
-from roadmap.steps import ROADMAPS, Roadmap, Step, existing
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
+from roadmap.results import step_rows
+from roadmap.runs import Machine, Run
+from roadmap.steps import ROADMAPS, Roadmap, Step
 
 GAIN, LOSS, INCONCLUSIVE, UNTESTED = "gain", "loss", "inconclusive", "untested"
-#: Columns of ``rows`` that are no numbers.
-TEXTS = (
-    *("data", "roadmap", "key", "title", "group", "adopted", "seeds", "previous"),
-    *("verdict", "timed_on"),
-)
-#: What all runs of an analysis share, beside the recipe.
-SHARED = ("data_sha256", "classes", "val_images", "scale", "precision")
-#: Of the recipe, what even steps with recipes of their own share.
-SHARED_RECIPE = ("epochs", "train_size", "test_size")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,10 +160,10 @@ def analyse(runs: Iterable[Run], data: str, roadmap: str) -> Ablation:
     roadmap whose steps change nothing but the recipe, these are the steps' own as well.
     """
     runs = tuple(runs)
-    chosen = _finished(runs, data, roadmap)
+    chosen = finished_runs(runs, data, roadmap)
     found = ROADMAPS[roadmap]
-    _check_alike(found, chosen)
-    scores = _Scores(_by_step(found, chosen), chosen[0].val_images)
+    check_alike(found, chosen)
+    scores = _Scores(scores_by_step(found, chosen), chosen[0].val_images)
     timed_on = _timed_on(chosen)
     seconds = _seconds(chosen, timed_on)
     results = _with_verdicts(tuple(_results(found, scores, seconds)), scores.spread)
@@ -193,112 +181,6 @@ def analyse(runs: Iterable[Run], data: str, roadmap: str) -> Ablation:
         agreement=_agreement(results),
         timed_on=timed_on,
     )
-
-
-def rows(ablation: Ablation) -> list[dict[str, Any]]:
-    """A flat row a trained step; absent figures are None.
-
-    ``number`` counts the roadmap's steps from 1. ``top1*`` and ``paper_top1`` are percent,
-    ``change*`` points, ``seconds`` of training on the machine ``timed_on``, ``gflops`` of the full
-    network at 224 pixels. ``p`` is of the change alone, ``p_holm`` adjusted for all changes tested.
-    ``verdict`` is gain, loss, inconclusive or untested. ``seeds_needed`` is None beside a p value:
-    more than 100.
-    """
-    return [_row(ablation, result) for result in ablation.steps]
-
-
-def ablation_table(ablation: Ablation) -> DataFrame:
-    """``rows`` as a DataFrame with the step's ``key`` as index too: what the charts take."""
-    import pandas as pd
-
-    table = pd.DataFrame(rows(ablation)).set_index("key", drop=False).rename_axis(None)
-    numbers = [name for name in table if name not in TEXTS]
-    return table.astype(dict.fromkeys(numbers, float))  # columns of nothing but None too
-
-
-def curve_table(ablation: Ablation) -> DataFrame:
-    """Learning curves: a row a step and epoch with ``key``, ``title``, ``group``, ``epoch``,
-    ``top1`` (percent of the validation images, mean over seeds) and ``n``.
-
-    Raises ``ResultsError`` for a metrics.csv that can no longer be read.
-    """
-    import pandas as pd
-
-    columns = {name: [] for name in ("key", "title", "group", "epoch", "top1", "n")}
-    for result in ablation.steps:
-        step = result.step
-        measure = judged_by(ablation.roadmap, step.key)
-        seeds = [curves(run)[measure] for run in ablation.runs if run.step == step.key]
-        for epoch, values in enumerate(zip(*seeds, strict=True), start=1):
-            there = [value for value in values if value is not None]  # else not finite
-            mean = fmean(there) if there else math.nan
-            row = (step.key, step.title, step.group, epoch, mean, len(there))
-            for name, value in zip(columns, row, strict=True):
-                columns[name].append(value)
-    return pd.DataFrame(columns)
-
-
-def _finished(runs: Sequence[Run], data: str, roadmap: str) -> tuple[Run, ...]:
-    known = sorted({run.data for run in runs})
-    if data not in known:
-        raise ResultsError(f"no run is on data named {said(data)}.{existing(data, tuple(known))}")
-    chosen = tuple(
-        run for run in runs if run.finished and (run.data, run.roadmap) == (data, roadmap)
-    )
-    if not chosen:
-        raise ResultsError(f"no run of {roadmap} on {data} is finished")
-    return chosen
-
-
-def _check_alike(roadmap: Roadmap, runs: Sequence[Run]) -> None:
-    """Every run beside the first one, and beside the first with the same recipe of the step."""
-    # Where only recipes change, so may epochs and image sizes: they are what is studied.
-    shared_recipe = SHARED_RECIPE if roadmap.changes_networks else ()
-    firsts: dict[Any, Run] = {}
-    for run in runs:
-        for name in SHARED:
-            _check_same(name, runs[0], getattr(runs[0], name), run, getattr(run, name))
-        for name in shared_recipe:
-            _check_same(f"recipe.{name}", runs[0], runs[0].recipe[name], run, run.recipe[name])
-        first = firsts.setdefault(roadmap.recipe(run.step), run)
-        for name in sorted({*first.recipe, *run.recipe}):
-            values = first.recipe.get(name), run.recipe.get(name)
-            _check_same(f"recipe.{name}", first, values[0], run, values[1])
-
-
-def _check_same(name: str, first: Run, there: Any, run: Run, here: Any) -> None:
-    if there != here:
-        raise ResultsError(
-            f"runs of different settings cannot be compared: {name} is {said(there)} in "
-            f"{first.path.name} and {said(here)} in {run.path.name}. Keep the runs of each setting "
-            "in a folder of their own"
-        )
-
-
-def _score(roadmap: Roadmap, run: Run) -> float:
-    name = judged_by(roadmap, run.step)
-    score = run.scores.get(name)
-    if score is None:
-        raise ResultsError(
-            f"{run.path.name} has no {name}, by which {run.step} is judged: it was trained "
-            "without a weight average"
-        )
-    return float(score)
-
-
-def _by_step(roadmap: Roadmap, runs: Sequence[Run]) -> dict[str, dict[int, float]]:
-    """Top-1 by step and seed."""
-    scores: dict[str, dict[int, float]] = {}
-    places: dict[tuple[str, int], Run] = {}
-    for run in runs:
-        other = places.setdefault((run.step, run.seed), run)
-        if other is not run:
-            raise ResultsError(
-                f"{other.path.name} and {run.path.name} are both {run.step} with seed {run.seed}: "
-                "move one away"
-            )
-        scores.setdefault(run.step, {})[run.seed] = _score(roadmap, run)
-    return scores
 
 
 def _timed_on(runs: Sequence[Run]) -> Machine:
@@ -468,36 +350,3 @@ def _agreement(results: Sequence[StepResult]) -> Agreement | None:
         float(kendall.statistic),
         float(kendall.pvalue),
     )
-
-
-def _row(ablation: Ablation, result: StepResult) -> dict[str, Any]:
-    change, step = result.change, result.step
-    interval, changed = result.interval, change.interval if change else None
-    return {
-        "data": ablation.data,
-        "roadmap": ablation.roadmap.name,
-        "number": ablation.roadmap.keys.index(step.key) + 1,
-        "key": step.key,
-        "title": step.title,
-        "group": step.group,
-        "adopted": step.adopted,
-        "n": len(result.seeds),
-        "seeds": " ".join(map(str, result.seeds)),
-        "top1": result.top1,
-        "top1_std": result.std,
-        "top1_low": interval and interval.low,
-        "top1_high": interval and interval.high,
-        "previous": result.previous,
-        "change": change and change.points,
-        "change_low": changed and changed.low,
-        "change_high": changed and changed.high,
-        "p": changed and changed.p,
-        "p_holm": change and change.p,
-        "verdict": change and change.verdict,
-        "seeds_needed": change and change.seeds_needed,
-        "paper_top1": result.paper_top1,
-        "paper_change": result.paper_change,
-        "gflops": result.gflops,
-        "seconds": result.seconds,
-        "timed_on": None if result.seconds is None else str(ablation.timed_on),
-    }

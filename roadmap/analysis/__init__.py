@@ -1,0 +1,1 @@
+"""What numbers say: runs of steps compared and tested, and the paper's counts audited."""
