@@ -21,7 +21,7 @@ from roadmap.runs import curves, read_run
 from roadmap.runs.metrics import COLUMNS
 from roadmap.steps import ROADMAPS
 from roadmap.sweep.jobs import read_progress
-from roadmap.train import run as run_module
+from roadmap.train import loop, recorder, stopwatch
 from roadmap.train import trainer as trainer_module
 from roadmap.train.drop_path import DrawnDropPath, DropPaths
 from roadmap.train.errors import (
@@ -107,18 +107,18 @@ def test_a_run_writes_what_it_did(tmp_path):
 @pytest.fixture
 def overflow(monkeypatch):
     """Calling it with an epoch makes the network's outputs too large in that one's validation."""
-    epochs, evaluate = [], run_module.Run._evaluate
+    epochs, evaluate = [], loop.Training._evaluate
 
     def evaluated(self, network):
         weight = network.head.fc.weight.data
         before = weight.clone()
-        if len(self.history) + 1 in epochs:
+        if len(self.recorder.history) + 1 in epochs:
             weight.fill_(3e38)
         scores = evaluate(self, network)
         weight.copy_(before)
         return scores
 
-    monkeypatch.setattr(run_module.Run, "_evaluate", evaluated)
+    monkeypatch.setattr(loop.Training, "_evaluate", evaluated)
     return epochs.append
 
 
@@ -221,7 +221,8 @@ def test_an_epochs_seconds_are_without_the_compilers(batch_size, seconds, tmp_pa
     monkeypatch.setattr(torch, "compile", lambda model: made.append(Clocked(model)) or made[0])
     looks = count()
     clock = SimpleNamespace(perf_counter=lambda: sum(m.now for m in made) + 1e-6 * next(looks))
-    monkeypatch.setattr(run_module, "time", clock)
+    for module in (loop, recorder, stopwatch):
+        monkeypatch.setattr(module, "time", clock)
     changes = FEW | {"epochs": 2, "batch_size": batch_size}
     train(tiny_settings(tmp_path / "run", compiled=True, changes=changes))
     with (tmp_path / "run" / "metrics.csv").open() as file:
@@ -236,7 +237,8 @@ def test_waiting_for_its_turn_is_not_a_runs_time(compiled, tmp_path, monkeypatch
     waits = []
     turn = SimpleNamespace(wait=lambda _seconds: waits.append(1) or len(waits) == 3)
     clock = SimpleNamespace(perf_counter=lambda: time.perf_counter() + 1000 * len(waits))
-    monkeypatch.setattr(run_module, "time", clock)
+    for module in (loop, recorder, stopwatch):
+        monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(torch, "compile", lambda model: model)
     settings = tiny_settings(tmp_path / "run", compiled=compiled, changes=FEW)
     content = train(settings, turn=turn)
@@ -357,7 +359,7 @@ def test_torchvision_states_the_decay_before_its_own_scaling():
     [
         ("trainer.Trainer.step", "128 images of 32 pixels in training: set --micro-batch"),
         ("data.Data._augmented", "128 images of 32 pixels in training, with augmentation beside"),
-        ("run.evaluate", "128 images of 32 pixels in training, with validation beside it: set"),
+        ("loop.evaluate", "128 images of 32 pixels in training, with validation beside it: set"),
     ],
 )
 def test_too_little_memory_is_a_sentence(place, words, shortage, tmp_path, monkeypatch):
