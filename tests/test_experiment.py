@@ -31,6 +31,7 @@ from roadmap.study.effects import Effects
 from roadmap.study.experiment import of_data, open_experiment
 from roadmap.sweep.folders import check_folders
 from roadmap.sweep.jobs import read_progress
+from roadmap.views import method_init
 
 PROJECT = Path(__file__).parents[1]
 ROOT = PROJECT / "results" / "runs" / "tiny-imagenet-100"
@@ -408,6 +409,13 @@ def test_what_is_said_of_the_check_follows_from_its_runs():
         "by more than 2.1 points",
         f"stays {high[norm] - high[last]:.1f} points behind LayerNorm",
     )
+
+
+def test_what_is_said_of_the_authors_networks_is_what_the_page_says():
+    said = " ".join(method_init.networks())
+    for words in ("0.083 in the 4×4", "0.082 in a depthwise 7×7", "8,160 parameters fewer"):
+        check_said(EXPERIMENT, words)
+        assert words.removesuffix(" 4×4") in said
 
 
 def _checked(step: str) -> bool:
