@@ -20,7 +20,8 @@ from roadmap.runs.folders import runs_folder
 from roadmap.steps import BEYOND, ROADMAPS
 from roadmap.sweep.command import opened, run_jobs
 from roadmap.sweep.engine import LocalEngine
-from roadmap.sweep.jobs import Job, check_finished, plan_jobs
+from roadmap.sweep.folders import check_folders
+from roadmap.sweep.jobs import Job, plan_jobs
 from roadmap.train.commands import sentences
 
 SEEDS = (0, 1, 2)
@@ -48,8 +49,9 @@ def main(data: Annotated[str, typer.Option(help="The folder tiny-imagenet-100.")
     if not torch.cuda.is_available():
         fail("This machine has no CUDA GPU, and the experiment is too long for a CPU.")
     with sentences():
-        jobs = list(plan(data, runs_folder() / opened(data).name))
-        check_finished(jobs)
+        source = opened(data)
+        jobs = list(plan(data, runs_folder() / source.name))
+        check_folders(jobs, source, "cuda")
     # Two, as compiling one beside training takes longer than training another.
     code = run_jobs(jobs, LocalEngine(range(torch.cuda.device_count()), ahead=2))
     raise typer.Exit(code)

@@ -1,6 +1,7 @@
-"""``ModernResNet``: the network of a config, built layer by layer from its specification."""
+"""``ModernResNet``: the network of a config, built layer by layer from its specification.
 
-from __future__ import annotations
+Annotations are types here, not text: ``torch.jit.script`` reads those of what ``torch.fx`` traced.
+"""
 
 from collections import OrderedDict
 
@@ -25,14 +26,15 @@ class LayerNorm2d(nn.LayerNorm):
 
 
 @torch.fx.wrap  # it asks for its input's dtype, which a symbolic trace does not have
-def _layer_norm(
-    x: Tensor, channels: tuple[int, ...], weight: Tensor, bias: Tensor, eps: float
-) -> Tensor:
-    height, width = x.shape[2:]
+def _layer_norm(x: Tensor, channels: list[int], weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    height, width = x.shape[2], x.shape[3]
     # Rows of channels rather than (N, H, W, C): torch.compile, at 2.11, swaps H and W in the
     # statistics it keeps and from there in every gradient, which are then copied back.
     x = x.permute(0, 2, 3, 1).flatten(0, 2)
-    if x.dtype == weight.dtype:
+    # TorchScript knows no such autocast, and leaves out the rest for this alone.
+    if torch.jit.is_scripting():  # noqa: SIM114
+        x = F.layer_norm(x, channels, weight, bias, eps)
+    elif x.dtype == weight.dtype:
         x = F.layer_norm(x, channels, weight, bias, eps)
     else:
         with torch.autocast(x.device.type, enabled=False):

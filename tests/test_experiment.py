@@ -10,9 +10,14 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 
+import experiment
 import pandas as pd
 import pytest
+import torch
+import typer
+from cases import cats_and_dogs
 from experiment import plan
+from fake_runs import write_run
 from scipy.stats import spearmanr, t, ttest_ind
 
 from roadmap.analysis.ablation import GAIN, INCONCLUSIVE, LOSS, Ablation, StepResult, analyse
@@ -25,7 +30,9 @@ from roadmap.steps import ROADMAPS
 from roadmap.study.design import DESIGNS, read_design
 from roadmap.study.effects import Effects
 from roadmap.study.experiment import of_data, open_experiment
-from roadmap.sweep.jobs import check_finished, read_progress
+from roadmap.sweep.folders import check_folders
+from roadmap.sweep.jobs import read_progress
+from roadmap.views import method_init
 
 PROJECT = Path(__file__).parents[1]
 ROOT = PROJECT / "results" / "runs" / "tiny-imagenet-100"
@@ -45,7 +52,24 @@ def test_committed_runs_are_those_of_the_plan():
     found = {run.path for run in read_runs(ROOT.parent).runs if run.path.parent == ROOT}
     assert found == {job.folder for job in JOBS}
     assert {read_progress(job.folder).status for job in JOBS} == {"finished"}
-    check_finished(JOBS)  # raises where one has other settings
+    check_folders(JOBS, device="cuda")  # raises where one has other settings
+
+
+def test_a_run_of_train_by_hand_is_named_before_the_experiment_starts(
+    tmp_path, monkeypatch, capsys
+):
+    data = cats_and_dogs(tmp_path / "pets")
+    write_run(tmp_path / "runs", data="pets", epochs=300)
+    monkeypatch.setenv("ROADMAP_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(experiment, "run_jobs", lambda *_: pytest.fail("it has started"))
+    with pytest.raises(typer.Exit) as end:
+        experiment.main(str(data))
+    assert end.value.exit_code == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path}/runs/pets holds 1 run of other settings; nothing was started" in said
+    assert "resnet50-kernel_7-seed0 (finished): " in said
+    assert "recipe.epochs 300 there, 30 here" in said
 
 
 def test_the_text_says_how_many_are_in():
@@ -386,6 +410,13 @@ def test_what_is_said_of_the_check_follows_from_its_runs():
         "by more than 2.1 points",
         f"stays {high[norm] - high[last]:.1f} points behind LayerNorm",
     )
+
+
+def test_what_is_said_of_the_authors_networks_is_what_the_page_says():
+    said = " ".join(method_init.networks())
+    for words in ("0.083 in the 4×4", "0.082 in a depthwise 7×7", "8,160 parameters fewer"):
+        check_said(EXPERIMENT, words)
+        assert words.removesuffix(" 4×4") in said
 
 
 def _checked(step: str) -> bool:

@@ -1,13 +1,26 @@
 """The README and what it leads to: figures are the tables', links and commands work."""
 
+import dataclasses
+import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from cases import cats_and_dogs
 from command_lines import checked, command_lines
+from typer.testing import CliRunner
 
 from roadmap import ROADMAPS
+from roadmap.cli import app
 from roadmap.results import step_rows
+from roadmap.runs.folders import runs_folder
+from roadmap.sweep import command as sweeping
+from roadmap.sweep.folders import check_folders
+from roadmap.sweep.jobs import Job
+from roadmap.train import run as training
+from roadmap.train.settings import trained_config
+from roadmap.train.sources import open_source
 
 ROOT = Path(__file__).parents[1]
 TEXTS = ["README.md", "CONTRIBUTING.md", "docs/explorer.md", "docs/training.md"]
@@ -58,3 +71,48 @@ def test_commands_have_options_that_exist(name):
     assert lines
     for line in lines:
         checked(line)
+
+
+@pytest.mark.parametrize("status", ["finished", "interrupted"])
+def test_commands_that_train_do_not_collide(status, tmp_path, monkeypatch):
+    """In the order of the texts, on one data set; runs leave run.json and are not trained."""
+    data = cats_and_dogs(tmp_path / "imagenet")
+    trained = []
+
+    def leave(job: Job) -> None:
+        trained.append(job.folder)
+        settings = job.settings
+        facts = {name: getattr(settings, name) for name in ("roadmap", "step", "seed", "scale")}
+        facts |= {name: getattr(settings, name) for name in ("micro_batch", "sync_batch_norm")}
+        facts |= {"recipe": dataclasses.asdict(settings.recipe), "status": status}
+        facts |= {"config": trained_config(settings).to_dict()}
+        job.folder.mkdir(parents=True, exist_ok=True)
+        (job.folder / "run.json").write_text(json.dumps(facts))
+
+    def train(settings, _notes):
+        name = f"{settings.subject}-seed{settings.seed}"
+        folder = settings.output or runs_folder() / open_source(settings.data).name / name
+        job = Job(dataclasses.replace(settings, output=folder))
+        check_folders([job], device="cpu")
+        leave(job)
+
+    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(sweeping, "_engine", lambda *_: None)
+    monkeypatch.setattr(sweeping, "run_jobs", lambda jobs, _: [leave(job) for job in jobs] and 0)
+    monkeypatch.setenv("ROADMAP_RUNS", str(tmp_path / "runs"))
+    pattern = r"^export (\w+)=(\S+)|^.*roadmap ((?:train|sweep) .*)$"
+    for name in (*TEXTS, "docs/experiment.md"):
+        text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+        for variable, value, command in re.findall(pattern, text, re.M):
+            if variable:
+                monkeypatch.setenv(variable, str(tmp_path / value.lstrip("/")))
+                continue
+            words = shlex.split(command, comments=True)
+            for place in ("--output", "--design", "--data"):
+                if place in words:
+                    path = words[words.index(place) + 1]
+                    moved = ROOT / path if place == "--design" else tmp_path / path.lstrip("/")
+                    words[words.index(path)] = str(data if place == "--data" else moved)
+            done = CliRunner().invoke(app, words)
+            assert done.exit_code == 0, (command, done.stderr)
+    assert len(set(trained)) > 2 * 3 * 19

@@ -31,6 +31,8 @@ class DepthwiseConv2d(nn.Conv2d):
     value of that variable that is neither ``own`` nor ``torch``.
     """
 
+    __jit_unused_properties__ = ("own",)
+
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
         choice = os.environ.get(SWITCH) or CHOICES[0]
@@ -53,22 +55,25 @@ class DepthwiseConv2d(nn.Conv2d):
         return bool(self.wanted and fits and faster)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.own:
-            return super().forward(x)
-        return _convolved(x, self.weight, self.bias, self.stride[0], self.padding[0])
+        # TorchScript leaves out what is behind this alone. It must run where we are not.
+        if not torch.jit.is_scripting():  # noqa: SIM102
+            if self.own:
+                return _convolved(x, self.weight, self.bias, self.stride[0], self.padding[0])
+        return self._conv_forward(x, self.weight, self.bias)
 
 
 @torch.fx.wrap
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
     """By the operator where it is faster. What is exported must run where we are not."""
-    nhwc = x.is_cuda and x.is_contiguous(memory_format=torch.channels_last)
-    # torch 2.11's compiler takes is_exporting() for true whenever it runs.
-    exporting = _is_exporting() and not torch.compiler.is_dynamo_compiling()
-    if not nhwc or x.dtype == torch.float64 or exporting:
-        return F.conv2d(x, weight, bias, stride, padding, groups=x.shape[1])
-    if torch.is_autocast_enabled("cuda"):
-        x = x.to(torch.get_autocast_dtype("cuda"))
-    return depthwise_conv2d(x, weight, bias, stride, padding)
+    if not torch.jit.is_scripting():
+        nhwc = x.is_cuda and x.is_contiguous(memory_format=torch.channels_last)
+        # torch 2.11's compiler takes is_exporting() for true whenever it runs.
+        exporting = _is_exporting() and not torch.compiler.is_dynamo_compiling()
+        if nhwc and x.dtype != torch.float64 and not exporting:
+            if torch.is_autocast_enabled("cuda"):
+                x = x.to(torch.get_autocast_dtype("cuda"))
+            return depthwise_conv2d(x, weight, bias, stride, padding)
+    return F.conv2d(x, weight, bias, stride, padding, groups=x.shape[1])
 
 
 def depthwise_used(

@@ -14,6 +14,7 @@ from roadmap.runs.folders import runs_folder
 from roadmap.study.design import Design, read_design
 from roadmap.study.space import StudyError
 from roadmap.sweep import jobs as planning
+from roadmap.sweep.folders import check_folders
 from roadmap.sweep.jobs import Job
 from roadmap.text import counted, duration
 from roadmap.train.commands import (
@@ -160,7 +161,7 @@ def sweep(
                 image_size=image_size,
                 **machine,
             )
-        planning.check_finished(jobs, source)
+        check_folders(jobs, source, _device_type(engine, device))
         for note in (*planning.notes_of(jobs), *source.said):
             typer.echo(note, err=True)
         if dry_run:
@@ -199,6 +200,15 @@ def opened(path: str | None) -> Source:
         return open_source(path)
     except DataError as error:
         raise RefusedError(str(error)) from None
+
+
+def _device_type(engine: str, device: str | None) -> str | None:
+    """What runs will be trained on; a cluster's nodes are not known here."""
+    if engine == "ray":
+        return device
+    from roadmap.train.machine import choose_device
+
+    return choose_device(device).type
 
 
 def _print_plan(jobs: list[Job], engine: str, device: str | None, images: int) -> None:

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from models.config import ModelConfig
-from models.text import said
 from roadmap.recipes import Recipe
 from roadmap.runs.metrics import METRICS, read_columns
-from roadmap.runs.record import RecordError, RunRecord, read_record
+from roadmap.runs.record import RecordError, read_record
 from roadmap.steps import ROADMAPS, unknown_name
 from roadmap.study.design import Design
-from roadmap.train.class_names import quoted
 from roadmap.train.errors import RefusedError
 from roadmap.train.settings import (
     Settings,
     check_seed,
     choose_recipe,
-    flat_differences,
     trained_config,
 )
-from roadmap.train.source import Source
 
 
 @dataclass(frozen=True)
@@ -162,52 +156,6 @@ def _undone(jobs: Sequence[Job]) -> Iterable[str]:
 
 def _trained(settings: Settings) -> tuple[ModelConfig, Recipe]:
     return trained_config(settings), settings.recipe
-
-
-def check_finished(jobs: Iterable[Job], source: Source | None = None) -> None:
-    """Raises ``RefusedError`` where a folder holds a finished run of other settings, or of data
-    that is not that of ``source``, as far as its names and numbers tell.
-
-    Runs that are not finished are checked when they are continued.
-    """
-    for job in jobs:
-        try:
-            run = read_record(job.folder)
-        except (OSError, RecordError):
-            continue
-        if run is None or run.status != "finished":
-            continue
-        recipe = dataclasses.asdict(job.settings.recipe)
-        asked = {"recipe": recipe, "scale": job.settings.scale}
-        asked = json.loads(json.dumps(asked))  # as it was written: lists for tuples
-        found = flat_differences({name: getattr(run, name) for name in asked}, asked)
-        found |= _other_network(run.config, job.settings)
-        if source is not None and not job.settings.accept_changed_data:
-            found |= _other_data(run, source)
-        if found:
-            name, (there, here) = next(iter(found.items()))
-            raise RefusedError(
-                f"{job.folder} holds a finished run of other settings: {name} {said(there)} there, "
-                f"{said(here)} here. Use another --output, or remove it"
-            )
-
-
-def _other_network(there: Mapping[str, Any], settings: Settings) -> dict[str, tuple[Any, Any]]:
-    """Where a run's recorded network differs, but for what it has from its data."""
-    here = trained_config(settings).to_dict()
-    names = set(here).intersection(there) - {"num_classes", "in_channels"}
-    return {f"config.{n}": (there[n], here[n]) for n in sorted(names) if there[n] != here[n]}
-
-
-def _other_data(run: RunRecord, source: Source) -> dict[str, tuple[Any, Any]]:
-    """Where a run's recorded data differs; other numbers of the same classes do not."""
-    names = run.class_names
-    if names is not None and source.named and sorted(names) != sorted(source.class_names):
-        ours, theirs = set(source.class_names), set(names)
-        return {"data.class_names": (quoted(sorted(theirs - ours)), quoted(sorted(ours - theirs)))}
-    there = {"train_images": run.train_images, "val_images": run.val_images}
-    here = {"train_images": len(source.train.labels), "val_images": len(source.val.labels)}
-    return {f"data.{n}": (there[n], here[n]) for n in here if there[n] != here[n]}
 
 
 def read_progress(folder: Path) -> Progress:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from timm.models import build_model_with_cfg, resolve_pretrained_cfg
 from torch import nn
 
 from models.config import FIELDS, ConfigError, ModelConfig
+from models.text import said
 from roadmap.timm_models.network import TimmNetwork, feature_info
 from roadmap.timm_models.weights import PretrainedWeights
 
@@ -19,8 +21,8 @@ _TIMM_TERMS = {"in_channels": "in_chans", "stochastic_depth": "drop_path_rate"}
 _TIMM_ARGUMENTS = {
     *inspect.signature(build_model_with_cfg).parameters,
     *inspect.signature(TimmNetwork).parameters,
-    *("features_only", "out_indices", "feature_cls"),
-} - {"model_cls", "variant", "model_cfg", "cfg", "feature_cfg", "pretrained_filter_fn"}
+    *("features_only", "out_indices", "feature_cls", "output_stride"),
+} - {"model_cls", "variant", "model_cfg", "cfg", "pretrained_filter_fn"}
 
 
 class UnknownArgumentError(ConfigError, TypeError):
@@ -39,16 +41,15 @@ def create(
     arguments = _in_timms_terms(arguments)
     fields = {key: arguments.pop(key) for key in list(arguments) if key not in _TIMM_ARGUMENTS}
     config = _replaced(config, fields)
+    _check_output_stride(config, arguments.pop("output_stride", None))
+    features = _feature_cfg(config, arguments.pop("feature_cfg", None))
     build = functools.partial(
         build_model_with_cfg,
         TimmNetwork,
         name,
         pretrained,
         model_cfg=config,
-        feature_cfg={
-            "out_indices": tuple(range(len(feature_info(config)))),
-            "flatten_sequential": True,
-        },
+        feature_cfg=features,
         **arguments,
     )
     if not pretrained:
@@ -57,6 +58,29 @@ def create(
     weights = PretrainedWeights(name, resolve_pretrained_cfg(name, *overlaid))
     with weights.loading():
         return build(pretrained_filter_fn=weights.convert)
+
+
+def _feature_cfg(config: ModelConfig, given: Any) -> dict[str, Any]:
+    """What timm's feature extractors get: all of ``feature_info``, or what is ``given``."""
+    if not isinstance(given, Mapping | type(None)):
+        raise ConfigError(
+            f"feature_cfg is {said(given)}; use a dict such as {{'feature_cls': 'fx'}}",
+            "feature_cfg",
+        )
+    indices = tuple(range(len(feature_info(config))))
+    # A feature's module is inside others, where timm finds it with this alone.
+    return {"out_indices": indices} | dict(given or {}) | {"flatten_sequential": True}
+
+
+def _check_output_stride(config: ModelConfig, wanted: Any) -> None:
+    """timm's networks dilate their convolutions for a smaller one; ours have the one they have."""
+    stride = feature_info(config)[-1]["reduction"]
+    if wanted is not None and wanted != stride:
+        raise ConfigError(
+            f"output_stride is {said(wanted)}; this network's is {stride}, and it has no dilation "
+            "for another",
+            "output_stride",
+        )
 
 
 def _in_timms_terms(arguments: dict[str, Any]) -> dict[str, Any]:

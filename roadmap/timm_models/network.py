@@ -1,35 +1,24 @@
-"""``TimmNetwork``: ``ModernResNet`` with the methods that timm's tools call."""
+"""``TimmNetwork``: ``ModernResNet`` with the methods that timm's tools call.
 
-from __future__ import annotations
+Annotations are types here, not text, as in ``models.network``.
+"""
 
 import contextlib
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import torch
-import torch.nn.functional as F
-from timm.layers import SelectAdaptivePool2d, is_scriptable
+from timm.layers import SelectAdaptivePool2d
 from timm.models import checkpoint_seq
 from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 
 from models.config import ConfigError, ModelConfig
-from models.depthwise import DepthwiseConv2d
-from models.network import INITS, Head, LayerNorm2d, ModernResNet, Stage
+from models.network import INITS, Head, ModernResNet, Stage
 from models.text import said
 
 #: timm's kinds of global pooling that leave the head's width as it is.
 POOLINGS = ("avg", "fast", "max", "avgmax", "")
-
-
-class ScriptableLayerNorm2d(LayerNorm2d):
-    """``LayerNorm2d`` without its care for autocast, which ``torch.jit.script`` cannot compile."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.layer_norm(
-            x.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias, self.eps
-        )
-        return x.permute(0, 3, 1, 2)
 
 
 class TimmStage(nn.Module):
@@ -128,8 +117,6 @@ class TimmNetwork(ModernResNet):
         self.feature_info = feature_info(config)
         self._stem_features = len(self.feature_info) - len(config.depths)
         self._init = config.init
-        if is_scriptable():
-            self.apply(_make_scriptable)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """From the last stage's output to logits, or with ``pre_logits`` to pooled features."""
@@ -222,14 +209,6 @@ class TimmNetwork(ModernResNet):
     def no_weight_decay(self) -> set[str]:
         """Factors a channel: (C, 1, 1) here, so that timm does not see vectors in them."""
         return {name for name, parameter in self.named_parameters() if parameter.ndim == 3}
-
-
-def _make_scriptable(module: nn.Module) -> None:
-    """Turns our own layers into such as ``torch.jit.script`` compiles; weights stay."""
-    if isinstance(module, DepthwiseConv2d):
-        module.__class__ = nn.Conv2d
-    elif isinstance(module, LayerNorm2d):
-        module.__class__ = ScriptableLayerNorm2d
 
 
 def feature_info(config: ModelConfig) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from models.text import said
 from roadmap.files import remove_partial
 from roadmap.runs.record import (
     IDENTITY,
@@ -22,6 +21,7 @@ from roadmap.train.checkpoint import Checkpoint, load_checkpoint
 from roadmap.train.class_names import ClassNamesError
 from roadmap.train.data import Data
 from roadmap.train.errors import RefusedError
+from roadmap.train.same_run import differences, free_folder, listed, options
 from roadmap.train.settings import flat_differences
 
 #: What a checkpoint's state must have.
@@ -48,7 +48,8 @@ class Opening(NamedTuple):
 def _compared(facts: Mapping[str, Any]) -> dict[str, Any]:
     """What two runs must share, and whether images are turned, which old runs do not record."""
     turned = bool((facts.get("data") or {}).get("exif_orientation", False))
-    return {name: facts.get(name) for name in IDENTITY} | {"data.exif_orientation": turned}
+    compared = {name: facts.get(name) for name in IDENTITY} | {"data.exif_orientation": turned}
+    return compared | {"processes": facts.get("processes", 1)}
 
 
 class Folder:
@@ -81,7 +82,7 @@ class Folder:
         remove_partial(self._path)
         record, fault = self._record()
         if record is not None:
-            self._refuse_other_run(record.identity())
+            self._refuse_other_run(record.to_json())
             if record.status == "finished":
                 self._follow(_earlier(record), step=None)
                 return Opening(record, None, None, None, [])
@@ -126,13 +127,14 @@ class Folder:
         self._say(f"{path} is damaged ({fault}) and now named {kept.name}; {then}")
 
     def _refuse_other_run(self, before: Mapping[str, Any]) -> None:
-        found = flat_differences(_compared(before), _compared(self._own.identity()))
+        found = differences(_compared(before), _compared(self._own.to_json()))
         if found:
-            listed = "; ".join(
-                f"{name} {said(a)} there, {said(b)} here" for name, (a, b) in found.items()
-            )
+            other = free_folder(self._path.parent) / self._path.name
+            given = options(found, before)
+            same = f", or {given} for the run that is there" if given else ""
             raise RefusedError(
-                f"{self._path} holds another run: {listed}. Use another --output, or remove it"
+                f"{self._path} holds another run: {listed(found)}. Use another --output, such as "
+                f"{other}{same}, or remove it"
             )
 
     def _follow(self, before: Mapping[str, Any], step: int | None) -> None:
@@ -173,19 +175,17 @@ class Folder:
 
     def _accept_change(self, there: dict[str, Any], here: dict[str, Any], step: int | None) -> None:
         found = flat_differences(there, here)
-        listed = "; ".join(
-            f"data.{name} {said(a)} there, {said(b)} here" for name, (a, b) in found.items()
-        )
+        changed = listed({f"data.{name}": pair for name, pair in found.items()})
         if not self._accept:
             raise RefusedError(
-                f"{self._path} holds a run on other data: {listed}. If the data was changed on "
+                f"{self._path} holds a run on other data: {changed}. If the data was changed on "
                 f"purpose, as where a damaged image was repaired or removed, add {ACCEPT}: the run "
                 "continues, and run.json records the change. Otherwise use another --output"
             )
         if step is None:
-            self._say(f"the data has changed since the run finished: {listed}")
+            self._say(f"the data has changed since the run finished: {changed}")
             return
-        self._say(f"the data has changed, and run.json says so: {listed}")
+        self._say(f"the data has changed, and run.json says so: {changed}")
         date = datetime.now(timezone.utc).date().isoformat()
         self._changes.append({"step": step, "date": date, "before": there, "after": here})
 

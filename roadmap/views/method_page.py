@@ -13,7 +13,7 @@ from roadmap.analysis.audit import AuditRow, audit
 from roadmap.results import ResultsError
 from roadmap.steps import ROADMAPS
 from roadmap.text import ABSENT, number
-from roadmap.views import markup
+from roadmap.views import markup, method_init
 from roadmap.views.method_text import (
     AUDIT,
     BENCHMARK,
@@ -47,6 +47,7 @@ def show() -> None:
         _definitions()
         _measurements()
         _audits()
+        _initialization()
         _speed_of_the_explorer()
         _unknown()
         _sources()
@@ -304,6 +305,16 @@ def _audit(name: str, rows: Sequence[AuditRow]) -> str:
 
 def _title(row: AuditRow) -> str:
     return row.label if row.key == "swin" else ROADMAPS[row.roadmap].step(row.key).title
+
+
+def _initialization() -> None:
+    said, rows = method_init.networks(), method_init.check()
+    text = _section("Initialization: the authors' and ours", *said)
+    if rows:
+        text += markup.paragraph(method_init.finding(rows), "text")
+        text += _table(method_init.HEAD, map(method_init.cells, rows), numbers=(1, 2, 3))
+        text += markup.paragraph("Top-1 in percent, by initialization and learning rate.", "faint")
+    st.html(text)
 
 
 def _speed_of_the_explorer() -> None:

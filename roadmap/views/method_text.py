@@ -66,6 +66,11 @@ SOURCES = (
         "the ConvNeXt recipe (Table 5)",
     ),
     (
+        "The ConvNeXt repository",
+        "https://github.com/facebookresearch/ConvNeXt",
+        "the authors' network and its initialization",
+    ),
+    (
         "timm, results tables",
         "https://github.com/huggingface/pytorch-image-models/tree/main/results",
         "top-1 of pretrained networks on ImageNet and five harder test sets",

@@ -1,4 +1,7 @@
-"""``torch.fx`` traces every network, and what it traces computes the same."""
+"""``torch.fx`` traces every network, ``torch.jit`` compiles it, and both compute the same."""
+
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
 
 import pytest
 import timm
@@ -41,6 +44,21 @@ def test_traced_networks_compute_the_same(name):
     assert torch.equal(found["stage"], features)
     assert torch.equal(found["logits"], logits)
     assert found["block"].shape[1:] == (network.config.output_width(1), 8, 8)
+
+
+@pytest.mark.parametrize(
+    "key", ["baseline", "inverted_bottleneck", "kernel_7", "layer_norm", "global_response_norm"]
+)
+def test_networks_and_what_is_traced_of_them_are_scripted(key, tmp_path):
+    config = small(ROADMAPS["resnet50"].config(key, layer_scale=0.5, stochastic_depth=0.1))
+    network = fill(ModernResNet(config.replace(depths=(1, 1))).eval())
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        logits = network(images)
+        for module in (network, fx.symbolic_trace(network)):
+            torch.jit.script(module).save(tmp_path / "network.pt")
+            script = torch.jit.load(tmp_path / "network.pt")
+            torch.testing.assert_close(script(images), logits)
 
 
 @pytest.mark.parametrize("name", [*STEPS, *VARIANTS])
@@ -102,16 +120,24 @@ def test_networks_of_timms_registry_are_traced_by_timm(key):
     fill(network)
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
-        assert torch.equal(fx.symbolic_trace(network)(images), network(images))
+        traced = fx.symbolic_trace(network)
+        assert torch.equal(traced(images), network(images))
+        torch.testing.assert_close(torch.jit.script(traced)(images), network(images))
         (features,) = timms_extractor(network, ["stages.3"])(images).values()
         assert torch.equal(features, network.forward_features(images))
 
 
 @pytest.mark.parametrize("config", [LAYER_NORM, GRN], ids=["layer_norm", "grn"])
-def test_the_exported_python_file_is_traced(config):
-    space = {"__name__": "exported"}
-    exec(network_source(small(config).replace(stochastic_depth=0.1)), space)
-    network = fill(space["Network"]().eval())
+def test_the_exported_python_file_is_traced_and_scripted(config, tmp_path, monkeypatch):
+    path = tmp_path / "exported.py"  # a file, as TorchScript reads the code
+    path.write_text(network_source(small(config).replace(stochastic_depth=0.1)))
+    spec = spec_from_file_location("exported", path)
+    monkeypatch.setitem(sys.modules, "exported", module_from_spec(spec))
+    spec.loader.exec_module(sys.modules["exported"])
+    network = fill(sys.modules["exported"].Network().eval())
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
-        assert torch.equal(fx.symbolic_trace(network)(images), network(images))
+        traced = fx.symbolic_trace(network)
+        assert torch.equal(traced(images), network(images))
+        for script in (torch.jit.script(network), torch.jit.script(traced)):
+            torch.testing.assert_close(script(images), network(images))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from typer.testing import CliRunner
 
 from roadmap.cli import app
 from roadmap.runs.lock import is_locked
+from roadmap.runs.record import RunPoint, RunRecord
 from roadmap.steps import ROADMAPS
 from roadmap.study.design import DESIGNS, read_design
 from roadmap.study.space import StudyError
@@ -29,10 +31,11 @@ from roadmap.sweep.board import Board, seconds_left
 from roadmap.sweep.child import _turn
 from roadmap.sweep.conduct import State, conduct
 from roadmap.sweep.engine import TURN, Ending, LocalEngine, _visible, failed, failure_line
+from roadmap.sweep.folders import check_folders
 from roadmap.sweep.jobs import (
     Job,
     Progress,
-    check_finished,
+    design_jobs,
     notes_of,
     plan_jobs,
     read_progress,
@@ -40,6 +43,7 @@ from roadmap.sweep.jobs import (
 from roadmap.text import duration
 from roadmap.train.checkpoint import last_step
 from roadmap.train.errors import FolderInUseError, RefusedError
+from roadmap.train.settings import trained_config
 from roadmap.train.sources import open_source
 from roadmap.train.stopping import Signals, ask_to_stop
 
@@ -52,10 +56,37 @@ def planned(root: Path, steps=("kernel_7", "gelu"), seeds=(0, 1), skip=(), **mor
 
 
 def write_run(job: Job, status: str = "finished", **more: object) -> None:
-    recipe = json.loads(json.dumps(vars(job.settings.recipe)))
+    """run.json of ``job``, on digits and a CPU, with ``more`` in place of some of its fields."""
+    settings = job.settings
+    record = RunRecord(
+        status=status,
+        roadmap=settings.roadmap,
+        step=settings.step,
+        point=settings.point and RunPoint(**settings.point),
+        recipe_name=None,
+        config=trained_config(settings).to_dict(),
+        recipe=dict(vars(settings.recipe)),
+        data="digits",
+        data_sha256="0" * 64,
+        classes=10,
+        train_images=1442,
+        val_images=355,
+        seed=settings.seed,
+        scale=settings.scale,
+        precision="float32",
+        compiled=False,
+        device_type="cpu",
+        device="a CPU",
+        processes=1,
+        versions={},
+        date="2026-01-01",
+        wall_seconds=1.0,
+        scores={"top1": 60.5},
+    )
+    content = json.loads(json.dumps(record.to_json()))
+    data = content["data"] | more.pop("data", {})
     job.folder.mkdir(parents=True, exist_ok=True)
-    run = {"status": status, "recipe": recipe, "scale": "full"} | more
-    (job.folder / "run.json").write_text(json.dumps(run))
+    (job.folder / "run.json").write_text(json.dumps(content | more | {"data": data}))
 
 
 # -- what is planned ----------------------------------------------------------------------------
@@ -110,30 +141,119 @@ def test_a_step_whose_change_is_set_for_all_is_named(tmp_path):
     assert not [note for note in notes_of(planned(tmp_path, ())) if "same as" in note]
 
 
-def test_a_finished_run_of_other_settings_is_not_taken_for_this_one(tmp_path):
-    job, other = planned(tmp_path)[0], planned(tmp_path, changes={"epochs": 5})[0]
-    write_run(other)
-    check_finished([other])
-    with pytest.raises(RefusedError, match=r"recipe\.epochs 5 there, 4 here"):
-        check_finished([job])
-    write_run(other, status="interrupted")
-    check_finished([job])  # `train` compares what it continues
+# -- what is in the folders already -------------------------------------------------------------
 
 
-def test_a_finished_run_on_other_data_is_not_taken_for_this_one(tmp_path):
+def facts_of(job: Job, **more: object) -> dict[str, object]:
+    """run.json of ``job``, whose data has 7 classes, with ``more`` in place of some."""
+    settings = job.settings
+    facts = {name: getattr(settings, name) for name in ("roadmap", "step", "seed", "scale")}
+    facts |= {name: getattr(settings, name) for name in ("micro_batch", "sync_batch_norm")}
+    facts |= {"precision": "float32", "device_type": "cpu", "compiled": False, "processes": 1}
+    config = trained_config(settings).replace(num_classes=7).to_dict()
+    return json.loads(json.dumps(facts | {"config": config})) | more
+
+
+@pytest.mark.parametrize("status", ["finished", "interrupted", "running", "failed"])
+def test_a_run_of_the_same_settings_is_the_sweeps(tmp_path, status):
+    job, *_ = planned(tmp_path)
+    same = replace(job.settings, workers=3, compiled=True, tensorboard=True, checkpoint_every=1.0)
+    for more in ({}, {"micro_batch": 4096}, {"sync_batch_norm": False}, {"versions": {}}):
+        write_run(job, status, **facts_of(job, **more))
+        check_folders([replace(job, settings=same)], device="cpu")
+    layers, *_ = planned(tmp_path, steps=("layer_norm",))
+    write_run(layers, status, **facts_of(layers, micro_batch=64, sync_batch_norm=False))
+    check_folders([layers], device="cpu")  # without batch norm, both change nothing
+
+
+@pytest.mark.parametrize("status", ["finished", "interrupted", "running", "failed"])
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"scale": "pocket"}, "scale 'pocket' there, 'full' here"),
+        ({"step": "gelu"}, "step 'gelu' there, 'kernel_7' here"),
+        ({"micro_batch": 64}, "micro_batch 64 there, None here"),
+        ({"processes": 2, "sync_batch_norm": False}, "sync_batch_norm False there, True here"),
+        ({"seed": 5}, "seed 5 there, 0 here"),
+    ],
+)
+def test_a_run_of_other_settings_is_named_before_any_starts(tmp_path, status, more, sentence):
+    job, *_ = planned(tmp_path)
+    write_run(job, status, **facts_of(job, **more))
+    with pytest.raises(RefusedError, match=re.escape(sentence)) as refused:
+        check_folders([job], device="cpu")
+    state = "finished" if status == "finished" else "stopped"
+    assert f"{job.name} ({state}): {sentence}. Use another --output" in str(refused.value)
+
+
+def test_machine_and_precision_of_a_finished_run_matter_where_one_is_asked_for(tmp_path):
+    job, *_ = planned(tmp_path)
+    write_run(job, **facts_of(job))
+    check_folders([job], device="cuda")
+    for asked in ({"device": "cuda"}, {"precision": "bf16"}):
+        with pytest.raises(RefusedError, match=r"'(cpu|float32)' there"):
+            check_folders([replace(job, settings=replace(job.settings, **asked))], device="cuda")
+    write_run(job, "interrupted", **facts_of(job))
+    check_folders([job])  # a cluster's machines are not known
+    with pytest.raises(RefusedError, match="precision 'float32' there, 'bf16' here; device_type"):
+        check_folders([job], device="cuda")
+
+
+def test_all_of_them_are_named_with_the_way_out(tmp_path):
+    root = tmp_path / "runs" / "pets"
+    jobs = planned(root)
+    before = planned(root, changes={"epochs": 30, "mixup": 0.0})
+    for job, status in zip(before, ("finished", "interrupted", "running"), strict=False):
+        write_run(job, status, **facts_of(job))
+    (tmp_path / "runs-2" / "pets").mkdir(parents=True)
+    with training_in(jobs[2].folder) as process, pytest.raises(RefusedError) as refused:
+        try:
+            check_folders(jobs, device="cpu")
+        finally:
+            process.stdin.close()
+    assert str(refused.value) == (
+        f"{root} holds 3 runs of other settings; nothing was started. "
+        f"{jobs[0].name} (finished), {jobs[1].name} (stopped), {jobs[2].name} (being trained): "
+        "recipe.epochs 30 there, 4 here; recipe.warmup_epochs 2 there, 1 here; recipe.mixup 0.0 "
+        f"there, 0.8 here. Use another --output, such as {tmp_path}/runs-3/pets, or the settings "
+        "of the runs there, or remove those runs"
+    )
+
+
+def test_runs_of_a_design_that_was_changed_are_named(tmp_path):
+    design = read_design(DESIGNS / "init_check.json")
+    jobs = design_jobs(design, tmp_path)
+    write_run(jobs[0], **facts_of(jobs[0], step=None))
+    check_folders(jobs)
+    other = trained_config(jobs[0].settings).replace(init="kaiming").to_dict()
+    write_run(jobs[0], **facts_of(jobs[0], step=None, config=other))
+    with pytest.raises(RefusedError, match=r"config\.init 'kaiming' there, 'default' here"):
+        check_folders(jobs)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", '{"status": 1}', '{"recipe": 3}'])
+def test_what_is_no_record_is_left_to_the_run(tmp_path, content):
+    job, *_ = planned(tmp_path)
+    job.folder.mkdir(parents=True)
+    (job.folder / "run.json").write_text(content)
+    check_folders([job], device="cpu")
+
+
+def test_a_run_on_other_data_is_not_taken_for_this_one(tmp_path):
     (job, *_) = planned(tmp_path)
     pets = open_source(cats_and_dogs(tmp_path / "pets"))
     kittens = open_source(dogs_and_kittens(tmp_path / "kittens"))
     data = {"class_names": ["dog", "cat"], "train_images": 24, "val_images": 10}
-    write_run(job, data=data)
-    check_finished([job], pets)
-    with pytest.raises(RefusedError, match=r"data\.class_names .*cat.* there, .*kitten.* here"):
-        check_finished([job], kittens)
-    write_run(job, data=data | {"train_images": 23})
-    with pytest.raises(RefusedError, match=r"data\.train_images 23 there, 24 here"):
-        check_finished([job], pets)
-    accepting = replace(job, settings=replace(job.settings, accept_changed_data=True))
-    check_finished([accepting], pets)
+    for status in ("finished", "interrupted"):
+        write_run(job, status, data=data)
+        check_folders([job], pets)
+        with pytest.raises(RefusedError, match=r"data\.class_names .*cat.* there, .*kitten.* here"):
+            check_folders([job], kittens)
+        write_run(job, status, data=data | {"train_images": 23})
+        with pytest.raises(RefusedError, match=r"data\.train_images 23 there, 24 here"):
+            check_folders([job], pets)
+        accepting = replace(job, settings=replace(job.settings, accept_changed_data=True))
+        check_folders([accepting], pets)
 
 
 def test_the_plan_takes_speed_from_the_table_and_leaves_out_what_is_done(tmp_path, monkeypatch):

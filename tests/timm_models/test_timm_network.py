@@ -7,7 +7,14 @@ import pickle
 import pytest
 import timm
 import torch
-from timm.models import FeatureInfo, get_notrace_modules, group_parameters
+from timm.models import (
+    FeatureDictNet,
+    FeatureGraphNet,
+    FeatureInfo,
+    FeatureListNet,
+    get_notrace_modules,
+    group_parameters,
+)
 from timm.optim import create_optimizer_v2
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
@@ -275,16 +282,57 @@ def test_copies_and_pickles(name):
     assert_close([copied(x), loaded(x)], [expected, expected])
 
 
+@pytest.mark.parametrize("scriptable", [True, False])
 @pytest.mark.parametrize("name", KINDS)
-def test_scripts_and_traces(name):
+def test_scripts_and_traces(name, scriptable):
     x = images()
-    network = short(name, scriptable=True, drop_path_rate=0.1).eval()
-    assert_close([torch.jit.script(network)(x)], [network(x)])
-    network = short(name).eval()
-    leaves = {"tracer_kwargs": {"leaf_modules": get_notrace_modules()}}
-    _, nodes = get_graph_node_names(network, **leaves)
-    traced = create_feature_extractor(network, [nodes[-1]], **leaves)
-    assert_close(traced(x).values(), [network(x)])
+    network = short(name, scriptable=scriptable, drop_path_rate=0.1)
+    leaves = {"tracer_kwargs": {"leaf_modules": get_notrace_modules(), "autowrap_functions": ()}}
+    trained, nodes = get_graph_node_names(network, **leaves)
+    ends = {"train_return_nodes": [trained[-1]], "eval_return_nodes": [nodes[-1]]}
+    traced = create_feature_extractor(network, **ends, **leaves)
+    scripts = torch.jit.script(network), torch.jit.script(traced)
+    for module in (network, traced, *scripts):
+        module.eval()
+    for outputs in (traced(x).values(), [scripts[0](x)], scripts[1](x).values()):
+        assert_close(outputs, [network(x)])
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_features_of_every_class_are_scripted(name):
+    x = images()
+    for kind in ("dict", "fx"):
+        features = short(name, features_only=True, feature_cls=kind).eval()
+        found = torch.jit.script(features)(x)
+        assert_close(
+            found.values() if kind == "dict" else found,
+            short(name).eval().forward_intermediates(x, intermediates_only=True),
+        )
+
+
+def test_feature_cfg_is_taken_as_in_timm():
+    def features(**arguments) -> torch.nn.Module:
+        return short(KINDS[0], features_only=True, **arguments)
+
+    assert isinstance(features(feature_cfg={"feature_cls": "fx"}), FeatureGraphNet)
+    assert isinstance(features(feature_cfg={"feature_cls": FeatureDictNet}), FeatureDictNet)
+    assert isinstance(features(feature_cfg=None), FeatureListNet)
+    given = {"out_indices": (0, 2), "flatten_sequential": False}
+    assert features(feature_cfg=given).feature_info.reduction() == [2, 8]
+    assert given == {"out_indices": (0, 2), "flatten_sequential": False}
+    over = features(feature_cfg={"out_indices": (0, 2)}, out_indices=(1,))
+    assert over.feature_info.reduction() == [4]
+    with pytest.raises(ConfigError, match="feature_cfg is 'fx'; use a dict such as"):
+        features(feature_cfg="fx")
+
+
+def test_only_the_output_stride_that_a_network_has_is_taken():
+    assert short(KINDS[0], output_stride=16).num_features  # of three stages
+    network = timm.create_model(KINDS[0], output_stride=32, device="meta")
+    assert network.feature_info[-1]["reduction"] == 32
+    for stride in (8, 16, "32"):
+        with pytest.raises(ConfigError, match="this network's is 32, and it has no dilation"):
+            timm.create_model(KINDS[0], output_stride=stride)
 
 
 def test_the_names_are_every_size_and_every_step():

@@ -1,0 +1,109 @@
+"""What the folders of a sweep's runs hold before it starts. Imports no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from roadmap.runs.lock import is_locked
+from roadmap.runs.record import IDENTITY, RecordError, RunRecord, read_record
+from roadmap.sweep.jobs import Job
+from roadmap.text import counted
+from roadmap.train.class_names import quoted
+from roadmap.train.errors import RefusedError
+from roadmap.train.same_run import Differences, differences, free_folder, listed
+from roadmap.train.settings import Settings, trained_config
+from roadmap.train.source import Source
+
+#: Fields of a network that are its data's.
+OF_THE_DATA = {"num_classes", "in_channels"}
+
+
+def check_folders(
+    jobs: Iterable[Job], source: Source | None = None, device: str | None = None
+) -> None:
+    """Raises ``RefusedError`` where folders hold runs of other settings, or of data that is not
+    that of ``source``, as far as its names and numbers tell: all of them, before any starts.
+
+    ``device`` is the type of device that the sweep trains on, None where it is not known. On
+    which a finished run was trained, and in which precision, matters only where a job asks for one.
+    """
+    others: dict[str, list[str]] = {}
+    roots = set()
+    for job in jobs:
+        try:
+            run = read_record(job.folder)
+        except (OSError, RecordError):  # said, or mended, where the run is continued
+            continue
+        if run is None:
+            continue
+        found = _differences(run, job.settings, device)
+        if source is not None and not job.settings.accept_changed_data:
+            found |= _other_data(run, source)
+        if found:
+            roots.add(job.folder.parent)
+            others.setdefault(listed(found), []).append(f"{job.name} ({_state(run, job.folder)})")
+    if others:
+        raise RefusedError(_refusal(others, sorted(roots)))
+
+
+def _refusal(others: Mapping[str, list[str]], roots: list[Path]) -> str:
+    runs = counted(sum(map(len, others.values())), "run")
+    each = ". ".join(f"{', '.join(names)}: {what}" for what, names in others.items())
+    return (
+        f"{roots[0]} holds {runs} of other settings; nothing was started. {each}. Use another "
+        f"--output, such as {free_folder(roots[0])}, or the settings of the runs there, or remove "
+        "those runs"
+    )
+
+
+def _state(run: RunRecord, folder: Path) -> str:
+    if run.status == "finished":
+        return "finished"
+    return "being trained" if is_locked(folder) else "stopped"
+
+
+def _differences(run: RunRecord, settings: Settings, device: str | None) -> Differences:
+    here = _facts(settings, device)
+    if run.status == "finished":
+        here |= {"device_type": settings.device, "precision": settings.precision}
+    there = run.to_json() | {"config": dict(run.config)}
+    left_open = {name for name in ("device_type", "precision") if here[name] is None}
+    names = [name for name in (*IDENTITY, "processes") if name not in left_open]
+    shared = sorted(set(there["config"]) & set(here["config"]) - OF_THE_DATA)
+    for facts in (there, here):
+        facts["config"] = {name: facts["config"][name] for name in shared}
+    return differences(*({name: facts[name] for name in names} for facts in (there, here)))
+
+
+def _facts(settings: Settings, device: str | None) -> dict[str, Any]:
+    kind = settings.device or device
+    precision = kind and ("bf16" if kind == "cuda" else "float32")
+    facts = {
+        "roadmap": settings.roadmap,
+        "step": settings.step,
+        "config": trained_config(settings).to_dict(),
+        "recipe": dataclasses.asdict(settings.recipe),
+        "seed": settings.seed,
+        "scale": settings.scale,
+        "precision": settings.precision or precision,
+        "micro_batch": settings.micro_batch,
+        "sync_batch_norm": settings.sync_batch_norm,
+        "device_type": kind,
+        "processes": 1,
+    }
+    return json.loads(json.dumps(facts))  # as it was written: lists for tuples
+
+
+def _other_data(run: RunRecord, source: Source) -> Differences:
+    """Where a run's recorded data differs; other numbers of the same classes do not."""
+    names = run.class_names
+    if names is not None and source.named and sorted(names) != sorted(source.class_names):
+        ours, theirs = set(source.class_names), set(names)
+        return {"data.class_names": (quoted(sorted(theirs - ours)), quoted(sorted(ours - theirs)))}
+    there = {"train_images": run.train_images, "val_images": run.val_images}
+    here = {"train_images": len(source.train.labels), "val_images": len(source.val.labels)}
+    return {f"data.{n}": (there[n], here[n]) for n in here if there[n] != here[n]}

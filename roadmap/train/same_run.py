@@ -1,0 +1,89 @@
+"""Whether a folder's run is the one that is asked for, and what would make it that. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from models.text import said
+from roadmap.train.settings import flat_differences
+
+#: The options of ``train`` that are no field of the recipe, by their names in run.json.
+_OPTIONS = {
+    **{name: f"--{name}" for name in ("roadmap", "step", "seed", "scale", "precision")},
+    "micro_batch": "--micro-batch",
+    "device_type": "--device",
+}
+#: Fields of a recipe that follow from another, where they are not given too.
+_FOLLOWING = {"epochs": ("warmup_epochs",), "batch_size": ("lr",)}
+
+Differences = dict[str, tuple[Any, Any]]
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Differences:
+    """Where two runs' facts differ in what can change a result, as ``flat_differences``."""
+    found = flat_differences(there, here)
+    for name in _without_effect(there, here):
+        found.pop(name, None)
+    return found
+
+
+def _without_effect(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterable[str]:
+    yield "processes"
+    batch = (here.get("recipe") or {}).get("batch_size", 0)
+    if (here.get("config") or {}).get("norm") != "batch":  # else of its parts, or of one process
+        yield from ("micro_batch", "sync_batch_norm")
+    elif there.get("processes") == here.get("processes") == 1:
+        yield "sync_batch_norm"
+    if all((facts.get("micro_batch") or batch) >= batch for facts in (there, here)):
+        yield "micro_batch"
+
+
+def listed(found: Differences) -> str:
+    """``found`` in words."""
+    return "; ".join(
+        f"{name} {said(there)} there, {said(here)} here"
+        for name, (there, here) in _told(found).items()
+    )
+
+
+def options(found: Differences, there: Mapping[str, Any]) -> str | None:
+    """The options of ``train`` with which it is the run of the facts ``there``; None where no
+    option makes it that."""
+    values = {name: pair[0] for name, pair in _told(found).items()}
+    for name, following in _FOLLOWING.items():
+        if f"recipe.{name}" in values:
+            values |= {f"recipe.{each}": there["recipe"].get(each) for each in following}
+    words = [_option(name, value) for name, value in values.items()]
+    return " ".join(words) if all(words) else None
+
+
+def _told(found: Differences) -> Differences:
+    """``found`` without what differs in the network because of another difference."""
+    causes = {"roadmap", "step", "scale"} & found.keys()
+    return {
+        name: pair
+        for name, pair in found.items()
+        if not name.startswith("config.")
+        or not (causes or name.replace("config.", "recipe.", 1) in found)
+    }
+
+
+def _option(name: str, value: Any) -> str | None:
+    if name == "sync_batch_norm":
+        return "--sync-batch-norm" if value else "--no-sync-batch-norm"
+    field = name.removeprefix("recipe.")
+    if field != name:
+        values = value if isinstance(value, list) else ["none" if value is None else value]
+        return f"--{field.replace('_', '-')} {','.join(map(str, values))}"
+    return f"{_OPTIONS[name]} {value}" if name in _OPTIONS and value is not None else None
+
+
+def free_folder(folder: Path) -> Path:
+    """Like ``folder``, in another folder of runs: reports read one at a time."""
+    if not folder.parent.name:
+        folder = folder / folder.name
+    others = (folder.parent.with_name(f"{folder.parent.name}-{n}") for n in count(2))
+    return next(path for other in others if not (path := other / folder.name).exists())

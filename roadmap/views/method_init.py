@@ -1,0 +1,115 @@
+"""What is known of the initialization, for the page of methods: from networks and trained runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from math import sqrt
+from statistics import fmean
+from typing import NamedTuple
+
+from models.spec import Conv, LayerScale, NetworkSpec, Norm, network_spec
+from roadmap import results
+from roadmap.runs import Run, judged_by, read_run
+from roadmap.steps import ROADMAPS
+from roadmap.text import counted, number
+
+ROADMAP = ROADMAPS["resnet50"]
+#: The data of the check and its learning rates; the first is that of the runs of the path.
+DATA, RATES, SEEDS = "tiny-imagenet-100", ("0.002", "0.004"), (0, 1, 2)
+STEPS = ("gelu", "fewer_activations", "fewer_norms", "layer_norm", "separate_downsampling")
+HEAD = ("Step", f"Table 5, {RATES[0]}", *(f"PyTorch, {rate}" for rate in RATES))
+
+
+class Row(NamedTuple):
+    """Top-1 of a step in percent: mean of its runs, and those of the check at ``RATES``."""
+
+    step: str
+    path: float
+    low: float
+    high: float
+
+
+def networks() -> list[str]:
+    """What the authors' networks and ours begin with, and where the last step differs."""
+    first = network_spec(ROADMAP.config("layer_norm"))
+    stem, depthwise = (
+        next(layer for layer in layers if isinstance(layer, Conv) and layer.kernel_size > 1)
+        for layers in (first.stem, first.stages[0].blocks[0].branch)
+    )
+    last = network_spec(ROADMAP.config("separate_downsampling"))
+    lacking = sum(layer.parameters for layer in _added(last))
+    return [
+        "The authors' published commands for the steps leave PyTorch's default initialization in "
+        "every network. It is uniform, with a standard deviation that follows from the fan-in: "
+        f"{number(_deviation(stem), 3)} in the {_size(stem)} convolution of the stem, "
+        f"{number(_deviation(depthwise), 3)} in a depthwise {_size(depthwise)} convolution. Its "
+        "biases are not zero. A truncated normal of 0.02 with zero biases belongs to ConvNeXt "
+        "itself (Table 5, which prints 0.2; the code of the ConvNeXt repository has 0.02). Our "
+        f"networks have it from the step “{ROADMAP.step('training').title}” on, and Kaiming's "
+        "before. The config's field init takes all three: kaiming, trunc_normal and default.",
+        f"Our step “{ROADMAP.step('separate_downsampling').title}” is ConvNeXt itself. The network "
+        "of the authors' command for this step has no norm after the stem, none before "
+        f"downsampling and no layer scale: {lacking:,} parameters fewer.",
+    ]
+
+
+def check() -> list[Row]:
+    """The check of the initialization, a row a step; none where runs of it are not there."""
+    try:
+        return [_row(step) for step in STEPS]
+    except LookupError:
+        return []
+
+
+def finding(rows: list[Row]) -> str:
+    """What the check says, and what it does not."""
+    moved = max(abs(row.low - row.path) for row in rows)
+    first, norm = rows[0], next(row for row in rows if row.step == "layer_norm")
+    losses = [getattr(first, name) - getattr(norm, name) for name in ("path", "low", "high")]
+    path, low, high = (number(loss, 1) for loss in losses)
+    runs = counted(len(rows) * len(RATES), "run")
+    return (
+        f"{runs} on {DATA} do not decide whether that changes what a step is worth: one run for "
+        "each step and rate under PyTorch's initialization, beside the mean of "
+        f"{len(SEEDS)} runs under Table 5's. At the same learning rate, no step moves by more than "
+        f"{number(moved, 1)} points. Between “{ROADMAP.step(first.step).title}” and "
+        f"“{ROADMAP.step(norm.step).title}”, top-1 falls by {low} points instead of {path}; at "
+        f"twice the rate it falls by {high}. The learning rate matters as much as the "
+        "initialization."
+    )
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    return (ROADMAP.step(row.step).title, *(number(top1, 2) for top1 in row[1:]))
+
+
+def _added(spec: NetworkSpec) -> Iterator[Norm | LayerScale]:
+    """The norms around downsampling, and layer scale."""
+    for layer in chain(spec.stem, *(stage.downsample for stage in spec.stages)):
+        if isinstance(layer, Norm):
+            yield layer
+    for block in chain.from_iterable(stage.blocks for stage in spec.stages):
+        yield from (layer for layer in block.branch if isinstance(layer, LayerScale))
+
+
+def _deviation(conv: Conv) -> float:
+    """Of PyTorch's weights: uniform within 1 / sqrt(fan-in) of zero."""
+    return 1 / sqrt(3 * (conv.in_channels // conv.groups) * conv.kernel_size**2)
+
+
+def _size(conv: Conv) -> str:
+    return f"{conv.kernel_size}×{conv.kernel_size}"
+
+
+def _row(step: str) -> Row:
+    path = fmean(_top1(f"{ROADMAP.name}-{step}-seed{seed}", step) for seed in SEEDS)
+    return Row(step, path, *(_top1(f"init_check-{step}-lr{rate}-seed0", step) for rate in RATES))
+
+
+def _top1(name: str, step: str) -> float:
+    """Raises ``LookupError`` where there is no such run that has finished."""
+    run = read_run(results.RESULTS / "runs" / DATA / name)
+    if not isinstance(run, Run) or not run.finished:
+        raise LookupError(name)
+    return run.scores[judged_by(ROADMAP, step)]
