@@ -156,7 +156,7 @@ class Data:
         self.recipe, self.device, self.seed = recipe, device, seed
         self._policy = policy(recipe.auto_augment)
         self._train, self._val = train, val
-        self._noise = augment.noise_bank(device) if recipe.random_erasing else None
+        self._fill = augment.ERASING_FILLS[recipe.erasing_fill](device)
         self._source = source
         self._whole = isinstance(train, Resident) and isinstance(val, Resident)
         what = "image bytes" if self._whole else "file names and sizes"
@@ -283,13 +283,11 @@ class Data:
         images = augment.normalize(crops)
         labels = self._to_device(self._source.train.labels[sampling.own_images(jobs)])
         targets = augment.soft_targets(labels, self.info.num_classes, recipe.label_smoothing)
-        if self._noise is not None:
-            erased = recipe.random_erasing
+        if erased := recipe.random_erasing:
             drawn = sampling.draw_all(
                 jobs, lambda job: sampling.draw_erasing(job.rng, len(job.images), size, erased)
             )
-            noise = self._noise if recipe.erasing_fill == "noise" else None
-            images = augment.erase(images, drawn, noise)
+            images = augment.erase(images, drawn, self._fill)
         if self._mixes:
             alphas = (recipe.mixup, recipe.cutmix)
             drawn = sampling.draw_all(

@@ -97,8 +97,8 @@ def _augmented(crops: Tensor, recipe: Recipe, job: Job) -> tuple[Tensor, tuple[s
     images = augment.normalize(crops)
     if recipe.random_erasing:
         erased = sampling.draw_erasing(job.rng, count, size, recipe.random_erasing)
-        noise = augment.noise_bank(images.device) if recipe.erasing_fill == "noise" else None
-        images = augment.erase(images, erased, noise)
+        fill = augment.ERASING_FILLS[recipe.erasing_fill](images.device)
+        images = augment.erase(images, erased, fill)
         _add(words, _erasing_words(erased))
     if recipe.mixup or recipe.cutmix:
         mixed = sampling.draw_mixing(job.rng, count, size, recipe.mixup, recipe.cutmix)
