@@ -45,6 +45,11 @@ BOUNDS: dict[str, tuple[int, int]] = {
 MAX_STAGES = 6
 MAX_BLOCKS = 1000
 EXPANSION = 4  # of the bottleneck and of the inverted bottleneck alike, throughout the paper
+#: Inner and output width of each kind of block, in multiples of ``width``.
+WIDTHS: dict[str, tuple[int, int]] = {
+    "bottleneck": (1, EXPANSION),
+    "inverted": (EXPANSION, 1),
+}
 
 
 class ConfigError(ValueError):
@@ -168,17 +173,13 @@ class ModelConfig:
 
     def inner_width(self, stage: int) -> int:
         """Channels between the two 1x1 convolutions of a block in stage ``stage`` (from 0)."""
-        if self.block == "inverted":
-            first = EXPANSION * self.width
-        elif self.group_width is not None:
-            first = self.groups * self.group_width
-        else:
-            first = self.width
-        return first * 2**stage
+        if self.group_width is not None:
+            return self.groups * self.group_width * 2**stage
+        return self.width * WIDTHS[self.block][0] * 2**stage
 
     def output_width(self, stage: int) -> int:
         """Channels that a block in stage ``stage`` (from 0) returns."""
-        return self.width * 2**stage * (EXPANSION if self.block == "bottleneck" else 1)
+        return self.width * WIDTHS[self.block][1] * 2**stage
 
     @property
     def num_features(self) -> int:

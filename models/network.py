@@ -4,6 +4,7 @@ Annotations are types here, not text: ``torch.jit.script`` reads those of what `
 """
 
 from collections import OrderedDict
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -95,7 +96,7 @@ class Block(nn.Module):
         self.branch = _sequential(spec.branch)
         self.shortcut = _sequential(spec.shortcut)
         self.drop_path = _drop_path(spec.drop_path)
-        self.activation = _activation(spec.activation) if spec.activation else nn.Identity()
+        self.activation = ACTIVATIONS[spec.activation]() if spec.activation else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(self.shortcut(x) + self.drop_path(self.branch(x)))
@@ -154,6 +155,10 @@ class ModernResNet(nn.Module):
         return self.head(self.forward_features(x))
 
 
+ACTIVATIONS = {
+    "relu": partial(nn.ReLU, inplace=True),
+    "gelu": nn.GELU,
+}
 NORMS = {
     "batch": nn.BatchNorm2d,
     "layer": LayerNorm2d,
@@ -173,10 +178,6 @@ def _drop_path(rate: float) -> nn.Module:
     from torchvision.ops import StochasticDepth  # takes more than a second to import
 
     return StochasticDepth(rate, "row")
-
-
-def _activation(kind: str) -> nn.Module:
-    return nn.ReLU(inplace=True) if kind == "relu" else nn.GELU()
 
 
 def _norm(spec: layers.Norm) -> nn.Module:
@@ -208,11 +209,12 @@ def _module(spec: layers.Layer) -> nn.Module:
         case layers.Norm():
             return _norm(spec)
         case layers.Activation():
-            return _activation(spec.kind)
+            return ACTIVATIONS[spec.kind]()
         case layers.MaxPool():
             return nn.MaxPool2d(spec.kernel_size, spec.stride, spec.padding)
         case layers.LayerScale():
             return LayerScale(spec.channels, spec.init)
+    raise TypeError(f"no module for a {type(spec).__name__}")
 
 
 def init_kaiming(module: nn.Module) -> None:

@@ -18,7 +18,11 @@ TEXT_WIDTH = 88
 DOCUMENTED_SIZE = 224  # side of the image whose sizes the comments state
 KINDS = {"stride": "stride: int = 1", "drop_path": "drop_path: list[float]"}
 #: The function ``initialize`` of a file; ``default`` needs none.
-INITS = {"kaiming": parts.KAIMING_INIT, "trunc_normal": parts.TRUNC_NORMAL_INIT}
+INITS = {
+    "kaiming": parts.KAIMING_INIT,
+    "trunc_normal": parts.TRUNC_NORMAL_INIT,
+    "default": None,
+}
 
 
 def network_source(config: ModelConfig) -> str:
@@ -36,7 +40,7 @@ def network_source(config: ModelConfig) -> str:
         _stage_class(spec, block),
         _head_class(spec),
         _network_class(config, spec, block),
-        *([INITS[config.init]] if config.init in INITS else []),
+        *filter(None, [INITS[config.init]]),
         parts.MAIN.format(in_channels=config.in_channels),
     ]
     return "\n\n\n".join(piece.strip("\n") for piece in pieces) + "\n"
@@ -212,7 +216,7 @@ def _network_class(config: ModelConfig, spec: layers.NetworkSpec, block: BlockCl
         *stages,
         "        )",
         "        self.head = Head()",
-        *(["        self.apply(initialize)"] if config.init in INITS else []),
+        *(["        self.apply(initialize)"] if INITS[config.init] else []),
         "",
         "    def forward(self, x: Tensor) -> Tensor:",
         "        return self.head(self.stages(self.stem(x)))",

@@ -17,6 +17,11 @@ NORMS = {
     "batch": "nn.BatchNorm2d",
     "response": "ResponseNorm",
 }
+#: Class and arguments.
+ACTIVATIONS = {
+    "relu": ("nn.ReLU", ["inplace=True"]),
+    "gelu": ("nn.GELU", []),
+}
 
 
 def call(name: str, arguments: Sequence[str], indent: int, end: str = "") -> str:
@@ -52,10 +57,6 @@ def norm(layer: layers.Norm, channels: str) -> tuple[str, list[str]]:
     return NORMS[layer.kind], [channels]
 
 
-def activation(kind: str) -> tuple[str, list[str]]:
-    return ("nn.ReLU", ["inplace=True"]) if kind == "relu" else ("nn.GELU", [])
-
-
 def literal(value: float) -> str:
     """``value`` exactly, as a person writes it: ``1e-6``, not ``1e-06``."""
     return repr(value).replace("e-0", "e-")
@@ -69,7 +70,7 @@ def _expression(column: Sequence[layers.Layer], names: Names) -> tuple[str, list
         case layers.Norm() as layer:
             return norm(layer, _number([each.channels for each in column], names))
         case layers.Activation() as layer:
-            return activation(layer.kind)
+            return ACTIVATIONS[layer.kind]
         case layers.MaxPool() as layer:
             sizes = [str(layer.kernel_size), f"stride={layer.stride}", f"padding={layer.padding}"]
             return "nn.MaxPool2d", sizes
@@ -177,7 +178,7 @@ class BlockClass:
     def _rest(self) -> list[str]:
         lines = ["        self.drop_path = DropPath(drop_path)"] * self.drops
         if after := self.blocks[0].activation:
-            name, arguments = activation(after)
+            name, arguments = ACTIVATIONS[after]
             lines.append(call(f"self.activation = {name}", arguments, 8))
         return lines
 

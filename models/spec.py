@@ -6,7 +6,7 @@ states its own parameters, multiply-adds and output size. Nothing here needs tor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,6 +18,15 @@ NORM_EPS = {
     "layer": 1e-6,
     "response": 1e-6,
 }
+# What each value of a choice means for the layers. Where a value has no line, building fails.
+#: Whether convolutions have a bias.
+BIASED = {"batch": False, "layer": True}
+#: Whether stages have a downsampling layer of their own.
+SEPARATE = {"in_block": False, "separate": True}
+#: Which of a block's three convolutions is the spatial one.
+SPATIAL = {"first": 1, "middle": 2}
+#: The convolutions of a block that an activation follows, and whether one follows the addition.
+ACTIVE = {1: ((2,), False), 3: ((1, 2), True)}
 
 
 @dataclass(frozen=True)
@@ -169,24 +178,33 @@ class PlacedLayer:
 def network_spec(config: ModelConfig) -> NetworkSpec:
     """The whole network of ``config``."""
     stages = tuple(_stage(config, index) for index in range(len(config.depths)))
-    separate = config.downsampling == "separate"
+    separate = SEPARATE[config.downsampling]
     head_norm = Norm("norm", config.norm, config.num_features) if separate else None
-    return NetworkSpec(_stem(config), stages, head_norm, config.num_features, config.num_classes)
+    stem = STEMS[config.stem](config)
+    return NetworkSpec(stem, stages, head_norm, config.num_features, config.num_classes)
 
 
-def _stem(config: ModelConfig) -> tuple[Layer, ...]:
-    if config.stem == "resnet":
-        biased = config.norm == "layer"
-        return (
-            Conv("conv", config.in_channels, config.width, 7, stride=2, bias=biased),
-            Norm("norm", config.norm, config.width),
-            Activation("act", config.activation),
-            MaxPool("pool"),
-        )
+def _resnet_stem(config: ModelConfig) -> tuple[Layer, ...]:
+    biased = BIASED[config.norm]
+    return (
+        Conv("conv", config.in_channels, config.width, 7, stride=2, bias=biased),
+        Norm("norm", config.norm, config.width),
+        Activation("act", config.activation),
+        MaxPool("pool"),
+    )
+
+
+def _patchify_stem(config: ModelConfig) -> tuple[Layer, ...]:
     patches = Conv("conv", config.in_channels, config.width, 4, stride=4, bias=True)
-    if config.downsampling == "separate":
+    if SEPARATE[config.downsampling]:
         return (patches, Norm("norm", config.norm, config.width))
     return (patches,)
+
+
+STEMS: dict[str, Callable[[ModelConfig], tuple[Layer, ...]]] = {
+    "resnet": _resnet_stem,
+    "patchify": _patchify_stem,
+}
 
 
 def _stage(config: ModelConfig, index: int) -> StageSpec:
@@ -194,7 +212,7 @@ def _stage(config: ModelConfig, index: int) -> StageSpec:
     entering = config.output_width(index - 1) if index else config.width
     downsample: tuple[Layer, ...] = ()
     stride = 2 if index else 1
-    if config.downsampling == "separate" and index:
+    if SEPARATE[config.downsampling] and index:
         conv = Conv("conv", entering, width, 2, stride=2, bias=True)
         downsample = (Norm("norm", config.norm, entering), conv)
         entering, stride = width, 1
@@ -217,14 +235,15 @@ def block_spec(
     """A block of stage ``stage`` (from 0) that takes ``in_channels``."""
     out_channels = config.output_width(stage)
     convs = _block_convs(config, stage, in_channels, stride)
-    spatial = 1 if config.depthwise_position == "first" else 2
-    many = config.activations_per_block == 3
+    spatial = SPATIAL[config.depthwise_position]
+    normed = {1: (spatial,), 3: (1, 2, 3)}[config.norms_per_block]
+    active, active_after = ACTIVE[config.activations_per_block]
     branch: list[Layer] = []
     for place, conv in enumerate(convs, start=1):
         branch.append(conv)
-        if config.norms_per_block == 3 or place == spatial:
+        if place in normed:
             branch.append(Norm(f"norm{place}", config.norm, conv.out_channels))
-        if place == 2 or (place == 1 and many):
+        if place in active:
             branch.append(Activation(f"act{place}", config.activation))
         if place == 2 and config.response_norm:
             branch.append(Norm("grn", "response", conv.out_channels))
@@ -234,7 +253,8 @@ def block_spec(
     if stride != 1 or in_channels != out_channels:
         conv = Conv("conv", in_channels, out_channels, 1, stride=stride)
         shortcut = (conv, Norm("norm", config.norm, out_channels))
-    return BlockSpec(tuple(branch), shortcut, config.activation if many else None, drop_path)
+    after = config.activation if active_after else None
+    return BlockSpec(tuple(branch), shortcut, after, drop_path)
 
 
 def _block_convs(
@@ -242,9 +262,9 @@ def _block_convs(
 ) -> tuple[Conv, Conv, Conv]:
     """The three convolutions of a block, in order; the spatial one carries the stride."""
     inner, out_channels = config.inner_width(stage), config.output_width(stage)
-    bias = config.norm == "layer"
+    bias = BIASED[config.norm]
     kernel = config.kernel_size
-    if config.depthwise_position == "first":
+    if SPATIAL[config.depthwise_position] == 1:
         return (
             Conv("conv1", in_channels, in_channels, kernel, stride, groups=in_channels, bias=bias),
             Conv("conv2", in_channels, inner, 1, bias=bias),

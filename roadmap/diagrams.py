@@ -35,7 +35,10 @@ NORMS = {
     "layer": "LayerNorm",
     "response": "GRN",
 }
-ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU"}
+ACTIVATIONS = {
+    "relu": "ReLU",
+    "gelu": "GELU",
+}
 MARKS = {"added": "+", "removed": "−", "changed": "Δ"}
 
 
@@ -269,7 +272,9 @@ def _essence(layer: Layer) -> tuple[object, ...]:
         return layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.groups
     if isinstance(layer, Norm | Activation):
         return (layer.kind,)
-    return ()
+    if isinstance(layer, MaxPool | LayerScale):
+        return ()
+    raise TypeError(f"no picture of a {type(layer).__name__}")
 
 
 def _signature(part: Part) -> object:

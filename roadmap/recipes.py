@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from models.text import said
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a network is trained. The defaults are the standard ResNet recipe (He et al. 2016)."""
+    """How a network is trained. The defaults are the standard ResNet recipe (He et al. 2016).
+
+    Raises ``ValueError`` for a value that is none of a field's ``CHOICES``.
+    """
 
     optimizer: Literal["sgd", "lamb", "adamw"] = "sgd"
     #: Learning rate at ``batch_size`` images a step.
@@ -57,9 +62,22 @@ class Recipe:
     #: Of resizing, in training and in testing.
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                listed = " or ".join(map(repr, choices))
+                raise ValueError(f"{name} is {said(getattr(self, name))}; use {listed}")
+
     def replace(self, **changes: Any) -> Recipe:
         return dataclasses.replace(self, **changes)
 
+
+#: The values a field with a fixed choice takes.
+CHOICES: dict[str, tuple[str, ...]] = {
+    name: get_args(hint)
+    for name, hint in get_type_hints(Recipe).items()
+    if get_origin(hint) is Literal
+}
 
 RECIPES: dict[str, Recipe] = {
     "resnet_standard": Recipe(),

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.text import said
+
 if TYPE_CHECKING:
     from models.network import ModernResNet
 
@@ -40,14 +42,17 @@ def save(
     one's, relative to the largest output. Raises ``ExportError`` (a ``ValueError``) where the file
     would compute something else or cannot be made, ``OSError`` where it cannot be written.
     """
-    if form == "py":
-        from roadmap.export.source import save_source
+    match form:
+        case "py":
+            from roadmap.export.source import save_source
 
-        return save_source(network.config, path, image_size)
-    if form == "safetensors":
-        from roadmap.export.weights import save_safetensors as save_file
-    elif form == "onnx":
-        from roadmap.export.onnx import save_onnx as save_file
-    else:
-        from roadmap.export.program import save_pt2 as save_file
+            return save_source(network.config, path, image_size)
+        case "safetensors":
+            from roadmap.export.weights import save_safetensors as save_file
+        case "onnx":
+            from roadmap.export.onnx import save_onnx as save_file
+        case "pt2":
+            from roadmap.export.program import save_pt2 as save_file
+        case _:
+            raise ValueError(f"no format {said(form)}: use one of {', '.join(CHECKED_BY)}")
     return save_file(network, path, facts, image_size)

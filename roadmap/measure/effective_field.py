@@ -89,7 +89,7 @@ def untrained(config: ModelConfig, image_size: int = IMAGE_SIZE, seed: int = 0) 
             nn.init.ones_(module.gamma)
         elif list(module.parameters(recurse=False)):
             module.reset_parameters()
-    if config.norm == "batch":
+    if any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         _calibrate(network, image_size, generator)
     return network.eval()
 

@@ -285,8 +285,8 @@ def _step(network: nn.Module, setting: Setting, batch_size: int) -> Callable[[],
     network = network.to(device, memory_format=layout)
     shape = (batch_size, setting.in_channels, setting.image_size, setting.image_size)
     images = torch.randn(shape, device=device).to(memory_format=layout)
-    make = _inference_step if setting.mode == "inference" else _training_step
-    return make(network, images, setting)
+    make = {"inference": _inference_step, "training": _training_step}
+    return make[setting.mode](network, images, setting)
 
 
 def _inference_step(network: nn.Module, images: Tensor, setting: Setting) -> Callable[[], None]:

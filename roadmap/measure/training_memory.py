@@ -27,6 +27,17 @@ BYTES = 4  # of a float32
 #: Float32 copies of each parameter: itself, its gradient, AdamW's first and second moment.
 COPIES = 4
 INDEX_BYTES = 8  # max pooling remembers where each maximum was, as int64
+#: Whether an activation works in place and keeps its output, or keeps its input.
+IN_PLACE = {
+    "relu": True,
+    "gelu": False,
+}
+#: Numbers that a norm keeps beside its input: in all, per channel, per position.
+NORM_KEEPS = {
+    "batch": (0, 0, 0),
+    "layer": (0, 0, 2),  # mean and standard deviation
+    "response": (1, 3, 0),  # the norms, weighted, over their mean
+}
 
 
 @dataclass(frozen=True)
@@ -110,19 +121,18 @@ class _Walk:
             case Norm():
                 self.keep()
                 self.kept = False
-                if layer.kind == "layer":  # mean and standard deviation at each position
-                    self.bytes += 2 * BYTES * out_size**2
-                if layer.kind == "response":  # the norms, weighted, over their mean
-                    self.bytes += BYTES * (3 * layer.channels + 1)
+                once, per_channel, per_position = NORM_KEEPS[layer.kind]
+                kept = once + per_channel * layer.channels + per_position * out_size**2
+                self.bytes += BYTES * kept
             case LayerScale():
                 self.keep()
                 self.kept = False
             case Activation():
                 self._activation(layer.kind)
+            case _:
+                raise TypeError(f"what a {type(layer).__name__} keeps is not known")
         self.size = out_size
 
     def _activation(self, kind: str) -> None:
-        """ReLU works in place and keeps its output, GELU its input."""
         self.keep()
-        if kind == "gelu":
-            self.kept = False
+        self.kept = IN_PLACE[kind]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from models.config import ConfigError, ModelConfig
 from models.network import INITS, Head, ModernResNet, Stage
+from models.spec import Activation, network_spec
 from models.text import said
 
 #: timm's kinds of global pooling that leave the head's width as it is.
@@ -222,7 +223,8 @@ def feature_info(config: ModelConfig) -> list[dict[str, Any]]:
         }
         for stage in range(len(config.depths))
     ]
-    return stem + stages if config.stem == "resnet" else stages
+    acts = any(isinstance(layer, Activation) for layer in network_spec(config).stem)
+    return stem + stages if acts else stages
 
 
 def _pooling(kind: str) -> nn.Module:

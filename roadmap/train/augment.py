@@ -6,6 +6,8 @@ transforms. What chance decides is drawn beforehand (``sampling``, ``policies``)
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -57,7 +59,7 @@ def filter_matrix(
     scale = length / place.shape[1]
     centre = start + place[:, :, None] * scale
     distance = (pixel - centre).abs_().div_(scale.clamp(min=1))
-    weight = _bilinear(distance) if interpolation == "bilinear" else _bicubic(distance)
+    weight = _FILTERS[interpolation](distance)
     weight.mul_((pixel > low) & (pixel < low + extent))
     return weight.div_(weight.sum(2, keepdim=True))
 
@@ -73,6 +75,9 @@ def _bicubic(distance: Tensor) -> Tensor:
     beyond = outer - 1
     inner = beyond.clamp(min=0)
     return (outer * outer).mul_(beyond).addcmul_(inner * inner, 2 - 4 * inner)
+
+
+_FILTERS = {"bilinear": _bilinear, "bicubic": _bicubic}
 
 
 def normalize(images: Tensor) -> Tensor:
@@ -117,6 +122,13 @@ def noise_bank(device: torch.device) -> Tensor:
     """A million normal numbers, the same everywhere: erasing reads from a random place in them,
     so that noise costs a lookup and does not depend on a device's generator."""
     return torch.randn(NOISE, generator=torch.Generator().manual_seed(0)).to(device)
+
+
+#: By a recipe's ``erasing_fill``, what ``erase`` takes for a device.
+ERASING_FILLS: dict[str, Callable[[torch.device], Tensor | None]] = {
+    "mean": lambda _device: None,
+    "noise": noise_bank,
+}
 
 
 def mix(images: Tensor, targets: Tensor, drawn: Mixing) -> tuple[Tensor, Tensor]:

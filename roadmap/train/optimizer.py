@@ -66,7 +66,8 @@ def loss_function(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
         loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
         return loss / logits.shape[1]
 
-    return cross_entropy if recipe.loss == "cross_entropy" else binary_cross_entropy
+    losses = {"cross_entropy": cross_entropy, "binary_cross_entropy": binary_cross_entropy}
+    return losses[recipe.loss]
 
 
 def average_decay(recipe: Recipe) -> float:

@@ -59,14 +59,14 @@ class Normalize:
 class Erase:
     """Random erasing, filled with noise or with the mean color."""
 
-    def __init__(self, probability: float, size: int, noise: Tensor | None):
-        self._probability, self._size, self._noise = probability, size, noise
+    def __init__(self, probability: float, size: int, fill: Tensor | None):
+        self._probability, self._size, self._fill = probability, size, fill
 
     def draw(self, job: Job) -> Erasing:
         return sampling.draw_erasing(job.rng, len(job.images), self._size, self._probability)
 
     def apply(self, batch: Batch, drawn: Erasing) -> Batch:
-        return batch._replace(images=augment.erase(batch.images, drawn, self._noise))
+        return batch._replace(images=augment.erase(batch.images, drawn, self._fill))
 
 
 class Mix:
@@ -88,8 +88,8 @@ def stages(recipe: Recipe, device: torch.device) -> tuple[Stage, ...]:
     found: list[Stage] = [Operate(named, size)] if named else []
     found.append(Normalize())
     if recipe.random_erasing:
-        noise = augment.noise_bank(device) if recipe.erasing_fill == "noise" else None
-        found.append(Erase(recipe.random_erasing, size, noise))
+        fill = augment.ERASING_FILLS[recipe.erasing_fill](device)
+        found.append(Erase(recipe.random_erasing, size, fill))
     if mixes(recipe):
         found.append(Mix(recipe.mixup, recipe.cutmix, size))
     return tuple(found)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 
+from models.text import said
 from roadmap.recipes import Recipe
+
+#: How an optimizer's learning rate grows with the batch size.
+_GROWTH = {"sgd": float, "adamw": float, "lamb": math.sqrt}
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
@@ -16,10 +20,13 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     warmup = recipe.warmup_epochs * steps_per_epoch
     if step < warmup:
         return recipe.lr * (step + 1) / warmup
-    if recipe.schedule == "step":
-        return recipe.lr * recipe.step_gamma ** (step // steps_per_epoch // recipe.step_epochs)
-    progress = (step - warmup) / (recipe.epochs * steps_per_epoch - warmup)
-    return recipe.lr * 0.5 * (1 + math.cos(math.pi * progress))
+    match recipe.schedule:
+        case "step":
+            return recipe.lr * recipe.step_gamma ** (step // steps_per_epoch // recipe.step_epochs)
+        case "cosine":
+            progress = (step - warmup) / (recipe.epochs * steps_per_epoch - warmup)
+            return recipe.lr * 0.5 * (1 + math.cos(math.pi * progress))
+    raise ValueError(f"no schedule {said(recipe.schedule)}")
 
 
 def scaled_lr(recipe: Recipe, batch_size: int) -> float:
@@ -28,5 +35,4 @@ def scaled_lr(recipe: Recipe, batch_size: int) -> float:
     Linear in the batch for SGD and AdamW (Goyal et al. 2017; Liu et al. 2022), by its square root
     for LAMB (You et al. 2020).
     """
-    ratio = batch_size / recipe.batch_size
-    return recipe.lr * (math.sqrt(ratio) if recipe.optimizer == "lamb" else ratio)
+    return recipe.lr * _GROWTH[recipe.optimizer](batch_size / recipe.batch_size)

@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from models.config import BOUNDS, CHOICES, FIELDS, ConfigError, ModelConfig
+from roadmap.diagrams import ACTIVATIONS, NORMS
 from roadmap.views import markup
 
 
@@ -85,7 +86,7 @@ GROUPS: dict[str, tuple[Control, ...]] = {
         ),
     ),
     "Micro design": (
-        Control("activation", "Nonlinearity, everywhere.", names={"relu": "ReLU", "gelu": "GELU"}),
+        Control("activation", "Nonlinearity, everywhere.", names=ACTIVATIONS),
         Control(
             "activations_per_block",
             "3: after each norm and after the addition. 1: before the closing 1×1 convolution.",
@@ -93,7 +94,7 @@ GROUPS: dict[str, tuple[Control, ...]] = {
         Control(
             "norm",
             "Batch or layer normalization, everywhere. With layer norm, convolutions have a bias.",
-            names={"batch": "BatchNorm", "layer": "LayerNorm"},
+            names=NORMS,
         ),
         Control(
             "norms_per_block",

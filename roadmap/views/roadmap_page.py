@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from models.config import ModelConfig, differences
+from models.spec import BIASED
 from roadmap import charts, diagrams
 from roadmap.analysis.audit import SWIN, rounds_to
 from roadmap.steps import ROADMAPS, Roadmap
@@ -340,8 +341,11 @@ def _key(before: ModelConfig | None, after: ModelConfig) -> list[tuple[str, str]
     if before is not None:
         key += [("+", "new"), ("−", "gone"), ("Δ", "changed")]
     key += [("", "Widths are in proportion to channels."), ("", "The grid is the kernel.")]
-    if before is not None and before.norm != after.norm:
-        key.append(("", "With LayerNorm the convolutions of the block have a bias."))
+    if before is not None and BIASED[before.norm] != BIASED[after.norm]:
+        biased = after if BIASED[after.norm] else before
+        key.append(
+            ("", f"With {diagrams.NORMS[biased.norm]} the convolutions of the block have a bias.")
+        )
     return key
 
 
