@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from roadmap.views import roadmap_page
+from roadmap.views import roadmap_page, uploads
 
 VIEWS = Path(roadmap_page.__file__).parent
 
@@ -19,6 +19,7 @@ def later(name: str, title: str) -> st.Page:
     return st.Page(show, title=title, url_path=name)
 
 
+uploads.bound()
 page = st.navigation(
     [
         st.Page(roadmap_page.show, title="Roadmap", url_path="roadmap", default=True),

@@ -16,6 +16,7 @@ from roadmap.results import read_rows
 from roadmap.steps import ROADMAPS
 from roadmap.text import ABSENT, change, number
 from roadmap.views import address, figure, markup, pictures, tables
+from roadmap.views.bounds import within
 from roadmap.views.recipe_text import SUBJECTS, TITLES, value
 
 if TYPE_CHECKING:
@@ -226,7 +227,8 @@ def _pictures() -> None:
         key="recipes-uploads",
     )
     with grid, st.spinner("Loading PyTorch, once"):
-        chosen, problems = pictures.read(uploads)
+        kept = st.session_state.setdefault("recipes-read", {})
+        chosen, problems = pictures.read(uploads, kept)
         for problem in problems:
             st.html(markup.notice(problem))
         shown = pictures.paired(chosen) if chosen else list(pictures.examples())
@@ -262,9 +264,10 @@ def _strength(method: str) -> float:
     if method not in STRENGTHS:
         return 0.0
     label, least, most, start, step = STRENGTHS[method]
-    return st.slider(
+    strength = st.slider(
         label, least, most, start, step, format="%g", key=f"recipes-strength-{method}", width=260
     )
+    return within(strength, least, most)
 
 
 def _seed() -> int:
@@ -276,7 +279,7 @@ def _seed() -> int:
     st.session_state.setdefault("recipes-seed", 0)
     seed = st.number_input("Seed", 0, MOST_SEED, step=1, key="recipes-seed", width=130)
     st.button("Draw again", on_click=following)
-    return int(seed)
+    return within(seed, 0, MOST_SEED)
 
 
 def _grid(shown: Sequence[tuple[Any, str]], recipe: Recipe, seed: int, *, crop: bool) -> str:
