@@ -57,8 +57,8 @@ def show(roadmap: str) -> None:
 
 def _elsewhere(roadmap: str) -> None:
     sentence = (
-        "This public explorer trains nothing; one step takes a laptop about a minute, and every "
-        "step with three seeds can be tested:"
+        "This public explorer starts no training; on a laptop, a small version of one step takes "
+        "about a minute:"
     )
     step = ROADMAPS[roadmap].keys[1]
     st.html(

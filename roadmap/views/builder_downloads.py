@@ -43,8 +43,8 @@ def show(config: ModelConfig, image_size: int) -> None:
         )
     if visitors.is_public():
         sentence = (
-            "This public explorer makes no weights, ONNX or torch.export files; the config above "
-            "is all that they are made from:"
+            "This public explorer makes no weights, ONNX or torch.export files; make them from the "
+            "config above:"
         )
         command = "python -m roadmap export --config config.json --format onnx"
         st.html(markup.own_machine(sentence, command))

@@ -26,7 +26,10 @@ NOTE = (
 def show(config: ModelConfig, image_size: int, name: str) -> None:
     """``name`` is what the table calls ``config``."""
     if visitors.is_public():
-        sentence = "This public explorer times no networks; served by you, this page does:"
+        sentence = (
+            "This public explorer measures no speed; start your own to measure any network on your "
+            "device:"
+        )
         st.html(markup.own_machine(sentence, "python -m roadmap app"))
         return
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):

@@ -78,7 +78,10 @@ def _effect(networks: Sequence[Named], name: str) -> None:
         _maps(networks, name)
         return
     if visitors.is_public():
-        sentence = "This public explorer measures no networks; served by you, this page does:"
+        sentence = (
+            "This public explorer measures no fields; start your own to measure these in about ten "
+            "seconds:"
+        )
         st.html(markup.own_machine(sentence, "python -m roadmap app"))
         return
     reason = fields_refusal(missing)

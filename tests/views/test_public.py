@@ -142,8 +142,8 @@ def public(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("page", "parameters", "sentence", "command", "buttons"),
     [
-        ("ablations_page", {}, "trains nothing", "--scale pocket", {"ablations-go"}),
-        ("builder_page", {}, "times no networks", "python -m roadmap app", {"measure"}),
+        ("ablations_page", {}, "starts no training", "--scale pocket", {"ablations-go"}),
+        ("builder_page", {}, "measures no speed", "python -m roadmap app", {"measure"}),
         (
             "builder_page",
             {},
@@ -154,7 +154,7 @@ def public(monkeypatch, tmp_path):
         (
             "inside_page",
             {"step": "gelu", "tab": "field"},
-            "measures no networks",
+            "measures no fields",
             "python -m roadmap app",
             {"measure-field"},
         ),
