@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from models.remembered import remembered
 from roadmap import schedules
 from roadmap.charts import recipes as charts
 from roadmap.palette import GROUP_COLORS
+from roadmap.previews import PreviewError, preview
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.results import read_rows
 from roadmap.steps import ROADMAPS
@@ -61,6 +63,7 @@ STRENGTHS: dict[str, tuple[str, float, float, float, float]] = {
     "cutmix": ("Alpha", 0.1, 2.0, 1.0, 0.1),
 }
 MOST_SEED = 9999
+MOST_KEPT = 10_000_000  # characters of the examples' pictures
 
 
 def show() -> None:
@@ -231,8 +234,16 @@ def _pictures() -> None:
         chosen, problems = pictures.read(uploads, kept)
         for problem in problems:
             st.html(markup.notice(problem))
-        shown = pictures.paired(chosen) if chosen else list(pictures.examples())
-        st.html(_grid(shown, recipe, seed, crop=method == "recipe") + _credits())
+        crop = method == "recipe"
+        try:
+            if chosen:
+                drawn = _grid(pictures.paired(chosen), recipe, seed, crop)
+            else:
+                drawn = _examples(recipe, seed, crop)
+        except PreviewError as error:
+            st.html(markup.notice(str(error)))
+        else:
+            st.html(drawn + _credits())
 
 
 def _recipe_controls(method: str) -> Recipe:
@@ -282,10 +293,13 @@ def _seed() -> int:
     return within(seed, 0, MOST_SEED)
 
 
-def _grid(shown: Sequence[tuple[Any, str]], recipe: Recipe, seed: int, *, crop: bool) -> str:
-    """Each picture before and after, with what was drawn under it."""
-    from roadmap.train.preview import preview
+@remembered(MOST_KEPT, len)
+def _examples(recipe: Recipe, seed: int, crop: bool) -> str:
+    return _grid(pictures.examples(), recipe, seed, crop)
 
+
+def _grid(shown: Sequence[tuple[Any, str]], recipe: Recipe, seed: int, crop: bool) -> str:
+    """Each picture before and after, with what was drawn under it. Raises ``PreviewError``."""
     drawn = preview([picture for picture, _ in shown], recipe, seed, crop=crop)
     cells = []
     for (_, seen), before, after, note in zip(
