@@ -1,10 +1,11 @@
-"""The explorer's entry point: pages and theme only. ``make app`` serves it."""
+"""The explorer's entry point: pages, theme, and what a server does once. ``make app`` serves it."""
 
 from importlib import import_module
 from pathlib import Path
 
 import streamlit as st
 
+from roadmap import scratch
 from roadmap.views import roadmap_page, uploads
 
 VIEWS = Path(roadmap_page.__file__).parent
@@ -20,6 +21,7 @@ def later(name: str, title: str) -> st.Page:
 
 
 uploads.bound()
+scratch.sweep()
 page = st.navigation(
     [
         st.Page(roadmap_page.show, title="Roadmap", url_path="roadmap", default=True),

@@ -25,8 +25,8 @@ _MAKING = threading.Lock()
 
 
 def new_folder() -> tempfile.TemporaryDirectory[str]:
-    """A folder that is removed with the object, when this process exits, or else by the next
-    process that asks for one."""
+    """A folder that is removed with the object, when this process exits, or else by another
+    process's ``sweep``."""
     with _MAKING:
         own = _own()[0]
     return tempfile.TemporaryDirectory(dir=own.name, ignore_cleanup_errors=True)
@@ -35,7 +35,7 @@ def new_folder() -> tempfile.TemporaryDirectory[str]:
 @cache
 def _own() -> tuple[tempfile.TemporaryDirectory[str], Any]:
     """This process's folder, and the lock that says that it lives."""
-    _sweep(Path(tempfile.gettempdir()))
+    sweep()
     folder = tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
     path = Path(folder.name) / LOCK
     lock = path.with_suffix(".new").open("w")
@@ -45,8 +45,13 @@ def _own() -> tuple[tempfile.TemporaryDirectory[str], Any]:
     return folder, lock
 
 
+@cache
+def sweep() -> None:
+    """Remove what processes of ours that were killed have left; once in a process."""
+    _sweep(Path(tempfile.gettempdir()))
+
+
 def _sweep(parent: Path) -> None:
-    """Remove what processes of ours that were killed have left in ``parent``."""
     if fcntl is None:
         return
     for folder in parent.glob(f"{PREFIX}*"):
