@@ -1,11 +1,12 @@
-"""The explorer's entry point: pages and theme only. ``make app`` serves it."""
+"""The explorer's entry point: pages, theme, and what a server does once. ``make app`` serves it."""
 
 from importlib import import_module
 from pathlib import Path
 
 import streamlit as st
 
-from roadmap.views import roadmap_page
+from roadmap import scratch
+from roadmap.views import roadmap_page, uploads
 
 VIEWS = Path(roadmap_page.__file__).parent
 
@@ -19,6 +20,8 @@ def later(name: str, title: str) -> st.Page:
     return st.Page(show, title=title, url_path=name)
 
 
+uploads.bound()
+scratch.sweep()
 page = st.navigation(
     [
         st.Page(roadmap_page.show, title="Roadmap", url_path="roadmap", default=True),

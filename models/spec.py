@@ -7,11 +7,13 @@ states its own parameters, multiply-adds and output size. Nothing here needs tor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 
 from models.config import ModelConfig
+from models.remembered import remembered
 
+#: Blocks of the specifications that are kept, of about 100 bytes each.
+MOST_BLOCKS_KEPT = 20_000
 #: Of torchvision's ResNet, the official ConvNeXt and ConvNeXt V2.
 NORM_EPS = {
     "batch": 1e-5,
@@ -29,7 +31,7 @@ SPATIAL = {"first": 1, "middle": 2}
 ACTIVE = {1: ((2,), False), 3: ((1, 2), True)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Conv:
     """Convolution: 'same' padding for an odd kernel, none for an even one (patches)."""
 
@@ -67,7 +69,7 @@ class Conv:
         return (self.parameters - self.bias * self.out_channels) * size**2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MaxPool:
     """3x3 stride 2, as in ResNet's stem."""
 
@@ -84,7 +86,7 @@ class MaxPool:
         return (size + 2 * self.padding - self.kernel_size) // self.stride + 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Norm:
     """Batch, layer or global response normalization, with a learned weight and bias a channel."""
 
@@ -97,14 +99,14 @@ class Norm:
         return 2 * self.channels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Activation:
     name: str
     kind: str
     parameters: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LayerScale:
     """A learned factor per channel (Touvron et al. 2021)."""
 
@@ -120,7 +122,7 @@ class LayerScale:
 Layer = Conv | MaxPool | Norm | Activation | LayerScale
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BlockSpec:
     """Branch and shortcut are added, then ``activation`` follows, if any.
 
@@ -133,7 +135,7 @@ class BlockSpec:
     drop_path: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StageSpec:
     """Blocks at one resolution; ``downsample`` is empty where the first block has the stride."""
 
@@ -141,7 +143,7 @@ class StageSpec:
     blocks: tuple[BlockSpec, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NetworkSpec:
     """Stem, stages, global average pooling, optional head norm, classifier."""
 
@@ -160,7 +162,7 @@ class NetworkSpec:
         return self.num_features * self.num_classes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlacedLayer:
     """A layer at its place: ``path`` is its module's name in the network, ``out_size``
     the side of its output in pixels."""
@@ -174,7 +176,7 @@ class PlacedLayer:
         return self.layer.macs(self.out_size) if isinstance(self.layer, Conv) else 0
 
 
-@lru_cache(maxsize=512)
+@remembered(MOST_BLOCKS_KEPT, lambda spec: sum(len(s.blocks) for s in spec.stages))
 def network_spec(config: ModelConfig) -> NetworkSpec:
     """The whole network of ``config``."""
     stages = tuple(_stage(config, index) for index in range(len(config.depths)))
@@ -217,8 +219,9 @@ def _stage(config: ModelConfig, index: int) -> StageSpec:
         downsample = (Norm("norm", config.norm, entering), conv)
         entering, stride = width, 1
     first = block_spec(config, index, entering, stride, _drop_path(config, index, 0))
+    other = block_spec(config, index, width)  # the others share their layers
     rest = (
-        block_spec(config, index, width, 1, _drop_path(config, index, block))
+        replace(other, drop_path=_drop_path(config, index, block))
         for block in range(1, config.depths[index])
     )
     return StageSpec(downsample, (first, *rest))

@@ -35,6 +35,8 @@ from roadmap.results import ROOT, ResultsError, step_rows
 from roadmap.study.command import effects, predict
 from roadmap.sweep.command import SeedsCommand, sweep
 from roadmap.train.commands import evaluate, train
+from roadmap.train.errors import RefusedError
+from roadmap.visitors import VARIABLE, checked_setting
 
 app = typer.Typer(
     cls=Commands,
@@ -87,12 +89,20 @@ def app_command(
     ] = 8501,
     address: Annotated[
         str,
-        typer.Option("--address", help="Address to listen on; 0.0.0.0 is every address."),
+        typer.Option(
+            "--address",
+            help="Address to listen on; 0.0.0.0 is every address. Visitors from other machines "
+            "read only, unless ROADMAP_PUBLIC=0.",
+        ),
     ] = "localhost",
 ) -> None:
     """Serve the interactive explorer until Ctrl-C."""
     from streamlit.web.cli import main as streamlit
 
+    try:
+        checked_setting(os.environ.get(VARIABLE, ""))
+    except RefusedError as error:
+        fail(str(error))
     served = [f"--server.port={port}", f"--server.address={address}", "--server.headless=true"]
     streamlit(["run", str(ROOT / "app.py"), *served], prog_name="streamlit")
 

@@ -9,23 +9,34 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
+from roadmap import scratch, visitors
 from roadmap.results import START
+from roadmap.train.errors import RefusedError
 
-State = Literal["waiting", "running", "done", "failed", "cancelled"]
+#: ``expired``: it was done, and its files are removed.
+State = Literal["waiting", "running", "done", "failed", "cancelled", "expired"]
 
 #: Seconds after which a job ends that nobody has looked at, or that takes too long.
 ABANDONED, LONGEST = 90.0, 600.0
+#: Seconds for which the files of a job that is done are kept, seconds between looks whether they
+#: are still wanted, and looks in a row that say they are not.
+KEPT, WATCH, MISSED = 900.0, 5.0, 6
+#: Jobs that wait for their turn; more are refused.
+MOST_WAITING = 20
+#: What a task does, to begin a sentence with.
+DOING = {"measure": "Measuring", "effective_fields": "Measuring", "export": "Making files"}
 #: The exit code of a process that was killed, as the system does when memory runs out.
 KILLED = -9
 _TURN = threading.Lock()
+_QUEUE = threading.BoundedSemaphore(MOST_WAITING)
 #: The process that waits for a request, and whoever takes it or puts one there.
 _spare: subprocess.Popen[str] | None = None
 _SPARING = threading.Lock()
@@ -34,9 +45,12 @@ _SPARING = threading.Lock()
 def prepare() -> None:
     """Start the next job's process now, with all it needs loaded; it waits ``ABANDONED`` seconds.
 
-    For a page on which a job is likely: loading takes seconds.
+    For a page on which a job is likely: loading takes seconds. None is started for a visitor who
+    may not start the job.
     """
     global _spare
+    if visitors.is_public():
+        return
     with _SPARING:
         if _spare is not None and _spare.poll() is None:
             return
@@ -77,17 +91,19 @@ def _process(*options: str) -> subprocess.Popen[str]:
 class Job:
     """One request to ``roadmap.worker``, waiting for its turn, then running.
 
-    ``folder`` is for its files and lives as long as the job. ``done`` of ``total`` steps are done;
-    ``result`` is there when ``state`` is ``done``, ``error``, a sentence, when it is ``failed``.
+    ``done`` of ``total`` steps are done; ``result`` is there when ``state`` is ``done``, ``error``,
+    a sentence, when it is ``failed``. ``folder`` is for its files. Once the job is done they are
+    kept as long as the object, at most ``KEPT`` seconds, and while ``wanted()`` says so.
     """
 
-    def __init__(self, task: str, **request: Any):
+    def __init__(self, task: str, wanted: Callable[[], bool] = lambda: True, **request: Any):
         self.state: State = "waiting"
         self.done, self.total = 0, 0
         self.result: dict[str, Any] = {}
         self.error = ""
-        self._files = tempfile.TemporaryDirectory(prefix="roadmap-", ignore_cleanup_errors=True)
-        self._request: Mapping[str, Any] = {"task": task, **request}
+        self.wanted = wanted
+        self._files = scratch.new_folder()
+        self._request: Mapping[str, Any] = {"task": task, "folder": self._files.name, **request}
         self._stop = threading.Event()
         self._looked = time.monotonic()
 
@@ -100,7 +116,16 @@ class Job:
         return self.state not in ("waiting", "running")
 
     def start(self, **request: Any) -> Job:
-        """Queue it; ``request`` adds to what was asked, file names in ``folder`` for instance."""
+        """Queue it; ``request`` adds to what was asked, file names in ``folder`` for instance.
+
+        Raises ``RefusedError`` for a visitor who may not, and where too many are waiting.
+        """
+        visitors.require_owner(DOING.get(self._request["task"], "This"))
+        if not _QUEUE.acquire(blocking=False):
+            raise RefusedError(
+                f"{MOST_WAITING} measurements and exports are waiting on this machine already: "
+                "try again in a few minutes."
+            )
         self._request = {**self._request, **request}
         threading.Thread(target=self._take_turn, daemon=True).start()
         return self
@@ -114,7 +139,23 @@ class Job:
         """Stop it within a fraction of a second; one that has ended stays as it is."""
         self._stop.set()
 
+    def discard(self) -> None:
+        """Remove its files; nothing where they are removed already."""
+        self._files.cleanup()
+        if self.state == "done":
+            self.state = "expired"
+
     def _take_turn(self) -> None:
+        try:
+            self._wait_and_run()
+        finally:
+            _QUEUE.release()
+        if self.state != "done" or not any(self.folder.iterdir()):
+            self._files.cleanup()
+        else:
+            threading.Thread(target=_watch, args=(weakref.ref(self),), daemon=True).start()
+
+    def _wait_and_run(self) -> None:
         while not _TURN.acquire(timeout=0.2):
             if self._unwanted():
                 self.state = "cancelled"
@@ -174,3 +215,15 @@ class Job:
             killed = "The process was killed, probably out of memory: try a smaller batch."
             early = f"The process ended early, with exit code {code}."
             self.error, self.state = killed if code == KILLED else early, "failed"
+
+
+def _watch(job: weakref.ref[Job]) -> None:
+    """Remove the files of ``job``, which is done, once nobody wants them. Does not keep it."""
+    begun, missed = time.monotonic(), 0
+    while (found := job()) is not None:
+        missed = 0 if found.wanted() else missed + 1  # a connection may be lost for a moment
+        if missed >= MISSED or time.monotonic() - begun > KEPT:
+            found.discard()
+            return
+        del found
+        time.sleep(WATCH)

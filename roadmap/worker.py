@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -118,6 +119,7 @@ def main() -> None:
     if "--load" in sys.argv[1:]:
         _load()
     request = json.loads(sys.stdin.readline())
+    tempfile.tempdir = request.get("folder")  # of the libraries too: removed with the job
     threading.Thread(target=_end_with_input, daemon=True).start()
 
     def on_progress(done: int, total: int) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
 
+import pytest
 from processes import in_group
 
 from models import ModelConfig
 from roadmap import jobs
 from roadmap.jobs import Job
+from roadmap.train.errors import RefusedError
 
 SMALL = ModelConfig(depths=(1, 1), width=8, num_classes=7, in_channels=2)
 
@@ -141,3 +145,92 @@ def test_the_process_ends_with_whoever_asked():
     )
     assert worker.communicate(json.dumps(request) + "\n", timeout=30) == ("", "")
     assert worker.returncode == 1
+
+
+# Files and the queue, with a process that answers at once
+
+ANSWERS = """
+import json, sys
+from pathlib import Path
+request = json.loads(sys.stdin.readline())
+if "path" in request:
+    Path(request["path"]).write_bytes(bytes(1000))
+print(json.dumps(request.get("answer", {"result": {}})), flush=True)
+"""
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    def process() -> subprocess.Popen:
+        command = [sys.executable, "-c", ANSWERS]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    monkeypatch.setattr(jobs, "_ready_process", process)
+    monkeypatch.setattr(jobs, "WATCH", 0.05)
+
+
+def made(**request) -> Job:
+    job = Job("export", **request)
+    job.start(path=str(job.folder / "network.onnx"))
+    after(job, "done", "failed")
+    return job
+
+
+def gone(path: Path) -> bool:
+    for _ in range(100):
+        if not path.exists():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.usefixtures("at_once")
+def test_files_go_when_the_session_has_gone():
+    here = [True]
+    job = made()
+    job.wanted = lambda: here[0]
+    time.sleep(0.3)
+    assert (job.folder / "network.onnx").exists()
+    here[0] = False
+    assert gone(job.folder)
+    assert job.state == "expired"
+
+
+@pytest.mark.usefixtures("at_once")
+def test_files_are_not_kept_for_ever(monkeypatch):
+    monkeypatch.setattr(jobs, "KEPT", 0.2)
+    assert gone(made().folder)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_what_a_failure_left_goes_at_once():
+    assert gone(made(answer={"error": "no"}).folder)
+
+
+def test_a_full_queue_is_a_sentence(monkeypatch):
+    monkeypatch.setattr(jobs, "_QUEUE", threading.BoundedSemaphore(2))
+    with jobs._TURN:
+        waiting = [measuring(), measuring()]
+        with pytest.raises(RefusedError, match="waiting on this machine already"):
+            measuring()
+        for job in waiting:
+            job.cancel()
+            assert after(job, "cancelled") == "cancelled"
+    assert gone(waiting[0].folder)
+    for _ in range(100):
+        if jobs._QUEUE._value == 2:
+            break
+        time.sleep(0.05)
+    assert jobs._QUEUE._value == 2
+
+
+def test_a_worker_leaves_nothing_where_libraries_put_their_files(tmp_path):
+    """A process that is killed cleans up nothing itself: it works in the job's folder."""
+    code = "import tempfile; from roadmap import worker; worker.TASKS['where'] = "
+    code += "lambda *_: {'at': tempfile.mkdtemp()}; worker.main()"
+    request = json.dumps({"task": "where", "folder": str(tmp_path)}) + "\n"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], cwd=jobs.START, **pipes) as worker:
+        worker.stdin.write(request)
+        worker.stdin.flush()
+        assert Path(json.loads(worker.stdout.readline())["result"]["at"]).parent == tmp_path

@@ -13,10 +13,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from models.config import ModelConfig
+from models.remembered import remembered
 from models.spec import Conv, PlacedLayer, network_spec, placed_layers
 
 if TYPE_CHECKING:
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 #: The operators, in fvcore's names, whose multiply-adds the paper counts.
 COUNTED_OPERATORS = ("conv", "linear", "matmul")
+#: Modules of the counts that are kept, of about 300 bytes each.
+MOST_MODULES_KEPT = 50_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ModuleCost:
     """One module: ``macs`` are multiply-adds, ``activations`` output elements of convolutions and
     linear layers, both for one image; ``out_size`` is the side of its output in pixels."""
@@ -92,7 +94,7 @@ class Trace:
         return self.activations_by_module[""]
 
 
-@lru_cache(maxsize=512)
+@remembered(MOST_MODULES_KEPT, lambda complexity: len(complexity.modules))
 def count(config: ModelConfig, image_size: int = 224) -> Complexity:
     """The cost of ``config`` for one square image of ``image_size`` pixels.
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from models.config import ModelConfig
 from models.spec import Conv, network_spec, placed_layers
 from roadmap.measure.complexity import count
-from roadmap.measure.training_memory import BYTES, training_memory
+from roadmap.measure.training_memory import BYTES, COPIES, training_memory
+from roadmap.memory import free_memory
 
 LIMIT = 4e9  # bytes
 #: Tensors of the largest size that a forward pass holds at a time: input, output, shortcut.
 LIVE_TENSORS = 3
+#: Bytes of a process that has made a file of the smallest network, and how many times the weights
+#: of a larger one it holds at its highest, by format: measured on Linux with torch 2.14.
+EXPORTING = {"safetensors": (0.62e9, 4.5), "onnx": (0.85e9, 6.0), "pt2": (0.77e9, 4.0)}
+#: Of one that runs networks; the images that an export is checked with.
+LOADED, CHECKED_IMAGES = 0.6e9, 3
+#: Pixels of a side of the images that receptive fields are measured with.
+FIELD_SIZE = 352
 
 
 def refusal(config: ModelConfig, image_size: int) -> str:
@@ -48,3 +58,39 @@ def running_memory(config: ModelConfig, mode: str, batch_size: int, image_size: 
             largest = max(largest, placed.layer.out_channels * placed.out_size**2)
     parameters = count(config, image_size).parameters
     return BYTES * (parameters + batch_size * LIVE_TENSORS * largest)
+
+
+# What this machine has left
+
+
+def measuring_refusal(config: ModelConfig, mode: str, batch_size: int, image_size: int) -> str:
+    """Why a network that is built is not timed now; empty where it is."""
+    needed = LOADED + running_memory(config, mode, batch_size, image_size)
+    return run_refusal(config, mode, batch_size, image_size) or _shortage("Measuring it", needed)
+
+
+def export_refusal(what: str, form: str, config: ModelConfig, image_size: int) -> str:
+    """Why a file of format ``form``, called ``what``, is not made now; empty where it is."""
+    loaded, copies = EXPORTING[form]
+    weights = BYTES * count(config, image_size).parameters
+    running = running_memory(config, "inference", CHECKED_IMAGES, image_size) - weights
+    needed = loaded + copies * weights + running
+    return _shortage(f"Making {what} of it", needed)
+
+
+def fields_refusal(configs: Sequence[ModelConfig]) -> str:
+    """Why the effective receptive fields of ``configs`` are not measured now; empty where they
+    are."""
+    memory = (training_memory(config, FIELD_SIZE) for config in configs)
+    needed = LOADED + sum(each.state / COPIES + each.saved for each in memory)
+    return _shortage("Measuring it", needed)
+
+
+def _shortage(doing: str, needed: float) -> str:
+    free = free_memory()
+    if free is None or needed <= free:
+        return ""
+    return (
+        f"{doing} takes about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free on "
+        "this machine: close other programs, or use a smaller network."
+    )

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from roadmap import visitors
 from roadmap.files import read_json
 from roadmap.results import START
 from roadmap.steps import ROADMAPS
@@ -75,6 +76,7 @@ class Task:
 
 def start(root: Path, task: Task) -> None:
     """Begin ``task``; it outlives this process. Raises ``RefusedError`` with a sentence."""
+    visitors.require_owner("Training")
     if fcntl is None:
         raise RefusedError("Training cannot be started from here on Windows: use the command line.")
     folder = root / FOLDER
@@ -122,7 +124,11 @@ def _begin(root: Path, task: Task, lock: Any, output: Any) -> None:
 
 
 def stop(root: Path) -> None:
-    """Ask what runs to save and end; nothing where nothing runs."""
+    """Ask what runs to save and end; nothing where nothing runs.
+
+    Raises ``RefusedError`` for a visitor who may not.
+    """
+    visitors.require_owner("Stopping a training")
     with _TURN:
         task = read_task(root)
         # Asked twice, it would end without saving.

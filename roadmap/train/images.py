@@ -35,13 +35,18 @@ def image_endings() -> frozenset[str]:
     return frozenset(ending for ending, form in known.items() if form in decoded)
 
 
-def decode(data: bytes, name: str, exif_orientation: bool = True) -> np.ndarray:
+def decode(
+    data: bytes, name: str, exif_orientation: bool = True, longest: int | None = None
+) -> np.ndarray:
     """The first frame of an encoded image, uint8 (H, W, 3). ``DataError`` names ``name``.
 
-    ``exif_orientation``: turned as its orientation tag says.
+    ``exif_orientation``: turned as its orientation tag says. ``longest``: scaled down to a longest
+    side of that many pixels, in much less memory than scaling the whole image takes.
     """
     with _opened(data, name) as image:
-        return np.asarray(to_rgb(upright(image) if exif_orientation else image))
+        small = image if longest is None else _reduced(image, longest)
+        pixels = np.asarray(to_rgb(upright(small) if exif_orientation else small))
+    return pixels if longest is None else shrink(pixels, longest)
 
 
 def image_size(data: bytes, name: str) -> tuple[int, int]:
@@ -69,6 +74,17 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
 def _too_large(error: Image.DecompressionBombError) -> str:
     pixels, limit = (f"{int(number):,}" for number in re.findall(r"\d+", str(error))[:2])
     return f"has {pixels} pixels, and at most {limit} are read: make the image smaller"
+
+
+def _reduced(image: Image.Image, longest: int) -> Image.Image:
+    """``image`` with a longest side of at least ``longest``, by averaging whole pixels."""
+    image.draft(None, (longest, longest))  # JPEG: decoded at that scale
+    factor = max(image.size) // longest
+    if factor < 2 or image.mode.startswith(("I", "F")):
+        return image
+    if "transparency" in image.info or image.mode in _ALPHA:
+        return image.convert("RGBA").reduce(factor)
+    return (image if image.mode in ("RGB", "L") else image.convert("RGB")).reduce(factor)
 
 
 def upright(image: Image.Image) -> Image.Image:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from roadmap import visitors
 from roadmap.analysis.ablation import INCONCLUSIVE, UNTESTED
 from roadmap.analysis.table import ablation_table
 from roadmap.charts import ablation as charts
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 NOTHING = (
     "No runs yet. A pocket run trains a small version of one step on scikit-learn's handwritten "
     "digits, on the CPU, in a minute or so; a pocket sweep does the same for every step and "
-    "several seeds, so that each change can be tested. Start one below, or on the command line."
+    "several seeds, so that each change can be tested. Start one "
 )
 COMMANDS = """python -m roadmap train --step kernel_7 --scale pocket
 python -m roadmap sweep --seeds 0 1 2 --scale pocket
@@ -67,8 +68,9 @@ def show() -> None:
 
 def _nothing() -> str:
     """What to do where there are no runs, and for which roadmap."""
+    where = "on the command line." if visitors.is_public() else "below, or on the command line."
     st.html(
-        f'<div class="nothing">{markup.paragraph(NOTHING, "text")}'
+        f'<div class="nothing">{markup.paragraph(NOTHING + where, "text")}'
         f'<pre class="command">{escape(COMMANDS)}</pre></div>'
     )
     roadmap, problem = address.option(st.query_params, "roadmap", tuple(ROADMAPS))

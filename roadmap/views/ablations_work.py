@@ -6,6 +6,7 @@ from html import escape
 
 import streamlit as st
 
+from roadmap import visitors
 from roadmap.runs import Run, Runs, Unreadable
 from roadmap.steps import ROADMAPS
 from roadmap.sweep import background
@@ -14,6 +15,7 @@ from roadmap.text import ABSENT, counted, number
 from roadmap.train.errors import RefusedError
 from roadmap.train.pocket import EPOCHS
 from roadmap.views import ablations_data, markup
+from roadmap.views.bounds import within
 
 EVERY = 3  # seconds between looks
 KINDS = {"run": "One step", "sweep": "Every step"}
@@ -37,6 +39,10 @@ def broken(found: Runs) -> tuple[Unreadable, ...]:
 
 
 def show(roadmap: str) -> None:
+    """The form, or what runs; for a visitor who may only read, the commands and what runs."""
+    if visitors.is_public():
+        _elsewhere(roadmap)
+        return
     st.html(
         markup.heading("Train on this machine", 2, "section")
         + markup.paragraph(
@@ -49,6 +55,25 @@ def show(roadmap: str) -> None:
     _watched(roadmap)
 
 
+def _elsewhere(roadmap: str) -> None:
+    sentence = (
+        "This public explorer starts no training; on a laptop, a small version of one step takes "
+        "about a minute:"
+    )
+    step = ROADMAPS[roadmap].keys[1]
+    st.html(
+        markup.heading("Train small networks", 2, "section")
+        + markup.own_machine(
+            sentence,
+            f"python -m roadmap train --roadmap {roadmap} --step {step} --scale pocket",
+            f"python -m roadmap sweep --roadmap {roadmap} --seeds 0 1 2 --scale pocket",
+        )
+    )
+    found = ablations_data.read()
+    if any(run.status == "running" for run in found.runs):
+        _others(found, None)
+
+
 @st.fragment(run_every=EVERY)
 def _watched(roadmap: str) -> None:
     """Redraws itself only; the whole page once a run has begun or ended."""
@@ -57,6 +82,8 @@ def _watched(roadmap: str) -> None:
         st.rerun()
     root = ablations_data.root()
     task, running = background.read_task(root), background.is_running(root)
+    if problem := st.session_state.pop("ablations-problem", ""):
+        st.html(markup.notice(problem))
     if running:
         _progress(task, found)
     else:
@@ -106,16 +133,14 @@ def _form(roadmap: str, found: Runs) -> None:
             key = f"ablations-step-{roadmap}"
             chosen = (st.selectbox("Step", list(steps), format_func=steps.get, key=key, width=230),)
             first = st.number_input("Seed", 0, MOST_SEED, key="ablations-seed", width=120)
-            seeds = (int(first),)
+            seeds = (within(first, 0, MOST_SEED),)
         else:
             count = st.number_input("Seeds", 1, MOST_SEEDS, key="ablations-seeds", width=120)
-            seeds = tuple(range(int(count)))
+            seeds = tuple(range(within(count, 1, MOST_SEEDS)))
         epochs = st.number_input("Epochs", 1, MOST_EPOCHS, key="ablations-epochs", width=120)
-        task = Task(roadmap=roadmap, steps=chosen, seeds=seeds, epochs=int(epochs))
+        epochs = within(epochs, 1, MOST_EPOCHS)
+        task = Task(roadmap=roadmap, steps=chosen, seeds=seeds, epochs=epochs)
         st.button("Start", type="primary", key="ablations-go", on_click=_begin, args=(task,))
-    problem = st.session_state.pop("ablations-problem", "")
-    if problem:
-        st.html(markup.notice(problem))
     where = f"{ROADMAPS[roadmap].title}, {counted(len(task.runs), 'run')} into {task.data}"
     other = "" if task.epochs == EPOCHS else ", apart from those of other lengths"
     st.html(markup.paragraph(f"{where}{other}{_already(task, found)}.", "faint"))
@@ -142,6 +167,13 @@ def _already(task: Task, found: Runs) -> str:
 def _begin(task: Task) -> None:
     try:
         background.start(ablations_data.root(), task)
+    except RefusedError as error:
+        st.session_state["ablations-problem"] = str(error)
+
+
+def _stop() -> None:
+    try:
+        background.stop(ablations_data.root())
     except RefusedError as error:
         st.session_state["ablations-problem"] = str(error)
 
@@ -181,8 +213,7 @@ def _progress(task: Task | None, found: Runs) -> None:
         "Stop",
         key="ablations-stop",
         disabled=task.stopped,
-        on_click=background.stop,
-        args=(ablations_data.root(),),
+        on_click=_stop,
     )
 
 

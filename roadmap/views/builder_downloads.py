@@ -5,13 +5,15 @@ from __future__ import annotations
 import streamlit as st
 
 from models.config import ModelConfig
+from roadmap import visitors
 from roadmap.export.formats import verdict
 from roadmap.export.packages import missing_packages
 from roadmap.jobs import Job
 from roadmap.measure.complexity import count
-from roadmap.measure.limits import refusal
+from roadmap.measure.limits import export_refusal, refusal
 from roadmap.text import number
 from roadmap.views import builder_work, markup
+from roadmap.views.bounds import within
 
 KEY = "exporting"
 SEEDS = (0, 2**31 - 1)
@@ -39,7 +41,15 @@ def show(config: ModelConfig, image_size: int) -> None:
             on_click="ignore",
             help="ModelConfig.from_json reads it, and python -m roadmap profile --config.",
         )
-    _made_files(config, image_size)
+    if visitors.is_public():
+        sentence = (
+            "This public explorer makes no weights, ONNX or torch.export files; make them from the "
+            "config above:"
+        )
+        command = "python -m roadmap export --config config.json --format onnx"
+        st.html(markup.own_machine(sentence, command))
+    else:
+        _made_files(config, image_size)
 
 
 def _source(config: ModelConfig) -> str:
@@ -50,8 +60,8 @@ def _source(config: ModelConfig) -> str:
 
 def _made_files(config: ModelConfig, image_size: int) -> None:
     megabytes = number(count(config, image_size).parameters * 4 / 1e6, 0)
-    busy, missing = builder_work.running(KEY), missing_packages()
-    too_large = refusal(config, image_size)
+    busy = builder_work.running(KEY)
+    refused = {form: _refusal(form, config, image_size) for form in MADE}
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         seed = st.number_input(
             "Seed",
@@ -60,27 +70,31 @@ def _made_files(config: ModelConfig, image_size: int) -> None:
             width=130,
             help="Weights are freshly initialised from it; the config is in the file's metadata.",
         )
+        seed = within(seed, *SEEDS)
         for form, name in MADE.items():
             st.button(
                 f"Make {name}, {megabytes} MB",
                 key=f"make-{form}",
                 on_click=_begin,
                 args=(form, config, seed, image_size),
-                disabled=bool(busy or too_large or (form == "onnx" and missing)),
+                disabled=bool(busy or refused[form]),
             )
-    if too_large:
-        st.html(markup.paragraph(too_large, "faint"))
-    elif missing:
-        st.html(
-            markup.paragraph(
-                f"ONNX needs {', '.join(missing)}: pip install -e '.[onnx]' where this explorer "
-                "runs.",
-                "faint",
-            )
-        )
+    for reason in dict.fromkeys(filter(None, refused.values())):
+        st.html(markup.paragraph(reason, "faint"))
     told = builder_work.about(KEY)
     if told.get("wanted") in (None, _wanted(config, seed, image_size)) or busy:
         builder_work.follow(KEY, f"Making {told.get('name')}", _offer)
+
+
+def _refusal(form: str, config: ModelConfig, image_size: int) -> str:
+    """Why a file is not made here; empty where it is."""
+    if reason := refusal(config, image_size):
+        return reason
+    if form == "onnx" and (missing := missing_packages()):
+        return (
+            f"ONNX needs {', '.join(missing)}: pip install -e '.[onnx]' where this explorer runs."
+        )
+    return export_refusal(MADE[form], form, config, image_size)
 
 
 def _wanted(config: ModelConfig, seed: int, image_size: int) -> tuple[ModelConfig, int, int]:
@@ -89,11 +103,20 @@ def _wanted(config: ModelConfig, seed: int, image_size: int) -> tuple[ModelConfi
 
 
 def _begin(form: str, config: ModelConfig, seed: int, image_size: int) -> None:
+    if reason := _refusal(form, config, image_size):  # by now, or the button is forced
+        builder_work.refuse(KEY, reason)
+        return
     file = f"network.{form}"
     job = Job("export", form=form, config=config.to_dict(), seed=seed, image_size=image_size)
-    job.start(path=str(job.folder / file))
-    wanted = _wanted(config, seed, image_size)
-    builder_work.begin(KEY, job, name=MADE[form], form=form, file=file, wanted=wanted)
+    builder_work.begin(
+        KEY,
+        job,
+        {"path": str(job.folder / file)},
+        name=MADE[form],
+        form=form,
+        file=file,
+        wanted=_wanted(config, seed, image_size),
+    )
 
 
 def _offer(job: Job) -> None:

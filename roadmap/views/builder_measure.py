@@ -7,13 +7,16 @@ from typing import Any
 import streamlit as st
 
 from models.config import ModelConfig
+from roadmap import visitors
 from roadmap.jobs import Job
-from roadmap.measure.limits import refusal, run_refusal
+from roadmap.measure.limits import measuring_refusal, refusal
 from roadmap.text import number
 from roadmap.views import builder_work, markup
+from roadmap.views.bounds import within
 
 KEY = "measuring"
 BATCH_SIZES = (1, 256)
+MOST_KEPT = 50  # measurements of a session
 NOTE = (
     "Median and 10th to 90th percentile of ten runs after five untimed ones, float32, random "
     "images, stochastic depth off. Other work on this machine makes it slower."
@@ -22,6 +25,13 @@ NOTE = (
 
 def show(config: ModelConfig, image_size: int, name: str) -> None:
     """``name`` is what the table calls ``config``."""
+    if visitors.is_public():
+        sentence = (
+            "This public explorer measures no speed; start your own to measure any network on your "
+            "device:"
+        )
+        st.html(markup.own_machine(sentence, "python -m roadmap app"))
+        return
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         mode = st.segmented_control(
             "Mode",
@@ -34,7 +44,8 @@ def show(config: ModelConfig, image_size: int, name: str) -> None:
         batch_size = st.number_input(
             "Batch size", *BATCH_SIZES, value=8, key="measure-batch", width=130
         )
-        reason = refusal(config, image_size) or run_refusal(config, mode, batch_size, image_size)
+        batch_size = within(batch_size, *BATCH_SIZES)
+        reason = _refusal(config, image_size, mode, batch_size)
         st.button(
             "Measure",
             on_click=_begin,
@@ -49,16 +60,25 @@ def show(config: ModelConfig, image_size: int, name: str) -> None:
     _table()
 
 
+def _refusal(config: ModelConfig, image_size: int, mode: str, batch_size: int) -> str:
+    return refusal(config, image_size) or measuring_refusal(config, mode, batch_size, image_size)
+
+
 def _begin(config: ModelConfig, image_size: int, mode: str, batch_size: int, name: str) -> None:
+    if reason := _refusal(config, image_size, mode, batch_size):  # by now, or the button is forced
+        builder_work.refuse(KEY, reason)
+        return
     setting = {"mode": mode, "batch_size": batch_size, "image_size": image_size}
-    job = Job("measure", config=config.to_dict(), setting=setting).start()
+    job = Job("measure", config=config.to_dict(), setting=setting)
     builder_work.begin(KEY, job, name=name, mode=mode, image_size=image_size)
 
 
 def _keep(job: Job) -> None:
     """The result into the session's table, once."""
     st.session_state.pop(KEY)
-    st.session_state.setdefault("measured", []).insert(0, {**builder_work.about(KEY), **job.result})
+    measured = st.session_state.setdefault("measured", [])
+    measured.insert(0, {**builder_work.about(KEY), **job.result})
+    del measured[MOST_KEPT:]
 
 
 def _table() -> None:

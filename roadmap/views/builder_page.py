@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from models.config import ConfigError, ModelConfig
-from roadmap import charts
+from roadmap import charts, visitors
 from roadmap.charts.costs import START
 from roadmap.measure.complexity import count
 from roadmap.results import ResultsError
@@ -25,6 +25,8 @@ from roadmap.views import (
 )
 from roadmap.views import figure as figure_element
 from roadmap.views.builder_address import SOURCE_TITLES, Builder, Chosen, Slot, Start
+
+MOST_BYTES = 64_000  # of a config's file; one of ours has under 1,000
 
 
 def show() -> None:
@@ -54,7 +56,8 @@ def _builder() -> None:
     left, right = st.columns(2, gap="large")
     with left:
         which = f" of {builder.edited.upper()}" if builder.b else ""
-        st.html(markup.heading(f"Speed{which} on this machine", 2, "section"))
+        where = "" if visitors.is_public() else " on this machine"
+        st.html(markup.heading(f"Speed{which}{where}", 2, "section"))
         builder_measure.show(builder.current.config, builder.image_size, _name(builder))
     with right:
         which = f" {builder.edited.upper()}" if builder.b else ""
@@ -185,7 +188,7 @@ def _open_config(builder: Builder) -> None:
         st.file_uploader(
             "A config, JSON",
             type="json",
-            max_upload_size=1,
+            max_upload_size=1,  # MB, of which most is refused below
             key="upload",
             on_change=_opened,
             args=(builder,),
@@ -197,7 +200,13 @@ def _open_config(builder: Builder) -> None:
 def _opened(builder: Builder) -> None:
     file = st.session_state["upload"]
     st.session_state.pop("not-opened", None)
-    if file is None:
+    if getattr(file, "size", None) is None:  # none, or it had to make room
+        return
+    if file.size > MOST_BYTES:
+        st.session_state["not-opened"] = (
+            f"The file has {file.size / 1000:,.1f} kB, and a config at most "
+            f"{MOST_BYTES / 1000:.0f} kB: use a config saved as JSON."
+        )
         return
     try:
         config = ModelConfig.from_json(file.getvalue().decode())

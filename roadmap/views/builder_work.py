@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from roadmap.jobs import Job
+from roadmap.jobs import KEPT, Job
+from roadmap.train.errors import RefusedError
 from roadmap.views import markup
 
 POLL = 0.7  # seconds between looks at a running job
@@ -20,17 +23,44 @@ def running(key: str) -> bool:
     return job is not None and not job.ended
 
 
-def begin(key: str, job: Job, **about: Any) -> None:
-    """Make ``job``, already started, the session's job ``key``; ``about`` is kept beside it."""
+def begin(key: str, job: Job, request: Mapping[str, Any] | None = None, **about: Any) -> None:
+    """Start ``job`` as the session's job ``key``; ``about`` is kept beside it.
+
+    ``request`` adds to what was asked. Where it is refused, ``follow`` says why.
+    """
     stop(key)
+    st.session_state.pop(f"{key}-refused", None)
+    job.wanted = _session()
+    try:
+        job.start(**(request or {}))
+    except RefusedError as error:
+        refuse(key, str(error))
+        return
     st.session_state[key] = job
     st.session_state[f"{key}-about"] = about
 
 
+def refuse(key: str, reason: str) -> None:
+    """Have ``follow`` say once why the job ``key`` was not started."""
+    st.session_state[f"{key}-refused"] = reason
+
+
+def _session() -> Callable[[], bool]:
+    """Whether somebody still has the page open, to be asked at any time."""
+    context = get_script_run_ctx()
+    session = context.session_id if context else ""
+    return lambda: runtime.exists() and bool(runtime.get_instance().is_active_session(session))
+
+
 def stop(key: str) -> None:
-    if running(key):
-        st.session_state[key].cancel()
-        st.session_state.pop(key)
+    """Cancel the session's job ``key``, or remove its files."""
+    job = st.session_state.pop(key, None)
+    if job is None:
+        return
+    if job.ended:
+        job.discard()
+    else:
+        job.cancel()
 
 
 def about(key: str) -> dict[str, Any]:
@@ -43,6 +73,8 @@ def follow(key: str, doing: str, on_end: Callable[[Job], None]) -> None:
 
     ``doing`` says what is being done, for people. A job that failed shows its sentence.
     """
+    if reason := st.session_state.pop(f"{key}-refused", ""):
+        st.html(markup.notice(reason))
     job = st.session_state.get(key)
     if job is None:
         return
@@ -51,6 +83,9 @@ def follow(key: str, doing: str, on_end: Callable[[Job], None]) -> None:
             on_end(job)
         elif job.state == "failed":
             st.html(markup.notice(job.error))
+        elif job.state == "expired":
+            text = f"The file was kept for {KEPT / 60:.0f} minutes. Make it again."
+            st.html(markup.paragraph(text, "faint"))
         else:
             st.html(markup.paragraph("Cancelled.", "faint"))
         return

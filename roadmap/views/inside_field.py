@@ -8,8 +8,10 @@ from typing import Any
 import streamlit as st
 
 from models.config import ModelConfig
+from roadmap import visitors
 from roadmap.charts.inside import field_map
 from roadmap.jobs import Job, prepare
+from roadmap.measure.limits import fields_refusal
 from roadmap.measure.receptive_field import receptive_fields
 from roadmap.text import change, number
 from roadmap.views import builder_work, figure, markup
@@ -75,17 +77,29 @@ def _effect(networks: Sequence[Named], name: str) -> None:
     if not missing:
         _maps(networks, name)
         return
+    if visitors.is_public():
+        sentence = (
+            "This public explorer measures no fields; start your own to measure these in about ten "
+            "seconds:"
+        )
+        st.html(markup.own_machine(sentence, "python -m roadmap app"))
+        return
+    reason = fields_refusal(missing)
     asked = builder_work.about(KEY).get("configs")
     if st.session_state.get(KEY) is None or asked != missing:
-        prepare()
+        if not reason:
+            prepare()
         st.button(
             "Measure the effective receptive field",
             key="measure-field",
             on_click=_begin,
             args=(missing,),
             type="primary",
+            disabled=bool(reason),
         )
-        st.html(markup.paragraph("Takes about ten seconds here; kept afterwards.", "faint"))
+        text = reason or "Takes about ten seconds here; kept afterwards."
+        st.html(markup.paragraph(text, "faint"))
+        builder_work.follow(KEY, "Differentiating", _keep)  # what was refused
         return
     builder_work.follow(KEY, "Differentiating", _keep)
     if not [config for config in missing if config not in _kept()]:
@@ -95,10 +109,11 @@ def _effect(networks: Sequence[Named], name: str) -> None:
 
 
 def _begin(configs: list[ModelConfig]) -> None:
-    job = Job(
-        "effective_fields", configs=[config.to_dict() for config in configs], cell=CELL
-    ).start()
-    builder_work.begin(KEY, job, configs=configs)
+    if reason := fields_refusal(configs):  # by now, or the button is forced
+        builder_work.refuse(KEY, reason)
+        return
+    fields = [config.to_dict() for config in configs]
+    builder_work.begin(KEY, Job("effective_fields", configs=fields, cell=CELL), configs=configs)
 
 
 def _keep(job: Job) -> None:

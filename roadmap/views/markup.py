@@ -12,6 +12,15 @@ def notice(text: str) -> str:
     return f'<p class="notice" role="status">{escape(text)}</p>'
 
 
+def own_machine(sentence: str, *commands: str) -> str:
+    """What this explorer leaves to the reader's own machine, and how it is done there."""
+    lines = escape("\n".join(commands))
+    return (
+        '<div class="own" role="note"><p class="own-place"><i aria-hidden="true"></i>On your own '
+        f'machine</p><p>{escape(sentence)}</p><pre class="command">{lines}</pre></div>'
+    )
+
+
 def paragraph(text: str, kind: str) -> str:
     return f'<p class="{kind}">{escape(text)}</p>'
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, MutableMapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,9 +14,13 @@ import numpy as np
 
 from models.text import shortened
 
-#: The longest side that is kept of an upload, and its most pixels and bytes, checked before.
-LONGEST, MOST_PIXELS, MOST_BYTES = 512, 40_000_000, 10 * 2**20
+#: The longest side that is kept of an upload; its most bytes and millions of pixels, checked
+#: before. A JPEG is decoded at a smaller scale.
+LONGEST, MOST_BYTES = 512, 10 * 2**20
+MOST_PIXELS, MOST_PIXELS_JPEG = 16, 30
 MOST_UPLOADS = 8
+#: One picture at a time: decoding takes up to 0.2 GB.
+_DECODING = threading.Lock()
 #: File, left, top, side in pixels, what is seen. Neighbours are mixed, so files take turns.
 CROPS = (
     ("china.jpg", 40, 15, 320, "A pagoda above a lake"),
@@ -59,34 +64,48 @@ def examples() -> tuple[tuple[np.ndarray, str], ...]:
     )
 
 
-def read(uploads: Iterable[Upload]) -> tuple[list[tuple[np.ndarray, str]], list[str]]:
-    """The readable ones with their names, and a sentence for each that is not."""
+def read(
+    uploads: Iterable[Upload], kept: MutableMapping[str, np.ndarray] | None = None
+) -> tuple[list[tuple[np.ndarray, str]], list[str]]:
+    """The readable ones with their names, and a sentence for each that is not.
+
+    ``kept`` has the pictures of Streamlit's ``file_id``; it is brought up to date.
+    """
     from roadmap.train.images import DataError
 
-    uploads = list(uploads)
+    uploads, before = list(uploads), dict(kept or {})
+    if kept is not None:
+        kept.clear()
     pictures, problems = [], []
     if len(uploads) > MOST_UPLOADS:
         problems.append(f"{len(uploads)} pictures were given; the first {MOST_UPLOADS} are used.")
     for upload in uploads[:MOST_UPLOADS]:
+        key = getattr(upload, "file_id", "")
         try:
-            pictures.append((_read(upload), upload.name))
+            picture = before[key] if key in before else _read(upload)
         except DataError as error:
             problems.append(f"{error}.")
+            continue
+        pictures.append((picture, shortened(upload.name, 60)))
+        if kept is not None and key:
+            kept[key] = picture
     return pictures, problems
 
 
 def _read(upload: Upload) -> np.ndarray:
     """Raises ``DataError`` for a file that is too large or no picture."""
-    from roadmap.train.images import DataError, decode, image_size, shrink
+    from roadmap.train.images import DataError, decode, image_size
 
     name = shortened(upload.name, 60)
     if upload.size > MOST_BYTES:
         raise DataError(f"{name} has over {MOST_BYTES // 2**20} MB: use a smaller file")
     data = upload.getvalue()
     height, width = image_size(data, name)  # before decoding, which could take gigabytes
-    if height * width > MOST_PIXELS:
-        raise DataError(f"{name} has {height * width / 1e6:.0f} million pixels: use at most 40")
-    return shrink(decode(data, name), LONGEST)
+    most = MOST_PIXELS_JPEG if data.startswith(b"\xff\xd8") else MOST_PIXELS
+    if height * width > most * 1e6:
+        raise DataError(f"{name} has {height * width / 1e6:.0f} million pixels: use at most {most}")
+    with _DECODING:
+        return decode(data, name, longest=LONGEST)
 
 
 def paired(pictures: list[tuple[np.ndarray, str]]) -> list[tuple[np.ndarray, str]]:

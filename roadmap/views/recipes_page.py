@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from models.remembered import remembered
 from roadmap import schedules
 from roadmap.charts import recipes as charts
 from roadmap.palette import GROUP_COLORS
+from roadmap.previews import PreviewError, preview
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.results import read_rows
 from roadmap.steps import ROADMAPS
 from roadmap.text import ABSENT, change, number
 from roadmap.views import address, figure, markup, pictures, tables
+from roadmap.views.bounds import within
 from roadmap.views.recipe_text import SUBJECTS, TITLES, value
 
 if TYPE_CHECKING:
@@ -60,6 +63,7 @@ STRENGTHS: dict[str, tuple[str, float, float, float, float]] = {
     "cutmix": ("Alpha", 0.1, 2.0, 1.0, 0.1),
 }
 MOST_SEED = 9999
+MOST_KEPT = 10_000_000  # characters of the examples' pictures
 
 
 def show() -> None:
@@ -226,11 +230,20 @@ def _pictures() -> None:
         key="recipes-uploads",
     )
     with grid, st.spinner("Loading PyTorch, once"):
-        chosen, problems = pictures.read(uploads)
+        kept = st.session_state.setdefault("recipes-read", {})
+        chosen, problems = pictures.read(uploads, kept)
         for problem in problems:
             st.html(markup.notice(problem))
-        shown = pictures.paired(chosen) if chosen else list(pictures.examples())
-        st.html(_grid(shown, recipe, seed, crop=method == "recipe") + _credits())
+        crop = method == "recipe"
+        try:
+            if chosen:
+                drawn = _grid(pictures.paired(chosen), recipe, seed, crop)
+            else:
+                drawn = _examples(recipe, seed, crop)
+        except PreviewError as error:
+            st.html(markup.notice(str(error)))
+        else:
+            st.html(drawn + _credits())
 
 
 def _recipe_controls(method: str) -> Recipe:
@@ -262,9 +275,10 @@ def _strength(method: str) -> float:
     if method not in STRENGTHS:
         return 0.0
     label, least, most, start, step = STRENGTHS[method]
-    return st.slider(
+    strength = st.slider(
         label, least, most, start, step, format="%g", key=f"recipes-strength-{method}", width=260
     )
+    return within(strength, least, most)
 
 
 def _seed() -> int:
@@ -276,13 +290,16 @@ def _seed() -> int:
     st.session_state.setdefault("recipes-seed", 0)
     seed = st.number_input("Seed", 0, MOST_SEED, step=1, key="recipes-seed", width=130)
     st.button("Draw again", on_click=following)
-    return int(seed)
+    return within(seed, 0, MOST_SEED)
 
 
-def _grid(shown: Sequence[tuple[Any, str]], recipe: Recipe, seed: int, *, crop: bool) -> str:
-    """Each picture before and after, with what was drawn under it."""
-    from roadmap.train.preview import preview
+@remembered(MOST_KEPT, len)
+def _examples(recipe: Recipe, seed: int, crop: bool) -> str:
+    return _grid(pictures.examples(), recipe, seed, crop)
 
+
+def _grid(shown: Sequence[tuple[Any, str]], recipe: Recipe, seed: int, crop: bool) -> str:
+    """Each picture before and after, with what was drawn under it. Raises ``PreviewError``."""
     drawn = preview([picture for picture, _ in shown], recipe, seed, crop=crop)
     cells = []
     for (_, seen), before, after, note in zip(

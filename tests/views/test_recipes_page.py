@@ -18,6 +18,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from roadmap.recipes import RECIPES
+from roadmap.train.images import decode, shrink
 from roadmap.views import pictures, recipe_text
 from roadmap.views.recipes_page import METHODS, PARTS
 
@@ -95,11 +96,11 @@ def test_whatever_the_url_says_there_is_one_message_and_a_page(parameters):
     assert "<script>alert" not in html(app)
 
 
-def test_torch_is_imported_for_pictures_only():
+def test_the_server_of_the_pages_never_imports_torch():
     code = f"""
 import sys
 from streamlit.testing.v1 import AppTest
-for part in {[part for part in PARTS if part != "pictures"]}:
+for part in {list(PARTS)}:
     app = AppTest.from_string({pages.script("recipes_page")!r}, default_timeout=60)
     app.query_params["part"] = part
     assert not app.run().exception
@@ -148,6 +149,43 @@ def test_good_files_are_read_and_bad_ones_answered():
         file.name for file in files[1:]
     ]
     assert "10 MB" in problems[2]
+
+
+@pytest.mark.parametrize(
+    ("mode", "form"), [("RGB", "JPEG"), ("RGB", "PNG"), ("RGBA", "PNG"), ("L", "PNG"), ("P", "PNG")]
+)
+def test_large_pictures_are_scaled_down_before_they_are_converted(mode, form):
+    small = np.random.default_rng(0).integers(0, 256, (8, 12, 4), dtype=np.uint8)
+    whole = Image.fromarray(small, "RGBA").resize((1600, 1100), Image.Resampling.BILINEAR)
+    file = io.BytesIO()
+    whole.convert("RGB").convert(mode).save(file, form) if mode != "RGBA" else whole.save(
+        file, form
+    )
+    ((picture, _),), _ = pictures.read([File("a", file.getvalue())])
+    assert picture.shape == (352, 512, 3)
+    wanted = shrink(decode(file.getvalue(), "a"), 512)
+    assert np.abs(picture.astype(int) - wanted).mean() < 2
+
+
+def test_pictures_have_no_more_pixels_than_are_decoded_within_the_memory():
+    many = io.BytesIO()
+    Image.new("1", (5000, 4000)).save(many, "PNG")
+    read, (problem,) = pictures.read([File("many.png", many.getvalue())])
+    assert problem == "many.png has 20 million pixels: use at most 16."
+    many = io.BytesIO()
+    Image.new("L", (5000, 4000)).save(many, "JPEG")
+    assert len(pictures.read([File("many.jpg", many.getvalue())])[0]) == 1
+    assert read == []
+
+
+def test_a_picture_is_decoded_once(monkeypatch):
+    file = File("a.png", png(90, 120))
+    file.file_id = "1"
+    kept = {"0": np.zeros((1, 1, 3), np.uint8)}
+    first, _ = pictures.read([file], kept)
+    assert list(kept) == ["1"]
+    monkeypatch.setattr(pictures, "_read", None)
+    assert pictures.read([file], kept)[0][0][0] is first[0][0]
 
 
 def test_at_most_eight_and_always_an_even_number():

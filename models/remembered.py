@@ -1,0 +1,50 @@
+"""A cache that is bounded by the size of what it keeps, where ``lru_cache`` counts entries."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def remembered(most: int, size: Callable[[R], int]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Keep a function's latest results as long as their sizes add up to no more than ``most``.
+
+    Arguments have to be hashable. What is larger than ``most`` by itself is not kept, nor is what
+    a call raises. ``__wrapped__`` is the function itself.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        kept: OrderedDict[Hashable, tuple[R, int]] = OrderedDict()
+        total = 0
+        lock = threading.Lock()
+
+        @functools.wraps(function)
+        def found(*args: P.args, **kwargs: P.kwargs) -> R:
+            key = (args, tuple(sorted(kwargs.items())))
+            with lock:
+                if key in kept:
+                    kept.move_to_end(key)
+                    return kept[key][0]
+            result = function(*args, **kwargs)
+            _keep(key, result, size(result))
+            return result
+
+        def _keep(key: Hashable, result: R, own: int) -> None:
+            nonlocal total
+            with lock:
+                if key in kept or own > most:  # another thread was first, or it would be all
+                    return
+                kept[key] = (result, own)
+                total += own
+                while total > most:
+                    total -= kept.popitem(last=False)[1][1]
+
+        return found
+
+    return decorate

@@ -1,0 +1,69 @@
+"""What a program sends in place of a widget's value is held to the widget's bounds."""
+
+from __future__ import annotations
+
+import math
+
+import pages
+import pytest
+import streamlit
+from pages import html
+
+from roadmap.sweep import background
+from roadmap.train.settings import RUNS_VARIABLE
+from roadmap.views import ablations_work, builder_downloads, builder_measure
+from roadmap.views.bounds import within
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "held"),
+    [
+        (5, 1, 9, 5),
+        (0, 1, 9, 1),
+        (10**30, 1, 9, 9),
+        (None, 1, 9, 1),
+        (math.nan, 1, 9, 1),
+        (math.inf, 1, 9, 9),
+        (3.0, 1, 9, 3),
+        (7.5, 0.0, 2.0, 2.0),
+    ],
+)
+def test_within(value, low, high, held):
+    found = within(value, low, high)
+    assert (found, type(found)) == (held, type(held))
+
+
+@pytest.fixture
+def any_number(monkeypatch):
+    """As older Streamlit: number fields return whatever they were sent."""
+    monkeypatch.setattr(streamlit, "number_input", lambda *_, **__: 10**12)
+
+
+@pytest.mark.usefixtures("any_number")
+@pytest.mark.parametrize("kind", ["run", "sweep"])
+def test_a_task_is_within_the_forms_bounds(kind, monkeypatch, tmp_path):
+    monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path))
+    tasks = []
+    monkeypatch.setattr(background, "start", lambda _, task: tasks.append(task))
+    app = pages.opened("ablations_page")
+    app.segmented_control(key="ablations-kind").set_value(kind)
+    app.run()
+    app.button(key="ablations-go").click().run()
+    (task,) = tasks
+    assert task.epochs == ablations_work.MOST_EPOCHS
+    assert max(task.seeds) <= ablations_work.MOST_SEED
+    assert len(task.seeds) == (1 if kind == "run" else ablations_work.MOST_SEEDS)
+
+
+@pytest.mark.parametrize("module", [builder_downloads, builder_measure])
+def test_a_forced_button_of_the_builder_is_refused_as_it_would_be(module, monkeypatch):
+    """The button is enabled when it is drawn; by the click, the memory is gone."""
+    app = pages.opened("builder_page", a="variant.convnext_tiny")
+    monkeypatch.setattr("roadmap.measure.limits.free_memory", lambda: 10**8)
+    started = []
+    monkeypatch.setattr(module, "Job", lambda *words, **_: started.append(words))
+    key = "measure" if module is builder_measure else "make-onnx"
+    app.button(key=key).click().run()
+    assert 'class="notice"' in html(app)
+    assert "0.1 GB are free on this machine" in html(app)
+    assert started == []
