@@ -12,10 +12,9 @@ from torch import Tensor
 
 from roadmap.recipes import Recipe
 from roadmap.train import augment, operations, resident, sampling
-from roadmap.train.data import CROP_AREA
 from roadmap.train.policies import RAND_AUGMENT_OPS, Op, Operations, Policy, RandAugment
 from roadmap.train.policies import policy as named_policy
-from roadmap.train.sampling import Erasing, Job, Mixing, View
+from roadmap.train.sampling import CROP_AREA, Erasing, Job, Mixing, View
 
 #: RandAugment as both recipes that use it have it, but for the magnitude.
 RAND_AUGMENT = re.compile(r"rand-m(\d+(?:\.\d+)?)-mstd0\.5-inc1")

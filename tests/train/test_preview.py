@@ -8,10 +8,10 @@ import torch
 
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.train import resident
-from roadmap.train.data import CROP_AREA, Data
+from roadmap.train.data import Data
 from roadmap.train.policies import policy
 from roadmap.train.preview import denormalized, preview, rand_augment
-from roadmap.train.sampling import View
+from roadmap.train.sampling import CROP_AREA, View
 from roadmap.train.source import Source
 
 RNG = np.random.default_rng(0)
