@@ -16,6 +16,7 @@ from functools import cache
 from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
+from honest_visitors import PAGES
 from PIL import Image
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.Common_pb2 import FileUploaderState, UploadedFileInfo
@@ -25,7 +26,6 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from models.config import BOUNDS, FIELDS
 from roadmap.steps import ROADMAPS
 
-PAGES = ("", "inside", "builder", "sizes", "recipes", "effects", "ablations", "method")
 #: The parameters of every page's address.
 PARAMETERS = (
     *("roadmap", "step", "view", "metric", "tab", "part", "image", "a", "b", "edit", "model"),
@@ -36,7 +36,8 @@ UPLOADS = (("builder", ""), ("recipes", "part=pictures"))
 FLOOD = 20  # reruns without waiting for an answer; sessions opened and left at once
 NUMBERS = (-1.0, 0.5, 1e9, -1e18, 1.7e308, float("inf"), float("-inf"), float("nan"))
 MEGABYTE = 1_000_000
-NO_ANSWER = "no answer"
+AGAIN = 1.0  # seconds until a server that took no connection is tried again
+ANSWERED, NO_ANSWER = "answered", "no answer"
 
 
 class Outcome(NamedTuple):
@@ -107,23 +108,27 @@ def large_address(chance: random.Random) -> str:
 # Files
 
 
-def files(chance: random.Random) -> tuple[str, bytes]:
-    """A name and contents: far too large, deep, long, or a picture of 400 million pixels."""
-    return chance.choice(
-        (
-            lambda: ("large.json", b" " * 100 * MEGABYTE),
-            lambda: ("long.json", b"[" + b"1," * (4 * MEGABYTE) + b"1]"),
-            lambda: ("list.json", b'{"depths": [' + b"3," * 400_000 + b"3]}"),
-            lambda: ("deep.json", b"[" * 900_000),
-            lambda: ("deep-objects.json", b'{"a":' * 150_000 + b"1" + b"}" * 150_000),
-            lambda: ("digits.json", b'{"width": ' + b"9" * 900_000 + b"}"),
-            lambda: ("blocks.json", json.dumps({"depths": [250] * 4, "width": 2048}).encode()),
-            lambda: ("names.json", json.dumps({"x" * 9: "y" * 900_000}).encode()),
-            lambda: ("junk.png", chance.randbytes(MEGABYTE)),
-            lambda: ("pixels.png", large_picture(20_000)),
-            lambda: ("allowed.png", large_picture(6_300)),
-        )
-    )()
+def files(page: str, chance: random.Random) -> tuple[str, bytes]:
+    """A name that ``page`` takes, mostly, and contents: too large, deep, long, no picture, or one
+    of 400 million pixels."""
+    configs = (
+        lambda: ("large.json", b" " * 100 * MEGABYTE),
+        lambda: ("long.json", b"[" + b"1," * (4 * MEGABYTE) + b"1]"),
+        lambda: ("list.json", b'{"depths": [' + b"3," * 400_000 + b"3]}"),
+        lambda: ("deep.json", b"[" * 900_000),
+        lambda: ("deep-objects.json", b'{"a":' * 150_000 + b"1" + b"}" * 150_000),
+        lambda: ("digits.json", b'{"width": ' + b"9" * 900_000 + b"}"),
+        lambda: ("blocks.json", json.dumps({"depths": [250] * 4, "width": 2048}).encode()),
+        lambda: ("names.json", json.dumps({"x" * 9: "y" * 900_000}).encode()),
+    )
+    images = (
+        lambda: ("large.png", b" " * 100 * MEGABYTE),
+        lambda: ("junk.png", chance.randbytes(MEGABYTE)),
+        lambda: ("pixels.png", large_picture(20_000)),
+        lambda: ("allowed.png", large_picture(6_300)),
+    )
+    right, wrong = (configs, images) if page == "builder" else (images, configs)
+    return chance.choice(right if chance.random() < 0.9 else wrong)()
 
 
 @cache
@@ -210,7 +215,7 @@ async def _upload(visitor: Visitor, chance: random.Random) -> None:
     page, query = chance.choice(UPLOADS)
     await visitor.open(page, query)
     control = next(c for c in visitor.controls.values() if c.kind == "file_uploader")
-    name, content = files(chance)
+    name, content = files(page, chance)
     place = await visitor.upload_address(name)
     status = await asyncio.to_thread(put, visitor.url, place.upload_url, name, content)
     file = UploadedFileInfo(name=name, size=len(content), file_id=place.file_id, file_urls=place)
@@ -330,25 +335,26 @@ async def _attack(url: str, sessions: int, requests: int, seed: int) -> list[Out
 
 
 async def _session(url: str, numbers: Iterator[int], seed: int, outcomes: list[Outcome]) -> None:
-    """One hostile session, which comes back when it is thrown out, until no number is left."""
+    """One hostile session after the other, until no number is left: what a page makes an error of
+    stays with its session, and would answer all that follows."""
     for number in numbers:
         try:
             async with visiting(url) as visitor:
                 outcomes.append(await _one(visitor, number, seed))
-                while visitor.connection.close_code is None and outcomes[-1].outcome != NO_ANSWER:
+                while outcomes[-1].outcome == ANSWERED and visitor.connection.close_code is None:
                     if (number := next(numbers, None)) is None:
                         return
                     outcomes.append(await _one(visitor, number, seed))
         except (WebSocketException, OSError, TimeoutError) as error:
             outcomes.append(Outcome(PLAN[number % len(PLAN)], NO_ANSWER, 0.0, f"{error}"))
-            await asyncio.sleep(1)  # the server is gone, or takes no more
+            await asyncio.sleep(AGAIN)  # the server is gone, or takes no more
 
 
 async def _one(visitor: Visitor, number: int, seed: int) -> Outcome:
     kind = PLAN[number % len(PLAN)]
     chance = random.Random(f"{seed}-{number}")
     begun = asyncio.get_running_loop().time()
-    said, detail = "answered", ""
+    said, detail = ANSWERED, ""
     try:
         await KINDS[kind][0](visitor, chance)
     except (ConnectionClosed, RefusedError) as error:

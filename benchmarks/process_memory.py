@@ -1,4 +1,4 @@
-"""The memory of a server and of all that it started, also of what has left it. Linux only."""
+"""What a server and all that it started take, also what has left it. Linux only."""
 
 from __future__ import annotations
 
@@ -29,6 +29,12 @@ def megabytes(processes: list[int]) -> float:
             lines = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii").splitlines()
             total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return total * 1024 / 1e6
+
+
+def cpu_seconds(process: int) -> float:
+    """Processor time that it has taken, all threads together."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def end(processes: list[int]) -> None:

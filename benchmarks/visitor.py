@@ -1,7 +1,8 @@
 """A visitor of the explorer without a browser: Streamlit's protocol over a websocket.
 
 It sends what a browser sends (opened addresses, changed controls with their fragment, looks at what
-redraws itself), keeps the controls that the page shows, and draws nothing.
+redraws itself, but not the values of controls that nobody changed), keeps the controls that the
+page shows, and draws nothing. ``tests/views/test_visitor_in_browser.py`` compares it with Chromium.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Visitor:
     """One connection, which is one session."""
 
     url: str
-    connection: ClientConnection
+    connection: ClientConnection | None
     session_id: str = ""
     page: str = ""
     query: str = ""
@@ -62,6 +63,7 @@ class Visitor:
     _script_hash: str = ""
     _values: dict[str, WidgetState] = field(default_factory=dict)
     _redrawn: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _kept: dict[str, ForwardMsg] = field(default_factory=dict)  # the server sends their hash again
 
     async def open(self, page: str, query: Mapping[str, str] | str = "") -> float:
         """Seconds until ``page`` with ``query`` has been sent whole."""
@@ -119,6 +121,7 @@ class Visitor:
         request.rerun_script.query_string = self.query
         request.rerun_script.page_script_hash = self._script_hash
         request.rerun_script.fragment_id = fragment
+        request.rerun_script.cached_message_hashes.extend(self._kept)
         return request
 
     async def _answered(self, request: BackMsg) -> float:
@@ -136,8 +139,17 @@ class Visitor:
         return seconds
 
     async def _receive(self) -> ForwardMsg:
-        data = await asyncio.wait_for(self.connection.recv(), timeout=PATIENCE)
+        return self.take(await asyncio.wait_for(self.connection.recv(), timeout=PATIENCE))
+
+    def take(self, data: bytes) -> ForwardMsg:
+        """A message of the server: what it changes on the page."""
         answer = ForwardMsg.FromString(data)
+        if answer.WhichOneof("type") == "ref_hash":
+            metadata = answer.metadata
+            answer = ForwardMsg.FromString(self._kept[answer.ref_hash].SerializeToString())
+            answer.metadata.CopyFrom(metadata)
+        elif answer.metadata.cacheable:
+            self._kept[answer.hash] = answer
         getattr(self, f"_on_{answer.WhichOneof('type')}", lambda _: None)(answer)
         return answer
 
@@ -152,6 +164,9 @@ class Visitor:
         }
         if not fragments:
             self._redrawn.clear()
+
+    def _on_navigation(self, answer: ForwardMsg) -> None:
+        self._script_hash = answer.navigation.page_script_hash
 
     def _on_page_info_changed(self, answer: ForwardMsg) -> None:
         self.query = answer.page_info_changed.query_string
