@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from roadmap import schedules
+from roadmap import previews, schedules
 from roadmap.charts import recipes as charts
 from roadmap.palette import GROUP_COLORS
 from roadmap.recipes import RECIPES, Recipe
@@ -225,7 +225,7 @@ def _pictures() -> None:
         max_upload_size=pictures.MOST_BYTES // 2**20,
         key="recipes-uploads",
     )
-    with grid, st.spinner("Loading PyTorch, once"):
+    with grid, st.spinner("Loading PyTorch"):
         chosen, problems = pictures.read(uploads)
         for problem in problems:
             st.html(markup.notice(problem))
@@ -281,9 +281,10 @@ def _seed() -> int:
 
 def _grid(shown: Sequence[tuple[Any, str]], recipe: Recipe, seed: int, *, crop: bool) -> str:
     """Each picture before and after, with what was drawn under it."""
-    from roadmap.train.preview import preview
-
-    drawn = preview([picture for picture, _ in shown], recipe, seed, crop=crop)
+    try:
+        drawn = previews.preview([picture for picture, _ in shown], recipe, seed, crop=crop)
+    except previews.PreviewError as error:
+        return markup.notice(str(error))
     cells = []
     for (_, seen), before, after, note in zip(
         shown, drawn.before, drawn.after, drawn.notes, strict=True
