@@ -225,7 +225,7 @@ def _pictures() -> None:
         max_upload_size=pictures.MOST_BYTES // 2**20,
         key="recipes-uploads",
     )
-    with grid, st.spinner("Loading PyTorch"):
+    with grid, st.spinner("Loading PyTorch, once"):
         chosen, problems = pictures.read(uploads)
         for problem in problems:
             st.html(markup.notice(problem))
