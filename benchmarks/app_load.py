@@ -78,13 +78,17 @@ async def look(server: int, seconds: float, taken: dict[str, object]) -> None:
 
 
 def row(sessions: int, what: str, seconds: list[float]) -> dict[str, object]:
+    parts = statistics.quantiles(seconds, n=20, method="inclusive")
     return {
         "sessions": sessions,
         "what": what,
         "samples": len(seconds),
         "median_s": round(statistics.median(seconds), 3),
-        "p95_s": round(sorted(seconds)[int(0.95 * (len(seconds) - 1))], 3),
+        "p10_s": round(parts[1], 3),
+        "p90_s": round(parts[17], 3),
+        "p95_s": round(parts[18], 3),
         "longest_s": round(max(seconds), 3),
+        "cpus": 2,  # the server's and the clients'
         "streamlit": version("streamlit"),
         "torch": version("torch"),
         "python": platform.python_version(),

@@ -11,6 +11,7 @@ from roadmap.results import step_rows
 
 ROOT = Path(__file__).parents[1]
 TEXTS = ["README.md", "CONTRIBUTING.md", "docs/explorer.md", "docs/training.md"]
+TEXTS += ["docs/deploy.md"]
 TEXTS += ["results/measured/README.md", "results/paper/README.md"]
 ROWS = [
     [cell.strip(" `") for cell in line.strip("|").split("|")]
