@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from roadmap.views import roadmap_page
+from roadmap.views.turns import turn
 
 VIEWS = Path(roadmap_page.__file__).parent
 
@@ -38,5 +39,6 @@ st.set_page_config(
     layout="wide",
 )
 st.html(VIEWS / "style.css")
-page.run()
+with turn():
+    page.run()
 st.html(VIEWS / "script.html", unsafe_allow_javascript=True)

@@ -41,8 +41,9 @@ from roadmap.results import merge_rows, read_rows, write_rows
 from roadmap.train.settings import RUNS_VARIABLE
 
 CPUS = 2
-#: As on a public host, but for pages that say what went wrong, which the results are to name.
-ENVIRONMENT = {"ROADMAP_PUBLIC": "1", "STREAMLIT_CLIENT_SHOW_ERROR_DETAILS": "full"}
+#: As in the image, but for pages that say what went wrong, which the results are to name.
+ENVIRONMENT = {"ROADMAP_PUBLIC": "1", "MALLOC_ARENA_MAX": "2"}
+ENVIRONMENT |= {"STREAMLIT_CLIENT_SHOW_ERROR_DETAILS": "full"}
 LATE = 2.0
 SAMPLED = 1.0  # seconds between looks at the memory
 

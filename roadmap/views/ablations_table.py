@@ -9,7 +9,7 @@ import streamlit as st
 from roadmap.runs import STATUSES, Run, Unreadable
 from roadmap.steps import ROADMAPS
 from roadmap.text import ABSENT
-from roadmap.views import ablations_data, markup
+from roadmap.views import ablations_data, markup, turns
 from roadmap.views.figure import plain_cells
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def show() -> None:
     _filtered()
 
 
-@st.fragment
+@turns.fragment
 def _filtered() -> None:
     """Reads anew, so that a filter also shows what has come."""
     import pandas as pd
