@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from roadmap import previews, schedules
+from roadmap import schedules
 from roadmap.charts import recipes as charts
 from roadmap.palette import GROUP_COLORS
 from roadmap.recipes import RECIPES, Recipe
@@ -281,10 +281,9 @@ def _seed() -> int:
 
 def _grid(shown: Sequence[tuple[Any, str]], recipe: Recipe, seed: int, *, crop: bool) -> str:
     """Each picture before and after, with what was drawn under it."""
-    try:
-        drawn = previews.preview([picture for picture, _ in shown], recipe, seed, crop=crop)
-    except previews.PreviewError as error:
-        return markup.notice(str(error))
+    from roadmap.train.preview import preview
+
+    drawn = preview([picture for picture, _ in shown], recipe, seed, crop=crop)
     cells = []
     for (_, seen), before, after, note in zip(
         shown, drawn.before, drawn.after, drawn.notes, strict=True
