@@ -57,7 +57,7 @@ LOAD_TEXT = (
     "What a browser takes to draw it comes on top."
 )
 #: Of ``app_load``, for people.
-WHAT = {"control": "the answer to a control", "page": "another page"}
+WHAT = {"step": "another step", "control": "the answer to a control", "page": "another page"}
 SOURCES = (
     (
         "Liu et al. 2022, A ConvNet for the 2020s",
