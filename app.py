@@ -7,6 +7,7 @@ import streamlit as st
 
 from roadmap import scratch
 from roadmap.views import roadmap_page, uploads
+from roadmap.views.turns import turn
 
 VIEWS = Path(roadmap_page.__file__).parent
 
@@ -41,5 +42,6 @@ st.set_page_config(
     layout="wide",
 )
 st.html(VIEWS / "style.css")
-page.run()
+with turn():
+    page.run()
 st.html(VIEWS / "script.html", unsafe_allow_javascript=True)

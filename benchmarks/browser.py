@@ -62,7 +62,11 @@ def served(script: Path, environment: Mapping[str, str] | None = None) -> Iterat
         yield f"http://localhost:{port}"
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:  # connections are still open, and it waits for them
+            process.kill()
+            process.wait()
 
 
 def wait_for(url: str, seconds: float = 60) -> None:

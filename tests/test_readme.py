@@ -24,6 +24,7 @@ from roadmap.train.sources import open_source
 
 ROOT = Path(__file__).parents[1]
 TEXTS = ["README.md", "CONTRIBUTING.md", "docs/explorer.md", "docs/training.md"]
+TEXTS += ["docs/deploy.md"]
 TEXTS += ["results/measured/README.md", "results/paper/README.md"]
 ROWS = [
     [cell.strip(" `") for cell in line.strip("|").split("|")]

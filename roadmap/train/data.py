@@ -28,16 +28,13 @@ from roadmap.train.images import DataError
 from roadmap.train.pipeline import Batch, augmented, mixes, stages
 from roadmap.train.prefetch import prefetched
 from roadmap.train.resident import Resident
-from roadmap.train.sampling import Job, View
+from roadmap.train.sampling import CROP_AREA, Job, View
 from roadmap.train.source import Source
 from roadmap.train.sources import open_source
 from roadmap.train.streamed import Streamed, check_headers, default_workers
 
 __all__ = ["Data", "DataError", "DataInfo", "open_data"]
 
-#: Share of the area that a random crop keeps: ImageNet's habit, and a milder one for ``pocket``,
-#: whose images are too small to recognize a part of.
-CROP_AREA = {None: (0.08, 1.0), "pocket": (0.75, 1.0)}
 #: Pixels that a CPU augments in one go: 512 images of 32 x 32, or a batch of larger ones.
 CPU_GROUP = 2**19
 #: Bytes of a GPU's memory for each pixel that it augments in one go. A pixel takes some 40 bytes

@@ -12,10 +12,9 @@ from torch import Tensor
 
 from roadmap.recipes import Recipe
 from roadmap.train import augment, resident
-from roadmap.train.data import CROP_AREA
 from roadmap.train.pipeline import Batch, augmented, stages
 from roadmap.train.policies import Op, Operations
-from roadmap.train.sampling import Erasing, Job, Mixing, View
+from roadmap.train.sampling import CROP_AREA, Erasing, Job, Mixing, View
 
 #: An operation in words: with its argument, or for a negative and a positive one.
 WORDS: dict[Op, str | tuple[str, str]] = {

@@ -17,6 +17,9 @@ import numpy as np
 #: Subjects of the generators: an epoch's order, a batch, a single image.
 ORDER, BATCH, IMAGE = range(3)
 
+#: Share of the area that a random crop keeps: ImageNet's habit, and a milder one for ``pocket``,
+#: whose images are too small to recognize a part of.
+CROP_AREA = {None: (0.08, 1.0), "pocket": (0.75, 1.0)}
 CROP_RATIO = (3 / 4, 4 / 3)
 
 

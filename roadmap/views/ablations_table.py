@@ -10,7 +10,7 @@ from models.text import shortened
 from roadmap.runs import STATUSES, Run, Unreadable
 from roadmap.steps import ROADMAPS
 from roadmap.text import ABSENT
-from roadmap.views import ablations_data, markup
+from roadmap.views import ablations_data, markup, turns
 from roadmap.views.figure import plain_cells
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def show() -> None:
     _filtered()
 
 
-@st.fragment
+@turns.fragment
 def _filtered() -> None:
     """Reads anew, so that a filter also shows what has come."""
     import pandas as pd

@@ -22,6 +22,7 @@ from roadmap.views import (
     builder_predict,
     builder_tables,
     markup,
+    turns,
 )
 from roadmap.views import figure as figure_element
 from roadmap.views.builder_address import SOURCE_TITLES, Builder, Chosen, Slot, Start
@@ -34,7 +35,7 @@ def show() -> None:
     _builder()
 
 
-@st.fragment
+@turns.fragment
 def _builder() -> None:
     builder = _current()
     st.html(

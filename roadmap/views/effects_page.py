@@ -20,6 +20,7 @@ from roadmap.views import (
     effects_order,
     figure,
     markup,
+    turns,
 )
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _nothing(words: str) -> None:
     )
 
 
-@st.fragment
+@turns.fragment
 def _explorer(experiment: Experiment) -> None:
     model, space = experiment.model, experiment.design.space
     problems = st.empty()

@@ -11,7 +11,7 @@ from models.spec import Conv, network_spec, placed_layers
 from roadmap.charts import inside as charts
 from roadmap.measure.complexity import count
 from roadmap.text import ABSENT, number
-from roadmap.views import address, figure, markup
+from roadmap.views import address, figure, markup, turns
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -135,7 +135,7 @@ def _legend(table: DataFrame, cost: str) -> str:
     return f'<p class="faint legend">{spans}{hint}</p>'
 
 
-@st.fragment
+@turns.fragment
 def _rows(table: DataFrame) -> None:
     """Every layer, with filters by part and by kind."""
     st.html(markup.heading("Every layer", 2, "section"))

@@ -13,7 +13,7 @@ from models.text import said
 from roadmap import diagrams
 from roadmap.network_diagram import network_diagram
 from roadmap.steps import ROADMAPS, Roadmap, Step
-from roadmap.views import address, inside_cost, inside_field, markup, step_control
+from roadmap.views import address, inside_cost, inside_field, markup, step_control, turns
 from roadmap.views.builder_fields import CONTROLS
 
 IMAGE_SIZE, IMAGE_SIZES = 224, (32, 1024)
@@ -63,7 +63,7 @@ def show() -> None:
     _page()
 
 
-@st.fragment
+@turns.fragment
 def _page() -> None:
     chosen = address.current()
     tab, unknown = address.option(st.query_params, "tab", tuple(TABS))

@@ -50,14 +50,14 @@ MEMORY = "python benchmarks/memory.py"
 AUDIT = "python -m roadmap audit"
 TRAINING = "python benchmarks/training.py --data PATH --image-size 128 --batch-size 512 --compile"
 LATENCY = "python benchmarks/app_latency.py"
-LOAD = "python benchmarks/app_load.py --actions 48"
+LOAD = "python benchmarks/app_load.py"
 LOAD_TEXT = (
-    "Sessions that each act every one to three seconds, most often taking another step, server and "
-    "clients on the same two cores: until all that the page draws has arrived. What a browser "
-    "takes to draw it comes on top."
+    "Sessions that each change a control or open a page every one to three seconds, with the "
+    "server on one core and the clients on another: until all that the page draws has arrived. "
+    "What a browser takes to draw it comes on top."
 )
 #: Of ``app_load``, for people.
-WHAT = {"step": "another step", "page": "another page"}
+WHAT = {"step": "another step", "control": "the answer to a control", "page": "another page"}
 SOURCES = (
     (
         "Liu et al. 2022, A ConvNet for the 2020s",

@@ -17,7 +17,7 @@ from roadmap.recipes import RECIPES, Recipe
 from roadmap.results import read_rows
 from roadmap.steps import ROADMAPS
 from roadmap.text import ABSENT, change, number
-from roadmap.views import address, figure, markup, pictures, tables
+from roadmap.views import address, figure, markup, pictures, tables, turns
 from roadmap.views.bounds import within
 from roadmap.views.recipe_text import SUBJECTS, TITLES, value
 
@@ -80,7 +80,7 @@ def show() -> None:
     _part()
 
 
-@st.fragment
+@turns.fragment
 def _part() -> None:
     problem = st.empty()
     part, message = address.option(st.query_params, "part", tuple(PARTS))

@@ -15,7 +15,7 @@ from roadmap import charts, diagrams
 from roadmap.analysis.audit import SWIN, rounds_to
 from roadmap.steps import ROADMAPS, Roadmap
 from roadmap.text import ABSENT, change, number, telling
-from roadmap.views import address, markup, roadmap_charts, step_control, tables
+from roadmap.views import address, markup, roadmap_charts, step_control, tables, turns
 from roadmap.views.address import Selection, current
 from roadmap.views.roadmap_charts import MEASURED, METRIC_NAMES, VIEWS, Shown
 
@@ -61,7 +61,7 @@ def show() -> None:
     _explorer()
 
 
-@st.fragment
+@turns.fragment
 def _explorer() -> None:
     chosen = current()
     view, problem = address.option(st.query_params, "view", tuple(VIEWS))

@@ -11,7 +11,7 @@ from roadmap.charts import sizes as charts
 from roadmap.results import ResultsError, read_rows
 from roadmap.sizes import PRETRAINING, TEST_SETS
 from roadmap.text import ABSENT, change, number
-from roadmap.views import address, figure, markup
+from roadmap.views import address, figure, markup, turns
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -53,7 +53,7 @@ def _table() -> DataFrame:
     return sizes.sizes_table()
 
 
-@st.fragment
+@turns.fragment
 def _explorer() -> None:
     problem = st.empty()
     chosen, problems = _chosen()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.train import resident
-from roadmap.train.data import CROP_AREA, Data
+from roadmap.train.data import Data
 from roadmap.train.preview import denormalized, preview
-from roadmap.train.sampling import View
+from roadmap.train.sampling import CROP_AREA, View
 from roadmap.train.source import Source
 
 RNG = np.random.default_rng(0)
@@ -65,3 +68,12 @@ def test_notes_say_what_was_drawn():
     assert own == pytest.approx(share, abs=0.02)
     erased = preview(PICTURES, Recipe(train_size=32, random_erasing=1.0), 1, crop=False)
     assert all(note.startswith("erased") for note in erased.notes)
+
+
+def test_it_imports_neither_torchvision_nor_timm():
+    """Networks and a compiler that it has no use for took 100 MB, and seconds to load."""
+    code = (
+        "import sys; import roadmap.train.preview; print({'torchvision', 'timm'} & {*sys.modules})"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "set()"

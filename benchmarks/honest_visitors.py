@@ -1,0 +1,111 @@
+"""Visitors of the explorer as people are: they read, open a page, change a control, read on."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from streamlit.proto.NumberInput_pb2 import NumberInput
+from visitor import Control, PageError, Visitor, visiting
+from websockets.exceptions import WebSocketException
+
+from roadmap.steps import ROADMAPS
+
+PAGES = ("", "inside", "builder", "sizes", "recipes", "effects", "ablations", "method")
+PAUSE = (1.0, 3.0)  # seconds between a session's actions
+SHARE_OF_PAGES = 0.3
+START = 4.0  # seconds over which sessions begin
+#: What an honest visitor presses: not what trains, measures or makes files.
+PRESSED = ("Next", "Previous", "Draw again", "Up", "Down", "Reset")
+#: The controls that honest visitors use.
+USED = ("button", "button_group", "selectbox", "checkbox", "number_input", "slider")
+
+
+@dataclass
+class Honest:
+    """What honest visitors met: seconds by what they did, and what went wrong."""
+
+    times: dict[str, list[float]] = field(default_factory=lambda: {"page": [], "control": []})
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def all(self) -> list[float]:
+        return [seconds for own in self.times.values() for seconds in own]
+
+
+async def warm(url: str) -> None:
+    """Every page once, so that imports and tables that are read once stay out of the times."""
+    async with visiting(url) as visitor:
+        for page in PAGES:
+            await visitor.open(page)
+        await visitor.open("recipes", "part=pictures")
+
+
+async def honest(url: str, sessions: int, until: Awaitable[object]) -> Honest:
+    """Sessions that act until the awaitable ``until`` has ended."""
+    met = Honest()
+    ended = asyncio.ensure_future(until)
+    await asyncio.gather(*(visit(url, number, ended, met) for number in range(sessions)))
+    return met
+
+
+async def visit(url: str, number: int, ended: asyncio.Future, met: Honest) -> None:
+    chance = random.Random(number)
+    await asyncio.sleep(chance.uniform(0, START))
+    while not ended.done():
+        try:
+            async with visiting(url) as visitor:
+                await visitor.open("")
+                while not ended.done():
+                    await visitor.read(chance.uniform(*PAUSE))
+                    what, seconds = await act(visitor, chance)
+                    met.times[what].append(seconds)
+        except (PageError, WebSocketException, OSError, TimeoutError) as error:
+            met.failures.append(f"{type(error).__name__}: {error}")
+
+
+async def act(visitor: Visitor, chance: random.Random) -> tuple[str, float]:
+    """Open another page, or change a control of this one: what it was, and the seconds."""
+    controls = usable(visitor.controls.values())
+    if not controls or chance.random() < SHARE_OF_PAGES:
+        page = chance.choice([other for other in PAGES if other != visitor.page])
+        roadmap = chance.choice(("resnet50", "resnet200"))
+        step = chance.choice(ROADMAPS[roadmap].keys)
+        return "page", await visitor.open(page, {"roadmap": roadmap, "step": step})
+    control = chance.choice(controls)
+    return "control", await visitor.set(control, **value_of(control, chance))
+
+
+def usable(controls: Iterable[Control]) -> list[Control]:
+    return [
+        control
+        for control in controls
+        if control.kind in USED
+        and control.usable
+        and (control.kind != "button" or control.label in PRESSED)
+    ]
+
+
+def value_of(control: Control, chance: random.Random) -> dict[str, Any]:
+    """A value that the browser's control can take, as the protocol has it."""
+    message = control.message
+    if control.kind == "button":
+        return {"trigger_value": True}
+    if control.kind == "checkbox":
+        return {"bool_value": chance.random() < 0.5}
+    if control.kind == "selectbox":
+        return {"string_value": chance.choice(message.options)}
+    if control.kind == "button_group":
+        return {"string_array_value": [chance.choice(message.options).content]}
+    if control.kind == "number_input":  # an arrow of the field
+        value = message.default + chance.choice((-1, 1)) * message.step
+        value = min(max(value, message.min), message.max)
+        whole = message.data_type == NumberInput.INT
+        return {"int_value": round(value)} if whole else {"double_value": value}
+    if message.options:  # a slider over words
+        return {"string_array_value": [chance.choice(message.options)]}
+    steps = round((message.max - message.min) / message.step)
+    return {"double_array_value": [message.min + chance.randint(0, steps) * message.step]}

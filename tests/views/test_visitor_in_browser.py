@@ -1,0 +1,109 @@
+"""The benchmarks' visitor without a browser meets what Chromium meets."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import pytest
+from honest_visitors import PAGES, usable, value_of
+from playwright.sync_api import Page
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from visitor import Control, Visitor, visiting
+
+ACTIONS = (("Next", {"trigger_value": True}), ("Bars show", {"string_array_value": ["GFLOPs"]}))
+T = TypeVar("T")
+Shown = tuple[str, list[tuple[str, str]]]
+
+
+def shown(visitor: Visitor) -> Shown:
+    """The address and the controls of the page, in any order."""
+    return visitor.query, sorted((control.kind, name) for name, control in visitor.controls.items())
+
+
+def named(visitor: Visitor, label: str) -> Control:
+    return next(control for control in visitor.controls.values() if control.label == label)
+
+
+async def without_browser(url: str) -> tuple[list[Shown], list[BackMsg]]:
+    pages, sent = [], []
+    async with visiting(url) as visitor:
+        await visitor.open("", {"roadmap": "resnet50", "step": "baseline"})
+        pages.append(shown(visitor))
+        for label, value in ACTIONS:
+            send = visitor.connection.send
+            visitor.connection.send = lambda data, send=send: (
+                sent.append(BackMsg.FromString(data)) or send(data)
+            )
+            await visitor.set(named(visitor, label), **value)
+            visitor.connection.send = send
+            pages.append(shown(visitor))
+    return pages, sent
+
+
+def run(coroutine: Coroutine[None, None, T]) -> T:
+    """In a thread of its own, as Playwright has a loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
+
+
+def in_browser(page: Page, url: str) -> tuple[list[Shown], list[BackMsg]]:
+    visitor, pages, sent = Visitor(url, None), [], []
+    page.on(
+        "websocket",
+        lambda socket: (
+            socket.on("framereceived", visitor.take),
+            socket.on("framesent", lambda data: sent.append(BackMsg.FromString(data))),
+        ),
+    )
+
+    def look() -> None:
+        page.wait_for_timeout(200)
+        page.locator("[data-test-script-state=notRunning]").first.wait_for(state="attached")
+        page.wait_for_timeout(300)
+        pages.append(shown(visitor))
+
+    page.goto(f"{url}/?roadmap=resnet50&step=baseline")
+    page.get_by_role("button", name="Next").wait_for()
+    visitor.query = "roadmap=resnet50&step=baseline"
+    look()
+    sent.clear()
+    page.get_by_role("button", name="Next").click()
+    look()
+    page.get_by_role("radio", name="GFLOPs").first.click()
+    look()
+    return pages, [message for message in sent if message.HasField("rerun_script")]
+
+
+def test_it_asks_for_and_gets_what_chromium_does(browser, address):
+    page = browser.new_page()
+    seen, asked = in_browser(page, address)
+    page.close()
+    own_seen, own_asked = run(without_browser(address))
+    assert own_seen == seen
+    for (label, _), own, theirs in zip(ACTIONS, own_asked, asked, strict=True):
+        assert own.rerun_script.fragment_id == theirs.rerun_script.fragment_id
+        assert own.rerun_script.page_script_hash == theirs.rerun_script.page_script_hash
+        assert own.rerun_script.query_string == theirs.rerun_script.query_string
+        states = {state.id: state for state in theirs.rerun_script.widget_states.widgets}
+        changed = own.rerun_script.widget_states.widgets
+        assert changed, label
+        assert all(states[state.id] == state for state in changed)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_control_takes_the_values_that_honest_visitors_choose(address, page):
+    async def change_all() -> int:
+        async with visiting(address) as visitor:
+            await visitor.open(page)
+            names = [control.id for control in usable(visitor.controls.values())]
+            for name in names[:12]:
+                if name in visitor.controls:
+                    control = visitor.controls[name]
+                    await visitor.set(control, **value_of(control, random.Random(0)))
+            return len(names)
+
+    assert run(change_all()) > 0 or page == "method"
