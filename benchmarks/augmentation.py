@@ -18,7 +18,8 @@ import torch
 
 from roadmap.measure.throughput import best_device
 from roadmap.recipes import RECIPES
-from roadmap.train import augment, data, operations
+from roadmap.train.data import augment, operations
+from roadmap.train.data.batches import Data, open_data
 
 #: Functions of the pipeline, in its order.
 PARTS = (
@@ -38,7 +39,7 @@ def main() -> None:
     )
     device = torch.device(arguments.device or best_device())
     begun = time.perf_counter()
-    opened = data.open_data(arguments.data, recipe, device=device, seed=0)
+    opened = open_data(arguments.data, recipe, device=device, seed=0)
     print(f"{opened.info.name}: opened in {time.perf_counter() - begun:.1f} s")
     times = measure(opened, arguments.batch_size, arguments.batches)
     count = arguments.batch_size
@@ -61,7 +62,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(opened: data.Data, batch_size: int, count: int) -> dict[str, list[tuple[float, float]]]:
+def measure(opened: Data, batch_size: int, count: int) -> dict[str, list[tuple[float, float]]]:
     """(host, device) seconds of ``count`` batches and of their parts, after two to warm up."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for _, name in PARTS} | {"batch": []}
     for index, batch in enumerate(batches(opened, batch_size)):
@@ -75,12 +76,13 @@ def measure(opened: data.Data, batch_size: int, count: int) -> dict[str, list[tu
     return {name: pairs[2:] for name, pairs in times.items() if pairs}
 
 
-def batches(opened: data.Data, batch_size: int) -> Iterator[tuple[float, float]]:
+def batches(opened: Data, batch_size: int) -> Iterator[tuple[float, float]]:
     """(host, device) seconds of one batch after another, made here and now."""
     epoch = 0
     while True:
-        made = opened._train_batches(opened._jobs(epoch, batch_size, 0, 0, 1))
-        for _ in range(opened.steps_per_epoch(batch_size)):
+        steps = range(opened.steps_per_epoch(batch_size))
+        made = opened._train_batches(opened._plans(epoch, batch_size, steps, 0, 1))
+        for _ in steps:
             yield clock(lambda made=made: next(made), opened.device)[1]
         epoch += 1
 

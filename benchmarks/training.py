@@ -46,10 +46,10 @@ from models import ModelConfig, ModernResNet
 from roadmap.recipes import Recipe
 from roadmap.results import merge_rows
 from roadmap.train import run
+from roadmap.train.data.sources import open_source
+from roadmap.train.data.split import Split
 from roadmap.train.machine import device_name, prepare_device, versions
 from roadmap.train.settings import Settings, choose_recipe, run_config
-from roadmap.train.source import Split
-from roadmap.train.sources import open_source
 from roadmap.train.trainer import Trainer
 
 STEPS = ("kernel_7", "separate_downsampling")

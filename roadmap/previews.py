@@ -36,7 +36,7 @@ class PreviewError(Exception):
 
 
 class Drawn(NamedTuple):
-    """``roadmap.train.preview.Preview``, read without PyTorch: arrays uint8 (N, S, S, 3)."""
+    """``roadmap.train.data.preview.Preview``, read without PyTorch: arrays uint8 (N, S, S, 3)."""
 
     before: np.ndarray
     after: np.ndarray
@@ -46,7 +46,7 @@ class Drawn(NamedTuple):
 def preview(
     pictures: Sequence[np.ndarray], recipe: Recipe, seed: int, *, crop: bool = False
 ) -> Drawn:
-    """``roadmap.train.preview.preview``. Raises ``PreviewError``."""
+    """``roadmap.train.data.preview.preview``. Raises ``PreviewError``."""
     return _ARTIST.ask((pictures, recipe, seed, crop))
 
 
@@ -127,7 +127,7 @@ def main() -> None:
     if hasattr(os, "nice"):
         os.nice(NICE)
     answers, sys.stdout = sys.stdout.buffer, sys.stderr
-    from roadmap.train import preview as training
+    from roadmap.train.data import preview as training
 
     while True:
         try:

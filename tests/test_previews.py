@@ -11,7 +11,7 @@ import pytest
 from roadmap import previews
 from roadmap.previews import PreviewError
 from roadmap.recipes import RECIPES
-from roadmap.train import preview as training
+from roadmap.train.data import preview as training
 
 PICTURES = list(np.random.default_rng(0).integers(0, 256, (2, 60, 80, 3), dtype=np.uint8))
 RECIPE = RECIPES["convnext"]

@@ -19,8 +19,8 @@ from roadmap.sweep import command as sweeping
 from roadmap.sweep.folders import check_folders
 from roadmap.sweep.jobs import Job
 from roadmap.train import run as training
+from roadmap.train.data.sources import open_source
 from roadmap.train.settings import trained_config
-from roadmap.train.sources import open_source
 
 ROOT = Path(__file__).parents[1]
 TEXTS = ["README.md", "CONTRIBUTING.md", "docs/explorer.md", "docs/training.md"]

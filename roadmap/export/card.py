@@ -15,9 +15,9 @@ from roadmap.measure.complexity import count
 from roadmap.runs import Run
 from roadmap.steps import ROADMAPS
 from roadmap.text import duration, number
-from roadmap.train.augment import MEAN, STD
-from roadmap.train.class_names import quoted
-from roadmap.train.source import TEST_NAMES
+from roadmap.train.data.augment import MEAN, STD
+from roadmap.train.data.class_names import quoted
+from roadmap.train.data.split import TEST_NAMES
 
 #: What the networks are after, and what those with global response normalization are.
 PAPER = ("2201.03545", "A ConvNet for the 2020s", "Liu et al. 2022")

@@ -23,8 +23,8 @@ from roadmap.export.weights import save_safetensors
 from roadmap.files import read_json, write_bytes, write_json
 from roadmap.steps import ROADMAPS
 from roadmap.timm_models.names import PREFIX
-from roadmap.train.augment import MEAN, STD
-from roadmap.train.class_names import class_map
+from roadmap.train.data.augment import MEAN, STD
+from roadmap.train.data.class_names import class_map
 
 WEIGHTS, CODE, CONFIG, CARD = "model.safetensors", "network.py", "config.json", "README.md"
 #: Fields of a config that shape no weight, or that timm has in places of its own.

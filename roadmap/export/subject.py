@@ -15,7 +15,7 @@ from models.text import shortened
 from roadmap.export.check import ExportError
 from roadmap.export.weights import initialised
 from roadmap.runs.record import as_names
-from roadmap.train.class_names import label_names
+from roadmap.train.data.class_names import label_names
 from roadmap.train.errors import RefusedError
 from roadmap.train.settings import recorded_view
 

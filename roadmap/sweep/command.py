@@ -36,7 +36,7 @@ from roadmap.train.settings import parse_field
 if TYPE_CHECKING:
     from roadmap.sweep.engine import Engine
     from roadmap.sweep.estimate import Hours
-    from roadmap.train.source import Source
+    from roadmap.train.data.split import Source
 
 
 class SeedsCommand(TyperCommand):
@@ -193,8 +193,8 @@ def _designs(paths: Sequence[Path], *others: Any) -> list[Design]:
 
 def opened(path: str | None) -> Source:
     """The data at ``path``, its images unread. Raises ``RefusedError``."""
-    from roadmap.train.images import DataError
-    from roadmap.train.sources import open_source
+    from roadmap.train.data.images import DataError
+    from roadmap.train.data.sources import open_source
 
     try:
         return open_source(path)

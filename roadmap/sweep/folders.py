@@ -12,11 +12,11 @@ from roadmap.runs.lock import is_locked
 from roadmap.runs.record import IDENTITY, RecordError, RunRecord, read_record
 from roadmap.sweep.jobs import Job
 from roadmap.text import counted
-from roadmap.train.class_names import quoted
+from roadmap.train.data.class_names import quoted
+from roadmap.train.data.split import Source
 from roadmap.train.errors import RefusedError
 from roadmap.train.same_run import Differences, differences, free_folder, listed
 from roadmap.train.settings import Settings, trained_config
-from roadmap.train.source import Source
 
 #: Fields of a network that are its data's.
 OF_THE_DATA = {"num_classes", "in_channels"}

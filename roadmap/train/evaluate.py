@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from roadmap.train.data import Data
+from roadmap.train.data.batches import Data
 from roadmap.train.distributed import World
 
 #: Images at once, on each process: enough to fill a GPU without gradients.

@@ -15,8 +15,8 @@ from models.depthwise import depthwise_used
 from roadmap.runs.metrics import COLUMNS
 from roadmap.runs.record import RunRecord
 from roadmap.train.checkpoint import Checkpoint
-from roadmap.train.damage import ImageError
-from roadmap.train.data import Data, DataError
+from roadmap.train.data.batches import Data, DataError
+from roadmap.train.data.damage import ImageError
 from roadmap.train.distributed import World
 from roadmap.train.errors import InterruptedRunError, NonFiniteError, TrainingError
 from roadmap.train.evaluate import Scores, evaluate

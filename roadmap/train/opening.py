@@ -18,8 +18,8 @@ from roadmap.runs.record import (
     read_record,
 )
 from roadmap.train.checkpoint import Checkpoint, load_checkpoint
-from roadmap.train.class_names import ClassNamesError
-from roadmap.train.data import Data
+from roadmap.train.data.batches import Data
+from roadmap.train.data.class_names import ClassNamesError
 from roadmap.train.errors import RefusedError
 from roadmap.train.same_run import differences, free_folder, listed, options
 from roadmap.train.settings import flat_differences

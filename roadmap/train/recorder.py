@@ -15,7 +15,7 @@ from roadmap.files import write_bytes, write_csv
 from roadmap.runs.metrics import COLUMNS, METRICS
 from roadmap.runs.record import RunRecord, write_record
 from roadmap.train.checkpoint import Checkpoint, last_step, save_checkpoint
-from roadmap.train.data import Data
+from roadmap.train.data.batches import Data
 from roadmap.train.distributed import World
 from roadmap.train.errors import InterruptedRunError, RefusedError, TrainingError
 from roadmap.train.metrics import Display, EventFiles

@@ -21,7 +21,8 @@ from roadmap.measure.throughput import best_device
 from roadmap.runs.folders import runs_folder
 from roadmap.runs.record import RecordError, RunPoint, RunRecord, read_record
 from roadmap.train.batch_norm import check_batch_norm
-from roadmap.train.data import Data, DataError, open_data
+from roadmap.train.data.batches import Data, DataError, open_data
+from roadmap.train.data.sources import open_source
 from roadmap.train.distributed import World, join, leave
 from roadmap.train.errors import RefusedError
 from roadmap.train.loop import Training
@@ -30,7 +31,6 @@ from roadmap.train.metrics import Display, check_tensorboard
 from roadmap.train.opening import data_fields
 from roadmap.train.recorder import Recorder
 from roadmap.train.settings import Settings, check_seed, trained_config
-from roadmap.train.sources import open_source
 from roadmap.train.stopping import FolderLock, Signals
 
 

@@ -15,8 +15,8 @@ from models.text import said, shortened
 from models.weights import check_weights
 from roadmap.measure.networks import UnknownNetworkError, build, check, config_of
 from roadmap.runs.record import as_names
-from roadmap.train.class_names import ClassNamesError, label_names, quoted
-from roadmap.train.data import Data, DataError, open_data
+from roadmap.train.data.batches import Data, DataError, open_data
+from roadmap.train.data.class_names import ClassNamesError, label_names, quoted
 from roadmap.train.errors import NonFiniteError, RefusedError, TrainingError
 from roadmap.train.evaluate import BATCH_SIZE, evaluate
 from roadmap.train.machine import out_of_memory, prepare_device

@@ -71,7 +71,7 @@ def read(
 
     ``kept`` has the pictures of Streamlit's ``file_id``; it is brought up to date.
     """
-    from roadmap.train.images import DataError
+    from roadmap.train.data.images import DataError
 
     uploads, before = list(uploads), dict(kept or {})
     if kept is not None:
@@ -94,7 +94,7 @@ def read(
 
 def _read(upload: Upload) -> np.ndarray:
     """Raises ``DataError`` for a file that is too large or no picture."""
-    from roadmap.train.images import DataError, decode, image_size
+    from roadmap.train.data.images import DataError, decode, image_size
 
     name = shortened(upload.name, 60)
     if upload.size > MOST_BYTES:

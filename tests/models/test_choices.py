@@ -16,7 +16,7 @@ from roadmap.measure.training_memory import training_memory
 from roadmap.network_diagram import network_diagram
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.timm_models.network import TimmNetwork
-from roadmap.train import augment, preview
+from roadmap.train.data import augment, preview
 from roadmap.train.optimizer import build_optimizer, loss_function
 from roadmap.train.schedule import learning_rate, scaled_lr
 from roadmap.views.builder_fields import CONTROLS

@@ -10,7 +10,7 @@ import torch
 from models import ModernResNet
 from roadmap.recipes import RECIPES
 from roadmap.steps import ROADMAPS
-from roadmap.train.data import open_data
+from roadmap.train.data.batches import open_data
 from roadmap.train.pocket import pocket_recipe
 
 #: How they look at a picture.

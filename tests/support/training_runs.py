@@ -158,7 +158,7 @@ def step_losses(
     """Write the loss of each of the first ``steps`` steps, over all processes, to ``result``."""
     import torch
 
-    from roadmap.train.data import open_data
+    from roadmap.train.data.batches import open_data
     from roadmap.train.trainer import Trainer
 
     world = _join(rank, size, port)
@@ -241,7 +241,7 @@ def on_processes(
 
 def fail_reading_at(patch: Any, step: int, error: Exception | None = None) -> None:
     """With pytest's ``patch``, make the data fail at each epoch's step ``step``."""
-    from roadmap.train.data import Data, DataError
+    from roadmap.train.data.batches import Data, DataError
 
     whole = Data.train_batches
 

@@ -42,9 +42,9 @@ from roadmap.sweep.jobs import (
 )
 from roadmap.text import duration
 from roadmap.train.checkpoint import last_step
+from roadmap.train.data.sources import open_source
 from roadmap.train.errors import FolderInUseError, RefusedError
 from roadmap.train.settings import trained_config
-from roadmap.train.sources import open_source
 from roadmap.train.stopping import Signals, ask_to_stop
 
 ROOT = Path(__file__).parents[2]

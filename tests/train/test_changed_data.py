@@ -13,8 +13,8 @@ from roadmap.cli import app
 from roadmap.recipes import RECIPES
 from roadmap.runs.record import read_record
 from roadmap.steps import ROADMAPS
-from roadmap.train import damage, resident, sampling
-from roadmap.train.data import DataError, open_data
+from roadmap.train.data import damage, in_memory, sampling
+from roadmap.train.data.batches import DataError, open_data
 from roadmap.train.errors import RefusedError, TrainingError
 from roadmap.train.pocket import pocket_recipe
 from roadmap.train.run import train
@@ -26,7 +26,7 @@ SHORT = {"epochs": 2, "warmup_epochs": 0, "batch_size": 6, "mixup": 0.0, "cutmix
 
 @pytest.fixture
 def streamed_only(monkeypatch):
-    monkeypatch.setattr(resident.load, "__defaults__", (0,))
+    monkeypatch.setattr(in_memory.load, "__defaults__", (0,))
 
 
 def settings(folder, data, **options):

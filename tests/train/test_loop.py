@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from data_sets import make_folder
 from torch import nn
 from training_runs import tiny_settings
 
@@ -40,7 +41,6 @@ from roadmap.train.run import train
 from roadmap.train.schedule import learning_rate, scaled_lr
 from roadmap.train.settings import choose_recipe, run_config
 from roadmap.train.trainer import Trainer
-from tests.train.test_data_sources import make_folder
 
 CPU = torch.device("cpu")
 FEW = {"epochs": 1, "warmup_epochs": 0, "batch_size": 360}  # four steps of the digits
@@ -358,7 +358,10 @@ def test_torchvision_states_the_decay_before_its_own_scaling():
     ("place", "words"),
     [
         ("trainer.Trainer.step", "128 images of 32 pixels in training: set --micro-batch"),
-        ("data.Data._augmented", "128 images of 32 pixels in training, with augmentation beside"),
+        (
+            "data.batches.Data._augmented",
+            "128 images of 32 pixels in training, with augmentation beside",
+        ),
         ("loop.evaluate", "128 images of 32 pixels in training, with validation beside it: set"),
     ],
 )

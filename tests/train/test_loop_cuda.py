@@ -9,9 +9,9 @@ from training_runs import fail_reading_at, outcome, tiny_settings
 
 from roadmap.recipes import RECIPES
 from roadmap.train import trainer as trainer_module
+from roadmap.train.data.prefetch import prefetched
 from roadmap.train.errors import NonFiniteError, TrainingError
 from roadmap.train.graph import StepGraph
-from roadmap.train.prefetch import prefetched
 from roadmap.train.run import train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -22,7 +22,7 @@ from models.network import LayerNorm2d
 from roadmap.runs import lock
 from roadmap.train import loop
 from roadmap.train.checkpoint import last_step
-from roadmap.train.data import DataError
+from roadmap.train.data.batches import DataError
 from roadmap.train.errors import (
     InterruptedRunError,
     NonFiniteError,

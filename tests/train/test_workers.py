@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from data_sets import make_folder
 from processes import in_group
 from training_runs import wait_for
-
-from tests.train.test_data_sources import make_folder
 
 ROOT = Path(__file__).parents[2]
 #: Without a main guard: a worker that imported it would train, too.
@@ -19,11 +18,11 @@ SCRIPT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, "tests/support")
-from roadmap.train import resident
+from roadmap.train.data import in_memory
 from roadmap.train.run import train
 from training_runs import tiny_settings
 
-resident.load.__defaults__ = (0,)
+in_memory.load.__defaults__ = (0,)
 changes = {"batch_size": 8, "epochs": 1000}
 data, output = sys.argv[1], Path(sys.argv[2])
 train(tiny_settings(output, step="kernel_7", data=data, workers=2, changes=changes))

@@ -18,7 +18,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from roadmap.recipes import RECIPES
-from roadmap.train.images import decode, shrink
+from roadmap.train.data.images import decode, shrink
 from roadmap.views import pictures, recipe_text
 from roadmap.views.recipes_page import METHODS, PARTS
 

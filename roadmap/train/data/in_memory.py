@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from roadmap.train import augment, sampling
-from roadmap.train.images import shrink
-from roadmap.train.sampling import Job, View
-from roadmap.train.source import Split
+from roadmap.train.data import augment, sampling
+from roadmap.train.data.images import shrink
+from roadmap.train.data.sampling import BatchPlan, View
+from roadmap.train.data.split import Split
 
 #: Bytes that the decoded images of a split may take; a larger set is read by workers instead.
 LIMIT = 4 * 1024**3
@@ -23,7 +23,7 @@ DEVICE_SHARE = 0.25
 
 
 @dataclass(frozen=True)
-class Resident:
+class InMemory:
     """``pixels`` uint8 (N, H, 3, W), each image in the top left corner; ``sizes`` (N, 2).
 
     Rows come before channels so that resizing rows is one matrix product (``augment.resample``).
@@ -34,13 +34,13 @@ class Resident:
     view: View
     device: torch.device
 
-    def train_crops(self, groups: Iterable[list[Job]]) -> Iterator[Tensor]:
-        """Random crops of the images of each group of jobs, uint8 (N, 3, S, S) on the device."""
-        for jobs in groups:
-            crops = sampling.draw_all(jobs, self._draw)
+    def train_crops(self, groups: Iterable[list[BatchPlan]]) -> Iterator[Tensor]:
+        """Random crops of the images of each group of plans, uint8 (N, 3, S, S) on the device."""
+        for plans in groups:
+            crops = sampling.draw_all(plans, self._draw)
             box = self._to_device(crops.box)
             yield augment.resample(
-                self._take(sampling.own_images(jobs)),
+                self._take(sampling.own_images(plans)),
                 box,
                 box,
                 self._to_device(crops.flip),
@@ -48,9 +48,9 @@ class Resident:
                 self.view.interpolation,
             )
 
-    def _draw(self, job: Job) -> sampling.Crops:
-        sizes = self.sizes[job.images]
-        return sampling.draw_crops(job.rng, sizes, self.view.area, self.view.flips)
+    def _draw(self, plan: BatchPlan) -> sampling.Crops:
+        sizes = self.sizes[plan.images]
+        return sampling.draw_crops(plan.rng, sizes, self.view.area, self.view.flips)
 
     def val_crops(self, parts: Iterable[np.ndarray]) -> Iterator[Tensor]:
         """Central crops of the images in each part, uint8 (N, 3, S, S) on the device."""
@@ -74,7 +74,7 @@ class Resident:
         return torch.from_numpy(array).to(self.device, non_blocking=True)
 
 
-def load(split: Split, view: View, device: torch.device, limit: int = LIMIT) -> Resident | None:
+def load(split: Split, view: View, device: torch.device, limit: int = LIMIT) -> InMemory | None:
     """``split`` decoded, or None if that takes over ``limit`` bytes.
 
     An image with a side over twice the crop's is stored smaller, at twice the crop's. Raises
@@ -96,7 +96,7 @@ def load(split: Split, view: View, device: torch.device, limit: int = LIMIT) -> 
     tensor = torch.from_numpy(packed)
     if _fits(tensor.nbytes, device):
         tensor = tensor.to(device)
-    return Resident(tensor, sizes, view, device)
+    return InMemory(tensor, sizes, view, device)
 
 
 def _decoded(split: Split, longest: int) -> Iterator[np.ndarray]:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from roadmap.train.images import DataError, reason
-from roadmap.train.source import (
+from roadmap.train.data.images import DataError, reason
+from roadmap.train.data.split import (
     TRAIN_NAMES,
     VAL_NAMES,
     EncodedSplit,

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from roadmap.train.policies import GEOMETRIC, Op, Operations
+from roadmap.train.data.policies import GEOMETRIC, Op, Operations
 
 #: Operations that map each value to another, whatever stands around it.
 POINTWISE = (Op.BRIGHTNESS, Op.INVERT, Op.POSTERIZE, Op.SOLARIZE, Op.SOLARIZE_ADD)

@@ -36,7 +36,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Job:
+class BatchPlan:
     """A batch to make: ``key`` is (seed, epoch, step), ``images`` (B,) those of the global batch,
     ``mine`` the positions in it that this process makes."""
 
@@ -178,19 +178,19 @@ def draw_erasing(rng: np.random.Generator, count: int, size: int, probability: f
 Drawn = TypeVar("Drawn")
 
 
-def draw_all(jobs: Sequence[Job], draw: Callable[[Job], Drawn]) -> Drawn:
-    """What ``draw`` gives for each job's global batch, cut to this process's part, end to end;
+def draw_all(plans: Sequence[BatchPlan], draw: Callable[[BatchPlan], Drawn]) -> Drawn:
+    """What ``draw`` gives for each plan's global batch, cut to this process's part, end to end;
     None where it gives nothing."""
-    drawn = [draw(job) for job in jobs]
+    drawn = [draw(plan) for plan in plans]
     if drawn[0] is None:
         return None
     columns = (
-        [getattr(one, field.name)[job.mine] for one, job in zip(drawn, jobs, strict=True)]
+        [getattr(one, field.name)[plan.mine] for one, plan in zip(drawn, plans, strict=True)]
         for field in fields(drawn[0])
     )
     return type(drawn[0])(*(np.concatenate(column) for column in columns))
 
 
-def own_images(jobs: Sequence[Job]) -> np.ndarray:
-    """The images of this process's part of each job, end to end."""
-    return np.concatenate([job.images[job.mine] for job in jobs])
+def own_images(plans: Sequence[BatchPlan]) -> np.ndarray:
+    """The images of this process's part of each plan, end to end."""
+    return np.concatenate([plan.images[plan.mine] for plan in plans])

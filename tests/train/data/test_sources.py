@@ -3,73 +3,28 @@
 from __future__ import annotations
 
 import io
-import json
 import tarfile
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from data_sets import (
+    encoded,
+    make_folder,
+    make_parquet,
+    opened,
+    picture,
+    refusal,
+    samples,
+    write_shard,
+)
 from PIL import Image
 
-from roadmap.recipes import RECIPES
-from roadmap.train import named_sets
-from roadmap.train.data import DataError, open_data
-from roadmap.train.images import decode
-from roadmap.train.pocket import pocket_recipe
-from roadmap.train.sources import open_source
-
-RECIPE = pocket_recipe(RECIPES["resnet_standard"])
-
-
-def picture(seed: int = 0, size: tuple[int, int] = (12, 10)) -> Image.Image:
-    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
-    return Image.fromarray(pixels)
-
-
-def encoded(image: Image.Image, form: str = "PNG", **options) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, form, **options)
-    return stream.getvalue()
-
-
-def make_folder(root: Path, classes=("cat", "dog"), train: int = 3, val: int = 2) -> Path:
-    for part, count in (("train", train), ("val", val)):
-        for place, name in enumerate(classes):
-            folder = root / part / name
-            folder.mkdir(parents=True)
-            for number in range(count):
-                picture(10 * place + number).save(folder / f"{number}.png")
-    return root
-
-
-def make_parquet(root: Path, labels, val_labels=None, names=None, part: str = "val") -> Path:
-    root.mkdir(exist_ok=True)
-    for stem, numbers in (("train", labels), (part, labels if val_labels is None else val_labels)):
-        images = [{"bytes": encoded(picture(i)), "path": None} for i in range(len(numbers))]
-        struct = pa.array(images, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
-        table = pa.table({"image": struct, "label": pa.array(numbers, pa.int64())})
-        if names:
-            label = {"names": list(names), "_type": "ClassLabel"}
-            features = {"image": {"_type": "Image"}, "label": label}
-            text = json.dumps({"info": {"features": features}})
-            table = table.replace_schema_metadata({"huggingface": text})
-        pq.write_table(table, root / f"{stem}-00000-of-00001.parquet")
-    return root
-
-
-def opened(path):
-    return open_data(path, RECIPE, device="cpu", seed=0, workers=0)
-
-
-def refusal(path) -> str:
-    with pytest.raises(DataError) as caught:
-        opened(path)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
-
+from roadmap.train.data import named_sets
+from roadmap.train.data.batches import DataError
+from roadmap.train.data.images import decode
+from roadmap.train.data.sources import open_source
 
 # -- what is read right -------------------------------------------------------------------------
 
@@ -345,25 +300,6 @@ def test_a_set_that_cannot_be_had(monkeypatch):
     assert refusal("torch/cifar10") == "torch/cifar10 cannot be had: no route to host"
     assert "hfds/some/pets cannot be had" in refusal("hfds/some/pets")
     assert "tfds/cifar10 is a stream" in refusal("tfds/cifar10")
-
-
-def write_shard(file: Path, samples: list[tuple[str, bytes]]) -> None:
-    with tarfile.open(file, "w") as tar:
-        for name, content in samples:
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-
-
-def samples(numbers) -> list[tuple[str, bytes]]:
-    return [
-        sample
-        for number in numbers
-        for sample in (
-            (f"pets/{number:04}.png", encoded(picture(number))),
-            (f"pets/{number:04}.cls", str(number % 2).encode()),
-        )
-    ]
 
 
 def test_webdataset_shards(tmp_path):

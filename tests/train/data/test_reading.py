@@ -5,17 +5,17 @@ from __future__ import annotations
 import io
 import os
 
+import cases
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from data_sets import opened, refusal, samples, write_shard
 from PIL import Image
 
-from roadmap.train.images import DataError, decode, image_endings, image_size
-from roadmap.train.named_sets import named_set
-from roadmap.train.sources import open_source
-from tests.support import cases
-from tests.train.test_data_sources import opened, refusal, samples, write_shard
+from roadmap.train.data.images import DataError, decode, image_endings, image_size
+from roadmap.train.data.named_sets import named_set
+from roadmap.train.data.sources import open_source
 
 
 def colors(split) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from roadmap.text import counted
-from roadmap.train.images import DataError, decode
+from roadmap.train.data.images import DataError, decode
 
 #: Names of the training and validation splits; of several that are there, the first one counts.
 TRAIN_NAMES = ("train", "training")

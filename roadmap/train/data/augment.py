@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from roadmap.train.sampling import Erasing, Mixing
+from roadmap.train.data.sampling import Erasing, Mixing
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as in timm
 #: Numbers in the noise bank.

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from roadmap.train.images import DataError, image_size
-from roadmap.train.source import EncodedSplit, Split
+from roadmap.train.data.images import DataError, image_size
+from roadmap.train.data.split import EncodedSplit, Split
 
 #: Damaged images that a message names; of more it gives the number.
 NAMED = 20

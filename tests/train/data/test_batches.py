@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from roadmap.recipes import RECIPES
-from roadmap.train import sampling
-from roadmap.train.data import DataError, open_data
+from roadmap.train.data import sampling
+from roadmap.train.data.batches import DataError, open_data
 from roadmap.train.pocket import pocket_recipe
 
 FULL = pocket_recipe(RECIPES["convnext"])

@@ -12,20 +12,20 @@ import tempfile
 import numpy as np
 import pytest
 import torch
+from data_sets import make_folder, make_parquet, picture
 
 from roadmap.recipes import RECIPES
-from roadmap.train import resident, streamed
-from roadmap.train.data import DataError, open_data
+from roadmap.train.data import in_memory, on_demand
+from roadmap.train.data.batches import DataError, open_data
 from roadmap.train.pocket import pocket_recipe
-from tests.train.test_data_sources import make_folder, make_parquet, picture
 
 RECIPE = pocket_recipe(RECIPES["convnext"])
 
 
 @pytest.fixture(autouse=True)
 def nothing_fits(monkeypatch):
-    monkeypatch.setattr(resident.load, "__defaults__", (0,))
-    monkeypatch.setattr(streamed, "CHUNK", 3)
+    monkeypatch.setattr(in_memory.load, "__defaults__", (0,))
+    monkeypatch.setattr(on_demand, "CHUNK", 3)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_any_step_first_and_any_number_of_processes(pets):
 def test_validation_equals_that_of_a_small_set(pets, monkeypatch):
     recipe = RECIPE.replace(test_size=20, test_resize=24)
     large = list(opened(pets, recipe=recipe).val_batches(4))
-    monkeypatch.setattr(resident.load, "__defaults__", (2**30,))
+    monkeypatch.setattr(in_memory.load, "__defaults__", (2**30,))
     small = list(opened(pets, recipe=recipe).val_batches(4))
     for (images, labels), (wanted, wanted_labels) in zip(large, small, strict=True):
         assert torch.equal(labels, wanted_labels)
@@ -156,9 +156,9 @@ def test_workers_that_cannot_be_started_are_a_sentence(pets, monkeypatch):
 def test_headers_of_a_very_large_set_are_sampled(pets, monkeypatch):
     split = opened(pets)._train.split
     read = []
-    monkeypatch.setattr(streamed, "CHECKED", 5)
-    monkeypatch.setattr(streamed, "check_file", lambda _split, index: read.append(index))
-    streamed.check_headers(split)
+    monkeypatch.setattr(on_demand, "CHECKED", 5)
+    monkeypatch.setattr(on_demand, "check_file", lambda _split, index: read.append(index))
+    on_demand.check_headers(split)
     assert len(set(read)) == 5
 
 

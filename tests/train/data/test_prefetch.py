@@ -7,8 +7,8 @@ import threading
 import pytest
 import torch
 
-from roadmap.train.data import DataError
-from roadmap.train.prefetch import AHEAD, prefetched, threaded
+from roadmap.train.data.batches import DataError
+from roadmap.train.data.prefetch import AHEAD, prefetched, threaded
 
 CPU = torch.device("cpu")
 
@@ -64,7 +64,7 @@ def test_a_cpu_makes_its_batches_when_they_are_asked_for():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_cuda_makes_the_same_batches():
     from roadmap.recipes import RECIPES
-    from roadmap.train.data import open_data
+    from roadmap.train.data.batches import open_data
     from roadmap.train.pocket import pocket_recipe
 
     for recipe in map(pocket_recipe, RECIPES.values()):

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from roadmap.recipes import RECIPES, Recipe
-from roadmap.train import resident
-from roadmap.train.data import Data
-from roadmap.train.preview import denormalized, preview
-from roadmap.train.sampling import CROP_AREA, View
-from roadmap.train.source import Source
+from roadmap.train.data import in_memory
+from roadmap.train.data.batches import Data
+from roadmap.train.data.preview import denormalized, preview
+from roadmap.train.data.sampling import CROP_AREA, View
+from roadmap.train.data.split import Source
 
 RNG = np.random.default_rng(0)
 PICTURES = [RNG.integers(0, 256, (50 + i, 70, 3), dtype=np.uint8) for i in range(8)]
@@ -43,12 +43,12 @@ def test_it_is_the_first_batch_of_training(name):
     size = recipe.train_size
     view = View(size, size, size, recipe.interpolation, CROP_AREA[None], True)
     split = Pictures()
-    reader = resident.load(split, view, torch.device("cpu"))
+    reader = in_memory.load(split, view, torch.device("cpu"))
     names = tuple(str(label) for label in split.labels)
     data = Data(Source("x", names, split, split), recipe, torch.device("cpu"), 5, reader, reader)
     images, _ = next(iter(data.train_batches(0, len(PICTURES))))
-    (job,) = data._jobs(0, len(PICTURES), range(1), 0, 1)
-    shown = preview([PICTURES[i] for i in job.images], recipe, 5)
+    (plan,) = data._plans(0, len(PICTURES), range(1), 0, 1)
+    shown = preview([PICTURES[i] for i in plan.images], recipe, 5)
     assert np.array_equal(shown.after, denormalized(images).permute(0, 2, 3, 1).numpy())
 
 
@@ -73,7 +73,8 @@ def test_notes_say_what_was_drawn():
 def test_it_imports_neither_torchvision_nor_timm():
     """Networks and a compiler that it has no use for took 100 MB, and seconds to load."""
     code = (
-        "import sys; import roadmap.train.preview; print({'torchvision', 'timm'} & {*sys.modules})"
+        "import sys; import roadmap.train.data.preview;"
+        "print({'torchvision', 'timm'} & {*sys.modules})"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "set()"

@@ -18,8 +18,8 @@ import numpy as np
 from PIL import Image
 
 from models.text import said
-from roadmap.train.images import DataError, image_endings, reason, to_rgb, upright
-from roadmap.train.source import (
+from roadmap.train.data.images import DataError, image_endings, reason, to_rgb, upright
+from roadmap.train.data.split import (
     TRAIN_NAMES,
     VAL_NAMES,
     EncodedSplit,

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import cases
 import pytest
 from PIL import Image, ImageOps
+from training_runs import fail_reading_at, tiny_settings
 from typer.testing import CliRunner
 
 from roadmap.cli import app
 from roadmap.train.checkpoint import load_checkpoint, save_checkpoint
 from roadmap.train.errors import TrainingError
 from roadmap.train.run import _turns_images, train
-from tests.support import cases
-from tests.support.training_runs import fail_reading_at, tiny_settings
 
 FACTS = ("train_split", "val_split", "exif_orientation")
 TINY = ("--scale", "pocket", "--device", "cpu", "--epochs", "1", "--batch-size", "4")

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 from models.files import read_weights, weights_content
 from roadmap.cli import app
-from roadmap.train.class_names import ClassNamesError, class_map, order_note, places
-from roadmap.train.data import open_data
+from roadmap.train.data.batches import open_data
+from roadmap.train.data.class_names import ClassNamesError, class_map, order_note, places
 
 CAT_DOG = ("cat", "dog")
 

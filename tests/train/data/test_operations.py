@@ -11,8 +11,8 @@ from PIL import Image
 from timm.data import auto_augment as timm_ops
 from torchvision.transforms import InterpolationMode, autoaugment
 
-from roadmap.train import operations, policies
-from roadmap.train.policies import Op, Operations
+from roadmap.train.data import operations, policies
+from roadmap.train.data.policies import Op, Operations
 
 FILL = (124, 116, 104)
 

@@ -5,8 +5,8 @@ flips, operations, erasing and mixing all come from generators keyed by those (`
 A run therefore continues at any step with the batches that it would have had, and any number of
 processes together sees the batches of one.
 
-A set whose decoded images fit into memory (``resident``: 4 GiB a split) is decoded once, and its
-batches are made on the device. A larger one is decoded by workers again and again (``streamed``).
+A set whose decoded images fit into memory (``in_memory``: 4 GiB per split) is decoded once, and its
+batches are made on the device. A larger one is decoded by workers again and again (``on_demand``).
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ import torch
 from torch import Tensor
 
 from roadmap.recipes import Recipe
-from roadmap.train import augment, resident, sampling
-from roadmap.train.class_names import places
-from roadmap.train.damage import ImageError, all_damaged, check_file
-from roadmap.train.images import DataError
-from roadmap.train.pipeline import Batch, augmented, mixes, stages
-from roadmap.train.prefetch import prefetched
-from roadmap.train.resident import Resident
-from roadmap.train.sampling import CROP_AREA, Job, View
-from roadmap.train.source import Source
-from roadmap.train.sources import open_source
-from roadmap.train.streamed import Streamed, check_headers, default_workers
+from roadmap.train.data import augment, in_memory, sampling
+from roadmap.train.data.class_names import places
+from roadmap.train.data.damage import ImageError, all_damaged, check_file
+from roadmap.train.data.images import DataError
+from roadmap.train.data.in_memory import InMemory
+from roadmap.train.data.on_demand import OnDemand, check_headers, default_workers
+from roadmap.train.data.pipeline import Batch, augmented, mixes, stages
+from roadmap.train.data.prefetch import prefetched
+from roadmap.train.data.sampling import CROP_AREA, BatchPlan, View
+from roadmap.train.data.sources import open_source
+from roadmap.train.data.split import Source
 
 __all__ = ["Data", "DataError", "DataInfo", "open_data"]
 
@@ -116,7 +116,7 @@ def open_data(
     return Data(source, recipe, device, seed, train, val, exif_orientation)
 
 
-Reader = Resident | Streamed
+Reader = InMemory | OnDemand
 
 
 def _readers(source: Source, view: View, device: torch.device, workers: int) -> list[Reader]:
@@ -125,7 +125,7 @@ def _readers(source: Source, view: View, device: torch.device, workers: int) -> 
     splits = (source.train, source.val)
     for split in splits:
         try:
-            loaded = resident.load(split, view, device)
+            loaded = in_memory.load(split, view, device)
         except DataError as error:
             raise all_damaged(splits, error) from None
         if loaded is None:
@@ -133,7 +133,7 @@ def _readers(source: Source, view: View, device: torch.device, workers: int) -> 
                 check_headers(split)
             except DataError as error:
                 raise all_damaged(splits, error, check_file) from None
-        readers.append(loaded or Streamed(split, view, device, workers))
+        readers.append(loaded or OnDemand(split, view, device, workers))
     return readers
 
 
@@ -154,7 +154,7 @@ class Data:
         self._stages = stages(recipe, device)
         self._train, self._val = train, val
         self._source = source
-        self._whole = isinstance(train, Resident) and isinstance(val, Resident)
+        self._whole = isinstance(train, InMemory) and isinstance(val, InMemory)
         what = "image bytes" if self._whole else "file names and sizes"
         self.info = DataInfo(
             name=source.name,
@@ -216,8 +216,8 @@ class Data:
         """
         self._check_batch(batch_size, world_size)
         steps = steps or self.steps_per_epoch(batch_size)
-        jobs = self._jobs(epoch, batch_size, range(start, steps), rank, world_size)
-        return prefetched(self._train_batches(jobs), self.device)
+        plans = self._plans(epoch, batch_size, range(start, steps), rank, world_size)
+        return prefetched(self._train_batches(plans), self.device)
 
     def _check_batch(self, batch_size: int, world_size: int) -> None:
         group = world_size * (2 if mixes(self.recipe) else 1)
@@ -228,9 +228,9 @@ class Data:
                 f"{why}use a multiple of {group}"
             )
 
-    def _jobs(
+    def _plans(
         self, epoch: int, batch_size: int, steps: range, rank: int, world_size: int
-    ) -> list[Job]:
+    ) -> list[BatchPlan]:
         order = sampling.epoch_order(
             self.seed,
             epoch,
@@ -242,12 +242,14 @@ class Data:
         part = batch_size // world_size
         mine = slice(rank * part, (rank + 1) * part)
         return [
-            Job((self.seed, epoch, step), order[step * batch_size : (step + 1) * batch_size], mine)
+            BatchPlan(
+                (self.seed, epoch, step), order[step * batch_size : (step + 1) * batch_size], mine
+            )
             for step in steps
         ]
 
-    def _train_batches(self, jobs: list[Job]) -> Iterator[tuple[Tensor, Tensor]]:
-        groups = self._groups(jobs)
+    def _train_batches(self, plans: list[BatchPlan]) -> Iterator[tuple[Tensor, Tensor]]:
+        groups = self._groups(plans)
         crops = self._train.train_crops(groups)
         for group in groups:
             # Only around the work: between batches the caller's own modes hold.
@@ -255,23 +257,23 @@ class Data:
                 batches = self._augmented(next(crops), group)
             yield from batches
 
-    def _groups(self, jobs: list[Job]) -> list[list[Job]]:
-        """Jobs made in one go, since a call costs the host as much for one as for several. What
+    def _groups(self, plans: list[BatchPlan]) -> list[list[BatchPlan]]:
+        """Batches made in one go, since a call costs the host as much for one as for several. What
         a batch holds does not depend on its company."""
         size = 1
-        if isinstance(self._train, Resident) and jobs:
-            images = len(jobs[0].images[jobs[0].mine])
+        if isinstance(self._train, InMemory) and plans:
+            images = len(plans[0].images[plans[0].mine])
             size = max(_group_pixels(self.device) // (images * self.recipe.train_size**2), 1)
-        return [jobs[start : start + size] for start in range(0, len(jobs), size)]
+        return [plans[start : start + size] for start in range(0, len(plans), size)]
 
-    def _augmented(self, crops: Tensor, jobs: list[Job]) -> list[tuple[Tensor, Tensor]]:
-        """A batch for each job."""
-        labels = self._to_device(self._source.train.labels[sampling.own_images(jobs)])
+    def _augmented(self, crops: Tensor, plans: list[BatchPlan]) -> list[tuple[Tensor, Tensor]]:
+        """A batch for each plan."""
+        labels = self._to_device(self._source.train.labels[sampling.own_images(plans)])
         smoothing = self.recipe.label_smoothing
         targets = augment.soft_targets(labels, self.info.num_classes, smoothing)
-        images, targets = augmented(Batch(crops, targets), jobs, self._stages)
+        images, targets = augmented(Batch(crops, targets), plans, self._stages)
         images = images.contiguous(memory_format=torch.channels_last)
-        part = len(images) // len(jobs)
+        part = len(images) // len(plans)
         return list(zip(images.split(part), targets.split(part), strict=True))
 
     def _to_device(self, array: np.ndarray) -> Tensor:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from roadmap.recipes import Recipe
-from roadmap.train import augment, resident
-from roadmap.train.pipeline import Batch, augmented, stages
-from roadmap.train.policies import Op, Operations
-from roadmap.train.sampling import CROP_AREA, Erasing, Job, Mixing, View
+from roadmap.train.data import augment, in_memory
+from roadmap.train.data.pipeline import Batch, augmented, stages
+from roadmap.train.data.policies import Op, Operations
+from roadmap.train.data.sampling import CROP_AREA, BatchPlan, Erasing, Mixing, View
 
 #: An operation in words: with its argument, or for a negative and a positive one.
 WORDS: dict[Op, str | tuple[str, str]] = {
@@ -72,13 +72,13 @@ def preview(
     """
     size = recipe.train_size
     view = View(size, size, size, recipe.interpolation, CROP_AREA[None], flips=True)
-    reader = resident.load(_Pictures(pictures), view, torch.device("cpu"))
-    job = Job((seed, 0, 0), np.arange(len(pictures)), slice(None))
-    central = next(iter(reader.val_crops([job.images])))
-    crops = next(iter(reader.train_crops([[job]]))) if crop else central.clone()
+    reader = in_memory.load(_Pictures(pictures), view, torch.device("cpu"))
+    plan = BatchPlan((seed, 0, 0), np.arange(len(pictures)), slice(None))
+    central = next(iter(reader.val_crops([plan.images])))
+    crops = next(iter(reader.train_crops([[plan]]))) if crop else central.clone()
     notes = _Notes(len(pictures))
     batch = Batch(crops, torch.eye(len(pictures)))
-    images, _ = augmented(batch, [job], stages(recipe, torch.device("cpu")), notes.add)
+    images, _ = augmented(batch, [plan], stages(recipe, torch.device("cpu")), notes.add)
     return Preview(_last(central), _last(denormalized(images)), notes.texts())
 
 

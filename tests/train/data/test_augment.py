@@ -10,7 +10,7 @@ from timm.data.mixup import Mixup
 from torchvision.transforms import CenterCrop, Resize
 from torchvision.transforms.functional import InterpolationMode, normalize, to_tensor
 
-from roadmap.train import augment, resident, sampling
+from roadmap.train.data import augment, in_memory, sampling
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -58,7 +58,7 @@ def test_test_crop_equals_torchvision(interpolation, height, width, resize, crop
     # Padded on the right and below, as beside larger images in the store.
     store = torch.zeros(2, height + 3, 3, width + 5, dtype=torch.uint8)
     store[:, :height, :, :width] = packed(images)
-    box = torch.from_numpy(resident.central_box(sizes, resize, crop))
+    box = torch.from_numpy(in_memory.central_box(sizes, resize, crop))
     ours = augment.resample(store, box, whole, torch.zeros(2, dtype=bool), crop, interpolation)
     mode = InterpolationMode(interpolation)
     for found, image in zip(unpacked(ours), images, strict=True):

@@ -27,11 +27,11 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 from torchvision.transforms import CenterCrop, Resize
 from torchvision.transforms.functional import InterpolationMode
 
-from roadmap.train import sampling
-from roadmap.train.damage import THREADS, ImageError, check_file
-from roadmap.train.images import DataError
-from roadmap.train.sampling import Job, View
-from roadmap.train.source import Split
+from roadmap.train.data import sampling
+from roadmap.train.data.damage import THREADS, ImageError, check_file
+from roadmap.train.data.images import DataError
+from roadmap.train.data.sampling import BatchPlan, View
+from roadmap.train.data.split import Split
 
 #: Images that one worker prepares at a time: small, so that a batch is shared among workers and
 #: little shared memory is taken.
@@ -55,22 +55,22 @@ Sample = tuple[int, tuple[int, ...] | None]
 
 
 @dataclass(frozen=True)
-class Streamed:
-    """The same methods as ``resident.Resident``."""
+class OnDemand:
+    """The same methods as ``in_memory.InMemory``."""
 
     split: Split
     view: View
     device: torch.device
     workers: int
 
-    def train_crops(self, groups: Iterable[list[Job]]) -> Iterator[Tensor]:
+    def train_crops(self, groups: Iterable[list[BatchPlan]]) -> Iterator[Tensor]:
         parts = (
             [
-                (int(job.images[place]), (*job.key, place, sampling.IMAGE))
-                for job in jobs
-                for place in range(len(job.images))[job.mine]
+                (int(plan.images[place]), (*plan.key, place, sampling.IMAGE))
+                for plan in plans
+                for place in range(len(plan.images))[plan.mine]
             ]
-            for jobs in groups
+            for plans in groups
         )
         return self._crops(parts)
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from roadmap.recipes import Recipe
-from roadmap.train import augment, operations, sampling
-from roadmap.train.policies import Operations, Policy, policy
-from roadmap.train.sampling import Erasing, Job, Mixing
+from roadmap.train.data import augment, operations, sampling
+from roadmap.train.data.policies import Operations, Policy, policy
+from roadmap.train.data.sampling import BatchPlan, Erasing, Mixing
 
 
 class Batch(NamedTuple):
@@ -27,10 +27,10 @@ class Batch(NamedTuple):
 
 
 class Stage(Protocol):
-    """``draw`` decides by chance about a job's global batch, None where nothing is left to
+    """``draw`` decides by chance about a plan's global batch, None where nothing is left to
     chance; ``apply`` carries it out."""
 
-    def draw(self, job: Job) -> Any: ...
+    def draw(self, plan: BatchPlan) -> Any: ...
 
     def apply(self, batch: Batch, drawn: Any) -> Batch: ...
 
@@ -41,15 +41,15 @@ class Operate:
     def __init__(self, named: Policy, size: int):
         self._policy, self._size = named, size
 
-    def draw(self, job: Job) -> Operations:
-        return self._policy.draw(job.rng, len(job.images), self._size)
+    def draw(self, plan: BatchPlan) -> Operations:
+        return self._policy.draw(plan.rng, len(plan.images), self._size)
 
     def apply(self, batch: Batch, drawn: Operations) -> Batch:
         return batch._replace(images=operations.apply(batch.images, drawn, self._policy.fill))
 
 
 class Normalize:
-    def draw(self, _job: Job) -> None:
+    def draw(self, _job: BatchPlan) -> None:
         return None
 
     def apply(self, batch: Batch, _drawn: None) -> Batch:
@@ -62,8 +62,8 @@ class Erase:
     def __init__(self, probability: float, size: int, fill: Tensor | None):
         self._probability, self._size, self._fill = probability, size, fill
 
-    def draw(self, job: Job) -> Erasing:
-        return sampling.draw_erasing(job.rng, len(job.images), self._size, self._probability)
+    def draw(self, plan: BatchPlan) -> Erasing:
+        return sampling.draw_erasing(plan.rng, len(plan.images), self._size, self._probability)
 
     def apply(self, batch: Batch, drawn: Erasing) -> Batch:
         return batch._replace(images=augment.erase(batch.images, drawn, self._fill))
@@ -75,8 +75,8 @@ class Mix:
     def __init__(self, mixup: float, cutmix: float, size: int):
         self._alphas, self._size = (mixup, cutmix), size
 
-    def draw(self, job: Job) -> Mixing:
-        return sampling.draw_mixing(job.rng, len(job.images), self._size, *self._alphas)
+    def draw(self, plan: BatchPlan) -> Mixing:
+        return sampling.draw_mixing(plan.rng, len(plan.images), self._size, *self._alphas)
 
     def apply(self, batch: Batch, drawn: Mixing) -> Batch:
         return Batch(*augment.mix(*batch, drawn))
@@ -102,14 +102,14 @@ def mixes(recipe: Recipe) -> bool:
 
 def augmented(
     batch: Batch,
-    jobs: Sequence[Job],
+    plans: Sequence[BatchPlan],
     applied: Sequence[Stage],
     seen: Callable[[Any], None] | None = None,
 ) -> Batch:
-    """``batch``, the crops of ``jobs`` end to end, after the stages; ``seen`` is given what each
+    """``batch``, the crops of ``plans`` end to end, after the stages; ``seen`` is given what each
     of them has drawn."""
     for stage in applied:
-        drawn = sampling.draw_all(jobs, stage.draw)
+        drawn = sampling.draw_all(plans, stage.draw)
         batch = stage.apply(batch, drawn)
         if seen is not None:
             seen(drawn)

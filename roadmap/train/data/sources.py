@@ -14,10 +14,10 @@ from typing import NoReturn
 
 import numpy as np
 
-from roadmap.train.class_names import order_note
-from roadmap.train.images import DataError, image_endings, reason
-from roadmap.train.parquet import parquet
-from roadmap.train.source import (
+from roadmap.train.data.class_names import order_note
+from roadmap.train.data.images import DataError, image_endings, reason
+from roadmap.train.data.parquet import parquet
+from roadmap.train.data.split import (
     TRAIN_NAMES,
     VAL_NAMES,
     EncodedSplit,
@@ -73,7 +73,7 @@ def _opened(path: str | Path | None) -> Source:
         raise DataError("the data path is empty: give a folder or a name such as torch/cifar10")
     prefix, name = _named(path)
     if prefix:
-        from roadmap.train.named_sets import named_set
+        from roadmap.train.data.named_sets import named_set
 
         return named_set(prefix, name)
     path = Path(path)

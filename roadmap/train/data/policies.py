@@ -16,7 +16,7 @@ from enum import IntEnum
 import numpy as np
 
 from models.text import said
-from roadmap.train.images import DataError
+from roadmap.train.data.images import DataError
 
 
 class Op(IntEnum):
