@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from models.remembered import remembered
 from roadmap.charts.ablation import LINES as STYLES
 from roadmap.charts.curves import MEASURES, MOST_STEPS, curves_chart
 from roadmap.results import ResultsError
@@ -23,6 +23,7 @@ LINES = {"mean": "Mean and band", "seeds": "By seed"}
 DASHES = {"solid": "", "dash": " dash", "dot": " dot"}
 #: Of one step; more lines are no longer told apart.
 MOST_SEEDS = 10
+MOST_VALUES = 1_000_000  # of the tables that are kept, of 32 bytes each
 EVERY = 5  # seconds between looks at runs that go on
 
 
@@ -133,7 +134,7 @@ def _table(roadmap: str, runs: list[Run], measure: str) -> DataFrame:
     return table.astype({"value": float}).dropna(subset=["epoch", "value"])
 
 
-@lru_cache(maxsize=2000)
+@remembered(MOST_VALUES, lambda columns: sum(map(len, columns.values())))
 def _columns(run: Run) -> dict[str, list[float | None]]:
     """A run's table, read once for each number of epochs."""
     return curves(run)

@@ -13,6 +13,9 @@ from models.config import BOUNDS, CHOICES, FIELDS, ConfigError, ModelConfig
 from roadmap.diagrams import ACTIVATIONS, NORMS
 from roadmap.views import markup
 
+#: Characters of a text that are looked at: a program may send megabytes.
+LONGEST = 10_000
+
 
 @dataclass(frozen=True)
 class Control:
@@ -182,6 +185,7 @@ def _refusal(reason: str, on_undo: Callable[[], None]) -> None:
 def chosen(changed: str, over: ModelConfig) -> ModelConfig | Refused:
     """What the controls say after ``changed`` was: a config, or what is wrong with it."""
     values = {name: st.session_state[_key(name)] for name in FIELDS}
+    values["depths"] = values["depths"][:LONGEST]
     try:
         return ModelConfig(**{name: _read(name, value) for name, value in values.items()})
     except ConfigError as error:

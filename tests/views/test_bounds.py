@@ -11,7 +11,7 @@ from pages import html
 
 from roadmap.sweep import background
 from roadmap.train.settings import RUNS_VARIABLE
-from roadmap.views import ablations_work, builder_downloads, builder_measure
+from roadmap.views import ablations_work, builder_downloads, builder_fields, builder_measure
 from roadmap.views.bounds import within
 
 
@@ -53,6 +53,14 @@ def test_a_task_is_within_the_forms_bounds(kind, monkeypatch, tmp_path):
     assert task.epochs == ablations_work.MOST_EPOCHS
     assert max(task.seeds) <= ablations_work.MOST_SEED
     assert len(task.seeds) == (1 if kind == "run" else ablations_work.MOST_SEEDS)
+
+
+def test_a_text_of_megabytes_is_refused_at_its_first_characters():
+    app = pages.opened("builder_page", a="resnet50.kernel_7")
+    app.text_input(key="field-depths").set_value("1, " * 2_000_000)
+    app.run()
+    assert 'class="refusal"' in html(app)
+    assert len(app.text_input(key="field-depths").value) == builder_fields.LONGEST
 
 
 @pytest.mark.parametrize("module", [builder_downloads, builder_measure])

@@ -88,6 +88,14 @@ def test_anybody_else_may_not(page_of, differs):
         visitors.require_owner("Training")
 
 
+@pytest.mark.parametrize(("secret", "public"), [(True, True), ("1", True), (0, False), ("", True)])
+def test_the_setting_may_be_a_secret(page_of, monkeypatch, secret, public):
+    page_of(**LOCAL | {"listens": "0.0.0.0"})
+    secrets = SimpleNamespace(load_if_toml_exists=lambda: True, get=lambda *_: secret)
+    monkeypatch.setattr(streamlit, "secrets", secrets)
+    assert visitors.is_public() == public
+
+
 def test_a_command_has_no_visitor(monkeypatch):
     monkeypatch.setenv(visitors.VARIABLE, "1")
     assert not visitors.is_public()
