@@ -22,6 +22,7 @@ from models.files import weights_content
 from models.spec import network_spec, placed_layers
 from roadmap.files import write_bytes, write_csv
 from roadmap.measure.throughput import best_device
+from roadmap.text import counted
 from roadmap.train.batch_norm import check_batch_norm
 from roadmap.train.checkpoint import Checkpoint, last_step, save_checkpoint
 from roadmap.train.damage import ImageError
@@ -247,9 +248,9 @@ class Run:
     def _train(self) -> dict[str, Any]:
         self.display.say(
             f"{self.settings.subject} on {self.data.info.name}, "
-            f"{self.recipe.epochs} epochs of {self.steps_per_epoch} steps of "
-            f"{self.recipe.batch_size} images, {device_name(self.device)}, {self.precision}: "
-            f"{self.folder}"
+            f"{counted(self.recipe.epochs, 'epoch')} of {counted(self.steps_per_epoch, 'step')} of "
+            f"{counted(self.recipe.batch_size, 'image')}, {device_name(self.device)}, "
+            f"{self.precision}: {self.folder}"
         )
         self.display.begin(self.total_steps, self.step)
         if not self.compiles:
