@@ -59,6 +59,10 @@ def state_dict_of(saved: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
                 break
         else:
             break
+    if not any(isinstance(value, torch.Tensor) for value in saved.values()):
+        for name in WRAPPERS:
+            if isinstance(saved.get(name), Mapping) and not saved[name]:
+                return {}, ".".join([*names, name])  # saved with nothing in it
     return saved, ".".join(names)
 
 

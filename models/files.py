@@ -127,8 +127,10 @@ def _read_checkpoint(path: str | Path, before: Exception) -> WeightsFile:
 def _unreadable(path: str | Path, error: Exception, more: str = "") -> WeightsFileError:
     reason = getattr(error, "strerror", None) or shortened(error)
     if isinstance(error, FileNotFoundError):
-        reason = "no such file"
-    elif Path(path).is_dir():
+        return WeightsFileError(
+            f"there is no file {shortened(path)}; name a safetensors file, or one of torch.save"
+        )
+    if Path(path).is_dir():
         reason = "it is a folder, name the file in it"
     return WeightsFileError(f"{shortened(path)} is not a readable safetensors file: {reason}{more}")
 

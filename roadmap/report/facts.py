@@ -8,7 +8,7 @@ from typing import Any
 
 from roadmap.analysis.ablation import Ablation
 from roadmap.runs import Run
-from roadmap.text import duration
+from roadmap.text import counted, duration
 
 #: More recipes than this are not listed one by one.
 MOST_RECIPES = 3
@@ -72,7 +72,7 @@ def _steps(runs: Sequence[Run], are_most: bool) -> str:
 def _length(recipe: Mapping[str, Any]) -> str:
     sizes = recipe["train_size"], recipe["test_size"]
     tested = "" if sizes[0] == sizes[1] else f", tested at {sizes[1]}"
-    return f"{recipe['epochs']} epochs at {sizes[0]} pixels{tested}"
+    return f"{counted(recipe['epochs'], 'epoch')} at {sizes[0]} pixels{tested}"
 
 
 def _recipe(recipe: Mapping[str, Any]) -> str:

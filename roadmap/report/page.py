@@ -18,7 +18,7 @@ from roadmap.report.effects_section import effects_section
 from roadmap.report.figures_table import figures_table, legend
 from roadmap.results import roadmap_table
 from roadmap.runs import Runs
-from roadmap.text import number
+from roadmap.text import counted, number
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -194,7 +194,7 @@ def _effects(ablation: Ablation, found: Runs) -> str:
 
 def _left_out(ablation: Ablation, found: Runs) -> str:
     items = [
-        (run.path, f"{run.status} after {run.epochs} of {run.recipe['epochs']} epochs")
+        (run.path, f"{run.status} after {run.epochs} of {counted(run.recipe['epochs'], 'epoch')}")
         for run in text.unfinished(ablation, found.runs)
     ]
     items += [(folder.path, folder.why) for folder in found.unreadable]

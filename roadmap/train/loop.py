@@ -14,6 +14,7 @@ from models.config import ModelConfig
 from models.depthwise import depthwise_used
 from roadmap.runs.metrics import COLUMNS
 from roadmap.runs.record import RunRecord
+from roadmap.text import counted
 from roadmap.train.checkpoint import Checkpoint
 from roadmap.train.data.batches import Data, DataError
 from roadmap.train.data.damage import ImageError
@@ -105,9 +106,9 @@ class Training:
     def _train(self) -> RunRecord:
         self.display.say(
             f"{self.settings.subject} on {self.data.info.name}, "
-            f"{self.recipe.epochs} epochs of {self.steps_per_epoch} steps of "
-            f"{self.recipe.batch_size} images, {device_name(self.device)}, {self.precision}: "
-            f"{self.recorder.folder}"
+            f"{counted(self.recipe.epochs, 'epoch')} of {counted(self.steps_per_epoch, 'step')} of "
+            f"{counted(self.recipe.batch_size, 'image')}, {device_name(self.device)}, "
+            f"{self.precision}: {self.recorder.folder}"
         )
         self.display.begin(self.total_steps, self.step)
         if not self.compiles:

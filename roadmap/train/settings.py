@@ -292,7 +292,7 @@ def _check_fields(recipe: Recipe) -> None:
         "warmup_epochs",
         recipe.warmup_epochs,
         recipe.warmup_epochs == 0 or recipe.warmup_epochs < recipe.epochs,
-        f"fewer than the {recipe.epochs} epochs of the run (--warmup-epochs)",
+        f"fewer than the {counted(recipe.epochs, 'epoch')} of the run (--warmup-epochs)",
     )
     _check(
         "test_resize",

@@ -149,6 +149,20 @@ def test_a_checkpoint_within_itself_ends():
         convert_state_dict(saved, CONFIG)
 
 
+@pytest.mark.parametrize(
+    "saved", [{}, {"state_dict": {}}, {"epoch": 3, "model": {"module": {}}, "optimizer": {}}]
+)
+def test_a_state_dict_with_nothing_in_it_is_said_to_hold_nothing(saved):
+    with pytest.raises(ValueError, match="these weights hold no tensors"):
+        convert_state_dict(saved, CONFIG)
+
+
+def test_an_empty_average_is_no_reason_to_leave_out_the_weights():
+    weights = ModernResNet(CONFIG).state_dict()
+    saved = {"state_dict_ema": {}, "state_dict": weights}
+    assert convert_state_dict(saved, CONFIG).keys() == weights.keys()
+
+
 def test_keys_that_clash_or_are_none_are_refused():
     key = next(iter(OURS))
     with pytest.raises(ValueError, match="twice, with a prefix and without"):

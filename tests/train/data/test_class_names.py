@@ -12,6 +12,7 @@ from cases import (
     write_tables,
 )
 from color_networks import RECIPE, tells_channels_apart
+from timm.data import create_dataset
 from timm.utils import natural_key
 from typer.testing import CliRunner
 
@@ -19,6 +20,7 @@ from models.files import read_weights, weights_content
 from roadmap.cli import app
 from roadmap.train.data.batches import open_data
 from roadmap.train.data.class_names import ClassNamesError, class_map, order_note, places
+from roadmap.train.data.sources import open_source
 
 CAT_DOG = ("cat", "dog")
 
@@ -159,6 +161,23 @@ def test_where_timm_sorts_folders_otherwise_it_is_said(tmp_path):
     (note,) = data.info.notes
     assert "class 2 is '10' here" in note
     assert "'2' in timm" in note
+
+
+def test_images_in_sub_folders_are_of_the_class_and_in_timm_of_the_innermost_folder(tmp_path):
+    root = cats_and_dogs(tmp_path / "pets")
+    first = min((root / "val" / "cat").iterdir())
+    (root / "val" / "cat" / "young").mkdir()
+    first.rename(root / "val" / "cat" / "young" / first.name)
+    source = open_source(root)
+    assert source.class_names == CAT_DOG
+    images = len(source.val.labels)
+    (tmp_path / "map.txt").write_text(class_map(CAT_DOG))
+    read = [
+        create_dataset("", root=str(root), split="val", class_map=given).reader
+        for given in ("", str(tmp_path / "map.txt"))
+    ]
+    assert list(read[0].class_to_idx) == ["cat", "dog", "young"]
+    assert [len(reader) for reader in read] == [images, images - 1]  # what the documents say
 
 
 @pytest.mark.parametrize("names", ["a b", "1 2 9", "n01 n02", "B a", "1 10 2", "a1 a10 a9", "A b"])
