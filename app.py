@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from roadmap import scratch
+from roadmap.background import scratch
 from roadmap.views import roadmap_page, uploads
 from roadmap.views.turns import turn
 

@@ -37,7 +37,7 @@ from honest_visitors import Honest, honest, warm
 from hostile_requests import Outcome, attack
 from process_memory import end, marked, megabytes
 
-from roadmap.results import merge_rows, read_rows, write_rows
+from roadmap.tables.results import merge_rows, read_rows, write_rows
 from roadmap.train.settings import RUNS_VARIABLE
 
 CPUS = 2

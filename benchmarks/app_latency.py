@@ -25,7 +25,7 @@ from pathlib import Path
 from browser import ROOT, chromium, served
 from playwright.sync_api import Browser, Locator, Page
 
-from roadmap.results import write_rows
+from roadmap.tables.results import write_rows
 
 BARE_PAGE = """
 import plotly.graph_objects as go

@@ -24,7 +24,7 @@ from browser import ROOT, served
 from honest_visitors import START, honest, warm
 from process_memory import cpu_seconds, marked, megabytes
 
-from roadmap.results import write_rows
+from roadmap.tables.results import write_rows
 
 MARK = "ROADMAP_BENCHMARK"
 

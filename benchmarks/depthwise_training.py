@@ -22,8 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
-from models.depthwise.layer import CHOICES, SWITCH
-from roadmap.results import merge_rows
+from models.kernels.depthwise.layer import CHOICES, SWITCH
+from roadmap.tables.results import merge_rows
 
 STEP, SEEDS, EPOCHS = "separate_downsampling", (0, 1, 2), 10
 

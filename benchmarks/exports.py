@@ -22,8 +22,8 @@ from models import ModernResNet
 from roadmap.export.check import fill
 from roadmap.export.formats import CHECKED_BY, save
 from roadmap.files import write_csv
-from roadmap.results import RESULTS, read_rows
 from roadmap.steps import ROADMAPS
+from roadmap.tables.results import RESULTS, read_rows
 
 TABLE = RESULTS / "measured" / "exports.csv"
 COLUMNS = ("roadmap", "step", "format", "difference", "bytes", "seconds")

@@ -25,12 +25,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.depthwise import plans
-from models.depthwise.layer import SWITCH
+from models.kernels.depthwise import plans
+from models.kernels.depthwise.layer import SWITCH
 from roadmap import ROADMAPS
 from roadmap.measure import networks
 from roadmap.measure.throughput import Setting, measure
-from roadmap.results import merge_rows
+from roadmap.tables.results import merge_rows
 
 BATCH = 256
 STAGES = ((96, 56), (192, 28), (384, 14), (768, 7))  # channels and side, at 224 pixels

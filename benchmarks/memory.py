@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 from roadmap.measure import throughput
-from roadmap.results import RESULTS
-from roadmap.sizes import MEASURED
+from roadmap.tables.results import RESULTS
+from roadmap.tables.sizes import MEASURED
 
 BATCH = 4
 SIZES = (224, 384)

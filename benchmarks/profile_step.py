@@ -20,7 +20,7 @@ from kernels import BATCH, network
 from torch.profiler import ProfilerActivity, profile
 
 from roadmap.measure.throughput import Setting, _training_step
-from roadmap.results import merge_rows
+from roadmap.tables.results import merge_rows
 
 STEPS = 5
 #: The first whose pattern is in a kernel's name; compiled kernels name what they fuse.

@@ -31,10 +31,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 from fake_runs import write_run  # noqa: E402
 
 from roadmap.analysis.ablation import analyse  # noqa: E402
-from roadmap.results import write_rows  # noqa: E402
 from roadmap.runs import curves, read_runs  # noqa: E402
 from roadmap.runs.folders import RUNS_VARIABLE  # noqa: E402
 from roadmap.steps import ROADMAPS  # noqa: E402
+from roadmap.tables.results import write_rows  # noqa: E402
 
 RUNS, FEW, EPOCHS, REPETITIONS = 1000, 20, 300, 11
 DATA = "tiny"

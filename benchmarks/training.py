@@ -44,7 +44,7 @@ from timm.utils import AverageMeter, ModelEmaV3
 
 from models import ModelConfig, ModernResNet
 from roadmap.recipes import Recipe
-from roadmap.results import merge_rows
+from roadmap.tables.results import merge_rows
 from roadmap.train import run
 from roadmap.train.data.sources import open_source
 from roadmap.train.data.split import Split

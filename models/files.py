@@ -17,11 +17,11 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from models.checkpoints import CheckpointError, read_checkpoint
 from models.config import ConfigError, ModelConfig
 from models.network import ModernResNet
 from models.text import json_text, shortened
 from models.weights import convert_state_dict
+from models.weights.checkpoints import CheckpointError, read_checkpoint
 
 
 class WeightsFileError(ValueError):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from models import spec as layers
 from models.config import ModelConfig
-from models.depthwise import DepthwiseConv2d
+from models.kernels.depthwise import DepthwiseConv2d
 
 
 class LayerNorm2d(nn.LayerNorm):

@@ -31,9 +31,9 @@ from roadmap.export.command import export
 from roadmap.measure.networks import UnknownNetworkError, config_of
 from roadmap.measure.throughput_command import benchmark
 from roadmap.report.command import report
-from roadmap.results import ROOT, ResultsError, step_rows
 from roadmap.study.command import effects, predict
 from roadmap.sweep.command import SeedsCommand, sweep
+from roadmap.tables.results import ROOT, ResultsError, step_rows
 from roadmap.train.commands import evaluate, train
 from roadmap.train.errors import RefusedError
 from roadmap.visitors import VARIABLE, checked_setting

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from roadmap import charts
 from roadmap.charts.labels import place_labels
-from roadmap.results import roadmap_table
 from roadmap.steps import ROADMAPS
+from roadmap.tables.results import roadmap_table
 from roadmap.text import change, number, telling
 
 TOP1 = charts.METRICS["top1"]

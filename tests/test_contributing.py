@@ -19,7 +19,7 @@ import torch
 from models import VARIANTS, ModernResNet
 from models.config import CHOICES
 from models.source import network_source
-from roadmap.diagrams import block_diagram
+from roadmap.drawing.diagrams import block_diagram
 from roadmap.measure.training_memory import training_memory
 
 print(CHOICES["activation"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roadmap import memory
+from roadmap.background import memory
 
 GB = 10**9
 

@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from roadmap import ROADMAPS
 from roadmap.cli import app
-from roadmap.results import step_rows
 from roadmap.runs.folders import runs_folder
 from roadmap.sweep import command as sweeping
 from roadmap.sweep.folders import check_folders
 from roadmap.sweep.jobs import Job
+from roadmap.tables.results import step_rows
 from roadmap.train import run as training
 from roadmap.train.data.sources import open_source
 from roadmap.train.settings import trained_config

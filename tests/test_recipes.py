@@ -3,7 +3,7 @@
 import pytest
 
 from roadmap.recipes import RECIPES
-from roadmap.results import read_rows
+from roadmap.tables.results import read_rows
 
 TABLE = {row["field"]: row for row in read_rows("paper/recipes")}
 NUMBERS = (

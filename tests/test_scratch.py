@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from roadmap import scratch
+from roadmap.background import scratch
 
 ROOT = Path(__file__).parents[1]
 CODE = """
 import sys, time
 from pathlib import Path
-from roadmap import scratch
+from roadmap.background import scratch
 folder = scratch.new_folder()
 (Path(folder.name) / "network.onnx").write_bytes(bytes(1000))
 print(folder.name, flush=True)

@@ -99,7 +99,7 @@ def test_build():
 
 @pytest.mark.parametrize(
     "module",
-    ["roadmap.steps", "roadmap.results", "roadmap.cli", "roadmap.analysis.audit", "models"],
+    ["roadmap.steps", "roadmap.tables.results", "roadmap.cli", "roadmap.analysis.audit", "models"],
 )
 def test_imports_no_torch_and_no_pandas(module):
     code = f"import sys, {module}; print([m for m in ('torch', 'pandas') if m in sys.modules])"

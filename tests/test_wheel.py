@@ -31,7 +31,7 @@ print(roadmap.__file__)
 #: The first page in Streamlit's test of apps.
 PAGE = """
 from streamlit.testing.v1 import AppTest
-from roadmap.results import ROOT
+from roadmap.tables.results import ROOT
 
 app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
 assert not app.exception, app.exception

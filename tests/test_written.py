@@ -19,7 +19,7 @@ from models.text import (
 )
 from roadmap.console import Format, emit
 from roadmap.files import csv_text, plain_cell, write_csv, write_json
-from roadmap.results import RESULTS
+from roadmap.tables.results import RESULTS
 from roadmap.train.errors import RefusedError
 from roadmap.views.figure import plain_cells
 

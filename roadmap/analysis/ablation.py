@@ -32,9 +32,9 @@ from roadmap.analysis.significance import (
     seeds_needed,
     welch_test,
 )
-from roadmap.results import step_rows
 from roadmap.runs import Machine, Run
 from roadmap.steps import ROADMAPS, Roadmap, Step
+from roadmap.tables.results import step_rows
 
 GAIN, LOSS, INCONCLUSIVE, UNTESTED = "gain", "loss", "inconclusive", "untested"
 

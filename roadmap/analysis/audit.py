@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from roadmap.results import complexity_rows, paper_figures, read_rows
+from roadmap.tables.results import complexity_rows, paper_figures, read_rows
 
 
 class Swin(NamedTuple):

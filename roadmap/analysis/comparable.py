@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from models.text import said
-from roadmap.results import ResultsError
 from roadmap.runs import Run, judged_by
 from roadmap.steps import Roadmap, existing
+from roadmap.tables.results import ResultsError
 
 #: What all runs of an analysis share, beside the recipe.
 SHARED = ("data_sha256", "classes", "val_images", "scale", "precision")

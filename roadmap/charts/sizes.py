@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from roadmap.charts import style
 from roadmap.charts.labels import LETTER, LINE, Box, box_at, in_pixels, outside, shared_area
 from roadmap.palette import BLUE, CYAN, GREY, ORANGE, PLUM
-from roadmap.sizes import TEST_SETS, pareto_front
+from roadmap.tables.sizes import TEST_SETS, pareto_front
 from roadmap.text import number
 
 if TYPE_CHECKING:

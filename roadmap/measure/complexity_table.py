@@ -10,7 +10,7 @@ from models.config import ModelConfig
 from roadmap.measure import networks
 from roadmap.measure.complexity import Trace, trace
 from roadmap.measure.receptive_field import receptive_fields
-from roadmap.results import merge_rows
+from roadmap.tables.results import merge_rows
 
 TABLE = "measured/complexity"
 OPERATORS = ("conv", "linear", "matmul", "batch_norm", "layer_norm")

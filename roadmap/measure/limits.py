@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from models.config import ModelConfig
 from models.spec import Conv, network_spec, placed_layers
+from roadmap.background.memory import free_memory
 from roadmap.measure.complexity import count
 from roadmap.measure.training_memory import BYTES, COPIES, training_memory
-from roadmap.memory import free_memory
 
 LIMIT = 4e9  # bytes
 #: Tensors of the largest size that a forward pass holds at a time: input, output, shortcut.

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.depthwise import depthwise_used
+from models.kernels.depthwise import depthwise_used
 from models.text import said
 from roadmap.measure import networks
 from roadmap.measure.peak_memory import PeakMemory, release

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from roadmap.measure.networks import split_name
-from roadmap.results import merge_rows
+from roadmap.tables.results import merge_rows
 
 if TYPE_CHECKING:
     from roadmap.measure.throughput import Measurement

@@ -19,9 +19,9 @@ from roadmap.console import (
     number,
 )
 from roadmap.files import write_bytes
-from roadmap.results import ResultsError
 from roadmap.runs import Runs, read_runs
 from roadmap.runs.folders import runs_folder
+from roadmap.tables.results import ResultsError
 
 if TYPE_CHECKING:
     from roadmap.analysis.ablation import Ablation

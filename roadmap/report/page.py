@@ -16,8 +16,8 @@ from roadmap.charts import roadmap_bars
 from roadmap.report import facts, text
 from roadmap.report.effects_section import effects_section
 from roadmap.report.figures_table import figures_table, legend
-from roadmap.results import roadmap_table
 from roadmap.runs import Runs
+from roadmap.tables.results import roadmap_table
 from roadmap.text import counted, number
 
 if TYPE_CHECKING:

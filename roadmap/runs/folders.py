@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from roadmap.results import own_results, results_folders
+from roadmap.tables.results import own_results, results_folders
 
 #: Names another folder of runs than ``results/runs``.
 RUNS_VARIABLE = "ROADMAP_RUNS"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roadmap.files import read_bytes, reason
-from roadmap.results import ResultsError
 from roadmap.runs.record import RecordError
+from roadmap.tables.results import ResultsError
 
 if TYPE_CHECKING:
     from roadmap.runs.reader import Run

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from roadmap.files import write_bytes
-from roadmap.results import RESULTS, find_committed
 from roadmap.study.space import Levels, Space, StudyError, space_from_dict
+from roadmap.tables.results import RESULTS, find_committed
 from roadmap.train.errors import RefusedError
 from roadmap.train.settings import check_seed
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from roadmap.results import results_folders
 from roadmap.runs import Run
 from roadmap.study.design import Design, read_design
 from roadmap.study.model import (
@@ -20,6 +19,7 @@ from roadmap.study.model import (
     learned,
 )
 from roadmap.study.space import StudyError
+from roadmap.tables.results import results_folders
 
 
 @dataclass(frozen=True)

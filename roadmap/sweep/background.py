@@ -21,8 +21,8 @@ from typing import Any
 
 from roadmap import visitors
 from roadmap.files import read_json
-from roadmap.results import START
 from roadmap.steps import ROADMAPS
+from roadmap.tables.results import START
 from roadmap.train.errors import RefusedError
 from roadmap.train.pocket import EPOCHS
 

@@ -8,9 +8,9 @@ from functools import cache, lru_cache
 from statistics import median
 
 from models.config import ModelConfig
-from roadmap.results import ResultsError, read_rows
 from roadmap.steps import ROADMAPS
 from roadmap.sweep.jobs import Job, read_progress
+from roadmap.tables.results import ResultsError, read_rows
 from roadmap.train.settings import Settings, trained_config
 
 #: What plans are made for besides the device at hand.

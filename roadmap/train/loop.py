@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from models.config import ModelConfig
-from models.depthwise import depthwise_used
+from models.kernels.depthwise import depthwise_used
 from roadmap.runs.metrics import COLUMNS
 from roadmap.runs.record import RunRecord
 from roadmap.text import counted

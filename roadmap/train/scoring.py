@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from models.checkpoints import with_bare_keys
 from models.config import ConfigError, ModelConfig
 from models.files import WeightsFileError, network_of, read_weights
 from models.text import said, shortened
 from models.weights import check_weights
+from models.weights.checkpoints import with_bare_keys
 from roadmap.measure.networks import UnknownNetworkError, build, check, config_of
 from roadmap.runs.record import as_names
 from roadmap.train.data.batches import Data, DataError, open_data

@@ -10,9 +10,9 @@ import streamlit as st
 from models.remembered import remembered
 from roadmap.charts.ablation import LINES as STYLES
 from roadmap.charts.curves import MEASURES, MOST_STEPS, curves_chart
-from roadmap.results import ResultsError
 from roadmap.runs import Run, curves, judged_by
 from roadmap.steps import ROADMAPS
+from roadmap.tables.results import ResultsError
 from roadmap.text import number
 from roadmap.views import ablations_data, address, figure, markup
 

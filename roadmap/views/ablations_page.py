@@ -13,8 +13,8 @@ from roadmap.analysis.table import ablation_table
 from roadmap.charts import ablation as charts
 from roadmap.report import text
 from roadmap.report.figures_table import legend, sign
-from roadmap.results import ResultsError
 from roadmap.steps import ROADMAPS
+from roadmap.tables.results import ResultsError
 from roadmap.text import number
 from roadmap.views import (
     ablations_curves,

@@ -6,9 +6,9 @@ import streamlit as st
 
 from models.config import ModelConfig
 from roadmap import visitors
+from roadmap.background.queue import Job
 from roadmap.export.formats import verdict
 from roadmap.export.packages import missing_packages
-from roadmap.jobs import Job
 from roadmap.measure.complexity import count
 from roadmap.measure.limits import export_refusal, refusal
 from roadmap.text import number

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from models.config import BOUNDS, CHOICES, FIELDS, ConfigError, ModelConfig
-from roadmap.diagrams import ACTIVATIONS, NORMS
+from roadmap.drawing.words import ACTIVATIONS, NORMS
 from roadmap.views import markup
 
 #: Characters of a text that are looked at: a program may send megabytes.

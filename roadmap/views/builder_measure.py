@@ -8,7 +8,7 @@ import streamlit as st
 
 from models.config import ModelConfig
 from roadmap import visitors
-from roadmap.jobs import Job
+from roadmap.background.queue import Job
 from roadmap.measure.limits import measuring_refusal, refusal
 from roadmap.text import number
 from roadmap.views import builder_work, markup

@@ -11,7 +11,7 @@ from models.config import ConfigError, ModelConfig
 from roadmap import charts, visitors
 from roadmap.charts.costs import START
 from roadmap.measure.complexity import count
-from roadmap.results import ResultsError
+from roadmap.tables.results import ResultsError
 from roadmap.views import (
     address,
     builder_address,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from models.config import ModelConfig
-from roadmap import results
 from roadmap.measure.complexity import count
 from roadmap.measure.receptive_field import receptive_fields
 from roadmap.measure.training_memory import training_memory
+from roadmap.tables import results
 from roadmap.text import ABSENT, change, number
 from roadmap.views.builder_address import VARIANT_TITLES
 

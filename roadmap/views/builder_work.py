@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from roadmap.jobs import KEPT, Job
+from roadmap.background.queue import KEPT, Job
 from roadmap.train.errors import RefusedError
 from roadmap.views import markup
 

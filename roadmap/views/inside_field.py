@@ -9,8 +9,8 @@ import streamlit as st
 
 from models.config import ModelConfig
 from roadmap import visitors
+from roadmap.background.queue import Job, prepare
 from roadmap.charts.inside import field_map
-from roadmap.jobs import Job, prepare
 from roadmap.measure.limits import fields_refusal
 from roadmap.measure.receptive_field import receptive_fields
 from roadmap.text import change, number

@@ -10,8 +10,8 @@ import streamlit as st
 from models.config import FIELDS, ModelConfig
 from models.source import network_source
 from models.text import said
-from roadmap import diagrams
-from roadmap.network_diagram import network_diagram
+from roadmap.drawing import diagrams
+from roadmap.drawing.network import network_diagram
 from roadmap.steps import ROADMAPS, Roadmap, Step
 from roadmap.views import address, inside_cost, inside_field, markup, step_control, turns
 from roadmap.views.builder_fields import CONTROLS

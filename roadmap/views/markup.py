@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from roadmap.diagrams import Diagram, StageRow, side_by_side
+from roadmap.drawing.diagrams import Diagram, StageRow, side_by_side
 
 
 def notice(text: str) -> str:

@@ -9,9 +9,9 @@ from statistics import fmean
 from typing import NamedTuple
 
 from models.spec import Conv, LayerScale, NetworkSpec, Norm, network_spec
-from roadmap import results
 from roadmap.runs import Run, judged_by, read_run
 from roadmap.steps import ROADMAPS
+from roadmap.tables import results
 from roadmap.text import counted, number
 
 ROADMAP = ROADMAPS["resnet50"]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from roadmap import results
 from roadmap.analysis.audit import AuditRow, audit
-from roadmap.results import ResultsError
 from roadmap.steps import ROADMAPS
+from roadmap.tables import results
+from roadmap.tables.results import ResultsError
 from roadmap.text import ABSENT, number
 from roadmap.views import markup, method_init
 from roadmap.views.method_text import (

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from models.remembered import remembered
-from roadmap import schedules
+from roadmap.background.previews import PreviewError, preview
 from roadmap.charts import recipes as charts
 from roadmap.palette import GROUP_COLORS
-from roadmap.previews import PreviewError, preview
 from roadmap.recipes import RECIPES, Recipe
-from roadmap.results import read_rows
 from roadmap.steps import ROADMAPS
+from roadmap.tables import schedules
+from roadmap.tables.results import read_rows
 from roadmap.text import ABSENT, change, number
 from roadmap.views import address, figure, markup, pictures, tables, turns
 from roadmap.views.bounds import within

@@ -11,8 +11,9 @@ import streamlit as st
 
 from models.config import ModelConfig, differences
 from models.spec import BIASED
-from roadmap import charts, diagrams
+from roadmap import charts
 from roadmap.analysis.audit import SWIN, rounds_to
+from roadmap.drawing import diagrams
 from roadmap.steps import ROADMAPS, Roadmap
 from roadmap.text import ABSENT, change, number, telling
 from roadmap.views import address, markup, roadmap_charts, step_control, tables, turns

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from roadmap import sizes
 from roadmap.charts import sizes as charts
-from roadmap.results import ResultsError, read_rows
-from roadmap.sizes import PRETRAINING, TEST_SETS
+from roadmap.tables import sizes
+from roadmap.tables.results import ResultsError, read_rows
+from roadmap.tables.sizes import PRETRAINING, TEST_SETS
 from roadmap.text import ABSENT, change, number
 from roadmap.views import address, figure, markup, turns
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from models.config import ModelConfig
 from models.spec import network_spec
-from roadmap import diagrams
+from roadmap.drawing import diagrams
 from roadmap.palette import GREY, GROUP_COLORS
 from roadmap.steps import ROADMAPS, Roadmap
 from roadmap.views import markup

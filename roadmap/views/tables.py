@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from roadmap import results
 from roadmap.analysis.audit import SWIN
+from roadmap.tables import results
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -9,9 +9,9 @@ from scipy import stats
 
 from roadmap.analysis.ablation import GAIN, INCONCLUSIVE, LOSS, UNTESTED, analyse
 from roadmap.analysis.table import ablation_table, curve_table, rows
-from roadmap.results import ResultsError, roadmap_table
 from roadmap.runs import read_runs
 from roadmap.steps import ROADMAPS
+from roadmap.tables.results import ResultsError, roadmap_table
 
 STEADY = (70.0, 70.4, 69.7, 70.2, 70.1)
 

@@ -6,7 +6,7 @@ A new step may lack speeds, which take a GPU; ``make measured`` runs the test th
 import pytest
 
 from roadmap import ROADMAPS
-from roadmap.results import read_rows
+from roadmap.tables.results import read_rows
 
 ROWS = read_rows("measured/throughput")
 ARCHITECTURE = ("resnet50", "resnet200")

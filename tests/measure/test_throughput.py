@@ -10,7 +10,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 from models import ModernResNet
-from roadmap import ROADMAPS, results
+from roadmap import ROADMAPS
 from roadmap.cli import app
 from roadmap.measure import throughput_table as table
 from roadmap.measure.networks import UnknownNetworkError
@@ -22,6 +22,7 @@ from roadmap.measure.throughput import (
     _disable_stochastic_depth,
     measure,
 )
+from roadmap.tables import results
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -6,14 +6,15 @@ import torch
 from models import ModelConfig, ModernResNet
 from models.config import CHOICES
 from models.source import network_source
-from models.weights import SOURCES, export_state_dict
+from models.weights import export_state_dict
+from models.weights.convert import SOURCES
 from roadmap import recipes
-from roadmap.diagrams import part_diagram, part_names, stage_table, step_diagrams
+from roadmap.drawing.diagrams import part_diagram, part_names, stage_table, step_diagrams
+from roadmap.drawing.network import network_diagram
 from roadmap.export.formats import save
 from roadmap.measure.complexity import count
 from roadmap.measure.effective_field import untrained
 from roadmap.measure.training_memory import training_memory
-from roadmap.network_diagram import network_diagram
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.timm_models.network import TimmNetwork
 from roadmap.train.data import augment, preview

@@ -21,7 +21,7 @@ from torch._dynamo.testing import CompileCounter
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from models import VARIANTS, ModernResNet
-from models.depthwise import (
+from models.kernels.depthwise import (
     DepthwiseConv2d,
     compiled,
     depthwise_conv2d,
@@ -320,10 +320,10 @@ def test_it_can_be_imported_again():
     """As Streamlit and notebooks do when a file has changed."""
     again = """
 import sys, torch
-from models.depthwise import depthwise_conv2d
+from models.kernels.depthwise import depthwise_conv2d
 for name in [name for name in sys.modules if name.startswith("models")]:
     del sys.modules[name]
-from models.depthwise import depthwise_conv2d
+from models.kernels.depthwise import depthwise_conv2d
 x = torch.randn(1, 2, 5, 5, requires_grad=True)
 depthwise_conv2d(x, torch.randn(2, 1, 3, 3), None, 1, 1).sum().backward()
 """

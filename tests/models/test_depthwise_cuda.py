@@ -9,7 +9,7 @@ from depthwise import TOLERANCE, error
 from torch import Tensor
 
 from models import VARIANTS, ModernResNet
-from models.depthwise import depthwise_conv2d
+from models.kernels.depthwise import depthwise_conv2d
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 

@@ -8,7 +8,7 @@ import pytest
 from roadmap.charts import roadmap_bars
 from roadmap.charts.notebook import WIDTH, show_on_white
 from roadmap.palette import LIGHT_BACKGROUND, LIGHT_TEXT
-from roadmap.results import roadmap_table
+from roadmap.tables.results import roadmap_table
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from command_lines import checked, command_lines
 from execute import FIGURE, FOLDER, PICTURE, execute, figures, fingerprint
 from fake_runs import write_ablation
 
-from roadmap.results import RESULTS
 from roadmap.runs.folders import RUNS_VARIABLE
+from roadmap.tables.results import RESULTS
 
 NAMES = (
     "01-tour",

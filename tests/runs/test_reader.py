@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from fake_runs import write_run
 
-from roadmap.results import RESULTS, ResultsError
 from roadmap.runs import RunsReader, curves, lock, read_runs
 from roadmap.runs.folders import RUNS_VARIABLE, runs_folder
 from roadmap.runs.lock import is_locked
 from roadmap.runs.metrics import COLUMNS
+from roadmap.tables.results import RESULTS, ResultsError
 from roadmap.train import stopping
 from roadmap.train.errors import FolderInUseError
 from roadmap.train.stopping import FolderLock

@@ -8,9 +8,9 @@ import re
 import pytest
 from fake_runs import damaged, write_run
 
-from roadmap.results import RESULTS
 from roadmap.runs import Run, Unreadable, read_run
 from roadmap.runs.record import SCHEMA, RecordError, RunRecord, read_record, write_record
+from roadmap.tables.results import RESULTS
 
 
 def content_of(folder):

@@ -261,7 +261,7 @@ print(convnext.{theirs}(), timm.create_model("{theirs}"), ours.num_features)
         ("models/network/__init__.py", "import models.network.build"),
         ("models/network/build.py", "from models.network import build"),
         ("models/network/build.py", "import models.network.build"),
-        ("models/depthwise/build.py", "import models.depthwise.build"),
+        ("models/kernels/depthwise/build.py", "import models.kernels.depthwise.build"),
     ],
 )
 def test_a_module_that_ours_hides_is_named(run_here, tmp_path, theirs, code):

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 
 from models import ModernResNet
-from roadmap import ROADMAPS, results
+from roadmap import ROADMAPS
 from roadmap.analysis.audit import audit
 from roadmap.study.design import DESIGNS, read_design
+from roadmap.tables import results
 from roadmap.views import method_init
 
 

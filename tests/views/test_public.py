@@ -16,7 +16,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.context import StreamlitHeaders
 from websockets.sync.client import connect
 
-from roadmap import jobs, visitors
+from roadmap import visitors
+from roadmap.background import queue as jobs
 from roadmap.sweep import background
 from roadmap.sweep.background import Task
 from roadmap.train.errors import RefusedError

@@ -9,8 +9,8 @@ from fake_runs import write_ablation
 
 from roadmap.analysis.ablation import analyse
 from roadmap.report.page import page
-from roadmap.results import step_rows
 from roadmap.runs import read_runs
+from roadmap.tables.results import step_rows
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 

@@ -15,8 +15,8 @@ import streamlit as st
 from pages import TIMEOUT, address, checked, html, run, title
 from streamlit.testing.v1 import AppTest
 
-from roadmap import results
 from roadmap.steps import BEYOND, ROADMAPS
+from roadmap.tables import results
 
 ROOT = Path(__file__).parents[2]
 FIELDS = [

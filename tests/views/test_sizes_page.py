@@ -11,7 +11,7 @@ from pages import address, checked, html, title
 from streamlit.testing.v1 import AppTest
 
 from roadmap.charts.sizes import COSTS
-from roadmap.sizes import TEST_SETS
+from roadmap.tables.sizes import TEST_SETS
 
 opened = partial(pages.opened, "sizes_page")
 

@@ -11,7 +11,8 @@ from strategies import configs
 from models import VARIANTS, ModelConfig
 from models.spec import Conv, placed_layers
 from models.spec import network_spec as spec_of
-from roadmap import diagrams, palette
+from roadmap import palette
+from roadmap.drawing import diagrams
 from roadmap.steps import ROADMAPS
 
 RESNET50 = ROADMAPS["resnet50"]

@@ -1,7 +1,7 @@
 """Augmented pictures from a process of their own, so that the server of the pages holds no PyTorch.
 
-``python -m roadmap.previews`` is that process. It is started by the first page that asks, answers
-one at a time, and ends with the server or when nobody has asked for a while.
+``python -m roadmap.background.previews`` is that process. It is started by the first page that
+asks, answers one at a time, and ends with the server or when nobody has asked for a while.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from roadmap.memory import free_memory
-from roadmap.results import START
+from roadmap.background.memory import free_memory
+from roadmap.tables.results import START
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,7 +89,7 @@ class _Artist:
                 "are free on this machine: try again later."
             )
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "roadmap.previews"],
+            [sys.executable, "-m", "roadmap.background.previews"],
             cwd=START,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roadmap.charts.sizes import AREA, COSTS, LARGEST, MEMORY, bubble, sizes_chart
-from roadmap.results import read_rows
-from roadmap.sizes import TEST_SETS, pareto_front, sizes_table
+from roadmap.tables.results import read_rows
+from roadmap.tables.sizes import TEST_SETS, pareto_front, sizes_table
 
 TABLE = sizes_table()
 FIGURES = st.floats(0, 100).map(lambda value: round(value))

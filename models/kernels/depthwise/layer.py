@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.depthwise import compiled
-from models.depthwise.operator import MOST_SIZE, depthwise_conv2d
+from models.kernels.depthwise import compiled
+from models.kernels.depthwise.operator import MOST_SIZE, depthwise_conv2d
 from models.text import said
 
 #: The environment variable that chooses when a network is built, and what it may say.
@@ -22,8 +22,8 @@ STRIDED_FROM = 7
 class DepthwiseConv2d(nn.Conv2d):
     """``nn.Conv2d`` with a filter a channel; same parameters, same outputs but for rounding.
 
-    On CUDA, in channels_last, it runs the kernels of ``models.depthwise`` for the shapes at which
-    they are faster, and PyTorch's convolution everywhere else; everywhere too with
+    On CUDA, in channels_last, it runs the kernels of this package for the shapes at which they are
+    faster, and PyTorch's convolution everywhere else; everywhere too with
     ``ROADMAP_DEPTHWISE=torch`` in the environment when it is built. Raises ``ValueError`` for a
     value of that variable that is neither ``own`` nor ``torch``.
     """

@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from roadmap import previews
-from roadmap.previews import PreviewError
+from roadmap.background import previews
+from roadmap.background.previews import PreviewError
 from roadmap.recipes import RECIPES
 from roadmap.train.data import preview as training
 

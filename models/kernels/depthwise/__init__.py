@@ -5,8 +5,8 @@
 in ``kernels/``, which ``driver`` compiles for the GPU at hand and launches.
 """
 
-from models.depthwise import autograd as _autograd  # noqa: F401 - gives the operators gradients
-from models.depthwise.layer import DepthwiseConv2d, depthwise_used
-from models.depthwise.operator import depthwise_conv2d
+from models.kernels.depthwise import autograd as _autograd  # noqa: F401 - gives the operators gradients
+from models.kernels.depthwise.layer import DepthwiseConv2d, depthwise_used
+from models.kernels.depthwise.operator import depthwise_conv2d
 
 __all__ = ["DepthwiseConv2d", "depthwise_conv2d", "depthwise_used"]

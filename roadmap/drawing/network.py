@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from models.config import ModelConfig
 from models.spec import Conv, StageSpec, network_spec
-from roadmap.diagrams import NORMS, Diagram, stage_table
+from roadmap.drawing.diagrams import Diagram, stage_table
+from roadmap.drawing.svg import LINE, ink, label, picture
+from roadmap.drawing.words import NORMS
 from roadmap.measure.complexity import Complexity, count
-from roadmap.svg import LINE, ink, label, picture
 from roadmap.text import number
 
 WIDTH, CENTER, SHAPE, TEXT = 384, 98, 188, 208  # of a panel, in pixels

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.checkpoints import state_dict_of, with_bare_keys
 from models.config import ModelConfig
 from models.network import ModernResNet
 from models.text import said
+from models.weights.checkpoints import state_dict_of, with_bare_keys
 
 
 def _block(path: str, **names: str) -> dict[str, str]:
@@ -100,11 +100,11 @@ def convert_state_dict(state_dict: Mapping[str, Tensor], config: ModelConfig) ->
     """Weights for ``ModernResNet(config)`` from any source's, recognized by their keys.
 
     Takes timm's, torchvision's, the official release's and our own, as they are and as training
-    programs save them: within ``{"model": ...}`` and the like, however deep (``WRAPPERS`` of
-    ``models.checkpoints``; of several, averaged weights first, as in timm), and with ``module.``,
-    ``model.`` or ``_orig_mod.`` in the keys. With ``num_classes=0`` the classifier is left out.
-    Raises ``ValueError`` when keys or shapes do not fit the config, naming the first that does
-    not, and for what is no tensor of finite real numbers.
+    programs save them: within ``{"model": ...}`` and the like, however deep
+    (``checkpoints.WRAPPERS``; of several, averaged weights first, as in timm), and with
+    ``module.``, ``model.`` or ``_orig_mod.`` in the keys. With ``num_classes=0`` the classifier is
+    left out. Raises ``ValueError`` when keys or shapes do not fit the config, naming the first that
+    does not, and for what is no tensor of finite real numbers.
     """
     state_dict = with_bare_keys(state_dict_of(state_dict)[0])
     if not state_dict:

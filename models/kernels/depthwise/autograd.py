@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from models.depthwise.operator import operators
+from models.kernels.depthwise.operator import operators
 
 
 def _remember(ctx, inputs, output):  # noqa: ARG001 - torch passes it by name

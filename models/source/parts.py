@@ -8,7 +8,7 @@ from pathlib import Path
 
 def network_class(name: str) -> str:
     """The text of a class of ``models.network`` that uses torch alone."""
-    text = Path(__file__).with_name("network.py").read_text(encoding="utf-8")
+    text = Path(__file__).parents[1].joinpath("network.py").read_text(encoding="utf-8")
     classes = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)}
     return ast.get_source_segment(text, classes[name])
 

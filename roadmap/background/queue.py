@@ -17,8 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from roadmap import scratch, visitors
-from roadmap.results import START
+from roadmap import visitors
+from roadmap.background import scratch
+from roadmap.tables.results import START
 from roadmap.train.errors import RefusedError
 
 #: ``expired``: it was done, and its files are removed.
@@ -79,7 +80,7 @@ def _ready_process() -> subprocess.Popen[str]:
 
 def _process(*options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "roadmap.worker", *options],
+        [sys.executable, "-m", "roadmap.background.worker", *options],
         cwd=START,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -89,7 +90,7 @@ def _process(*options: str) -> subprocess.Popen[str]:
 
 
 class Job:
-    """One request to ``roadmap.worker``, waiting for its turn, then running.
+    """One request to ``roadmap.background.worker``, waiting for its turn, then running.
 
     ``done`` of ``total`` steps are done; ``result`` is there when ``state`` is ``done``, ``error``,
     a sentence, when it is ``failed``. ``folder`` is for its files. Once the job is done they are

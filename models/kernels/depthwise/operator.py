@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.depthwise import compiled, plans
+from models.kernels.depthwise import compiled, plans
 
 #: What the kernels are made, and tested, for.
 MOST_STRIDE, MOST_SIZE = 2, 31

@@ -17,7 +17,7 @@ from roadmap.steps import ROADMAPS, unknown_name
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_PACKAGED = Path(__file__).resolve().with_name("_packaged")  # setup.py fills it in a wheel
+_PACKAGED = Path(__file__).resolve().parents[1] / "_packaged"  # setup.py fills it in a wheel
 INSTALLED = _PACKAGED.is_dir()
 #: The folder of ``app.py`` and the committed results.
 ROOT = _PACKAGED if INSTALLED else _PACKAGED.parents[1]

@@ -9,10 +9,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from models import source_parts as parts
 from models import spec as layers
 from models.config import ModelConfig
-from models.source_layers import BlockClass, call, literal, norm, sequential
+from models.source import parts
+from models.source.layers import BlockClass, call, literal, norm, sequential
 
 TEXT_WIDTH = 88
 DOCUMENTED_SIZE = 224  # side of the image whose sizes the comments state

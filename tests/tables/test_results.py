@@ -5,9 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from roadmap import ROADMAPS, results
+from roadmap import ROADMAPS
 from roadmap.analysis.audit import audit
-from roadmap.results import (
+from roadmap.steps import BEYOND
+from roadmap.tables import results
+from roadmap.tables.results import (
     RESULTS,
     ResultsError,
     find_committed,
@@ -17,7 +19,6 @@ from roadmap.results import (
     step_rows,
     write_rows,
 )
-from roadmap.steps import BEYOND
 
 
 @pytest.mark.parametrize("name", ROADMAPS)
@@ -57,7 +58,7 @@ def test_a_step_that_is_not_counted_yet_is_named_with_the_command(read, tmp_path
 
 
 def test_writing_is_whole_or_not_at_all(tmp_path, monkeypatch):
-    monkeypatch.setattr("roadmap.results.RESULTS", tmp_path)
+    monkeypatch.setattr("roadmap.tables.results.RESULTS", tmp_path)
     write_rows("a/table", [{"x": 1}])
     assert read_rows("a/table") == [{"x": "1"}]
 

@@ -13,8 +13,8 @@ import pytest
 from processes import in_group
 
 from models import ModelConfig
-from roadmap import jobs
-from roadmap.jobs import Job
+from roadmap.background import queue as jobs
+from roadmap.background.queue import Job
 from roadmap.train.errors import RefusedError
 
 SMALL = ModelConfig(depths=(1, 1), width=8, num_classes=7, in_channels=2)
@@ -136,7 +136,7 @@ def test_the_process_ends_with_whoever_asked():
     """A server that is killed cannot stop it; its end of the pipe is closed then."""
     request = {"task": "measure", "config": ModelConfig().to_dict(), "setting": {"batch_size": 64}}
     worker = subprocess.Popen(
-        [sys.executable, "-m", "roadmap.worker"],
+        [sys.executable, "-m", "roadmap.background.worker"],
         cwd=jobs.START,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from roadmap.results import ResultsError, read_table
+from roadmap.tables.results import ResultsError, read_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series

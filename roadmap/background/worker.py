@@ -1,4 +1,4 @@
-"""What ``roadmap.jobs`` has done in a process of its own: ``python -m roadmap.worker [--load]``.
+"""``python -m roadmap.background.worker [--load]``: the process that does what ``queue`` hands on.
 
 ``--load`` is for one that is to wait: it loads what a request needs before it reads it. Reads one
 JSON line, a request, and answers in JSON lines: ``{"done": 3, "total": 15}`` on the way, then

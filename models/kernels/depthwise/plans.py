@@ -12,7 +12,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from models.depthwise import compiled
+from models.kernels.depthwise import compiled
 
 #: The largest kernel whose taps and window of sums fit into the 255 registers of a thread.
 MOST_STREAMED = 11

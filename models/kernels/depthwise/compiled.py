@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.depthwise import driver
+from models.kernels.depthwise import driver
 
 FOLDER = Path(__file__).with_name("kernels")
 LEAST_CAPABILITY = (8, 0)  # converts bfloat16

@@ -1,0 +1,1 @@
+"""Long work beside the explorer: a queue, the processes that do it, and their temporary files."""

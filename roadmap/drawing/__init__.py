@@ -1,0 +1,1 @@
+"""Pictures of networks as SVG, drawn from the block specification."""

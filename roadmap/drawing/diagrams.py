@@ -1,0 +1,168 @@
+"""Diagrams as inline SVG, drawn from the block specification, so that they cannot disagree with it.
+
+Text and lines take ``currentColor``, so they follow the theme of the page around them; changed
+layers carry a mark beside their colour. Text alternatives stand in ``aria-label``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+from models.config import ModelConfig
+from models.spec import (
+    Conv,
+    Layer,
+    MaxPool,
+    network_spec,
+)
+from roadmap.drawing.canvas import depth_rows, panels_of
+from roadmap.drawing.parts import Part, block_part, first_part, signature, size_after, stem_part
+from roadmap.drawing.svg import sheet
+from roadmap.drawing.words import NORMS, side
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """A title, and the SVGs to show side by side (before and after, or one alone).
+
+    A notebook shows it as one picture.
+    """
+
+    title: str
+    panels: tuple[str, ...] = field(repr=False)
+
+    def _repr_svg_(self) -> str:
+        sides = ("before", "after") if len(self.panels) == 2 else ()
+        return sheet(self.panels, [f"{self.title}, {side}" for side in sides] or [self.title])
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """A row of the stage table: ``lines`` are layers in order, the whole repeated ``times``."""
+
+    name: str
+    size: str
+    lines: tuple[str, ...]
+    times: int = 1
+
+
+def step_diagrams(
+    before: ModelConfig | None, after: ModelConfig, image_size: int = 224
+) -> list[Diagram]:
+    """What changes from ``before`` to ``after``: stem, depths, block, downsampling, as it applies.
+
+    Without ``before`` it is the stem and the block of ``after``. Equal configs have no diagrams.
+    Raises ``ValueError`` for an image too small for the network.
+    """
+    diagrams = []
+    if before is not None and before.depths != after.depths:
+        diagrams.append(depth_diagram(before, after))
+    for title, part in (("The stem", stem_part), ("The block", block_part)):
+        old = part(before, image_size) if before else None
+        new = part(after, image_size)
+        if old is None or signature(old) != signature(new):
+            diagrams.append(Diagram(title, panels_of(old, new)))
+    stages = min(len(config.depths) for config in (before, after) if config)
+    if before is not None and before.downsampling != after.downsampling and stages > 1:
+        old, new = first_part(before, image_size, 1), first_part(after, image_size, 1)
+        diagrams.append(Diagram("From the first stage to the second", panels_of(old, new)))
+    return diagrams
+
+
+def block_diagram(
+    before: ModelConfig | None, after: ModelConfig, stage: int = 0, image_size: int = 224
+) -> str:
+    """A block of ``stage`` (from 0) before and after, as one piece of HTML with two SVGs."""
+    old = block_part(before, image_size, stage) if before else None
+    return side_by_side(panels_of(old, block_part(after, image_size, stage)))
+
+
+def part_names(config: ModelConfig) -> dict[str, str]:
+    """The parts that ``part_diagram`` draws: key and name, in the network's order."""
+    names = {"stem": "Stem"}
+    for stage in range(1, len(config.depths) + 1):
+        names |= {f"first{stage}": f"Into stage {stage}", f"stage{stage}": f"Stage {stage}"}
+    return names
+
+
+def part_diagram(
+    before: ModelConfig | None, after: ModelConfig, part: str, image_size: int = 224
+) -> Diagram:
+    """The ``part`` (a key of ``part_names``) before and after, with the shape behind each layer.
+
+    ``first2`` is the first block of stage 2 behind its downsampling, ``stage2`` a block that
+    follows. Where nothing differs there is one panel. Raises ``ValueError`` for an image too small
+    for the network, ``KeyError`` for an unknown part.
+    """
+    title = part_names(after)[part]
+    old = _part(before, image_size, part) if before else None
+    new = _part(after, image_size, part)
+    if old == new:
+        old = None
+    return Diagram(title, panels_of(old, new, shapes=True))
+
+
+def _part(config: ModelConfig, image_size: int, part: str) -> Part:
+    if part == "stem":
+        return stem_part(config, image_size)
+    stage = int(part[-1]) - 1
+    return (first_part if part.startswith("first") else block_part)(config, image_size, stage)
+
+
+def side_by_side(panels: Sequence[str], captions: Sequence[str] = ("Before", "After")) -> str:
+    """Panels in one row under their captions, or one below the other where there is no room."""
+    style = "display:flex;flex-wrap:wrap;align-items:flex-start;gap:1.5rem 4rem"
+    if len(panels) == 1:
+        return f'<div style="{style}">{panels[0]}</div>'
+    figures = "".join(
+        f'<figure style="margin:0;max-width:100%"><figcaption>{escape(caption)}</figcaption>'
+        f"{panel}</figure>"
+        for panel, caption in zip(panels, captions, strict=True)
+    )
+    return f'<div style="{style}">{figures}</div>'
+
+
+def depth_diagram(before: ModelConfig, after: ModelConfig) -> Diagram:
+    """Blocks per stage as rows of squares, one panel before, one after."""
+    cell = min(16.0, 250 / max(*before.depths, *after.depths))
+    panels = (depth_rows(before, after, "removed", cell), depth_rows(after, before, "added", cell))
+    return Diagram("Blocks per stage", panels)
+
+
+def stage_table(config: ModelConfig, image_size: int = 224) -> list[StageRow]:
+    """The paper's Table 9 for any network: stem, stages and head with their output sizes.
+
+    Raises ``ValueError`` for an image too small for the network.
+    """
+    spec = network_spec(config)
+    size = size_after(spec.stem, image_size)
+    rows = [StageRow("Stem", f"{size} × {size}", _lines(spec.stem))]
+    for index, stage in enumerate(spec.stages):
+        name = f"Stage {index + 1}"
+        size = size_after(stage.downsample + stage.blocks[0].branch, size)
+        square = f"{size} × {size}"
+        if stage.downsample:
+            rows.append(StageRow(f"Downsampling {index}", square, _lines(stage.downsample)))
+        rows.append(StageRow(name, square, _lines(stage.blocks[-1].branch), len(stage.blocks)))
+    head = ["global average pooling"]
+    if spec.head_norm:
+        head.append(NORMS[spec.head_norm.kind])
+    if spec.num_classes:
+        head.append(f"linear, {spec.num_classes}")
+    rows.append(StageRow("Head", "1 × 1", tuple(head)))
+    return rows
+
+
+def _lines(layers: Iterable[Layer]) -> tuple[str, ...]:
+    """Convolutions and pooling in short; ``d`` marks a depthwise one, as in the paper."""
+    lines = []
+    for layer in layers:
+        if isinstance(layer, Conv):
+            kind = "d" if layer.depthwise else ""
+            text = f"{kind}{side(layer)}, {layer.out_channels}"
+            lines.append(text + (f", stride {layer.stride}" if layer.stride > 1 else ""))
+        elif isinstance(layer, MaxPool):
+            lines.append(f"{side(layer)} max pool, stride {layer.stride}")
+    return tuple(lines)

@@ -1,0 +1,50 @@
+"""What layers are called in pictures."""
+
+from __future__ import annotations
+
+from models.spec import (
+    Activation,
+    Conv,
+    Layer,
+    LayerScale,
+    MaxPool,
+    Norm,
+)
+
+NORMS = {
+    "batch": "BatchNorm",
+    "layer": "LayerNorm",
+    "response": "GRN",
+}
+ACTIVATIONS = {
+    "relu": "ReLU",
+    "gelu": "GELU",
+}
+
+
+def side(layer: Conv | MaxPool) -> str:
+    return f"{layer.kernel_size}×{layer.kernel_size}"
+
+
+def conv_text(conv: Conv) -> tuple[str, str]:
+    kind = " depthwise" if conv.depthwise else f", {conv.groups} groups" if conv.groups > 1 else ""
+    same = conv.in_channels == conv.out_channels
+    channels = f"{conv.in_channels}" if same else f"{conv.in_channels} → {conv.out_channels}"
+    more = f", stride {conv.stride}" if conv.stride > 1 else " channels" if same else ""
+    return side(conv) + (kind or " convolution"), channels + more
+
+
+def short_name(layer: Layer) -> str:
+    if isinstance(layer, Norm):
+        return NORMS[layer.kind]
+    if isinstance(layer, Activation):
+        return ACTIVATIONS[layer.kind]
+    if isinstance(layer, LayerScale):
+        return "LayerScale"
+    raise TypeError(f"a {type(layer).__name__} is drawn with its size")
+
+
+def lane_text(layer: Layer) -> str:
+    if isinstance(layer, Conv):
+        return side(layer) + (f" stride {layer.stride}" if layer.stride > 1 else "")
+    return short_name(layer)

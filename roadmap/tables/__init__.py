@@ -1,0 +1,1 @@
+"""The tables in ``results/``: published and measured figures, each with its source."""
