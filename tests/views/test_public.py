@@ -17,10 +17,10 @@ from streamlit.runtime.context import StreamlitHeaders
 from websockets.sync.client import connect
 
 from roadmap import jobs, visitors
+from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.sweep import background
 from roadmap.sweep.background import Task
 from roadmap.train.errors import RefusedError
-from roadmap.train.settings import RUNS_VARIABLE
 
 LOCAL = {
     "listens": "localhost",
