@@ -9,8 +9,8 @@ import pytest
 import streamlit
 from pages import html
 
+from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.sweep import background
-from roadmap.train.settings import RUNS_VARIABLE
 from roadmap.views import ablations_work, builder_downloads, builder_fields, builder_measure
 from roadmap.views.bounds import within
 
