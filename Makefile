@@ -1,11 +1,13 @@
 # make app        set up once, then serve the explorer on localhost:8501
 # make test       set up once, then check everything
 # make notebooks  set up once, then execute the notebooks in place; wants Chromium
+# make measured   check that every step has its measured speeds, which take a GPU
+# make lowest     try the lowest versions that the requirements allow, in an environment of their own
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: app test notebooks
+.PHONY: app test notebooks measured lowest
 
 app: .venv/app.stamp
 	@echo "The explorer: http://localhost:8501"
@@ -18,6 +20,12 @@ test: .venv/test.stamp
 
 notebooks: .venv/test.stamp
 	@$(BIN)/python notebooks/execute.py
+
+measured: .venv/test.stamp
+	$(BIN)/python -m pytest -m measured tests/measure/test_committed_throughput.py
+
+lowest:
+	@PYTHON=$(PYTHON) .ci/lowest
 
 .venv/app.stamp: requirements.txt pyproject.toml | .venv/bin/python
 	@echo "Installing requirements.txt into .venv: some minutes, once"
