@@ -67,10 +67,11 @@ def _weight_backward(ctx, by_weight, by_bias):
     return by_gradient, by_x, None, None, None
 
 
-torch.library.register_autograd("roadmap::depthwise_conv2d", _backward, setup_context=_remember)
-torch.library.register_autograd(
-    "roadmap::depthwise_input_gradient", _input_backward, setup_context=_remember_input
-)
-torch.library.register_autograd(
-    "roadmap::depthwise_weight_gradient", _weight_backward, setup_context=_remember_weight
-)
+for _name, _gradients, _setup in (
+    ("depthwise_conv2d", _backward, _remember),
+    ("depthwise_input_gradient", _input_backward, _remember_input),
+    ("depthwise_weight_gradient", _weight_backward, _remember_weight),
+):
+    torch.library.register_autograd(
+        f"roadmap::{_name}", _gradients, setup_context=_setup, lib=operators.library
+    )

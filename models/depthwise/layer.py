@@ -18,9 +18,6 @@ SWITCH, CHOICES = "ROADMAP_DEPTHWISE", ("own", "torch")
 #: (results/measured/kernels-h200.csv), at stride 1 at none.
 STRIDED_FROM = 7
 
-# torch 2.6 has only the flag that compiling sets too.
-_is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
-
 
 class DepthwiseConv2d(nn.Conv2d):
     """``nn.Conv2d`` with a filter a channel; same parameters, same outputs but for rounding.
@@ -63,7 +60,7 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padd
     """By the operator where it is faster. What is exported must run where we are not."""
     nhwc = x.is_cuda and x.is_contiguous(memory_format=torch.channels_last)
     # torch 2.11's compiler takes is_exporting() for true whenever it runs.
-    exporting = _is_exporting() and not torch.compiler.is_dynamo_compiling()
+    exporting = torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling()
     if not nhwc or x.dtype == torch.float64 or exporting:
         return F.conv2d(x, weight, bias, stride, padding, groups=x.shape[1])
     if torch.is_autocast_enabled("cuda"):

@@ -89,19 +89,19 @@ def _weight_gradient(gradient, x, kernel_size, stride, padding):
     return weight, gradient.sum((0, 2, 3))
 
 
-@torch.library.register_fake("roadmap::depthwise_conv2d")
+@torch.library.register_fake("roadmap::depthwise_conv2d", lib=_library)
 def _(x, weight, bias, stride, padding):
     _check(x, weight, stride, padding, bias)
     out = [plans.outputs(side, weight.shape[-1], stride, padding) for side in x.shape[2:]]
     return plans.empty((*x.shape[:2], *out), x)
 
 
-@torch.library.register_fake("roadmap::depthwise_input_gradient")
+@torch.library.register_fake("roadmap::depthwise_input_gradient", lib=_library)
 def _(gradient, _weight, height, width, _stride, _padding):
     return plans.empty((*gradient.shape[:2], height, width), gradient)
 
 
-@torch.library.register_fake("roadmap::depthwise_weight_gradient")
+@torch.library.register_fake("roadmap::depthwise_weight_gradient", lib=_library)
 def _(_gradient, x, kernel_size, _stride, _padding):
     wide = torch.promote_types(x.dtype, torch.float32)
     shape = (x.shape[1], 1, kernel_size, kernel_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,9 @@ def save_pt2(
     content = io.BytesIO()
     torch.export.save(captured(network, image_size), content, extra_files=entries(network, facts))
     content.seek(0)
-    program = torch.export.load(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch 2.11 warns of a buffer of its own
+        program = torch.export.load(content)
     if foreign := ", ".join(_foreign_operators(program)):
         raise ExportError(f"the program would need more than PyTorch to run: {foreign}")
     found = difference(program.module(), network, image_size)

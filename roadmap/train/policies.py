@@ -207,7 +207,7 @@ def _rand_augment(text: str) -> RandAugment:
     if not re.fullmatch(r"rand(-(m|n|p|mstd|mmax|inc)\d+(\.\d+)?)*", text):
         raise DataError(wanted)
     try:
-        parsed = rand_augment_transform(text, {})  # None fails in timm 1.0.20
+        parsed = rand_augment_transform(text)
     except ValueError:
         raise DataError(wanted) from None
     names = tuple(operation.name for operation in parsed.ops)
