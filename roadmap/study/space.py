@@ -246,8 +246,8 @@ def roadmap_space(
     """The space over the steps of ``roadmap`` but ``skip``, crossed with ``settings``.
 
     On a roadmap that changes networks it starts after the last change of the recipe. ``recipe``
-    holds changes of the recipe for all runs. Steps that set the same one field are levels of one
-    factor.
+    holds changes of the recipe for all runs. Steps that set the same one field to numbers are
+    levels of one factor.
     """
     begin = _begin(roadmap)
     start = roadmap.steps[begin]
@@ -302,11 +302,13 @@ def _add_step(factors: dict[tuple[str, ...], Factor], step: Step, start: ModelCo
         key=ON, title=step.title, config=config, recipe=dict(step.recipe_changes), step=step.key
     )
     before = factors.get(changed)
-    if before is None:
-        off = Level(key=OFF, title=f"without {step.title}")
-        factors[changed] = Factor(name=step.key, title=step.title, levels=(off, level))
+    several = _with_level(before, changed[0], level, start) if before else None
+    if several and several.scale:
+        factors[changed] = several
     else:
-        factors[changed] = _with_level(before, changed[0], level, start)
+        off = Level(key=OFF, title=f"without {step.title}")
+        place = (*changed, step.key) if before else changed
+        factors[place] = Factor(name=step.key, title=step.title, levels=(off, level))
 
 
 def _with_level(factor: Factor, name: str, level: Level, start: ModelConfig) -> Factor:

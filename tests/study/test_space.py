@@ -147,3 +147,14 @@ def test_a_network_outside_the_space_names_its_fields():
         space.levels_of(config)
     with pytest.raises(StudyError, match="stem"):
         space.levels_of(ModelConfig(depths=(1, 1, 1, 1), width=16, stem="patchify", init="default"))
+
+
+def test_steps_that_set_one_field_to_no_numbers_are_factors_each():
+    """As of a step of one's own that brings a third activation."""
+    again = Step(key="relu", title="ReLU", group="", why="", config_changes={"activation": "relu"})
+    roadmap = replace(RESNET50, steps=(*RESNET50.steps, again))
+    space = roadmap_space(roadmap, [])
+    assert space.factor("gelu").keys == space.factor("relu").keys == ("off", "on")
+    assert space.network(space.origin | {"gelu": "on"}).activation == "gelu"
+    assert space.network(space.origin | {"gelu": "on", "relu": "on"}).activation == "relu"
+    assert space_from_dict(json.loads(json.dumps(space.to_dict()))) == space
