@@ -3,7 +3,8 @@
 Streamlit runs the scripts of all sessions as threads of one interpreter. Ten programs that ask
 again as soon as they are answered would make everyone wait ten times as long. They are told by what
 no reader does, no pause between an answer and the next request, and work one at a time; a reader
-then shares the processor with one of them. A reader who clicks fast waits for such programs alone.
+then shares the processor with one of them. A reader who clicks faster than that takes turns as
+well, which is felt only while such programs are there.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from typing import ParamSpec
 import streamlit as st
 
 P = ParamSpec("P")
-#: Seconds of a mean pause under which a session has none, and what a new session is taken to make.
-HASTY, FIRST = 0.3, 1.0
+#: A mean pause, in seconds, under which a session takes turns, and what a new session is taken to
+#: make. On a busy server a program's next request takes half a second to come.
+HASTY, FIRST = 0.7, 1.0
 #: Seconds after which a session works without its turn.
 LONGEST = 10.0
 _one = threading.Lock()
