@@ -6,17 +6,19 @@ from pathlib import Path
 import streamlit as st
 
 from roadmap.background import scratch
-from roadmap.views import roadmap_page, uploads
-from roadmap.views.turns import turn
+from roadmap.views import common
+from roadmap.views.common import uploads
+from roadmap.views.common.turns import turn
+from roadmap.views.roadmap import page as roadmap_page
 
-VIEWS = Path(roadmap_page.__file__).parent
+STYLE = Path(common.__file__).parent
 
 
 def later(name: str, title: str) -> st.Page:
-    """The page of ``roadmap/views/<name>_page.py``, imported when it is opened."""
+    """The page of ``roadmap/views/<name>/page.py``, imported when it is opened."""
 
     def show() -> None:
-        import_module(f"roadmap.views.{name}_page").show()
+        import_module(f"roadmap.views.{name}.page").show()
 
     return st.Page(show, title=title, url_path=name)
 
@@ -38,10 +40,10 @@ page = st.navigation(
 )
 st.set_page_config(
     page_title=f"{page.title} – From ResNet to ConvNeXt",
-    page_icon=str(VIEWS / "icon.svg"),
+    page_icon=str(STYLE / "icon.svg"),
     layout="wide",
 )
-st.html(VIEWS / "style.css")
+st.html(STYLE / "style.css")
 with turn():
     page.run()
-st.html(VIEWS / "script.html", unsafe_allow_javascript=True)
+st.html(STYLE / "script.html", unsafe_allow_javascript=True)

@@ -8,7 +8,7 @@ import pytest
 
 from roadmap.charts import cost_map
 from roadmap.charts.costs import FAMILIES, START
-from roadmap.views.builder_tables import known_networks
+from roadmap.views.builder.tables import known_networks
 
 
 @pytest.mark.parametrize("point", [(1e-6, 1e-4), (4.5, 28.6), (1e6, 1e6)])

@@ -32,7 +32,7 @@ from roadmap.study.effects import Effects
 from roadmap.study.experiment import of_data, open_experiment
 from roadmap.sweep.folders import check_folders
 from roadmap.sweep.jobs import read_progress
-from roadmap.views import method_init
+from roadmap.views.method import init as method_init
 
 PROJECT = Path(__file__).parents[1]
 ROOT = PROJECT / "results" / "runs" / "tiny-imagenet-100"

@@ -22,7 +22,7 @@ from streamlit.proto.NumberInput_pb2 import NumberInput
 from streamlit.proto.Slider_pb2 import Slider
 from visitor import Control, Visitor, widget_state
 
-from roadmap.views import builder_address
+from roadmap.views.builder import address as builder_address
 
 
 @pytest.mark.parametrize("number", range(5))

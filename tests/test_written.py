@@ -21,7 +21,7 @@ from roadmap.console import Format, emit
 from roadmap.files import csv_text, plain_cell, write_csv, write_json
 from roadmap.tables.results import RESULTS
 from roadmap.train.errors import RefusedError
-from roadmap.views.figure import plain_cells
+from roadmap.views.common.figure import plain_cells
 
 
 def strict(text):

@@ -1,1 +1,1 @@
-"""Streamlit pages, one file each."""
+"""The explorer's pages, one folder each, and in ``common`` what they share."""

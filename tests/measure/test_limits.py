@@ -16,7 +16,7 @@ from roadmap.measure.limits import (
     run_refusal,
     running_memory,
 )
-from roadmap.views import builder_downloads
+from roadmap.views.builder import downloads as builder_downloads
 
 
 def test_every_variant_but_the_largest_is_built():

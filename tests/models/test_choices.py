@@ -20,7 +20,7 @@ from roadmap.timm_models.network import TimmNetwork
 from roadmap.train.data import augment, preview
 from roadmap.train.optimizer import build_optimizer, loss_function
 from roadmap.train.schedule import learning_rate, scaled_lr
-from roadmap.views.builder_fields import CONTROLS
+from roadmap.views.builder.fields import CONTROLS
 
 #: Every value of every choice makes a network with the others of this one.
 BASE = ModelConfig(

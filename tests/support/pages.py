@@ -8,8 +8,8 @@ TIMEOUT = 60  # seconds
 
 
 def script(page: str) -> str:
-    """What runs the page of module ``roadmap.views.<page>`` alone."""
-    return f"from roadmap.views import {page}\n{page}.show()"
+    """What runs the page in ``roadmap/views/<page>/`` alone."""
+    return f"from roadmap.views.{page} import page\npage.show()"
 
 
 def opened(page: str, **parameters: str) -> AppTest:

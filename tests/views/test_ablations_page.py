@@ -22,9 +22,9 @@ from roadmap.charts.curves import MEASURES
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.steps import ROADMAPS
 from roadmap.sweep import background
-from roadmap.views import ablations_data
+from roadmap.views.ablations import data as ablations_data
 
-opened = partial(pages.opened, "ablations_page")
+opened = partial(pages.opened, "ablations")
 SCORES = {
     "baseline": (69.0, 69.4, 68.8),
     "training": (72.02, 72.4, 71.81),
@@ -275,7 +275,7 @@ def test_it_imports_no_torch():
     code = f"""
 import sys
 from streamlit.testing.v1 import AppTest
-app = AppTest.from_string({pages.script("ablations_page")!r}, default_timeout=60)
+app = AppTest.from_string({pages.script("ablations")!r}, default_timeout=60)
 assert not app.run().exception
 print(sorted({{"torch", "timm", "torchvision", "sklearn"}} & set(sys.modules)))
 """

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roadmap.steps import ROADMAPS
-from roadmap.views.address import Selection, selection
+from roadmap.views.common.address import Selection, selection
 
 
 def test_nothing_is_the_first_step_of_the_first_roadmap():

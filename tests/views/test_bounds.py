@@ -11,8 +11,11 @@ from pages import html
 
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.sweep import background
-from roadmap.views import ablations_work, builder_downloads, builder_fields, builder_measure
-from roadmap.views.bounds import within
+from roadmap.views.ablations import work as ablations_work
+from roadmap.views.builder import downloads as builder_downloads
+from roadmap.views.builder import fields as builder_fields
+from roadmap.views.builder import measure as builder_measure
+from roadmap.views.common.bounds import within
 
 
 @pytest.mark.parametrize(
@@ -45,7 +48,7 @@ def test_a_task_is_within_the_forms_bounds(kind, monkeypatch, tmp_path):
     monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path))
     tasks = []
     monkeypatch.setattr(background, "start", lambda _, task: tasks.append(task))
-    app = pages.opened("ablations_page")
+    app = pages.opened("ablations")
     app.segmented_control(key="ablations-kind").set_value(kind)
     app.run()
     app.button(key="ablations-go").click().run()
@@ -56,7 +59,7 @@ def test_a_task_is_within_the_forms_bounds(kind, monkeypatch, tmp_path):
 
 
 def test_a_text_of_megabytes_is_refused_at_its_first_characters():
-    app = pages.opened("builder_page", a="resnet50.kernel_7")
+    app = pages.opened("builder", a="resnet50.kernel_7")
     app.text_input(key="field-depths").set_value("1, " * 2_000_000)
     app.run()
     assert 'class="refusal"' in html(app)
@@ -66,7 +69,7 @@ def test_a_text_of_megabytes_is_refused_at_its_first_characters():
 @pytest.mark.parametrize("module", [builder_downloads, builder_measure])
 def test_a_forced_button_of_the_builder_is_refused_as_it_would_be(module, monkeypatch):
     """The button is enabled when it is drawn; by the click, the memory is gone."""
-    app = pages.opened("builder_page", a="variant.convnext_tiny")
+    app = pages.opened("builder", a="variant.convnext_tiny")
     monkeypatch.setattr("roadmap.measure.limits.free_memory", lambda: 10**8)
     started = []
     monkeypatch.setattr(module, "Job", lambda *words, **_: started.append(words))

@@ -17,11 +17,11 @@ from models import VARIANTS
 from models.config import BOUNDS, CHOICES, FIELDS
 from roadmap.measure.complexity import count
 from roadmap.steps import ROADMAPS
-from roadmap.views import builder_downloads
-from roadmap.views.builder_address import STARTS
-from roadmap.views.builder_fields import CONTROLS
+from roadmap.views.builder import downloads as builder_downloads
+from roadmap.views.builder.address import STARTS
+from roadmap.views.builder.fields import CONTROLS
 
-opened = partial(pages.opened, "builder_page")
+opened = partial(pages.opened, "builder")
 ROOT = Path(__file__).parents[2]
 
 
@@ -221,7 +221,7 @@ def test_the_page_needs_no_torch():
     code = f"""
 import sys
 from streamlit.testing.v1 import AppTest
-app = AppTest.from_string({pages.script("builder_page")!r}, default_timeout=60).run()
+app = AppTest.from_string({pages.script("builder")!r}, default_timeout=60).run()
 assert not app.exception
 print(sorted({{"torch", "timm", "onnx"}} & set(sys.modules)))
 """

@@ -19,9 +19,9 @@ from roadmap.study.design import DESIGNS, read_design
 from roadmap.study.effects import Effects, Settings
 from roadmap.study.experiment import open_experiment
 from roadmap.study.terms import Terms
-from roadmap.views import builder_address
+from roadmap.views.builder import address as builder_address
 
-opened = partial(pages.opened, "effects_page")
+opened = partial(pages.opened, "effects")
 DATA = "made"
 
 
@@ -196,7 +196,7 @@ def test_the_builder_predicts_what_the_experiment_covers(experiment):
     config = experiment.design.space.network(experiment.design.points[3].levels)
     config = config.replace(stochastic_depth=0.0)
     chosen = builder_address.Chosen(builder_address.Start("resnet50", "training"), config)
-    body = html(pages.opened("builder_page", a=builder_address.format_chosen(chosen)))
+    body = html(pages.opened("builder", a=builder_address.format_chosen(chosen)))
     effects = Effects(experiment.model)
     levels = experiment.design.space.levels_of(config)
     shown = {name: levels[name] for name in levels if name not in ("lr", "epochs")}
@@ -207,7 +207,7 @@ def test_the_builder_predicts_what_the_experiment_covers(experiment):
 
 @pytest.mark.usefixtures("root")
 def test_the_builder_says_what_is_not_covered():
-    body = html(pages.opened("builder_page", a="resnet50.gelu"))
+    body = html(pages.opened("builder", a="resnet50.gelu"))
     assert "Not covered by the experiment on made: no run was planned with depths" in body
 
 

@@ -14,9 +14,9 @@ from streamlit.testing.v1 import AppTest
 from models.source import network_source
 from roadmap.measure.complexity import count
 from roadmap.steps import ROADMAPS
-from roadmap.views.inside_page import TABS
+from roadmap.views.inside.page import TABS
 
-opened = partial(pages.opened, "inside_page")
+opened = partial(pages.opened, "inside")
 RESNET50 = ROADMAPS["resnet50"]
 
 

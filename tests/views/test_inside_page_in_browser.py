@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from roadmap.measure.complexity import count
 from roadmap.steps import ROADMAPS
-from roadmap.views.inside_page import TABS
+from roadmap.views.inside.page import TABS
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 

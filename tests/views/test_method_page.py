@@ -18,7 +18,7 @@ from roadmap import ROADMAPS
 from roadmap.analysis.audit import audit
 from roadmap.study.design import DESIGNS, read_design
 from roadmap.tables import results
-from roadmap.views import method_init
+from roadmap.views.method import init as method_init
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def page() -> str:
-    return pages.html(pages.opened("method_page"))
+    return pages.html(pages.opened("method"))
 
 
 def test_the_audit_is_there_row_by_row_with_what_differs():

@@ -151,17 +151,17 @@ def public(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("page", "parameters", "sentence", "command", "buttons"),
     [
-        ("ablations_page", {}, "starts no training", "--scale pocket", {"ablations-go"}),
-        ("builder_page", {}, "measures no speed", "python -m roadmap app", {"measure"}),
+        ("ablations", {}, "starts no training", "--scale pocket", {"ablations-go"}),
+        ("builder", {}, "measures no speed", "python -m roadmap app", {"measure"}),
         (
-            "builder_page",
+            "builder",
             {},
             "makes no weights, ONNX or torch.export files",
             "python -m roadmap export --config config.json",
             {"make-onnx", "make-pt2", "make-safetensors"},
         ),
         (
-            "inside_page",
+            "inside",
             {"step": "gelu", "tab": "field"},
             "measures no fields",
             "python -m roadmap app",
@@ -182,7 +182,7 @@ def test_pages_say_what_is_closed_and_how_to_do_it_oneself(
 
 @pytest.mark.usefixtures("public")
 def test_what_is_text_still_downloads():
-    files = {each.proto.label for each in pages.opened("builder_page").get("download_button")}
+    files = {each.proto.label for each in pages.opened("builder").get("download_button")}
     assert {"Python file", "Config, JSON"} <= files
 
 
@@ -205,11 +205,11 @@ def no_process(monkeypatch):
 @pytest.mark.parametrize(
     ("page", "key", "parameters"),
     [
-        ("builder_page", "measure", {}),
-        ("builder_page", "make-safetensors", {}),
-        ("builder_page", "make-pt2", {}),
-        ("inside_page", "measure-field", {"step": "patchify_stem", "tab": "field"}),
-        ("ablations_page", "ablations-go", {}),
+        ("builder", "measure", {}),
+        ("builder", "make-safetensors", {}),
+        ("builder", "make-pt2", {}),
+        ("inside", "measure-field", {"step": "patchify_stem", "tab": "field"}),
+        ("ablations", "ablations-go", {}),
     ],
 )
 def test_a_forced_button_starts_nothing_and_writes_nothing(
@@ -217,7 +217,7 @@ def test_a_forced_button_starts_nothing_and_writes_nothing(
 ):
     monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path))
     monkeypatch.setattr(jobs, "prepare", lambda: None)
-    monkeypatch.setattr("roadmap.views.inside_field.prepare", lambda: None)
+    monkeypatch.setattr("roadmap.views.inside.field.prepare", lambda: None)
     pressed(pages.opened(page, **parameters), key, monkeypatch)
     assert jobs._QUEUE._value == jobs.MOST_WAITING
     assert list(tmp_path.iterdir()) == []

@@ -19,10 +19,11 @@ from streamlit.testing.v1 import AppTest
 
 from roadmap.recipes import RECIPES
 from roadmap.train.data.images import decode, shrink
-from roadmap.views import pictures, recipe_text
-from roadmap.views.recipes_page import METHODS, PARTS
+from roadmap.views.common import pictures
+from roadmap.views.recipes import text as recipe_text
+from roadmap.views.recipes.page import METHODS, PARTS
 
-opened = partial(pages.opened, "recipes_page")
+opened = partial(pages.opened, "recipes")
 
 
 def images(app: AppTest) -> list[np.ndarray]:
@@ -101,7 +102,7 @@ def test_the_server_of_the_pages_never_imports_torch():
 import sys
 from streamlit.testing.v1 import AppTest
 for part in {list(PARTS)}:
-    app = AppTest.from_string({pages.script("recipes_page")!r}, default_timeout=60)
+    app = AppTest.from_string({pages.script("recipes")!r}, default_timeout=60)
     app.query_params["part"] = part
     assert not app.run().exception
 print(sorted({{"torch", "timm", "torchvision", "sklearn"}} & set(sys.modules)))

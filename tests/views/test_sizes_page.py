@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from roadmap.charts.sizes import COSTS
 from roadmap.tables.sizes import TEST_SETS
 
-opened = partial(pages.opened, "sizes_page")
+opened = partial(pages.opened, "sizes")
 
 
 def marks(app: AppTest) -> set[str]:

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 import pytest
 import streamlit as st
 
-from roadmap.views import turns
-from roadmap.views.turns import Pace, turn
+from roadmap.views.common import turns
+from roadmap.views.common.turns import Pace, turn
 
 
 def asked(pauses: list[float]) -> list[bool]:

@@ -17,8 +17,8 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from websockets.sync.client import connect
 
-from roadmap.views import pictures, uploads
-from roadmap.views.builder_page import MOST_BYTES
+from roadmap.views.builder.page import MOST_BYTES
+from roadmap.views.common import pictures, uploads
 
 MB = 2**20
 SETTINGS = (ROOT / ".streamlit" / "config.toml").read_text()
@@ -148,7 +148,7 @@ def begun(connection) -> str:
 
 
 def test_a_config_that_is_too_large_is_not_parsed(monkeypatch):
-    app = pages.opened("builder_page", a="variant.convnext_tiny")
+    app = pages.opened("builder", a="variant.convnext_tiny")
     monkeypatch.setattr("models.config.json.loads", lambda _: pytest.fail("it was parsed"))
     content = b'{"width": 8}' + b" " * MOST_BYTES
     app.file_uploader(key="upload").upload("config.json", content, "application/json")
@@ -158,5 +158,5 @@ def test_a_config_that_is_too_large_is_not_parsed(monkeypatch):
 
 
 def test_every_uploader_has_a_limit_within_the_servers():
-    source = "".join(path.read_text() for path in Path(pictures.__file__).parent.glob("*.py"))
+    source = "".join(path.read_text() for path in Path(pictures.__file__).parent.glob("**/*.py"))
     assert source.count("st.file_uploader(") == source.count("max_upload_size=") == 2

@@ -1,0 +1,1 @@
+"""The page Ablations: trained runs, and trainings from the page."""

@@ -1,0 +1,187 @@
+"""Learning curves on the page of ablations."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from models.remembered import remembered
+from roadmap.charts.ablation import LINES as STYLES
+from roadmap.charts.curves import MEASURES, MOST_STEPS, curves_chart
+from roadmap.runs import Run, curves, judged_by
+from roadmap.steps import ROADMAPS
+from roadmap.tables.results import ResultsError
+from roadmap.text import number
+from roadmap.views.ablations import data as ablations_data
+from roadmap.views.common import address, figure, markup
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+LINES = {"mean": "Mean and band", "seeds": "By seed"}
+DASHES = {"solid": "", "dash": " dash", "dot": " dot"}
+#: Of one step; more lines are no longer told apart.
+MOST_SEEDS = 10
+MOST_VALUES = 1_000_000  # of the tables that are kept, of 32 bytes each
+EVERY = 5  # seconds between looks at runs that go on
+
+
+def show(folder: str, roadmap: str, runs: tuple[Run, ...]) -> None:
+    """The section; while one of ``runs`` goes on it draws its new epochs by itself."""
+    if not any(run.epochs for run in runs):
+        return
+    st.html(
+        markup.heading("Learning curves", 2, "section")
+        + markup.paragraph("Hover over the chart to compare the steps at one epoch.", "faint")
+    )
+    grows = any(run.status == "running" for run in runs)
+    st.fragment(_section, run_every=EVERY if grows else None)(folder, roadmap)
+
+
+def _section(folder: str, roadmap: str) -> None:
+    runs = ablations_data.of(ablations_data.read().runs, folder, roadmap)
+    begun = [run for run in runs if run.epochs]
+    if not begun:
+        return
+    data = ablations_data.analyzed(begun)
+    begun = [run for run in begun if run.data == data]
+    with st.container(horizontal=True, gap="medium", key="ablations-curve-controls"):
+        measure = _choice("curve", "Measure", {key: m.name for key, m in MEASURES.items()})
+        lines = _choice("lines", "Lines", LINES)
+    steps = _steps(roadmap, begun)
+    if not steps:
+        st.html(markup.notice("Choose a step to see its learning curves."))
+        return
+    try:
+        table = _table(roadmap, [run for run in begun if run.step in steps], measure)
+    except ResultsError as error:
+        st.html(markup.notice(f"These curves cannot be drawn: {error}."))
+        return
+    if table.empty:
+        st.html(markup.notice("No run of these steps has this measure."))
+        return
+    by_seed = lines == "seeds"
+    shown = table[table["place"] < MOST_SEEDS] if by_seed else table
+    chart = curves_chart(shown, measure, by_seed=by_seed)
+    figure.show(chart, _exported(shown, by_seed), "curves", _alt(table, measure))
+    st.html(_legend(table, by_seed))
+
+
+def _choice(name: str, title: str, options: dict[str, str]) -> str:
+    """One of ``options``, kept in the URL as ``name``."""
+    chosen, message = address.option(st.query_params, name, tuple(options))
+    if message:
+        st.html(markup.notice(message))
+    key = f"ablations-{name}"
+    st.session_state[key] = chosen
+    st.segmented_control(
+        title,
+        list(options),
+        format_func=options.get,
+        key=key,
+        required=True,
+        wrap=True,
+        on_change=lambda: st.query_params.update({name: st.session_state[key]}),
+    )
+    return chosen
+
+
+def _steps(roadmap: str, runs: list[Run]) -> list[str]:
+    trained = list(dict.fromkeys(run.step for run in runs))
+    key, own = f"ablations-steps-{roadmap}", f"ablations-own-steps-{roadmap}"
+    if own not in st.session_state:  # until the reader chooses, steps that begin come in
+        st.session_state[key] = _first_choice(trained)
+    st.session_state[key] = [step for step in st.session_state.get(key, ()) if step in trained]
+    titles = {step.key: step.title for step in ROADMAPS[roadmap].steps}
+    st.multiselect(
+        f"Steps, up to {MOST_STEPS}",
+        trained,
+        format_func=titles.get,
+        key=key,
+        max_selections=MOST_STEPS,
+        on_change=lambda: st.session_state.update({own: True}),
+    )
+    return [step for step in trained if step in st.session_state[key]]
+
+
+def _first_choice(trained: list[str]) -> list[str]:
+    """The first step, the last, and one between."""
+    return list(dict.fromkeys((trained[0], trained[len(trained) // 2], trained[-1])))
+
+
+#: Columns of the table; ``place`` counts a step's runs.
+CELLS = ("key", "title", "seed", "place", "epoch", "value")
+
+
+def _table(roadmap: str, runs: list[Run], measure: str) -> DataFrame:
+    """A row a run and epoch. Raises ``ResultsError``."""
+    import pandas as pd
+
+    titles = {step.key: step.title for step in ROADMAPS[roadmap].steps}
+    cells: dict[str, list[Any]] = {name: [] for name in CELLS}
+    counts = dict.fromkeys(titles, 0)
+    for run in runs:
+        columns = _columns(run)
+        epochs = columns["epoch"]
+        same = run.step, titles[run.step], run.seed, counts[run.step]
+        for name, value in zip(CELLS, same, strict=False):
+            cells[name] += [value] * len(epochs)
+        cells["epoch"] += epochs
+        cells["value"] += columns[_column(roadmap, run.step, measure, columns)]
+        counts[run.step] += 1
+    table = pd.DataFrame(cells)
+    return table.astype({"value": float}).dropna(subset=["epoch", "value"])
+
+
+@remembered(MOST_VALUES, lambda columns: sum(map(len, columns.values())))
+def _columns(run: Run) -> dict[str, list[float | None]]:
+    """A run's table, read once for each number of epochs."""
+    return curves(run)
+
+
+def _column(roadmap: str, step: str, measure: str, columns: dict[str, Any]) -> str:
+    """That of the weight average where the step is judged by it."""
+    averaged = f"ema_{measure}"
+    if judged_by(ROADMAPS[roadmap], step) == "ema_top1" and any(
+        value is not None for value in columns.get(averaged, ())
+    ):
+        return averaged
+    return measure
+
+
+def _legend(table: DataFrame, by_seed: bool) -> str:
+    groups = [rows for _, rows in table.groupby("key", sort=False)]
+    items = "".join(
+        f'<span><i class="line{DASHES[dash]}" style="border-color:{color}"></i>'
+        f"{escape(rows['title'].iloc[0])}, {_seeds(rows)}</span>"
+        for rows, (color, dash) in zip(groups, STYLES, strict=False)
+    )
+    several = not by_seed and table["place"].max() > 0
+    said = "Band: from the lowest seed to the highest. " if several else ""
+    if by_seed and table["place"].max() >= MOST_SEEDS:
+        said = f"Of each step the first {MOST_SEEDS} seeds are drawn. "
+    said += "Validation is of the weight average where the step has one."
+    return f'<p class="faint legend">{items}</p>' + markup.paragraph(said, "faint below")
+
+
+def _seeds(rows: DataFrame) -> str:
+    count = rows["seed"].nunique()
+    return f"{count} seed{'' if count == 1 else 's'}"
+
+
+def _exported(table: DataFrame, by_seed: bool) -> DataFrame:
+    """What is drawn."""
+    if by_seed:
+        return table.drop(columns="place")
+    spread = table.groupby(["key", "title", "epoch"], sort=False)["value"]
+    return spread.agg(["mean", "min", "max", "count"]).reset_index()
+
+
+def _alt(table: DataFrame, measure: str) -> str:
+    last = table.sort_values("epoch").groupby(["key", "seed"], sort=False).last().reset_index()
+    means = last.groupby("title", sort=False)["value"].mean()
+    decimals = 2 if measure == "top1" else 4
+    ends = "; ".join(f"{title} {number(value, decimals)}" for title, value in means.items())
+    return f"Line chart of {MEASURES[measure].axis} over the epochs. Last epoch, mean: {ends}."

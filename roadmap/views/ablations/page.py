@@ -1,0 +1,247 @@
+"""The trained roadmap: what each step brought here, how sure that is, and the runs behind it."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from roadmap import visitors
+from roadmap.analysis.ablation import INCONCLUSIVE, UNTESTED
+from roadmap.analysis.table import ablation_table
+from roadmap.charts import ablation as charts
+from roadmap.report import text
+from roadmap.report.figures_table import legend, sign
+from roadmap.steps import ROADMAPS
+from roadmap.tables.results import ResultsError
+from roadmap.text import number
+from roadmap.views.ablations import curves as ablations_curves
+from roadmap.views.ablations import data as ablations_data
+from roadmap.views.ablations import table as ablations_table
+from roadmap.views.ablations import work as ablations_work
+from roadmap.views.common import address, figure, markup
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from roadmap.analysis.ablation import Ablation
+    from roadmap.runs import Run, Runs
+
+NOTHING = (
+    "No runs yet. A pocket run trains a small version of one step on scikit-learn's handwritten "
+    "digits, on the CPU, in a minute or so; a pocket sweep does the same for every step and "
+    "several seeds, so that each change can be tested. Start one "
+)
+COMMANDS = """python -m roadmap train --step kernel_7 --scale pocket
+python -m roadmap sweep --seeds 0 1 2 --scale pocket
+python -m roadmap sweep --seeds 0 1 2 --data /data/imagenet --epochs 90"""
+
+
+def show() -> None:
+    st.html(
+        markup.heading("Ablations", 1, "title")
+        + markup.paragraph(
+            "The roadmap trained here: what each step changes in top-1, and a test of whether "
+            "each change could be chance.",
+            "lead",
+        )
+    )
+    found = ablations_data.read()
+    ablations_work.note_shown(found)
+    if found.runs:
+        folder, roadmap = _choices(found.runs)
+        runs = ablations_data.of(found.runs, folder, roadmap)
+        _analysis(runs, found, roadmap)
+        ablations_curves.show(folder, roadmap, runs)
+    else:
+        roadmap = _nothing()
+    ablations_work.show(roadmap)
+    if found.runs:
+        ablations_table.show()
+    ablations_table.show_unreadable(ablations_work.broken(found))
+
+
+def _nothing() -> str:
+    """What to do where there are no runs, and for which roadmap."""
+    where = "on the command line." if visitors.is_public() else "below, or on the command line."
+    st.html(
+        f'<div class="nothing">{markup.paragraph(NOTHING + where, "text")}'
+        f'<pre class="command">{escape(COMMANDS)}</pre></div>'
+    )
+    roadmap, problem = address.option(st.query_params, "roadmap", tuple(ROADMAPS))
+    if problem:
+        st.html(markup.notice(problem))
+    _select("roadmap", "Roadmap", {name: ROADMAPS[name].title for name in ROADMAPS}, roadmap)
+    return roadmap
+
+
+def _choices(runs: tuple[Run, ...]) -> tuple[str, str]:
+    """The folder of a data set and the roadmap, from the URL and the controls."""
+    folders = ablations_data.folders(runs)
+    folder, problem = address.option(st.query_params, "data", folders)
+    known = ablations_data.roadmaps([run for run in runs if run.path.parent.name == folder])
+    roadmap, other = address.option(st.query_params, "roadmap", known)
+    if problem or other:
+        st.html(markup.notice(" ".join(filter(None, (problem, other)))))
+    titles = {name: ROADMAPS[name].title for name in known}
+    with st.container(horizontal=True, gap="medium", key="ablations-controls"):
+        _select("data", "Data", {name: name for name in folders}, folder)
+        _select("roadmap", "Roadmap", titles, roadmap)
+    return folder, roadmap
+
+
+def _select(name: str, title: str, options: dict[str, str], chosen: str) -> None:
+    key = f"ablations-{name}"
+    st.session_state[key] = chosen
+    st.selectbox(
+        title,
+        list(options),
+        format_func=options.get,
+        key=key,
+        width=300,
+        on_change=lambda: st.query_params.update({name: st.session_state[key]}),
+    )
+
+
+# What the finished runs say
+
+
+def _analysis(runs: tuple[Run, ...], found: Runs, roadmap: str) -> None:
+    if not any(run.finished for run in runs):
+        st.html(markup.notice(f"No run of {ROADMAPS[roadmap].title} is finished on this data yet."))
+        return
+    try:
+        ablation = ablations_data.ablation(runs)
+    except ResultsError as error:
+        st.html(markup.notice(f"These runs cannot be analysed: {error}."))
+        return
+    table = ablation_table(ablation)
+    notes = text.notes(ablation, found._replace(runs=runs))
+    listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    st.html(
+        markup.paragraph(text.finding(ablation), "lead finding")
+        + (f'<ul class="points faint">{listed}</ul>' if notes else "")
+    )
+    _accuracies(ablation, table)
+    _changes(ablation, table)
+
+
+def _accuracies(ablation: Ablation, table: DataFrame) -> None:
+    st.html(markup.heading("Accuracy, here and as published", 2, "section"))
+    alt = "; ".join(
+        f"{row['title']} {number(row['top1'], 2)} %{_between(row)}, published "
+        f"{number(row['paper_top1'], 2)} %"
+        for row in table.to_dict("records")
+    )
+    figure.show(
+        # Plotly reads tags, and the name of the data is from a file.
+        charts.trained_bars(table.assign(data=escape(ablation.data))),
+        table.drop(columns="key"),
+        "trained",
+        f"Bar chart of mean top-1 accuracy here, beside the published: {alt}.",
+    )
+    moved = "The axis above is moved until the means agree: what compares is the shape. "
+    moved = moved if table["paper_top1"].notna().any() else ""
+    hatched = "" if table["adopted"].all() else '<span><i class="hatch"></i>not adopted</span>'
+    whisker = (
+        '<span><i class="whisker"></i>95% interval of the mean over seeds, within 0 to 100 %</span>'
+    )
+    st.html(
+        f'<p class="faint legend">{whisker if table["top1_low"].notna().any() else ""}'
+        '<span><i class="tick"></i>published, by the axis above</span>'
+        f"{hatched}</p>" + markup.paragraph(moved + text.agreement(ablation), "faint below")
+    )
+
+
+def _between(row: dict[str, float]) -> str:
+    if row["top1_low"] != row["top1_low"]:
+        return ""
+    return f" ({number(row['top1_low'], 2)} to {number(row['top1_high'], 2)})"
+
+
+def _changes(ablation: Ablation, table: DataFrame) -> None:
+    changed = table[table["change"].notna()]
+    st.html(
+        markup.heading("What each change brought", 2, "section")
+        + markup.paragraph(text.changes(ablation), "faint")
+    )
+    if changed.empty:
+        st.html(markup.notice("No step has been trained together with the one before it."))
+    else:
+        alt = "; ".join(
+            f"{row['title']} {text.signed(row['change'], 2)} "
+            f"({text.interval(row['change_low'], row['change_high'])}), {row['verdict']}"
+            for row in changed.to_dict("records")
+        )
+        chart = charts.change_intervals(table)
+        figure.show(
+            chart,
+            changed.drop(columns="key"),
+            "changes",
+            f"Chart of changes in top-1 points with their 95% intervals: {alt}.",
+        )
+        st.html(_signs(changed))
+    said = "".join(markup.paragraph(sentence, "text narrow") for sentence in text.tests(ablation))
+    st.html(said + _verdicts(table))
+    with st.expander("How the tests work"):
+        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in text.METHOD)
+        st.html(f'<ol class="points">{items}</ol>')
+
+
+def _signs(table: DataFrame) -> str:
+    items = "".join(
+        f'<span><i class="sign {kind}"></i>{escape(name)}</span>' for kind, name in legend(table)
+    )
+    return f'<p class="faint legend">{items}</p>'
+
+
+def _verdicts(table: DataFrame) -> str:
+    """The verdict on each step in words, beside its figures."""
+    heads = (
+        "Seeds",
+        "Top-1 %",
+        "Change",
+        "95% interval",
+        "p, Holm",
+        "Published %",
+        "Published change",
+    )
+    head = "".join(f'<th class="n" scope="col">{name}</th>' for name in heads)
+    body = "".join(_verdict_row(row) for row in table.to_dict("records"))
+    return (
+        '<div class="wide" tabindex="0" role="region" aria-label="Verdicts">'
+        f'<table class="verdicts"><thead><tr><th scope="col">Step</th>'
+        f'<th scope="col">Verdict</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def _verdict_row(row: dict[str, float | str]) -> str:
+    figures = (
+        f"{row['n']:.0f}",
+        number(row["top1"], 2),
+        text.signed(row["change"], 2),
+        text.interval(row["change_low"], row["change_high"]),
+        text.p_value(row["p_holm"]),
+        number(row["paper_top1"], 2),
+        text.signed(row["paper_change"], 2),
+    )
+    verdict = row["verdict"] if isinstance(row["verdict"], str) else ""
+    return (
+        f'<tr><th scope="row">{escape(str(row["title"]))}</th>'
+        f'<td class="words">{sign(row)}{escape(_words(row, verdict))}</td>'
+        + "".join(f'<td class="n">{escape(value)}</td>' for value in figures)
+        + "</tr>"
+    )
+
+
+def _words(row: dict[str, float | str], verdict: str) -> str:
+    if not verdict:
+        first = not isinstance(row["previous"], str)  # pandas has NaN for None
+        return "The start: nothing to compare with" if first else "The step before is not trained"
+    if verdict == UNTESTED:
+        return "Untested: needs two seeds of both steps"
+    if verdict != INCONCLUSIVE:
+        return verdict.capitalize()
+    needed = text.seeds(row["seeds_needed"], row["p_holm"])
+    return f"Inconclusive; about {needed} seeds needed".replace("about >", "more than ")

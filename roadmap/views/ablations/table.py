@@ -1,0 +1,157 @@
+"""All runs on the page of ablations: a table that filters, sorts and exports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from models.text import shortened
+from roadmap.runs import STATUSES, Run, Unreadable
+from roadmap.steps import ROADMAPS
+from roadmap.text import ABSENT
+from roadmap.views.ablations import data as ablations_data
+from roadmap.views.common import markup, turns
+from roadmap.views.common.figure import plain_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pandas import DataFrame
+
+ROW = 35  # pixels
+#: Of the folders that hold no run, as many are listed.
+MOST_LISTED = 50
+
+
+def show() -> None:
+    st.html(markup.heading("All runs", 2, "section"))
+    _filtered()
+
+
+@turns.fragment
+def _filtered() -> None:
+    """Reads anew, so that a filter also shows what has come."""
+    import pandas as pd
+
+    found = ablations_data.read()
+    table = pd.DataFrame([_row(run) for run in found.runs], columns=list(COLUMNS))
+    shown = plain_cells(_filters(table))  # Streamlit has a CSV of its own at the table
+    words = "run" if len(table) == 1 else "runs"
+    st.html(
+        markup.paragraph(
+            f"{len(shown)} of {len(table)} {words}. Click a column's name to sort. Top-1 and its "
+            "weight average are of the validation images after the last epoch.",
+            "faint",
+        )
+    )
+    st.dataframe(
+        shown,
+        column_config=_config(),
+        hide_index=True,
+        height=min(460, ROW * (max(len(shown), 1) + 1) + 3),
+        placeholder=ABSENT,
+        key="ablations-runs",
+        alt="Table of the runs with their figures.",
+    )
+    with st.container(key="downloads-runs"):
+        st.download_button(
+            "CSV",
+            shown.to_csv(index=False),
+            "runs.csv",
+            "text/csv",
+            key="ablations-csv",
+            on_click="ignore",
+            type="tertiary",
+        )
+
+
+#: What a column is called.
+COLUMNS = {
+    "run": "Run",
+    "data": "Data",
+    "roadmap": "Roadmap",
+    "step": "Step",
+    "seed": "Seed",
+    "status": "Status",
+    "epochs": "Epochs",
+    "of": "of",
+    "top1": "Top-1 %",
+    "ema_top1": "Average %",
+    "seconds": "Training, s",
+    "scale": "Scale",
+    "device": "Device",
+    "date": "Date",
+    "reason": "Why it stopped",
+}
+
+
+def _row(run: Run) -> tuple[object, ...]:
+    return (
+        run.path.name,
+        run.path.parent.name,
+        run.roadmap,
+        run.step,
+        run.seed,
+        run.status,
+        run.epochs,
+        run.recipe["epochs"],
+        run.scores.get("top1"),
+        run.scores.get("ema_top1"),
+        run.seconds,
+        run.scale,
+        run.device,
+        run.date,
+        run.reason and shortened(run.reason),
+    )
+
+
+def _config() -> dict[str, object]:
+    columns = st.column_config
+    numbers = {"top1": "%.2f", "ema_top1": "%.2f", "seconds": "%.0f"}
+    config: dict[str, object] = {
+        key: columns.NumberColumn(title, format=numbers[key])
+        if key in numbers
+        else columns.Column(title)
+        for key, title in COLUMNS.items()
+    }
+    return config | {"run": columns.TextColumn("Run", pinned=True)}
+
+
+def _filters(table: DataFrame) -> DataFrame:
+    """The rows of every value that was chosen; all where none was."""
+    order = [key for roadmap in ROADMAPS.values() for key in roadmap.keys]
+    options = {
+        "status": [status for status in STATUSES if status in set(table["status"])],
+        "step": sorted(set(table["step"]), key=order.index),
+        "data": list(dict.fromkeys(table["data"])),
+    }
+    with st.container(horizontal=True, gap="medium", key="ablations-filters"):
+        for column, values in options.items():
+            key = f"ablations-filter-{column}"
+            kept = [value for value in st.session_state.get(key, []) if value in values]
+            st.session_state[key] = kept
+            st.multiselect(
+                COLUMNS[column], values, key=key, placeholder="All", width=300, format_func=str
+            )
+            if kept:
+                table = table[table[column].isin(kept)]
+    return table
+
+
+def show_unreadable(found: Sequence[Unreadable]) -> None:
+    """The folders that hold no whole run, each with its sentence."""
+    if not found:
+        return
+    rows = [
+        (f"{folder.path.parent.name}/{folder.path.name}", folder.why)
+        for folder in found[:MOST_LISTED]
+    ]
+    words = "folder" if len(found) == 1 else "folders"
+    more = len(found) - len(rows)
+    st.html(
+        markup.heading("Folders that cannot be read", 2, "section")
+        + markup.paragraph(f"{len(found)} {words} left out of all figures above.", "faint")
+        + markup.recipe_table(("Folder", "Why"), rows)
+        + (markup.paragraph(f"And {more} more.", "faint") if more else "")
+    )

@@ -1,0 +1,254 @@
+"""Training on this machine from the page: start, watch, stop; and all runs that go on."""
+
+from __future__ import annotations
+
+from html import escape
+
+import streamlit as st
+
+from roadmap import visitors
+from roadmap.runs import Run, Runs, Unreadable
+from roadmap.steps import ROADMAPS
+from roadmap.sweep import background
+from roadmap.sweep.background import Task
+from roadmap.text import ABSENT, counted, number
+from roadmap.train.errors import RefusedError
+from roadmap.train.pocket import EPOCHS
+from roadmap.views.ablations import data as ablations_data
+from roadmap.views.common import markup
+from roadmap.views.common.bounds import within
+
+EVERY = 3  # seconds between looks
+KINDS = {"run": "One step", "sweep": "Every step"}
+MOST_EPOCHS, MOST_SEED, MOST_SEEDS = 300, 9999, 10
+#: Of the runs in training, as many are shown.
+MOST_SHOWN = 20
+SHOWN = "ablations-shown"
+
+
+def note_shown(found: Runs) -> None:
+    """Keep what the page shows, so that it is drawn again when there is more to say."""
+    st.session_state[SHOWN] = _signature(found)
+
+
+def broken(found: Runs) -> tuple[Unreadable, ...]:
+    """The folders that cannot be read, without those of a sweep that just begins a run there."""
+    root = ablations_data.root()
+    task = background.read_task(root) if background.is_running(root) else None
+    new = {root / task.data / name for name in task.runs} if task else set()
+    return tuple(folder for folder in found.unreadable if folder.path not in new)
+
+
+def show(roadmap: str) -> None:
+    """The form, or what runs; for a visitor who may only read, the commands and what runs."""
+    if visitors.is_public():
+        _elsewhere(roadmap)
+        return
+    st.html(
+        markup.heading("Train on this machine", 2, "section")
+        + markup.paragraph(
+            "Small versions of the steps on handwritten digits, on the CPU. Training goes on when "
+            "this page is closed; one at a time. A run that was stopped is continued by starting "
+            "it again.",
+            "faint",
+        )
+    )
+    _watched(roadmap)
+
+
+def _elsewhere(roadmap: str) -> None:
+    sentence = (
+        "This public explorer starts no training; on a laptop, a small version of one step takes "
+        "about a minute:"
+    )
+    step = ROADMAPS[roadmap].keys[1]
+    st.html(
+        markup.heading("Train small networks", 2, "section")
+        + markup.own_machine(
+            sentence,
+            f"python -m roadmap train --roadmap {roadmap} --step {step} --scale pocket",
+            f"python -m roadmap sweep --roadmap {roadmap} --seeds 0 1 2 --scale pocket",
+        )
+    )
+    found = ablations_data.read()
+    if any(run.status == "running" for run in found.runs):
+        _others(found, None)
+
+
+@st.fragment(run_every=EVERY)
+def _watched(roadmap: str) -> None:
+    """Redraws itself only; the whole page once a run has begun or ended."""
+    found = ablations_data.read()
+    if _signature(found) != st.session_state.get(SHOWN):
+        st.rerun()
+    root = ablations_data.root()
+    task, running = background.read_task(root), background.is_running(root)
+    if problem := st.session_state.pop("ablations-problem", ""):
+        st.html(markup.notice(problem))
+    if running:
+        _progress(task, found)
+    else:
+        _remember(roadmap, task)
+        _form(roadmap, found)
+        if task is not None:
+            _ended(task)
+    _others(found, task if running else None)
+
+
+def _signature(found: Runs) -> tuple[object, ...]:
+    """What changes when the page has something else to show than epochs."""
+    states = sorted((str(run.path), run.status) for run in found.runs)
+    return tuple(states), tuple(sorted(map(str, (folder.path for folder in broken(found)))))
+
+
+# Before
+
+
+def _remember(roadmap: str, task: Task | None) -> None:
+    """The form at first says what was started last, so that Start goes on with it."""
+    if task is None or task.roadmap != roadmap:
+        return
+    one = len(task.steps) == 1
+    st.session_state.setdefault("ablations-kind", "run" if one else "sweep")
+    st.session_state.setdefault("ablations-epochs", min(max(task.epochs, 1), MOST_EPOCHS))
+    if one:
+        st.session_state.setdefault(f"ablations-step-{roadmap}", task.steps[0])
+        st.session_state.setdefault("ablations-seed", min(max(task.seeds[0], 0), MOST_SEED))
+    else:
+        st.session_state.setdefault("ablations-seeds", min(max(len(task.seeds), 1), MOST_SEEDS))
+
+
+def _form(roadmap: str, found: Runs) -> None:
+    first_values = {"kind": "run", "seed": _new_seed(found), "seeds": 3, "epochs": EPOCHS}
+    for name, value in first_values.items():
+        st.session_state.setdefault(f"ablations-{name}", value)
+    with st.container(
+        horizontal=True, gap="medium", vertical_alignment="bottom", key="ablations-start"
+    ):
+        kind = st.segmented_control(
+            "Train", list(KINDS), format_func=KINDS.get, required=True, key="ablations-kind"
+        )
+        steps = {step.key: step.title for step in ROADMAPS[roadmap].steps}
+        chosen: tuple[str, ...] = ()
+        if kind == "run":
+            key = f"ablations-step-{roadmap}"
+            chosen = (st.selectbox("Step", list(steps), format_func=steps.get, key=key, width=230),)
+            first = st.number_input("Seed", 0, MOST_SEED, key="ablations-seed", width=120)
+            seeds = (within(first, 0, MOST_SEED),)
+        else:
+            count = st.number_input("Seeds", 1, MOST_SEEDS, key="ablations-seeds", width=120)
+            seeds = tuple(range(within(count, 1, MOST_SEEDS)))
+        epochs = st.number_input("Epochs", 1, MOST_EPOCHS, key="ablations-epochs", width=120)
+        epochs = within(epochs, 1, MOST_EPOCHS)
+        task = Task(roadmap=roadmap, steps=chosen, seeds=seeds, epochs=epochs)
+        st.button("Start", type="primary", key="ablations-go", on_click=_begin, args=(task,))
+    where = f"{ROADMAPS[roadmap].title}, {counted(len(task.runs), 'run')} into {task.data}"
+    other = "" if task.epochs == EPOCHS else ", apart from those of other lengths"
+    st.html(markup.paragraph(f"{where}{other}{_already(task, found)}.", "faint"))
+
+
+def _new_seed(found: Runs) -> int:
+    """The first seed that no run on the digits has."""
+    taken = {run.seed for run in found.runs if run.data == "digits"}
+    return next((seed for seed in range(MOST_SEED) if seed not in taken), MOST_SEED)
+
+
+def _already(task: Task, found: Runs) -> str:
+    """How many of its runs would only be looked at, as they are finished."""
+    folder = ablations_data.root() / task.data
+    finished = {run.path for run in found.runs if run.finished}
+    done = sum(folder / name in finished for name in task.runs)
+    if not done:
+        return ""
+    if done < len(task.runs):
+        return f"; {done} of them finished already"
+    return f"; finished already: {'another seed' if task.steps else 'more seeds'} would be new"
+
+
+def _begin(task: Task) -> None:
+    try:
+        background.start(ablations_data.root(), task)
+    except RefusedError as error:
+        st.session_state["ablations-problem"] = str(error)
+
+
+def _stop() -> None:
+    try:
+        background.stop(ablations_data.root())
+    except RefusedError as error:
+        st.session_state["ablations-problem"] = str(error)
+
+
+def _ended(task: Task) -> None:
+    """What the last one said at its end. Where that is how far a run is, it had no time to."""
+    said = background.last_words(ablations_data.root()) or "It ended without a word."
+    if said.partition(":")[0] in task.runs:
+        said = f"Its process was killed. Start it again to continue; it was at {said}."
+    st.html(markup.paragraph(f"Last: {_name(task)}. {said}", "faint last"))
+
+
+# While it trains
+
+
+def _progress(task: Task | None, found: Runs) -> None:
+    if task is None:  # it holds the lock, and its description is gone
+        st.html(markup.notice("Training is running, but what it trains cannot be read."))
+        return
+    runs = {run.path.name: run for run in found.runs if run.path.parent.name == task.data}
+    mine = [runs[name] for name in task.runs if name in runs]
+    done = sum(run.finished for run in mine)
+    epochs = sum(min(run.epochs, task.epochs) for run in mine)
+    now = next((run for run in mine if run.status == "running"), None)
+    if task.stopped:
+        doing = "stopping: what runs is being saved"
+    elif now is None:
+        doing = "ending" if done == len(task.runs) else "starting"
+    else:
+        doing = f"{now.path.name}, epoch {now.epochs} of {now.recipe['epochs']}"
+    st.html(
+        f'<p class="text" role="status"><b>{escape(_name(task))}</b>: {done} of {len(task.runs)} '
+        f"finished; {escape(doing)}.</p>"
+    )
+    st.progress(min(1.0, epochs / (task.epochs * len(task.runs))))
+    st.button(
+        "Stop",
+        key="ablations-stop",
+        disabled=task.stopped,
+        on_click=_stop,
+    )
+
+
+def _name(task: Task) -> str:
+    roadmap = ROADMAPS[task.roadmap]
+    titles = {step.key: step.title for step in roadmap.steps}
+    what = ", ".join(titles[key] for key in task.steps) or f"Every step of {roadmap.title}"
+    seeds = ", ".join(map(str, task.seeds))
+    plural = "" if len(task.seeds) == 1 else "s"
+    return f"{what}, seed{plural} {seeds}, {counted(task.epochs, 'epoch')}"
+
+
+def _others(found: Runs, task: Task | None) -> None:
+    """Every run in training, also those that were started elsewhere."""
+    running = [run for run in found.runs if run.status == "running"]
+    if not running:
+        if task is None:
+            st.html(markup.paragraph("Nothing is in training now.", "faint"))
+        return
+    rows = [_row(run) for run in running[:MOST_SHOWN]]
+    more = len(running) - len(rows)
+    st.html(
+        markup.heading("In training", 3, "subsection")
+        + markup.recipe_table(("Run", "Data", "Epoch", "Top-1 %", "Seconds an epoch"), rows)
+        + (markup.paragraph(f"And {more} more.", "faint") if more else "")
+    )
+
+
+def _row(run: Run) -> tuple[str, ...]:
+    top1 = ABSENT
+    if run.epochs:
+        from roadmap.sweep.jobs import read_progress
+
+        top1 = number(read_progress(run.path).top1, 2)
+    speed = number(run.seconds / run.epochs, 1) if run.epochs else ABSENT
+    place = f"{run.epochs} of {run.recipe['epochs']}"
+    return run.path.name, run.path.parent.name, place, top1, speed

@@ -1,0 +1,1 @@
+"""The page Builder: two networks side by side, counted, measured, downloaded."""

@@ -1,0 +1,83 @@
+"""The config beside where it starts, or A beside B: row by row, differences marked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from models.config import FIELDS
+from roadmap.text import number
+from roadmap.views.builder import address as builder_address
+from roadmap.views.builder.address import Builder, Chosen
+from roadmap.views.builder.fields import CONTROLS
+from roadmap.views.builder.tables import costs, digits
+from roadmap.views.common import markup
+
+
+def show(builder: Builder) -> None:
+    """What is changed in A; where there is a B, both in full."""
+    if builder.b is None:
+        _changes(builder.a)
+    else:
+        _comparison(builder, builder.b)
+
+
+def _changes(chosen: Chosen) -> None:
+    name = chosen.start.title
+    st.html(markup.heading("What is changed", 2, "section"))
+    if not chosen.changes:
+        st.html(markup.paragraph(f"Nothing yet: this is {name}.", "why"))
+        return
+    rows = [
+        (CONTROLS[field].title, CONTROLS[field].said(before), CONTROLS[field].said(after))
+        for field, (before, after) in chosen.changes.items()
+    ]
+    st.html(markup.recipe_table(("Field", f"Start: {name}", "A"), rows))
+
+
+def _comparison(builder: Builder, b: Chosen) -> None:
+    st.html(markup.heading("A beside B", 2, "section"))
+    with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
+        only = st.toggle("Only rows that differ", key="only-differences")
+        st.button("Remove B", on_click=_remove_b, args=(builder,))
+    rows = [("Starting point", builder.a.start.title, b.start.title)]
+    for field in FIELDS:
+        values = (getattr(chosen.config, field) for chosen in (builder.a, b))
+        rows.append((CONTROLS[field].title, *map(CONTROLS[field].said, values)))
+    rows += _cost_rows(builder, b)
+    if only:
+        rows = [row for row in rows if row[1] != row[2]]
+    if rows:
+        st.html(markup.comparison_table(("", "A", "B"), rows))
+    else:
+        st.html(markup.paragraph("A and B are one network.", "why"))
+
+
+def _cost_rows(builder: Builder, b: Chosen) -> list[tuple[str, str, str]]:
+    try:
+        pairs = list(
+            zip(
+                costs(builder.a.config, builder.image_size),
+                costs(b.config, builder.image_size),
+                strict=True,
+            )
+        )
+    except ValueError as error:  # the other one's image is too small
+        return [("Costs", *(_too_small(chosen, builder, error) for chosen in (builder.a, b)))]
+    rows = []
+    for left, right in pairs:
+        decimals = digits(left, left.value, right.value)
+        values = (number(cost.value, decimals) for cost in (left, right))
+        rows.append((f"{left.name}, {left.unit}", *values))
+    return rows
+
+
+def _too_small(chosen: Chosen, builder: Builder, error: ValueError) -> str:
+    return "counted above" if chosen == builder.current else str(error)
+
+
+def _remove_b(builder: Builder) -> None:
+    st.session_state.pop("refused", None)
+    alone = replace(builder, b=None, edited="a")
+    st.query_params.from_dict(builder_address.parameters(alone))

@@ -1,0 +1,248 @@
+"""The builder's controls: one for each field of ``ModelConfig``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import streamlit as st
+
+from models.config import BOUNDS, CHOICES, FIELDS, ConfigError, ModelConfig
+from roadmap.drawing.words import ACTIVATIONS, NORMS
+from roadmap.views.common import markup
+
+#: Characters of a text that are looked at: a program may send megabytes.
+LONGEST = 10_000
+
+
+@dataclass(frozen=True)
+class Control:
+    """What the page says of a field: ``names`` are those of its values, where they need any."""
+
+    field: str
+    help: str
+    label: str = ""
+    names: Mapping[Any, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        return self.label or self.field.replace("_", " ").capitalize()
+
+    def said(self, value: Any) -> str:
+        """``value`` as the page prints it."""
+        if value in self.names:
+            return self.names[value]
+        if value is None:
+            return "none"
+        if isinstance(value, bool):
+            return "Yes" if value else "No"
+        if isinstance(value, tuple):
+            return ", ".join(map(str, value))
+        return f"{value:g}".replace("e-0", "e-") if isinstance(value, float) else f"{value:,}"
+
+
+#: By group, in the order of the page.
+GROUPS: dict[str, tuple[Control, ...]] = {
+    "Macro design": (
+        Control("depths", "Blocks in each stage, from 1 to 6 stages: 3, 4, 6, 3."),
+        Control(
+            "width",
+            "Channels of the first stage, doubling after each: the inner width of a bottleneck, "
+            "whose output has four times that, or the output width of an inverted block.",
+        ),
+        Control(
+            "stem",
+            "ResNet: a 7×7 convolution with stride 2, then max pooling. Patchify: one 4×4 "
+            "convolution with stride 4.",
+            names={"resnet": "ResNet", "patchify": "Patchify"},
+        ),
+        Control(
+            "downsampling",
+            "In the block: a stage's first block has stride 2. Separate: norm and a 2×2 "
+            "convolution with stride 2 between stages, a norm after the stem and after pooling.",
+            names={"in_block": "In the block", "separate": "Separate"},
+        ),
+    ),
+    "Block": (
+        Control(
+            "block",
+            "Bottleneck: wide, narrow, wide. Inverted: narrow, wide, narrow.",
+            names={"bottleneck": "Bottleneck", "inverted": "Inverted"},
+        ),
+        Control("kernel_size", "Side of the spatial convolution: an odd number of pixels."),
+        Control(
+            "depthwise",
+            "Yes: the spatial convolution has one group a channel.",
+        ),
+        Control(
+            "depthwise_position",
+            "Where the depthwise convolution stands: between the 1×1 convolutions, or before them.",
+            names={"middle": "Middle", "first": "First"},
+        ),
+        Control("groups", "Groups of the spatial convolution: ResNeXt's cardinality."),
+        Control(
+            "group_width",
+            "Channels of one group in the first stage, doubling after each; empty: the width's "
+            "share.",
+        ),
+    ),
+    "Micro design": (
+        Control("activation", "Nonlinearity, everywhere.", names=ACTIVATIONS),
+        Control(
+            "activations_per_block",
+            "3: after each norm and after the addition. 1: before the closing 1×1 convolution.",
+        ),
+        Control(
+            "norm",
+            "Batch or layer normalization, everywhere. With layer norm, convolutions have a bias.",
+            names=NORMS,
+        ),
+        Control(
+            "norms_per_block",
+            "3: after each convolution. 1: after the depthwise convolution of an inverted block.",
+        ),
+        Control("response_norm", "Global response normalization before the last convolution."),
+    ),
+    "Input, output and training": (
+        Control("num_classes", "0: no classifier, the network returns features.", "Classes"),
+        Control("in_channels", "Channels of the image.", "Input channels"),
+        Control(
+            "layer_scale",
+            "First value of a learned factor per channel on the residual branch; empty: no factor.",
+        ),
+        Control(
+            "stochastic_depth",
+            "Drop probability of the last block, growing linearly from 0 at the first.",
+        ),
+        Control(
+            "init",
+            "Kaiming: He et al. 2015, as ResNet. Truncated normal: standard deviation 0.02, as "
+            "ConvNeXt. PyTorch's default: as the authors' runs of the steps in between.",
+            "Initialization",
+            names={
+                "kaiming": "Kaiming",
+                "trunc_normal": "Truncated normal",
+                "default": "PyTorch's default",
+            },
+        ),
+    ),
+}
+CONTROLS: dict[str, Control] = {
+    control.field: control for controls in GROUPS.values() for control in controls
+}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Values that make no network: as the controls show them, the reason, and the field whose
+    control shows it. ``over`` is the config that they were to replace."""
+
+    values: Mapping[str, Any]
+    reason: str
+    field: str
+    over: ModelConfig
+
+
+def show(
+    config: ModelConfig,
+    refused: Refused | None,
+    on_change: Callable[[str], None],
+    on_undo: Callable[[], None],
+) -> None:
+    """Every control, at the values of ``config``, or at those that were refused.
+
+    ``on_change`` is called with the field that was changed; ``chosen`` then has the values.
+    ``on_undo`` is called to give refused values up.
+    """
+    values = refused.values if refused else _shown(config)
+    for name in FIELDS:
+        st.session_state[_key(name)] = values[name]
+    for group, controls in GROUPS.items():
+        st.html(markup.heading(group, 2, "subsection"))
+        for place, control in enumerate(controls):
+            if place % 2 == 0:
+                columns = st.columns(2, gap="medium")  # one for each row, so that rows stand level
+            with columns[place % 2]:
+                _widget(control, on_change)
+                if refused and refused.field == control.field:
+                    _refusal(refused.reason, on_undo)
+
+
+def _refusal(reason: str, on_undo: Callable[[], None]) -> None:
+    with st.container(key="refusal", gap=None):
+        st.html(markup.refusal(reason))
+        st.button(
+            "Undo",
+            key="undo",
+            type="tertiary",
+            on_click=on_undo,
+            help="Back to the last values that made a network, whose costs are shown.",
+        )
+
+
+def chosen(changed: str, over: ModelConfig) -> ModelConfig | Refused:
+    """What the controls say after ``changed`` was: a config, or what is wrong with it."""
+    values = {name: st.session_state[_key(name)] for name in FIELDS}
+    values["depths"] = values["depths"][:LONGEST]
+    try:
+        return ModelConfig(**{name: _read(name, value) for name, value in values.items()})
+    except ConfigError as error:
+        place = changed if changed in error.fields else error.fields[0]
+        return Refused(values, _sentence(str(error)), place, over)
+
+
+def _key(name: str) -> str:
+    return f"field-{name}"
+
+
+def _shown(config: ModelConfig) -> dict[str, Any]:
+    """The fields as their controls hold them: depths as text."""
+    return {name: getattr(config, name) for name in FIELDS} | {
+        "depths": CONTROLS["depths"].said(config.depths)
+    }
+
+
+def _read(name: str, value: Any) -> Any:
+    """A control's value as the field's: depths from a list of any form."""
+    if name != "depths":
+        return value
+    parts = re.split(r"[\s,;()\[\]-]+", value.strip(" ,;()[]"))
+    whole = all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts)
+    return tuple(int(part) for part in parts) if whole else value
+
+
+def _sentence(reason: str) -> str:
+    return f"{reason[0].upper()}{reason[1:]}." if not reason.startswith(FIELDS) else f"{reason}."
+
+
+def _widget(control: Control, on_change: Callable[[str], None]) -> None:
+    name = control.field
+    common = {
+        "label": control.title,
+        "key": _key(name),
+        "help": control.help,
+        "on_change": on_change,
+        "args": (name,),
+    }
+    if name in CHOICES:
+        st.segmented_control(
+            options=CHOICES[name],
+            format_func=control.said,
+            required=True,
+            **common,
+        )
+    elif name == "depths":
+        st.text_input(**common)
+    elif name in BOUNDS:
+        low, high = BOUNDS[name]
+        empty = {"value": None, "placeholder": "none"} if name == "group_width" else {}
+        step = 2 if name == "kernel_size" else 1
+        st.number_input(min_value=low, max_value=high, step=step, **empty, **common)
+    elif name == "layer_scale":
+        st.number_input(
+            min_value=0.0, step=1e-6, format="%g", value=None, placeholder="none", **common
+        )
+    else:
+        st.number_input(min_value=0.0, max_value=1.0, step=0.05, format="%g", **common)

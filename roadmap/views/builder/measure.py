@@ -1,0 +1,105 @@
+"""Images per second of what is built, on the machine that serves the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from models.config import ModelConfig
+from roadmap import visitors
+from roadmap.background.queue import Job
+from roadmap.measure.limits import measuring_refusal, refusal
+from roadmap.text import number
+from roadmap.views.builder import work as builder_work
+from roadmap.views.common import markup
+from roadmap.views.common.bounds import within
+
+KEY = "measuring"
+BATCH_SIZES = (1, 256)
+MOST_KEPT = 50  # measurements of a session
+NOTE = (
+    "Median and 10th to 90th percentile of ten runs after five untimed ones, float32, random "
+    "images, stochastic depth off. Other work on this machine makes it slower."
+)
+
+
+def show(config: ModelConfig, image_size: int, name: str) -> None:
+    """``name`` is what the table calls ``config``."""
+    if visitors.is_public():
+        sentence = (
+            "This public explorer measures no speed; start your own to measure any network on your "
+            "device:"
+        )
+        st.html(markup.own_machine(sentence, "python -m roadmap app"))
+        return
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        mode = st.segmented_control(
+            "Mode",
+            ("inference", "training"),
+            default="inference",
+            format_func=str.capitalize,
+            required=True,
+            key="measure-mode",
+        )
+        batch_size = st.number_input(
+            "Batch size", *BATCH_SIZES, value=8, key="measure-batch", width=130
+        )
+        batch_size = within(batch_size, *BATCH_SIZES)
+        reason = _refusal(config, image_size, mode, batch_size)
+        st.button(
+            "Measure",
+            on_click=_begin,
+            args=(config, image_size, mode, batch_size, name),
+            disabled=bool(reason) or builder_work.running(KEY),
+            key="measure",
+        )
+    if reason:
+        st.html(markup.paragraph(reason, "faint"))
+    told = builder_work.about(KEY)
+    builder_work.follow(KEY, f"Measuring {told.get('name')}, {told.get('mode')}", _keep)
+    _table()
+
+
+def _refusal(config: ModelConfig, image_size: int, mode: str, batch_size: int) -> str:
+    return refusal(config, image_size) or measuring_refusal(config, mode, batch_size, image_size)
+
+
+def _begin(config: ModelConfig, image_size: int, mode: str, batch_size: int, name: str) -> None:
+    if reason := _refusal(config, image_size, mode, batch_size):  # by now, or the button is forced
+        builder_work.refuse(KEY, reason)
+        return
+    setting = {"mode": mode, "batch_size": batch_size, "image_size": image_size}
+    job = Job("measure", config=config.to_dict(), setting=setting)
+    builder_work.begin(KEY, job, name=name, mode=mode, image_size=image_size)
+
+
+def _keep(job: Job) -> None:
+    """The result into the session's table, once."""
+    st.session_state.pop(KEY)
+    measured = st.session_state.setdefault("measured", [])
+    measured.insert(0, {**builder_work.about(KEY), **job.result})
+    del measured[MOST_KEPT:]
+
+
+def _table() -> None:
+    measured: list[dict[str, Any]] = st.session_state.get("measured", [])
+    if measured:
+        head = ("Network", "Mode", "Batch", "Pixels", "Images/s", "10th–90th", "GB")
+        st.html(markup.recipe_table(head, [_row(result) for result in measured]))
+        notes = dict.fromkeys(result["note"] for result in measured if result["note"])
+        st.html(markup.paragraph(" ".join([f"{measured[0]['device']}.", NOTE, *notes]), "faint"))
+
+
+def _row(result: dict[str, Any]) -> tuple[str, ...]:
+    decimals = 0 if result["images_per_s"] >= 100 else 1
+    spread = "\u202f–\u202f".join(number(result[end], decimals) for end in ("low", "high"))
+    return (
+        result["name"],
+        result["mode"],
+        str(result["batch_size"]),
+        str(result["image_size"]),
+        number(result["images_per_s"], decimals),
+        spread,
+        number(result["peak_memory_gb"], 2),
+    )

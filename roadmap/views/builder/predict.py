@@ -1,0 +1,52 @@
+"""What a config would score, where a designed experiment covers it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from models.config import ModelConfig
+from roadmap.study import text
+from roadmap.study.effects import Effects
+from roadmap.study.space import StudyError
+from roadmap.text import number
+from roadmap.views.common import markup
+from roadmap.views.effects import data as effects_data
+
+MOST_EXCUSES = 2
+
+
+def show(config: ModelConfig) -> None:
+    """A line per data set with a fitted experiment; nothing where there is none."""
+    said, excuses = [], []
+    for data in effects_data.data_sets():
+        try:
+            experiment = effects_data.experiment(data)
+        except StudyError:
+            continue
+        effects = effects_data.effects(experiment.model, (), None, None)
+        try:
+            said.append(_prediction(effects, config, experiment.model.data))
+        except StudyError as error:
+            excuses.append(f"Not covered by the experiment on {data}: {error}.")
+    if not said and not excuses:
+        return
+    st.html(
+        markup.heading("Predicted accuracy", 3, "subsection")
+        + "".join(markup.paragraph(line, "text") for line in said)
+        + "".join(markup.paragraph(line, "faint") for line in excuses[:MOST_EXCUSES])
+        + '<p class="faint">Predictions for one run, with 95% intervals: '
+        '<a href="effects" target="_self">what they rest on</a>.</p>'
+    )
+
+
+def _prediction(effects: Effects, config: ModelConfig, data: str) -> str:
+    space = effects.space
+    found = space.levels_of(config)
+    shown = {f.name for f in space.factors if any(level.config for level in f.levels)}
+    levels = effects.start | {name: key for name, key in found.items() if name in shown}
+    rate = effects.best_rate(levels)
+    prediction = effects.predicted(levels, rate)
+    own = "" if rate is None else f"its best learning rate, {rate:.2g}, of those trained; "
+    fixed = text.conditions(effects, leave_out=shown | ({"lr"} if rate is not None else set()))
+    ends = f"{number(prediction.low, 1)} to {number(prediction.high, 1)}"
+    return f"{data}: {number(prediction.top1, 1)}% top-1, {ends} ({own}{fixed})."

@@ -1,0 +1,128 @@
+"""Costs of a config, and the networks that it is shown among."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from models.config import ModelConfig
+from roadmap.measure.complexity import count
+from roadmap.measure.receptive_field import receptive_fields
+from roadmap.measure.training_memory import training_memory
+from roadmap.tables import results
+from roadmap.text import ABSENT, change, number
+from roadmap.views.builder.address import VARIANT_TITLES
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+MEMORY_NOTE = (
+    "Memory in float32: weights, gradients and AdamW's two moments; and the tensors that the "
+    "backward pass of one image reads. What a device needs besides comes on top."
+)
+CHART_NOTE = (
+    "All at 224 × 224. Steps and ConvNeXt as counted; Swin as the ConvNeXt paper prints it."
+)
+SWIN_SIZES = ("Swin-T", "Swin-S", "Swin-B", "Swin-L")
+CONVNEXT_SIZES = {
+    name: title for name, title in VARIANT_TITLES.items() if name.startswith("convnext_")
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One figure of a network, in the unit that it is printed in."""
+
+    name: str
+    unit: str
+    value: float
+    decimals: int
+
+
+def costs(config: ModelConfig, image_size: int) -> tuple[Cost, ...]:
+    """What ``config`` costs for one square image. Raises ``ValueError`` for one too small."""
+    counted = count(config, image_size)
+    memory = training_memory(config, image_size)
+    field = receptive_fields(config)[-1]
+    return (
+        Cost("Parameters", "M", counted.parameters / 1e6, 1),
+        Cost("Multiply-adds", "GFLOPs", counted.macs / 1e9, 2),
+        Cost("Activations", "M", counted.activations / 1e6, 1),
+        Cost("Receptive field", "pixels", field.size, 0),
+        Cost("Training state", "GB", memory.state / 1e9, 2),
+        Cost("Kept for the backward pass", "MB an image", memory.saved / 1e6, 1),
+    )
+
+
+def cost_rows(
+    after: Sequence[Cost], before: Sequence[Cost] | None
+) -> list[tuple[str, str, str, str]]:
+    """Name, unit, value and change from ``before``, rounded alike."""
+    rows = []
+    for place, cost in enumerate(after):
+        old = before[place].value if before else None
+        decimals = digits(cost, cost.value, *([] if old is None else [old]))
+        gain = ABSENT if old is None else change(cost.value, old, decimals)
+        rows.append((cost.name, cost.unit, number(cost.value, decimals), gain))
+    return rows
+
+
+def digits(cost: Cost, *values: float) -> int:
+    """Decimals that leave three figures of the largest of ``values``, where it is small."""
+    decimals, largest = cost.decimals, max(values)
+    while cost.decimals and 0 < largest * 10**decimals < 100 and decimals < 6:
+        decimals += 1
+    return decimals
+
+
+@st.cache_data(show_spinner=False)
+def known_networks() -> DataFrame:
+    """``charts.cost_map``'s table. Raises ``ResultsError``."""
+    import pandas as pd
+
+    parts = [_steps("resnet50", "ResNet-50 steps"), _steps("resnet200", "ResNet-200 steps")]
+    counted = results.read_table("measured/complexity")
+    counted = counted[counted["source"] == "variant"].set_index("name").loc[list(CONVNEXT_SIZES)]
+    parts.append(
+        pd.DataFrame(
+            {
+                "family": "ConvNeXt",
+                "name": list(CONVNEXT_SIZES.values()),
+                "params": (counted["params"] / 1e6).tolist(),
+                "gflops": (counted["macs"] / 1e9).tolist(),
+            }
+        )
+    )
+    paper = results.read_table("paper/paper_variants")
+    paper = paper[(paper["image_size"] == 224) & paper["model"].isin(SWIN_SIZES)]
+    swin = paper.drop_duplicates("model").set_index("model").loc[list(SWIN_SIZES)]
+    parts.append(
+        pd.DataFrame(
+            {
+                "family": "Swin",
+                "name": list(SWIN_SIZES),
+                "params": swin["params_m"].tolist(),
+                "gflops": swin["gflops"].tolist(),
+            }
+        )
+    )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _steps(roadmap: str, family: str) -> DataFrame:
+    table = results.roadmap_table(roadmap).rename(columns={"title": "name"})
+    return table.assign(family=family)[["family", "name", "params", "gflops"]]
+
+
+def with_points(table: DataFrame, points: Sequence[tuple[str, float, float]]) -> DataFrame:
+    """``table`` with what is built, to be downloaded."""
+    import pandas as pd
+
+    built = [
+        {"family": "Built", "name": name, "params": params, "gflops": gflops}
+        for name, gflops, params in points
+    ]
+    return pd.concat([table, pd.DataFrame(built)], ignore_index=True)

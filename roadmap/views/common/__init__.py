@@ -1,0 +1,1 @@
+"""What pages share: addresses, bounds, figures, markup, uploads, the style."""

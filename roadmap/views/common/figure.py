@@ -1,0 +1,48 @@
+"""A chart on a page: the figure, and under it what can be downloaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from roadmap.files import plain_cell
+from roadmap.views.common import markup
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from plotly.graph_objects import Figure
+
+#: The button that saves an image is in the bar that the style sheet hides (``script.html``).
+CONFIG = {"displaylogo": False, "displayModeBar": True, "modeBarButtons": [["toImage"]]}
+
+
+def plain_cells(table: DataFrame) -> DataFrame:
+    """``table`` with each text as ``plain_cell``, for a CSV."""
+    table = table.copy()
+    for name in table.select_dtypes(exclude=("number", "bool")):
+        table[name] = table[name].map(plain_cell)
+    return table
+
+
+def show(
+    figure: Figure, table: DataFrame, name: str, alt: str, *, key: str | None = None, **options: Any
+) -> None:
+    """``figure``, with PNG, SVG and ``table`` as CSV to download as ``name``.
+
+    ``alt`` is its text alternative, values included. ``name`` is a file's, without its ending,
+    and no other figure's of the page. ``key`` and ``options`` are those of ``st.plotly_chart``.
+    """
+    with st.container(key=f"figure-{name}", gap="small"):
+        st.plotly_chart(figure, key=key or f"chart-{name}", config=CONFIG, alt=alt, **options)
+        with st.container(horizontal=True, gap="small", key=f"downloads-{name}"):
+            st.html(markup.image_downloads(name), width="content")
+            st.download_button(
+                "CSV",
+                plain_cells(table).to_csv(index=False, float_format="%.10g"),
+                f"{name}.csv",
+                "text/csv",
+                key=f"csv-{name}",
+                on_click="ignore",
+                type="tertiary",
+            )

@@ -1,0 +1,1 @@
+"""The page Effects: what each change is worth in a designed experiment."""

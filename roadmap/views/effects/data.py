@@ -1,0 +1,64 @@
+"""The experiment behind the page of effects, fitted again only when its runs have changed."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import streamlit as st
+
+from roadmap.runs import Run
+from roadmap.study.atlas import Atlas
+from roadmap.study.atlas import atlas as make_atlas
+from roadmap.study.design import Design
+from roadmap.study.effects import Effects, Settings
+from roadmap.study.experiment import (
+    Experiment,
+    choose_design,
+    designs,
+    of_data,
+    open_experiment,
+)
+from roadmap.study.model import Model
+from roadmap.views.ablations import data as ablations_data
+
+#: Positions of the sliders whose answers are kept: a few kB each.
+MOST_KEPT = 64
+
+
+def data_sets() -> tuple[str, ...]:
+    """The names of data sets with runs of designs, the one with most first."""
+    counts: dict[str, int] = {}
+    for run in ablations_data.read().points:
+        counts[run.data] = counts.get(run.data, 0) + 1
+    return tuple(sorted(counts, key=lambda name: -counts[name]))
+
+
+def experiment(data: str) -> Experiment:
+    """The experiment on ``data``. Raises ``StudyError``."""
+    runs = of_data(ablations_data.read().points, data)
+    return _experiment(choose_design(_designs(), runs), runs)
+
+
+@st.cache_resource(show_spinner=False, max_entries=1, ttl=60)
+def _designs() -> list[Design]:
+    return designs()
+
+
+@lru_cache(maxsize=4)
+def _experiment(design: Design, runs: tuple[Run, ...]) -> Experiment:
+    return open_experiment(design, runs)
+
+
+Levels = tuple[tuple[str, str], ...]
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def effects(model: Model, levels: Levels, lr: float | None, epochs: float | None) -> Effects:
+    """The answers of ``model`` for networks trained so. Raises ``StudyError``."""
+    return Effects(model, Settings(dict(levels), lr, epochs))
+
+
+@lru_cache(maxsize=2)
+def atlas(model: Model, levels: Levels, lr: float | None, epochs: float | None) -> Atlas:
+    """Every combination, trained so, at its own best learning rate where the model has one."""
+    return make_atlas(effects(model, levels, lr, epochs))

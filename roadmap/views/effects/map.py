@@ -1,0 +1,151 @@
+"""The map: every valid combination by predicted accuracy and cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from roadmap.charts import effects as charts
+from roadmap.study.atlas import Atlas, differences
+from roadmap.text import number
+from roadmap.views.builder import address as builder_address
+from roadmap.views.common import address, figure, markup
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from roadmap.study.effects import Effects
+
+COSTS = {
+    "gflops": ("GFLOPs", "Multiply-adds per image at 224 pixels, 10⁹"),
+    "parameters": ("Parameters", "Parameters, million"),
+}
+SELECTED = "at"
+
+
+def show(effects: Effects, atlas: Atlas) -> None:
+    st.html(
+        markup.heading("Map of all combinations", 2, "section")
+        + markup.paragraph(
+            f"{len(atlas.levels):,} networks that these changes make, each at its own best "
+            "learning rate where the model has one. Click one to see what it is.",
+            "faint",
+        )
+    )
+    cost, problem = address.option(st.query_params, "cost", tuple(COSTS))
+    place, other = _selected(atlas)
+    said = " ".join(filter(None, (problem, other)))
+    if said:
+        st.html(markup.notice(said))
+    _control(cost)
+    table = _table(atlas)
+    path = _path(effects, atlas, table)
+    front = table.iloc[atlas.front(table[cost].to_numpy())]
+    key = f"effects-map-{st.session_state.get('effects-clicks', 0)}"
+    figure.show(
+        charts.combination_map(table, path, front, cost, COSTS[cost][1], place),
+        front,
+        "combinations",
+        _alt(front, cost, len(table)),
+        key=key,
+        on_select=lambda: _chosen(key),
+        selection_mode="points",
+    )
+    _details(effects, atlas, place)
+
+
+def _selected(atlas: Atlas) -> tuple[int, str]:
+    """The place of the combination to show: the best one, if the URL says nothing."""
+    best = atlas.best()
+    given = st.query_params.get(SELECTED)
+    if given is None:
+        return best, ""
+    if given.isascii() and given.isdigit() and len(given) < 8 and int(given) < len(atlas.levels):
+        return int(given), ""
+    return best, f"at in the URL is no number under {len(atlas.levels):,}; shown is the best one."
+
+
+def _control(cost: str) -> None:
+    st.session_state["effects-cost"] = cost
+    st.segmented_control(
+        "Cost",
+        list(COSTS),
+        format_func=lambda name: COSTS[name][0],
+        key="effects-cost",
+        required=True,
+        on_change=lambda: st.query_params.update({"cost": st.session_state["effects-cost"]}),
+    )
+
+
+def _chosen(key: str) -> None:
+    """A click on a point. The chart is drawn anew, so that the same point answers again."""
+    points = [p for p in st.session_state[key]["selection"]["points"] if "customdata" in p]
+    st.session_state["effects-clicks"] = st.session_state.get("effects-clicks", 0) + 1
+    if points:
+        value: Any = points[0]["customdata"]
+        st.query_params[SELECTED] = str(value[0] if isinstance(value, list | tuple) else value)
+
+
+def _table(atlas: Atlas) -> DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "top1": atlas.top1,
+            "low": atlas.low,
+            "high": atlas.high,
+            "gflops": atlas.gmacs,
+            "parameters": atlas.parameters / 1e6,
+        }
+    )
+
+
+def _path(effects: Effects, atlas: Atlas, table: DataFrame) -> DataFrame:
+    """The rows of the roadmap's own networks."""
+    places = {tuple(sorted(levels.items())): i for i, levels in enumerate(atlas.levels)}
+    changes = effects.changes
+    path = effects.path([change.name for change in changes])
+    titles = ["Start", *(change.title for change in changes)]
+    found = [
+        (places.get(tuple(sorted(levels.items()))), t)
+        for levels, t in zip(path, titles, strict=True)
+    ]
+    known = [(place, title) for place, title in found if place is not None]
+    return table.iloc[[place for place, _ in known]].assign(title=[t for _, t in known])
+
+
+def _details(effects: Effects, atlas: Atlas, place: int) -> None:
+    levels = atlas.levels[place]
+    config = effects.space.network(levels)
+    names = differences(effects.space, levels, [c.name for c in effects.changes])
+    rate = "" if atlas.lr is None else f" at learning rate {atlas.lr[place]:.2g}"
+    builder = _builder_link(config)
+    st.html(
+        markup.heading(", ".join(names) or "The start", 3, "subsection")
+        + markup.paragraph(
+            f"Predicted top-1 {number(atlas.top1[place], 1)}% (95% interval of one run "
+            f"{number(atlas.low[place], 1)} to {number(atlas.high[place], 1)}){rate}, "
+            f"{number(atlas.gmacs[place], 2)} GFLOPs, "
+            f"{number(atlas.parameters[place] / 1e6, 1)} million parameters.",
+            "text",
+        )
+        + f'<p class="text"><a href="{builder}" target="_self">Open it in the Builder</a></p>'
+    )
+
+
+def _builder_link(config: Any) -> str:
+    start = builder_address.Start("resnet50", "baseline")
+    chosen = builder_address.Chosen(start, config.replace(stochastic_depth=0.0))
+    return "builder?" + urlencode({"a": builder_address.format_chosen(chosen)})
+
+
+def _alt(front: DataFrame, cost: str, count: int) -> str:
+    points = "; ".join(
+        f"{number(row['top1'], 1)}% at {number(row[cost], 1)}" for row in front.to_dict("records")
+    )
+    return (
+        f"Scatter chart of predicted top-1 against {COSTS[cost][0]} for {count:,} networks. "
+        f"The best at each cost: {points}."
+    )

@@ -1,0 +1,312 @@
+"""What each change is worth: a designed experiment's answers, under settings that one can move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from roadmap.charts import effects as charts
+from roadmap.study import text
+from roadmap.study.rows import lengths, view_rows
+from roadmap.study.space import StudyError
+from roadmap.text import number
+from roadmap.views.common import address, figure, markup, turns
+from roadmap.views.effects import data as effects_data
+from roadmap.views.effects import interactions as effects_interactions
+from roadmap.views.effects import map as effects_map
+from roadmap.views.effects import order as effects_order
+
+if TYPE_CHECKING:
+    from roadmap.study.effects import Effects
+    from roadmap.study.experiment import Experiment
+    from roadmap.study.space import Factor, Space
+
+VIEWS = {
+    "place": ("in place", "In the paper's place", "Each change made where the paper makes it."),
+    "alone": ("alone", "Alone", "Each change made by itself on the start, a modern-recipe ResNet."),
+    "orders": (
+        "all orders",
+        "All orders",
+        "The mean over every order in which all networks exist (Shapley value).",
+    ),
+    "rate": (
+        "own rate",
+        "At its own rate",
+        "As in the paper's place, but each network at its own best learning rate.",
+    ),
+}
+NOTHING = (
+    "No designed experiment has enough finished runs yet. A design varies many choices at once, "
+    "so that every run informs every change; train one on the command line."
+)
+COMMAND = """python -m roadmap sweep --design results/designs/small_data.json --data PATH --dry-run
+python -m roadmap sweep --design results/designs/small_data.json --data PATH --compile
+python -m roadmap effects --data NAME"""
+RATES = 9
+
+
+def show() -> None:
+    st.html(
+        markup.heading("Effects", 1, "title")
+        + markup.paragraph(
+            "What is each change worth: by itself, in the paper's place, in any order, at its own "
+            "learning rate, after a short or a long training? Predictions from an experiment in "
+            "which all choices vary at once.",
+            "lead",
+        )
+    )
+    names = effects_data.data_sets()
+    if not names:
+        _nothing(NOTHING)
+        return
+    name, problem = address.option(st.query_params, "data", names)
+    if problem:
+        st.html(markup.notice(problem))
+    if len(names) > 1:
+        _select("data", "Data", {one: one for one in names}, name)
+    try:
+        experiment = effects_data.experiment(name)
+    except StudyError as error:
+        _nothing(f"{NOTHING} On {name}: {error}.")
+        return
+    _explorer(experiment)
+
+
+def _nothing(words: str) -> None:
+    st.html(
+        f'<div class="nothing">{markup.paragraph(words, "text")}'
+        f'<pre class="command">{COMMAND}</pre></div>'
+    )
+
+
+@turns.fragment
+def _explorer(experiment: Experiment) -> None:
+    model, space = experiment.model, experiment.design.space
+    problems = st.empty()
+    levels, lr, epochs, wrong = _settings(space)
+    effects = effects_data.effects(model, levels, lr, epochs)
+    views = [name for name, (view, _, _) in VIEWS.items() if view in effects.views]
+    chosen, unknown = address.option(st.query_params, "view", views)
+    said = " ".join(filter(None, (*wrong, unknown)))
+    if said:
+        problems.html(markup.notice(said))
+    _controls(space, dict(levels), lr, epochs, chosen, views)
+    _worth(experiment, effects, chosen)
+    effects_interactions.show(effects)
+    effects_order.show(effects)
+    effects_map.show(effects, effects_data.atlas(model, levels, lr, epochs))
+    _basis(experiment)
+
+
+# The settings, in the URL
+
+
+def _settings(
+    space: Space,
+) -> tuple[effects_data.Levels, float | None, float | None, list[str]]:
+    """Levels of the settings, learning rate and epochs, and a sentence for each wrong one."""
+    wrong, levels = [], []
+    quantities: dict[str, float | None] = {"lr": None, "epochs": None}
+    for factor in _shown(space):
+        options = _options(factor)
+        usual = _usual(factor, options)
+        ordered = [usual, *(key for key in options if key != usual)]
+        value, problem = address.option(st.query_params, factor.name, ordered)
+        wrong.append(problem)
+        if factor.name in quantities and factor.scale is not None:
+            quantities[factor.name] = options[value]
+        else:
+            levels.append((factor.name, value))
+    return tuple(levels), quantities["lr"], quantities["epochs"], [w for w in wrong if w]
+
+
+def _shown(space: Space) -> list[Factor]:
+    return [factor for factor in space.factors if factor.kind != "change"]
+
+
+def _options(factor: Factor) -> dict[str, Any]:
+    """What a control offers: keys as in the URL, and the values or titles behind them."""
+    if factor.scale is None:
+        return {level.key: level.title for level in factor.levels}
+    values = sorted(level.value for level in factor.levels)
+    if factor.name == "epochs":
+        steps = _geometric(values[0], values[-1])
+        return {f"{round(value)}": float(round(value)) for value in steps}
+    return {f"{value:.2g}": value for value in _inside(values, _geometric(values[0], values[-1]))}
+
+
+def _geometric(low: float, high: float) -> list[float]:
+    return [low * (high / low) ** (i / (RATES - 1)) for i in range(RATES)]
+
+
+def _inside(values: Sequence[float], steps: Sequence[float]) -> list[float]:
+    """Rounded to two digits as shown, and still within what was trained."""
+    return [min(max(float(f"{step:.2g}"), values[0]), values[-1]) for step in steps]
+
+
+def _usual(factor: Factor, options: dict[str, Any]) -> str:
+    keys = list(options)
+    if factor.scale is None:
+        return keys[0]
+    return keys[-1] if factor.name == "epochs" else keys[len(keys) // 2]
+
+
+def _controls(
+    space: Space,
+    levels: dict[str, str],
+    lr: float | None,
+    epochs: float | None,
+    view: str,
+    views: Sequence[str],
+) -> None:
+    with st.container(horizontal=True, gap="medium", key="effects-views"):
+        _segmented("view", "What it is worth", {name: VIEWS[name][1] for name in views}, view)
+    with st.container(horizontal=True, gap="medium", key="effects-controls"):
+        for factor in _shown(space):
+            options = _options(factor)
+            if factor.scale is None:
+                titles = {key: _short(key) for key in options}
+                _segmented(factor.name, _heading(factor), titles, levels[factor.name])
+            else:
+                value = lr if factor.name == "lr" else epochs
+                _slider(factor, options, value)
+
+
+def _heading(factor: Factor) -> str:
+    return {"layer_scale": "Layer scale", "init": "Initialization"}.get(
+        factor.name, factor.name.replace("_", " ").capitalize()
+    )
+
+
+def _short(key: str) -> str:
+    names = {"default": "PyTorch's", "trunc_normal": "Truncated normal", "1e-06": "10⁻⁶"}
+    return names.get(key, key.capitalize())
+
+
+def _segmented(name: str, title: str, options: dict[str, str], chosen: str) -> None:
+    key = f"effects-{name}"
+    st.session_state[key] = chosen
+    st.segmented_control(
+        title,
+        list(options),
+        format_func=options.get,
+        key=key,
+        required=True,
+        on_change=_changed,
+        args=(name,),
+    )
+
+
+def _slider(factor: Factor, options: dict[str, float], value: float | None) -> None:
+    key = f"effects-{factor.name}"
+    st.session_state[key] = next(name for name, one in options.items() if one == value)
+    st.select_slider(
+        factor.title,
+        list(options),
+        key=key,
+        on_change=_changed,
+        args=(factor.name,),
+        width=240,
+    )
+
+
+def _select(name: str, title: str, options: dict[str, str], chosen: str) -> None:
+    key = f"effects-{name}"
+    st.session_state[key] = chosen
+    st.selectbox(title, list(options), key=key, width=300, on_change=_changed, args=(name,))
+
+
+def _changed(name: str) -> None:
+    st.query_params[name] = st.session_state[f"effects-{name}"]
+
+
+# What the model says
+
+
+def _worth(experiment: Experiment, effects: Effects, chosen: str) -> None:
+    import pandas as pd
+
+    view, _, meaning = VIEWS[chosen]
+    st.html(
+        markup.paragraph(text.summary(effects.worth(view), experiment.model.data), "finding")
+        + markup.paragraph(f"{meaning} Compared with {text.conditions(effects)}.", "faint")
+    )
+    rows = view_rows(effects, view)
+    table = pd.DataFrame(rows).astype({"points": float, "low": float, "high": float})
+    figure.show(
+        charts.effect_intervals(table), table.drop(columns="why"), "effects", _alt(rows, view)
+    )
+    st.html(
+        markup.paragraph(
+            "Bars are 95% intervals. A filled mark is a gain or loss that passes a test corrected "
+            "for the number of changes (Holm); an open one is inconclusive.",
+            "faint",
+        )
+    )
+    if "epochs" in effects.quantities:
+        _budgets(effects)
+
+
+def _alt(rows: Sequence[dict[str, Any]], view: str) -> str:
+    points = "; ".join(
+        f"{row['title']} {text.with_interval_of(row)}"
+        if row["points"] is not None
+        else f"{row['title']}: no such network by itself"
+        for row in rows
+    )
+    return f"Points of top-1 that each change is worth, {view}: {points}."
+
+
+def _budgets(effects: Effects) -> None:
+    """From how many epochs on each change pays, in a sentence: the table has them all."""
+    trained = lengths(effects)
+    found = effects.budgets(trained)
+    always = [b.change.title for b in found if b.pays_from == trained[0]]
+    later = [
+        f"{b.change.title} from {b.pays_from:g} epochs"
+        for b in found
+        if b.pays_from not in (None, trained[0])
+    ]
+    costs = [b.change.title for b in found if b.costs]
+    unclear = [b.change.title for b in found if b.pays_from is None and not b.costs]
+    every = f"at every length trained, {trained[0]:g} to {trained[-1]:g} epochs"
+    parts = (
+        (f"Pays {every}", always),
+        ("Pays only when trained longer", later),
+        (f"Costs accuracy {every}", costs),
+        ("Not known to pay within what was trained", unclear),
+    )
+    st.html(
+        markup.heading("How long until it pays", 2, "section")
+        + "".join(markup.paragraph(f"{what}: {_list(names)}.", "text") for what, names in parts)
+        + markup.paragraph(
+            "In the paper's place. A change pays where its 95% interval is above zero.", "faint"
+        )
+    )
+
+
+def _list(words: Sequence[str]) -> str:
+    return ", ".join(words) or "none"
+
+
+def _basis(experiment: Experiment) -> None:
+    st.html(
+        markup.heading("What this rests on", 2, "section")
+        + "".join(markup.paragraph(said, "text") for said in text.basis(experiment))
+        + markup.paragraph(
+            f"Design {experiment.design.name}: {len(experiment.runs)} of "
+            f"{len(experiment.design.points)} runs finished. All figures on this page are "
+            "predictions for one run on this data set, none a measurement; outside of what was "
+            f"trained there is none. Start: {number(_start_gmacs(experiment), 1)} GFLOPs.",
+            "faint",
+        )
+    )
+
+
+def _start_gmacs(experiment: Experiment) -> float:
+    from roadmap.study.space import network_cost
+
+    space = experiment.design.space
+    return network_cost(space.network(space.origin)).gmacs

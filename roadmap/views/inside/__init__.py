@@ -1,0 +1,1 @@
+"""The page Inside a step: shapes, costs, memory and receptive field."""

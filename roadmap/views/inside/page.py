@@ -1,0 +1,295 @@
+"""Inside a step: its block, network, cost, receptive field, code and config. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import streamlit as st
+
+from models.config import FIELDS, ModelConfig
+from models.source import network_source
+from models.text import said
+from roadmap.drawing import diagrams
+from roadmap.drawing.network import network_diagram
+from roadmap.steps import ROADMAPS, Roadmap, Step
+from roadmap.views.builder.fields import CONTROLS
+from roadmap.views.common import address, markup, turns
+from roadmap.views.inside import cost as inside_cost
+from roadmap.views.inside import field as inside_field
+from roadmap.views.roadmap import step_control
+
+IMAGE_SIZE, IMAGE_SIZES = 224, (32, 1024)
+TABS = {
+    "block": "Block",
+    "network": "Network",
+    "cost": "Cost",
+    "field": "Receptive field",
+    "code": "Code",
+    "config": "Config",
+}
+SIZED = ("block", "network", "cost")  # tabs whose figures depend on the image
+KEY = (
+    ("+", "new"),
+    ("−", "gone"),
+    ("Δ", "changed"),
+    ("", "Under each layer: height, width and channels of its output."),
+    ("", "Widths are in proportion to channels. The grid is the kernel."),
+)
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What the page shows: a step, the adopted one before it, if any, and the image's side."""
+
+    roadmap: Roadmap
+    step: Step
+    previous: Step | None
+    image_size: int
+
+    @property
+    def config(self) -> ModelConfig:
+        return self.roadmap.config(self.step.key)
+
+    @property
+    def before(self) -> ModelConfig | None:
+        return self.roadmap.config(self.previous.key) if self.previous else None
+
+    @property
+    def name(self) -> str:
+        """For files."""
+        return f"{self.roadmap.name}-{self.step.key}"
+
+
+def show() -> None:
+    """The whole page, in one fragment."""
+    _page()
+
+
+@turns.fragment
+def _page() -> None:
+    chosen = address.current()
+    tab, unknown = address.option(st.query_params, "tab", tuple(TABS))
+    image_size, absurd = image_size_of(st.query_params)
+    problems = [problem for problem in (*chosen.problems, unknown, absurd) if problem]
+    st.html(markup.heading("Inside a step", 1, "title"))
+    notice = st.empty()
+    if problems:
+        notice.html(markup.notice(" ".join(problems)))
+    roadmap = ROADMAPS[chosen.roadmap]
+    inside = Inside(roadmap, roadmap.step(chosen.step), roadmap.previous(chosen.step), image_size)
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        step_control.roadmap_control(chosen)
+        with st.container(width=460):
+            step_control.step_control(roadmap, chosen.step)
+    step_control.step_text(roadmap, chosen.step)
+    _tab_controls(tab, image_size)
+    with st.container(key=f"inside-{tab}"):
+        SHOWN[tab](inside)
+    _complete(chosen)
+
+
+def image_size_of(parameters: Mapping[str, str]) -> tuple[int, str]:
+    """The URL's image size in pixels; 224 where it has none, or none that is possible, and then a
+    sentence that says so (otherwise empty)."""
+    text = parameters.get("image")
+    if not text:
+        return IMAGE_SIZE, ""
+    low, high = IMAGE_SIZES
+    if text.isascii() and text.isdigit() and len(text) < 6 and low <= int(text) <= high:
+        return int(text), ""
+    return IMAGE_SIZE, (
+        f"The image size {said(text)} is not possible: use a whole number of pixels from {low} to "
+        f"{high:,}. Shown is {IMAGE_SIZE}."
+    )
+
+
+def _tab_controls(tab: str, image_size: int) -> None:
+    st.session_state["inside-tab"] = tab
+    with st.container(
+        horizontal=True, gap="medium", vertical_alignment="bottom", key="inside-controls"
+    ):
+        st.segmented_control(
+            "Show",
+            list(TABS),
+            format_func=TABS.get,
+            key="inside-tab",
+            required=True,
+            wrap=True,
+            on_change=lambda: st.query_params.update({"tab": st.session_state["inside-tab"]}),
+        )
+        if tab in SIZED:
+            st.session_state["inside-image"] = image_size
+            st.number_input(
+                "Image, pixels",
+                *IMAGE_SIZES,
+                step=32,
+                key="inside-image",
+                width=150,
+                on_change=_image_chosen,
+            )
+
+
+def _image_chosen() -> None:
+    size = st.session_state["inside-image"]
+    if size is None or size == IMAGE_SIZE:
+        st.query_params.pop("image", None)
+    else:
+        st.query_params["image"] = str(size)
+
+
+def _complete(chosen: address.Selection) -> None:
+    """Put the selection into a URL that says nothing yet, so that it can be shared."""
+    if not chosen.problems:
+        address.complete(chosen)
+
+
+# The tabs
+
+
+def _block(inside: Inside) -> None:
+    parts = diagrams.part_names(inside.config)
+    part, problem = address.option(st.query_params, "part", tuple({"stage1": "", **parts}))
+    if problem:
+        st.html(markup.notice(problem))
+    st.session_state["inside-part"] = part
+    st.segmented_control(
+        "Part of the network",
+        list(parts),
+        format_func=parts.get,
+        key="inside-part",
+        required=True,
+        wrap=True,
+        label_visibility="collapsed",
+        on_change=lambda: st.query_params.update({"part": st.session_state["inside-part"]}),
+    )
+    try:
+        diagram = diagrams.part_diagram(inside.before, inside.config, part, inside.image_size)
+    except ValueError as error:
+        st.html(markup.notice(f"{_capital(error)}. Choose a larger image."))
+        return
+    compared = len(diagram.panels) == 2
+    captions = _captions(inside) if compared else ()
+    key = KEY if compared else KEY[3:]
+    st.markdown(markup.drawing(diagram, captions, key), unsafe_allow_html=True)
+    if inside.previous and not compared:
+        text = f"This part is the same as in the step before, {inside.previous.title}."
+        st.html(markup.paragraph(text, "faint"))
+
+
+def _network(inside: Inside) -> None:
+    try:
+        diagram = network_diagram(inside.before, inside.config, inside.image_size)
+        stages = step_control.stages(inside.before, inside.config, inside.image_size)
+    except ValueError as error:
+        st.html(markup.notice(f"{_capital(error)}. Choose a larger image."))
+        return
+    captions = _captions(inside) if len(diagram.panels) == 2 else ()
+    key = [
+        ("", "A slab is a block, as wide as the picture that it works on."),
+        ("", "Beside it: height, width and channels, then parameters and multiply-adds."),
+    ]
+    st.markdown(markup.drawing(diagram, captions, key), unsafe_allow_html=True)
+    st.html(stages)
+
+
+def _cost(inside: Inside) -> None:
+    inside_cost.show(inside.config, inside.image_size, f"{inside.name}-cost")
+
+
+def _field(inside: Inside) -> None:
+    previous = inside.previous
+    named = [(previous.title, inside.before)] if previous and inside.before else []
+    inside_field.show([*named, (inside.step.title, inside.config)], inside.name)
+
+
+def _code(inside: Inside) -> None:
+    source = _source(inside.config)
+    st.html(
+        markup.paragraph(
+            "This network alone, in one file that needs PyTorch and nothing else. It has the same "
+            "state dict as the network built here, and the same logits from the same weights.",
+            "why",
+        )
+    )
+    st.download_button(
+        f"Download {len(source.splitlines())} lines of Python",
+        source,
+        f"{inside.name.replace('-', '_')}.py",
+        "text/x-python",
+        key="inside-download-source",
+        on_click="ignore",
+    )
+    st.code(source, "python", height=640)
+
+
+def _config(inside: Inside) -> None:
+    """Every field at the start, before and here; what a step changes is marked."""
+    start = inside.roadmap.start
+    before = inside.before or start
+    changed = [name for name in FIELDS if getattr(inside.config, name) != getattr(before, name)]
+    configs = {inside.roadmap.steps[0].title: start}
+    if inside.previous and inside.previous.key != inside.roadmap.keys[0]:
+        configs[inside.previous.title] = before
+    if inside.previous:
+        configs[inside.step.title] = inside.config
+    rows = [
+        (CONTROLS[name].title, [CONTROLS[name].said(getattr(c, name)) for c in configs.values()])
+        for name in FIELDS
+    ]
+    left, right = st.columns([1.6, 1], gap="large")
+    with left:
+        st.html(markup.paragraph(_said(inside, changed), "why") + _fields(list(configs), rows))
+    with right:
+        st.download_button(
+            "Download the config",
+            inside.config.to_json(indent=2) + "\n",
+            f"{inside.name}.json",
+            "application/json",
+            key="inside-download-config",
+            on_click="ignore",
+            help="ModelConfig.from_json reads it, and python -m roadmap profile --config.",
+        )
+        st.code(inside.config.to_json(indent=2), "json")
+
+
+def _said(inside: Inside, changed: list[str]) -> str:
+    if not inside.previous:
+        return "The roadmap starts from this config."
+    if not changed:
+        return f"No field differs from {inside.previous.title}: only how it is trained does."
+    fields = "One field changes" if len(changed) == 1 else f"{len(changed)} fields change"
+    first = inside.roadmap.steps[0]
+    other = "" if inside.previous is first else f" Bold: other than in {first.title}."
+    return f"{fields} against {inside.previous.title}, marked Δ.{other}"
+
+
+def _fields(heads: list[str], rows: list[tuple[str, list[str]]]) -> str:
+    """Where the last value differs from the one before, the row is marked."""
+    lines = [(name, values, len(values) > 1 and values[-1] != values[-2]) for name, values in rows]
+    return markup.config_table(["Field", *heads], lines)
+
+
+def _captions(inside: Inside) -> tuple[str, str]:
+    before = inside.previous.title if inside.previous else ""
+    return f"Before: {before}", f"After: {inside.step.title}"
+
+
+def _capital(error: ValueError) -> str:
+    text = str(error)
+    return text[:1].upper() + text[1:]
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _source(config: ModelConfig) -> str:
+    return network_source(config)
+
+
+SHOWN = {
+    "block": _block,
+    "network": _network,
+    "cost": _cost,
+    "field": _field,
+    "code": _code,
+    "config": _config,
+}

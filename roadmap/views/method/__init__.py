@@ -1,0 +1,1 @@
+"""The page Method: what was counted, measured and trained, and how."""

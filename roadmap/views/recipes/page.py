@@ -1,0 +1,372 @@
+"""The training recipes: field by field, over time, on pictures, and what each change is worth."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from models.remembered import remembered
+from roadmap.background.previews import PreviewError, preview
+from roadmap.charts import recipes as charts
+from roadmap.palette import GROUP_COLORS
+from roadmap.recipes import RECIPES, Recipe
+from roadmap.steps import ROADMAPS
+from roadmap.tables import schedules
+from roadmap.tables.results import read_rows
+from roadmap.text import ABSENT, change, number
+from roadmap.views.common import address, figure, markup, pictures, tables, turns
+from roadmap.views.common.bounds import within
+from roadmap.views.recipes.text import SUBJECTS, TITLES, value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pandas import DataFrame
+
+PARTS = {
+    "fields": "Field by field",
+    "rate": "Learning rate",
+    "pictures": "Augmentation",
+    "gains": "Gain of each change",
+}
+RATES = {"relative": "Relative", "absolute": "Absolute"}
+METHODS = {
+    "randaugment": "RandAugment",
+    "trivial": "TrivialAugmentWide",
+    "erasing": "Random erasing",
+    "mixup": "Mixup",
+    "cutmix": "CutMix",
+    "recipe": "A whole recipe",
+}
+WHAT = {
+    "randaugment": "Two operations an image, each applied or left out with equal chance, all at "
+    "about one magnitude (Cubuk et al. 2020, as timm has it).",
+    "trivial": "One operation an image, at one of 31 strengths: nothing to tune (Müller and "
+    "Hutter 2021). The pictures draw their own strengths.",
+    "erasing": "A rectangle of 2 % to a third of the image becomes noise or the mean colour "
+    "(Zhong et al. 2020).",
+    "mixup": "Neighbours are blended, pixels and labels alike; the share is drawn from "
+    "Beta(alpha, alpha) (Zhang et al. 2018).",
+    "cutmix": "A rectangle is taken from the neighbour, and its share of the label with it (Yun "
+    "et al. 2019).",
+    "recipe": "A batch as training sees it: random crop and flip, operations, erasing, and "
+    "mixing of neighbours.",
+}
+#: The control of strength, where there is one: label, least, most, start, step.
+STRENGTHS: dict[str, tuple[str, float, float, float, float]] = {
+    "randaugment": ("Magnitude", 0.0, 10.0, 9.0, 0.5),
+    "erasing": ("Probability", 0.0, 1.0, 0.5, 0.05),
+    "mixup": ("Alpha", 0.1, 2.0, 0.8, 0.1),
+    "cutmix": ("Alpha", 0.1, 2.0, 1.0, 0.1),
+}
+MOST_SEED = 9999
+MOST_KEPT = 10_000_000  # characters of the examples' pictures
+
+
+def show() -> None:
+    """The whole page; one part at a time, so that torch is imported for pictures only."""
+    st.html(
+        markup.heading("Recipes", 1, "title")
+        + markup.paragraph(
+            "Under newer recipes the same ResNet-50 gains about five points of top-1. Four of "
+            "them: the ResNet paper's, timm's and TorchVision's for the same network years later, "
+            "and ConvNeXt's.",
+            "lead",
+        )
+    )
+    _part()
+
+
+@turns.fragment
+def _part() -> None:
+    problem = st.empty()
+    part, message = address.option(st.query_params, "part", tuple(PARTS))
+    if message:
+        problem.html(markup.notice(message))
+    st.session_state["recipes-part"] = part
+    st.segmented_control(
+        "Show",
+        list(PARTS),
+        format_func=PARTS.get,
+        key="recipes-part",
+        required=True,
+        wrap=True,
+        label_visibility="collapsed",
+        on_change=lambda: st.query_params.update({"part": st.session_state["recipes-part"]}),
+    )
+    {"fields": _fields, "rate": _rate, "pictures": _pictures, "gains": _gains}[part]()
+
+
+def _choice(name: str, title: str, options: dict[str, str]) -> str:
+    """One of ``options``, kept in the URL as ``name``; a wrong one there gets a sentence."""
+    chosen, message = address.option(st.query_params, name, tuple(options))
+    if message:
+        st.html(markup.notice(message))
+    st.session_state[f"recipes-{name}"] = chosen
+    st.segmented_control(
+        title,
+        list(options),
+        format_func=options.get,
+        key=f"recipes-{name}",
+        required=True,
+        wrap=True,
+        on_change=lambda: st.query_params.update({name: st.session_state[f"recipes-{name}"]}),
+    )
+    return chosen
+
+
+# Field by field
+
+
+def _fields() -> None:
+    base = _choice("base", "Mark what differs from", TITLES)
+    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in TITLES.values())
+    body = "".join(
+        f'<tr class="subject"><th colspan="5" scope="rowgroup">{escape(subject)}</th></tr>'
+        + "".join(_field(field, title, base) for field, title in names.items())
+        for subject, names in SUBJECTS.items()
+    )
+    st.html(
+        '<div class="wide" tabindex="0" role="region" aria-label="Recipes">'
+        '<table class="fields"><thead><tr><th scope="col"></th>'
+        f"{head}</tr></thead><tbody>{_published()}{body}</tbody></table></div>"
+        + markup.paragraph(
+            "Δ: differs from the recipe compared with. –: of no use to that recipe. Rates are for "
+            "the batch size given. Top-1 is what each publication prints for a run of its own: the "
+            "first bar of the roadmap and the gains of each change are other runs. Sources are on "
+            "the page Method.",
+            "faint below",
+        )
+    )
+
+
+def _field(field: str, title: str, base: str) -> str:
+    compared = value(RECIPES[base], field)
+    cells = []
+    for name in TITLES:
+        text = value(RECIPES[name], field)
+        differs = text not in (compared, ABSENT)
+        sign = '<span class="delta" aria-label="differs">Δ</span>' if differs else ""
+        cells.append(f'<td class="{"differs" if differs else ""}">{sign}{escape(text)}</td>')
+    return f'<tr><th scope="row">{escape(title)}</th>{"".join(cells)}</tr>'
+
+
+def _published() -> str:
+    """What the recipes reach on which network, as published."""
+    rows = {row["field"]: row for row in read_rows("paper/recipes")}
+    network = "".join(f"<td>{escape(rows['architecture'][name])}</td>" for name in TITLES)
+    top1 = "".join(
+        f'<td class="now">{number(float(rows["top1_imagenet"][name]), 1)} %</td>' for name in TITLES
+    )
+    return (
+        f'<tr><th scope="row">Network</th>{network}</tr>'
+        f'<tr><th scope="row">ImageNet-1K top-1</th>{top1}</tr>'
+    )
+
+
+# The learning rate
+
+
+@st.cache_data(show_spinner=False)
+def _schedules() -> DataFrame:
+    return schedules.schedule_table(RECIPES)
+
+
+def _rate() -> None:
+    relative = _choice("rate", "Rates", RATES) == "relative"
+    table = _schedules()
+    figure.show(
+        charts.schedules(table, TITLES, relative=relative), table, "schedules", _rate_alt(table)
+    )
+    keys = "".join(
+        f'<span><i class="line {dash}" style="color:{color}"></i>{escape(title)}</span>'
+        for (color, dash, _), title in zip(charts.LINES, TITLES.values(), strict=True)
+    )
+    st.html(f'<p class="faint legend">{keys}</p>')
+    st.html(
+        markup.paragraph(
+            f"Computed by the function that training calls at every step, for "
+            f"{schedules.IMAGENET_IMAGES:,} training images and each recipe's own batch size. SGD, "
+            "LAMB and AdamW scale their steps differently, so that absolute rates compare only "
+            "between recipes of one optimizer. Relative to their highest rate, timm A1 and "
+            "TorchVision coincide.",
+            "faint below",
+        )
+    )
+
+
+def _rate_alt(table: DataFrame) -> str:
+    parts = []
+    for name, recipe in RECIPES.items():
+        peak = table[table["recipe"] == name]["rate"].max()
+        shape = (
+            "a cosine to 0"
+            if recipe.schedule == "cosine"
+            else (f"steps of × {recipe.step_gamma:g} every {recipe.step_epochs} epochs")
+        )
+        warm = f"{recipe.warmup_epochs} epochs of warm-up, " if recipe.warmup_epochs else ""
+        parts.append(f"{TITLES[name]}: {warm}highest {peak:g}, {shape}, {recipe.epochs} epochs")
+    return f"Line chart of the learning rate of four recipes. {'; '.join(parts)}."
+
+
+# Augmentation of pictures
+
+
+def _pictures() -> None:
+    method = _choice("method", "Method", METHODS)
+    st.html(markup.paragraph(WHAT[method], "why"))
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        recipe = _recipe_controls(method)
+        seed = _seed()
+    grid = st.container()
+    uploads = st.file_uploader(
+        "Your own pictures, up to 8 of 10 MB (they stay on the machine that runs the explorer)",
+        type=["jpg", "jpeg", "png", "webp"],
+        accept_multiple_files=True,
+        max_upload_size=pictures.MOST_BYTES // 2**20,
+        key="recipes-uploads",
+    )
+    with grid, st.spinner("Loading PyTorch, once"):
+        kept = st.session_state.setdefault("recipes-read", {})
+        chosen, problems = pictures.read(uploads, kept)
+        for problem in problems:
+            st.html(markup.notice(problem))
+        crop = method == "recipe"
+        try:
+            if chosen:
+                drawn = _grid(pictures.paired(chosen), recipe, seed, crop)
+            else:
+                drawn = _examples(recipe, seed, crop)
+        except PreviewError as error:
+            st.html(markup.notice(str(error)))
+        else:
+            st.html(drawn + _credits())
+
+
+def _recipe_controls(method: str) -> Recipe:
+    """The recipe that has only ``method``, at the strength chosen, or one whole recipe."""
+    if method == "recipe":
+        name = st.selectbox(
+            "Recipe", list(TITLES), index=3, format_func=TITLES.get, key="recipes-whole", width=200
+        )
+        return RECIPES[name]
+    strength = _strength(method)
+    if method == "erasing":
+        noise = st.selectbox(
+            "Filled with",
+            ["noise", "mean"],
+            key="recipes-fill",
+            width=200,
+            format_func={"noise": "noise", "mean": "the mean colour"}.get,
+        )
+        return Recipe(random_erasing=strength, erasing_fill=noise)
+    return {
+        "randaugment": Recipe(auto_augment=f"rand-m{strength:g}-mstd0.5-inc1"),
+        "trivial": Recipe(auto_augment="trivial"),
+        "mixup": Recipe(mixup=strength),
+        "cutmix": Recipe(cutmix=strength),
+    }[method]
+
+
+def _strength(method: str) -> float:
+    if method not in STRENGTHS:
+        return 0.0
+    label, least, most, start, step = STRENGTHS[method]
+    strength = st.slider(
+        label, least, most, start, step, format="%g", key=f"recipes-strength-{method}", width=260
+    )
+    return within(strength, least, most)
+
+
+def _seed() -> int:
+    """The seed of all draws, and a button for the next one."""
+
+    def following() -> None:
+        st.session_state["recipes-seed"] = (st.session_state["recipes-seed"] + 1) % MOST_SEED
+
+    st.session_state.setdefault("recipes-seed", 0)
+    seed = st.number_input("Seed", 0, MOST_SEED, step=1, key="recipes-seed", width=130)
+    st.button("Draw again", on_click=following)
+    return within(seed, 0, MOST_SEED)
+
+
+@remembered(MOST_KEPT, len)
+def _examples(recipe: Recipe, seed: int, crop: bool) -> str:
+    return _grid(pictures.examples(), recipe, seed, crop)
+
+
+def _grid(shown: Sequence[tuple[Any, str]], recipe: Recipe, seed: int, crop: bool) -> str:
+    """Each picture before and after, with what was drawn under it. Raises ``PreviewError``."""
+    drawn = preview([picture for picture, _ in shown], recipe, seed, crop=crop)
+    cells = []
+    for (_, seen), before, after, note in zip(
+        shown, drawn.before, drawn.after, drawn.notes, strict=True
+    ):
+        said = f"{note}, after a random crop" if crop else note
+        cells.append(
+            '<figure class="pair">'
+            + _image(before, f"{seen}, before")
+            + _image(after, f"{seen}, after: {said}")
+            + f"<figcaption>{escape(note)}</figcaption></figure>"
+        )
+    return f'<div class="pairs">{"".join(cells)}</div>'
+
+
+def _image(picture: Any, alt: str) -> str:
+    data = base64.b64encode(pictures.jpeg(picture)).decode()
+    return f'<img src="data:image/jpeg;base64,{data}" alt="{escape(alt)}">'
+
+
+def _credits() -> str:
+    licence, terms = pictures.LICENCE
+    authors = " and ".join(
+        f'<a href="{page}">{escape(author)}</a>' for _, author, page in pictures.CREDITS
+    )
+    return (
+        '<p class="faint below">Left: before, as in validation. Right: after, by the code that '
+        "training runs. Mixup and CutMix mix neighbours: first and second, third and fourth, …. "
+        f'Photographs by {authors} (<a href="{terms}">{licence}</a>), cropped; they come with '
+        "scikit-learn.</p>"
+    )
+
+
+# What each change is worth
+
+
+def _gains() -> None:
+    table = tables.steps("torchvision_recipe")
+    figure.show(charts.gains(table), table, "gains", _gains_alt(table))
+    groups = "".join(
+        f'<span><i style="background:{GROUP_COLORS[group]}"></i>{group}</span>'
+        for group in dict.fromkeys(table["group"])
+    )
+    st.html(f'<p class="faint legend">{groups}</p>')
+    rows = [
+        (step.title, _change_text(table, place), number(table["top1"].iloc[place], 2), step.why)
+        for place, step in enumerate(ROADMAPS["torchvision_recipe"].steps)
+    ]
+    st.html(
+        markup.paragraph(
+            "One ResNet-50 throughout; each change comes on top of those above it, so that its "
+            "gain also depends on them.",
+            "why",
+        )
+        + markup.recipe_table(("Change", "Gain", "Top-1 %", "Why"), rows)
+    )
+
+
+def _change_text(table: DataFrame, place: int) -> str:
+    return change(table["top1"].iloc[place], table["top1"].shift().iloc[place], 2)
+
+
+def _gains_alt(table: DataFrame) -> str:
+    steps = "; ".join(
+        f"{title} {number(table['top1'].iloc[place], 2)} ({_change_text(table, place)})"
+        for place, title in enumerate(table["title"])
+    )
+    return (
+        f"Waterfall chart of ImageNet-1K top-1 of ResNet-50 under the TorchVision recipe: {steps}."
+    )

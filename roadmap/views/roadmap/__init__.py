@@ -1,0 +1,1 @@
+"""The page Roadmap: every step, what it changes, brings and costs."""

@@ -1,0 +1,190 @@
+"""The charts of the first page: bars, the path, both roadmaps side by side. A click selects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from roadmap import charts
+from roadmap.analysis.audit import SWIN
+from roadmap.steps import ROADMAPS
+from roadmap.text import number
+from roadmap.views.common import address, figure, markup, tables
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from plotly.graph_objects import Figure
+
+VIEWS = {"bars": "Bars", "path": "Path", "both": "Both sizes"}
+METRIC_NAMES = {
+    "top1": "Top-1",
+    "gflops": "GFLOPs",
+    "params": "Parameters",
+    "images_per_s": "Images/s",
+    "memory": "Memory",
+}
+MEASURED = ("images_per_s", "memory")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a chart shows: of a roadmap, with ``step`` selected, a metric as it was measured."""
+
+    roadmap: str
+    step: str
+    metric: charts.Metric
+    setting: tables.Setting | None
+
+    @property
+    def table(self) -> DataFrame:
+        return steps_table(self.roadmap, self.setting)
+
+    def reference(self, metric: charts.Metric) -> tuple[str, float] | None:
+        return tables.swin(self.roadmap, metric.key, self.setting)
+
+
+def steps_table(roadmap: str, setting: tables.Setting | None) -> DataFrame:
+    return tables.with_speeds(roadmap, setting) if setting else tables.steps(roadmap)
+
+
+def bars(shown: Shown) -> None:
+    """The paper's Figure 2 of one roadmap."""
+    table, metric = shown.table, shown.metric
+    if _missing(shown, table):
+        return
+    reference = shown.reference(metric)
+    drawn = charts.roadmap_bars(table, metric, shown.step, reference)
+    alt = f"Bar chart of {metric.axis}, {_listed(shown, table)}"
+    _clickable(shown, drawn, table, f"{shown.roadmap}-{metric.key}", alt)
+    st.html(_legend(table, metric, reference))
+
+
+def path(shown: Shown) -> None:
+    """Top-1 against the metric, and the names of the numbers."""
+    table, metric = shown.table, shown.metric
+    if _missing(shown, table):
+        return
+    drawn = charts.roadmap_path(table, metric, shown.step, _swin_point(shown))
+    _clickable(
+        shown,
+        drawn,
+        table,
+        f"{shown.roadmap}-path-{metric.key}",
+        f"ImageNet-1K top-1 against {metric.axis}, {_listed(shown, table, with_top1=True)}",
+    )
+    numbered = table[table["top1"].notna()]  # the last have none, so the others keep their places
+    place = list(table["key"]).index(shown.step)
+    st.html(markup.numbered(numbered["title"], selected=place))
+    notes = "Hollow points with dotted lines: tried, not adopted. Click a point to see its step."
+    if place >= len(numbered):
+        notes = f"{table['title'].iloc[place]} is not drawn: it has no published accuracy. {notes}"
+    st.html(markup.paragraph(notes, "faint"))
+
+
+def both(shown: Shown) -> None:
+    """The two sizes beside each other, the same step selected in both."""
+    for column, sized in zip(st.columns(2, gap="large"), both_sizes(shown), strict=True):
+        with column:
+            st.html(markup.heading(ROADMAPS[sized.roadmap].title, 2, "subsection"))
+            bars(sized)
+
+
+def both_sizes(shown: Shown) -> list[Shown]:
+    """The same at both sizes; speeds where they were measured in the same way."""
+    return [
+        replace(shown, roadmap=roadmap, setting=setting)
+        for roadmap in SWIN
+        for setting in [shown.setting if shown.setting in tables.settings(roadmap) else None]
+    ]
+
+
+def _swin_point(shown: Shown) -> tuple[str, float, float] | None:
+    cost = shown.reference(shown.metric)
+    accuracy = shown.reference(charts.METRICS["top1"])
+    return (cost[0], cost[1], accuracy[1]) if cost and accuracy else None
+
+
+def _clickable(shown: Shown, drawn: Figure, table: DataFrame, name: str, alt: str) -> None:
+    """A click selects; a click on what is selected selects it again: the chart is drawn anew."""
+    key = f"{name}-{st.session_state.get('clicks', 0)}"
+    figure.show(
+        drawn,
+        table,
+        name,
+        alt,
+        key=key,
+        on_select=_clicked(shown.roadmap, key),
+        selection_mode="points",
+    )
+
+
+def _clicked(roadmap: str, key: str) -> Callable[[], None]:
+    def select() -> None:
+        st.session_state["clicks"] = st.session_state.get("clicks", 0) + 1
+        for point in st.session_state[key]["selection"]["points"][:1]:
+            # Plotly.js hands a point's own datum over bare or as a list of one.
+            address.select(roadmap, _first(point.get("customdata")))
+
+    return select
+
+
+def _first(datum: Any) -> str:
+    return str(datum[0] if isinstance(datum, list) else datum)
+
+
+def _missing(shown: Shown, table: DataFrame) -> bool:
+    """Whether there is nothing to draw; then a sentence says how to measure it."""
+    metric = shown.metric
+    if metric.key in table and table[metric.key].notna().any():
+        return False
+    what = {"images_per_s": "speed", "memory": "memory"}.get(metric.key, metric.name)
+    st.html(
+        markup.notice(
+            f"No {what} has been measured for {ROADMAPS[shown.roadmap].title} yet. Measure a step "
+            f"with: .venv/bin/python -m roadmap benchmark --roadmap {shown.roadmap} "
+            f"--step {shown.step} --save"
+        )
+    )
+    return True
+
+
+def _listed(shown: Shown, table: DataFrame, *, with_top1: bool = False) -> str:
+    """Every value that the chart shows, as a text alternative."""
+    metric = shown.metric
+    values = [number(value, metric.decimals) for value in table[metric.key]]
+    if with_top1:
+        values = [
+            f"{number(top1, 2)} % at {value}"
+            for top1, value in zip(table["top1"], values, strict=True)
+        ]
+    if f"{metric.key}_torch" in table:
+        values = [
+            value
+            if other != other
+            else f"{value} ({number(other, metric.decimals)} with PyTorch's)"
+            for value, other in zip(values, table[f"{metric.key}_torch"], strict=True)
+        ]
+    pairs = zip(table["title"], values, strict=True)
+    listed = ", ".join(f"{title} {value}" for title, value in pairs)
+    measured = f", {shown.setting.label}" if metric.key in MEASURED and shown.setting else ""
+    return f"{ROADMAPS[shown.roadmap].title}{measured}: {listed}."
+
+
+def _legend(table: DataFrame, metric: charts.Metric, reference: tuple[str, float] | None) -> str:
+    """What hatching, whiskers, ticks and the dashed line mean, where the chart has them."""
+    signs = []
+    if not table["adopted"].all():
+        signs.append(("hatch", "tried, not adopted"))
+    if f"{metric.key}_low" in table:
+        runs = metric.key == "top1"
+        text = "standard deviation of 3 runs" if runs else "10th to 90th percentile"
+        signs.append(("whisker", text))
+    if f"{metric.key}_torch" in table:
+        signs.append(("tick", "with PyTorch's depthwise convolution"))
+    if reference:
+        signs.append(("dash", reference[0]))
+    spans = "".join(f'<span><i class="{sign}"></i>{text}</span>' for sign, text in signs)
+    return f'<p class="faint legend">{spans}<span>Click a bar to see its step.</span></p>'

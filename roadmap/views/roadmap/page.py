@@ -1,0 +1,380 @@
+"""The first page: the paper's Figure 2, alive. Imports no torch."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from models.config import ModelConfig, differences
+from models.spec import BIASED
+from roadmap import charts
+from roadmap.analysis.audit import SWIN, rounds_to
+from roadmap.drawing import diagrams
+from roadmap.steps import ROADMAPS, Roadmap
+from roadmap.text import ABSENT, change, number, telling
+from roadmap.views.common import address, markup, tables, turns
+from roadmap.views.common.address import Selection, current
+from roadmap.views.roadmap import charts as roadmap_charts
+from roadmap.views.roadmap import step_control
+from roadmap.views.roadmap.charts import MEASURED, METRIC_NAMES, VIEWS, Shown
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+#: The figures of a step: column, name, unit, decimals.
+FIGURES = (
+    ("top1", "ImageNet-1K top-1", "%", 2),
+    ("gflops", "Multiply-adds", "GFLOPs", 2),
+    ("params", "Parameters", "M", 1),
+    ("activations", "Activations", "M", 1),
+    ("receptive_field", "Receptive field", "pixels", 0),
+    ("images_per_s", "Speed", "images/s", 0),
+    ("memory", "Peak memory", "GB", 2),
+)
+#: Those without an error of measurement.
+COUNTED = ("gflops", "params", "activations")
+#: Of numbers in a table that sorts, by decimals.
+FORMATS = {0: "localized", 1: "%.1f", 2: "%.2f"}
+RECIPE_NAMES = {
+    "lr": "learning rate",
+    "norm_weight_decay": "weight decay of norms and biases",
+    "step_epochs": "epochs between decays",
+    "step_gamma": "decay factor",
+    "auto_augment": "automatic augmentation",
+    "ema_decay": "decay of the weight average",
+    "ema_every": "steps between averages",
+    "train_size": "training image, pixels",
+    "test_size": "test image, pixels",
+    "test_resize": "test image resized to, pixels",
+    "init": "initialization",
+    "mixup": "Mixup, alpha",
+    "cutmix": "CutMix, alpha",
+}
+RECIPE_VALUES = {"sgd": "SGD", "lamb": "LAMB", "adamw": "AdamW", "trivial": "TrivialAugmentWide"}
+PAUSE = 0.5  # seconds
+DRAWN = {"bars": roadmap_charts.bars, "path": roadmap_charts.path, "both": roadmap_charts.both}
+
+
+def show() -> None:
+    """The whole page; everything that answers a click is in one fragment."""
+    _explorer()
+
+
+@turns.fragment
+def _explorer() -> None:
+    chosen = current()
+    view, problem = address.option(st.query_params, "view", tuple(VIEWS))
+    notice = st.empty()  # always there, so that what follows keeps its place
+    roadmap = ROADMAPS[chosen.roadmap]
+    _headline(roadmap)
+    view, metric, unknown = _controls(chosen, view)
+    problems = [text for text in (*chosen.problems, problem, unknown) if text]
+    if problems:
+        notice.html(markup.notice(" ".join(problems)))
+    setting = _setting(tuple(SWIN) if view == "both" else (chosen.roadmap,), metric)
+    shown = Shown(chosen.roadmap, chosen.step, metric, setting)
+    if view == "both":
+        chart, panel = st.container(), st.container()
+    else:
+        chart, panel = (column.container() for column in st.columns([1.4, 1], gap="large"))
+    opening = _opening()
+    if opening:
+        with chart:
+            DRAWN[view](shown)
+        time.sleep(PAUSE)
+    with panel:
+        _both_panel(shown) if view == "both" else _step_panel(shown)
+    if not opening:  # after the panel, because that answers a click
+        with chart:
+            DRAWN[view](shown)
+    with st.container():
+        _changes(roadmap, chosen.step)
+    _stages(roadmap, chosen.step)
+    _every_step(shown)
+    address.complete(chosen)
+
+
+def _opening() -> bool:
+    """Whether this is the session's first run, when the browser has Plotly still to load.
+
+    That takes it most of its start-up time; a pause between the chart and the rest keeps it from
+    loading and laying out the rest meanwhile, which would put the chart off by as long as that.
+    """
+    opening = "opened" not in st.session_state
+    st.session_state["opened"] = True
+    return opening
+
+
+# What the reader chooses
+
+
+def _view_chosen() -> None:
+    st.query_params["view"] = st.session_state["view"]
+
+
+def _metric_chosen() -> None:
+    st.query_params["metric"] = st.session_state["metric"]
+
+
+def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric, str]:
+    """What to look at, how, and which figures; one of training has only bars.
+
+    The last is a sentence about a metric in the URL that there is none of, else empty.
+    """
+    with st.container(horizontal=True, gap="medium"):
+        step_control.roadmap_control(chosen)
+        if chosen.roadmap in SWIN:
+            st.session_state["view"] = view
+            st.segmented_control(
+                "View",
+                list(VIEWS),
+                format_func=VIEWS.get,
+                key="view",
+                required=True,
+                wrap=True,
+                on_change=_view_chosen,
+            )
+        else:
+            view = "bars"
+        metric, problem = address.option(st.query_params, "metric", tuple(METRIC_NAMES))
+        names = [name for name in METRIC_NAMES if name != "top1" or view != "path"]
+        metric = metric if metric in names else names[0]
+        st.session_state["metric"] = metric
+        st.segmented_control(
+            "Top-1 against" if view == "path" else "Bars show",
+            names,
+            format_func=METRIC_NAMES.get,
+            key="metric",
+            required=True,
+            wrap=True,
+            on_change=_metric_chosen,
+        )
+    return view, charts.METRICS[metric], problem
+
+
+def _setting(roadmaps: Sequence[str], metric: charts.Metric) -> tables.Setting | None:
+    """How speed and memory of ``roadmaps`` were measured: a choice where the chart shows them.
+
+    Several are compared in what was measured of all, if there is that."""
+    found = [tables.settings(roadmap) for roadmap in roadmaps]
+    settings = list(dict.fromkeys(itertools.chain(*found)))
+    settings = [s for s in settings if all(s in each for each in found)] or settings
+    if metric.key in MEASURED and settings:
+        return st.selectbox(
+            "Measured on",
+            settings,
+            format_func=_setting_label,
+            key="setting",
+            width=460,
+        )
+    return settings[0] if settings else None
+
+
+def _setting_label(setting: tables.Setting) -> str:
+    return setting.label
+
+
+# What the page shows
+
+
+def _headline(roadmap: Roadmap) -> None:
+    st.html(
+        markup.heading("From ResNet to ConvNeXt", 1, "title")
+        + f'<p class="lead">{_story(roadmap)}</p>'
+    )
+
+
+def _story(roadmap: Roadmap) -> str:
+    """The roadmap in a sentence, its figures from the tables."""
+    table = tables.steps(roadmap.name)
+    path = table[table["adopted"] & table["top1"].notna()]  # to where the paper ends
+    first, last, count = path.iloc[0], path.iloc[-1], len(path) - 1
+    start, end = (f"<b>{number(row['top1'], 1)} %</b>" for row in (first, last))
+    rival = tables.swin(roadmap.name, "top1")
+    if rival is None:
+        return (
+            f"{count} changes to how a ResNet-50 is trained, and none to the network, take it "
+            f"from {start} to {end} ImageNet-1K top-1."
+        )
+    name, accuracy = rival
+    before, after = roadmap.title.split(" to ")
+    cost = tables.swin(roadmap.name, "gflops")
+    return (
+        f"{count} changes, none of them attention, turn {before} into {after}: from {start} to "
+        f"{end} ImageNet-1K top-1, past the {number(accuracy, 1)} % of {name}, for "
+        f"{number(last['gflops'], 2)} GFLOPs where {name} takes {number(cost[1], 2)}."
+    )
+
+
+def _step_panel(shown: Shown) -> None:
+    _step_text(shown)
+    st.html(_figures(shown.table, ROADMAPS[shown.roadmap], shown.step, shown.setting))
+
+
+def _step_text(shown: Shown) -> None:
+    roadmap = ROADMAPS[shown.roadmap]
+    step_control.step_control(roadmap, shown.step)
+    step_control.step_text(roadmap, shown.step)
+
+
+def _both_panel(shown: Shown) -> None:
+    """The step once, with its figures at both sizes."""
+    _step_text(shown)
+    for column, sized in zip(
+        st.columns(2, gap="large"), roadmap_charts.both_sizes(shown), strict=True
+    ):
+        roadmap = ROADMAPS[sized.roadmap]
+        with column:
+            st.html(
+                markup.heading(roadmap.title, 3, "subsection")
+                + _figures(sized.table, roadmap, sized.step, sized.setting)
+            )
+
+
+def _figures(table: DataFrame, roadmap: Roadmap, key: str, setting: tables.Setting | None) -> str:
+    previous = roadmap.previous(key)
+    now = table.loc[key]
+    before = table.loc[previous.key] if previous else None
+    rows = []
+    for column, name, unit, decimals in FIGURES:
+        if column not in table or table[column].isna().all():
+            continue
+        if previous and column in COUNTED:
+            decimals = telling(now[column], before[column], decimals)
+        value = number(now[column], decimals)
+        std = now.get("top1_std") if column == "top1" else None
+        if std is not None and std == std:
+            value += f" ± {number(std, 2)}"
+        gain = change(now[column], before[column], decimals) if previous else ABSENT
+        rows.append((name, unit, value, gain))
+    versus = f"vs. {previous.title}" if previous else "Change"
+    notes = [_paper_note(now)]
+    if setting:
+        notes.append(_speed_note(now, setting))
+    text = " ".join(note for note in notes if note)
+    return markup.figures_table(("Value", versus), rows) + (
+        markup.paragraph(text, "faint") if text else ""
+    )
+
+
+def _speed_note(row: Any, setting: tables.Setting) -> str:
+    speed = row.get("images_per_s")
+    if speed is None or speed != speed:
+        return "Speed and memory of this step have not been measured yet."
+    return f"Speed and memory: {setting.label}.{_kernels_note(row)}"
+
+
+def _kernels_note(row: Any) -> str:
+    """Where our depthwise kernels were timed, and the speed to be compared with, if that was."""
+    if row["depthwise"] != "own":
+        return ""
+    speed = row.get("images_per_s_torch")
+    compared = speed is not None and speed == speed
+    beside = f"; with PyTorch's it is {number(speed, 0)} images/s" if compared else ""
+    return f" The depthwise convolutions run on our CUDA kernels{beside}."
+
+
+def _paper_note(row: Any) -> str:
+    """Where the paper prints other GFLOPs than the network has, or does not have the step."""
+    if row["top1"] != row["top1"]:
+        return "The paper does not have this step, and so no accuracy of it."
+    printed = row.get("paper_gflops")
+    if printed is None or printed != printed or rounds_to(row["gflops"], printed):
+        return ""
+    return (
+        f"The paper prints {number(printed, 2)} GFLOPs for this step; this network counts "
+        f"{number(row['gflops'], 2)}."
+    )
+
+
+def _changes(roadmap: Roadmap, key: str) -> None:
+    """Diagrams of the layers that change, the recipe where that does."""
+    previous = roadmap.previous(key)
+    after = roadmap.config(key)
+    before = roadmap.config(previous.key) if previous else None
+    title = "What changes" if previous else "Where it starts"
+    st.html(markup.heading(title, 2, "section"))
+    drawn = diagrams.step_diagrams(before, after)
+    captions = (
+        (f"Before: {previous.title}", f"After: {roadmap.step(key).title}") if previous else ()
+    )
+    for diagram in drawn:
+        st.markdown(
+            markup.drawing(diagram, captions, _key(before, after) if diagram is drawn[0] else ()),
+            unsafe_allow_html=True,
+        )
+    rows = _recipe_rows(roadmap, key)
+    if rows:
+        lead = "" if drawn else markup.paragraph("No layer changes; how it is trained does.", "why")
+        st.html(lead + markup.recipe_table(("Recipe", "Before", "After"), rows))
+
+
+def _every_step(shown: Shown) -> None:
+    """All steps in a table that sorts; on request, since a browser takes long to load one."""
+    if not st.toggle("Every step in a table", key="every-step"):
+        return
+    table = shown.table
+    figures = {
+        column: st.column_config.NumberColumn(f"{name}, {unit}", format=FORMATS[decimals])
+        for column, name, unit, decimals in FIGURES
+        if column in table
+    }
+    st.dataframe(
+        table.round({"images_per_s": 0}),
+        column_order=["title", "group", "adopted", *figures],
+        column_config={
+            "title": st.column_config.TextColumn("Step", pinned=True),
+            "group": "Group",
+            "adopted": st.column_config.CheckboxColumn("Adopted"),
+            **figures,
+        },
+        hide_index=True,
+        key="every-step-rows",
+        alt="Table of every step with its figures.",
+    )
+
+
+def _key(before: ModelConfig | None, after: ModelConfig) -> list[tuple[str, str]]:
+    """How to read the diagrams: sign and meaning."""
+    key = []
+    if before is not None:
+        key += [("+", "new"), ("−", "gone"), ("Δ", "changed")]
+    key += [("", "Widths are in proportion to channels."), ("", "The grid is the kernel.")]
+    if before is not None and BIASED[before.norm] != BIASED[after.norm]:
+        biased = after if BIASED[after.norm] else before
+        key.append(
+            ("", f"With {diagrams.NORMS[biased.norm]} the convolutions of the block have a bias.")
+        )
+    return key
+
+
+def _recipe_rows(roadmap: Roadmap, key: str) -> list[tuple[str, str, str]]:
+    previous = roadmap.previous(key)
+    if previous is None:
+        return []
+    old, new = vars(roadmap.recipe(previous.key)), vars(roadmap.recipe(key))
+    rows = [(name, old[name], new[name]) for name in new if old[name] != new[name]]
+    changed = differences(roadmap.config(previous.key), roadmap.config(key))
+    rows += [(name, *changed[name]) for name in ("init",) if name in changed]
+    return [
+        (RECIPE_NAMES.get(name, name.replace("_", " ")), _plain(name, before), _plain(name, after))
+        for name, before, after in rows
+    ]
+
+
+def _plain(name: str, value: object) -> str:
+    if value is None:
+        return "as of the weights" if name == "norm_weight_decay" else "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return RECIPE_VALUES.get(str(value), str(value).replace("_", " "))
+
+
+def _stages(roadmap: Roadmap, key: str) -> None:
+    previous = roadmap.previous(key)
+    before = roadmap.config(previous.key) if previous else None
+    st.html(step_control.stages(before, roadmap.config(key)))

@@ -1,0 +1,111 @@
+"""Which roadmap and which step: the controls and the words that pages about a step share."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from models.config import ModelConfig
+from models.spec import network_spec
+from roadmap.drawing import diagrams
+from roadmap.palette import GREY, GROUP_COLORS
+from roadmap.steps import ROADMAPS, Roadmap
+from roadmap.views.common import markup
+from roadmap.views.common.address import Selection, select
+
+SHORT_TITLES = {
+    "resnet50": "ResNet-50",
+    "resnet200": "ResNet-200",
+    "torchvision_recipe": "TorchVision recipe",
+}
+
+
+def roadmap_control(chosen: Selection) -> None:
+    """Another roadmap, at the same step where it has one of that name."""
+    st.session_state["roadmap"] = chosen.roadmap
+    st.segmented_control(
+        "Roadmap",
+        list(ROADMAPS),
+        format_func=SHORT_TITLES.get,
+        key="roadmap",
+        required=True,
+        wrap=True,
+        on_change=_roadmap_chosen,
+        args=(chosen.step,),
+    )
+
+
+def _roadmap_chosen(step: str) -> None:
+    roadmap = st.session_state["roadmap"]
+    keys = ROADMAPS[roadmap].keys
+    select(roadmap, step if step in keys else keys[0])
+
+
+def step_control(roadmap: Roadmap, key: str) -> None:
+    """Previous, any, next: what a click on a bar does, for the keyboard."""
+    keys, place = roadmap.keys, roadmap.keys.index(key)
+    st.session_state["step"] = key
+    titles = {step.key: step.title for step in roadmap.steps}
+    with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+        st.button(
+            "Previous",
+            disabled=place == 0,
+            on_click=select,
+            args=(roadmap.name, keys[max(place - 1, 0)]),
+        )
+        st.selectbox(
+            "Step",
+            keys,
+            format_func=titles.get,
+            key="step",
+            on_change=_step_chosen,
+            args=(roadmap.name,),
+            label_visibility="collapsed",
+        )
+        st.button(
+            "Next",
+            disabled=place == len(keys) - 1,
+            on_click=select,
+            args=(roadmap.name, keys[min(place + 1, len(keys) - 1)]),
+        )
+
+
+def _step_chosen(roadmap: str) -> None:
+    select(roadmap, st.session_state["step"])
+
+
+def step_text(roadmap: Roadmap, key: str) -> None:
+    """The step's group and place, its name, and why it was made."""
+    step, place = roadmap.step(key), roadmap.keys.index(key)
+    color = GROUP_COLORS.get(step.group, GREY)
+    state = "" if step.adopted else ", <b>tried, not adopted</b>"
+    st.html(
+        f'<p class="eyebrow"><i style="background:{color}"></i>{step.group}, '
+        f"step {place + 1} of {len(roadmap.keys)}{state}</p>"
+        + markup.heading(step.title, 2, "step")
+        + markup.paragraph(step.why, "why")
+    )
+
+
+def stages(before: ModelConfig | None, after: ModelConfig, image_size: int = 224) -> str:
+    """The stage table of ``after`` beside that of ``before``, where they differ.
+
+    Raises ``ValueError`` for an image too small for the network.
+    """
+    new = diagrams.stage_table(after, image_size)
+    old = diagrams.stage_table(before, image_size) if before else None
+    note = (
+        "Kernel and output channels of each convolution, for an image of "
+        f"{image_size} × {image_size}; d: depthwise."
+    )
+    if old == new:
+        same = (
+            "The network is that"
+            if network_spec(before) == network_spec(after)
+            else "The convolutions are those"
+        )
+        old, note = None, f"{same} of the step before. {note}"
+    return (
+        markup.heading("Stage by stage", 2, "section")
+        + markup.stages_table(old, new)
+        + markup.paragraph(note, "faint below")
+    )

@@ -1,0 +1,1 @@
+"""The page Sizes: every size of ResNet and ConvNeXt."""

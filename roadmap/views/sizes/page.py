@@ -1,0 +1,303 @@
+"""Networks of every size: accuracy against cost, as the paper and timm publish it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from roadmap.charts import sizes as charts
+from roadmap.tables import sizes
+from roadmap.tables.results import ResultsError, read_rows
+from roadmap.tables.sizes import PRETRAINING, TEST_SETS
+from roadmap.text import ABSENT, change, number
+from roadmap.views.common import address, figure, markup, turns
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+#: The choices of the page, by URL parameter: what each value is called.
+CHOICES = {
+    "x": {key: cost.name for key, cost in charts.COSTS.items()},
+    "y": TEST_SETS,
+    "image": {"all": "All", "224": "224 px", "384": "384 px"},
+    "pretraining": {"all": "All", **PRETRAINING},
+}
+TITLES = {"x": "Cost", "y": "Accuracy on", "image": "Image size", "pretraining": "Pre-training"}
+#: The figures of a network: column, name, unit, decimals.
+FIGURES = (
+    *((key, name, "%", 1) for key, name in TEST_SETS.items()),
+    ("gflops", "Multiply-adds", "GFLOPs", 1),
+    ("params", "Parameters", "M", 1),
+    ("a100", "Speed, A100", "images/s", 0),
+    ("v100", "Speed, V100", "images/s", 0),
+    ("memory", "Peak memory", "GB", 2),
+)
+
+
+def show() -> None:
+    """The whole page; everything that answers a click is in one fragment."""
+    st.html(
+        markup.heading("Sizes", 1, "title")
+        + markup.paragraph(
+            "The roadmap ends at ConvNeXt-T. The same block, deeper and wider, makes the larger "
+            "sizes; here they stand beside Swin and beside ResNet-50 under better recipes.",
+            "lead",
+        )
+    )
+    _explorer()
+
+
+@st.cache_data(show_spinner=False)
+def _table() -> DataFrame:
+    return sizes.sizes_table()
+
+
+@turns.fragment
+def _explorer() -> None:
+    problem = st.empty()
+    chosen, problems = _chosen()
+    table = _table()
+    selected, unknown = _selected(table)
+    if problems or unknown:
+        problem.html(markup.notice(" ".join([*problems, *unknown])))
+    _controls(chosen)
+    shown = _filtered(table, chosen)
+    left, right = st.columns([1.7, 1], gap="large")
+    with right.container():
+        _panel(table, selected)
+    with left.container():
+        _chart(shown, chosen, selected)
+    _rows(shown)
+
+
+def _chosen() -> tuple[dict[str, str], list[str]]:
+    """The value of each choice, and a sentence for each in the URL that does not exist."""
+    found = {
+        name: address.option(st.query_params, name, tuple(options))
+        for name, options in CHOICES.items()
+    }
+    chosen = {name: value for name, (value, _) in found.items()}
+    return chosen, [problem for _, problem in found.values() if problem]
+
+
+def _selected(table: DataFrame) -> tuple[Series, list[str]]:
+    """The row whose details are shown: at first ConvNeXt-T."""
+    key, problem = address.option(st.query_params, "model", tuple(table["key"]))
+    return table[table["key"] == key].iloc[0], [problem] if problem else []
+
+
+def _controls(chosen: dict[str, str]) -> None:
+    with st.container(horizontal=True, gap="medium", key="sizes-controls"):
+        for name, options in CHOICES.items():
+            st.session_state[f"sizes-{name}"] = chosen[name]
+            control = st.selectbox if name in ("x", "y") else st.segmented_control
+            more: dict[str, Any] = {"width": 190} if name in ("x", "y") else {"required": True}
+            control(
+                TITLES[name],
+                list(options),
+                format_func=options.get,
+                key=f"sizes-{name}",
+                on_change=_changed,
+                args=(name,),
+                **more,
+            )
+
+
+def _changed(name: str) -> None:
+    st.query_params[name] = st.session_state[f"sizes-{name}"]
+
+
+def _filtered(table: DataFrame, chosen: dict[str, str]) -> DataFrame:
+    if chosen["image"] != "all":
+        table = table[table["image_size"] == int(chosen["image"])]
+    if chosen["pretraining"] != "all":
+        table = table[table["pretraining"] == chosen["pretraining"]]
+    return table
+
+
+def _chart(table: DataFrame, chosen: dict[str, str], selected: Series) -> None:
+    cost, test_set = charts.COSTS[chosen["x"]], chosen["y"]
+    drawn = table.dropna(subset=[cost.column, test_set])
+    if drawn.empty:
+        st.html(markup.notice("No network of these filters has both figures published."))
+        return
+    key = f"sizes-chart-{st.session_state.get('sizes-clicks', 0)}"
+    figure.show(
+        charts.sizes_chart(table, cost, test_set, selected["key"]),
+        drawn.drop(columns="key"),
+        "sizes",
+        _alt(drawn, cost, test_set),
+        key=key,
+        on_select=lambda: _point_chosen(key),
+        selection_mode="points",
+    )
+    st.html(_legend(list(dict.fromkeys(drawn["family"]))))
+    missing = len(table) - len(drawn)
+    if missing:
+        words = "network has" if missing == 1 else "networks have"
+        text = f"{missing} {words} no published figure on one of these axes."
+        st.html(markup.paragraph(text, "faint"))
+
+
+def _point_chosen(key: str) -> None:
+    """A click on a mark. The chart is drawn anew, so that the same mark answers again."""
+    points = [p for p in st.session_state[key]["selection"]["points"] if "customdata" in p]
+    st.session_state["sizes-clicks"] = st.session_state.get("sizes-clicks", 0) + 1
+    if points:
+        st.query_params["model"] = _plain(points[0]["customdata"])
+
+
+def _plain(value: Any) -> str:
+    return str(value[0] if isinstance(value, (list, tuple)) else value)
+
+
+def _alt(table: DataFrame, cost: charts.Cost, test_set: str) -> str:
+    front = sizes.pareto_front(table, cost.column, test_set, more_is_better=cost.more_is_better)
+    points = "; ".join(
+        f"{row['label']} {number(row[test_set], 1)} % at {number(row[cost.column], cost.decimals)}"
+        for row in front.to_dict("records")
+    )
+    return (
+        f"Scatter chart of {TEST_SETS[test_set]} top-1 accuracy in percent against {cost.name} "
+        f"for {len(table)} networks. On the Pareto front: {points}."
+    )
+
+
+def _legend(families: list[str]) -> str:
+    """Symbol and colour of each family, and what filling, area and the band mean."""
+    marks = "".join(
+        f'<span><i class="{charts.FAMILIES[name].symbol}" '
+        f'style="background:{charts.FAMILIES[name].color}"></i>{name}</span>'
+        for name in families
+    )
+    return (
+        f'<p class="faint legend">{marks}</p>'
+        '<p class="faint legend"><span><i class="full"></i>with ImageNet-22K</span>'
+        '<span><i class="open"></i>ImageNet-1K only</span>'
+        '<span><i class="band"></i>Pareto front</span></p>'
+        + markup.paragraph(_memory_note(), "faint")
+    )
+
+
+@st.cache_data(show_spinner=False)
+def _memory_note() -> str:
+    """What the area of a mark is, from the table of measurements."""
+    try:
+        row = read_rows("measured/memory")[0]
+    except (ResultsError, IndexError):
+        return "Click a mark to see its figures."
+    return (
+        f"Area: peak memory of a forward pass on {row['device_name']}, {row['dtype']}, batch "
+        f"{row['batch_size']}; the smallest marks are not measured. Click a mark for its figures."
+    )
+
+
+# The selected network
+
+
+def _panel(table: DataFrame, row: Series) -> None:
+    rival = _rival(table, row)
+    _model_control(table, row["key"])
+    conditions = [
+        f"{row['image_size']} × {row['image_size']} pixels",
+        f"{PRETRAINING[row['pretraining']]}"
+        + (" pre-training" if row["pretraining"] == "in22k" else " only"),
+    ]
+    if row["recipe"]:
+        conditions.append(f"recipe: {row['recipe']}")
+    st.html(
+        markup.heading(row["name"], 2, "step") + markup.paragraph(", ".join(conditions), "faint")
+    )
+    rows = []
+    for column, name, unit, decimals in FIGURES:
+        other = rival[column] if rival is not None else None
+        rows.append(
+            (name, unit, number(row[column], decimals), change(row[column], other, decimals))
+        )
+    versus = f"vs. {rival['name']}" if rival is not None else ABSENT
+    st.html(markup.figures_table(("Value", versus), rows))
+    st.html(markup.paragraph(_source(row, rival), "faint"))
+
+
+def _model_control(table: DataFrame, key: str) -> None:
+    """What a click on a mark does, for the keyboard."""
+    st.session_state["sizes-model"] = key
+    labels = dict(zip(table["key"], table["label"], strict=True))
+    st.selectbox(
+        "Network",
+        list(labels),
+        format_func=labels.get,
+        key="sizes-model",
+        on_change=lambda: st.query_params.update({"model": st.session_state["sizes-model"]}),
+        label_visibility="collapsed",
+    )
+
+
+def _rival(table: DataFrame, row: Series) -> Series | None:
+    """What a network is compared with: Swin with ConvNeXt of its size and the other way round,
+    under the same conditions; ResNet-50 recipes with the first one."""
+    family, _, size = row["name"].rpartition("-")
+    if row["family"] == "ResNet":
+        others = table[table["family"] == "ResNet"].sort_values("top1").head(1)
+    else:
+        name = f"Swin-{size}" if family == "ConvNeXt" else f"ConvNeXt-{size}"
+        same = table[["image_size", "pretraining"]] == row[["image_size", "pretraining"]]
+        others = table[(table["name"] == name) & same.all(axis=1)]
+    others = others[others["key"] != row["key"]]
+    return others.iloc[0] if len(others) else None
+
+
+def _source(row: Series, rival: Series | None) -> str:
+    top1 = "the paper's" if row["source"] == "paper" else "timm's"
+    text = f"ImageNet-1K top-1 is {top1}, the other test sets' timm's, the speeds the paper's."
+    if row["key"] == "convnext-t":
+        text += " The roadmap's 81.97 % is Table 10's mean of three runs, this is Table 1's figure."
+    if rival is not None:
+        recipe = f", {rival['recipe']}" if rival["recipe"] else ""
+        text += f" Compared with {rival['name']}{recipe} under the same image size and data."
+    return text
+
+
+# All rows
+
+ROW = 35  # pixels
+
+
+def _rows(table: DataFrame) -> None:
+    st.html(
+        markup.heading("All figures", 2, "section")
+        + markup.paragraph(
+            "Click a column's name to sort; the filters above apply. Top-1 in percent.", "faint"
+        )
+    )
+    columns = st.column_config
+    number_of = columns.NumberColumn
+    config: dict[str, Any] = {
+        "label": columns.TextColumn("Network", width="medium", pinned=True),
+        "image_size": number_of("Image, px", format="%d"),
+        "pretraining": columns.TextColumn("Trained on"),
+        "params": number_of("Params, M", format="%.1f"),
+        "gflops": number_of("GFLOPs", format="%.1f"),
+        "a100": number_of("A100, img/s", format="localized"),
+        "v100": number_of("V100, img/s", format="localized"),
+        "memory": number_of("Memory, GB", format="%.2f"),
+        **{
+            key: number_of(name.replace("ImageNet-", "IN-"), format="%.1f")
+            for key, name in TEST_SETS.items()
+        },
+        "source": columns.TextColumn("Top-1 from"),
+    }
+    order = ["label", "image_size", "pretraining", *TEST_SETS, "params", "gflops", "a100", "v100"]
+    names = {key: name.replace("ImageNet-", "") for key, name in PRETRAINING.items()}
+    rows = table.assign(pretraining=table["pretraining"].map(names)).round({"a100": 0, "v100": 0})
+    st.dataframe(
+        rows,
+        column_order=[*order, "memory", "source"],
+        column_config=config,
+        hide_index=True,
+        height=min(560, ROW * (len(rows) + 1) + 3),
+        placeholder=ABSENT,
+        key="sizes-rows",
+        alt="Table of every network with its figures.",
+    )
