@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from test_wheel import FOLDERS, SOURCES
 
 from roadmap import cli
-from roadmap.results import read_rows
+from roadmap.tables.results import read_rows
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
