@@ -37,8 +37,8 @@ from honest_visitors import Honest, honest, warm
 from hostile_requests import Outcome, attack
 from process_memory import end, marked, megabytes
 
+from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.tables.results import merge_rows, read_rows, write_rows
-from roadmap.train.settings import RUNS_VARIABLE
 
 CPUS = 2
 #: As in the image, but for pages that say what went wrong, which the results are to name.

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from test_wheel import FOLDERS, SOURCES
 
 from roadmap import cli
+from roadmap.tables.results import read_rows
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -137,3 +138,16 @@ def test_the_community_cloud_page_is_the_app():
     lines = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
     included = [line.removeprefix("-r ") for line in lines if line.startswith("-r ")]
     assert [(folder / path).resolve() for path in included] == [ROOT / "requirements.txt"]
+
+
+def test_measured_figures_in_the_text_are_the_tables():
+    table = read_rows("measured/app_load")
+    measured = {row["sessions"]: row for row in table if row["what"] == "control"}
+    text = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| ([\d.]+) \| ([\d.]+) \| (\d+)% \| (\d+) \|$", text, re.M)
+    assert len(rows) == 3
+    for sessions, median, p95, share, megabytes in rows:
+        row = measured[sessions]
+        assert (float(median), float(p95)) == (float(row["median_s"]), float(row["p95_s"]))
+        assert int(share) == round(100 * float(row["cpu_share"]))
+        assert megabytes == row["server_mb"]
