@@ -158,5 +158,7 @@ def test_a_config_that_is_too_large_is_not_parsed(monkeypatch):
 
 
 def test_every_uploader_has_a_limit_within_the_servers():
-    source = "".join(path.read_text() for path in Path(pictures.__file__).parents[1].glob("**/*.py"))
+    source = "".join(
+        path.read_text() for path in Path(pictures.__file__).parents[1].glob("**/*.py")
+    )
     assert source.count("st.file_uploader(") == source.count("max_upload_size=") == 2
