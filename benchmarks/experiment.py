@@ -21,7 +21,7 @@ from roadmap.steps import BEYOND, ROADMAPS
 from roadmap.sweep.command import opened, run_jobs
 from roadmap.sweep.engine import LocalEngine
 from roadmap.sweep.folders import check_folders
-from roadmap.sweep.jobs import Job, plan_jobs
+from roadmap.sweep.plan import PlannedRun, plan_runs
 from roadmap.train.commands import sentences
 
 SEEDS = (0, 1, 2)
@@ -57,7 +57,7 @@ def main(data: Annotated[str, typer.Option(help="The folder tiny-imagenet-100.")
     raise typer.Exit(code)
 
 
-def plan(data: str, root: Path) -> Iterator[Job]:
+def plan(data: str, root: Path) -> Iterator[PlannedRun]:
     """Every run in order: the architecture's steps seed by seed, then the recipes."""
     for seed in SEEDS:
         yield from _architecture(seeds=[seed], root=root, data=data)
@@ -65,13 +65,13 @@ def plan(data: str, root: Path) -> Iterator[Job]:
         yield from _recipes(seeds=[seed], root=root, data=data)
 
 
-def _architecture(**run: Any) -> Iterator[Job]:
+def _architecture(**run: Any) -> Iterator[PlannedRun]:
     baseline, *steps = [step.key for step in ROADMAPS["resnet50"].steps if step.group != BEYOND]
     yield from _jobs("resnet50", [baseline], changes=BASELINE, **run)
     yield from _jobs("resnet50", steps, changes=STEPS, **run)
 
 
-def _recipes(**run: Any) -> Iterator[Job]:
+def _recipes(**run: Any) -> Iterator[PlannedRun]:
     roadmap = ROADMAPS["torchvision_recipe"]
     for step in roadmap.keys:
         recipe = roadmap.recipe(step)
@@ -81,8 +81,8 @@ def _recipes(**run: Any) -> Iterator[Job]:
         yield from _jobs(roadmap.name, [step], changes=changes, **run)
 
 
-def _jobs(roadmap: str, steps: Sequence[str], **more: Any) -> list[Job]:
-    return plan_jobs(roadmap, steps, (), image_size=IMAGE_SIZE, compiled=True, **more)
+def _jobs(roadmap: str, steps: Sequence[str], **more: Any) -> list[PlannedRun]:
+    return plan_runs(roadmap, steps, (), image_size=IMAGE_SIZE, compiled=True, **more)
 
 
 if __name__ == "__main__":

@@ -449,3 +449,18 @@ ROADMAPS: dict[str, Roadmap] = {
         ),
     )
 }
+
+
+def timed_network(roadmap: str, step: str | None = None) -> tuple[str, str | None]:
+    """The roadmap and step under which the speed of ``step``'s network is measured: its own, and
+    for a roadmap of training the first step of another roadmap with its one network."""
+    found = ROADMAPS[roadmap]
+    if found.changes_networks:
+        return roadmap, step
+    others = (other for other in ROADMAPS.values() if other.changes_networks)
+    return next(
+        (other.name, key)
+        for other in others
+        for key in other.keys
+        if other.config(key) == found.start
+    )

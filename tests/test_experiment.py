@@ -31,7 +31,7 @@ from roadmap.study.design import DESIGNS, read_design
 from roadmap.study.effects import Effects
 from roadmap.study.experiment import of_data, open_experiment
 from roadmap.sweep.folders import check_folders
-from roadmap.sweep.jobs import read_progress
+from roadmap.sweep.plan import read_progress
 from roadmap.views.method import init as method_init
 
 PROJECT = Path(__file__).parents[1]

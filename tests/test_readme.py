@@ -16,7 +16,7 @@ from roadmap.cli import app
 from roadmap.runs.folders import runs_folder
 from roadmap.sweep import command as sweeping
 from roadmap.sweep.folders import check_folders
-from roadmap.sweep.jobs import Job
+from roadmap.sweep.plan import PlannedRun
 from roadmap.tables.results import step_rows
 from roadmap.train import run as training
 from roadmap.train.data.sources import open_source
@@ -80,7 +80,7 @@ def test_commands_that_train_do_not_collide(status, tmp_path, monkeypatch):
     data = cats_and_dogs(tmp_path / "imagenet")
     trained = []
 
-    def leave(job: Job) -> None:
+    def leave(job: PlannedRun) -> None:
         trained.append(job.folder)
         settings = job.settings
         facts = {name: getattr(settings, name) for name in ("roadmap", "step", "seed", "scale")}
@@ -93,7 +93,7 @@ def test_commands_that_train_do_not_collide(status, tmp_path, monkeypatch):
     def train(settings, _notes):
         name = f"{settings.subject}-seed{settings.seed}"
         folder = settings.output or runs_folder() / open_source(settings.data).name / name
-        job = Job(dataclasses.replace(settings, output=folder))
+        job = PlannedRun(dataclasses.replace(settings, output=folder))
         check_folders([job], device="cpu")
         leave(job)
 

@@ -13,9 +13,9 @@ from roadmap.console import RoadmapOption, fail
 from roadmap.runs.folders import runs_folder
 from roadmap.study.design import Design, read_design
 from roadmap.study.space import StudyError
-from roadmap.sweep import jobs as planning
+from roadmap.sweep import plan as planning
 from roadmap.sweep.folders import check_folders
-from roadmap.sweep.jobs import Job
+from roadmap.sweep.plan import PlannedRun
 from roadmap.text import counted, duration
 from roadmap.train.commands import (
     AcceptOption,
@@ -148,9 +148,9 @@ def sweep(
             "accept_changed_data": accept_changed_data,
         }
         if designs:
-            jobs = [job for one in designs for job in planning.design_jobs(one, root, **machine)]
+            runs = [run for one in designs for run in planning.design_runs(one, root, **machine)]
         else:
-            jobs = planning.plan_jobs(
+            runs = planning.plan_runs(
                 roadmap,
                 step or (),
                 skip or (),
@@ -161,15 +161,15 @@ def sweep(
                 image_size=image_size,
                 **machine,
             )
-        check_folders(jobs, source, _device_type(engine, device))
-        for note in (*planning.notes_of(jobs), *source.said):
+        check_folders(runs, source, _device_type(engine, device))
+        for note in (*planning.notes_of(runs), *source.said):
             typer.echo(note, err=True)
         if dry_run:
-            _print_plan(jobs, engine, device, len(source.train.labels))
+            _print_plan(runs, engine, device, len(source.train.labels))
             for one in designs:
                 _print_precision(one)
             return
-        code = run_jobs(jobs, _engine(engine, address, device, ahead))
+        code = run_jobs(runs, _engine(engine, address, device, ahead))
     if code:
         raise typer.Exit(code)
 
@@ -211,13 +211,13 @@ def _device_type(engine: str, device: str | None) -> str | None:
     return choose_device(device).type
 
 
-def _print_plan(jobs: list[Job], engine: str, device: str | None, images: int) -> None:
+def _print_plan(runs: list[PlannedRun], engine: str, device: str | None, images: int) -> None:
     from roadmap.sweep.estimate import REFERENCE_DEVICE, estimate
     from roadmap.train.machine import choose_device, device_name
 
     # This machine's device says nothing of a cluster's.
     name = REFERENCE_DEVICE if engine == "ray" else device_name(choose_device(device))
-    found = estimate(jobs, name, images)
+    found = estimate(runs, name, images)
     typer.echo(f"Runs: {found.runs}, of which {found.finished} are finished.")
     times = [_said(hours, device) for device, hours in found.hours.items()]
     if times:
@@ -254,23 +254,23 @@ def _said(hours: Hours, device: str) -> str:
     return f"{said} without {', '.join(hours.unknown)} (not measured)" if hours.unknown else said
 
 
-def run_jobs(jobs: list[Job], engine: Engine) -> int:
+def run_jobs(runs: list[PlannedRun], engine: Engine) -> int:
     """Run them before the user's eyes; returns the exit code, once the failed ones are named."""
-    from roadmap.sweep.board import Board
-    from roadmap.sweep.conduct import conduct
+    from roadmap.sweep.progress_table import ProgressTable
+    from roadmap.sweep.scheduler import schedule
     from roadmap.train.stopping import Signals
 
-    with Signals() as signals, Board(jobs, engine.devices) as board:
-        state = conduct(jobs, engine, board.show, lambda: signals.number > 0)
+    with Signals() as signals, ProgressTable(runs, engine.devices) as table:
+        state = schedule(runs, engine, table.show, lambda: signals.number > 0)
     for ending in state.failed:
         typer.echo(
-            f"Error: {ending.job.name}: {ending.reason or f'exit code {ending.code}'}", err=True
+            f"Error: {ending.run.name}: {ending.reason or f'exit code {ending.code}'}", err=True
         )
     if signals.number:
         left = counted(len(state.waiting), "run")
         typer.echo(f"Stopped; the same command goes on with {left}.", err=True)
         return 128 + signals.number
-    typer.echo(f"Finished: {len(state.done)} of {counted(len(jobs), 'run')}.", err=True)
+    typer.echo(f"Finished: {len(state.done)} of {counted(len(runs), 'run')}.", err=True)
     return 1 if state.failed else 0
 
 

@@ -1,4 +1,4 @@
-"""What runs the jobs of a sweep: an ``Engine``; here the one of this machine."""
+"""What runs the runs of a sweep: an ``Engine``; here the one of this machine."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from roadmap.sweep.jobs import Job, read_progress
+from roadmap.sweep.plan import PlannedRun, read_progress
 from roadmap.train.errors import FolderInUseError, TrainingError
 
 LOG = "train.log"
-#: What a process reads after its job when it may train. At the end of that we have died.
+#: What a process reads after its run when it may train. At the end of that we have died.
 TURN = b"."
 #: Characters of a failure's reason: a line that a pipe takes although nobody reads it yet.
 MOST_SAID = 2000
@@ -27,12 +27,12 @@ MOST_SAID = 2000
 
 @dataclass(frozen=True)
 class Ending:
-    """How a job ended: an exit code of ``roadmap.train.errors``, and a sentence if it was not 0.
+    """How a run ended: an exit code of ``roadmap.train.errors``, and a sentence if it was not 0.
 
     ``in_use``: it was refused because another process trains it.
     """
 
-    job: Job
+    run: PlannedRun
     code: int
     reason: str = ""
     in_use: bool = False
@@ -47,31 +47,31 @@ def failure_line(error: Exception) -> str:
     return json.dumps({"reason": reason[:MOST_SAID], "in_use": in_use}) + "\n"
 
 
-def failed(job: Job, code: int, line: str) -> Ending:
+def failed(run: PlannedRun, code: int, line: str) -> Ending:
     """The ending of a process with ``code``, from its ``failure_line``, empty where it died."""
     if line.endswith("\n"):
-        return Ending(job, code, **json.loads(line))
+        return Ending(run, code, **json.loads(line))
     name = {number.value: number.name for number in signal.Signals}.get(code - 128)
     if name is None:
-        log = job.folder / LOG
-        return Ending(job, code, f"its process ended with exit code {code}; {log} may say why")
+        log = run.folder / LOG
+        return Ending(run, code, f"its process ended with exit code {code}; {log} may say why")
     memory = ", probably because memory ran out" if name == "SIGKILL" else ""
-    return Ending(job, code, f"its process was ended by {name}{memory}")
+    return Ending(run, code, f"its process was ended by {name}{memory}")
 
 
 class Engine(Protocol):
-    """Runs jobs somewhere: ``slots`` at a time, of which ``devices`` train."""
+    """Runs runs somewhere: ``slots`` at a time, of which ``devices`` train."""
 
     slots: int
     devices: int
 
-    def start(self, job: Job) -> None:
-        """Begin ``job``, in a free slot."""
+    def start(self, run: PlannedRun) -> None:
+        """Begin ``run``, in a free slot."""
 
-    def running(self) -> list[Job]:
+    def running(self) -> list[PlannedRun]:
         """Those that were started and are not among the ``endings`` yet."""
 
-    def starting(self) -> list[Job]:
+    def starting(self) -> list[PlannedRun]:
         """Those of them that wait until they may train."""
 
     def endings(self) -> list[Ending]:
@@ -95,25 +95,25 @@ class LocalEngine:
     """A process for each GPU of this machine, or one on its CPU.
 
     Meanwhile ``ahead`` more for each load and compile, and wait until those before are through
-    with their epochs. A job's messages go to ``train.log`` in its folder.
+    with their epochs. A run's messages go to ``train.log`` in its folder.
     """
 
     def __init__(self, gpus: Sequence[int] = (), *, ahead: int = 0):
         devices: list[int | None] = list(gpus) or [None]
         self._free = devices * (1 + ahead)
-        self._jobs: dict[Job, Started] = {}
+        self._planned: dict[PlannedRun, Started] = {}
         self.slots, self.devices = len(self._free), len(devices)
 
-    def start(self, job: Job) -> None:
-        taken = [started.gpu for started in self._jobs.values()]
+    def start(self, run: PlannedRun) -> None:
+        taken = [started.gpu for started in self._planned.values()]
         gpu = min(self._free, key=taken.count)  # one with nothing on it, if there is one
         given = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
         visible = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": _visible(gpu, given)}
-        job.folder.mkdir(parents=True, exist_ok=True)
-        with (job.folder / LOG).open("ab") as log:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        with (run.folder / LOG).open("ab") as log:
             # A session of its own: the terminal's Ctrl-C reaches only us, who then ask it to save.
             process = subprocess.Popen(
-                [sys.executable, "-m", "roadmap.sweep.child"],
+                [sys.executable, "-m", "roadmap.sweep.worker"],
                 stdin=subprocess.PIPE,  # whose end, when we die, ends the process
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -121,36 +121,36 @@ class LocalEngine:
                 start_new_session=True,
             )
         self._free.remove(gpu)
-        self._jobs[job] = Started(process, gpu, time.time())
+        self._planned[run] = Started(process, gpu, time.time())
         with suppress(BrokenPipeError):  # it has ended already, which `endings` will see
-            process.stdin.write(base64.b64encode(pickle.dumps(job)) + b"\n")
+            process.stdin.write(base64.b64encode(pickle.dumps(run)) + b"\n")
             process.stdin.flush()
         self._give_turns()
 
-    def running(self) -> list[Job]:
-        return list(self._jobs)
+    def running(self) -> list[PlannedRun]:
+        return list(self._planned)
 
-    def starting(self) -> list[Job]:
-        return [job for job, started in self._jobs.items() if started.waits]
+    def starting(self) -> list[PlannedRun]:
+        return [run for run, started in self._planned.items() if started.waits]
 
     def endings(self) -> list[Ending]:
         found = []
-        for job, started in list(self._jobs.items()):
+        for run, started in list(self._planned.items()):
             code = started.process.poll()
             if code is None:
                 continue
-            del self._jobs[job]
+            del self._planned[run]
             self._free.append(started.gpu)
             # Killed by signal N is -N here and 128 + N in shells.
             code = 128 - code if code < 0 else code
             said = started.process.stdout.readline().decode()
-            found.append(failed(job, code, said) if code else Ending(job, 0))
+            found.append(failed(run, code, said) if code else Ending(run, 0))
             _close(started.process)
         self._give_turns()
         return found
 
     def stop(self) -> None:
-        processes = [started.process for started in self._jobs.values()]
+        processes = [started.process for started in self._planned.values()]
         for process in processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
@@ -161,7 +161,7 @@ class LocalEngine:
     def _give_turns(self) -> None:
         """Let the oldest process of each GPU train, and the next once only results are left."""
         taken = set()
-        for job, started in self._jobs.items():
+        for run, started in self._planned.items():
             if started.gpu in taken:
                 continue
             if started.waits:
@@ -169,7 +169,7 @@ class LocalEngine:
                 with suppress(BrokenPipeError):
                     started.process.stdin.write(TURN)
                     started.process.stdin.flush()
-            if not _trained(job, started.begun):
+            if not _trained(run, started.begun):
                 taken.add(started.gpu)
 
 
@@ -179,10 +179,10 @@ def _close(process: subprocess.Popen) -> None:
             pipe.close()
 
 
-def _trained(job: Job, begun: float) -> bool:
-    """Whether ``job`` is through with its epochs: now, not only an earlier try at it."""
-    progress = read_progress(job.folder)
-    return progress.written > begun and progress.epochs >= job.settings.recipe.epochs
+def _trained(run: PlannedRun, begun: float) -> bool:
+    """Whether ``run`` is through with its epochs: now, not only an earlier try at it."""
+    progress = read_progress(run.folder)
+    return progress.written > begun and progress.epochs >= run.settings.recipe.epochs
 
 
 def _visible(gpu: int, given: list[str]) -> str:

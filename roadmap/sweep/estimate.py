@@ -8,8 +8,8 @@ from functools import cache, lru_cache
 from statistics import median
 
 from models.config import ModelConfig
-from roadmap.steps import ROADMAPS
-from roadmap.sweep.jobs import Job, read_progress
+from roadmap.steps import ROADMAPS, timed_network
+from roadmap.sweep.plan import PlannedRun, read_progress
 from roadmap.tables.results import ResultsError, read_rows
 from roadmap.train.settings import Settings, trained_config
 
@@ -31,7 +31,7 @@ class Hours:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class SweepCost:
     """``hours`` of one device by its name; ``disk`` in bytes, of which ``kept`` without the
     checkpoints."""
 
@@ -42,18 +42,18 @@ class Estimate:
     kept: int
 
 
-def estimate(jobs: Sequence[Job], device_name: str, train_images: int) -> Estimate:
-    """Of the jobs that are not finished, on ``device_name`` and on ``REFERENCE_DEVICE``."""
-    waiting = [job for job in jobs if read_progress(job.folder).status != "finished"]
+def estimate(runs: Sequence[PlannedRun], device_name: str, train_images: int) -> SweepCost:
+    """Of the runs that are not finished, on ``device_name`` and on ``REFERENCE_DEVICE``."""
+    waiting = [run for run in runs if read_progress(run.folder).status != "finished"]
     disk = kept = 0
-    for job in waiting:
-        weights = _parameters(job) * BYTES
-        average = job.settings.recipe.ema_decay is not None
+    for run in waiting:
+        weights = _parameters(run) * BYTES
+        average = run.settings.recipe.ema_decay is not None
         kept += weights * (1 + average)
-        disk += weights * (1 + average + MOMENTS[job.settings.recipe.optimizer]) * KEPT_CHECKPOINTS
-    return Estimate(
-        runs=len(jobs),
-        finished=len(jobs) - len(waiting),
+        disk += weights * (1 + average + MOMENTS[run.settings.recipe.optimizer]) * KEPT_CHECKPOINTS
+    return SweepCost(
+        runs=len(runs),
+        finished=len(runs) - len(waiting),
         hours={
             device: hours
             for device in dict.fromkeys((device_name, REFERENCE_DEVICE))
@@ -64,30 +64,29 @@ def estimate(jobs: Sequence[Job], device_name: str, train_images: int) -> Estima
     )
 
 
-def _parameters(job: Job) -> int:
+def _parameters(run: PlannedRun) -> int:
     from roadmap.measure.complexity import count
 
-    return count(trained_config(job.settings), job.settings.recipe.train_size).parameters
+    return count(trained_config(run.settings), run.settings.recipe.train_size).parameters
 
 
-def _hours(jobs: Sequence[Job], device_name: str, train_images: int) -> Hours | None:
-    """None where there are jobs and no speed is known."""
-    speeds = [(job.settings, _speed(job, device_name)) for job in jobs]
+def _hours(runs: Sequence[PlannedRun], device_name: str, train_images: int) -> Hours | None:
+    """None where there are runs and no speed is known."""
+    speeds = [(run.settings, _speed(run, device_name)) for run in runs]
     seconds = [train_images * run.recipe.epochs / speed for run, speed in speeds if speed]
     unknown = dict.fromkeys(run.step for run, speed in speeds if not speed)
-    return Hours(sum(seconds) / 3600, tuple(unknown)) if seconds or not jobs else None
+    return Hours(sum(seconds) / 3600, tuple(unknown)) if seconds or not runs else None
 
 
-def _speed(job: Job, device_name: str) -> float | None:
+def _speed(run: PlannedRun, device_name: str) -> float | None:
     """Images per second, scaled to the image size by its pixels; of what was measured the fastest,
-    compiled only if the job is."""
-    settings = job.settings
+    compiled only if the run is."""
+    settings = run.settings
     if settings.scale != "full":
         return None
     if settings.network is not None:
         return _speed_of_network(settings, device_name)
-    shared = settings.roadmap == "torchvision_recipe"  # its steps train one network
-    name = ("resnet50", "baseline") if shared else (settings.roadmap, settings.step)
+    name = timed_network(settings.roadmap, settings.step)
     size = settings.recipe.train_size
     return max(
         (

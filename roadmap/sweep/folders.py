@@ -10,7 +10,7 @@ from typing import Any
 
 from roadmap.runs.lock import is_locked
 from roadmap.runs.record import IDENTITY, RecordError, RunRecord, read_record
-from roadmap.sweep.jobs import Job
+from roadmap.sweep.plan import PlannedRun
 from roadmap.text import counted
 from roadmap.train.data.class_names import quoted
 from roadmap.train.data.split import Source
@@ -23,7 +23,7 @@ OF_THE_DATA = {"num_classes", "in_channels"}
 
 
 def check_folders(
-    jobs: Iterable[Job], source: Source | None = None, device: str | None = None
+    jobs: Iterable[PlannedRun], source: Source | None = None, device: str | None = None
 ) -> None:
     """Raises ``RefusedError`` where folders hold runs of other settings, or of data that is not
     that of ``source``, as far as its names and numbers tell: all of them, before any starts.

@@ -1,4 +1,4 @@
-"""A sweep's jobs on a Ray cluster: tasks with a GPU each, begun again on another node when theirs
+"""A sweep's runs on a Ray cluster: tasks with a GPU each, begun again on another node when theirs
 dies.
 
 Every node has this project installed, and the runs' folders are on storage that all share: a run
@@ -14,7 +14,7 @@ import traceback
 from typing import Any
 
 from roadmap.sweep.engine import LOG, Ending, failed, failure_line
-from roadmap.sweep.jobs import Job
+from roadmap.sweep.plan import PlannedRun
 from roadmap.text import counted
 from roadmap.train.errors import RefusedError, TrainingError
 
@@ -57,7 +57,7 @@ class RayEngine:
         # max_calls: a process a run, so that one leaves nothing behind for the next.
         options = {"max_calls": 1, "max_retries": MOST_LOSSES, **resources}
         self._train = ray.remote(**options)(_train)
-        self._jobs: dict[Any, Job] = {}
+        self._planned: dict[Any, PlannedRun] = {}
 
     @property
     def slots(self) -> int:
@@ -70,35 +70,35 @@ class RayEngine:
     def devices(self) -> int:
         return self.slots
 
-    def start(self, job: Job) -> None:
-        self._jobs[self._train.remote(job)] = job
+    def start(self, run: PlannedRun) -> None:
+        self._planned[self._train.remote(run)] = run
 
-    def running(self) -> list[Job]:
-        return list(self._jobs.values())
+    def running(self) -> list[PlannedRun]:
+        return list(self._planned.values())
 
-    def starting(self) -> list[Job]:
+    def starting(self) -> list[PlannedRun]:
         return []
 
     def endings(self) -> list[Ending]:
-        if not self._jobs:
+        if not self._planned:
             return []
-        ended, _ = self._ray.wait(list(self._jobs), num_returns=len(self._jobs), timeout=0)
+        ended, _ = self._ray.wait(list(self._planned), num_returns=len(self._planned), timeout=0)
         return [self._ending(reference) for reference in ended]
 
     def stop(self) -> None:
-        for reference in self._jobs:
+        for reference in self._planned:
             self._ray.cancel(reference)
-        if self._jobs:
-            self._ray.wait(list(self._jobs), num_returns=len(self._jobs), timeout=SAVING)
+        if self._planned:
+            self._ray.wait(list(self._planned), num_returns=len(self._planned), timeout=SAVING)
         self._ray.shutdown()
 
     def _ending(self, reference: Any) -> Ending:
-        job = self._jobs.pop(reference)
+        run = self._planned.pop(reference)
         try:
             code, line = self._ray.get(reference)
-            return failed(job, code, line) if code else Ending(job, code)
+            return failed(run, code, line) if code else Ending(run, code)
         except self._ray.exceptions.RayError as error:
-            return Ending(job, 1, str(error).strip().splitlines()[-1])
+            return Ending(run, 1, str(error).strip().splitlines()[-1])
 
     def _takes_gpus(self, device: str | None) -> bool:
         found = self._ray.cluster_resources()
@@ -131,14 +131,14 @@ def _check_reachable(address: str | None) -> None:
         raise RefusedError(f"the Ray cluster at {address} is not reached: {error}") from None
 
 
-def _train(job: Job) -> tuple[int, str]:
+def _train(run: PlannedRun) -> tuple[int, str]:
     """On a node: exit code and, if it is not 0, the ``failure_line``."""
     from roadmap.train.run import train
 
-    job.folder.mkdir(parents=True, exist_ok=True)
-    with (job.folder / LOG).open("a") as log, _standard_error_to(log.fileno()):
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with (run.folder / LOG).open("a") as log, _standard_error_to(log.fileno()):
         try:
-            train(job.settings, job.notes)
+            train(run.settings, run.notes)
         except Exception as error:
             if isinstance(error, TrainingError):
                 return error.code, failure_line(error)

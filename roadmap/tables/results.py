@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.variants import VARIANTS
 from roadmap.files import write_csv
 from roadmap.steps import ROADMAPS, unknown_name
 
@@ -24,11 +26,30 @@ ROOT = _PACKAGED if INSTALLED else _PACKAGED.parents[1]
 RESULTS = ROOT / "results"
 #: Where ``python -m roadmap`` is started from the explorer: without an installation, only here.
 START = None if INSTALLED else ROOT
-#: Columns of ``throughput_table`` that speeds to compare have in common.
-TIMED_BY = (
-    *("device", "device_name", "mode", "dtype"),
-    *("batch_size", "compiled", "channels_last", "image_size"),
-)
+
+
+@dataclass(frozen=True)
+class TimedOn:
+    """How a speed of ``throughput_table`` was measured: what speeds to compare have in common."""
+
+    device: str
+    device_name: str
+    mode: str
+    dtype: str
+    batch_size: int
+    compiled: bool
+    channels_last: bool
+    image_size: int
+
+    @property
+    def label(self) -> str:
+        words = [self.device_name, self.mode, self.dtype, f"batch {self.batch_size}"]
+        words.append("compiled" if self.compiled else "eager")
+        return ", ".join(words)
+
+
+#: The columns of ``TimedOn``.
+TIMED_BY = tuple(field.name for field in fields(TimedOn))
 
 
 class ResultsError(ValueError):
@@ -142,8 +163,8 @@ def step_rows(roadmap: str) -> list[dict[str, Any]]:
 
 
 def _plain_figures(roadmap: str) -> dict[str, dict[str, str]]:
-    if roadmap == "torchvision_recipe":
-        return {row["key"]: row for row in read_rows("paper/torchvision_recipe_steps")}
+    if not ROADMAPS[roadmap].changes_networks:
+        return {row["key"]: row for row in read_rows(f"paper/{roadmap}_steps")}
     return paper_figures(roadmap)
 
 
@@ -153,10 +174,16 @@ def complexity_rows(roadmap: str) -> dict[str, dict[str, str]]:
     Raises ``ResultsError`` where the table, or a step's row, is missing.
     """
     rows = {(row["source"], row["name"]): row for row in read_rows("measured/complexity")}
-    if roadmap == "torchvision_recipe":
-        return dict.fromkeys(ROADMAPS[roadmap].keys, rows["variant", "resnet50"])
+    if not ROADMAPS[roadmap].changes_networks:
+        return dict.fromkeys(ROADMAPS[roadmap].keys, rows["variant", _only_network(roadmap)])
     _check_counted(roadmap, {name for source, name in rows if source == roadmap})
     return {key: rows[roadmap, key] for key in ROADMAPS[roadmap].keys}
+
+
+def _only_network(roadmap: str) -> str:
+    """The published network that all steps of a roadmap of training share."""
+    start = ROADMAPS[roadmap].start
+    return next(name for name, config in VARIANTS.items() if config == start)
 
 
 def _check_counted(roadmap: str, known: Collection[str]) -> None:
@@ -201,8 +228,8 @@ def _step_rows(roadmap: str) -> list[dict[str, Any]]:
 
 
 def _score_table(roadmap: str) -> DataFrame:
-    if roadmap == "torchvision_recipe":
-        return read_table("paper/torchvision_recipe_steps").set_index("key")[["top1"]]
+    if not ROADMAPS[roadmap].changes_networks:
+        return read_table(f"paper/{roadmap}_steps").set_index("key")[["top1"]]
     table = read_table("paper/paper_roadmap")
     table = table[table["roadmap"] == roadmap].set_index("key")
     return table[["top1", "top1_std", "gflops"]].rename(columns={"gflops": "paper_gflops"})
@@ -210,8 +237,9 @@ def _score_table(roadmap: str) -> DataFrame:
 
 def _counted(roadmap: str) -> DataFrame:
     table = read_table("measured/complexity")
-    if roadmap == "torchvision_recipe":  # one network throughout
-        row = table[(table["source"] == "variant") & (table["name"] == "resnet50")]
+    if not ROADMAPS[roadmap].changes_networks:
+        network = _only_network(roadmap)
+        row = table[(table["source"] == "variant") & (table["name"] == network)]
         keys = list(ROADMAPS[roadmap].keys)
         table = row.loc[row.index.repeat(len(keys))].assign(name=keys)
     else:

@@ -14,7 +14,7 @@ from roadmap.study.optimal import optimal_design, sample, standard_errors
 from roadmap.study.space import StudyError
 from roadmap.study.terms import Terms, crossed
 from roadmap.sweep import estimate as estimating
-from roadmap.sweep.jobs import design_jobs
+from roadmap.sweep.plan import design_runs
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ def test_the_time_of_a_design_follows_from_the_steps_speeds(tmp_path, monkeypatc
     row = {"source": "resnet50", "name": "gelu", "mode": "training", "device_name": "A"}
     row |= {"image_size": "224", "compiled": "True", "images_per_s": "1000"}
     monkeypatch.setattr(estimating, "_training_speeds", lambda: [row])
-    jobs = design_jobs(design, tmp_path, compiled=True)
+    jobs = design_runs(design, tmp_path, compiled=True)
     gelu = next(job for job in jobs if "gelu" in job.name)
     hours = estimating.estimate([gelu], "A", 1000).hours["A"].known
     assert hours * 3600 == pytest.approx(30 * 1000 / (1000 * (224 / 96) ** 2))

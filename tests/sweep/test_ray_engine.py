@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from training_runs import tiny_settings
 
-from roadmap.sweep.conduct import conduct
-from roadmap.sweep.jobs import Job, read_progress
+from roadmap.sweep.plan import PlannedRun, read_progress
 from roadmap.sweep.ray_engine import RayEngine
+from roadmap.sweep.scheduler import schedule
 from roadmap.train.errors import RefusedError
 
 ray = pytest.importorskip("ray")
@@ -38,8 +38,8 @@ def test_a_run_goes_on_elsewhere_when_its_node_is_killed(cluster, tmp_path):
     nodes = [cluster.add_node(**SMALL, resources={f"node{place}": 1}) for place in (1, 2)]
     cluster.wait_for_nodes()
     settings = tiny_settings(None, step="kernel_7", changes={"epochs": 6})
-    jobs = [
-        Job(replace(settings, seed=seed, output=tmp_path / str(seed), checkpoint_every=0))
+    runs = [
+        PlannedRun(replace(settings, seed=seed, output=tmp_path / str(seed), checkpoint_every=0))
         for seed in (0, 1)
     ]
     with pytest.raises(RefusedError, match=r"--device cuda: the Ray cluster has no GPU.* 2 CPUs"):
@@ -49,15 +49,15 @@ def test_a_run_goes_on_elsewhere_when_its_node_is_killed(cluster, tmp_path):
     killed = threading.Event()
 
     def watch(_state, _training, _starting) -> None:
-        if not killed.is_set() and all(read_progress(job.folder).epochs >= 1 for job in jobs):
+        if not killed.is_set() and all(read_progress(run.folder).epochs >= 1 for run in runs):
             killed.set()
             cluster.remove_node(nodes[1], allow_graceful=False)
 
-    state = conduct(jobs, engine, watch, lambda: False)
+    state = schedule(runs, engine, watch, lambda: False)
     assert killed.is_set()
     assert [len(state.done), len(state.failed), len(state.retried)] == [2, 0, 0]
-    assert [read_progress(job.folder).status for job in jobs] == ["finished", "finished"]
-    said = [(job.folder / "train.log").read_text() for job in jobs]
+    assert [read_progress(run.folder).status for run in runs] == ["finished", "finished"]
+    said = [(run.folder / "train.log").read_text() for run in runs]
     assert sum("continuing after step" in text for text in said) == 1
 
 
@@ -70,9 +70,9 @@ def test_the_cluster_decides_what_runs_take_and_not_this_machine(cluster, tmp_pa
         RayEngine(cluster.address, device="cpu")
     engine = RayEngine(cluster.address)
     changes = {"epochs": 1, "warmup_epochs": 0}
-    job = Job(tiny_settings(tmp_path / "run", step="kernel_7", device=None, changes=changes))
-    state = conduct([job], engine, lambda *_: None, lambda: False)
-    assert (state.done, state.failed) == ([job], [])
+    run = PlannedRun(tiny_settings(tmp_path / "run", step="kernel_7", device=None, changes=changes))
+    state = schedule([run], engine, lambda *_: None, lambda: False)
+    assert (state.done, state.failed) == ([run], [])
 
 
 def test_a_cluster_that_is_not_there_is_a_sentence():

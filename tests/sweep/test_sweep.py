@@ -25,21 +25,21 @@ from roadmap.runs.record import RunPoint, RunRecord
 from roadmap.steps import ROADMAPS
 from roadmap.study.design import DESIGNS, read_design
 from roadmap.study.space import StudyError
-from roadmap.sweep import conduct as conducting
 from roadmap.sweep import estimate as estimating
-from roadmap.sweep.board import Board, seconds_left
-from roadmap.sweep.child import _turn
-from roadmap.sweep.conduct import State, conduct
+from roadmap.sweep import scheduler
 from roadmap.sweep.engine import TURN, Ending, LocalEngine, _visible, failed, failure_line
 from roadmap.sweep.folders import check_folders
-from roadmap.sweep.jobs import (
-    Job,
+from roadmap.sweep.plan import (
+    PlannedRun,
     Progress,
-    design_jobs,
+    design_runs,
     notes_of,
-    plan_jobs,
+    plan_runs,
     read_progress,
 )
+from roadmap.sweep.progress_table import ProgressTable, seconds_left
+from roadmap.sweep.scheduler import State, schedule
+from roadmap.sweep.worker import _turn
 from roadmap.text import duration
 from roadmap.train.checkpoint import last_step
 from roadmap.train.data.sources import open_source
@@ -50,14 +50,16 @@ from roadmap.train.stopping import Signals, ask_to_stop
 ROOT = Path(__file__).parents[2]
 
 
-def planned(root: Path, steps=("kernel_7", "gelu"), seeds=(0, 1), skip=(), **more) -> list[Job]:
+def planned(
+    root: Path, steps=("kernel_7", "gelu"), seeds=(0, 1), skip=(), **more
+) -> list[PlannedRun]:
     options = {"recipe": None, "changes": {"epochs": 4}, "image_size": None} | more
-    return plan_jobs("resnet50", steps, skip, seeds, root, **options)
+    return plan_runs("resnet50", steps, skip, seeds, root, **options)
 
 
-def write_run(job: Job, status: str = "finished", **more: object) -> None:
-    """run.json of ``job``, on digits and a CPU, with ``more`` in place of some of its fields."""
-    settings = job.settings
+def write_run(run: PlannedRun, status: str = "finished", **more: object) -> None:
+    """run.json of ``run``, on digits and a CPU, with ``more`` in place of some of its fields."""
+    settings = run.settings
     record = RunRecord(
         status=status,
         roadmap=settings.roadmap,
@@ -85,27 +87,27 @@ def write_run(job: Job, status: str = "finished", **more: object) -> None:
     )
     content = json.loads(json.dumps(record.to_json()))
     data = content["data"] | more.pop("data", {})
-    job.folder.mkdir(parents=True, exist_ok=True)
-    (job.folder / "run.json").write_text(json.dumps(content | more | {"data": data}))
+    run.folder.mkdir(parents=True, exist_ok=True)
+    (run.folder / "run.json").write_text(json.dumps(content | more | {"data": data}))
 
 
 # -- what is planned ----------------------------------------------------------------------------
 
 
 def test_every_step_with_the_first_seed_comes_first(tmp_path):
-    jobs = planned(tmp_path, steps=(), seeds=(3, 1))
+    runs = planned(tmp_path, steps=(), seeds=(3, 1))
     keys = list(ROADMAPS["resnet50"].keys)
-    assert [job.settings.seed for job in jobs] == [3] * len(keys) + [1] * len(keys)
-    assert [job.settings.step for job in jobs[: len(keys)]] == keys
-    assert jobs[0].folder == tmp_path / "resnet50-baseline-seed3"
-    assert jobs[0].settings.recipe.optimizer == "sgd"
-    assert jobs[1].settings.recipe.optimizer == "adamw"
-    assert {job.settings.recipe.epochs for job in jobs} == {4}
+    assert [run.settings.seed for run in runs] == [3] * len(keys) + [1] * len(keys)
+    assert [run.settings.step for run in runs[: len(keys)]] == keys
+    assert runs[0].folder == tmp_path / "resnet50-baseline-seed3"
+    assert runs[0].settings.recipe.optimizer == "sgd"
+    assert runs[1].settings.recipe.optimizer == "adamw"
+    assert {run.settings.recipe.epochs for run in runs} == {4}
 
 
 def test_steps_are_chosen_and_skipped_in_the_roadmaps_order(tmp_path):
     chosen = planned(tmp_path, steps=("gelu", "baseline", "kernel_7"), skip=("baseline",))
-    assert [job.settings.step for job in chosen[:2]] == ["kernel_7", "gelu"]
+    assert [run.settings.step for run in chosen[:2]] == ["kernel_7", "gelu"]
 
 
 @pytest.mark.parametrize(
@@ -133,8 +135,8 @@ def test_a_design_with_a_seed_that_no_generator_takes_is_refused(tmp_path):
 def test_a_step_whose_change_is_set_for_all_is_named(tmp_path):
     steps = ("trivial_augment", "long_training", "random_erasing")
     options = {"recipe": None, "changes": {"epochs": 30}, "image_size": None}
-    jobs = plan_jobs("torchvision_recipe", steps, (), (0, 1), tmp_path, **options)
-    said = [note for note in notes_of(jobs) if "same as" in note]
+    runs = plan_runs("torchvision_recipe", steps, (), (0, 1), tmp_path, **options)
+    said = [note for note in notes_of(runs) if "same as" in note]
     assert said == [
         "long_training is then the same as trivial_augment: what it changes is set for all steps"
     ]
@@ -144,9 +146,9 @@ def test_a_step_whose_change_is_set_for_all_is_named(tmp_path):
 # -- what is in the folders already -------------------------------------------------------------
 
 
-def facts_of(job: Job, **more: object) -> dict[str, object]:
-    """run.json of ``job``, whose data has 7 classes, with ``more`` in place of some."""
-    settings = job.settings
+def facts_of(run: PlannedRun, **more: object) -> dict[str, object]:
+    """run.json of ``run``, whose data has 7 classes, with ``more`` in place of some."""
+    settings = run.settings
     facts = {name: getattr(settings, name) for name in ("roadmap", "step", "seed", "scale")}
     facts |= {name: getattr(settings, name) for name in ("micro_batch", "sync_batch_norm")}
     facts |= {"precision": "float32", "device_type": "cpu", "compiled": False, "processes": 1}
@@ -156,11 +158,11 @@ def facts_of(job: Job, **more: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("status", ["finished", "interrupted", "running", "failed"])
 def test_a_run_of_the_same_settings_is_the_sweeps(tmp_path, status):
-    job, *_ = planned(tmp_path)
-    same = replace(job.settings, workers=3, compiled=True, tensorboard=True, checkpoint_every=1.0)
+    run, *_ = planned(tmp_path)
+    same = replace(run.settings, workers=3, compiled=True, tensorboard=True, checkpoint_every=1.0)
     for more in ({}, {"micro_batch": 4096}, {"sync_batch_norm": False}, {"versions": {}}):
-        write_run(job, status, **facts_of(job, **more))
-        check_folders([replace(job, settings=same)], device="cpu")
+        write_run(run, status, **facts_of(run, **more))
+        check_folders([replace(run, settings=same)], device="cpu")
     layers, *_ = planned(tmp_path, steps=("layer_norm",))
     write_run(layers, status, **facts_of(layers, micro_batch=64, sync_batch_norm=False))
     check_folders([layers], device="cpu")  # without batch norm, both change nothing
@@ -178,42 +180,42 @@ def test_a_run_of_the_same_settings_is_the_sweeps(tmp_path, status):
     ],
 )
 def test_a_run_of_other_settings_is_named_before_any_starts(tmp_path, status, more, sentence):
-    job, *_ = planned(tmp_path)
-    write_run(job, status, **facts_of(job, **more))
+    run, *_ = planned(tmp_path)
+    write_run(run, status, **facts_of(run, **more))
     with pytest.raises(RefusedError, match=re.escape(sentence)) as refused:
-        check_folders([job], device="cpu")
+        check_folders([run], device="cpu")
     state = "finished" if status == "finished" else "stopped"
-    assert f"{job.name} ({state}): {sentence}. Use another --output" in str(refused.value)
+    assert f"{run.name} ({state}): {sentence}. Use another --output" in str(refused.value)
 
 
 def test_machine_and_precision_of_a_finished_run_matter_where_one_is_asked_for(tmp_path):
-    job, *_ = planned(tmp_path)
-    write_run(job, **facts_of(job))
-    check_folders([job], device="cuda")
+    run, *_ = planned(tmp_path)
+    write_run(run, **facts_of(run))
+    check_folders([run], device="cuda")
     for asked in ({"device": "cuda"}, {"precision": "bf16"}):
         with pytest.raises(RefusedError, match=r"'(cpu|float32)' there"):
-            check_folders([replace(job, settings=replace(job.settings, **asked))], device="cuda")
-    write_run(job, "interrupted", **facts_of(job))
-    check_folders([job])  # a cluster's machines are not known
+            check_folders([replace(run, settings=replace(run.settings, **asked))], device="cuda")
+    write_run(run, "interrupted", **facts_of(run))
+    check_folders([run])  # a cluster's machines are not known
     with pytest.raises(RefusedError, match="precision 'float32' there, 'bf16' here; device_type"):
-        check_folders([job], device="cuda")
+        check_folders([run], device="cuda")
 
 
 def test_all_of_them_are_named_with_the_way_out(tmp_path):
     root = tmp_path / "runs" / "pets"
-    jobs = planned(root)
+    runs = planned(root)
     before = planned(root, changes={"epochs": 30, "mixup": 0.0})
-    for job, status in zip(before, ("finished", "interrupted", "running"), strict=False):
-        write_run(job, status, **facts_of(job))
+    for run, status in zip(before, ("finished", "interrupted", "running"), strict=False):
+        write_run(run, status, **facts_of(run))
     (tmp_path / "runs-2" / "pets").mkdir(parents=True)
-    with training_in(jobs[2].folder) as process, pytest.raises(RefusedError) as refused:
+    with training_in(runs[2].folder) as process, pytest.raises(RefusedError) as refused:
         try:
-            check_folders(jobs, device="cpu")
+            check_folders(runs, device="cpu")
         finally:
             process.stdin.close()
     assert str(refused.value) == (
         f"{root} holds 3 runs of other settings; nothing was started. "
-        f"{jobs[0].name} (finished), {jobs[1].name} (stopped), {jobs[2].name} (being trained): "
+        f"{runs[0].name} (finished), {runs[1].name} (stopped), {runs[2].name} (being trained): "
         "recipe.epochs 30 there, 4 here; recipe.warmup_epochs 2 there, 1 here; recipe.mixup 0.0 "
         f"there, 0.8 here. Use another --output, such as {tmp_path}/runs-3/pets, or the settings "
         "of the runs there, or remove those runs"
@@ -222,37 +224,37 @@ def test_all_of_them_are_named_with_the_way_out(tmp_path):
 
 def test_runs_of_a_design_that_was_changed_are_named(tmp_path):
     design = read_design(DESIGNS / "init_check.json")
-    jobs = design_jobs(design, tmp_path)
-    write_run(jobs[0], **facts_of(jobs[0], step=None))
-    check_folders(jobs)
-    other = trained_config(jobs[0].settings).replace(init="kaiming").to_dict()
-    write_run(jobs[0], **facts_of(jobs[0], step=None, config=other))
+    runs = design_runs(design, tmp_path)
+    write_run(runs[0], **facts_of(runs[0], step=None))
+    check_folders(runs)
+    other = trained_config(runs[0].settings).replace(init="kaiming").to_dict()
+    write_run(runs[0], **facts_of(runs[0], step=None, config=other))
     with pytest.raises(RefusedError, match=r"config\.init 'kaiming' there, 'default' here"):
-        check_folders(jobs)
+        check_folders(runs)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "null", '{"status": 1}', '{"recipe": 3}'])
 def test_what_is_no_record_is_left_to_the_run(tmp_path, content):
-    job, *_ = planned(tmp_path)
-    job.folder.mkdir(parents=True)
-    (job.folder / "run.json").write_text(content)
-    check_folders([job], device="cpu")
+    run, *_ = planned(tmp_path)
+    run.folder.mkdir(parents=True)
+    (run.folder / "run.json").write_text(content)
+    check_folders([run], device="cpu")
 
 
 def test_a_run_on_other_data_is_not_taken_for_this_one(tmp_path):
-    (job, *_) = planned(tmp_path)
+    (run, *_) = planned(tmp_path)
     pets = open_source(cats_and_dogs(tmp_path / "pets"))
     kittens = open_source(dogs_and_kittens(tmp_path / "kittens"))
     data = {"class_names": ["dog", "cat"], "train_images": 24, "val_images": 10}
     for status in ("finished", "interrupted"):
-        write_run(job, status, data=data)
-        check_folders([job], pets)
+        write_run(run, status, data=data)
+        check_folders([run], pets)
         with pytest.raises(RefusedError, match=r"data\.class_names .*cat.* there, .*kitten.* here"):
-            check_folders([job], kittens)
-        write_run(job, status, data=data | {"train_images": 23})
+            check_folders([run], kittens)
+        write_run(run, status, data=data | {"train_images": 23})
         with pytest.raises(RefusedError, match=r"data\.train_images 23 there, 24 here"):
-            check_folders([job], pets)
-        accepting = replace(job, settings=replace(job.settings, accept_changed_data=True))
+            check_folders([run], pets)
+        accepting = replace(run, settings=replace(run.settings, accept_changed_data=True))
         check_folders([accepting], pets)
 
 
@@ -264,21 +266,21 @@ def test_the_plan_takes_speed_from_the_table_and_leaves_out_what_is_done(tmp_pat
         row | {"name": "gelu", "compiled": "False", "images_per_s": "50"},
     ]
     monkeypatch.setattr(estimating, "_training_speeds", lambda: table)
-    jobs = planned(tmp_path, image_size=112)
-    found = estimating.estimate(jobs, "A", 1000)
+    runs = planned(tmp_path, image_size=112)
+    found = estimating.estimate(runs, "A", 1000)
     # 4 epochs of 1,000 images at four times the speed of 224 pixels, two seeds
     hours = 2 * (4000 / 400 + 4000 / 200) / 3600
     assert found.hours == {"A": estimating.Hours(pytest.approx(hours), ())}
-    write_run(jobs[0])
-    again = estimating.estimate(jobs, "A", 1000)
+    write_run(runs[0])
+    again = estimating.estimate(runs, "A", 1000)
     assert (again.runs, again.finished) == (4, 1)
     assert again.hours["A"].known == pytest.approx((4000 / 400 + 2 * 4000 / 200) / 3600)
     assert 0 < again.kept < again.disk < found.disk
     compiled = planned(tmp_path, image_size=112, compiled=True)
     assert estimating.estimate(compiled, "A", 1000).hours["A"].known < again.hours["A"].known
-    assert estimating.estimate(jobs, "B", 1000).hours == {}
+    assert estimating.estimate(runs, "B", 1000).hours == {}
     del table[2]  # a step that is not in the table is named, and the others are counted
-    some = estimating.estimate(jobs, "A", 1000).hours["A"]
+    some = estimating.estimate(runs, "A", 1000).hours["A"]
     assert some == estimating.Hours(pytest.approx(4000 / 400 / 3600), ("gelu",))
 
 
@@ -286,27 +288,27 @@ def test_the_plan_takes_speed_from_the_table_and_leaves_out_what_is_done(tmp_pat
 
 
 class Scripted:
-    """An engine whose jobs end at once, with the codes that the test gives."""
+    """An engine whose runs end at once, with the codes that the test gives."""
 
     slots = 2
 
     def __init__(self, codes: dict[str, list[int]]):
         self.codes, self.started, self._now = codes, [], []
 
-    def start(self, job: Job) -> None:
+    def start(self, run: PlannedRun) -> None:
         assert len(self._now) < self.slots
-        self.started.append(job.name)
-        self._now.append(job)
+        self.started.append(run.name)
+        self._now.append(run)
 
-    def starting(self) -> list[Job]:
+    def starting(self) -> list[PlannedRun]:
         return []
 
-    def running(self) -> list[Job]:
+    def running(self) -> list[PlannedRun]:
         return self._now
 
     def endings(self) -> list[Ending]:
         ended, self._now = self._now, []
-        return [Ending(job, self.codes.get(job.name, [0]).pop(0), "why") for job in ended]
+        return [Ending(run, self.codes.get(run.name, [0]).pop(0), "why") for run in ended]
 
     def stop(self) -> None:
         """Jobs end here as soon as they are looked at."""
@@ -314,16 +316,16 @@ class Scripted:
 
 @pytest.fixture
 def no_pause(monkeypatch):
-    monkeypatch.setattr(conducting, "PAUSE", 0)
+    monkeypatch.setattr(scheduler, "PAUSE", 0)
 
 
-def run(jobs, engine, stopped=lambda: False):
-    return conduct(jobs, engine, lambda _state, _training, _starting: None, stopped)
+def swept(runs, engine, stopped=lambda: False):
+    return schedule(runs, engine, lambda _state, _training, _starting: None, stopped)
 
 
 @pytest.mark.usefixtures("no_pause")
 def test_failures_are_tried_once_more_and_refusals_are_not(tmp_path):
-    jobs = planned(tmp_path)
+    runs = planned(tmp_path)
     engine = Scripted(
         {
             "resnet50-kernel_7-seed0": [1, 0],
@@ -332,12 +334,12 @@ def test_failures_are_tried_once_more_and_refusals_are_not(tmp_path):
             "resnet50-gelu-seed1": [0],
         }
     )
-    state = run(jobs, engine)
-    assert [job.name for job in state.done] == [
+    state = swept(runs, engine)
+    assert [run.name for run in state.done] == [
         "resnet50-gelu-seed1",
         "resnet50-kernel_7-seed0",
     ]
-    assert [(ending.job.name, ending.code) for ending in state.failed] == [
+    assert [(ending.run.name, ending.code) for ending in state.failed] == [
         ("resnet50-kernel_7-seed1", 2),
         ("resnet50-gelu-seed0", 3),
     ]
@@ -347,16 +349,16 @@ def test_failures_are_tried_once_more_and_refusals_are_not(tmp_path):
 
 @pytest.mark.usefixtures("no_pause")
 def test_what_is_stopped_waits_for_the_same_command(tmp_path):
-    jobs = planned(tmp_path)
+    runs = planned(tmp_path)
     looks = iter([False, True, False, True])
-    state = run(jobs, Scripted({"resnet50-gelu-seed0": [1]}), stopped=lambda: next(looks))
-    assert state.done == [jobs[0]]
-    assert sorted(job.name for job in state.waiting) == sorted(job.name for job in jobs[1:])
+    state = swept(runs, Scripted({"resnet50-gelu-seed0": [1]}), stopped=lambda: next(looks))
+    assert state.done == [runs[0]]
+    assert sorted(run.name for run in state.waiting) == sorted(run.name for run in runs[1:])
     engine = Scripted({})
-    engine.endings = lambda: write_run(jobs[0]) or []  # it finishes while it is being stopped
-    state = run(jobs, engine, stopped=lambda: next(looks))
-    assert state.done == [jobs[0]]
-    assert set(state.waiting) == set(jobs[1:])
+    engine.endings = lambda: write_run(runs[0]) or []  # it finishes while it is being stopped
+    state = swept(runs, engine, stopped=lambda: next(looks))
+    assert state.done == [runs[0]]
+    assert set(state.waiting) == set(runs[1:])
 
 
 class Process:
@@ -400,25 +402,25 @@ def processes(monkeypatch):
 
 @pytest.mark.usefixtures("no_pause")
 def test_a_folder_that_cannot_be_written_is_named_and_the_others_go_on(tmp_path, processes):
-    jobs = planned(tmp_path)
-    for job in jobs[:3]:
-        job.folder.write_text("a file")
+    runs = planned(tmp_path)
+    for run in runs[:3]:
+        run.folder.write_text("a file")
     engine = LocalEngine(ahead=1)
-    state = run(jobs, engine, stopped=lambda: any(setattr(p, "code", 0) for p in processes))
-    assert state.done == [jobs[3]]
+    state = swept(runs, engine, stopped=lambda: any(setattr(p, "code", 0) for p in processes))
+    assert state.done == [runs[3]]
     assert [ending.reason for ending in state.failed] == [
-        f"{job.folder} cannot be written: File exists" for job in jobs[:3]
+        f"{run.folder} cannot be written: File exists" for run in runs[:3]
     ]
 
 
 def test_a_terminal_shows_a_row_a_step_and_a_column_a_seed(tmp_path, monkeypatch, capsys):
     steps = planned(tmp_path, steps=("baseline",))
-    [recipe] = plan_jobs("torchvision_recipe", ["baseline"], (), [0], tmp_path)
+    [recipe] = plan_runs("torchvision_recipe", ["baseline"], (), [0], tmp_path)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with Board([*steps, recipe], 1) as board:
-        board.show(State(deque(steps[:1])), [recipe], steps[1:])
+    with ProgressTable([*steps, recipe], 1) as table:
+        table.show(State(deque(steps[:1])), [recipe], steps[1:])
     rows = [line.split("│")[1:-1] for line in capsys.readouterr().err.splitlines() if "│" in line]
     assert [[cell.strip() for cell in row] for row in rows] == [
         ["resnet50 baseline", "waits", "starts up"],
@@ -427,18 +429,18 @@ def test_a_terminal_shows_a_row_a_step_and_a_column_a_seed(tmp_path, monkeypatch
 
 
 def test_a_run_that_was_stopped_is_said_to_wait_where_it_stands(tmp_path, capsys):
-    jobs = planned(tmp_path)
-    for job, status in zip(jobs, ("finished", "interrupted", "running"), strict=False):
-        write_run(job, status)
-        (job.folder / "metrics.csv").write_text("epoch,top1,seconds\n1,50,1\n2,60.5,1\n")
-    board = Board(jobs, 1)
-    board.show(State(deque(jobs[1:2] + jobs[3:]), done=jobs[:1]), jobs[2:3], [])
-    board.show(State(deque(jobs[1:]), done=jobs[:1]), [], [])
+    runs = planned(tmp_path)
+    for run, status in zip(runs, ("finished", "interrupted", "running"), strict=False):
+        write_run(run, status)
+        (run.folder / "metrics.csv").write_text("epoch,top1,seconds\n1,50,1\n2,60.5,1\n")
+    table = ProgressTable(runs, 1)
+    table.show(State(deque(runs[1:2] + runs[3:]), done=runs[:1]), runs[2:3], [])
+    table.show(State(deque(runs[1:]), done=runs[:1]), [], [])
     assert capsys.readouterr().err.splitlines() == [
-        f"{jobs[0].name}: finished 60.50 %",
-        f"{jobs[1].name}: waits at epoch 2/4",
-        f"{jobs[2].name}: epoch 2/4 60.50 %",
-        f"{jobs[2].name}: waits at epoch 2/4",
+        f"{runs[0].name}: finished 60.50 %",
+        f"{runs[1].name}: waits at epoch 2/4",
+        f"{runs[2].name}: epoch 2/4 60.50 %",
+        f"{runs[2].name}: waits at epoch 2/4",
     ]
 
 
@@ -446,33 +448,33 @@ def test_a_run_that_was_stopped_is_said_to_wait_where_it_stands(tmp_path, capsys
 def test_the_next_trains_once_one_has_only_results_to_write(
     tmp_path, processes, epochs, age, trains
 ):
-    jobs = planned(tmp_path)
+    runs = planned(tmp_path)
     engine = LocalEngine(ahead=1)
-    for job in jobs[:2]:
-        engine.start(job)
-    write_run(jobs[0], "running")
-    metrics = jobs[0].folder / "metrics.csv"
+    for run in runs[:2]:
+        engine.start(run)
+    write_run(runs[0], "running")
+    metrics = runs[0].folder / "metrics.csv"
     metrics.write_text("epoch,top1,seconds\n" + "1,50,1\n" * epochs)
     written = time.time() + 1 - age  # an earlier try's, where it is from before the start
     os.utime(metrics, (written, written))
     assert engine.endings() == []
     assert processes[1].may_train == trains
-    assert engine.starting() == ([] if trains else [jobs[1]])
+    assert engine.starting() == ([] if trains else [runs[1]])
 
 
 def test_on_each_gpu_one_trains_and_one_waits(tmp_path, processes):
-    jobs = planned(tmp_path, seeds=(0, 1, 2))
+    runs = planned(tmp_path, seeds=(0, 1, 2))
     engine = LocalEngine(range(2), ahead=1)
     assert (engine.slots, engine.devices) == (4, 2)
-    for job in jobs[:4]:
-        engine.start(job)
+    for run in runs[:4]:
+        engine.start(run)
     assert [process.gpu for process in processes] == ["0", "1", "0", "1"]
     assert [process.may_train for process in processes] == [True, True, False, False]
     processes[1].code = processes[2].code = 0
-    assert [ending.job for ending in engine.endings()] == [jobs[1], jobs[2]]
+    assert [ending.run for ending in engine.endings()] == [runs[1], runs[2]]
     assert [process.may_train for process in processes] == [True, True, False, True]
-    engine.start(jobs[4])
-    engine.start(jobs[5])
+    engine.start(runs[4])
+    engine.start(runs[5])
     assert [process.gpu for process in processes[4:]] == ["1", "0"]
     processes[0].code = -9
     assert engine.endings()[0].code == 137
@@ -480,14 +482,14 @@ def test_on_each_gpu_one_trains_and_one_waits(tmp_path, processes):
 
 
 def test_two_ahead_wait_in_order(tmp_path, processes):
-    jobs = planned(tmp_path, seeds=(0, 1))
+    runs = planned(tmp_path, seeds=(0, 1))
     engine = LocalEngine(ahead=2)
-    for job in jobs[:3]:
-        engine.start(job)
-    assert engine.starting() == jobs[1:3]
+    for run in runs[:3]:
+        engine.start(run)
+    assert engine.starting() == runs[1:3]
     processes[0].code = 0
-    assert [ending.job for ending in engine.endings()] == jobs[:1]
-    assert engine.starting() == [jobs[2]]
+    assert [ending.run for ending in engine.endings()] == runs[:1]
+    assert engine.starting() == [runs[2]]
 
 
 @pytest.mark.parametrize("given", [True, False])
@@ -534,19 +536,19 @@ def training_in(folder: Path) -> subprocess.Popen:
 
 def test_the_reason_of_a_failure_is_its_own(tmp_path):
     """Not the last line of the log, which another process may have written."""
-    jobs = planned(tmp_path, scale="pocket")
-    refused, other, held, killed = jobs
+    runs = planned(tmp_path, scale="pocket")
+    refused, other, held, killed = runs
     write_run(refused, "interrupted", scale="pocket", step=other.settings.step)
     engine = LocalEngine(ahead=2)
-    found: dict[Job, Ending] = {}
+    found: dict[PlannedRun, Ending] = {}
     with training_in(held.folder) as process:
-        for job in (refused, held, killed):
-            engine.start(job)
-        os.kill(engine._jobs[killed].process.pid, signal.SIGKILL)
-        for job in (refused, held, killed):
-            with (job.folder / "train.log").open("a") as log:
+        for run in (refused, held, killed):
+            engine.start(run)
+        os.kill(engine._planned[killed].process.pid, signal.SIGKILL)
+        for run in (refused, held, killed):
+            with (run.folder / "train.log").open("a") as log:
                 log.write("epoch 3/4: a line of another process\n")
-        wait_for(lambda: found.update({e.job: e for e in engine.endings()}) or len(found) == 3)
+        wait_for(lambda: found.update({e.run: e for e in engine.endings()}) or len(found) == 3)
         process.stdin.close()
     assert found[refused].code == found[held].code == RefusedError.code
     assert "holds another run" in found[refused].reason
@@ -560,29 +562,29 @@ def test_the_reason_of_a_failure_is_its_own(tmp_path):
 
 
 def test_what_an_error_says_is_its_reason(tmp_path):
-    [job, *_] = planned(tmp_path)
+    [run, *_] = planned(tmp_path)
     fault = failure_line(ValueError("the sizes do not match\nand more"))
-    assert failed(job, 1, fault) == Ending(job, 1, "ValueError: the sizes do not match")
-    assert failed(job, 2, failure_line(FolderInUseError("x"))) == Ending(job, 2, "x", in_use=True)
+    assert failed(run, 1, fault) == Ending(run, 1, "ValueError: the sizes do not match")
+    assert failed(run, 2, failure_line(FolderInUseError("x"))) == Ending(run, 2, "x", in_use=True)
     assert len(failure_line(RefusedError("x" * 10**6))) < 4096  # what any pipe takes at once
-    assert "exit code 1" in failed(job, 1, "").reason
-    assert "exit code 255" in failed(job, 255, fault[:9]).reason
+    assert "exit code 1" in failed(run, 1, "").reason
+    assert "exit code 255" in failed(run, 255, fault[:9]).reason
 
 
 @pytest.mark.usefixtures("no_pause")
 def test_what_another_process_trains_waits_for_it_and_the_others_go_on(tmp_path, capsys):
-    first, second, *_ = jobs = planned(tmp_path, seeds=(0,))
-    engine = Scripted({job.name: [0] for job in jobs})
-    board, process = Board(jobs, 1), training_in(first.folder)
+    first, second, *_ = runs = planned(tmp_path, seeds=(0,))
+    engine = Scripted({run.name: [0] for run in runs})
+    table, process = ProgressTable(runs, 1), training_in(first.folder)
 
     def watch(state, training, starting):
-        board.show(state, training, starting)
+        table.show(state, training, starting)
         if second in state.done and process.poll() is None:
             assert engine.started == [second.name]
             write_run(first)
             process.communicate()
 
-    state = conduct(jobs, engine, watch, lambda: False)
+    state = schedule(runs, engine, watch, lambda: False)
     assert (state.done, state.failed) == ([second, first], [])
     assert engine.started == [second.name]  # the other process has finished it
     said = capsys.readouterr().err
@@ -592,23 +594,23 @@ def test_what_another_process_trains_waits_for_it_and_the_others_go_on(tmp_path,
 
 @pytest.mark.usefixtures("no_pause")
 def test_a_run_that_was_in_use_is_tried_again_and_not_counted_as_failed(tmp_path, monkeypatch):
-    monkeypatch.setattr(conducting, "IN_USE", 0)
-    [job] = planned(tmp_path, steps=("gelu",), seeds=(0,))
-    engine = Scripted({job.name: [2, 2, 2, 1, 0]})
+    monkeypatch.setattr(scheduler, "IN_USE", 0)
+    [run] = planned(tmp_path, steps=("gelu",), seeds=(0,))
+    engine = Scripted({run.name: [2, 2, 2, 1, 0]})
     endings = engine.endings
     engine.endings = lambda: [replace(e, in_use=e.code == 2) for e in endings()]
-    state = run([job], engine)
-    assert (state.done, state.failed, len(engine.started)) == ([job], [], 5)
+    state = swept([run], engine)
+    assert (state.done, state.failed, len(engine.started)) == ([run], [], 5)
 
 
 @pytest.mark.usefixtures("no_pause")
 def test_a_sweep_that_waits_for_another_process_can_be_stopped(tmp_path):
-    [job] = planned(tmp_path, steps=("gelu",), seeds=(0,))
-    with training_in(job.folder) as process:
+    [run] = planned(tmp_path, steps=("gelu",), seeds=(0,))
+    with training_in(run.folder) as process:
         looks = iter([False, False, True])
-        state = run([job], Scripted({}), stopped=lambda: next(looks))
+        state = swept([run], Scripted({}), stopped=lambda: next(looks))
         process.stdin.close()
-    assert list(state.waiting) == [job]
+    assert list(state.waiting) == [run]
 
 
 def test_a_gpu_is_one_of_those_that_were_given():
@@ -618,18 +620,18 @@ def test_a_gpu_is_one_of_those_that_were_given():
 
 @pytest.mark.usefixtures("no_pause")
 def test_finished_runs_are_not_started(tmp_path):
-    jobs = planned(tmp_path)
-    write_run(jobs[2])
-    engine = Scripted({job.name: [0] for job in jobs})
-    assert len(run(jobs, engine).done) == 4
-    assert jobs[2].name not in engine.started
+    runs = planned(tmp_path)
+    write_run(runs[2])
+    engine = Scripted({run.name: [0] for run in runs})
+    assert len(swept(runs, engine).done) == 4
+    assert runs[2].name not in engine.started
 
 
 @pytest.mark.usefixtures("no_pause")
 def test_when_stopped_nothing_more_is_started(tmp_path):
-    jobs = planned(tmp_path)
-    engine = Scripted({job.name: [0] for job in jobs})
-    state = run(jobs, engine, stopped=lambda: len(engine.started) >= 2)
+    runs = planned(tmp_path)
+    engine = Scripted({run.name: [0] for run in runs})
+    state = swept(runs, engine, stopped=lambda: len(engine.started) >= 2)
     assert len(engine.started) == len(state.done) == 2
     assert not engine.running()
 

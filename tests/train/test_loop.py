@@ -21,7 +21,7 @@ from roadmap.recipes import RECIPES
 from roadmap.runs import curves, read_run
 from roadmap.runs.metrics import COLUMNS
 from roadmap.steps import ROADMAPS
-from roadmap.sweep.jobs import read_progress
+from roadmap.sweep.plan import read_progress
 from roadmap.train import loop, recorder, stopwatch
 from roadmap.train import trainer as trainer_module
 from roadmap.train.drop_path import DrawnDropPath, DropPaths

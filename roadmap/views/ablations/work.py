@@ -246,7 +246,7 @@ def _others(found: Runs, task: Task | None) -> None:
 def _row(run: Run) -> tuple[str, ...]:
     top1 = ABSENT
     if run.epochs:
-        from roadmap.sweep.jobs import read_progress
+        from roadmap.sweep.plan import read_progress
 
         top1 = number(read_progress(run.path).top1, 2)
     speed = number(run.seconds / run.epochs, 1) if run.epochs else ABSENT

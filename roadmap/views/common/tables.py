@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from roadmap.analysis.audit import SWIN
+from roadmap.steps import ROADMAPS, timed_network
 from roadmap.tables import results
+from roadmap.tables.results import TimedOn
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How speeds were measured, as ``results.TIMED_BY``: what bars of one chart have in common."""
-
-    device: str
-    device_name: str
-    mode: str
-    dtype: str
-    batch_size: int
-    compiled: bool
-    channels_last: bool
-    image_size: int
-
-    @property
-    def label(self) -> str:
-        words = [self.device_name, self.mode, self.dtype, f"batch {self.batch_size}"]
-        words.append("compiled" if self.compiled else "eager")
-        return ", ".join(words)
 
 
 @st.cache_data(show_spinner=False)
@@ -45,19 +26,19 @@ def steps(roadmap: str) -> DataFrame:
 
 
 @st.cache_data(show_spinner=False)
-def settings(roadmap: str) -> list[Setting]:
+def settings(roadmap: str) -> list[TimedOn]:
     """Every way in which steps of ``roadmap`` were timed; none where there are no figures."""
     try:
         table = results.throughput_table()
     except results.ResultsError:
         return []
     rows = _steps_of(roadmap, table)[list(results.TIMED_BY)].drop_duplicates()
-    found = [Setting(**row) for row in rows.to_dict("records")]
+    found = [TimedOn(**row) for row in rows.to_dict("records")]
     return sorted(found, key=lambda s: (s.mode, s.device == "cpu", s.label))
 
 
 @st.cache_data(show_spinner=False)
-def with_speeds(roadmap: str, setting: Setting) -> DataFrame:
+def with_speeds(roadmap: str, setting: TimedOn) -> DataFrame:
     """``steps`` with ``images_per_s``, its 10th and 90th percentile, and ``memory`` in GB.
 
     They are with our depthwise kernels where those were timed, and then ``depthwise`` is ``own``;
@@ -75,9 +56,10 @@ def with_speeds(roadmap: str, setting: Setting) -> DataFrame:
 
 def _steps_of(roadmap: str, table: DataFrame) -> DataFrame:
     """A roadmap's rows; one of training times the one network that all its steps share."""
-    if roadmap in SWIN:
+    if ROADMAPS[roadmap].changes_networks:
         return table[table["source"] == roadmap]
-    start = table[(table["source"] == "resnet50") & (table["name"] == "baseline")]
+    source, name = timed_network(roadmap)
+    start = table[(table["source"] == source) & (table["name"] == name)]
     names = steps(roadmap)[["key"]].rename(columns={"key": "name"})
     return start.drop(columns="name").merge(names, how="cross")
 
@@ -85,7 +67,7 @@ def _steps_of(roadmap: str, table: DataFrame) -> DataFrame:
 SPEEDS = ["images_per_s", "images_per_s_low", "images_per_s_high", "memory"]
 
 
-def _timed(setting: Setting) -> DataFrame:
+def _timed(setting: TimedOn) -> DataFrame:
     table = results.throughput_table()
     for column in results.TIMED_BY:
         table = table[table[column] == getattr(setting, column)]
@@ -99,7 +81,7 @@ def _timed(setting: Setting) -> DataFrame:
 
 
 @st.cache_data(show_spinner=False)
-def swin(roadmap: str, metric: str, setting: Setting | None = None) -> tuple[str, float] | None:
+def swin(roadmap: str, metric: str, setting: TimedOn | None = None) -> tuple[str, float] | None:
     """Name and figure of the transformer to compare with; None where there is none."""
     if roadmap not in SWIN:
         return None

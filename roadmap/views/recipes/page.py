@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from pandas import DataFrame
 
+#: The roadmap that changes how one network is trained.
+RECIPE_ROADMAP = next(r for r in ROADMAPS.values() if not r.changes_networks)
 PARTS = {
     "fields": "Field by field",
     "rate": "Learning rate",
@@ -337,7 +339,7 @@ def _credits() -> str:
 
 
 def _gains() -> None:
-    table = tables.steps("torchvision_recipe")
+    table = tables.steps(RECIPE_ROADMAP.name)
     figure.show(charts.gains(table), table, "gains", _gains_alt(table))
     groups = "".join(
         f'<span><i style="background:{GROUP_COLORS[group]}"></i>{group}</span>'
@@ -346,7 +348,7 @@ def _gains() -> None:
     st.html(f'<p class="faint legend">{groups}</p>')
     rows = [
         (step.title, _change_text(table, place), number(table["top1"].iloc[place], 2), step.why)
-        for place, step in enumerate(ROADMAPS["torchvision_recipe"].steps)
+        for place, step in enumerate(RECIPE_ROADMAP.steps)
     ]
     st.html(
         markup.paragraph(

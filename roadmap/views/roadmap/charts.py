@@ -11,6 +11,7 @@ import streamlit as st
 from roadmap import charts
 from roadmap.analysis.audit import SWIN
 from roadmap.steps import ROADMAPS
+from roadmap.tables.results import TimedOn
 from roadmap.text import number
 from roadmap.views.common import address, figure, markup, tables
 
@@ -36,7 +37,7 @@ class Shown:
     roadmap: str
     step: str
     metric: charts.Metric
-    setting: tables.Setting | None
+    setting: TimedOn | None
 
     @property
     def table(self) -> DataFrame:
@@ -46,7 +47,7 @@ class Shown:
         return tables.swin(self.roadmap, metric.key, self.setting)
 
 
-def steps_table(roadmap: str, setting: tables.Setting | None) -> DataFrame:
+def steps_table(roadmap: str, setting: TimedOn | None) -> DataFrame:
     return tables.with_speeds(roadmap, setting) if setting else tables.steps(roadmap)
 
 

@@ -15,6 +15,7 @@ from roadmap import charts
 from roadmap.analysis.audit import SWIN, rounds_to
 from roadmap.drawing import diagrams
 from roadmap.steps import ROADMAPS, Roadmap
+from roadmap.tables.results import TimedOn
 from roadmap.text import ABSENT, change, number, telling
 from roadmap.views.common import address, markup, tables, turns
 from roadmap.views.common.address import Selection, current
@@ -156,7 +157,7 @@ def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric, str]:
     return view, charts.METRICS[metric], problem
 
 
-def _setting(roadmaps: Sequence[str], metric: charts.Metric) -> tables.Setting | None:
+def _setting(roadmaps: Sequence[str], metric: charts.Metric) -> TimedOn | None:
     """How speed and memory of ``roadmaps`` were measured: a choice where the chart shows them.
 
     Several are compared in what was measured of all, if there is that."""
@@ -174,7 +175,7 @@ def _setting(roadmaps: Sequence[str], metric: charts.Metric) -> tables.Setting |
     return settings[0] if settings else None
 
 
-def _setting_label(setting: tables.Setting) -> str:
+def _setting_label(setting: TimedOn) -> str:
     return setting.label
 
 
@@ -235,7 +236,7 @@ def _both_panel(shown: Shown) -> None:
             )
 
 
-def _figures(table: DataFrame, roadmap: Roadmap, key: str, setting: tables.Setting | None) -> str:
+def _figures(table: DataFrame, roadmap: Roadmap, key: str, setting: TimedOn | None) -> str:
     previous = roadmap.previous(key)
     now = table.loc[key]
     before = table.loc[previous.key] if previous else None
@@ -261,7 +262,7 @@ def _figures(table: DataFrame, roadmap: Roadmap, key: str, setting: tables.Setti
     )
 
 
-def _speed_note(row: Any, setting: tables.Setting) -> str:
+def _speed_note(row: Any, setting: TimedOn) -> str:
     speed = row.get("images_per_s")
     if speed is None or speed != speed:
         return "Speed and memory of this step have not been measured yet."

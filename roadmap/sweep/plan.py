@@ -23,7 +23,7 @@ from roadmap.train.settings import (
 
 
 @dataclass(frozen=True)
-class Job:
+class PlannedRun:
     """One run: its settings, the folder among them, and what follows from others of them."""
 
     settings: Settings
@@ -52,7 +52,7 @@ class Progress:
     written: float = 0.0
 
 
-def plan_jobs(
+def plan_runs(
     roadmap: str,
     steps: Sequence[str],
     skip: Sequence[str],
@@ -63,8 +63,8 @@ def plan_jobs(
     changes: Mapping[str, Any] | None = None,
     image_size: int | None = None,
     **settings: Any,
-) -> list[Job]:
-    """A job for each step and seed: all steps with the first seed, then with the next.
+) -> list[PlannedRun]:
+    """A run for each step and seed: all steps with the first seed, then with the next.
 
     So every step has a result early, and the compiler's work for one seed serves the others.
     ``settings`` are other fields of ``Settings``. Raises ``RefusedError`` for wrong names or
@@ -77,33 +77,33 @@ def plan_jobs(
     if repeated:
         raise RefusedError(f"--seeds names {repeated[0]} twice: name each once")
     scale = settings.get("scale", "full")
-    jobs = []
+    runs = []
     for key in keys:
         chosen, notes = choose_recipe(
             roadmap, key, recipe, changes=changes, image_size=image_size, scale=scale
         )
         one = Settings(roadmap=roadmap, step=key, recipe=chosen, recipe_name=recipe, **settings)
-        jobs.append(Job(one, tuple(notes)))
+        runs.append(PlannedRun(one, tuple(notes)))
     return [
         replace(
-            job,
+            run,
             settings=replace(
-                job.settings, seed=seed, output=root / f"{roadmap}-{job.settings.step}-seed{seed}"
+                run.settings, seed=seed, output=root / f"{roadmap}-{run.settings.step}-seed{seed}"
             ),
         )
         for seed in seeds
-        for job in jobs
+        for run in runs
     ]
 
 
-def design_jobs(design: Design, root: Path, **settings: Any) -> list[Job]:
-    """A job for each point of ``design``, in its order.
+def design_runs(design: Design, root: Path, **settings: Any) -> list[PlannedRun]:
+    """A run for each point of ``design``, in its order.
 
     ``settings`` are other fields of ``Settings``.
     """
     space = design.space
     return [
-        Job(
+        PlannedRun(
             Settings(
                 roadmap=space.roadmap,
                 step=None,
@@ -137,16 +137,16 @@ def _chosen(roadmap: str, steps: Sequence[str], skip: Sequence[str]) -> list[str
     return keys
 
 
-def notes_of(jobs: Iterable[Job]) -> list[str]:
+def notes_of(runs: Iterable[PlannedRun]) -> list[str]:
     """What follows from other settings, each sentence once."""
-    jobs = list(jobs)
-    notes = [note for job in jobs for note in job.notes]
-    return list(dict.fromkeys([*notes, *_undone(jobs)]))
+    runs = list(runs)
+    notes = [note for run in runs for note in run.notes]
+    return list(dict.fromkeys([*notes, *_undone(runs)]))
 
 
-def _undone(jobs: Sequence[Job]) -> Iterable[str]:
+def _undone(runs: Sequence[PlannedRun]) -> Iterable[str]:
     """Of each step that differs from the one before it in what is set for all."""
-    settings = {job.settings.step: job.settings for job in jobs if job.settings.step}
+    settings = {run.settings.step: run.settings for run in runs if run.settings.step}
     for key, own in settings.items():
         previous = ROADMAPS[own.roadmap].previous(key)
         before = settings.get(previous.key) if previous else None

@@ -1,6 +1,6 @@
-"""One run of a sweep in a process of its own: ``python -m roadmap.sweep.child``.
+"""One run of a sweep in a process of its own: ``python -m roadmap.sweep.worker``.
 
-Standard input is a line with the job, pickled in base64, then, when the run may train, one byte
+Standard input is a line with the run, pickled in base64, then, when the run may train, one byte
 more. Where it ends, the sweep has ended, and the run saves and stops. Exit codes are those of
 ``roadmap train``; of a failure, standard output gets a line that ``engine.failed`` reads.
 """
@@ -18,7 +18,7 @@ from typing import TextIO
 import typer
 
 from roadmap.sweep.engine import failure_line
-from roadmap.sweep.jobs import Job
+from roadmap.sweep.plan import PlannedRun
 from roadmap.train.commands import sentences
 from roadmap.train.stopping import ask_to_stop
 
@@ -27,7 +27,7 @@ def main() -> None:
     # Unbuffered: a thread that waits at a buffer would hold its lock at exit.
     with _own_output() as answer, open(0, "rb", buffering=0, closefd=False) as told:
         line = told.readline()
-        if not line.endswith(b"\n"):  # the sweep ended before it had written the job
+        if not line.endswith(b"\n"):  # the sweep ended before it had written the run
             return
         try:
             with sentences():
@@ -43,11 +43,11 @@ def _own_output() -> TextIO:
     return answer
 
 
-def _train(job: Job, turn: threading.Event, answer: TextIO) -> None:
+def _train(run: PlannedRun, turn: threading.Event, answer: TextIO) -> None:
     try:
         from roadmap.train.run import train
 
-        train(job.settings, job.notes, turn=turn)
+        train(run.settings, run.notes, turn=turn)
     except Exception as error:
         answer.write(failure_line(error))
         answer.flush()

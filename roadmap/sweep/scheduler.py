@@ -1,0 +1,109 @@
+"""Running a sweep's runs to their ends, through failures and interruptions."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from roadmap.runs.lock import is_locked
+from roadmap.sweep.engine import Ending, Engine
+from roadmap.sweep.plan import PlannedRun, read_progress
+from roadmap.train.errors import RefusedError, TrainingError
+
+#: Seconds between two looks at what runs.
+PAUSE = 0.5
+#: Seconds until a run is tried again that was in use, where its lock cannot be seen from here.
+IN_USE = 10
+#: A run that failed is tried once more, unless it was refused: that would be for the same reason.
+TRIES = 2
+
+
+@dataclass
+class State:
+    """Where a sweep stands; each run is in one of these, or runs."""
+
+    waiting: deque[PlannedRun]
+    done: list[PlannedRun] = field(default_factory=list)
+    failed: list[Ending] = field(default_factory=list)
+    retried: list[Ending] = field(default_factory=list)
+    #: Those of ``waiting`` that another process trains.
+    held: set[PlannedRun] = field(default_factory=set)
+    tries: Counter[PlannedRun] = field(default_factory=Counter)
+    #: The time before which a run is not tried again.
+    later: dict[PlannedRun, float] = field(default_factory=dict)
+
+
+def schedule(
+    runs: Sequence[PlannedRun],
+    engine: Engine,
+    watch: Callable[[State, list[PlannedRun], list[PlannedRun]], None],
+    stopped: Callable[[], bool],
+) -> State:
+    """Run ``runs`` on ``engine``, those that are finished left out, until all ended or ``stopped``.
+
+    One that another process trains waits until it has ended. ``watch`` is told at each look where
+    the sweep stands, what trains and what starts up. When ``stopped``, runs are asked to save, and
+    wait for the same command.
+    """
+    state = State(deque())
+    for run in runs:
+        _enter(run, state)
+    try:
+        while state.waiting or engine.running():
+            if stopped():
+                break
+            _fill(engine, state)
+            starting = engine.starting()
+            watch(state, [run for run in engine.running() if run not in starting], starting)
+            time.sleep(PAUSE)
+            for ending in engine.endings():
+                _sort(ending, state)
+    finally:
+        engine.stop()
+    for run in engine.running():
+        _enter(run, state)
+    watch(state, [], [])
+    return state
+
+
+def _enter(run: PlannedRun, state: State) -> None:
+    finished = read_progress(run.folder).status == "finished"
+    (state.done if finished else state.waiting).append(run)
+
+
+def _fill(engine: Engine, state: State) -> None:
+    """Start what waits in the free slots, in order, but for what another process trains."""
+    for run in list(state.waiting):
+        if len(engine.running()) >= engine.slots:
+            return
+        if is_locked(run.folder) or time.monotonic() < state.later.get(run, 0):
+            state.held.add(run)
+            continue
+        state.held.discard(run)
+        state.waiting.remove(run)
+        if read_progress(run.folder).status == "finished":
+            state.done.append(run)
+            continue
+        state.tries[run] += 1
+        try:
+            engine.start(run)
+        except OSError as error:
+            reason = f"{run.folder} cannot be written: {error.strerror}"
+            _sort(Ending(run, TrainingError.code, reason), state)
+
+
+def _sort(ending: Ending, state: State) -> None:
+    run = ending.run
+    if ending.code == 0:
+        state.done.append(run)
+    elif ending.in_use:
+        state.tries[run] -= 1
+        state.later[run] = time.monotonic() + IN_USE
+        state.waiting.append(run)
+    elif ending.code != RefusedError.code and state.tries[run] < TRIES:
+        state.retried.append(ending)
+        state.waiting.append(run)
+    else:
+        state.failed.append(ending)
