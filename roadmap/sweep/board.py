@@ -115,7 +115,7 @@ def seconds_left(jobs: Sequence[Job], progress: dict[Job, Progress], devices: in
 
 def _text(job: Job, progress: Progress, trains: bool) -> str:
     epoch = f"epoch {progress.epochs}/{job.settings.recipe.epochs}"
-    top1 = "" if progress.top1 is None else f" {progress.top1:.2f} %"
+    top1 = "" if progress.top1 is None else f" {progress.top1:.2f}%"
     if trains:
         return epoch + top1
     if progress.status == "finished":

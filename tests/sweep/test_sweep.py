@@ -435,9 +435,9 @@ def test_a_run_that_was_stopped_is_said_to_wait_where_it_stands(tmp_path, capsys
     board.show(State(deque(jobs[1:2] + jobs[3:]), done=jobs[:1]), jobs[2:3], [])
     board.show(State(deque(jobs[1:]), done=jobs[:1]), [], [])
     assert capsys.readouterr().err.splitlines() == [
-        f"{jobs[0].name}: finished 60.50 %",
+        f"{jobs[0].name}: finished 60.50%",
         f"{jobs[1].name}: waits at epoch 2/4",
-        f"{jobs[2].name}: epoch 2/4 60.50 %",
+        f"{jobs[2].name}: epoch 2/4 60.50%",
         f"{jobs[2].name}: waits at epoch 2/4",
     ]
 

@@ -114,7 +114,7 @@ def _analysis(runs: tuple[Run, ...], found: Runs, roadmap: str) -> None:
     try:
         ablation = ablations_data.ablation(runs)
     except ResultsError as error:
-        st.html(markup.notice(f"These runs cannot be analysed: {error}."))
+        st.html(markup.notice(f"These runs cannot be analyzed: {error}."))
         return
     table = ablation_table(ablation)
     notes = text.notes(ablation, found._replace(runs=runs))
@@ -130,8 +130,8 @@ def _analysis(runs: tuple[Run, ...], found: Runs, roadmap: str) -> None:
 def _accuracies(ablation: Ablation, table: DataFrame) -> None:
     st.html(markup.heading("Accuracy, here and as published", 2, "section"))
     alt = "; ".join(
-        f"{row['title']} {number(row['top1'], 2)} %{_between(row)}, published "
-        f"{number(row['paper_top1'], 2)} %"
+        f"{row['title']} {number(row['top1'], 2)}%{_between(row)}, published "
+        f"{number(row['paper_top1'], 2)}%"
         for row in table.to_dict("records")
     )
     figure.show(
@@ -145,7 +145,7 @@ def _accuracies(ablation: Ablation, table: DataFrame) -> None:
     moved = moved if table["paper_top1"].notna().any() else ""
     hatched = "" if table["adopted"].all() else '<span><i class="hatch"></i>not adopted</span>'
     whisker = (
-        '<span><i class="whisker"></i>95% interval of the mean over seeds, within 0 to 100 %</span>'
+        '<span><i class="whisker"></i>95% interval of the mean over seeds, within 0 to 100%</span>'
     )
     st.html(
         f'<p class="faint legend">{whisker if table["top1_low"].notna().any() else ""}'

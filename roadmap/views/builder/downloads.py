@@ -69,7 +69,7 @@ def _made_files(config: ModelConfig, image_size: int) -> None:
             *SEEDS,
             key="seed",
             width=130,
-            help="Weights are freshly initialised from it; the config is in the file's metadata.",
+            help="Weights are freshly initialized from it; the config is in the file's metadata.",
         )
         seed = within(seed, *SEEDS)
         for form, name in MADE.items():

@@ -1,4 +1,4 @@
-"""Work in a process of its own, on the page: progress, cancelling, one at a time in a session."""
+"""Work in a process of its own, on the page: progress, canceling, one at a time in a session."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def follow(key: str, doing: str, on_end: Callable[[Job], None]) -> None:
             text = f"The file was kept for {KEPT / 60:.0f} minutes. Make it again."
             st.html(markup.paragraph(text, "faint"))
         else:
-            st.html(markup.paragraph("Cancelled.", "faint"))
+            st.html(markup.paragraph("Canceled.", "faint"))
         return
     st.fragment(_progress, run_every=POLL)(key, doing)
 

@@ -21,13 +21,13 @@ MOST_PIXELS, MOST_PIXELS_JPEG = 16, 30
 MOST_UPLOADS = 8
 #: One picture at a time: decoding takes up to 0.2 GB.
 _DECODING = threading.Lock()
-#: File, left, top, side in pixels, what is seen. Neighbours are mixed, so files take turns.
+#: File, left, top, side in pixels, what is seen. Neighbors are mixed, so files take turns.
 CROPS = (
     ("china.jpg", 40, 15, 320, "A pagoda above a lake"),
     ("flower.jpg", 160, 70, 300, "An orange dahlia"),
     ("china.jpg", 330, 117, 310, "Trees above a lake"),
     ("flower.jpg", 200, 110, 215, "Petals of a dahlia"),
-    ("china.jpg", 60, 140, 285, "Storeys of a pagoda"),
+    ("china.jpg", 60, 140, 285, "Tiers of a pagoda"),
     ("flower.jpg", 230, 177, 250, "Two dahlias"),
 )
 #: As scikit-learn's ``datasets/images/README.txt`` says, with the names of the linked pages.
@@ -35,7 +35,7 @@ CREDITS = (
     ("china.jpg", "danielbuechele", "https://www.flickr.com/photos/danielbuechele/6061409035/"),
     ("flower.jpg", "vultilion", "https://www.flickr.com/photos/vultilion/6056698931/"),
 )
-LICENCE = ("CC BY 2.0", "https://creativecommons.org/licenses/by/2.0/")
+LICENSE = ("CC BY 2.0", "https://creativecommons.org/licenses/by/2.0/")
 
 
 class Upload(Protocol):
@@ -109,7 +109,7 @@ def _read(upload: Upload) -> np.ndarray:
 
 
 def paired(pictures: list[tuple[np.ndarray, str]]) -> list[tuple[np.ndarray, str]]:
-    """An even number of pictures, since neighbours are mixed: one of ours is added to an odd."""
+    """An even number of pictures, since neighbors are mixed: one of ours is added to an odd."""
     return [*pictures, examples()[0]] if len(pictures) % 2 else pictures
 
 

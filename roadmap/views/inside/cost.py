@@ -128,7 +128,7 @@ def _legend(table: DataFrame, cost: str) -> str:
     shares = sorted(_shares(table, cost, "kind").items(), key=lambda item: -item[1])
     spans = "".join(
         f'<span><i style="background:{charts.KINDS[kind][1]}"></i>{charts.KINDS[kind][0]} '
-        f"{100 * share:.1f} %</span>"
+        f"{100 * share:.1f}%</span>"
         for kind, share in shares
     )
     hint = "<span>Click an area to go in, its head to come back.</span>"

@@ -33,12 +33,12 @@ def show(networks: Sequence[Named], name: str) -> None:
             "Not every pixel of that square counts alike. The map is the gradient of one position, "
             "the middle one of the last stage before pooling, summed over its channels, with "
             "respect to the image: absolute values, averaged over random images (Luo et al. "
-            "2016). Its size is the side of the smallest square around the centre that holds a "
+            "2016). Its size is the side of the smallest square around the center that holds a "
             "share of the whole (Ding et al. 2022).",
             "why",
         )
         + markup.paragraph(
-            "The networks are initialised, not trained: He et al. 2015 for every step, layer scale "
+            "The networks are initialized, not trained: He et al. 2015 for every step, layer scale "
             "1, batch norms with the statistics of random images. So the maps compare "
             "architectures. Luo et al. saw training widen the field.",
             "faint below",
@@ -58,7 +58,7 @@ def _theory(networks: Sequence[Named]) -> str:
         rows.append((parts[-1].part.capitalize(), f"{parts[-1].stride} px", values))
     return markup.fields_table(["After", "Stride", *heads], rows) + markup.paragraph(
         "Side in pixels of the square that can reach one position, along the branches; stride: "
-        "pixels between neighbouring positions.",
+        "pixels between neighboring positions.",
         "faint below",
     )
 
@@ -151,7 +151,7 @@ def _map(title: str, config: ModelConfig, field: dict[str, Any], name: str) -> N
         name,
         f"Heat map of the effective receptive field of {title}. "
         + " ".join(
-            f"{100 * share:.0f} % lies within {side} by {side} pixels." for share, side in sides
+            f"{100 * share:.0f}% lies within {side} by {side} pixels." for share, side in sides
         )
         + f" The theoretical field is {theoretical} by {theoretical}.",
     )
@@ -166,7 +166,7 @@ def _sizes(networks: Sequence[Named], fields: Sequence[dict[str, Any]]) -> str:
         values = [number(side, 0) for side in sides]
         if len(sides) == 2:
             values.append(change(sides[1], sides[0], 0))
-        rows.append((f"Side of the square that holds {100 * float(share):.0f} %", "pixels", values))
+        rows.append((f"Side of the square that holds {100 * float(share):.0f}%", "pixels", values))
     ratios = [
         100 * (field["sides"]["0.5"] / receptive_fields(config)[-1].size) ** 2
         for (_, config), field in zip(networks, fields, strict=True)
@@ -174,7 +174,7 @@ def _sizes(networks: Sequence[Named], fields: Sequence[dict[str, Any]]) -> str:
     values = [number(ratio, 1) for ratio in ratios]
     if len(ratios) == 2:
         values.append(change(ratios[1], ratios[0], 1))
-    rows.append(("Area of the one that holds 50 %, of the theoretical", "%", values))
+    rows.append(("Area of the one that holds 50%, of the theoretical", "%", values))
     return markup.fields_table(["", "Unit", *heads], rows)
 
 
@@ -183,7 +183,7 @@ def _legend(field: dict[str, Any], theoretical: int) -> str:
     dash = '<span><i class="dash"></i>theoretical field</span>' if theoretical < side else ""
     return (
         '<p class="faint legend"><span><i class="ramp"></i>0 to 1 of the largest</span>'
-        f'<span><i class="outline"></i>smallest square that holds 20 %, 50 %</span>{dash}</p>'
+        f'<span><i class="outline"></i>smallest square that holds 20%, 50%</span>{dash}</p>'
         + markup.paragraph(
             f"Averaged over {field['images']} image{'s' * (field['images'] != 1)} of noise, "
             f"{side} × {side} pixels; only what is inside the image counts.",

@@ -198,7 +198,7 @@ def _repeatability(table: DataFrame) -> str:
         return ""
     apart = (speeds["training"] / speeds["baseline"] - 1).abs() * 100
     said = " and ".join(
-        f"{number(value, 1)} % on {device}"
+        f"{number(value, 1)}% on {device}"
         for device, value in apart.groupby(level="device_name", sort=False).max().items()
     )
     return f"The two names of the ResNet-50 network differ by at most {said}."
@@ -245,7 +245,7 @@ def _training() -> str:
             "What is left of the bare step's speed, which sees only random tensors, once images "
             "are read, augmented and mixed: with our loop, and with one as in timm's train.py over "
             "the same network, data and recipe. The CPU's rows are processor time on a machine "
-            "that was shared, so that a share may come out over 100 %.",
+            "that was shared, so that a share may come out over 100%.",
             "text",
         )
         + _table(("Device", "Data", "Network", "Ours", "timm's"), rows, numbers=(3, 4))
@@ -255,7 +255,7 @@ def _training() -> str:
 
 def _share(table: DataFrame, what: str) -> str:
     found = table[table["what"] == what]["share_of_bare"]
-    return f"{number(100 * float(found.iloc[-1]), 0)} %" if len(found) else ABSENT
+    return f"{number(100 * float(found.iloc[-1]), 0)}%" if len(found) else ABSENT
 
 
 def _audits() -> None:

@@ -95,7 +95,7 @@ UNKNOWN = (
     "Accuracy of the steps as built here: ImageNet was not trained. The networks have the "
     "paper's parameters and multiply-adds and give the published weights' logits; that training "
     "them reaches the published top-1 is likely, and not shown.",
-    "Which differences between neighbouring steps are real: the paper gives three seeds for "
+    "Which differences between neighboring steps are real: the paper gives three seeds for "
     "ResNet-50's roadmap and one for ResNet-200's, and differences of 0.1 are within its own "
     "standard deviations.",
     "How far speeds carry over: they are of one kind of GPU and one machine's CPU, with the "

@@ -46,14 +46,14 @@ WHAT = {
     "about one magnitude (Cubuk et al. 2020, as timm has it).",
     "trivial": "One operation an image, at one of 31 strengths: nothing to tune (Müller and "
     "Hutter 2021). The pictures draw their own strengths.",
-    "erasing": "A rectangle of 2 % to a third of the image becomes noise or the mean colour "
+    "erasing": "A rectangle of 2% to a third of the image becomes noise or the mean color "
     "(Zhong et al. 2020).",
-    "mixup": "Neighbours are blended, pixels and labels alike; the share is drawn from "
+    "mixup": "Neighbors are blended, pixels and labels alike; the share is drawn from "
     "Beta(alpha, alpha) (Zhang et al. 2018).",
-    "cutmix": "A rectangle is taken from the neighbour, and its share of the label with it (Yun "
+    "cutmix": "A rectangle is taken from the neighbor, and its share of the label with it (Yun "
     "et al. 2019).",
     "recipe": "A batch as training sees it: random crop and flip, operations, erasing, and "
-    "mixing of neighbours.",
+    "mixing of neighbors.",
 }
 #: The control of strength, where there is one: label, least, most, start, step.
 STRENGTHS: dict[str, tuple[str, float, float, float, float]] = {
@@ -159,7 +159,7 @@ def _published() -> str:
     rows = {row["field"]: row for row in read_rows("paper/recipes")}
     network = "".join(f"<td>{escape(rows['architecture'][name])}</td>" for name in TITLES)
     top1 = "".join(
-        f'<td class="now">{number(float(rows["top1_imagenet"][name]), 1)} %</td>' for name in TITLES
+        f'<td class="now">{number(float(rows["top1_imagenet"][name]), 1)}%</td>' for name in TITLES
     )
     return (
         f'<tr><th scope="row">Network</th>{network}</tr>'
@@ -260,7 +260,7 @@ def _recipe_controls(method: str) -> Recipe:
             ["noise", "mean"],
             key="recipes-fill",
             width=200,
-            format_func={"noise": "noise", "mean": "the mean colour"}.get,
+            format_func={"noise": "noise", "mean": "the mean color"}.get,
         )
         return Recipe(random_erasing=strength, erasing_fill=noise)
     return {
@@ -321,14 +321,14 @@ def _image(picture: Any, alt: str) -> str:
 
 
 def _credits() -> str:
-    licence, terms = pictures.LICENCE
+    license_name, terms = pictures.LICENSE
     authors = " and ".join(
         f'<a href="{page}">{escape(author)}</a>' for _, author, page in pictures.CREDITS
     )
     return (
         '<p class="faint below">Left: before, as in validation. Right: after, by the code that '
-        "training runs. Mixup and CutMix mix neighbours: first and second, third and fourth, …. "
-        f'Photographs by {authors} (<a href="{terms}">{licence}</a>), cropped; they come with '
+        "training runs. Mixup and CutMix mix neighbors: first and second, third and fourth, …. "
+        f'Photographs by {authors} (<a href="{terms}">{license_name}</a>), cropped; they come with '
         "scikit-learn.</p>"
     )
 

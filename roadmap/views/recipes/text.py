@@ -62,7 +62,7 @@ VALUES = {
     "trivial": "TrivialAugmentWide",
     "cross_entropy": "cross-entropy",
     "binary_cross_entropy": "binary cross-entropy",
-    "mean": "the mean colour",
+    "mean": "the mean color",
 }
 #: When a field means something.
 APPLIES = {

@@ -157,7 +157,7 @@ def _listed(shown: Shown, table: DataFrame, *, with_top1: bool = False) -> str:
     values = [number(value, metric.decimals) for value in table[metric.key]]
     if with_top1:
         values = [
-            f"{number(top1, 2)} % at {value}"
+            f"{number(top1, 2)}% at {value}"
             for top1, value in zip(table["top1"], values, strict=True)
         ]
     if f"{metric.key}_torch" in table:

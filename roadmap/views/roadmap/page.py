@@ -193,7 +193,7 @@ def _story(roadmap: Roadmap) -> str:
     table = tables.steps(roadmap.name)
     path = table[table["adopted"] & table["top1"].notna()]  # to where the paper ends
     first, last, count = path.iloc[0], path.iloc[-1], len(path) - 1
-    start, end = (f"<b>{number(row['top1'], 1)} %</b>" for row in (first, last))
+    start, end = (f"<b>{number(row['top1'], 1)}%</b>" for row in (first, last))
     rival = tables.swin(roadmap.name, "top1")
     if rival is None:
         return (
@@ -205,7 +205,7 @@ def _story(roadmap: Roadmap) -> str:
     cost = tables.swin(roadmap.name, "gflops")
     return (
         f"{count} changes, none of them attention, turn {before} into {after}: from {start} to "
-        f"{end} ImageNet-1K top-1, past the {number(accuracy, 1)} % of {name}, for "
+        f"{end} ImageNet-1K top-1, past the {number(accuracy, 1)}% of {name}, for "
         f"{number(last['gflops'], 2)} GFLOPs where {name} takes {number(cost[1], 2)}."
     )
 

@@ -7,7 +7,7 @@ import streamlit as st
 from models.config import ModelConfig
 from models.spec import network_spec
 from roadmap.drawing import diagrams
-from roadmap.palette import GREY, GROUP_COLORS
+from roadmap.palette import GRAY, GROUP_COLORS
 from roadmap.steps import ROADMAPS, Roadmap
 from roadmap.views.common import markup
 from roadmap.views.common.address import Selection, select
@@ -76,7 +76,7 @@ def _step_chosen(roadmap: str) -> None:
 def step_text(roadmap: Roadmap, key: str) -> None:
     """The step's group and place, its name, and why it was made."""
     step, place = roadmap.step(key), roadmap.keys.index(key)
-    color = GROUP_COLORS.get(step.group, GREY)
+    color = GROUP_COLORS.get(step.group, GRAY)
     state = "" if step.adopted else ", <b>tried, not adopted</b>"
     st.html(
         f'<p class="eyebrow"><i style="background:{color}"></i>{step.group}, '

@@ -155,7 +155,7 @@ def _plain(value: Any) -> str:
 def _alt(table: DataFrame, cost: charts.Cost, test_set: str) -> str:
     front = sizes.pareto_front(table, cost.column, test_set, more_is_better=cost.more_is_better)
     points = "; ".join(
-        f"{row['label']} {number(row[test_set], 1)} % at {number(row[cost.column], cost.decimals)}"
+        f"{row['label']} {number(row[test_set], 1)}% at {number(row[cost.column], cost.decimals)}"
         for row in front.to_dict("records")
     )
     return (
@@ -165,7 +165,7 @@ def _alt(table: DataFrame, cost: charts.Cost, test_set: str) -> str:
 
 
 def _legend(families: list[str]) -> str:
-    """Symbol and colour of each family, and what filling, area and the band mean."""
+    """Symbol and color of each family, and what filling, area and the band mean."""
     marks = "".join(
         f'<span><i class="{charts.FAMILIES[name].symbol}" '
         f'style="background:{charts.FAMILIES[name].color}"></i>{name}</span>'
@@ -252,7 +252,7 @@ def _source(row: Series, rival: Series | None) -> str:
     top1 = "the paper's" if row["source"] == "paper" else "timm's"
     text = f"ImageNet-1K top-1 is {top1}, the other test sets' timm's, the speeds the paper's."
     if row["key"] == "convnext-t":
-        text += " The roadmap's 81.97 % is Table 10's mean of three runs, this is Table 1's figure."
+        text += " The roadmap's 81.97% is Table 10's mean of three runs, this is Table 1's figure."
     if rival is not None:
         recipe = f", {rival['recipe']}" if rival["recipe"] else ""
         text += f" Compared with {rival['name']}{recipe} under the same image size and data."
