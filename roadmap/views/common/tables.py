@@ -1,4 +1,4 @@
-"""The tables behind the pages, read once and kept."""
+"""The cached tables behind the pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setting:
-    """How speeds were measured, as ``results.TIMED_BY``: what bars of one chart have in common."""
+    """How speeds were measured (``results.TIMED_BY``), the same for all bars of a chart."""
 
     device: str
     device_name: str
@@ -36,7 +36,7 @@ class Setting:
 
 @st.cache_data(show_spinner=False)
 def steps(roadmap: str) -> DataFrame:
-    """``results.roadmap_table`` with ends for the whiskers of top-1: one standard deviation."""
+    """Return ``results.roadmap_table`` with top-1 ± one standard deviation for whiskers."""
     table = results.roadmap_table(roadmap)
     if "top1_std" in table and table["top1_std"].notna().any():
         table["top1_low"] = table["top1"] - table["top1_std"]
@@ -46,7 +46,7 @@ def steps(roadmap: str) -> DataFrame:
 
 @st.cache_data(show_spinner=False)
 def settings(roadmap: str) -> list[Setting]:
-    """Every way in which steps of ``roadmap`` were timed; none where there are no figures."""
+    """Return every setting in which steps of ``roadmap`` were timed; empty if there are none."""
     try:
         table = results.throughput_table()
     except results.ResultsError:
@@ -58,10 +58,10 @@ def settings(roadmap: str) -> list[Setting]:
 
 @st.cache_data(show_spinner=False)
 def with_speeds(roadmap: str, setting: Setting) -> DataFrame:
-    """``steps`` with ``images_per_s``, its 10th and 90th percentile, and ``memory`` in GB.
+    """Return ``steps`` with ``images_per_s``, its 10th and 90th percentile, and ``memory`` (GB).
 
-    They are with our depthwise kernels where those were timed, and then ``depthwise`` is ``own``;
-    ``images_per_s_torch`` is there the speed with PyTorch's, if that was timed too.
+    Where our depthwise kernels were timed, the figures are theirs, ``depthwise`` is ``own`` and
+    ``images_per_s_torch`` is the speed with PyTorch's kernels, if it was timed too.
     """
     timed = _steps_of(roadmap, _timed(setting))
     speeds = results.ours_first(timed).set_index("name")[[*SPEEDS, "depthwise"]]
@@ -74,7 +74,7 @@ def with_speeds(roadmap: str, setting: Setting) -> DataFrame:
 
 
 def _steps_of(roadmap: str, table: DataFrame) -> DataFrame:
-    """A roadmap's rows; one of training times the one network that all its steps share."""
+    """Return a roadmap's rows; on a recipe roadmap, all steps share one timed network."""
     if roadmap in SWIN:
         return table[table["source"] == roadmap]
     start = table[(table["source"] == "resnet50") & (table["name"] == "baseline")]
@@ -100,7 +100,7 @@ def _timed(setting: Setting) -> DataFrame:
 
 @st.cache_data(show_spinner=False)
 def swin(roadmap: str, metric: str, setting: Setting | None = None) -> tuple[str, float] | None:
-    """Name and figure of the transformer to compare with; None where there is none."""
+    """Return name and figure of the transformer to compare with, or None."""
     if roadmap not in SWIN:
         return None
     name, timm_name = SWIN[roadmap].label, SWIN[roadmap].timm_name
