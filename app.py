@@ -1,4 +1,4 @@
-"""The explorer's entry point: pages, theme, and what a server does once. ``make app`` serves it."""
+"""The explorer's entry point: pages, theme and one-time server setup. ``make app`` serves it."""
 
 from importlib import import_module
 from pathlib import Path

@@ -35,7 +35,7 @@ figure = go.Figure(go.Bar(x=list(range(1, 18)), y=list(range(17)), orientation="
 event = st.plotly_chart(figure, on_select="rerun", selection_mode="points")
 st.html(f'<p class="step">{[point["y"] for point in event["selection"]["points"]]}</p>')
 """
-CLICKED = (6, 3, 14, 9, 4)  # bars, in this order; no two neighbours are the same
+CLICKED = (6, 3, 14, 9, 4)  # bars, in this order; no two neighbors are the same
 PAGES = ("Inside a step", "Builder", "Sizes", "Recipes", "Method", "Roadmap")
 CHANGES = ("Patchify", "Inverted", "ResNet", "Bottleneck")  # in the builder
 # Resolves with the seconds from the release of the mouse button to the change of the text of the

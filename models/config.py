@@ -125,7 +125,7 @@ class ModelConfig:
     def _check_combinations(self) -> None:
         if self.kernel_size % 2 == 0:
             raise ConfigError(
-                f"kernel_size is {self.kernel_size}; an even kernel has no centre: "
+                f"kernel_size is {self.kernel_size}; an even kernel has no center: "
                 f"use {self.kernel_size - 1} or {self.kernel_size + 1}",
                 "kernel_size",
             )

@@ -1,8 +1,8 @@
-"""The colours of charts and diagrams.
+"""The colors of charts and diagrams.
 
-One colour a section of the paper, each with a contrast of at least 3 to the light and to the dark
+One color a section of the paper, each with a contrast of at least 3 to the light and to the dark
 background of the app, and told apart with normal vision, protanopia, deuteranopia and tritanopia
-(``tests/test_palette.py`` computes both). Colour is never the only sign: groups are headed by
+(``tests/test_palette.py`` computes both). Color is never the only sign: groups are headed by
 their names, steps not adopted are hatched, changed layers carry a plus, a minus or a delta.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 LIGHT_BACKGROUND, LIGHT_TEXT = "#ffffff", "#1f2328"
 DARK_BACKGROUND = "#15171b"
 
-GREY, BLUE, CYAN, PLUM, ORANGE, BROWN, VIOLET = (
+GRAY, BLUE, CYAN, PLUM, ORANGE, BROWN, VIOLET = (
     "#7c8088",
     "#436cc8",
     "#019bc2",
@@ -24,7 +24,7 @@ GREY, BLUE, CYAN, PLUM, ORANGE, BROWN, VIOLET = (
 
 #: Bars by group, in the order of the roadmap.
 GROUP_COLORS: dict[str, str] = {
-    "Baseline": GREY,
+    "Baseline": GRAY,
     "Macro design": BLUE,
     "ResNeXt-ify": CYAN,
     "Inverted bottleneck": PLUM,

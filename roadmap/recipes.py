@@ -57,7 +57,7 @@ class Recipe:
     ema_every: int = 1
     train_size: int = 224
     test_size: int = 224
-    #: Shorter side of a test image before the centre crop.
+    #: Shorter side of a test image before the center crop.
     test_resize: int = 256
     #: Of resizing, in training and in testing.
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"

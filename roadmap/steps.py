@@ -71,7 +71,7 @@ class Roadmap:
         return self.start_recipe.replace(**_accumulated(self._path(key), "recipe_changes"))
 
     def build(self, key: str, num_classes: int = 1000) -> ModernResNet:
-        """The network itself, freshly initialised. Brings torch."""
+        """The network itself, freshly initialized. Brings torch."""
         from models import ModernResNet
 
         return ModernResNet(self.config(key, num_classes=num_classes))

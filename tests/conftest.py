@@ -1,4 +1,4 @@
-"""One thread a worker, as its neighbours compute too; Hypothesis without deadlines, as how long an
+"""One thread a worker, as its neighbors compute too; Hypothesis without deadlines, as how long an
 example takes says nothing on a shared machine."""
 
 import gc

@@ -131,7 +131,7 @@ def test_training_time_is_in_a_unit_for_people(table, most, key):
     )
 
 
-def test_curves_of_a_group_are_named_and_the_others_grey(ablation):
+def test_curves_of_a_group_are_named_and_the_others_gray(ablation):
     curves = curve_table(ablation)
     figure = charts.learning_curves(curves, "Large kernel sizes")
     shown = [trace for trace in figure.data if trace.opacity == 1]

@@ -228,7 +228,7 @@ def test_a_label_is_beside_its_error_bar(x, y):
     assert abs(right) > 7  # half of its width
 
 
-def test_two_neighbours_are_labelled_apart():
+def test_two_neighbors_are_labeled_apart():
     shifts = place_labels(
         [(0.5, 0.5), (0.52, 0.5)], ["10", "11"], spans=((0, 1), (0, 1)), area=(300, 300)
     )

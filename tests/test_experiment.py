@@ -348,7 +348,7 @@ def pairs(result: StepResult, before: str | None = None) -> list[tuple[float, fl
     return [both for both in found if both[0] is not None]
 
 
-def test_neighbouring_recipes_differ_in_what_their_step_changes():
+def test_neighboring_recipes_differ_in_what_their_step_changes():
     """But for the warm-up, which is the same throughout (docs/experiment.md says why)."""
     roadmap = ROADMAPS["torchvision_recipe"]
     jobs = [job.settings for job in JOBS if job.settings.roadmap == roadmap.name]

@@ -1,4 +1,4 @@
-"""The palette, computed instead of trusted: contrast in both themes, colour blindness."""
+"""The palette, computed instead of trusted: contrast in both themes, color blindness."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from roadmap import palette
 from roadmap.steps import ROADMAPS
 
-COLORS = [palette.GREY, palette.BLUE, palette.CYAN, palette.PLUM, palette.ORANGE, palette.BROWN]
+COLORS = [palette.GRAY, palette.BLUE, palette.CYAN, palette.PLUM, palette.ORANGE, palette.BROWN]
 COLORS += [palette.VIOLET]
 CONFIG = Path(__file__).parents[1] / ".streamlit" / "config.toml"
 
@@ -111,7 +111,7 @@ def test_backgrounds_and_text_are_those_of_the_theme():
 
 
 @pytest.mark.parametrize("roadmap", ROADMAPS)
-def test_every_group_has_a_color_and_neighbours_differ(roadmap):
+def test_every_group_has_a_color_and_neighbors_differ(roadmap):
     groups = [group for group, _ in itertools.groupby(s.group for s in ROADMAPS[roadmap].steps)]
     colors = [palette.GROUP_COLORS[group] for group in groups]
     assert all(one != other for one, other in itertools.pairwise(colors))

@@ -33,7 +33,7 @@ def test_a_line_a_recipe_relative_or_as_it_is():
     assert [line.name for line in absolute.data] == list(RECIPES)
     assert max(absolute.data[0].x) == pytest.approx(90, abs=0.01)
     looks = {(line.line.dash, line.line.width) for line in absolute.data}
-    assert len(looks) == len(RECIPES)  # told apart without their colours
+    assert len(looks) == len(RECIPES)  # told apart without their colors
 
 
 def test_each_bar_goes_from_one_accuracy_to_the_next():

@@ -1,7 +1,7 @@
 """A network as a file of Python that needs torch alone, written from the block specification.
 
 The file has the classes that this network needs and no others, its real numbers, and the state
-dict, the initialisation and the logits of ``ModernResNet``. Nothing here needs torch.
+dict, the initialization and the logits of ``ModernResNet``. Nothing here needs torch.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from roadmap.tables.results import START
 from roadmap.train.errors import RefusedError
 
 #: ``expired``: it was done, and its files are removed.
-State = Literal["waiting", "running", "done", "failed", "cancelled", "expired"]
+State = Literal["waiting", "running", "done", "failed", "canceled", "expired"]
 
 #: Seconds after which a job ends that nobody has looked at, or that takes too long.
 ABANDONED, LONGEST = 90.0, 600.0
@@ -159,7 +159,7 @@ class Job:
     def _wait_and_run(self) -> None:
         while not _TURN.acquire(timeout=0.2):
             if self._unwanted():
-                self.state = "cancelled"
+                self.state = "canceled"
                 return
         try:
             self._run()
@@ -208,7 +208,7 @@ class Job:
         elif answers:
             self.error, self.state = answers[0]["error"], "failed"
         elif stopped and seconds < LONGEST:
-            self.state = "cancelled"
+            self.state = "canceled"
         elif stopped:
             self.error = f"It was stopped after {LONGEST / 60:.0f} minutes: try a smaller network."
             self.state = "failed"

@@ -56,11 +56,11 @@ def measure(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
 def export(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
     """``config`` with weights from ``seed`` as a checked file of format ``form`` at ``path``."""
     from roadmap.export.formats import save
-    from roadmap.export.weights import initialised
+    from roadmap.export.weights import initialized
 
     on_progress(0, 1)
     seed = request["seed"]
-    network = initialised(ModelConfig.from_dict(request["config"]), seed)
+    network = initialized(ModelConfig.from_dict(request["config"]), seed)
     path, size = Path(request["path"]), request["image_size"]
     return {"difference": save(request["form"], network, path, {"seed": seed}, size)}
 

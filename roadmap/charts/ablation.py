@@ -26,7 +26,7 @@ from roadmap.charts.rows import (
     row_places,
     text,
 )
-from roadmap.palette import BLUE, BROWN, CYAN, GREY, GROUP_COLORS, ORANGE, PLUM
+from roadmap.palette import BLUE, BROWN, CYAN, GRAY, GROUP_COLORS, ORANGE, PLUM
 from roadmap.text import number, signed
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ ABOVE = 12  # pixels more for an axis above bars
 
 @dataclass(frozen=True)
 class Sign:
-    """How a verdict is drawn: colour, symbol and fill, so that none is the only sign."""
+    """How a verdict is drawn: color, symbol and fill, so that none is the only sign."""
 
     color: str
     symbol: str
@@ -63,10 +63,10 @@ class Sign:
 SIGNS = {
     "gain": Sign(BLUE, "circle"),
     "loss": Sign(ORANGE, "square"),
-    "inconclusive": Sign(GREY, "circle-open"),
-    "untested": Sign(GREY, "x-thin"),
+    "inconclusive": Sign(GRAY, "circle-open"),
+    "untested": Sign(GRAY, "x-thin"),
 }
-#: The lines of one group, in order: colour and dash.
+#: The lines of one group, in order: color and dash.
 LINES = (
     (BLUE, "solid"),
     (ORANGE, "solid"),
@@ -111,7 +111,7 @@ def _with_published_axis(figure: go.Figure, apart: int) -> go.Figure:
         automargin=False,
     )
     figure.add_scatter(x=[None], y=[None], xaxis="x2")
-    # Streamlit's theme colours the titles of first axes alone, and annotations.
+    # Streamlit's theme colors the titles of first axes alone, and annotations.
     small = {"size": style.FONT_SIZE - 1}
     name = "Published top-1 on ImageNet-1K, %"
     figure.add_annotation(text(name, 0.5, 0, "center", 0, yshift=28, font=small))
@@ -130,7 +130,7 @@ def change_intervals(table: DataFrame) -> go.Figure:
 
     ``table`` has ``title``, ``group``, ``change``, ``change_low``, ``change_high``, ``p_holm``,
     ``verdict`` and ``paper_change``, at least one of the changes given; steps without
-    one are left out. Signs and colours are ``SIGNS``; a thin diamond is the published change on
+    one are left out. Signs and colors are ``SIGNS``; a thin diamond is the published change on
     ImageNet-1K.
     """
     table = table[table["change"].notna()]
@@ -204,7 +204,7 @@ def with_time(table: DataFrame) -> tuple[DataFrame, Metric]:
 
 
 def learning_curves(curves: DataFrame, group: str) -> go.Figure:
-    """Top-1 over the epochs for the steps of ``group``, named at their ends; all others in grey.
+    """Top-1 over the epochs for the steps of ``group``, named at their ends; all others in gray.
 
     ``curves`` has a row a step and epoch with ``key``, ``title``, ``group``, ``epoch`` and
     ``top1`` (``curve_table`` of ``roadmap.analysis.table``). The axis begins where a third of
@@ -216,7 +216,7 @@ def learning_curves(curves: DataFrame, group: str) -> go.Figure:
     span = _curve_span(lines)
     return go.Figure(
         [
-            *(_curve(rows, GREY, "solid", 1, 0.35, "skip") for rows in behind),
+            *(_curve(rows, GRAY, "solid", 1, 0.35, "skip") for rows in behind),
             *(
                 _curve(rows, *LINES[place % len(LINES)], 2.25, 1, None)
                 for place, rows in enumerate(shown)
@@ -277,8 +277,8 @@ def _paper_changes(table: DataFrame, places: Sequence[float]) -> go.Scatter:
         marker={
             "symbol": "diamond-tall-open",
             "size": 9,
-            "color": GREY,
-            "line": {"width": 1.25, "color": GREY},
+            "color": GRAY,
+            "line": {"width": 1.25, "color": GRAY},
         },
         hovertemplate="%{x:+.2f} published<extra></extra>",
     )
@@ -291,7 +291,7 @@ def _reach(table: DataFrame) -> tuple[float, float]:
 
 
 def _zero_line() -> dict[str, Any]:
-    line = {"color": GREY, "width": 1.25}
+    line = {"color": GRAY, "width": 1.25}
     return {"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper", "line": line}
 
 
@@ -315,20 +315,20 @@ def _whiskers(
         x=[x for x, _ in flat],
         y=[y for _, y in flat],
         mode="lines",
-        line={"color": GREY, "width": 1.5},
+        line={"color": GRAY, "width": 1.5},
         hoverinfo="skip",
     )
 
 
 def _points(table: DataFrame, points: Sequence[tuple[float, float]], cost: Metric) -> go.Scatter:
-    colors = [GROUP_COLORS.get(group, GREY) for group in table["group"]]
+    colors = [GROUP_COLORS.get(group, GRAY) for group in table["group"]]
     return go.Scatter(
         x=[x for x, _ in points],
         y=[y for _, y in points],
         mode="markers",
         customdata=list(table["key"]),
         text=[
-            f"<b>{title}</b><br>{number(y, 2)} % top-1<br>{number(x, cost.decimals)} {cost.unit}"
+            f"<b>{title}</b><br>{number(y, 2)}% top-1<br>{number(x, cost.decimals)} {cost.unit}"
             for title, (x, y) in zip(table["title"], points, strict=True)
         ],
         hovertemplate="%{text}<extra></extra>",
@@ -358,7 +358,7 @@ def _numbers(
             "ay": -up,
             "arrowhead": 0,
             "arrowwidth": 1,
-            "arrowcolor": GREY,
+            "arrowcolor": GRAY,
             "standoff": 3,
             "borderpad": 0,
             "font": {"size": style.FONT_SIZE - 1},
@@ -380,7 +380,7 @@ def _curve(
         hoverinfo=hover,
         hovertemplate=None
         if hover
-        else f"<b>{rows['title'].iloc[0]}</b><br>epoch %{{x}}: %{{y:.2f}} %<extra></extra>",
+        else f"<b>{rows['title'].iloc[0]}</b><br>epoch %{{x}}: %{{y:.2f}}%<extra></extra>",
     )
 
 

@@ -21,7 +21,7 @@ from roadmap.charts.rows import (
     text,
 )
 from roadmap.charts.style import BAND, CLEAR, FONT_SIZE
-from roadmap.palette import GREY, GROUP_COLORS
+from roadmap.palette import GRAY, GROUP_COLORS
 from roadmap.text import number
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _whiskers(table: DataFrame, metric: Metric, places: list[float]) -> list[go.
 
 
 def _ticks(table: DataFrame, tick: str, places: list[float]) -> list[go.Scatter]:
-    """A line across the bar; an error bar's, as these take the theme's text colour."""
+    """A line across the bar; an error bar's, as these take the theme's text color."""
     column = table.get(tick)
     if column is None or not column.notna().any():
         return []
@@ -215,8 +215,8 @@ def _ticks(table: DataFrame, tick: str, places: list[float]) -> list[go.Scatter]
 
 
 def _marker(table: DataFrame) -> dict[str, Any]:
-    """Group colours; steps that were not adopted are hatched."""
-    colors = [GROUP_COLORS.get(group, GREY) for group in table["group"]]
+    """Group colors; steps that were not adopted are hatched."""
+    colors = [GROUP_COLORS.get(group, GRAY) for group in table["group"]]
     return {
         "color": colors,
         "line": {"width": [0 if adopted else 1 for adopted in table["adopted"]], "color": colors},
@@ -263,7 +263,7 @@ def _band_ends(places: list[float], chosen: list[int]) -> list[dict[str, Any]]:
 def _reference_line(reference: tuple[str, float] | None) -> list[dict[str, Any]]:
     if reference is None:
         return []
-    line = {"color": GREY, "width": 1.5, "dash": "dash"}
+    line = {"color": GRAY, "width": 1.5, "dash": "dash"}
     x = reference[1]
     return [{"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "line": line}]
 

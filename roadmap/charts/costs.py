@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from roadmap.charts import style
-from roadmap.palette import BLUE, GREY, ORANGE, PLUM
+from roadmap.palette import BLUE, GRAY, ORANGE, PLUM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +35,8 @@ class Family:
 
 #: By name, in drawing order. Steps are small and unnamed: hovering names them.
 FAMILIES: dict[str, Family] = {
-    "ResNet-50 steps": Family(GREY, "circle", {"width": 1, "color": GREY}, 6),
-    "ResNet-200 steps": Family(GREY, "circle-open", {"width": 1, "color": GREY, "dash": "dot"}, 7),
+    "ResNet-50 steps": Family(GRAY, "circle", {"width": 1, "color": GRAY}, 6),
+    "ResNet-200 steps": Family(GRAY, "circle-open", {"width": 1, "color": GRAY, "dash": "dot"}, 7),
     "Swin": Family(
         ORANGE, "square-open", {"width": 1.5, "color": ORANGE, "dash": "dash"}, 13, "bottom right"
     ),
@@ -50,7 +50,7 @@ def cost_map(table: DataFrame, chosen: Sequence[tuple[str, float, float]]) -> go
     ``table`` has ``family`` (of ``FAMILIES``), ``name``, ``params`` (millions) and ``gflops`` (10⁹
     multiply-adds of a 224-pixel image), a family's rows in the order of its line. ``chosen`` are
     networks to point out: a label, GFLOPs and millions of parameters; a dotted line goes from the
-    one labelled ``START`` to the first of the others.
+    one labeled ``START`` to the first of the others.
     """
     return go.Figure(
         [
@@ -98,7 +98,7 @@ def _family(name: str, family: Family, rows: DataFrame) -> go.Scatter:
 
 
 def _chosen(label: str, gflops: float, params: float) -> go.Scatter:
-    """A ring with its label on a side of its own, so that neighbours stay apart."""
+    """A ring with its label on a side of its own, so that neighbors stay apart."""
     return go.Scatter(
         x=[gflops],
         y=[params],

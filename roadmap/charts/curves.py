@@ -40,7 +40,7 @@ MEASURES = {
 
 
 def curves_chart(curves: DataFrame, name: str, *, by_seed: bool) -> go.Figure:
-    """The measure ``name`` over the epochs: a colour and dash a step (at most ``MOST_STEPS``).
+    """The measure ``name`` over the epochs: a color and dash a step (at most ``MOST_STEPS``).
 
     ``curves`` has a row a run and epoch with ``title``, ``seed``, ``epoch`` and ``value``. Each
     seed is a line, or with ``by_seed`` false their mean, in a band from the lowest to the highest.

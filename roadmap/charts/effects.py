@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from roadmap.charts import style
 from roadmap.charts.ablation import SIGNS
-from roadmap.palette import BLUE, GREY, ORANGE
+from roadmap.palette import BLUE, GRAY, ORANGE
 from roadmap.report.text import signed
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ READINGS = {verdict: SIGNS[verdict] for verdict in ("gain", "loss", "inconclusiv
 PATH_HEIGHT, MAP_HEIGHT = 340, 460
 POINT = 4
 #: Behind a prediction, what it may be off by.
-BAND_OF = {BLUE: "rgba(67, 108, 200, 0.16)", GREY: "rgba(124, 128, 136, 0.14)"}
+BAND_OF = {BLUE: "rgba(67, 108, 200, 0.16)", GRAY: "rgba(124, 128, 136, 0.14)"}
 
 
 def effect_intervals(table: DataFrame) -> go.Figure:
@@ -46,7 +46,7 @@ def effect_intervals(table: DataFrame) -> go.Figure:
                 fixedrange=True,
                 automargin=False,
                 zeroline=True,
-                zerolinecolor=GREY,
+                zerolinecolor=GRAY,
                 zerolinewidth=1,
             ),
             yaxis={
@@ -73,7 +73,7 @@ def order_path(table: DataFrame) -> go.Figure:
     """
     traces: list[go.Scatter] = []
     names = list(dict.fromkeys(table["path"]))
-    looks = list(zip(names, (BLUE, GREY), ("solid", "dot"), strict=False))
+    looks = list(zip(names, (BLUE, GRAY), ("solid", "dot"), strict=False))
     for name, color, dash in reversed(looks):
         rows = table[table["path"] == name]
         traces += [_band(rows, color), _line(rows, name, color, dash)]
@@ -109,7 +109,7 @@ def combination_map(
                 x=table[cost],
                 y=table["top1"],
                 mode="markers",
-                marker={"size": POINT, "color": GREY, "opacity": 0.25},
+                marker={"size": POINT, "color": GRAY, "opacity": 0.25},
                 customdata=list(range(len(table))),
                 hovertemplate="%{y:.1f}% · %{x:.3g}<extra></extra>",
                 name="All combinations",

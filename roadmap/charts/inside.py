@@ -10,20 +10,20 @@ import plotly.graph_objects as go
 
 from roadmap.charts import style
 from roadmap.charts.style import CLEAR, FONT_SIZE
-from roadmap.palette import BLUE, BROWN, CYAN, GREY, ORANGE, PLUM
+from roadmap.palette import BLUE, BROWN, CYAN, GRAY, ORANGE, PLUM
 from roadmap.text import number
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-#: Colours of layers by kind, in the order of the legend: the kinds of ``ModuleCost`` in words.
+#: Colors of layers by kind, in the order of the legend: the kinds of ``ModuleCost`` in words.
 KINDS: dict[str, tuple[str, str]] = {
     "1x1": ("1×1 convolution", BLUE),
     "conv": ("convolution", CYAN),
     "depthwise": ("depthwise convolution", ORANGE),
     "linear": ("classifier", PLUM),
     "norm": ("norm", BROWN),
-    "scale": ("layer scale", GREY),
+    "scale": ("layer scale", GRAY),
 }
 TREEMAP_HEIGHT = 520
 HEADER = "rgba(124, 128, 136, 0.16)"  # of parts and blocks, around their layers
@@ -46,7 +46,7 @@ def cost_treemap(table: DataFrame, column: str, unit: str, decimals: int) -> go.
         if block:
             parent = _grown(nodes, f"{part}, {block}", block, part, value)
         nodes[row["path"]] = _Node(row["layer"], parent, KINDS[row["kind"]][1], value)
-    shares = [f"{100 * node.value / total:.1f} %" for node in nodes.values()]
+    shares = [f"{100 * node.value / total:.1f}%" for node in nodes.values()]
     values = [f"{number(node.value, decimals)} {unit}" for node in nodes.values()]
     return go.Figure(
         go.Treemap(
@@ -72,7 +72,7 @@ def cost_treemap(table: DataFrame, column: str, unit: str, decimals: int) -> go.
             pathbar={"visible": False},
             textfont={
                 "size": FONT_SIZE - 1,
-                "color": ["#ffffff" if n.color != HEADER else GREY for n in nodes.values()],
+                "color": ["#ffffff" if n.color != HEADER else GRAY for n in nodes.values()],
             },
         ),
         style.layout(TREEMAP_HEIGHT, margin={"l": 0, "r": 0, "t": 4, "b": 0}),
@@ -107,7 +107,7 @@ def field_map(
 
     ``cells`` (rows from the top) are shares of the largest. ``sides`` are shares of the whole and
     the side of the square that holds each, drawn as outlines; the ``theoretical`` field is dashed
-    where it is within the image. Axes count pixels from the centre.
+    where it is within the image. Axes count pixels from the center.
     """
     places = [(place + 0.5) * cell - 0.5 - center for place in range(len(cells))]
     ends = [places[0] - cell / 2, places[-1] + cell / 2]
@@ -120,17 +120,17 @@ def field_map(
             zmin=0,
             zmax=1,
             colorscale=[[0, _blue(0.03)], [1, _blue(1.0)]],
-            hovertemplate="%{x:.0f}, %{y:.0f} pixels from the centre<br>"
+            hovertemplate="%{x:.0f}, %{y:.0f} pixels from the center<br>"
             "%{z:.0%} of the largest<extra></extra>",
             showscale=False,
         ),
         style.layout(
             MAP_HEIGHT,
             margin={"l": 44, "r": 8, "t": 8, "b": 44},
-            xaxis=style.axis("Pixels from the centre", range=ends, **axis),
+            xaxis=style.axis("Pixels from the center", range=ends, **axis),
             yaxis=style.axis("", range=ends[::-1], scaleanchor="x", scaleratio=1, **axis),
             shapes=[
-                _square(theoretical, GREY, 2, "dash"),
+                _square(theoretical, GRAY, 2, "dash"),
                 *(_square(side, ORANGE, 2, "solid") for _, side in sides),
             ],
             annotations=[_share(share, side) for share, side in sides],
@@ -155,7 +155,7 @@ def _share(share: float, side: int) -> dict[str, Any]:
         "x": 0,
         "y": -side / 2,
         "yanchor": "bottom",
-        "text": f"{100 * share:.0f} % in {side} px",
+        "text": f"{100 * share:.0f}% in {side} px",
         "showarrow": False,
         "font": {"size": FONT_SIZE - 1},
     }

@@ -26,7 +26,7 @@ def place_labels(
     bars: Sequence[Point] = (),
     reach: int = 1,
 ) -> list[tuple[int, int]]:
-    """Pixels (right, up) from each point to the centre of its label.
+    """Pixels (right, up) from each point to the center of its label.
 
     ``spans`` are the ranges of both axes over ``area`` pixels, ``bars`` the lower and upper end of
     each point's error bar. Point by point the direction is taken that overlaps least with all

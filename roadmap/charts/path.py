@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from roadmap.charts import style
 from roadmap.charts.bars import METRICS, Metric
 from roadmap.charts.labels import place_labels
-from roadmap.palette import GREY, GROUP_COLORS
+from roadmap.palette import GRAY, GROUP_COLORS
 from roadmap.text import number
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _legs(table: DataFrame, points: dict[str, tuple[float, float]]) -> list[go.S
             x=[x for x, _ in ends],
             y=[y for _, y in ends],
             mode="lines",
-            line={"color": GREY, "width": 1.5, "dash": dash},
+            line={"color": GRAY, "width": 1.5, "dash": dash},
             hoverinfo="skip",
         )
         for dash, ends in legs.items()
@@ -96,14 +96,14 @@ def _legs(table: DataFrame, points: dict[str, tuple[float, float]]) -> list[go.S
 def _points(
     table: DataFrame, points: dict[str, tuple[float, float]], cost: Metric, selected: str | None
 ) -> go.Scatter:
-    colors = [GROUP_COLORS.get(group, GREY) for group in table["group"]]
+    colors = [GROUP_COLORS.get(group, GRAY) for group in table["group"]]
     return go.Scatter(
         x=[points[key][0] for key in table["key"]],
         y=[points[key][1] for key in table["key"]],
         mode="markers",
         customdata=list(table["key"]),
         text=[
-            f"<b>{title}</b><br>{number(y, 2)} % top-1<br>{number(x, cost.decimals)} {cost.unit}"
+            f"<b>{title}</b><br>{number(y, 2)}% top-1<br>{number(x, cost.decimals)} {cost.unit}"
             for title, (x, y) in zip(
                 table["title"], (points[key] for key in table["key"]), strict=True
             )
@@ -126,8 +126,8 @@ def _reference(name: str, x: float, y: float) -> go.Scatter:
         x=[x],
         y=[y],
         mode="markers",
-        marker={"symbol": "diamond", "size": 11, "color": GREY},
-        hovertemplate=f"<b>{name}</b><br>{number(y, 2)} % top-1<extra></extra>",
+        marker={"symbol": "diamond", "size": 11, "color": GRAY},
+        hovertemplate=f"<b>{name}</b><br>{number(y, 2)}% top-1<extra></extra>",
     )
 
 
@@ -146,7 +146,7 @@ def _arrows(table: DataFrame, points: dict[str, tuple[float, float]]) -> list[di
             "arrowhead": 2,
             "arrowsize": 1.1,
             "arrowwidth": 1.5,
-            "arrowcolor": GREY if row["adopted"] else style.CLEAR,
+            "arrowcolor": GRAY if row["adopted"] else style.CLEAR,
             "standoff": MARKER / 2 + 1,
         }
         for _, row in table.iterrows()

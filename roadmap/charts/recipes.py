@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from roadmap.charts import style
 from roadmap.charts.rows import text_axis
-from roadmap.palette import BLUE, CYAN, GREY, GROUP_COLORS, ORANGE
+from roadmap.palette import BLUE, CYAN, GRAY, GROUP_COLORS, ORANGE
 from roadmap.text import change
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from pandas import DataFrame
 
-#: Colour, dash and width of each line, in order. Lines may run over each other: the wide one shows
+#: Color, dash and width of each line, in order. Lines may run over each other: the wide one shows
 #: on both sides of the dashed one.
-LINES = ((GREY, "dash", 2.5), (CYAN, "solid", 6), (ORANGE, "dot", 2.5), (BLUE, "solid", 2.5))
+LINES = ((GRAY, "dash", 2.5), (CYAN, "solid", 6), (ORANGE, "dot", 2.5), (BLUE, "solid", 2.5))
 ROW = 30  # pixels
 GAIN_LEFT, GAIN_RIGHT, GAIN_TOP, GAIN_BOTTOM = 152, 54, 30, 42
 
@@ -92,7 +92,7 @@ def gains(table: DataFrame) -> go.Figure:
     places = list(range(len(top1)))
     low, high = min(top1) - 0.4, max(top1) + 0.15
     before = [low, *top1[:-1]]
-    colors = [GROUP_COLORS.get(group, GREY) for group in table["group"]]
+    colors = [GROUP_COLORS.get(group, GRAY) for group in table["group"]]
     added = ["", *(change(now, old, 2) for now, old in zip(top1[1:], top1, strict=False))]
     span = (len(places) - 0.4, -0.6)  # downwards
     return go.Figure(
@@ -138,7 +138,7 @@ def _steps(top1: list[float], places: list[int]) -> go.Scatter:
     for value, place in zip(top1[:-1], places[:-1], strict=True):
         x += [value, value, None]
         y += [place + 0.31, place + 0.69, None]
-    line = {"color": GREY, "width": 1}
+    line = {"color": GRAY, "width": 1}
     return go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip")
 
 

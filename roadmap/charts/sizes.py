@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from roadmap.charts import style
 from roadmap.charts.labels import LETTER, LINE, Box, box_at, in_pixels, outside, shared_area
-from roadmap.palette import BLUE, CYAN, GREY, ORANGE, PLUM
+from roadmap.palette import BLUE, CYAN, GRAY, ORANGE, PLUM
 from roadmap.tables.sizes import TEST_SETS, pareto_front
 from roadmap.text import number
 
@@ -29,7 +29,7 @@ LARGEST, LEAST, UNMEASURED, MEMORY = 30, 8, 8, 2.5
 
 @dataclass(frozen=True)
 class Family:
-    """How a family is drawn: colour and symbol, so that neither is the only sign."""
+    """How a family is drawn: color and symbol, so that neither is the only sign."""
 
     color: str
     symbol: str
@@ -72,7 +72,7 @@ def sizes_chart(
     """Top-1 on ``test_set`` (a column of ``sizes_table``) against ``cost``, on a log scale.
 
     A mark a row; rows without either figure are left out. Thin lines join the sizes of a family
-    at one image size and pre-training, a grey band the Pareto front. Marks are filled where the
+    at one image size and pre-training, a gray band the Pareto front. Marks are filled where the
     network saw ImageNet-22K; their area is ``memory``. ``selected`` is a row's ``key``; a click
     carries it as ``customdata``. ``table`` has at least one row with both figures.
     """
@@ -206,7 +206,7 @@ def bubble(memory: float) -> float:
 def _hover(row: dict[str, Any], cost: Cost, test_set: str) -> str:
     lines = [
         f"<b>{row['label']}</b>",
-        f"{number(row[test_set], 1)} % top-1",
+        f"{number(row[test_set], 1)}% top-1",
         f"{number(row[cost.column], cost.decimals)} {cost.unit}",
     ]
     if row["memory"] == row["memory"]:
@@ -223,7 +223,7 @@ def _ring(chosen: DataFrame, cost: Cost, test_set: str) -> go.Scatter:
         marker={
             "symbol": "circle-open",
             "size": [bubble(memory) + 12 for memory in chosen["memory"]],
-            "color": GREY,
+            "color": GRAY,
             "line": {"width": 3},
         },
         hoverinfo="skip",

@@ -1,4 +1,4 @@
-"""What all charts share: sizes, quiet axes, colours that work on either theme."""
+"""What all charts share: sizes, quiet axes, colors that work on either theme."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Diagrams as inline SVG, drawn from the block specification, so that they cannot disagree with it.
 
 Text and lines take ``currentColor``, so they follow the theme of the page around them; changed
-layers carry a mark beside their colour. Text alternatives stand in ``aria-label``.
+layers carry a mark beside their color. Text alternatives stand in ``aria-label``.
 """
 
 from __future__ import annotations

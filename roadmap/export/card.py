@@ -72,8 +72,8 @@ program for onnxruntime or for `torch.export.load`."""
 CLASS_MAP = "class_map.txt"
 #: Classes that the card names.
 FEW = 5
-NO_LICENCE = (
-    "No licence is stated: the header has no `license`, so nobody knows what may be done with the "
+NO_LICENSE = (
+    "No license is stated: the header has no `license`, so nobody knows what may be done with the "
     "weights. Before publishing, write `license: NAME` into the header, or export again with "
     "`--license NAME --force`."
 )
@@ -82,15 +82,15 @@ NO_LICENCE = (
 def model_card(
     published: Publication,
     config: ModelConfig,
-    licence: str | None = None,
+    license_name: str | None = None,
     class_names: Sequence[str] | None = None,
     mapped: bool = False,
 ) -> str:
     """The text of README.md, with the header in YAML that the hub reads.
 
-    ``licence`` is the hub's name of one, such as apache-2.0; without, the card says that there is
-    none. ``mapped``: the folder has a class map. ``USE`` expects the folder's files to be named
-    as in ``roadmap.export.hub``.
+    ``license_name`` is the hub's identifier, such as apache-2.0; if it is None, the card says that
+    no license is stated. ``mapped`` says whether the folder has a class map. ``USE`` expects the
+    file names of ``roadmap.export.hub``.
     """
     run = published.run
     parts = [
@@ -106,14 +106,14 @@ def model_card(
         *_recipe(run),
         "## Use",
         _use(run, config),
-        "## Licence",
-        f"The licence of the weights is `{licence}`." if licence else NO_LICENCE,
+        "## License",
+        f"The license of the weights is `{license_name}`." if license_name else NO_LICENSE,
     ]
-    header = _header(published, config, licence).to_yaml()
+    header = _header(published, config, license_name).to_yaml()
     return str(ModelCard(f"---\n{header}\n---\n\n" + "\n\n".join(parts) + "\n"))
 
 
-def _header(published: Publication, config: ModelConfig, licence: str | None) -> ModelCardData:
+def _header(published: Publication, config: ModelConfig, license_name: str | None) -> ModelCardData:
     run = published.run
     result = EvalResult(
         task_type="image-classification",
@@ -125,7 +125,7 @@ def _header(published: Publication, config: ModelConfig, licence: str | None) ->
         metric_value=round(run.scores[published.measure], 3),
     )
     return ModelCardData(
-        license=licence,
+        license=license_name,
         library_name="timm",
         pipeline_tag="image-classification",
         tags=["image-classification", "timm", *(f"arxiv:{paper[0]}" for paper in _papers(config))],

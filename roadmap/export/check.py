@@ -56,7 +56,7 @@ def difference(
 def fill(network: ModernResNet) -> ModernResNet:
     """Give ``network`` values, the same each time, with which every layer counts.
 
-    As initialised, a layer scale of 1e-6 hides its branch, and norms and biases do nothing.
+    As initialized, a layer scale of 1e-6 hides its branch, and norms and biases do nothing.
     """
     generator = torch.Generator().manual_seed(0)
     for name, tensor in network.state_dict().items():

@@ -82,7 +82,7 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Replace what is there under that name.")
     ] = False,
-    licence: Annotated[
+    license_name: Annotated[
         str | None,
         typer.Option(
             "--license",
@@ -119,7 +119,7 @@ def export(
     roadmap = roadmap or ROADMAP
     if form is Form.hub and (num_classes, image_size) != (None, None):
         fail("hub takes both from the run: leave --num-classes and --image-size out.")
-    _check_licence(licence, form)
+    _check_license(license_name, form)
     asked = _asked(roadmap, step, config)
     name = f"{roadmap}_{step}" if step else (run or config or weights).resolve().stem
     path = output or _default_path(form, name)
@@ -134,7 +134,7 @@ def export(
             facts["seed"] = published.run.seed
         subject = _subject(source, asked, facts, seed, num_classes, image_size)
         if form is Form.hub:
-            _write_hub(path, subject, published, licence)
+            _write_hub(path, subject, published, license_name)
         else:
             _write(form, path, subject)
     except ValueError as error:
@@ -154,13 +154,13 @@ def _check_options(form: Form, *, seed: int | None, **sources: Any) -> None:
         fail("--seed draws fresh weights, and there are others: leave it out.")
 
 
-def _check_licence(licence: str | None, form: Form) -> None:
-    if licence is None:
+def _check_license(license_name: str | None, form: Form) -> None:
+    if license_name is None:
         return
     if form is not Form.hub:
         fail("--license goes into hub's model card: leave it out.")
-    if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence):
-        fail(f"--license is {said(licence)}; use the hub's name of it, such as apache-2.0.")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", license_name):
+        fail(f"--license is {said(license_name)}; use the hub's name of it, such as apache-2.0.")
 
 
 def _asked(roadmap: str, step: str | None, config: Path | None) -> ModelConfig | None:
@@ -223,12 +223,14 @@ def _write(form: Form, path: Path, subject: Subject) -> None:
     typer.echo(verdict(form.value, largest))
 
 
-def _write_hub(path: Path, subject: Subject, published: Publication, licence: str | None) -> None:
-    from roadmap.export.card import NO_LICENCE
+def _write_hub(
+    path: Path, subject: Subject, published: Publication, license_name: str | None
+) -> None:
+    from roadmap.export.card import NO_LICENSE
     from roadmap.export.hub import CARD, save_hub
 
     with _writing(path):
-        checked = save_hub(published, subject.network, path, subject.facts, licence)
+        checked = save_hub(published, subject.network, path, subject.facts, license_name)
     typer.echo(
         f"{path}: {subject.origin} with the config, the network in Python, config.json for timm "
         "and a model card."
@@ -236,8 +238,8 @@ def _write_hub(path: Path, subject: Subject, published: Publication, licence: st
     for form, largest in checked.items():
         typer.echo(verdict(form, largest))
     typer.echo(f"hf upload USER/NAME {path} publishes it.")
-    if licence is None:
-        typer.echo(f"{path / CARD}: {NO_LICENCE}")
+    if license_name is None:
+        typer.echo(f"{path / CARD}: {NO_LICENSE}")
 
 
 @contextmanager

@@ -36,11 +36,11 @@ def save_hub(
     network: ModernResNet,
     folder: Path,
     facts: Mapping[str, Any],
-    licence: str | None = None,
+    license_name: str | None = None,
 ) -> dict[str, float]:
     """Write ``folder``: ``network``, which has the published weights, with ``facts`` about them.
 
-    ``licence`` goes into the card, as ``model_card`` has it. What else is in a folder of an
+    ``license_name`` goes into the card, as ``model_card`` has it. What else is in a folder of an
     earlier export stays. Returns the largest difference of an output of the weights read back and
     of the Python file, relative to the largest output, as ``{format: difference}``. Raises
     ``ExportError`` where one differs or the folder is somebody else's, ``OSError`` when it cannot
@@ -50,7 +50,7 @@ def save_hub(
     names = facts.get("class_names")
     config = timm_config(published, network.config, names)
     mapped = class_map(names) if names else None
-    card = model_card(published, network.config, licence, names, mapped is not None)
+    card = model_card(published, network.config, license_name, names, mapped is not None)
     size = published.run.recipe["test_size"]
     differences = {
         "safetensors": save_safetensors(network, folder / WEIGHTS, facts, size),

@@ -13,7 +13,7 @@ from models.network import ModernResNet
 from models.spec import network_spec, placed_layers
 from models.text import shortened
 from roadmap.export.check import ExportError
-from roadmap.export.weights import initialised
+from roadmap.export.weights import initialized
 from roadmap.runs.record import as_names
 from roadmap.train.data.class_names import label_names
 from roadmap.train.errors import RefusedError
@@ -42,7 +42,7 @@ def fresh(
     """``config`` with weights drawn from ``seed``. Raises ``ExportError`` for too small images."""
     size = _checked_size(config, image_size or IMAGE_SIZE)
     return Subject(
-        network=initialised(config, seed),
+        network=initialized(config, seed),
         origin=f"fresh, untrained weights from seed {seed}",
         image_size=size,
         facts={**facts, "seed": seed},

@@ -17,7 +17,7 @@ from roadmap.export.check import ExportError, difference
 from roadmap.files import write_bytes
 
 
-def initialised(config: ModelConfig, seed: int) -> ModernResNet:
+def initialized(config: ModelConfig, seed: int) -> ModernResNet:
     """``ModernResNet(config)`` in evaluation mode, its weights drawn on the CPU from ``seed``.
 
     The process's own random state stays as it was.

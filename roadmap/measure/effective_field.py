@@ -3,7 +3,7 @@
 The gradient of one position with respect to the input (Luo et al. 2016, "Understanding the
 Effective Receptive Field in Deep Convolutional Neural Networks"), its absolute values averaged
 over random images. Its size is a share's, as in Ding et al. 2022 ("Scaling Up Your Kernels to
-31x31"): the side of the smallest square around its centre that holds, say, half of the whole.
+31x31"): the side of the smallest square around its center that holds, say, half of the whole.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class EffectiveField:
         return self.contributions.shape[-1]
 
     def side(self, share: float) -> int:
-        """Side in pixels of the smallest square around the centre that holds ``share``.
+        """Side in pixels of the smallest square around the center that holds ``share``.
 
         A square that reaches over the image's edge counts what is inside.
         """
@@ -70,7 +70,7 @@ def untrained(config: ModelConfig, image_size: int = IMAGE_SIZE, seed: int = 0) 
     """``config`` with random weights under which every branch counts, ready for evaluation.
 
     Fields are compared as architectures, so all steps start alike: He et al. 2015 for the
-    convolutions whatever the config's own initialisation, layer scale 1 (at 1e-6 next to nothing
+    convolutions whatever the config's own initialization, layer scale 1 (at 1e-6 next to nothing
     passes the branches), batch norms with the statistics of random images.
     """
     scale = None if config.layer_scale is None else 1.0

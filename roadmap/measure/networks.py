@@ -60,7 +60,7 @@ def check(name: str) -> None:
 
 
 def build(name: str, **options: int) -> nn.Module:
-    """A freshly initialised network; ``options`` such as ``num_classes`` go to its constructor.
+    """A freshly initialized network; ``options`` such as ``num_classes`` go to its constructor.
 
     Raises ``UnknownNetworkError`` with the nearest name.
     """

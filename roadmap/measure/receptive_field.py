@@ -10,7 +10,7 @@ from models.spec import Conv, Layer, MaxPool, network_spec, placed_layers
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """Side of the field in pixels after a part of the network, and pixels between neighbours."""
+    """Side of the field in pixels after a part of the network, and pixels between neighbors."""
 
     part: str
     size: int

@@ -175,7 +175,7 @@ def _curves(curves: DataFrame) -> str:
     return _section(
         "Learning curves",
         _text(
-            "Top-1 on the validation images after each epoch, %, mean over seeds; grey: all other "
+            "Top-1 on the validation images after each epoch, %, mean over seeds; gray: all other "
             "steps. The axis begins where the lowest curve is after a third of its epochs."
         )
         + f'<div class="panels">{"".join(drawn)}</div>',
@@ -231,7 +231,7 @@ def _chart(figure: Figure, name: str, alt: str, caption: str = "") -> str:
 
 def _alt(what: str, titles: Iterable[str], values: Iterable[Any], places: int, unit: str) -> str:
     listed = "; ".join(
-        f"{title} {number(value, places)}{unit and ' ' + unit}"
+        f"{title} {number(value, places)}{unit if unit == '%' else unit and ' ' + unit}"
         for title, value in zip(titles, values, strict=True)
     )
     return f"{what}: {listed}."

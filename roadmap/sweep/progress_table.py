@@ -119,7 +119,7 @@ def seconds_left(
 
 def _text(run: PlannedRun, progress: Progress, trains: bool) -> str:
     epoch = f"epoch {progress.epochs}/{run.settings.recipe.epochs}"
-    top1 = "" if progress.top1 is None else f" {progress.top1:.2f} %"
+    top1 = "" if progress.top1 is None else f" {progress.top1:.2f}%"
     if trains:
         return epoch + top1
     if progress.status == "finished":

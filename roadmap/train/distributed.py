@@ -122,15 +122,15 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         sums = _GlobalSum.apply(torch.cat([x64.sum((0, 2, 3)), count]))
         count = sums[-1]
         mean = sums[:-1] / count
-        centred = x64 - mean.view(1, -1, 1, 1)
-        variance = _GlobalSum.apply(centred.square().sum((0, 2, 3))) / count
+        centered = x64 - mean.view(1, -1, 1, 1)
+        variance = _GlobalSum.apply(centered.square().sum((0, 2, 3))) / count
         with torch.no_grad():
             unbiased = variance * count / (count - 1)
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
             self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        y = centred * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+        y = centered * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
         return y.to(x.dtype)
 
 

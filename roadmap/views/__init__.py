@@ -1,1 +1,1 @@
-"""The explorer's pages, one folder each, and in ``common`` what they share."""
+"""The explorer's pages, one folder each; ``common`` holds what they share."""

@@ -40,16 +40,16 @@ def test_a_refusal_is_a_sentence():
     assert "more than 1 value per channel" in job.error
 
 
-def test_cancelling_ends_it_and_the_next_one_runs_to_its_end():
+def test_canceling_ends_it_and_the_next_one_runs_to_its_end():
     long = measuring(ModelConfig(depths=(3, 24, 36, 3)), batch_size=64, image_size=224)
     assert after(long, "running") == "running"
     waiting, never = measuring(), measuring()
     time.sleep(0.5)
     assert (waiting.state, never.state) == ("waiting", "waiting")
     never.cancel()
-    assert after(never, "cancelled", seconds=5) == "cancelled"
+    assert after(never, "canceled", seconds=5) == "canceled"
     long.cancel()
-    assert after(long, "cancelled", seconds=5) == "cancelled"
+    assert after(long, "canceled", seconds=5) == "canceled"
     assert after(waiting, "done", "failed") == "done", waiting.error
     assert waiting.result["low"] <= waiting.result["images_per_s"] <= waiting.result["high"]
     assert waiting.done == waiting.total == 15
@@ -75,10 +75,10 @@ def test_a_job_that_nobody_looks_at_ends(monkeypatch):
     monkeypatch.setattr(jobs, "ABANDONED", 0.2)
     job = measuring()
     for _ in range(200):
-        if job.state == "cancelled":
+        if job.state == "canceled":
             break
         time.sleep(0.05)
-    assert job.state == "cancelled"
+    assert job.state == "canceled"
 
 
 def test_a_prepared_process_takes_the_next_job(monkeypatch):
@@ -215,7 +215,7 @@ def test_a_full_queue_is_a_sentence(monkeypatch):
             measuring()
         for job in waiting:
             job.cancel()
-            assert after(job, "cancelled") == "cancelled"
+            assert after(job, "canceled") == "canceled"
     assert gone(waiting[0].folder)
     for _ in range(100):
         if jobs._QUEUE._value == 2:

@@ -19,7 +19,7 @@ from roadmap import ROADMAPS
 from roadmap.cli import app
 from roadmap.export import command, formats
 from roadmap.export.check import ExportError
-from roadmap.export.weights import initialised
+from roadmap.export.weights import initialized
 
 SMALL = ModelConfig(depths=(1, 1), width=8, num_classes=5)
 
@@ -53,7 +53,7 @@ def test_a_step_as_weights_for_models_load():
     assert "Checked with models.load: outputs" in said
     network = models.load("resnet50_gelu.safetensors")
     assert network.config == ROADMAPS["resnet50"].config("gelu", num_classes=3)
-    expected = initialised(network.config, 4).state_dict()
+    expected = initialized(network.config, 4).state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
     facts = {"roadmap": "resnet50", "step": "gelu", "seed": 4}
     assert read_weights("resnet50_gelu.safetensors").facts == facts

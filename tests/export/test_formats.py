@@ -247,7 +247,7 @@ def test_a_seed_is_one_file_and_leaves_other_draws_alone(tmp_path):
     expected = torch.rand(1)
     torch.manual_seed(7)
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        save("safetensors", weights.initialised(RESNET, seed), tmp_path / name, {}, SIZE)
+        save("safetensors", weights.initialized(RESNET, seed), tmp_path / name, {}, SIZE)
     assert torch.rand(1) == expected
     first, again, another = ((tmp_path / name).read_bytes() for name in "abc")
     assert first == again

@@ -23,7 +23,7 @@ import models
 from models.files import read_weights, weights_content
 from roadmap import ROADMAPS
 from roadmap.cli import app
-from roadmap.export.card import NO_LICENCE
+from roadmap.export.card import NO_LICENSE
 from roadmap.export.check import ExportError
 from roadmap.export.hub import crop_share, save_hub
 from roadmap.export.publication import publication
@@ -210,15 +210,15 @@ def test_response_normalization_cites_its_own_paper(tmp_path):
     assert "https://arxiv.org/abs/2301.00808) (Woo et al. 2023)" in card.text
 
 
-def test_the_licence_is_in_the_header_or_said_to_be_missing(tmp_path):
+def test_the_license_is_in_the_header_or_said_to_be_missing(tmp_path):
     run = write_published(tmp_path, "gelu")
     options = ["export", "--run", str(run), "--format", "hub", "--output", str(tmp_path / "hub")]
     result = CliRunner().invoke(app, options)
     assert result.exit_code == 0, result.output
-    assert result.stdout.splitlines()[-1] == f"{tmp_path / 'hub' / 'README.md'}: {NO_LICENCE}"
+    assert result.stdout.splitlines()[-1] == f"{tmp_path / 'hub' / 'README.md'}: {NO_LICENSE}"
     card = card_of(tmp_path / "hub")
     assert card.data.license is None
-    assert NO_LICENCE in card.text
+    assert NO_LICENSE in card.text
     result = CliRunner().invoke(app, [*options, "--license", "cc-by-4.0"])
     assert "hub is there already: name another" in result.stderr
     assert card_of(tmp_path / "hub").data.license is None
@@ -226,7 +226,7 @@ def test_the_licence_is_in_the_header_or_said_to_be_missing(tmp_path):
     assert result.exit_code == 0, result.output
     card = card_of(tmp_path / "hub")
     assert card.data.license == "cc-by-4.0"
-    assert "No licence" not in card.text + result.stdout
+    assert "No license is stated" not in card.text + result.stdout
 
 
 def test_the_card_shows_how_to_load_the_folder_with_pytorch_and_safetensors_alone(tmp_path):

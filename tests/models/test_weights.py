@@ -24,7 +24,7 @@ def noise(exponent: int, dtype: torch.dtype) -> torch.Tensor:
 
 
 def random_state(network: nn.Module, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """A state dict under which every layer counts: as initialised, a layer scale of 1e-6 hides its
+    """A state dict under which every layer counts: as initialized, a layer scale of 1e-6 hides its
     whole branch. Large tensors are views of the same noise, which costs neither time nor memory.
     """
     torch.manual_seed(0)

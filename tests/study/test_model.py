@@ -385,7 +385,7 @@ def test_predict_finds_the_best_within_limits(folder):
         (["--level", "gelu=yes"], "no level 'yes'"),
         (["--step", "nothing"], "No step of resnet50 is named 'nothing'"),
         (["--step", "gelu", "--max-gflops", "3"], "limits for --best"),
-        (["--best", "--setting", "colour=red"], "No factor is named 'colour'"),
+        (["--best", "--setting", "color=red"], "No factor is named 'color'"),
         (["--level", "gelu=on", "--lr", "3"], "lr is 3; what was trained goes from"),
     ],
 )

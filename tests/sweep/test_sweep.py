@@ -437,9 +437,9 @@ def test_a_run_that_was_stopped_is_said_to_wait_where_it_stands(tmp_path, capsys
     table.show(State(deque(runs[1:2] + runs[3:]), done=runs[:1]), runs[2:3], [])
     table.show(State(deque(runs[1:]), done=runs[:1]), [], [])
     assert capsys.readouterr().err.splitlines() == [
-        f"{runs[0].name}: finished 60.50 %",
+        f"{runs[0].name}: finished 60.50%",
         f"{runs[1].name}: waits at epoch 2/4",
-        f"{runs[2].name}: epoch 2/4 60.50 %",
+        f"{runs[2].name}: epoch 2/4 60.50%",
         f"{runs[2].name}: waits at epoch 2/4",
     ]
 

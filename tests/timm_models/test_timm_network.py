@@ -220,7 +220,7 @@ def test_a_new_classifier_follows_the_network():
     assert not any(module.training for module in network.modules())
     network = short(KINDS[-1])
     network.reset_classifier(2)
-    assert network.get_classifier().bias.abs().max() == 0  # Table 5's initialisation
+    assert network.get_classifier().bias.abs().max() == 0  # Table 5's initialization
     network.requires_grad_(False).reset_classifier(0, "")
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
@@ -246,7 +246,7 @@ def test_drop_rates_and_fields_of_the_config_are_arguments():
     ("arguments", "sentence"),
     [
         ({"kernal_size": 9}, "did you mean 'kernel_size'"),
-        ({"kernel_size": 8}, "an even kernel has no centre"),
+        ({"kernel_size": 8}, "an even kernel has no center"),
         ({"global_pool": "catavgmax"}, "global_pool is 'catavgmax'; use one of 'avg', "),
         ({"num_classes": -1}, "num_classes is -1; use a whole number"),
         ({"drop_path_rate": 0.1, "stochastic_depth": 0.1}, "one of the two, not both"),

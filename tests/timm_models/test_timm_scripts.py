@@ -39,18 +39,18 @@ ROOT = Path(models.__file__).parents[1]
 CHECKOUT = os.environ.get("TIMM_CHECKOUT")
 NAME = "roadmap_resnet50_kernel_7"
 FIELDS = {"kernel_size": 3, "depths": [1, 1], "width": 8}
-COLOURS = ((220, 30, 30), (30, 220, 30), (30, 30, 220))
+COLORS = ((220, 30, 30), (30, 220, 30), (30, 30, 220))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Three classes of plain colours, 8 pictures each to train on and 4 to validate."""
+    """Three classes of plain colors, 8 pictures each to train on and 4 to validate."""
     root, random = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
     for split, pictures in (("train", 8), ("validation", 4)):
-        for label, colour in enumerate(COLOURS):
+        for label, color in enumerate(COLORS):
             (root / split / str(label)).mkdir(parents=True)
             for picture in range(pictures):
-                pixels = np.asarray(colour) + random.integers(-30, 30, (40, 40, 3))
+                pixels = np.asarray(color) + random.integers(-30, 30, (40, 40, 3))
                 Image.fromarray(pixels.astype("uint8")).save(
                     root / split / str(label) / f"{picture}.png"
                 )
@@ -132,7 +132,7 @@ def test_a_run_as_in_timms_scripts(folder, tmp_path):
         schedule.step(epoch + 1)
     score = top1(network, validation)
     saver.save_checkpoint(epochs - 1, metric=score)
-    assert score == 100.0  # plain colours: a network that learns at all tells them apart
+    assert score == 100.0  # plain colors: a network that learns at all tells them apart
 
     resumed = create_model(NAME, num_classes=3, **FIELDS)
     optimizer = create_optimizer_v2(resumed, "adamw", lr=0.02, weight_decay=0.05, layer_decay=0.9)

@@ -70,7 +70,7 @@ def test_runs_of_other_data_in_the_folder_are_left_out_with_a_note(trained):
     app = opened()
     assert "on other data than tiny: 1 on &lt;digits&gt;." in html(app)
     trained_alt, _, curves_alt = alts(app)
-    assert "ResNet 69.07 %" in trained_alt
+    assert "ResNet 69.07%" in trained_alt
     assert "ResNet 69.07" in curves_alt
 
 
@@ -91,8 +91,8 @@ def test_what_the_runs_say_in_figures_and_words():
     assert "Untested: needs two seeds of both steps" in page
     assert "The start: nothing to compare with" in page
     trained_alt, changes_alt, curves_alt = alts(app)
-    assert "ResNet 69.07 %" in trained_alt
-    assert "published 76.13 %" in trained_alt
+    assert "ResNet 69.07%" in trained_alt
+    assert "published 76.13%" in trained_alt
     assert ", gain" in changes_alt
     assert curves_alt.startswith("Line chart of Validation top-1")
     assert len(runs_table(app)) == 10
@@ -167,7 +167,7 @@ def test_a_roadmap_without_finished_runs_says_so():
 def test_runs_that_cannot_be_compared_are_answered(trained):
     write_run(trained, "gelu", 0, 60.0, epochs=5)
     page = html(opened())
-    assert "These runs cannot be analysed: runs of different settings" in page
+    assert "These runs cannot be analyzed: runs of different settings" in page
 
 
 def test_the_table_filters(trained):
@@ -340,7 +340,7 @@ def test_training_that_was_killed_is_said_to_have_been(sleeper):
     os.kill(background.read_task(sleeper).pid, signal.SIGKILL)
     until_ended(sleeper)
     output = sleeper / background.FOLDER / background.OUTPUT
-    output.write_text("resnet50-gelu-seed0: epoch 3/9 81.11 %\n")
+    output.write_text("resnet50-gelu-seed0: epoch 3/9 81.11%\n")
     assert "Its process was killed. Start it again to continue; it was at" in html(opened())
 
 

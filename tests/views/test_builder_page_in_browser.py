@@ -99,11 +99,11 @@ def test_the_files_are_of_the_network_shown(open_page, tmp_path):
     assert (of, facts) == (config, {"seed": 5})
 
 
-def test_measuring_can_be_cancelled_and_comes_to_an_end(open_page):
+def test_measuring_can_be_canceled_and_comes_to_an_end(open_page):
     page = open_page(SMALL)
     page.get_by_role("button", name="Measure").click()
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("Cancelled.")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("Canceled.")).to_be_visible(timeout=15_000)
     page.get_by_role("button", name="Measure").click()
     row = page.locator("table.recipe tr").filter(has_text="inference")
     expect(row).to_contain_text("Kernel size 7, depths 1, 1, width 8", timeout=60_000)

@@ -29,7 +29,7 @@ def test_the_page_opens_on_accuracy_against_gflops():
     assert ">+0.8<" in html(app)  # 82.1 and 81.3
     (chart,) = app.get("plotly_chart")
     assert chart.proto.alt.startswith("Scatter chart of ImageNet-1K top-1 accuracy")
-    assert "ConvNeXt-XL, 384, 22K 87.8 % at 179.0" in chart.proto.alt
+    assert "ConvNeXt-XL, 384, 22K 87.8% at 179.0" in chart.proto.alt
     assert 'class="notice"' not in html(app)
 
 

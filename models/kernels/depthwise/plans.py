@@ -192,7 +192,7 @@ def _segment(threads: int, rows: int) -> int:
 
 
 def _taps(weight: Tensor, bias: Tensor | None, *, flipped: bool = False) -> Tensor:
-    """(K * K + 1, C) in float32, the bias last: neighbouring channels beside each other."""
+    """(K * K + 1, C) in float32, the bias last: neighboring channels beside each other."""
     channels, size = weight.shape[0], weight.shape[-1]
     weight = weight.contiguous() if weight.dtype in compiled.TYPES else weight.float()
     beside = weight if bias is None else bias.to(weight.dtype).contiguous()

@@ -48,17 +48,17 @@ def filter_matrix(
     place: Tensor, box: Tensor, visible: Tensor, pixels: int, interpolation: str
 ) -> Tensor:
     """Weights (N, S, pixels) that resample ``box`` (N, 2: start, length) to S pixels, whose
-    centres in the result are ``place`` (N or 1, S).
+    centers in the result are ``place`` (N or 1, S).
 
-    Pillow's resampling: filter centres at (i + 0.5) * scale, the filter ``scale`` times as wide
+    Pillow's resampling: filter centers at (i + 0.5) * scale, the filter ``scale`` times as wide
     where it shrinks, weights of one output pixel adding up to 1 over the visible pixels.
     """
     start, length = box.to(torch.float32)[:, :, None, None].unbind(1)
     low, extent = visible.to(torch.float32)[:, :, None, None].unbind(1)
     pixel = torch.arange(pixels, device=box.device, dtype=torch.float32) + 0.5
     scale = length / place.shape[1]
-    centre = start + place[:, :, None] * scale
-    distance = (pixel - centre).abs_().div_(scale.clamp(min=1))
+    center = start + place[:, :, None] * scale
+    distance = (pixel - center).abs_().div_(scale.clamp(min=1))
     weight = _FILTERS[interpolation](distance)
     weight.mul_((pixel > low) & (pixel < low + extent))
     return weight.div_(weight.sum(2, keepdim=True))
@@ -132,7 +132,7 @@ ERASING_FILLS: dict[str, Callable[[torch.device], Tensor | None]] = {
 
 
 def mix(images: Tensor, targets: Tensor, drawn: Mixing) -> tuple[Tensor, Tensor]:
-    """Mixup and CutMix of neighbours 2i and 2i + 1, images and targets."""
+    """Mixup and CutMix of neighbors 2i and 2i + 1, images and targets."""
     first, second = images.unflatten(0, (-1, 2)).unbind(1)
     cut = _to(drawn.cut[::2].copy(), images)[:, None, None, None]
     given = _to(1 - drawn.share[::2], images)[:, None, None, None]
@@ -143,10 +143,10 @@ def mix(images: Tensor, targets: Tensor, drawn: Mixing) -> tuple[Tensor, Tensor]
     torch.lerp(first, second, exchanged, out=own)
     torch.lerp(second, first, exchanged, out=other)
     share = _to(drawn.share, images)
-    return mixed, torch.lerp(neighbours(targets), targets, share[:, None])
+    return mixed, torch.lerp(neighbors(targets), targets, share[:, None])
 
 
-def neighbours(batch: Tensor) -> Tensor:
+def neighbors(batch: Tensor) -> Tensor:
     """Elements 2i and 2i + 1 exchanged."""
     index = torch.arange(len(batch), device=batch.device) ^ 1
     return batch[index]

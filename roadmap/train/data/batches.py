@@ -211,7 +211,7 @@ class Data:
         ``batch_size`` is the global batch; process ``rank`` of ``world_size`` gets its contiguous
         part. Images are float32 (N, 3, S, S), normalized, channels_last, on the device. Targets
         are always probabilities, float32 (N, classes), with label smoothing and mixing in them,
-        which cross-entropy and binary cross-entropy both take. Mixup and CutMix mix neighbours
+        which cross-entropy and binary cross-entropy both take. Mixup and CutMix mix neighbors
         (positions 2i and 2i + 1), a draw for each pair. Raises ``DataError``.
         """
         self._check_batch(batch_size, world_size)
@@ -222,7 +222,7 @@ class Data:
     def _check_batch(self, batch_size: int, world_size: int) -> None:
         group = world_size * (2 if mixes(self.recipe) else 1)
         if batch_size < 1 or batch_size % group:
-            why = "Mixup and CutMix pair neighbours, so " if mixes(self.recipe) else ""
+            why = "Mixup and CutMix pair neighbors, so " if mixes(self.recipe) else ""
             raise DataError(
                 f"a global batch of {batch_size} does not split over {world_size} processes: "
                 f"{why}use a multiple of {group}"

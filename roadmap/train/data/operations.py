@@ -58,7 +58,7 @@ def _to(array: np.ndarray, like: Tensor) -> Tensor:
 def matrices(code: np.ndarray, argument: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Where each output pixel comes from: float32 (N, 2, 3) for images of ``size`` (W, H).
 
-    Shears pivot on the top left corner, rotations on the centre.
+    Shears pivot on the top left corner, rotations on the center.
     """
     matrix = np.tile(np.eye(2, 3), (len(code), 1, 1))
     for operation, row, column in (
@@ -73,9 +73,9 @@ def matrices(code: np.ndarray, argument: np.ndarray, size: tuple[int, int]) -> n
     angle = np.deg2rad(argument[here].astype(np.float64))
     cos, sin = np.cos(angle), np.sin(angle)
     turn = np.stack([np.stack([cos, -sin], 1), np.stack([sin, cos], 1)], 1)
-    centre = np.array(size) / 2
+    center = np.array(size) / 2
     matrix[here, :, :2] = turn
-    matrix[here, :, 2] = centre - turn @ centre
+    matrix[here, :, 2] = center - turn @ center
     return matrix.astype(np.float32)
 
 
@@ -90,7 +90,7 @@ def move(
 def affine(images: Tensor, matrix: Tensor, fill: tuple[int, int, int]) -> Tensor:
     """Output pixel p shows the source at ``matrix`` (N, 2, 3) of p, or ``fill`` if outside.
 
-    Bilinear; a pixel's centre lies half a pixel from its corner.
+    Bilinear; a pixel's center lies half a pixel from its corner.
     """
     height, width = images.shape[-2:]
     x = torch.arange(width, device=images.device) + 0.5

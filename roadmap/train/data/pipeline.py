@@ -70,7 +70,7 @@ class Erase:
 
 
 class Mix:
-    """Mixup and CutMix of neighbours, each with its alpha."""
+    """Mixup and CutMix of neighbors, each with its alpha."""
 
     def __init__(self, mixup: float, cutmix: float, size: int):
         self._alphas, self._size = (mixup, cutmix), size
@@ -96,7 +96,7 @@ def stages(recipe: Recipe, device: torch.device) -> tuple[Stage, ...]:
 
 
 def mixes(recipe: Recipe) -> bool:
-    """Whether images are mixed, in pairs of neighbours."""
+    """Whether images are mixed, in pairs of neighbors."""
     return bool(recipe.mixup or recipe.cutmix)
 
 

@@ -25,7 +25,7 @@ WORDS: dict[Op, str | tuple[str, str]] = {
     Op.ROTATE: ("{:.0f}° clockwise", "{:.0f}° counterclockwise"),
     Op.BRIGHTNESS: "brightness × {:.2f}",
     Op.CONTRAST: "contrast × {:.2f}",
-    Op.COLOR: "colour × {:.2f}",
+    Op.COLOR: "color × {:.2f}",
     Op.SHARPNESS: "sharpness × {:.2f}",
     Op.AUTOCONTRAST: "autocontrast",
     Op.EQUALIZE: "equalize",
@@ -66,7 +66,7 @@ def preview(
     """``pictures`` (uint8 (H, W, 3) each, an even number) as a batch of ``recipe``'s training.
 
     It is batch 0 of epoch 0 of a run with ``seed``, in the pictures' order. Before: as in
-    validation, the centre at ``train_size`` pixels. ``crop`` false: augmentation starts from
+    validation, the center at ``train_size`` pixels. ``crop`` false: augmentation starts from
     there, not from a random crop, so that what follows can be told from it. Raises ``DataError``
     for an unknown ``auto_augment``.
     """
@@ -126,7 +126,7 @@ def _erasing_words(drawn: Erasing) -> list[str]:
 
 def _mixing_words(drawn: Mixing) -> list[str]:
     return [
-        f"{'CutMix' if cut else 'Mixup'}, {100 * share:.0f} % its own"
+        f"{'CutMix' if cut else 'Mixup'}, {100 * share:.0f}% its own"
         for cut, share in zip(drawn.cut, drawn.share, strict=True)
     ]
 

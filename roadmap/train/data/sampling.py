@@ -63,7 +63,7 @@ def epoch_order(
     An epoch is ``images // batch_size`` steps; what is left over is dropped. A set smaller than a
     batch, or than the ``steps`` asked for, is gone through again, in another order. With
     ``repeats`` n the epoch shows 1/n of the images n times each (Hoffer et al. 2020): the copies
-    of an image share a batch, spread over it so that no two are neighbours and every process gets
+    of an image share a batch, spread over it so that no two are neighbors and every process gets
     some.
     """
     total = (steps or max(images // batch_size, 1)) * batch_size
@@ -89,10 +89,10 @@ class Crops:
 
 @dataclass(frozen=True)
 class Mixing:
-    """Mixup and CutMix: image i becomes ``share`` of itself, the rest of its neighbour.
+    """Mixup and CutMix: image i becomes ``share`` of itself, the rest of its neighbor.
 
     ``box`` int64 (N, 4) of top, left, bottom, right is the part that CutMix takes from the
-    neighbour whole; it is empty for Mixup. ``share`` is float32 (N,).
+    neighbor whole; it is empty for Mixup. ``share`` is float32 (N,).
     """
 
     cut: np.ndarray
@@ -140,7 +140,7 @@ def draw_crops(
 def draw_mixing(
     rng: np.random.Generator, count: int, size: int, mixup: float, cutmix: float
 ) -> Mixing:
-    """For ``count`` images (even) of ``size`` pixels; neighbours 2i and 2i + 1 share one draw.
+    """For ``count`` images (even) of ``size`` pixels; neighbors 2i and 2i + 1 share one draw.
 
     timm's Mixup in its mode ``pair``, with probability 1 and either kind equally likely where
     both are on.
@@ -150,9 +150,9 @@ def draw_mixing(
     soft = rng.beta(mixup, mixup, pairs) if mixup else np.ones(pairs)
     hard = rng.beta(cutmix, cutmix, pairs) if cutmix else np.ones(pairs)
     side = (size * np.sqrt(1 - hard)).astype(np.int64)
-    centre = rng.integers(0, size, (2, pairs))
-    low = np.clip(centre - side // 2, 0, size)
-    high = np.clip(centre + (side + 1) // 2, 0, size)
+    center = rng.integers(0, size, (2, pairs))
+    low = np.clip(center - side // 2, 0, size)
+    high = np.clip(center + (side + 1) // 2, 0, size)
     box = np.stack([*low, *high], axis=1) * cut[:, None]
     area = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
     share = np.where(cut, 1 - area / size**2, soft).astype(np.float32)

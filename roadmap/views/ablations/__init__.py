@@ -1,1 +1,1 @@
-"""The page Ablations: trained runs, and trainings from the page."""
+"""The Ablations page: analysis of trained runs, and training started from the page."""

@@ -1,4 +1,4 @@
-"""Learning curves on the page of ablations."""
+"""Learning curves on the Ablations page."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 LINES = {"mean": "Mean and band", "seeds": "By seed"}
 DASHES = {"solid": "", "dash": " dash", "dot": " dot"}
-#: Of one step; more lines are no longer told apart.
+#: Most seeds drawn per step; more lines cannot be told apart.
 MOST_SEEDS = 10
-MOST_VALUES = 1_000_000  # of the tables that are kept, of 32 bytes each
-EVERY = 5  # seconds between looks at runs that go on
+MOST_VALUES = 1_000_000  # in cached tables, 32 bytes each
+EVERY = 5  # seconds between updates of running runs
 
 
 def show(folder: str, roadmap: str, runs: tuple[Run, ...]) -> None:
-    """The section; while one of ``runs`` goes on it draws its new epochs by itself."""
+    """Show the section; it updates itself while one of ``runs`` is training."""
     if not any(run.epochs for run in runs):
         return
     st.html(
@@ -60,7 +60,7 @@ def _section(folder: str, roadmap: str) -> None:
         st.html(markup.notice(f"These curves cannot be drawn: {error}."))
         return
     if table.empty:
-        st.html(markup.notice("No run of these steps has this measure."))
+        st.html(markup.notice("None of these steps' runs recorded this measure."))
         return
     by_seed = lines == "seeds"
     shown = table[table["place"] < MOST_SEEDS] if by_seed else table
@@ -70,7 +70,7 @@ def _section(folder: str, roadmap: str) -> None:
 
 
 def _choice(name: str, title: str, options: dict[str, str]) -> str:
-    """One of ``options``, kept in the URL as ``name``."""
+    """Return the chosen one of ``options``, stored in the URL as ``name``."""
     chosen, message = address.option(st.query_params, name, tuple(options))
     if message:
         st.html(markup.notice(message))
@@ -91,7 +91,7 @@ def _choice(name: str, title: str, options: dict[str, str]) -> str:
 def _steps(roadmap: str, runs: list[Run]) -> list[str]:
     trained = list(dict.fromkeys(run.step for run in runs))
     key, own = f"ablations-steps-{roadmap}", f"ablations-own-steps-{roadmap}"
-    if own not in st.session_state:  # until the reader chooses, steps that begin come in
+    if own not in st.session_state:  # until the reader chooses, newly started steps are added
         st.session_state[key] = _first_choice(trained)
     st.session_state[key] = [step for step in st.session_state.get(key, ()) if step in trained]
     titles = {step.key: step.title for step in ROADMAPS[roadmap].steps}
@@ -107,7 +107,7 @@ def _steps(roadmap: str, runs: list[Run]) -> list[str]:
 
 
 def _first_choice(trained: list[str]) -> list[str]:
-    """The first step, the last, and one between."""
+    """Return the first step, the last and one in between."""
     return list(dict.fromkeys((trained[0], trained[len(trained) // 2], trained[-1])))
 
 
@@ -116,7 +116,7 @@ CELLS = ("key", "title", "seed", "place", "epoch", "value")
 
 
 def _table(roadmap: str, runs: list[Run], measure: str) -> DataFrame:
-    """A row a run and epoch. Raises ``ResultsError``."""
+    """Return one row per run and epoch. Raises ``ResultsError``."""
     import pandas as pd
 
     titles = {step.key: step.title for step in ROADMAPS[roadmap].steps}
@@ -137,12 +137,12 @@ def _table(roadmap: str, runs: list[Run], measure: str) -> DataFrame:
 
 @remembered(MOST_VALUES, lambda columns: sum(map(len, columns.values())))
 def _columns(run: Run) -> dict[str, list[float | None]]:
-    """A run's table, read once for each number of epochs."""
+    """Return a run's table, cached by its number of epochs."""
     return curves(run)
 
 
 def _column(roadmap: str, step: str, measure: str, columns: dict[str, Any]) -> str:
-    """That of the weight average where the step is judged by it."""
+    """Return the column to plot: the weight average's where the step is judged by it."""
     averaged = f"ema_{measure}"
     if judged_by(ROADMAPS[roadmap], step) == "ema_top1" and any(
         value is not None for value in columns.get(averaged, ())
@@ -159,10 +159,10 @@ def _legend(table: DataFrame, by_seed: bool) -> str:
         for rows, (color, dash) in zip(groups, STYLES, strict=False)
     )
     several = not by_seed and table["place"].max() > 0
-    said = "Band: from the lowest seed to the highest. " if several else ""
+    said = "The band spans the lowest to the highest seed. " if several else ""
     if by_seed and table["place"].max() >= MOST_SEEDS:
-        said = f"Of each step the first {MOST_SEEDS} seeds are drawn. "
-    said += "Validation is of the weight average where the step has one."
+        said = f"Only the first {MOST_SEEDS} seeds of each step are drawn. "
+    said += "Validation uses averaged weights in steps that average them."
     return f'<p class="faint legend">{items}</p>' + markup.paragraph(said, "faint below")
 
 
@@ -172,7 +172,7 @@ def _seeds(rows: DataFrame) -> str:
 
 
 def _exported(table: DataFrame, by_seed: bool) -> DataFrame:
-    """What is drawn."""
+    """Describe the chart in words."""
     if by_seed:
         return table.drop(columns="place")
     spread = table.groupby(["key", "title", "epoch"], sort=False)["value"]
@@ -184,4 +184,4 @@ def _alt(table: DataFrame, measure: str) -> str:
     means = last.groupby("title", sort=False)["value"].mean()
     decimals = 2 if measure == "top1" else 4
     ends = "; ".join(f"{title} {number(value, decimals)}" for title, value in means.items())
-    return f"Line chart of {MEASURES[measure].axis} over the epochs. Last epoch, mean: {ends}."
+    return f"Line chart of {MEASURES[measure].axis} by epoch. Mean at the last epoch: {ends}."

@@ -1,4 +1,4 @@
-"""The runs behind the page of ablations, read again only where they have changed."""
+"""The runs behind the Ablations page, re-read only where they have changed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FRESH = 0.5  # seconds
 
 
 def read() -> Runs:
-    """All runs as they are now, or were half a second ago: parts of the page ask one by one."""
+    """Return all runs, at most half a second old: several parts of the page ask in turn."""
     reader = _reader(runs_folders())
     if reader.found is None or time.monotonic() - reader.looked > FRESH:
         reader.found, reader.looked = reader.read(), time.monotonic()
@@ -40,8 +40,8 @@ def _reader(folders: tuple[Path, ...]) -> _Reader:
 
 
 def folders(runs: Sequence[Run]) -> tuple[str, ...]:
-    """The folders of data sets: runs of one can be compared. First those with finished runs, and
-    of them the one with most of full scale: pocket runs from the page do not take its place."""
+    """Return the data sets' folders; runs in one of them can be compared. Folders with finished
+    runs come first, most full-scale runs first, so that pocket runs do not displace them."""
     finished = Counter(run.path.parent.name for run in runs if run.finished)
     full = Counter(run.path.parent.name for run in runs if run.finished and run.scale == "full")
     names = dict.fromkeys(run.path.parent.name for run in runs)
@@ -49,13 +49,13 @@ def folders(runs: Sequence[Run]) -> tuple[str, ...]:
 
 
 def roadmaps(runs: Sequence[Run]) -> tuple[str, ...]:
-    """Every roadmap, the one with most of ``runs`` first."""
+    """Return every roadmap, the one with the most ``runs`` first."""
     counts = Counter(run.roadmap for run in runs)
     return tuple(sorted(ROADMAPS, key=lambda name: -counts[name]))
 
 
 def of(runs: Sequence[Run], folder: str, roadmap: str) -> tuple[Run, ...]:
-    """Those of one folder and roadmap, by step and seed."""
+    """Return the runs of one folder and roadmap, sorted by step and seed."""
     keys = ROADMAPS[roadmap].keys
     chosen = [run for run in runs if (run.path.parent.name, run.roadmap) == (folder, roadmap)]
     return tuple(sorted(chosen, key=lambda run: (keys.index(run.step), run.seed)))
@@ -63,12 +63,12 @@ def of(runs: Sequence[Run], folder: str, roadmap: str) -> tuple[Run, ...]:
 
 @lru_cache(maxsize=8)  # Streamlit's would hash every recipe
 def ablation(runs: tuple[Run, ...]) -> Ablation:
-    """What the finished ones say. Raises ``ResultsError``."""
+    """Analyze the finished runs. Raises ``ResultsError``."""
     return analyse(runs, analyzed(runs), runs[0].roadmap)
 
 
 def analyzed(runs: Sequence[Run]) -> str:
-    """The data of most of ``runs`` of one folder, finished ones first: the others do not compare
-    with them."""
+    """Return the data name that most ``runs`` of one folder have, finished runs first; runs on
+    other data cannot be compared with them."""
     finished = [run.data for run in runs if run.finished]
     return Counter(finished or [run.data for run in runs]).most_common(1)[0][0]

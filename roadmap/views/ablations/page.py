@@ -1,4 +1,4 @@
-"""The trained roadmap: what each step brought here, how sure that is, and the runs behind it."""
+"""The trained roadmap: each step's gain, its uncertainty, and the runs behind it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 NOTHING = (
     "No runs yet. A pocket run trains a small version of one step on scikit-learn's handwritten "
-    "digits, on the CPU, in a minute or so; a pocket sweep does the same for every step and "
+    "digits; it takes about a minute on a CPU. A pocket sweep does the same for every step with "
     "several seeds, so that each change can be tested. Start one "
 )
 COMMANDS = """python -m roadmap train --step kernel_7 --scale pocket
@@ -42,8 +42,8 @@ def show() -> None:
     st.html(
         markup.heading("Ablations", 1, "title")
         + markup.paragraph(
-            "The roadmap trained here: what each step changes in top-1, and a test of whether "
-            "each change could be chance.",
+            "The roadmap, trained here: how much each step changes top-1, and whether the "
+            "change could be chance.",
             "lead",
         )
     )
@@ -63,7 +63,7 @@ def show() -> None:
 
 
 def _nothing() -> str:
-    """What to do where there are no runs, and for which roadmap."""
+    """Show how to start training when there are no runs, and choose the roadmap."""
     where = "on the command line." if visitors.is_public() else "below, or on the command line."
     st.html(
         f'<div class="nothing">{markup.paragraph(NOTHING + where, "text")}'
@@ -77,7 +77,7 @@ def _nothing() -> str:
 
 
 def _choices(runs: tuple[Run, ...]) -> tuple[str, str]:
-    """The folder of a data set and the roadmap, from the URL and the controls."""
+    """Return the data set's folder and the roadmap, from the URL and the controls."""
     folders = ablations_data.folders(runs)
     folder, problem = address.option(st.query_params, "data", folders)
     known = ablations_data.roadmaps([run for run in runs if run.path.parent.name == folder])
@@ -104,17 +104,19 @@ def _select(name: str, title: str, options: dict[str, str], chosen: str) -> None
     )
 
 
-# What the finished runs say
+# Results of the finished runs
 
 
 def _analysis(runs: tuple[Run, ...], found: Runs, roadmap: str) -> None:
     if not any(run.finished for run in runs):
-        st.html(markup.notice(f"No run of {ROADMAPS[roadmap].title} is finished on this data yet."))
+        st.html(
+            markup.notice(f"No run of {ROADMAPS[roadmap].title} on this data has finished yet.")
+        )
         return
     try:
         ablation = ablations_data.ablation(runs)
     except ResultsError as error:
-        st.html(markup.notice(f"These runs cannot be analysed: {error}."))
+        st.html(markup.notice(f"These runs cannot be analyzed: {error}."))
         return
     table = ablation_table(ablation)
     notes = text.notes(ablation, found._replace(runs=runs))
@@ -128,10 +130,10 @@ def _analysis(runs: tuple[Run, ...], found: Runs, roadmap: str) -> None:
 
 
 def _accuracies(ablation: Ablation, table: DataFrame) -> None:
-    st.html(markup.heading("Accuracy, here and as published", 2, "section"))
+    st.html(markup.heading("Accuracy here and as published", 2, "section"))
     alt = "; ".join(
-        f"{row['title']} {number(row['top1'], 2)} %{_between(row)}, published "
-        f"{number(row['paper_top1'], 2)} %"
+        f"{row['title']} {number(row['top1'], 2)}%{_between(row)}, published "
+        f"{number(row['paper_top1'], 2)}%"
         for row in table.to_dict("records")
     )
     figure.show(
@@ -139,17 +141,17 @@ def _accuracies(ablation: Ablation, table: DataFrame) -> None:
         charts.trained_bars(table.assign(data=escape(ablation.data))),
         table.drop(columns="key"),
         "trained",
-        f"Bar chart of mean top-1 accuracy here, beside the published: {alt}.",
+        f"Bar chart of mean top-1 accuracy here and as published: {alt}.",
     )
-    moved = "The axis above is moved until the means agree: what compares is the shape. "
+    moved = "The upper axis is shifted so that both means agree; compare the shapes. "
     moved = moved if table["paper_top1"].notna().any() else ""
     hatched = "" if table["adopted"].all() else '<span><i class="hatch"></i>not adopted</span>'
     whisker = (
-        '<span><i class="whisker"></i>95% interval of the mean over seeds, within 0 to 100 %</span>'
+        '<span><i class="whisker"></i>95% interval of the mean over seeds, within 0 to 100%</span>'
     )
     st.html(
         f'<p class="faint legend">{whisker if table["top1_low"].notna().any() else ""}'
-        '<span><i class="tick"></i>published, by the axis above</span>'
+        '<span><i class="tick"></i>published (upper axis)</span>'
         f"{hatched}</p>" + markup.paragraph(moved + text.agreement(ablation), "faint below")
     )
 
@@ -163,11 +165,11 @@ def _between(row: dict[str, float]) -> str:
 def _changes(ablation: Ablation, table: DataFrame) -> None:
     changed = table[table["change"].notna()]
     st.html(
-        markup.heading("What each change brought", 2, "section")
+        markup.heading("Effect of each change", 2, "section")
         + markup.paragraph(text.changes(ablation), "faint")
     )
     if changed.empty:
-        st.html(markup.notice("No step has been trained together with the one before it."))
+        st.html(markup.notice("No two consecutive steps have been trained."))
     else:
         alt = "; ".join(
             f"{row['title']} {text.signed(row['change'], 2)} "
@@ -179,7 +181,7 @@ def _changes(ablation: Ablation, table: DataFrame) -> None:
             chart,
             changed.drop(columns="key"),
             "changes",
-            f"Chart of changes in top-1 points with their 95% intervals: {alt}.",
+            f"Chart of changes in top-1, in points, with 95% intervals: {alt}.",
         )
         st.html(_signs(changed))
     said = "".join(markup.paragraph(sentence, "text narrow") for sentence in text.tests(ablation))
@@ -197,7 +199,7 @@ def _signs(table: DataFrame) -> str:
 
 
 def _verdicts(table: DataFrame) -> str:
-    """The verdict on each step in words, beside its figures."""
+    """Return the table of verdicts and figures, one row per step."""
     heads = (
         "Seeds",
         "Top-1 %",
@@ -238,9 +240,9 @@ def _verdict_row(row: dict[str, float | str]) -> str:
 def _words(row: dict[str, float | str], verdict: str) -> str:
     if not verdict:
         first = not isinstance(row["previous"], str)  # pandas has NaN for None
-        return "The start: nothing to compare with" if first else "The step before is not trained"
+        return "Start of the roadmap" if first else "Previous step not trained"
     if verdict == UNTESTED:
-        return "Untested: needs two seeds of both steps"
+        return "Untested; needs two seeds of both steps"
     if verdict != INCONCLUSIVE:
         return verdict.capitalize()
     needed = text.seeds(row["seeds_needed"], row["p_holm"])

@@ -1,4 +1,4 @@
-"""All runs on the page of ablations: a table that filters, sorts and exports."""
+"""The table of all runs on the Ablations page: filter, sort, export."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 ROW = 35  # pixels
-#: Of the folders that hold no run, as many are listed.
+#: At most this many unreadable folders are listed.
 MOST_LISTED = 50
 
 
@@ -31,17 +31,17 @@ def show() -> None:
 
 @turns.fragment
 def _filtered() -> None:
-    """Reads anew, so that a filter also shows what has come."""
+    """Show the table, re-reading the runs so that a filter also sees new ones."""
     import pandas as pd
 
     found = ablations_data.read()
     table = pd.DataFrame([_row(run) for run in found.runs], columns=list(COLUMNS))
-    shown = plain_cells(_filters(table))  # Streamlit has a CSV of its own at the table
+    shown = plain_cells(_filters(table))  # Streamlit's table has its own CSV export
     words = "run" if len(table) == 1 else "runs"
     st.html(
         markup.paragraph(
-            f"{len(shown)} of {len(table)} {words}. Click a column's name to sort. Top-1 and its "
-            "weight average are of the validation images after the last epoch.",
+            f"{len(shown)} of {len(table)} {words}. Click a column name to sort. Top-1, of the raw "
+            "and of the averaged weights, is on the validation images after the last epoch.",
             "faint",
         )
     )
@@ -52,7 +52,7 @@ def _filtered() -> None:
         height=min(460, ROW * (max(len(shown), 1) + 1) + 3),
         placeholder=ABSENT,
         key="ablations-runs",
-        alt="Table of the runs with their figures.",
+        alt="Table of all runs with their scores.",
     )
     with st.container(key="downloads-runs"):
         st.download_button(
@@ -66,7 +66,7 @@ def _filtered() -> None:
         )
 
 
-#: What a column is called.
+#: Column titles.
 COLUMNS = {
     "run": "Run",
     "data": "Data",
@@ -77,7 +77,7 @@ COLUMNS = {
     "epochs": "Epochs",
     "of": "of",
     "top1": "Top-1 %",
-    "ema_top1": "Average %",
+    "ema_top1": "Top-1 of average %",
     "seconds": "Training, s",
     "scale": "Scale",
     "device": "Device",
@@ -119,7 +119,7 @@ def _config() -> dict[str, object]:
 
 
 def _filters(table: DataFrame) -> DataFrame:
-    """The rows of every value that was chosen; all where none was."""
+    """Return the rows that match the chosen values; a filter without values keeps all."""
     order = [key for roadmap in ROADMAPS.values() for key in roadmap.keys]
     options = {
         "status": [status for status in STATUSES if status in set(table["status"])],
@@ -140,7 +140,7 @@ def _filters(table: DataFrame) -> DataFrame:
 
 
 def show_unreadable(found: Sequence[Unreadable]) -> None:
-    """The folders that hold no whole run, each with its sentence."""
+    """List the folders without a complete run, and why."""
     if not found:
         return
     rows = [
@@ -151,7 +151,7 @@ def show_unreadable(found: Sequence[Unreadable]) -> None:
     more = len(found) - len(rows)
     st.html(
         markup.heading("Folders that cannot be read", 2, "section")
-        + markup.paragraph(f"{len(found)} {words} left out of all figures above.", "faint")
+        + markup.paragraph(f"{len(found)} {words} left out of all results above.", "faint")
         + markup.recipe_table(("Folder", "Why"), rows)
         + (markup.paragraph(f"And {more} more.", "faint") if more else "")
     )

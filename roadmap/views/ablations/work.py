@@ -1,4 +1,4 @@
-"""Training on this machine from the page: start, watch, stop; and all runs that go on."""
+"""Training on this machine from the page: start, watch, stop; and all running runs."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from roadmap.views.ablations import data as ablations_data
 from roadmap.views.common import markup
 from roadmap.views.common.bounds import within
 
-EVERY = 3  # seconds between looks
+EVERY = 3  # seconds between updates
 KINDS = {"run": "One step", "sweep": "Every step"}
 MOST_EPOCHS, MOST_SEED, MOST_SEEDS = 300, 9999, 10
-#: Of the runs in training, as many are shown.
+#: At most this many running runs are shown.
 MOST_SHOWN = 20
 SHOWN = "ablations-shown"
 
 
 def note_shown(found: Runs) -> None:
-    """Keep what the page shows, so that it is drawn again when there is more to say."""
+    """Remember what the page shows, so that it is redrawn when that changes."""
     st.session_state[SHOWN] = _signature(found)
 
 
 def broken(found: Runs) -> tuple[Unreadable, ...]:
-    """The folders that cannot be read, without those of a sweep that just begins a run there."""
+    """Return the unreadable folders, except those in which a sweep is just starting a run."""
     root = ablations_data.root()
     task = background.read_task(root) if background.is_running(root) else None
     new = {root / task.data / name for name in task.runs} if task else set()
@@ -40,16 +40,16 @@ def broken(found: Runs) -> tuple[Unreadable, ...]:
 
 
 def show(roadmap: str) -> None:
-    """The form, or what runs; for a visitor who may only read, the commands and what runs."""
+    """Show the form or the progress; read-only visitors see the commands and the progress."""
     if visitors.is_public():
         _elsewhere(roadmap)
         return
     st.html(
         markup.heading("Train on this machine", 2, "section")
         + markup.paragraph(
-            "Small versions of the steps on handwritten digits, on the CPU. Training goes on when "
-            "this page is closed; one at a time. A run that was stopped is continued by starting "
-            "it again.",
+            "Trains small versions of the steps on handwritten digits, on the CPU, one run at a "
+            "time. Training continues when this page is closed. To resume a stopped run, start it "
+            "again.",
             "faint",
         )
     )
@@ -58,8 +58,8 @@ def show(roadmap: str) -> None:
 
 def _elsewhere(roadmap: str) -> None:
     sentence = (
-        "This public explorer starts no training; on a laptop, a small version of one step takes "
-        "about a minute:"
+        "Training is disabled on this public explorer. On a laptop, a small version of one step "
+        "takes about a minute:"
     )
     step = ROADMAPS[roadmap].keys[1]
     st.html(
@@ -77,7 +77,7 @@ def _elsewhere(roadmap: str) -> None:
 
 @st.fragment(run_every=EVERY)
 def _watched(roadmap: str) -> None:
-    """Redraws itself only; the whole page once a run has begun or ended."""
+    """Redraw this part; rerun the whole page once a run has started or ended."""
     found = ablations_data.read()
     if _signature(found) != st.session_state.get(SHOWN):
         st.rerun()
@@ -96,16 +96,16 @@ def _watched(roadmap: str) -> None:
 
 
 def _signature(found: Runs) -> tuple[object, ...]:
-    """What changes when the page has something else to show than epochs."""
+    """Return a value that changes when more than epoch counts must be redrawn."""
     states = sorted((str(run.path), run.status) for run in found.runs)
     return tuple(states), tuple(sorted(map(str, (folder.path for folder in broken(found)))))
 
 
-# Before
+# Before training
 
 
 def _remember(roadmap: str, task: Task | None) -> None:
-    """The form at first says what was started last, so that Start goes on with it."""
+    """Fill the form with the task started last, so that Start resumes it."""
     if task is None or task.roadmap != roadmap:
         return
     one = len(task.steps) == 1
@@ -142,27 +142,29 @@ def _form(roadmap: str, found: Runs) -> None:
         epochs = within(epochs, 1, MOST_EPOCHS)
         task = Task(roadmap=roadmap, steps=chosen, seeds=seeds, epochs=epochs)
         st.button("Start", type="primary", key="ablations-go", on_click=_begin, args=(task,))
-    where = f"{ROADMAPS[roadmap].title}, {counted(len(task.runs), 'run')} into {task.data}"
-    other = "" if task.epochs == EPOCHS else ", apart from those of other lengths"
+    where = (
+        f"{ROADMAPS[roadmap].title}, {counted(len(task.runs), 'run')} on the {task.data} data set"
+    )
+    other = "" if task.epochs == EPOCHS else ", separate from runs of other lengths"
     st.html(markup.paragraph(f"{where}{other}{_already(task, found)}.", "faint"))
 
 
 def _new_seed(found: Runs) -> int:
-    """The first seed that no run on the digits has."""
+    """Return the first seed that no run on the digits uses."""
     taken = {run.seed for run in found.runs if run.data == "digits"}
     return next((seed for seed in range(MOST_SEED) if seed not in taken), MOST_SEED)
 
 
 def _already(task: Task, found: Runs) -> str:
-    """How many of its runs would only be looked at, as they are finished."""
+    """Say how many of the task's runs have already finished and would be skipped."""
     folder = ablations_data.root() / task.data
     finished = {run.path for run in found.runs if run.finished}
     done = sum(folder / name in finished for name in task.runs)
     if not done:
         return ""
     if done < len(task.runs):
-        return f"; {done} of them finished already"
-    return f"; finished already: {'another seed' if task.steps else 'more seeds'} would be new"
+        return f"; {done} already finished"
+    return f"; already finished, so choose {'another seed' if task.steps else 'more seeds'}"
 
 
 def _begin(task: Task) -> None:
@@ -180,19 +182,21 @@ def _stop() -> None:
 
 
 def _ended(task: Task) -> None:
-    """What the last one said at its end. Where that is how far a run is, it had no time to."""
-    said = background.last_words(ablations_data.root()) or "It ended without a word."
+    """Show the last task's final message; a progress line means that it was killed."""
+    said = background.last_words(ablations_data.root()) or "It ended without a message."
     if said.partition(":")[0] in task.runs:
-        said = f"Its process was killed. Start it again to continue; it was at {said}."
-    st.html(markup.paragraph(f"Last: {_name(task)}. {said}", "faint last"))
+        said = f"Its process was killed at {said}. Start it again to resume."
+    st.html(markup.paragraph(f"Last task: {_name(task)}. {said}", "faint last"))
 
 
-# While it trains
+# During training
 
 
 def _progress(task: Task | None, found: Runs) -> None:
-    if task is None:  # it holds the lock, and its description is gone
-        st.html(markup.notice("Training is running, but what it trains cannot be read."))
+    if task is None:  # its lock is held, but its description is missing
+        st.html(
+            markup.notice("Training is running, but its description (task.json) cannot be read.")
+        )
         return
     runs = {run.path.name: run for run in found.runs if run.path.parent.name == task.data}
     mine = [runs[name] for name in task.runs if name in runs]
@@ -200,7 +204,7 @@ def _progress(task: Task | None, found: Runs) -> None:
     epochs = sum(min(run.epochs, task.epochs) for run in mine)
     now = next((run for run in mine if run.status == "running"), None)
     if task.stopped:
-        doing = "stopping: what runs is being saved"
+        doing = "stopping; saving a checkpoint…"
     elif now is None:
         doing = "ending" if done == len(task.runs) else "starting"
     else:
@@ -228,17 +232,17 @@ def _name(task: Task) -> str:
 
 
 def _others(found: Runs, task: Task | None) -> None:
-    """Every run in training, also those that were started elsewhere."""
+    """List every running run, including those started elsewhere."""
     running = [run for run in found.runs if run.status == "running"]
     if not running:
         if task is None:
-            st.html(markup.paragraph("Nothing is in training now.", "faint"))
+            st.html(markup.paragraph("No training is running.", "faint"))
         return
     rows = [_row(run) for run in running[:MOST_SHOWN]]
     more = len(running) - len(rows)
     st.html(
-        markup.heading("In training", 3, "subsection")
-        + markup.recipe_table(("Run", "Data", "Epoch", "Top-1 %", "Seconds an epoch"), rows)
+        markup.heading("Running", 3, "subsection")
+        + markup.recipe_table(("Run", "Data", "Epoch", "Top-1 %", "Seconds per epoch"), rows)
         + (markup.paragraph(f"And {more} more.", "faint") if more else "")
     )
 

@@ -1,1 +1,1 @@
-"""The page Builder: two networks side by side, counted, measured, downloaded."""
+"""The Builder page: compose one or two networks, see their costs, measure, download."""

@@ -1,8 +1,8 @@
 """The builder's state as URL parameters: a starting point and the changed fields, for A and B.
 
-``a=resnet50.kernel_7~norm.layer~depths.3-3-27-3`` is ResNet-50's step ``kernel_7`` with two
-changes: items between tildes, a name and its value on either side of the first dot, none of which
-a URL has to escape.
+``a=resnet50.kernel_7~norm.layer~depths.3-3-27-3`` is step ``kernel_7`` of ResNet-50's roadmap
+with two changes. Items are separated by tildes, a name from its value by the first dot; none of
+these characters needs escaping in a URL.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from roadmap.steps import ROADMAPS, unknown_name
 
 Slot = Literal["a", "b"]
 IMAGE_SIZE, IMAGE_SIZES = 224, (1, 1024)
-#: Starting points by source: every step, and the published networks.
+#: Starting points by source: every step and the published networks.
 STARTS: dict[str, tuple[str, ...]] = {
     **{name: roadmap.keys for name, roadmap in ROADMAPS.items()},
     "variant": tuple(VARIANTS),
@@ -41,12 +41,12 @@ VARIANT_TITLES = {
     "convnextv2_tiny": "ConvNeXt V2-T",
     "convnextv2_base": "ConvNeXt V2-B",
 }
-LONGEST = 1000  # of a parameter
+LONGEST = 1000  # characters of a parameter
 NONE, TRUE, FALSE = "none", "true", "false"
 
 
 class AddressError(ValueError):
-    """A parameter that describes no config; the sentence says what would."""
+    """A URL parameter that is not a config; the message says what would be valid."""
 
 
 @dataclass(frozen=True)
@@ -71,21 +71,21 @@ class Start:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A config and the point that it starts from."""
+    """A config and its starting point."""
 
     start: Start
     config: ModelConfig
 
     @property
     def changes(self) -> dict[str, tuple[Any, Any]]:
-        """Fields that differ from the start, ``{field: (there, here)}``."""
+        """Fields that differ from the start, as ``{field: (start, here)}``."""
         return differences(self.start.config, self.config)
 
 
 @dataclass(frozen=True)
 class Builder:
-    """What the page shows: A, B where two are compared, which of them the controls edit, and the
-    side of the image in pixels. ``problems`` has a sentence for each parameter not understood."""
+    """The page's state: config A, config B if two are compared, which one the controls edit, and
+    the image size in pixels. ``problems`` has one sentence per invalid parameter."""
 
     a: Chosen
     b: Chosen | None = None
@@ -95,7 +95,7 @@ class Builder:
 
     @property
     def current(self) -> Chosen:
-        """The one that the controls edit."""
+        """The config that the controls edit."""
         return self.b if self.edited == "b" and self.b else self.a
 
     def with_current(self, chosen: Chosen) -> Builder:
@@ -107,7 +107,7 @@ def at_start(start: Start) -> Chosen:
 
 
 def parse(parameters: Mapping[str, str], start: Start) -> Builder:
-    """The state that ``parameters`` describe, ``start`` where they leave A open. Never raises."""
+    """Parse ``parameters``; A is ``start`` unless they set it. Never raises."""
     problems: list[str] = []
     found: dict[str, Chosen | None] = {"a": at_start(start), "b": None}
     for slot in found:
@@ -116,7 +116,7 @@ def parse(parameters: Mapping[str, str], start: Start) -> Builder:
                 found[slot] = parse_chosen(text)
             except (AddressError, ConfigError) as error:
                 problems.append(
-                    f"{slot.upper()} in the URL is no config: {str(error).rstrip('.')}."
+                    f"Config {slot.upper()} in this link is not valid: {str(error).rstrip('.')}."
                 )
     edited: Slot = "b" if parameters.get("edit") == "b" and found["b"] else "a"
     size = _image_size(parameters.get("image"), problems)
@@ -124,7 +124,7 @@ def parse(parameters: Mapping[str, str], start: Start) -> Builder:
 
 
 def parameters(builder: Builder) -> dict[str, str]:
-    """``builder`` as URL parameters; what is as usual is left out."""
+    """Return ``builder`` as URL parameters; defaults are left out."""
     found = {"a": format_chosen(builder.a)}
     if builder.b:
         found["b"] = format_chosen(builder.b)
@@ -136,10 +136,10 @@ def parameters(builder: Builder) -> dict[str, str]:
 
 
 def parse_chosen(text: str) -> Chosen:
-    """Raises ``AddressError`` for text that cannot be read, ``ConfigError`` for fields that make
-    no network."""
+    """Parse one config. Raises ``AddressError`` for text that cannot be parsed and
+    ``ConfigError`` for an invalid combination of fields."""
     if len(text) > LONGEST:
-        raise AddressError(f"it has {len(text):,} characters; use at most {LONGEST:,}")
+        raise AddressError(f"it is {len(text):,} characters long; use at most {LONGEST:,}")
     point, *items = text.split("~")
     start = _start(point)
     changes = {}
@@ -148,7 +148,7 @@ def parse_chosen(text: str) -> Chosen:
         if name not in FIELDS:
             raise AddressError(unknown_name("field", name, FIELDS))
         if not dot:
-            raise AddressError(f"{name} has no value; write {name}, a dot and the value")
+            raise AddressError(f"{name} has no value; write {name}.VALUE")
         changes[name] = _value(name, value)
     return Chosen(start, start.config.replace(**changes))
 
@@ -168,7 +168,7 @@ def _start(text: str) -> Start:
 
 
 def _value(name: str, text: str) -> Any:
-    """``text`` as a value of field ``name``; the config itself judges whether it makes sense."""
+    """Convert ``text`` to a value of field ``name``; ``ModelConfig`` validates it."""
     if name in CHOICES:
         return next((choice for choice in CHOICES[name] if _text(choice) == text), text)
     try:
@@ -198,7 +198,7 @@ def _image_size(text: str | None, problems: list[str]) -> int:
     if text.isascii() and text.isdigit() and len(text) < 6 and low <= int(text) <= high:
         return int(text)
     problems.append(
-        f"image in the URL is {said(text)}; use a whole number of pixels from {low} to "
-        f"{high:,}. Shown is {IMAGE_SIZE}."
+        f"The image size in the URL is {said(text)}; use a whole number of pixels from {low} "
+        f"to {high:,}. Using {IMAGE_SIZE}."
     )
     return IMAGE_SIZE

@@ -1,4 +1,4 @@
-"""The config beside where it starts, or A beside B: row by row, differences marked."""
+"""A config compared with its starting point, or A with B, row by row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from roadmap.views.common import markup
 
 
 def show(builder: Builder) -> None:
-    """What is changed in A; where there is a B, both in full."""
+    """Show A's changes, or all fields of A and B if there is a B."""
     if builder.b is None:
         _changes(builder.a)
     else:
@@ -25,9 +25,9 @@ def show(builder: Builder) -> None:
 
 def _changes(chosen: Chosen) -> None:
     name = chosen.start.title
-    st.html(markup.heading("What is changed", 2, "section"))
+    st.html(markup.heading("Changes", 2, "section"))
     if not chosen.changes:
-        st.html(markup.paragraph(f"Nothing yet: this is {name}.", "why"))
+        st.html(markup.paragraph(f"No changes yet: this is {name}.", "why"))
         return
     rows = [
         (CONTROLS[field].title, CONTROLS[field].said(before), CONTROLS[field].said(after))
@@ -37,7 +37,7 @@ def _changes(chosen: Chosen) -> None:
 
 
 def _comparison(builder: Builder, b: Chosen) -> None:
-    st.html(markup.heading("A beside B", 2, "section"))
+    st.html(markup.heading("A and B compared", 2, "section"))
     with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
         only = st.toggle("Only rows that differ", key="only-differences")
         st.button("Remove B", on_click=_remove_b, args=(builder,))
@@ -51,7 +51,7 @@ def _comparison(builder: Builder, b: Chosen) -> None:
     if rows:
         st.html(markup.comparison_table(("", "A", "B"), rows))
     else:
-        st.html(markup.paragraph("A and B are one network.", "why"))
+        st.html(markup.paragraph("A and B are the same network.", "why"))
 
 
 def _cost_rows(builder: Builder, b: Chosen) -> list[tuple[str, str, str]]:
@@ -63,7 +63,7 @@ def _cost_rows(builder: Builder, b: Chosen) -> list[tuple[str, str, str]]:
                 strict=True,
             )
         )
-    except ValueError as error:  # the other one's image is too small
+    except ValueError as error:  # the image is too small for the other network
         return [("Costs", *(_too_small(chosen, builder, error) for chosen in (builder.a, b)))]
     rows = []
     for left, right in pairs:

@@ -1,4 +1,4 @@
-"""What is built, as files: code, config, weights, programs."""
+"""Downloads of the network: code, config, weights and programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from roadmap.views.common.bounds import within
 
 KEY = "exporting"
 SEEDS = (0, 2**31 - 1)
-#: What takes a moment to make, by its format, and its name for people.
+#: Formats that take a moment to create, with their names on the page.
 MADE = {"safetensors": "weights", "onnx": "ONNX", "pt2": "torch.export"}
 
 
@@ -31,7 +31,7 @@ def show(config: ModelConfig, image_size: int) -> None:
             "text/x-python",
             key="download-source",
             on_click="ignore",
-            help="The network in one readable file that needs PyTorch alone.",
+            help="The network in one readable file that only needs PyTorch.",
         )
         st.download_button(
             "Config, JSON",
@@ -40,12 +40,12 @@ def show(config: ModelConfig, image_size: int) -> None:
             "application/json",
             key="download-config",
             on_click="ignore",
-            help="ModelConfig.from_json reads it, and python -m roadmap profile --config.",
+            help="For ModelConfig.from_json and python -m roadmap profile --config.",
         )
     if visitors.is_public():
         sentence = (
-            "This public explorer makes no weights, ONNX or torch.export files; make them from the "
-            "config above:"
+            "Creating weights, ONNX and torch.export files is disabled on this public explorer. "
+            "Create them from the config above:"
         )
         command = "python -m roadmap export --config config.json --format onnx"
         st.html(markup.own_machine(sentence, command))
@@ -69,12 +69,12 @@ def _made_files(config: ModelConfig, image_size: int) -> None:
             *SEEDS,
             key="seed",
             width=130,
-            help="Weights are freshly initialised from it; the config is in the file's metadata.",
+            help="Seed of the random initial weights. The file's metadata includes the config.",
         )
         seed = within(seed, *SEEDS)
         for form, name in MADE.items():
             st.button(
-                f"Make {name}, {megabytes} MB",
+                f"Create {name}, {megabytes} MB",
                 key=f"make-{form}",
                 on_click=_begin,
                 args=(form, config, seed, image_size),
@@ -84,27 +84,28 @@ def _made_files(config: ModelConfig, image_size: int) -> None:
         st.html(markup.paragraph(reason, "faint"))
     told = builder_work.about(KEY)
     if told.get("wanted") in (None, _wanted(config, seed, image_size)) or busy:
-        builder_work.follow(KEY, f"Making {told.get('name')}", _offer)
+        builder_work.follow(KEY, f"Creating {told.get('name')}", _offer)
 
 
 def _refusal(form: str, config: ModelConfig, image_size: int) -> str:
-    """Why a file is not made here; empty where it is."""
+    """Return why the file cannot be created here, or an empty string."""
     if reason := refusal(config, image_size):
         return reason
     if form == "onnx" and (missing := missing_packages()):
         return (
-            f"ONNX needs {', '.join(missing)}: pip install -e '.[onnx]' where this explorer runs."
+            f"ONNX export needs {', '.join(missing)}. Install with pip install -e '.[onnx]' where "
+            "this explorer runs."
         )
     return export_refusal(MADE[form], form, config, image_size)
 
 
 def _wanted(config: ModelConfig, seed: int, image_size: int) -> tuple[ModelConfig, int, int]:
-    """What a made file is of; it is offered only beside what it is of."""
+    """Identify a file's content; a file is only offered beside the network that it holds."""
     return config, seed, image_size
 
 
 def _begin(form: str, config: ModelConfig, seed: int, image_size: int) -> None:
-    if reason := _refusal(form, config, image_size):  # by now, or the button is forced
+    if reason := _refusal(form, config, image_size):  # or a program pressed the button
         builder_work.refuse(KEY, reason)
         return
     file = f"network.{form}"

@@ -1,4 +1,4 @@
-"""The builder's controls: one for each field of ``ModelConfig``."""
+"""The builder's controls, one per field of ``ModelConfig``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from models.config import BOUNDS, CHOICES, FIELDS, ConfigError, ModelConfig
 from roadmap.drawing.words import ACTIVATIONS, NORMS
 from roadmap.views.common import markup
 
-#: Characters of a text that are looked at: a program may send megabytes.
+#: Longest text that is parsed, in characters: a program may send megabytes.
 LONGEST = 10_000
 
 
 @dataclass(frozen=True)
 class Control:
-    """What the page says of a field: ``names`` are those of its values, where they need any."""
+    """How the page presents a field; ``names`` are its values' titles where they need one."""
 
     field: str
     help: str
@@ -31,7 +31,7 @@ class Control:
         return self.label or self.field.replace("_", " ").capitalize()
 
     def said(self, value: Any) -> str:
-        """``value`` as the page prints it."""
+        """Return ``value`` as the page prints it."""
         if value in self.names:
             return self.names[value]
         if value is None:
@@ -43,14 +43,14 @@ class Control:
         return f"{value:g}".replace("e-0", "e-") if isinstance(value, float) else f"{value:,}"
 
 
-#: By group, in the order of the page.
+#: Controls by group, in page order.
 GROUPS: dict[str, tuple[Control, ...]] = {
     "Macro design": (
-        Control("depths", "Blocks in each stage, from 1 to 6 stages: 3, 4, 6, 3."),
+        Control("depths", "Blocks per stage, for 1 to 6 stages, such as 3, 4, 6, 3."),
         Control(
             "width",
-            "Channels of the first stage, doubling after each: the inner width of a bottleneck, "
-            "whose output has four times that, or the output width of an inverted block.",
+            "Channels in the first stage; they double in each later stage. For a bottleneck this "
+            "is the inner width (its output is 4 times wider), for an inverted block the output.",
         ),
         Control(
             "stem",
@@ -60,8 +60,9 @@ GROUPS: dict[str, tuple[Control, ...]] = {
         ),
         Control(
             "downsampling",
-            "In the block: a stage's first block has stride 2. Separate: norm and a 2×2 "
-            "convolution with stride 2 between stages, a norm after the stem and after pooling.",
+            "In the block: a stage's first block has stride 2. Separate: a norm and a 2×2 "
+            "convolution with stride 2 between stages, plus a norm after the stem and after "
+            "pooling.",
             names={"in_block": "In the block", "separate": "Separate"},
         ),
     ),
@@ -74,52 +75,56 @@ GROUPS: dict[str, tuple[Control, ...]] = {
         Control("kernel_size", "Side of the spatial convolution: an odd number of pixels."),
         Control(
             "depthwise",
-            "Yes: the spatial convolution has one group a channel.",
+            "Yes: the spatial convolution gives every channel its own filter.",
         ),
         Control(
             "depthwise_position",
-            "Where the depthwise convolution stands: between the 1×1 convolutions, or before them.",
+            "Position of the depthwise convolution: between the 1×1 convolutions or before them.",
             names={"middle": "Middle", "first": "First"},
         ),
-        Control("groups", "Groups of the spatial convolution: ResNeXt's cardinality."),
+        Control("groups", "Groups of the spatial convolution (ResNeXt's cardinality)."),
         Control(
             "group_width",
-            "Channels of one group in the first stage, doubling after each; empty: the width's "
+            "Channels per group in the first stage, doubling in each later stage. Empty: the "
+            "width's "
             "share.",
         ),
     ),
     "Micro design": (
-        Control("activation", "Nonlinearity, everywhere.", names=ACTIVATIONS),
+        Control("activation", "Nonlinearity used throughout.", names=ACTIVATIONS),
         Control(
             "activations_per_block",
-            "3: after each norm and after the addition. 1: before the closing 1×1 convolution.",
+            "3: after each norm and after the addition. 1: before the last 1×1 convolution.",
         ),
         Control(
             "norm",
-            "Batch or layer normalization, everywhere. With layer norm, convolutions have a bias.",
+            "Batch or layer normalization throughout. With layer norm, convolutions have a bias.",
             names=NORMS,
         ),
         Control(
             "norms_per_block",
             "3: after each convolution. 1: after the depthwise convolution of an inverted block.",
         ),
-        Control("response_norm", "Global response normalization before the last convolution."),
+        Control(
+            "response_norm", "Global response normalization (GRN) before the last convolution."
+        ),
     ),
     "Input, output and training": (
-        Control("num_classes", "0: no classifier, the network returns features.", "Classes"),
-        Control("in_channels", "Channels of the image.", "Input channels"),
+        Control("num_classes", "0: no classifier; the network returns features.", "Classes"),
+        Control("in_channels", "Number of image channels.", "Input channels"),
         Control(
             "layer_scale",
-            "First value of a learned factor per channel on the residual branch; empty: no factor.",
+            "Initial value of a learned factor per channel on the residual branch. Empty: no "
+            "factor.",
         ),
         Control(
             "stochastic_depth",
-            "Drop probability of the last block, growing linearly from 0 at the first.",
+            "Drop probability of the last block; it grows linearly from 0 at the first.",
         ),
         Control(
             "init",
-            "Kaiming: He et al. 2015, as ResNet. Truncated normal: standard deviation 0.02, as "
-            "ConvNeXt. PyTorch's default: as the authors' runs of the steps in between.",
+            "Kaiming: He et al. 2015, as in ResNet. Truncated normal: standard deviation 0.02, as "
+            "in ConvNeXt. PyTorch's default: as in the authors' runs of the steps in between.",
             "Initialization",
             names={
                 "kaiming": "Kaiming",
@@ -136,8 +141,8 @@ CONTROLS: dict[str, Control] = {
 
 @dataclass(frozen=True)
 class Refused:
-    """Values that make no network: as the controls show them, the reason, and the field whose
-    control shows it. ``over`` is the config that they were to replace."""
+    """Invalid values: as the controls show them, the reason, and the field whose control shows
+    it. ``over`` is the config that they would have replaced."""
 
     values: Mapping[str, Any]
     reason: str
@@ -151,10 +156,10 @@ def show(
     on_change: Callable[[str], None],
     on_undo: Callable[[], None],
 ) -> None:
-    """Every control, at the values of ``config``, or at those that were refused.
+    """Show every control, with the values of ``config`` or the refused ones.
 
-    ``on_change`` is called with the field that was changed; ``chosen`` then has the values.
-    ``on_undo`` is called to give refused values up.
+    ``on_change`` is called with the changed field; ``chosen`` then returns the values.
+    ``on_undo`` is called to discard refused values.
     """
     values = refused.values if refused else _shown(config)
     for name in FIELDS:
@@ -163,7 +168,7 @@ def show(
         st.html(markup.heading(group, 2, "subsection"))
         for place, control in enumerate(controls):
             if place % 2 == 0:
-                columns = st.columns(2, gap="medium")  # one for each row, so that rows stand level
+                columns = st.columns(2, gap="medium")  # one per row, so that the rows align
             with columns[place % 2]:
                 _widget(control, on_change)
                 if refused and refused.field == control.field:
@@ -178,12 +183,12 @@ def _refusal(reason: str, on_undo: Callable[[], None]) -> None:
             key="undo",
             type="tertiary",
             on_click=on_undo,
-            help="Back to the last values that made a network, whose costs are shown.",
+            help="Restore the last valid values, whose costs are shown.",
         )
 
 
 def chosen(changed: str, over: ModelConfig) -> ModelConfig | Refused:
-    """What the controls say after ``changed`` was: a config, or what is wrong with it."""
+    """Return the controls' config after ``changed`` was edited, or what is wrong with it."""
     values = {name: st.session_state[_key(name)] for name in FIELDS}
     values["depths"] = values["depths"][:LONGEST]
     try:
@@ -198,14 +203,14 @@ def _key(name: str) -> str:
 
 
 def _shown(config: ModelConfig) -> dict[str, Any]:
-    """The fields as their controls hold them: depths as text."""
+    """Return the fields as the controls hold them, with depths as text."""
     return {name: getattr(config, name) for name in FIELDS} | {
         "depths": CONTROLS["depths"].said(config.depths)
     }
 
 
 def _read(name: str, value: Any) -> Any:
-    """A control's value as the field's: depths from a list of any form."""
+    """Convert a control's value to the field's; depths may be a list in any notation."""
     if name != "depths":
         return value
     parts = re.split(r"[\s,;()\[\]-]+", value.strip(" ,;()[]"))

@@ -1,4 +1,4 @@
-"""Images per second of what is built, on the machine that serves the page."""
+"""Images per second of the built network, on the machine that serves the page."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from roadmap.views.common.bounds import within
 
 KEY = "measuring"
 BATCH_SIZES = (1, 256)
-MOST_KEPT = 50  # measurements of a session
+MOST_KEPT = 50  # measurements per session
 NOTE = (
-    "Median and 10th to 90th percentile of ten runs after five untimed ones, float32, random "
-    "images, stochastic depth off. Other work on this machine makes it slower."
+    "Median and 10th to 90th percentile of ten runs after five warm-up runs; float32, random "
+    "images, no stochastic depth. Other work on this machine slows it down."
 )
 
 
 def show(config: ModelConfig, image_size: int, name: str) -> None:
-    """``name`` is what the table calls ``config``."""
+    """Show the section; ``name`` is the table's name for ``config``."""
     if visitors.is_public():
         sentence = (
-            "This public explorer measures no speed; start your own to measure any network on your "
+            "Measuring is disabled on this public explorer. Start your own to measure a network "
+            "on your "
             "device:"
         )
         st.html(markup.own_machine(sentence, "python -m roadmap app"))
@@ -66,7 +67,7 @@ def _refusal(config: ModelConfig, image_size: int, mode: str, batch_size: int) -
 
 
 def _begin(config: ModelConfig, image_size: int, mode: str, batch_size: int, name: str) -> None:
-    if reason := _refusal(config, image_size, mode, batch_size):  # by now, or the button is forced
+    if reason := _refusal(config, image_size, mode, batch_size):  # or a program pressed the button
         builder_work.refuse(KEY, reason)
         return
     setting = {"mode": mode, "batch_size": batch_size, "image_size": image_size}
@@ -75,7 +76,7 @@ def _begin(config: ModelConfig, image_size: int, mode: str, batch_size: int, nam
 
 
 def _keep(job: Job) -> None:
-    """The result into the session's table, once."""
+    """Add the result to the session's table, once."""
     st.session_state.pop(KEY)
     measured = st.session_state.setdefault("measured", [])
     measured.insert(0, {**builder_work.about(KEY), **job.result})

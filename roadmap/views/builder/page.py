@@ -1,4 +1,4 @@
-"""The builder: every field of a config as a control, its costs counted as it changes."""
+"""The builder: one control per config field, with costs updated on every change."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from roadmap.views.builder.address import SOURCE_TITLES, Builder, Chosen, Slot, 
 from roadmap.views.common import address, markup, turns
 from roadmap.views.common import figure as figure_element
 
-MOST_BYTES = 64_000  # of a config's file; one of ours has under 1,000
+MOST_BYTES = 64_000  # largest config file; ours are under 1,000 bytes
 
 
 def show() -> None:
-    """The whole page, in one fragment."""
+    """Show the whole page, in one fragment."""
     _builder()
 
 
@@ -36,8 +36,8 @@ def _builder() -> None:
     builder = _current()
     st.html(
         markup.heading("Builder", 1, "title")
-        + '<p class="lead">Every choice that the roadmap makes, free to combine. Each change is '
-        "counted at once, from the specification that the network is built from.</p>"
+        + '<p class="lead">Combine every choice of the roadmap freely. The costs update with each '
+        "change, counted from the specification that the network is built from.</p>"
     )
     if builder.problems:
         st.html(markup.notice(" ".join(builder.problems)))
@@ -63,7 +63,7 @@ def _builder() -> None:
 
 
 def _name(builder: Builder) -> str:
-    """What is measured, for the table: the start, and what is changed, where that is not much."""
+    """Name the network for the table: its start, and its changes if they are few."""
     chosen = builder.current
     said = [
         f"{builder_fields.CONTROLS[field].title} {builder_fields.CONTROLS[field].said(value)}"
@@ -78,8 +78,8 @@ def _name(builder: Builder) -> str:
 
 
 def _current() -> Builder:
-    """What the URL says; on a page whose URL says nothing yet, what was built last, or else the
-    step that is selected."""
+    """Return the state in the URL, or if it has none, the network built last, or else the
+    selected step."""
     said = st.query_params.to_dict()
     if not {"a", "b"} & set(said):
         said = {**st.session_state.get("builder", {}), **said}
@@ -94,18 +94,18 @@ def _current() -> Builder:
 
 
 def _remember(builder: Builder) -> None:
-    """For the way back from another page, unless it is no more than a starting point: then the
-    step selected there is the next one."""
+    """Remember the state for a return from another page, unless it is an unchanged starting
+    point: the step selected there then becomes the start."""
     changed = builder.a.changes or builder.b
     st.session_state["builder"] = builder_address.parameters(builder) if changed else {}
 
 
 def _complete_url(builder: Builder) -> None:
-    """Put the state into a URL that says nothing yet, without an entry in the browser's history,
-    which setting ``st.query_params`` would make."""
+    """Add the state to a URL without one, without the entry in the browser's history that setting
+    ``st.query_params`` would create."""
     if "a" not in st.query_params:
         query = urlencode(builder_address.parameters(builder))
-        # Safe in a script: a URL-encoded text has neither quotes nor angle brackets.
+        # Safe in a script: URL-encoded text has no quotes and no angle brackets.
         st.html(
             f"<script>history.replaceState(history.state, '', '?{query}')</script>",
             unsafe_allow_javascript=True,
@@ -121,7 +121,7 @@ def _go(builder: Builder) -> None:
 
 
 def _head(builder: Builder) -> None:
-    """Where the config starts, which of two is edited, and the image."""
+    """Choose the starting point, which config is edited, and the image size."""
     start = builder.current.start
     st.session_state.update(
         {"source": start.source, "start": start.name, "slot": builder.edited}
@@ -138,7 +138,7 @@ def _head(builder: Builder) -> None:
             required=True,
             on_change=_slot_chosen,
             args=(builder,),
-            help="Two configs to compare. B begins as a copy of A.",
+            help="Compare two configs. B starts as a copy of A.",
         )
         st.selectbox(
             "Start from",
@@ -174,13 +174,13 @@ def _head(builder: Builder) -> None:
             on_click=_restart,
             args=(builder, start),
             disabled=not (builder.current.changes or "refused" in st.session_state),
-            help="Back to the starting point, without a change.",
+            help="Discard all changes to the starting point.",
         )
         _open_config(builder)
 
 
 def _open_config(builder: Builder) -> None:
-    """A config from a file, as changes to where the current one starts."""
+    """Open a config file, as changes to the current starting point."""
     with st.popover("Open a config", key="open"):
         st.file_uploader(
             "A config, JSON",
@@ -197,11 +197,11 @@ def _open_config(builder: Builder) -> None:
 def _opened(builder: Builder) -> None:
     file = st.session_state["upload"]
     st.session_state.pop("not-opened", None)
-    if getattr(file, "size", None) is None:  # none, or it had to make room
+    if getattr(file, "size", None) is None:  # no upload, or it was removed to free memory
         return
     if file.size > MOST_BYTES:
         st.session_state["not-opened"] = (
-            f"The file has {file.size / 1000:,.1f} kB, and a config at most "
+            f"The file is {file.size / 1000:,.1f} kB, and the limit is "
             f"{MOST_BYTES / 1000:.0f} kB: use a config saved as JSON."
         )
         return
@@ -221,7 +221,7 @@ def _slot_chosen(builder: Builder) -> None:
 
 
 def _source_chosen(builder: Builder) -> None:
-    """Another source, at the same step where it has one of that name."""
+    """Change the source; keep the step if the new source has one of that name."""
     source, name = st.session_state["source"], builder.current.start.name
     names = builder_address.STARTS[source]
     _restart(builder, Start(source, name if name in names else names[0]))
@@ -256,21 +256,21 @@ def _controls(builder: Builder) -> None:
 
 
 def _refused(config: ModelConfig) -> builder_fields.Refused | None:
-    """The values refused last, as long as the config they were to replace is shown."""
+    """Return the values refused last, while the config they would have replaced is shown."""
     refused = st.session_state.get("refused")
     return refused if refused and refused.over == config else None
 
 
-# What the page answers
+# Results
 
 
 def _answer(builder: Builder) -> str:
-    """Costs and chart; what is wrong, where the image is too small for the network."""
+    """Show costs and chart. Return an error message if the image is too small, else ''."""
     chosen, size = builder.current, builder.image_size
     try:
         costs = builder_tables.costs(chosen.config, size)
     except ValueError as error:
-        text = f"At {size} × {size} pixels {error}: choose a larger one."
+        text = f"At {size} × {size} pixels {error}. Choose a larger image."
         st.html(markup.notice(text))
         return text
     try:
@@ -292,21 +292,23 @@ def _chart(builder: Builder) -> None:
     try:
         table = builder_tables.known_networks()
     except ResultsError as error:
-        st.html(markup.notice(f"The chart is missing: {error}."))
+        st.html(markup.notice(f"The chart cannot be drawn: {error}."))
         return
     points = _points(builder)
-    named = ", ".join(f"{name} {x:.3g} GFLOPs and {y:.3g} million" for name, x, y in points)
+    named = ", ".join(
+        f"{name} {x:.3g} GFLOPs and {y:.3g} million parameters" for name, x, y in points
+    )
     figure_element.show(
         charts.cost_map(table, points),
         builder_tables.with_points(table, points),
         "builder-costs",
-        f"Parameters against multiply-adds of roadmap steps, ConvNeXt, Swin and: {named}.",
+        f"Parameters against GFLOPs of roadmap steps, ConvNeXt, Swin and: {named}.",
     )
     st.html(markup.paragraph(builder_tables.CHART_NOTE, "faint"))
 
 
 def _points(builder: Builder) -> list[tuple[str, float, float]]:
-    """Label, GFLOPs and millions of parameters of what is built, at the chart's image size."""
+    """Return label, GFLOPs and millions of parameters per network, at the chart's image size."""
     configs = {builder.edited.upper(): builder.current.config}
     if builder.current.changes:
         configs[START] = builder.current.start.config

@@ -1,4 +1,4 @@
-"""What a config would score, where a designed experiment covers it."""
+"""A config's predicted accuracy, if a designed experiment covers it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_EXCUSES = 2
 
 
 def show(config: ModelConfig) -> None:
-    """A line per data set with a fitted experiment; nothing where there is none."""
+    """Show one line per data set with a fitted experiment."""
     said, excuses = [], []
     for data in effects_data.data_sets():
         try:
@@ -35,7 +35,7 @@ def show(config: ModelConfig) -> None:
         + "".join(markup.paragraph(line, "text") for line in said)
         + "".join(markup.paragraph(line, "faint") for line in excuses[:MOST_EXCUSES])
         + '<p class="faint">Predictions for one run, with 95% intervals: '
-        '<a href="effects" target="_self">what they rest on</a>.</p>'
+        '<a href="effects" target="_self">see the experiment</a>.</p>'
     )
 
 
@@ -46,7 +46,11 @@ def _prediction(effects: Effects, config: ModelConfig, data: str) -> str:
     levels = effects.start | {name: key for name, key in found.items() if name in shown}
     rate = effects.best_rate(levels)
     prediction = effects.predicted(levels, rate)
-    own = "" if rate is None else f"its best learning rate, {rate:.2g}, of those trained; "
+    own = (
+        ""
+        if rate is None
+        else (f"at its best learning rate, {rate:.2g}, within the range trained; ")
+    )
     fixed = text.conditions(effects, leave_out=shown | ({"lr"} if rate is not None else set()))
     ends = f"{number(prediction.low, 1)} to {number(prediction.high, 1)}"
     return f"{data}: {number(prediction.top1, 1)}% top-1, {ends} ({own}{fixed})."

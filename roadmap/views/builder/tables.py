@@ -1,4 +1,4 @@
-"""Costs of a config, and the networks that it is shown among."""
+"""Costs of a config, and of the networks it is compared with."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 MEMORY_NOTE = (
-    "Memory in float32: weights, gradients and AdamW's two moments; and the tensors that the "
-    "backward pass of one image reads. What a device needs besides comes on top."
+    "Memory is for float32. Training state: weights, gradients and AdamW's two moments. "
+    "Activation memory: the tensors that the backward pass reads. Devices need more than that."
 )
 CHART_NOTE = (
-    "All at 224 × 224. Steps and ConvNeXt as counted; Swin as the ConvNeXt paper prints it."
+    "All at 224 × 224. Steps and ConvNeXt are counted here; Swin is as printed in the ConvNeXt "
+    "paper."
 )
 SWIN_SIZES = ("Swin-T", "Swin-S", "Swin-B", "Swin-L")
 CONVNEXT_SIZES = {
@@ -34,7 +35,7 @@ CONVNEXT_SIZES = {
 
 @dataclass(frozen=True)
 class Cost:
-    """One figure of a network, in the unit that it is printed in."""
+    """One cost of a network, in the unit it is printed in."""
 
     name: str
     unit: str
@@ -43,24 +44,24 @@ class Cost:
 
 
 def costs(config: ModelConfig, image_size: int) -> tuple[Cost, ...]:
-    """What ``config`` costs for one square image. Raises ``ValueError`` for one too small."""
+    """Return the costs of ``config`` per square image. Raises ``ValueError`` if it is too small."""
     counted = count(config, image_size)
     memory = training_memory(config, image_size)
     field = receptive_fields(config)[-1]
     return (
         Cost("Parameters", "M", counted.parameters / 1e6, 1),
-        Cost("Multiply-adds", "GFLOPs", counted.macs / 1e9, 2),
+        Cost("GFLOPs", "per image", counted.macs / 1e9, 2),
         Cost("Activations", "M", counted.activations / 1e6, 1),
         Cost("Receptive field", "pixels", field.size, 0),
         Cost("Training state", "GB", memory.state / 1e9, 2),
-        Cost("Kept for the backward pass", "MB an image", memory.saved / 1e6, 1),
+        Cost("Activation memory", "MB per image", memory.saved / 1e6, 1),
     )
 
 
 def cost_rows(
     after: Sequence[Cost], before: Sequence[Cost] | None
 ) -> list[tuple[str, str, str, str]]:
-    """Name, unit, value and change from ``before``, rounded alike."""
+    """Return rows of name, unit, value and change from ``before``, equally rounded."""
     rows = []
     for place, cost in enumerate(after):
         old = before[place].value if before else None
@@ -71,7 +72,7 @@ def cost_rows(
 
 
 def digits(cost: Cost, *values: float) -> int:
-    """Decimals that leave three figures of the largest of ``values``, where it is small."""
+    """Return the decimals that show three significant digits of the largest of ``values``."""
     decimals, largest = cost.decimals, max(values)
     while cost.decimals and 0 < largest * 10**decimals < 100 and decimals < 6:
         decimals += 1
@@ -80,7 +81,7 @@ def digits(cost: Cost, *values: float) -> int:
 
 @st.cache_data(show_spinner=False)
 def known_networks() -> DataFrame:
-    """``charts.cost_map``'s table. Raises ``ResultsError``."""
+    """Return the table for ``charts.cost_map``. Raises ``ResultsError``."""
     import pandas as pd
 
     parts = [_steps("resnet50", "ResNet-50 steps"), _steps("resnet200", "ResNet-200 steps")]
@@ -118,7 +119,7 @@ def _steps(roadmap: str, family: str) -> DataFrame:
 
 
 def with_points(table: DataFrame, points: Sequence[tuple[str, float, float]]) -> DataFrame:
-    """``table`` with what is built, to be downloaded."""
+    """Return ``table`` plus the built networks, for download."""
     import pandas as pd
 
     built = [

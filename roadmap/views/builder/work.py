@@ -1,4 +1,4 @@
-"""Work in a process of its own, on the page: progress, cancelling, one at a time in a session."""
+"""Background jobs on the page: progress, canceling, one at a time per session."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from roadmap.background.queue import KEPT, Job
 from roadmap.train.errors import RefusedError
 from roadmap.views.common import markup
 
-POLL = 0.7  # seconds between looks at a running job
-QUEUED = "Another measurement or export is running on this machine; this one starts when it ends."
+POLL = 0.7  # seconds between updates of a running job
+QUEUED = "Waiting for another measurement or export on this machine to finish."
 
 
 def running(key: str) -> bool:
-    """Whether the session's job ``key`` has not ended yet."""
+    """Whether the session's job ``key`` is still waiting or running."""
     job = st.session_state.get(key)
     return job is not None and not job.ended
 
 
 def begin(key: str, job: Job, request: Mapping[str, Any] | None = None, **about: Any) -> None:
-    """Start ``job`` as the session's job ``key``; ``about`` is kept beside it.
+    """Start ``job`` as the session's job ``key``; ``about`` is stored with it.
 
-    ``request`` adds to what was asked. Where it is refused, ``follow`` says why.
+    ``request`` adds fields to the request. If the job is refused, ``follow`` shows why.
     """
     stop(key)
     st.session_state.pop(f"{key}-refused", None)
@@ -41,19 +41,19 @@ def begin(key: str, job: Job, request: Mapping[str, Any] | None = None, **about:
 
 
 def refuse(key: str, reason: str) -> None:
-    """Have ``follow`` say once why the job ``key`` was not started."""
+    """Have ``follow`` show once why the job ``key`` was not started."""
     st.session_state[f"{key}-refused"] = reason
 
 
 def _session() -> Callable[[], bool]:
-    """Whether somebody still has the page open, to be asked at any time."""
+    """Return a function that says whether the page is still open."""
     context = get_script_run_ctx()
     session = context.session_id if context else ""
     return lambda: runtime.exists() and bool(runtime.get_instance().is_active_session(session))
 
 
 def stop(key: str) -> None:
-    """Cancel the session's job ``key``, or remove its files."""
+    """Cancel the session's job ``key``, or remove its files if it has ended."""
     job = st.session_state.pop(key, None)
     if job is None:
         return
@@ -64,14 +64,14 @@ def stop(key: str) -> None:
 
 
 def about(key: str) -> dict[str, Any]:
-    """What ``begin`` was told of the session's job ``key``."""
+    """Return the ``about`` of the session's job ``key``."""
     return st.session_state.get(f"{key}-about", {})
 
 
 def follow(key: str, doing: str, on_end: Callable[[Job], None]) -> None:
-    """A progress bar with a cancel button while the job runs; ``on_end`` once it is done.
+    """Show a progress bar with a cancel button while the job runs; call ``on_end`` once done.
 
-    ``doing`` says what is being done, for people. A job that failed shows its sentence.
+    ``doing`` describes the work for the reader. A failed job shows its error message.
     """
     if reason := st.session_state.pop(f"{key}-refused", ""):
         st.html(markup.notice(reason))
@@ -84,10 +84,10 @@ def follow(key: str, doing: str, on_end: Callable[[Job], None]) -> None:
         elif job.state == "failed":
             st.html(markup.notice(job.error))
         elif job.state == "expired":
-            text = f"The file was kept for {KEPT / 60:.0f} minutes. Make it again."
+            text = f"The file was deleted after {KEPT / 60:.0f} minutes. Create it again."
             st.html(markup.paragraph(text, "faint"))
         else:
-            st.html(markup.paragraph("Cancelled.", "faint"))
+            st.html(markup.paragraph("Canceled.", "faint"))
         return
     st.fragment(_progress, run_every=POLL)(key, doing)
 
@@ -95,7 +95,7 @@ def follow(key: str, doing: str, on_end: Callable[[Job], None]) -> None:
 def _progress(key: str, doing: str) -> None:
     job = st.session_state.get(key)
     if job is None or job.ended:
-        st.rerun()  # the whole page, which then no longer polls
+        st.rerun()  # the whole page, which then stops polling
     waiting = job.look() == "waiting"
     share = job.done / job.total if job.total else 0.0
     steps = f", {job.done} of {job.total} runs" if job.total > 1 else ""

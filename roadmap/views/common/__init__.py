@@ -1,1 +1,1 @@
-"""What pages share: addresses, bounds, figures, markup, uploads, the style."""
+"""What the pages share: URL state, bounds, figures, tables, markup, uploads and the style."""

@@ -1,4 +1,4 @@
-"""The page's URL: what it may say, and what is shown when it says something else."""
+"""The state in a page's URL, and what is shown instead of an invalid value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from roadmap.steps import ROADMAPS, existing, unknown_name
 
 @dataclass(frozen=True)
 class Selection:
-    """What the URL selects, and a sentence for each name in it that does not exist."""
+    """The selection in the URL, and one sentence per unknown name in it."""
 
     roadmap: str
     step: str
@@ -22,7 +22,7 @@ class Selection:
 
 
 def current() -> Selection:
-    """What the URL selects; on a page whose URL says nothing yet, what was selected last."""
+    """Return the selection in the URL, or the last selection if the URL has none."""
     parameters: dict[str, str] = dict(st.query_params)
     if "roadmap" not in parameters and "step" not in parameters:
         parameters |= st.session_state.get("selection", {})
@@ -32,12 +32,12 @@ def current() -> Selection:
 
 
 def complete(chosen: Selection) -> None:
-    """Put ``chosen`` into a URL that says nothing yet, without a new entry in the browser's
-    history, which setting ``st.query_params`` would make."""
+    """Add ``chosen`` to a URL without a selection, without the new entry in the browser's history
+    that setting ``st.query_params`` would create."""
     if "roadmap" in st.query_params and "step" in st.query_params:
         return
     query = urlencode({**st.query_params.to_dict(), "roadmap": chosen.roadmap, "step": chosen.step})
-    # Safe in a script: a URL-encoded text has neither quotes nor angle brackets.
+    # Safe in a script: URL-encoded text has no quotes and no angle brackets.
     st.html(
         f"<script>history.replaceState(history.state, '', '?{query}')</script>",
         unsafe_allow_javascript=True,
@@ -45,12 +45,12 @@ def complete(chosen: Selection) -> None:
 
 
 def select(roadmap: str, step: str) -> None:
-    """Put a roadmap and a step into the URL, for this page and the next."""
+    """Store a roadmap and a step in the URL, for this page and the next."""
     st.query_params.update({"roadmap": roadmap, "step": step})
 
 
 def selection(parameters: Mapping[str, str]) -> Selection:
-    """The roadmap and step of URL ``parameters``; the first of each where one is unknown."""
+    """Return the roadmap and step of URL ``parameters``; the first one replaces an unknown name."""
     problems = []
     roadmap = parameters.get("roadmap") or next(iter(ROADMAPS))
     if roadmap not in ROADMAPS:
@@ -65,9 +65,9 @@ def selection(parameters: Mapping[str, str]) -> Selection:
 
 
 def option(parameters: Mapping[str, str], name: str, options: Sequence[str]) -> tuple[str, str]:
-    """Parameter ``name``, the first of ``options`` where it is none of them, and then a sentence
-    that says so (otherwise empty)."""
+    """Return parameter ``name`` and ''; if its value is not in ``options``, the first option and
+    a sentence about it."""
     value = parameters.get(name) or options[0]
     if value in options:
         return value, ""
-    return options[0], f"{name} in the URL is {said(value)}.{existing(value, tuple(options))}"
+    return options[0], f"The URL has {name}={said(value)}.{existing(value, tuple(options))}"

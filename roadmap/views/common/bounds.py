@@ -1,4 +1,4 @@
-"""Values of widgets, held to their bounds here: a browser, or a program, may send any."""
+"""Bounds of widget values, enforced on the server: a program may send any value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Number = TypeVar("Number", int, float)
 
 
 def within(value: Number | None, low: Number, high: Number) -> Number:
-    """``value`` or the nearest that ``low`` and ``high`` allow; ``low`` for none and for NaN."""
+    """Clamp ``value`` to ``low`` and ``high``; None and NaN become ``low``."""
     if value is None or math.isnan(value):
         return low
     return type(low)(min(max(value, low), high))

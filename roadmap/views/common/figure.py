@@ -1,4 +1,4 @@
-"""A chart on a page: the figure, and under it what can be downloaded."""
+"""A chart on a page, with download buttons under it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from plotly.graph_objects import Figure
 
-#: The button that saves an image is in the bar that the style sheet hides (``script.html``).
+#: Plotly's button to save an image is in the bar that the style sheet hides (``script.html``).
 CONFIG = {"displaylogo": False, "displayModeBar": True, "modeBarButtons": [["toImage"]]}
 
 
 def plain_cells(table: DataFrame) -> DataFrame:
-    """``table`` with each text as ``plain_cell``, for a CSV."""
+    """Return ``table`` with ``plain_cell`` applied to every text, for a CSV."""
     table = table.copy()
     for name in table.select_dtypes(exclude=("number", "bool")):
         table[name] = table[name].map(plain_cell)
@@ -28,10 +28,10 @@ def plain_cells(table: DataFrame) -> DataFrame:
 def show(
     figure: Figure, table: DataFrame, name: str, alt: str, *, key: str | None = None, **options: Any
 ) -> None:
-    """``figure``, with PNG, SVG and ``table`` as CSV to download as ``name``.
+    """Show ``figure`` with downloads as PNG, SVG and (``table``) CSV, named ``name``.
 
-    ``alt`` is its text alternative, values included. ``name`` is a file's, without its ending,
-    and no other figure's of the page. ``key`` and ``options`` are those of ``st.plotly_chart``.
+    ``alt`` is its text alternative, including the values. ``name`` is a file name without its
+    extension, unique on the page. ``key`` and ``options`` go to ``st.plotly_chart``.
     """
     with st.container(key=f"figure-{name}", gap="small"):
         st.plotly_chart(figure, key=key or f"chart-{name}", config=CONFIG, alt=alt, **options)

@@ -1,4 +1,4 @@
-"""Pieces of HTML for ``st.html``; every text is escaped here."""
+"""HTML fragments for ``st.html``; all text is escaped here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def notice(text: str) -> str:
 
 
 def own_machine(sentence: str, *commands: str) -> str:
-    """What this explorer leaves to the reader's own machine, and how it is done there."""
+    """Return a box with commands to run on the reader's own machine."""
     lines = escape("\n".join(commands))
     return (
         '<div class="own" role="note"><p class="own-place"><i aria-hidden="true"></i>On your own '
@@ -30,7 +30,7 @@ def heading(text: str, level: int, kind: str) -> str:
 
 
 def figures_table(caption: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Name, unit, value and change in a row; ``caption`` heads the last two columns."""
+    """Return a table of name, unit, value and change; ``caption`` heads the last two columns."""
     head = "".join(f'<th class="n" scope="col">{escape(text)}</th>' for text in caption)
     body = "".join(
         f'<tr><th scope="row">{escape(name)} <span class="unit">{escape(unit)}</span></th>'
@@ -51,7 +51,7 @@ def recipe_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def drawing(diagram: Diagram, captions: Sequence[str], key: Iterable[tuple[str, str]]) -> str:
-    """A diagram under its title, ``key`` (signs and their meaning) in the margin."""
+    """Return a diagram under its title, with ``key`` (signs and meanings) in the margin."""
     items = "".join(f"<li><b>{escape(sign)}</b>{escape(text)}</li>" for sign, text in key)
     margin = f'<ul class="key">{items}</ul>' if items else ""
     return (
@@ -61,7 +61,7 @@ def drawing(diagram: Diagram, captions: Sequence[str], key: Iterable[tuple[str, 
 
 
 def stages_table(before: Sequence[StageRow] | None, after: Sequence[StageRow]) -> str:
-    """Table 9 of the paper: the step before, if any, and this one; changed rows carry a delta."""
+    """Return the paper's Table 9 for a step and the one before it, if any; a Δ marks changes."""
     old = {row.name: row for row in before or ()}
     new = {row.name: row for row in after}
     names = list(dict.fromkeys([*old, *new]))
@@ -73,7 +73,7 @@ def stages_table(before: Sequence[StageRow] | None, after: Sequence[StageRow]) -
 
 
 def _order(name: str) -> tuple[float, str]:
-    """Stem, stages with the downsampling after each, head."""
+    """Return the row for a stem, a stage, a downsampling layer or the head."""
     if name == "Stem":
         return (0.0, name)
     if name == "Head":
@@ -87,7 +87,7 @@ def _stage_line(
 ) -> str:
     here, there = new.get(name), old.get(name)
     changed = compared and here != there
-    size = (here or there).size  # type: ignore[union-attr]  # the name is of one of them
+    size = (here or there).size  # type: ignore[union-attr]  # one of them has the name
     cells = f'<th scope="row">{escape(name)}</th><td>{escape(size)}</td>'
     if compared:
         cells += f"<td>{_layers(there)}</td>"
@@ -106,7 +106,7 @@ def _layers(row: StageRow | None) -> str:
 
 
 def image_downloads(name: str) -> str:
-    """Buttons that save the chart above them; ``script.html`` answers."""
+    """Return buttons that save the chart above them, handled by ``script.html``."""
     buttons = "".join(
         f'<button type="button" data-save="{kind.lower()}" data-name="{escape(name)}">{kind}'
         "</button>"
@@ -116,7 +116,7 @@ def image_downloads(name: str) -> str:
 
 
 def numbered(names: Iterable[str], *, selected: int) -> str:
-    """The names behind a chart's numbers, from 1; the ``selected`` one stands out."""
+    """Return the names for a chart's numbers, from 1; the ``selected`` one is highlighted."""
     items = "".join(
         f'<li class="{"now" if place == selected else ""}">{escape(name)}</li>'
         for place, name in enumerate(names)
@@ -125,12 +125,12 @@ def numbered(names: Iterable[str], *, selected: int) -> str:
 
 
 def refusal(text: str) -> str:
-    """Why a control's value makes no network, under the control."""
+    """Return the message under a control with an invalid value."""
     return f'<p class="refusal" role="alert">{escape(text)}</p>'
 
 
 def summary_bar(rows: Iterable[Sequence[str]]) -> str:
-    """Main figures once more, in a bar that narrow screens keep in sight while scrolling."""
+    """Repeat the main figures in a bar that stays visible while scrolling on narrow screens."""
     items = "".join(
         f"<span><b>{escape(value)}</b> {escape(unit)} {escape(change)}</span>"
         for _, unit, value, change in rows
@@ -139,7 +139,7 @@ def summary_bar(rows: Iterable[Sequence[str]]) -> str:
 
 
 def comparison_table(head: Sequence[str], rows: Iterable[tuple[str, str, str]]) -> str:
-    """A name and two values in a row; where they differ the row is marked."""
+    """Return a table of a name and two values per row; differing rows are marked."""
     columns = "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
     body = "".join(_compared(*row) for row in rows)
     return f'<table class="compared"><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>'
@@ -156,8 +156,8 @@ def _compared(name: str, left: str, right: str) -> str:
 
 
 def config_table(head: Sequence[str], rows: Iterable[tuple[str, Sequence[str], bool]]) -> str:
-    """A field and its values in a row, marked where the row says that it changed; the last value
-    stands out where it is not the first."""
+    """Return a table of a field and its values per row. Changed rows are marked; the last value is
+    highlighted if it differs from the first."""
     columns = "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
     body = ""
     for name, values, changed in rows:
@@ -171,7 +171,7 @@ def config_table(head: Sequence[str], rows: Iterable[tuple[str, Sequence[str], b
 
 
 def fields_table(head: Sequence[str], rows: Iterable[tuple[str, str, Sequence[str]]]) -> str:
-    """A name, a unit and numbers in a row."""
+    """Return a table of a name, a unit and numbers per row."""
     left = "".join(f'<th scope="col">{escape(text)}</th>' for text in head[:2])
     right = "".join(f'<th class="n" scope="col">{escape(text)}</th>' for text in head[2:])
     body = "".join(

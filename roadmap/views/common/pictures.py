@@ -1,4 +1,4 @@
-"""Pictures to augment: crops of scikit-learn's two photographs, or the reader's own."""
+"""Pictures to augment: crops of scikit-learn's two photographs, or uploads."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import numpy as np
 
 from models.text import shortened
 
-#: The longest side that is kept of an upload; its most bytes and millions of pixels, checked
-#: before. A JPEG is decoded at a smaller scale.
+#: Limits of an upload: the longest side after scaling, and bytes and millions of pixels, checked
+#: before decoding. A JPEG is decoded at a smaller scale.
 LONGEST, MOST_BYTES = 512, 10 * 2**20
 MOST_PIXELS, MOST_PIXELS_JPEG = 16, 30
 MOST_UPLOADS = 8
-#: One picture at a time: decoding takes up to 0.2 GB.
+#: One picture is decoded at a time, since that takes up to 0.2 GB.
 _DECODING = threading.Lock()
-#: File, left, top, side in pixels, what is seen. Neighbours are mixed, so files take turns.
+#: File, left, top, side in pixels, description. Neighbors are mixed, so the files alternate.
 CROPS = (
     ("china.jpg", 40, 15, 320, "A pagoda above a lake"),
     ("flower.jpg", 160, 70, 300, "An orange dahlia"),
     ("china.jpg", 330, 117, 310, "Trees above a lake"),
     ("flower.jpg", 200, 110, 215, "Petals of a dahlia"),
-    ("china.jpg", 60, 140, 285, "Storeys of a pagoda"),
+    ("china.jpg", 60, 140, 285, "Tiers of a pagoda"),
     ("flower.jpg", 230, 177, 250, "Two dahlias"),
 )
 #: As scikit-learn's ``datasets/images/README.txt`` says, with the names of the linked pages.
@@ -35,11 +35,11 @@ CREDITS = (
     ("china.jpg", "danielbuechele", "https://www.flickr.com/photos/danielbuechele/6061409035/"),
     ("flower.jpg", "vultilion", "https://www.flickr.com/photos/vultilion/6056698931/"),
 )
-LICENCE = ("CC BY 2.0", "https://creativecommons.org/licenses/by/2.0/")
+LICENSE = ("CC BY 2.0", "https://creativecommons.org/licenses/by/2.0/")
 
 
 class Upload(Protocol):
-    """A file that the reader gave: Streamlit's ``UploadedFile``, as far as needed."""
+    """An uploaded file: the part of Streamlit's ``UploadedFile`` used here."""
 
     name: str
     size: int
@@ -49,7 +49,7 @@ class Upload(Protocol):
 
 @cache
 def examples() -> tuple[tuple[np.ndarray, str], ...]:
-    """Pictures, uint8 (H, W, 3), with what is seen in words. An even number."""
+    """Return an even number of pictures, uint8 (H, W, 3), with their descriptions."""
     from PIL import Image
 
     spec = find_spec("sklearn")  # importing it would take a second
@@ -67,9 +67,9 @@ def examples() -> tuple[tuple[np.ndarray, str], ...]:
 def read(
     uploads: Iterable[Upload], kept: MutableMapping[str, np.ndarray] | None = None
 ) -> tuple[list[tuple[np.ndarray, str]], list[str]]:
-    """The readable ones with their names, and a sentence for each that is not.
+    """Return the readable uploads with their names, and a sentence per unreadable one.
 
-    ``kept`` has the pictures of Streamlit's ``file_id``; it is brought up to date.
+    ``kept`` caches decoded pictures by Streamlit's ``file_id``; it is updated in place.
     """
     from roadmap.train.data.images import DataError
 
@@ -78,7 +78,9 @@ def read(
         kept.clear()
     pictures, problems = [], []
     if len(uploads) > MOST_UPLOADS:
-        problems.append(f"{len(uploads)} pictures were given; the first {MOST_UPLOADS} are used.")
+        problems.append(
+            f"You uploaded {len(uploads)} pictures; only the first {MOST_UPLOADS} are used."
+        )
     for upload in uploads[:MOST_UPLOADS]:
         key = getattr(upload, "file_id", "")
         try:
@@ -93,14 +95,14 @@ def read(
 
 
 def _read(upload: Upload) -> np.ndarray:
-    """Raises ``DataError`` for a file that is too large or no picture."""
+    """Decode an upload. Raises ``DataError`` if it is too large or not a picture."""
     from roadmap.train.data.images import DataError, decode, image_size
 
     name = shortened(upload.name, 60)
     if upload.size > MOST_BYTES:
-        raise DataError(f"{name} has over {MOST_BYTES // 2**20} MB: use a smaller file")
+        raise DataError(f"{name} is larger than {MOST_BYTES // 2**20} MB: use a smaller file")
     data = upload.getvalue()
-    height, width = image_size(data, name)  # before decoding, which could take gigabytes
+    height, width = image_size(data, name)  # checked before decoding, which could take gigabytes
     most = MOST_PIXELS_JPEG if data.startswith(b"\xff\xd8") else MOST_PIXELS
     if height * width > most * 1e6:
         raise DataError(f"{name} has {height * width / 1e6:.0f} million pixels: use at most {most}")
@@ -109,7 +111,7 @@ def _read(upload: Upload) -> np.ndarray:
 
 
 def paired(pictures: list[tuple[np.ndarray, str]]) -> list[tuple[np.ndarray, str]]:
-    """An even number of pictures, since neighbours are mixed: one of ours is added to an odd."""
+    """Add one of our pictures to an odd number, since pairs of neighbors are mixed."""
     return [*pictures, examples()[0]] if len(pictures) % 2 else pictures
 
 

@@ -1,4 +1,4 @@
-"""The tables behind the pages, read once and kept."""
+"""The cached tables behind the pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @st.cache_data(show_spinner=False)
 def steps(roadmap: str) -> DataFrame:
-    """``results.roadmap_table`` with ends for the whiskers of top-1: one standard deviation."""
+    """Return ``results.roadmap_table`` with top-1 ± one standard deviation for whiskers."""
     table = results.roadmap_table(roadmap)
     if "top1_std" in table and table["top1_std"].notna().any():
         table["top1_low"] = table["top1"] - table["top1_std"]
@@ -27,7 +27,7 @@ def steps(roadmap: str) -> DataFrame:
 
 @st.cache_data(show_spinner=False)
 def settings(roadmap: str) -> list[TimedOn]:
-    """Every way in which steps of ``roadmap`` were timed; none where there are no figures."""
+    """Return every setting in which steps of ``roadmap`` were timed; empty if there are none."""
     try:
         table = results.throughput_table()
     except results.ResultsError:
@@ -39,10 +39,10 @@ def settings(roadmap: str) -> list[TimedOn]:
 
 @st.cache_data(show_spinner=False)
 def with_speeds(roadmap: str, setting: TimedOn) -> DataFrame:
-    """``steps`` with ``images_per_s``, its 10th and 90th percentile, and ``memory`` in GB.
+    """Return ``steps`` with ``images_per_s``, its 10th and 90th percentile, and ``memory`` (GB).
 
-    They are with our depthwise kernels where those were timed, and then ``depthwise`` is ``own``;
-    ``images_per_s_torch`` is there the speed with PyTorch's, if that was timed too.
+    Where our depthwise kernels were timed, the figures are theirs, ``depthwise`` is ``own`` and
+    ``images_per_s_torch`` is the speed with PyTorch's kernels, if it was timed too.
     """
     timed = _steps_of(roadmap, _timed(setting))
     speeds = results.ours_first(timed).set_index("name")[[*SPEEDS, "depthwise"]]
@@ -55,7 +55,7 @@ def with_speeds(roadmap: str, setting: TimedOn) -> DataFrame:
 
 
 def _steps_of(roadmap: str, table: DataFrame) -> DataFrame:
-    """A roadmap's rows; one of training times the one network that all its steps share."""
+    """Return a roadmap's rows; on a recipe roadmap, all steps share one timed network."""
     if ROADMAPS[roadmap].changes_networks:
         return table[table["source"] == roadmap]
     source, name = timed_network(roadmap)
@@ -82,7 +82,7 @@ def _timed(setting: TimedOn) -> DataFrame:
 
 @st.cache_data(show_spinner=False)
 def swin(roadmap: str, metric: str, setting: TimedOn | None = None) -> tuple[str, float] | None:
-    """Name and figure of the transformer to compare with; None where there is none."""
+    """Return name and figure of the transformer to compare with, or None."""
     if roadmap not in SWIN:
         return None
     name, timm_name = SWIN[roadmap].label, SWIN[roadmap].timm_name

@@ -1,10 +1,10 @@
-"""Who works when: sessions that ask without a pause take turns.
+"""Fair scheduling: sessions that send requests without a pause take turns.
 
-Streamlit runs the scripts of all sessions as threads of one interpreter. Ten programs that ask
-again as soon as they are answered would make everyone wait ten times as long. They are told by what
-no reader does, no pause between an answer and the next request, and work one at a time; a reader
-then shares the processor with one of them. A reader who clicks faster than that takes turns as
-well, which is felt only while such programs are there.
+Streamlit runs the scripts of all sessions as threads of one interpreter. Ten programs that send
+the next request as soon as the last is answered would make everyone wait ten times as long. They
+are recognized by the missing pauses and run one at a time, so a reader shares the processor with
+only one of them. A reader who clicks that fast takes turns too, but only notices it while such
+programs are active.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import ParamSpec
 import streamlit as st
 
 P = ParamSpec("P")
-#: A mean pause, in seconds, under which a session takes turns, and what a new session is taken to
-#: make. On a busy server a program's next request takes half a second to come.
+#: Mean pause, in seconds, below which a session takes turns, and the one assumed for a new
+#: session. On a busy server a program's next request takes half a second to arrive.
 HASTY, FIRST = 0.7, 1.0
-#: Seconds after which a session works without its turn.
+#: Seconds after which a session stops waiting for its turn.
 LONGEST = 10.0
 _one = threading.Lock()
 _working = threading.local()
@@ -31,13 +31,13 @@ _working = threading.local()
 
 @dataclass
 class Pace:
-    """The pauses of a session: half of the mean is the last one, a quarter the one before."""
+    """A session's mean pause, in which each pause weighs twice as much as the one before it."""
 
     pause: float = FIRST
     answered: float | None = None
 
     def ask(self, now: float) -> bool:
-        """Whether the session that asks ``now`` has to take its turn."""
+        """Whether the session that sends a request ``now`` must wait for its turn."""
         if self.answered is not None:
             self.pause = (self.pause + min(now - self.answered, 3 * FIRST)) / 2
         return self.pause < HASTY
@@ -45,8 +45,8 @@ class Pace:
 
 @contextmanager
 def turn() -> Iterator[None]:
-    """Around what answers a session: it waits where the session makes no pauses."""
-    if getattr(_working, "now", False):  # a part of a page that already has its turn
+    """Wait for a turn if the session makes no pauses, and hold it inside the block."""
+    if getattr(_working, "now", False):  # part of a page that already has its turn
         yield
         return
     pace = st.session_state.setdefault("pace", Pace())
@@ -62,7 +62,7 @@ def turn() -> Iterator[None]:
 
 
 def fragment(part: Callable[P, None]) -> Callable[P, None]:
-    """``st.fragment`` whose runs take turns, for a part of a page that answers controls."""
+    """Wrap ``st.fragment`` so that the fragment's runs take turns."""
 
     @wraps(part)
     def answering(*args: P.args, **kwargs: P.kwargs) -> None:

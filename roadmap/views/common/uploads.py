@@ -1,4 +1,4 @@
-"""Uploaded files are bounded together: Streamlit bounds each of them, and keeps any number."""
+"""Limit the total size of uploads: Streamlit only limits the size of each file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from streamlit import runtime
 
-#: Bytes of one session's files, and of everybody's.
+#: Most bytes of one session's files, and of all files.
 MOST_OF_SESSION, MOST = 80 * 2**20, 120 * 2**20
 _BOUNDING = threading.Lock()
 
 
 def bound() -> None:
-    """Bound what the running server keeps of uploads, once."""
+    """Install the limit in the running server, once."""
     with _BOUNDING:
         manager = runtime.get_instance().uploaded_file_mgr if runtime.exists() else None
         if hasattr(manager, "add_file") and not hasattr(manager, "roadmap_ledger"):
@@ -22,15 +22,15 @@ def bound() -> None:
 
 
 class Ledger:
-    """Stands before ``manager``'s ``add_file``: what is too much takes the place of older files.
+    """Wraps ``manager``'s ``add_file``; files over the limit replace older ones.
 
-    A session that has too many loses its own oldest. Where all have too many, the session that
-    has most does, so that one who fills the memory displaces nobody else.
+    A session over its limit loses its own oldest files. If all sessions together are over the
+    limit, the largest one does, so that a session that fills the memory displaces no other.
     """
 
     def __init__(self, manager: Any):
         self._manager, self._lock = manager, threading.RLock()
-        #: Bytes by file, the oldest first, by session.
+        #: Bytes by file, oldest first, by session.
         self._sizes: dict[str, OrderedDict[str, int]] = {}
         for session, files in getattr(manager, "file_storage", {}).items():
             sizes = {name: len(file.data) for name, file in files.items()}

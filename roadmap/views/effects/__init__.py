@@ -1,1 +1,1 @@
-"""The page Effects: what each change is worth in a designed experiment."""
+"""The Effects page: what each change is worth, from a designed experiment."""

@@ -1,4 +1,4 @@
-"""The experiment behind the page of effects, fitted again only when its runs have changed."""
+"""The experiment behind the Effects page, refitted only when its runs have changed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from roadmap.study.experiment import (
 from roadmap.study.model import Model
 from roadmap.views.ablations import data as ablations_data
 
-#: Positions of the sliders whose answers are kept: a few kB each.
+#: Slider positions whose results are cached, a few kB each.
 MOST_KEPT = 64
 
 
 def data_sets() -> tuple[str, ...]:
-    """The names of data sets with runs of designs, the one with most first."""
+    """Return the names of data sets with design runs, the one with the most runs first."""
     counts: dict[str, int] = {}
     for run in ablations_data.read().points:
         counts[run.data] = counts.get(run.data, 0) + 1
@@ -34,7 +34,7 @@ def data_sets() -> tuple[str, ...]:
 
 
 def experiment(data: str) -> Experiment:
-    """The experiment on ``data``. Raises ``StudyError``."""
+    """Return the experiment on ``data``. Raises ``StudyError``."""
     runs = of_data(ablations_data.read().points, data)
     return _experiment(choose_design(_designs(), runs), runs)
 
@@ -54,11 +54,11 @@ Levels = tuple[tuple[str, str], ...]
 
 @lru_cache(maxsize=MOST_KEPT)
 def effects(model: Model, levels: Levels, lr: float | None, epochs: float | None) -> Effects:
-    """The answers of ``model`` for networks trained so. Raises ``StudyError``."""
+    """Return the effects that ``model`` predicts under these settings. Raises ``StudyError``."""
     return Effects(model, Settings(dict(levels), lr, epochs))
 
 
 @lru_cache(maxsize=2)
 def atlas(model: Model, levels: Levels, lr: float | None, epochs: float | None) -> Atlas:
-    """Every combination, trained so, at its own best learning rate where the model has one."""
+    """Return every combination under these settings, at its best learning rate if known."""
     return make_atlas(effects(model, levels, lr, epochs))

@@ -1,4 +1,4 @@
-"""What the effect of a change depends on: a heat map of interactions, as a table."""
+"""Interactions: how the effect of one change depends on another, as a heat map."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Cells = Mapping[tuple[str, str], "Interaction"]
 
 
 def show(effects: Effects) -> None:
-    st.html(markup.heading("What depends on what", 2, "section"))
+    st.html(markup.heading("Interactions", 2, "section"))
     found = effects.interactions()
     if not found:
-        words = "Interactions need more runs than are finished; the model has none so far."
+        words = "Too few runs have finished to estimate interactions."
         st.html(markup.paragraph(words, "text"))
         return
     cells = {(one.first.name, one.second.name): one for one in found}
@@ -39,8 +39,8 @@ def show(effects: Effects) -> None:
     others = [one for one in found if one.second.name not in columns or one.first.name in columns]
     st.html(
         markup.paragraph(
-            "By how many points the effect of the row changes from the lowest to the highest value "
-            "of the column. Bold: the 95% interval leaves out zero.",
+            "How many points the row's effect changes by when the column goes from its lowest to "
+            "its highest value. Bold: the 95% interval excludes zero.",
             "faint",
         )
         + _table(effects, rows, columns, cells, most)
@@ -77,7 +77,7 @@ def _table(
 
 
 def _pairs(found: Sequence[Interaction], most: float) -> str:
-    """Pairs of changes, the strongest first."""
+    """Return the table of pairs of changes, strongest interaction first."""
     body = "".join(
         f'<tr><th scope="row">{escape(one.first.title)} with {escape(one.second.title)}</th>'
         f"{_cell(one, most)}</tr>"

@@ -1,4 +1,4 @@
-"""The map: every valid combination by predicted accuracy and cost."""
+"""The map of every valid combination: predicted accuracy against cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from roadmap.study.effects import Effects
 
 COSTS = {
-    "gflops": ("GFLOPs", "Multiply-adds per image at 224 pixels, 10⁹"),
+    "gflops": ("GFLOPs", "GFLOPs per image at 224 pixels"),
     "parameters": ("Parameters", "Parameters, million"),
 }
 SELECTED = "at"
@@ -29,8 +29,8 @@ def show(effects: Effects, atlas: Atlas) -> None:
     st.html(
         markup.heading("Map of all combinations", 2, "section")
         + markup.paragraph(
-            f"{len(atlas.levels):,} networks that these changes make, each at its own best "
-            "learning rate where the model has one. Click one to see what it is.",
+            f"The {len(atlas.levels):,} networks that these changes can make, each at its best "
+            "learning rate if the model can estimate one. Click a point to see its changes.",
             "faint",
         )
     )
@@ -57,14 +57,17 @@ def show(effects: Effects, atlas: Atlas) -> None:
 
 
 def _selected(atlas: Atlas) -> tuple[int, str]:
-    """The place of the combination to show: the best one, if the URL says nothing."""
+    """Return the index of the combination to show: by default the best one."""
     best = atlas.best()
     given = st.query_params.get(SELECTED)
     if given is None:
         return best, ""
     if given.isascii() and given.isdigit() and len(given) < 8 and int(given) < len(atlas.levels):
         return int(given), ""
-    return best, f"at in the URL is no number under {len(atlas.levels):,}; shown is the best one."
+    return best, (
+        f"In the URL, at must be a whole number from 0 to {len(atlas.levels) - 1:,}. "
+        "Showing the best network."
+    )
 
 
 def _control(cost: str) -> None:
@@ -80,7 +83,7 @@ def _control(cost: str) -> None:
 
 
 def _chosen(key: str) -> None:
-    """A click on a point. The chart is drawn anew, so that the same point answers again."""
+    """Handle a click on a point, and redraw the chart so that it can be clicked again."""
     points = [p for p in st.session_state[key]["selection"]["points"] if "customdata" in p]
     st.session_state["effects-clicks"] = st.session_state.get("effects-clicks", 0) + 1
     if points:
@@ -103,7 +106,7 @@ def _table(atlas: Atlas) -> DataFrame:
 
 
 def _path(effects: Effects, atlas: Atlas, table: DataFrame) -> DataFrame:
-    """The rows of the roadmap's own networks."""
+    """Return the rows of the roadmap's own networks."""
     places = {tuple(sorted(levels.items())): i for i, levels in enumerate(atlas.levels)}
     changes = effects.changes
     path = effects.path([change.name for change in changes])
@@ -125,13 +128,13 @@ def _details(effects: Effects, atlas: Atlas, place: int) -> None:
     st.html(
         markup.heading(", ".join(names) or "The start", 3, "subsection")
         + markup.paragraph(
-            f"Predicted top-1 {number(atlas.top1[place], 1)}% (95% interval of one run "
+            f"Predicted top-1 {number(atlas.top1[place], 1)}% (95% interval for one run "
             f"{number(atlas.low[place], 1)} to {number(atlas.high[place], 1)}){rate}, "
             f"{number(atlas.gmacs[place], 2)} GFLOPs, "
             f"{number(atlas.parameters[place] / 1e6, 1)} million parameters.",
             "text",
         )
-        + f'<p class="text"><a href="{builder}" target="_self">Open it in the Builder</a></p>'
+        + f'<p class="text"><a href="{builder}" target="_self">Open in the Builder</a></p>'
     )
 
 

@@ -1,4 +1,4 @@
-"""An order of one's own: the changes put into any order, and the path that they make."""
+"""A custom order: the changes in any order, and the resulting path."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ def show(effects: Effects) -> None:
     st.html(
         markup.heading("Your own order", 2, "section")
         + markup.paragraph(
-            "Move a change up or down; the chart follows. The order stands in the address of this "
-            "page, so that it can be shared.",
+            "Move a change up or down to update the chart. The order is part of this page's "
+            "URL, so "
+            "you can share it.",
             "faint",
         )
     )
@@ -42,7 +43,7 @@ def show(effects: Effects) -> None:
 
 
 def _order(usual: Sequence[str]) -> tuple[list[str], str]:
-    """The order in the URL, and a sentence where it is none of these changes."""
+    """Return the order in the URL, and a sentence if it is not valid."""
     given = st.query_params.get(PARAMETER)
     if not given:
         return list(usual), ""
@@ -50,7 +51,7 @@ def _order(usual: Sequence[str]) -> tuple[list[str], str]:
     if sorted(names) == sorted(usual):
         return names, ""
     return list(usual), (
-        "The order in the URL does not name each of these changes once; shown is the paper's."
+        "The order in the URL does not name each of these changes once. Showing the paper's order."
     )
 
 
@@ -73,7 +74,7 @@ def _buttons(effects: Effects, order: list[str], usual: Sequence[str]) -> None:
                     args=(order, place, step),
                 )
     st.button(
-        "Back to the paper's order",
+        "Reset to the paper's order",
         key="order-reset",
         disabled=list(order) == list(usual),
         on_click=_set,
@@ -100,7 +101,7 @@ def _path(effects: Effects, order: list[str], usual: list[str]) -> None:
         try:
             rows = path_rows(effects, order, YOURS)
         except StudyError as error:
-            refused = f"{error}. Move what it needs before it."
+            refused = f"{error}. Move the changes that it needs before it."
     if refused:
         st.html(markup.notice(refused))
     shown = [*rows, *paper]
@@ -109,7 +110,9 @@ def _path(effects: Effects, order: list[str], usual: list[str]) -> None:
         f"{row['title']} {number(row['top1'], 1)}% at {number(row['gflops'], 1)} GFLOPs"
         for row in (rows or paper)
     )
-    figure.show(charts.order_path(table), table, "order", f"Predicted top-1 on the way: {alt}.")
+    figure.show(
+        charts.order_path(table), table, "order", f"Predicted top-1 after each change: {alt}."
+    )
     st.html(_table(rows or paper))
 
 

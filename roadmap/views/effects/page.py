@@ -1,4 +1,4 @@
-"""What each change is worth: a designed experiment's answers, under settings that one can move."""
+"""The value of each change, predicted from a designed experiment under chosen settings."""
 
 from __future__ import annotations
 
@@ -24,22 +24,30 @@ if TYPE_CHECKING:
     from roadmap.study.space import Factor, Space
 
 VIEWS = {
-    "place": ("in place", "In the paper's place", "Each change made where the paper makes it."),
-    "alone": ("alone", "Alone", "Each change made by itself on the start, a modern-recipe ResNet."),
+    "place": (
+        "in place",
+        "In the paper's place",
+        "Each change is made at its place in the paper's order.",
+    ),
+    "alone": (
+        "alone",
+        "Alone",
+        "Each change is made alone, on the starting network (ResNet with the modern recipe).",
+    ),
     "orders": (
         "all orders",
         "All orders",
-        "The mean over every order in which all networks exist (Shapley value).",
+        "Mean over all orders in which every intermediate network is valid (Shapley value).",
     ),
     "rate": (
         "own rate",
         "At its own rate",
-        "As in the paper's place, but each network at its own best learning rate.",
+        "As in the paper's place, but with each network at its own best learning rate.",
     ),
 }
 NOTHING = (
     "No designed experiment has enough finished runs yet. A design varies many choices at once, "
-    "so that every run informs every change; train one on the command line."
+    "so that every run informs every change. Train one on the command line:"
 )
 COMMAND = """python -m roadmap sweep --design results/designs/small_data.json --data PATH --dry-run
 python -m roadmap sweep --design results/designs/small_data.json --data PATH --compile
@@ -51,9 +59,9 @@ def show() -> None:
     st.html(
         markup.heading("Effects", 1, "title")
         + markup.paragraph(
-            "What is each change worth: by itself, in the paper's place, in any order, at its own "
-            "learning rate, after a short or a long training? Predictions from an experiment in "
-            "which all choices vary at once.",
+            "What is each change worth: alone, in the paper's place, in any order, at its own "
+            "learning rate, after short or long training? These are predictions from a designed "
+            "experiment that varies all choices at once.",
             "lead",
         )
     )
@@ -106,7 +114,7 @@ def _explorer(experiment: Experiment) -> None:
 def _settings(
     space: Space,
 ) -> tuple[effects_data.Levels, float | None, float | None, list[str]]:
-    """Levels of the settings, learning rate and epochs, and a sentence for each wrong one."""
+    """Return setting levels, learning rate, epochs, and a sentence per invalid value."""
     wrong, levels = [], []
     quantities: dict[str, float | None] = {"lr": None, "epochs": None}
     for factor in _shown(space):
@@ -127,7 +135,7 @@ def _shown(space: Space) -> list[Factor]:
 
 
 def _options(factor: Factor) -> dict[str, Any]:
-    """What a control offers: keys as in the URL, and the values or titles behind them."""
+    """Return a control's options: keys as in the URL, with their values or titles."""
     if factor.scale is None:
         return {level.key: level.title for level in factor.levels}
     values = sorted(level.value for level in factor.levels)
@@ -142,7 +150,7 @@ def _geometric(low: float, high: float) -> list[float]:
 
 
 def _inside(values: Sequence[float], steps: Sequence[float]) -> list[float]:
-    """Rounded to two digits as shown, and still within what was trained."""
+    """Round ``steps`` to two significant digits, within the range that was trained."""
     return [min(max(float(f"{step:.2g}"), values[0]), values[-1]) for step in steps]
 
 
@@ -162,7 +170,7 @@ def _controls(
     views: Sequence[str],
 ) -> None:
     with st.container(horizontal=True, gap="medium", key="effects-views"):
-        _segmented("view", "What it is worth", {name: VIEWS[name][1] for name in views}, view)
+        _segmented("view", "Value of a change", {name: VIEWS[name][1] for name in views}, view)
     with st.container(horizontal=True, gap="medium", key="effects-controls"):
         for factor in _shown(space):
             options = _options(factor)
@@ -222,7 +230,7 @@ def _changed(name: str) -> None:
     st.query_params[name] = st.session_state[f"effects-{name}"]
 
 
-# What the model says
+# Predictions of the model
 
 
 def _worth(experiment: Experiment, effects: Effects, chosen: str) -> None:
@@ -240,8 +248,8 @@ def _worth(experiment: Experiment, effects: Effects, chosen: str) -> None:
     )
     st.html(
         markup.paragraph(
-            "Bars are 95% intervals. A filled mark is a gain or loss that passes a test corrected "
-            "for the number of changes (Holm); an open one is inconclusive.",
+            "Bars are 95% intervals. Filled marks are significant gains or losses (corrected for "
+            "the number of changes, Holm); open marks are inconclusive.",
             "faint",
         )
     )
@@ -253,14 +261,14 @@ def _alt(rows: Sequence[dict[str, Any]], view: str) -> str:
     points = "; ".join(
         f"{row['title']} {text.with_interval_of(row)}"
         if row["points"] is not None
-        else f"{row['title']}: no such network by itself"
+        else f"{row['title']}: not possible alone"
         for row in rows
     )
-    return f"Points of top-1 that each change is worth, {view}: {points}."
+    return f"Effect of each change in points of top-1, {view}: {points}."
 
 
 def _budgets(effects: Effects) -> None:
-    """From how many epochs on each change pays, in a sentence: the table has them all."""
+    """Show from how many epochs on each change pays."""
     trained = lengths(effects)
     found = effects.budgets(trained)
     always = [b.change.title for b in found if b.pays_from == trained[0]]
@@ -271,18 +279,19 @@ def _budgets(effects: Effects) -> None:
     ]
     costs = [b.change.title for b in found if b.costs]
     unclear = [b.change.title for b in found if b.pays_from is None and not b.costs]
-    every = f"at every length trained, {trained[0]:g} to {trained[-1]:g} epochs"
+    every = f"at every length from {trained[0]:g} to {trained[-1]:g} epochs"
     parts = (
         (f"Pays {every}", always),
-        ("Pays only when trained longer", later),
+        ("Pays only with longer training", later),
         (f"Costs accuracy {every}", costs),
-        ("Not known to pay within what was trained", unclear),
+        ("Inconclusive at the lengths trained", unclear),
     )
     st.html(
         markup.heading("How long until it pays", 2, "section")
         + "".join(markup.paragraph(f"{what}: {_list(names)}.", "text") for what, names in parts)
         + markup.paragraph(
-            "In the paper's place. A change pays where its 95% interval is above zero.", "faint"
+            "For changes in the paper's place. A change pays if its 95% interval is above zero.",
+            "faint",
         )
     )
 
@@ -293,13 +302,14 @@ def _list(words: Sequence[str]) -> str:
 
 def _basis(experiment: Experiment) -> None:
     st.html(
-        markup.heading("What this rests on", 2, "section")
+        markup.heading("The experiment behind this", 2, "section")
         + "".join(markup.paragraph(said, "text") for said in text.basis(experiment))
         + markup.paragraph(
             f"Design {experiment.design.name}: {len(experiment.runs)} of "
             f"{len(experiment.design.points)} runs finished. All figures on this page are "
-            "predictions for one run on this data set, none a measurement; outside of what was "
-            f"trained there is none. Start: {number(_start_gmacs(experiment), 1)} GFLOPs.",
+            "predictions for one run on this data set, not measurements, and only within the "
+            f"range that was trained. The start costs {number(_start_gmacs(experiment), 1)} "
+            "GFLOPs.",
             "faint",
         )
     )

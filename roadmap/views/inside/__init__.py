@@ -1,1 +1,1 @@
-"""The page Inside a step: shapes, costs, memory and receptive field."""
+"""The page Inside a step: its block, network, costs, receptive field, code and config."""

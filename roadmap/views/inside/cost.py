@@ -1,4 +1,4 @@
-"""Where the cost of a network is: a map of areas, and every layer in a table."""
+"""The cost of a network by layer: a treemap and a table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: Column, name, unit, decimals.
 COSTS = {
-    "gflops": ("Multiply-adds", "GFLOPs", 3),
+    "gflops": ("GFLOPs", "GFLOPs", 3),
     "params": ("Parameters", "M", 3),
     "activations": ("Activations", "M", 3),
 }
@@ -26,7 +26,7 @@ ALL = "all"
 
 
 def show(config: ModelConfig, image_size: int, name: str) -> None:
-    """``name`` is that of the files to download."""
+    """Show the tab; ``name`` names the downloaded files."""
     cost, problem = address.option(st.query_params, "cost", tuple(COSTS))
     try:
         table = layers(config, image_size)
@@ -55,9 +55,10 @@ def show(config: ModelConfig, image_size: int, name: str) -> None:
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def layers(config: ModelConfig, image_size: int) -> DataFrame:
-    """A row a layer that costs something: where it is, of what kind, in millions and 10⁹.
+    """Return one row per layer with a cost: its place, kind and costs.
 
-    Raises ``ValueError`` for an image too small for the network.
+    Parameters and activations are in millions. Raises ``ValueError`` if the image is too small
+    for the network.
     """
     import pandas as pd
 
@@ -86,7 +87,7 @@ def layers(config: ModelConfig, image_size: int) -> DataFrame:
 
 
 def _place(path: str) -> tuple[str, str, str]:
-    """Part, block and layer of a module's path: ``stages.0.blocks.1.branch.conv1``."""
+    """Return part, block and layer of a module path such as ``stages.0.blocks.1.branch.conv1``."""
     first, *rest = path.split(".")
     if first != "stages":
         return first.capitalize(), "", rest[-1]
@@ -105,8 +106,8 @@ def _total(table: DataFrame, image_size: int) -> str:
     )
     return (
         f'<p class="why totals">{words} for one image of {image_size} × {image_size}. '
-        "Multiply-adds are those of convolutions and the classifier, activations the numbers "
-        "that these put out, as fvcore counts both.</p>"
+        "GFLOPs count the multiply-adds of convolutions and the classifier, activations their "
+        "output elements, both as fvcore counts them.</p>"
     )
 
 
@@ -121,23 +122,23 @@ def _alt(table: DataFrame, cost: str) -> str:
     kinds = ", ".join(
         f"{charts.KINDS[k][0]} {v:.0%}" for k, v in _shares(table, cost, "kind").items()
     )
-    return f"Treemap of {COSTS[cost][0].lower()} by part: {parts}. By kind of layer: {kinds}."
+    return f"Treemap of {COSTS[cost][0]} by part: {parts}. By kind of layer: {kinds}."
 
 
 def _legend(table: DataFrame, cost: str) -> str:
     shares = sorted(_shares(table, cost, "kind").items(), key=lambda item: -item[1])
     spans = "".join(
         f'<span><i style="background:{charts.KINDS[kind][1]}"></i>{charts.KINDS[kind][0]} '
-        f"{100 * share:.1f} %</span>"
+        f"{100 * share:.1f}%</span>"
         for kind, share in shares
     )
-    hint = "<span>Click an area to go in, its head to come back.</span>"
+    hint = "<span>Click an area to zoom in, its header to zoom out.</span>"
     return f'<p class="faint legend">{spans}{hint}</p>'
 
 
 @turns.fragment
 def _rows(table: DataFrame) -> None:
-    """Every layer, with filters by part and by kind."""
+    """Show every layer in a table with filters by part and kind."""
     st.html(markup.heading("Every layer", 2, "section"))
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         part = st.selectbox(
@@ -160,10 +161,11 @@ def _rows(table: DataFrame) -> None:
     if kind != ALL:
         shown = shown[shown["kind"] == kind]
     sums = ", ".join(
-        f"{number(shown[key].sum(), digits)} {unit} {title.lower()}"
+        f"{number(shown[key].sum(), digits)} "
+        f"{title if title == unit else f'{unit} {title.lower()}'}"
         for key, (title, unit, digits) in COSTS.items()
     )
-    st.html(markup.paragraph(f"{len(shown)} layers: {sums}. Click a column to sort.", "faint"))
+    st.html(markup.paragraph(f"{len(shown)} layers: {sums}. Click a column name to sort.", "faint"))
     number_of = st.column_config.NumberColumn
     st.dataframe(
         shown.assign(
@@ -182,5 +184,5 @@ def _rows(table: DataFrame) -> None:
         height=420,
         placeholder=ABSENT,
         key="inside-cost-rows",
-        alt="Table of every layer with its parameters, multiply-adds and activations.",
+        alt="Table of every layer with its parameters, GFLOPs and activations.",
     )

@@ -1,4 +1,4 @@
-"""What one position of the output sees: in theory stage by stage, and in effect."""
+"""The receptive field of one output position: theoretical by stage, and effective."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from roadmap.views.builder import work as builder_work
 from roadmap.views.common import figure, markup
 
 KEY = "effective-field"
-CELL = 4  # pixels of an image's side in one cell of the map
-DRAWN = ("0.2", "0.5")  # shares whose squares the map shows
-MOST_KEPT = 128  # networks whose fields the server keeps
+CELL = 4  # side in pixels of one cell of the map
+DRAWN = ("0.2", "0.5")  # shares for which the map shows a square
+MOST_KEPT = 128  # networks whose fields the server caches
 Named = tuple[str, ModelConfig]
 
 
 def show(networks: Sequence[Named], name: str) -> None:
-    """``networks`` are the step before, if any, and the step, by title."""
-    st.html(markup.heading("In theory", 2, "section first") + _theory(networks))
+    """Show the tab; ``networks`` are the previous step, if any, and the step, with titles."""
+    st.html(markup.heading("Theoretical receptive field", 2, "section first") + _theory(networks))
     st.html(
-        markup.heading("In effect", 2, "section")
+        markup.heading("Effective receptive field", 2, "section")
         + markup.paragraph(
-            "Not every pixel of that square counts alike. The map is the gradient of one position, "
-            "the middle one of the last stage before pooling, summed over its channels, with "
-            "respect to the image: absolute values, averaged over random images (Luo et al. "
-            "2016). Its size is the side of the smallest square around the centre that holds a "
-            "share of the whole (Ding et al. 2022).",
+            "Not every pixel in that square matters equally. The map shows the gradient of the "
+            "middle position of the last stage, before pooling and summed over its channels, with "
+            "respect to the image. It averages absolute values over random images (Luo et al. "
+            "2016). The size of the field is the side of the smallest centered square that holds "
+            "a given share of the total (Ding et al. 2022).",
             "why",
         )
         + markup.paragraph(
-            "The networks are initialised, not trained: He et al. 2015 for every step, layer scale "
-            "1, batch norms with the statistics of random images. So the maps compare "
-            "architectures. Luo et al. saw training widen the field.",
+            "The networks are untrained, so the maps compare architectures: initialization of He "
+            "et al. 2015 for every step, layer scale 1, batch norm statistics of random images. "
+            "Luo et al. found that training widens the field.",
             "faint below",
         )
     )
@@ -57,8 +57,8 @@ def _theory(networks: Sequence[Named]) -> str:
             values.append(change(parts[1].size, parts[0].size, 0))
         rows.append((parts[-1].part.capitalize(), f"{parts[-1].stride} px", values))
     return markup.fields_table(["After", "Stride", *heads], rows) + markup.paragraph(
-        "Side in pixels of the square that can reach one position, along the branches; stride: "
-        "pixels between neighbouring positions.",
+        "Side, in pixels, of the square that can influence one position, along the branches. "
+        "Stride: pixels between neighboring positions.",
         "faint below",
     )
 
@@ -68,7 +68,7 @@ def _theory(networks: Sequence[Named]) -> str:
 
 @st.cache_resource(show_spinner=False)
 def _kept() -> dict[ModelConfig, dict[str, Any]]:
-    """Fields by config, for all sessions; the oldest go first."""
+    """Return the cache of fields by config, shared by all sessions; the oldest go first."""
     return {}
 
 
@@ -80,7 +80,8 @@ def _effect(networks: Sequence[Named], name: str) -> None:
         return
     if visitors.is_public():
         sentence = (
-            "This public explorer measures no fields; start your own to measure these in about ten "
+            "Measuring is disabled on this public explorer. Start your own to measure these in "
+            "about ten "
             "seconds:"
         )
         st.html(markup.own_machine(sentence, "python -m roadmap app"))
@@ -98,11 +99,11 @@ def _effect(networks: Sequence[Named], name: str) -> None:
             type="primary",
             disabled=bool(reason),
         )
-        text = reason or "Takes about ten seconds here; kept afterwards."
+        text = reason or "Takes about ten seconds; the result is cached."
         st.html(markup.paragraph(text, "faint"))
-        builder_work.follow(KEY, "Differentiating", _keep)  # what was refused
+        builder_work.follow(KEY, "Computing gradients", _keep)  # shows a refusal
         return
-    builder_work.follow(KEY, "Differentiating", _keep)
+    builder_work.follow(KEY, "Computing gradients", _keep)
     if not [config for config in missing if config not in _kept()]:
         _maps(networks, name)
     elif not builder_work.running(KEY):
@@ -110,7 +111,7 @@ def _effect(networks: Sequence[Named], name: str) -> None:
 
 
 def _begin(configs: list[ModelConfig]) -> None:
-    if reason := fields_refusal(configs):  # by now, or the button is forced
+    if reason := fields_refusal(configs):  # or a program pressed the button
         builder_work.refuse(KEY, reason)
         return
     fields = [config.to_dict() for config in configs]
@@ -151,14 +152,14 @@ def _map(title: str, config: ModelConfig, field: dict[str, Any], name: str) -> N
         name,
         f"Heat map of the effective receptive field of {title}. "
         + " ".join(
-            f"{100 * share:.0f} % lies within {side} by {side} pixels." for share, side in sides
+            f"{100 * share:.0f}% of it is within {side} by {side} pixels." for share, side in sides
         )
         + f" The theoretical field is {theoretical} by {theoretical}.",
     )
 
 
 def _sizes(networks: Sequence[Named], fields: Sequence[dict[str, Any]]) -> str:
-    """Sides of the squares, and the share of the theoretical field that half of it takes."""
+    """Return the table of square sides, and the share of the theoretical field that holds half."""
     heads = [title for title, _ in networks] + (["Change"] if len(networks) == 2 else [])
     rows = []
     for share in fields[0]["sides"]:
@@ -166,7 +167,9 @@ def _sizes(networks: Sequence[Named], fields: Sequence[dict[str, Any]]) -> str:
         values = [number(side, 0) for side in sides]
         if len(sides) == 2:
             values.append(change(sides[1], sides[0], 0))
-        rows.append((f"Side of the square that holds {100 * float(share):.0f} %", "pixels", values))
+        rows.append(
+            (f"Side of the square with {100 * float(share):.0f}% of the total", "pixels", values)
+        )
     ratios = [
         100 * (field["sides"]["0.5"] / receptive_fields(config)[-1].size) ** 2
         for (_, config), field in zip(networks, fields, strict=True)
@@ -174,7 +177,7 @@ def _sizes(networks: Sequence[Named], fields: Sequence[dict[str, Any]]) -> str:
     values = [number(ratio, 1) for ratio in ratios]
     if len(ratios) == 2:
         values.append(change(ratios[1], ratios[0], 1))
-    rows.append(("Area of the one that holds 50 %, of the theoretical", "%", values))
+    rows.append(("Area of the 50% square, relative to the theoretical field", "%", values))
     return markup.fields_table(["", "Unit", *heads], rows)
 
 
@@ -182,11 +185,11 @@ def _legend(field: dict[str, Any], theoretical: int) -> str:
     side = field["image_size"]
     dash = '<span><i class="dash"></i>theoretical field</span>' if theoretical < side else ""
     return (
-        '<p class="faint legend"><span><i class="ramp"></i>0 to 1 of the largest</span>'
-        f'<span><i class="outline"></i>smallest square that holds 20 %, 50 %</span>{dash}</p>'
+        '<p class="faint legend"><span><i class="ramp"></i>0 to 1, relative to the maximum</span>'
+        f'<span><i class="outline"></i>smallest squares with 20% and 50%</span>{dash}</p>'
         + markup.paragraph(
-            f"Averaged over {field['images']} image{'s' * (field['images'] != 1)} of noise, "
-            f"{side} × {side} pixels; only what is inside the image counts.",
+            f"Average over {field['images']} noise image{'s' * (field['images'] != 1)} of "
+            f"{side} × {side} pixels; only pixels inside the image count.",
             "faint",
         )
     )

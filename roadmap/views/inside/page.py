@@ -28,19 +28,19 @@ TABS = {
     "code": "Code",
     "config": "Config",
 }
-SIZED = ("block", "network", "cost")  # tabs whose figures depend on the image
+SIZED = ("block", "network", "cost")  # tabs whose figures depend on the image size
 KEY = (
     ("+", "new"),
     ("−", "gone"),
     ("Δ", "changed"),
     ("", "Under each layer: height, width and channels of its output."),
-    ("", "Widths are in proportion to channels. The grid is the kernel."),
+    ("", "Widths are proportional to channels. The grid is the kernel."),
 )
 
 
 @dataclass(frozen=True)
 class Inside:
-    """What the page shows: a step, the adopted one before it, if any, and the image's side."""
+    """The page's state: a step, the adopted step before it, if any, and the image size."""
 
     roadmap: Roadmap
     step: Step
@@ -57,12 +57,12 @@ class Inside:
 
     @property
     def name(self) -> str:
-        """For files."""
+        """The name for downloaded files."""
         return f"{self.roadmap.name}-{self.step.key}"
 
 
 def show() -> None:
-    """The whole page, in one fragment."""
+    """Show the whole page, in one fragment."""
     _page()
 
 
@@ -90,8 +90,8 @@ def _page() -> None:
 
 
 def image_size_of(parameters: Mapping[str, str]) -> tuple[int, str]:
-    """The URL's image size in pixels; 224 where it has none, or none that is possible, and then a
-    sentence that says so (otherwise empty)."""
+    """Return the URL's image size in pixels and ''; if it is invalid, 224 and a sentence about
+    it."""
     text = parameters.get("image")
     if not text:
         return IMAGE_SIZE, ""
@@ -99,8 +99,8 @@ def image_size_of(parameters: Mapping[str, str]) -> tuple[int, str]:
     if text.isascii() and text.isdigit() and len(text) < 6 and low <= int(text) <= high:
         return int(text), ""
     return IMAGE_SIZE, (
-        f"The image size {said(text)} is not possible: use a whole number of pixels from {low} to "
-        f"{high:,}. Shown is {IMAGE_SIZE}."
+        f"The image size in the URL is {said(text)}; use a whole number of pixels from {low} to "
+        f"{high:,}. Using {IMAGE_SIZE}."
     )
 
 
@@ -139,7 +139,7 @@ def _image_chosen() -> None:
 
 
 def _complete(chosen: address.Selection) -> None:
-    """Put the selection into a URL that says nothing yet, so that it can be shared."""
+    """Add the selection to a URL without one, so that it can be shared."""
     if not chosen.problems:
         address.complete(chosen)
 
@@ -173,7 +173,7 @@ def _block(inside: Inside) -> None:
     key = KEY if compared else KEY[3:]
     st.markdown(markup.drawing(diagram, captions, key), unsafe_allow_html=True)
     if inside.previous and not compared:
-        text = f"This part is the same as in the step before, {inside.previous.title}."
+        text = f"This part is the same as in the previous step, {inside.previous.title}."
         st.html(markup.paragraph(text, "faint"))
 
 
@@ -186,8 +186,8 @@ def _network(inside: Inside) -> None:
         return
     captions = _captions(inside) if len(diagram.panels) == 2 else ()
     key = [
-        ("", "A slab is a block, as wide as the picture that it works on."),
-        ("", "Beside it: height, width and channels, then parameters and multiply-adds."),
+        ("", "Each slab is a block; its width is the size of its feature map."),
+        ("", "Beside it: height, width and channels, then parameters and GFLOPs."),
     ]
     st.markdown(markup.drawing(diagram, captions, key), unsafe_allow_html=True)
     st.html(stages)
@@ -207,8 +207,8 @@ def _code(inside: Inside) -> None:
     source = _source(inside.config)
     st.html(
         markup.paragraph(
-            "This network alone, in one file that needs PyTorch and nothing else. It has the same "
-            "state dict as the network built here, and the same logits from the same weights.",
+            "The complete network in one file that only needs PyTorch. It has the same state dict "
+            "as the network built here, and gives the same logits with the same weights.",
             "why",
         )
     )
@@ -224,7 +224,7 @@ def _code(inside: Inside) -> None:
 
 
 def _config(inside: Inside) -> None:
-    """Every field at the start, before and here; what a step changes is marked."""
+    """Show every field at the start, in the previous step and here; changes are marked."""
     start = inside.roadmap.start
     before = inside.before or start
     changed = [name for name in FIELDS if getattr(inside.config, name) != getattr(before, name)]
@@ -248,7 +248,7 @@ def _config(inside: Inside) -> None:
             "application/json",
             key="inside-download-config",
             on_click="ignore",
-            help="ModelConfig.from_json reads it, and python -m roadmap profile --config.",
+            help="For ModelConfig.from_json and python -m roadmap profile --config.",
         )
         st.code(inside.config.to_json(indent=2), "json")
 
@@ -257,15 +257,15 @@ def _said(inside: Inside, changed: list[str]) -> str:
     if not inside.previous:
         return "The roadmap starts from this config."
     if not changed:
-        return f"No field differs from {inside.previous.title}: only how it is trained does."
+        return f"No field differs from {inside.previous.title}: only the training recipe changes."
     fields = "One field changes" if len(changed) == 1 else f"{len(changed)} fields change"
     first = inside.roadmap.steps[0]
-    other = "" if inside.previous is first else f" Bold: other than in {first.title}."
-    return f"{fields} against {inside.previous.title}, marked Δ.{other}"
+    other = "" if inside.previous is first else f" Bold: differs from {first.title}."
+    return f"{fields} from {inside.previous.title}, marked Δ.{other}"
 
 
 def _fields(heads: list[str], rows: list[tuple[str, list[str]]]) -> str:
-    """Where the last value differs from the one before, the row is marked."""
+    """Return whether the last value differs from the one before, which marks the row."""
     lines = [(name, values, len(values) > 1 and values[-1] != values[-2]) for name, values in rows]
     return markup.config_table(["Field", *heads], lines)
 

@@ -1,1 +1,1 @@
-"""The page Method: what was counted, measured and trained, and how."""
+"""The Method page: what was counted, measured and trained, and how."""

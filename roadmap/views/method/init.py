@@ -1,4 +1,4 @@
-"""What is known of the initialization, for the page of methods: from networks and trained runs."""
+"""The section on initialization of the Method page, from networks and trained runs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from roadmap.tables import results
 from roadmap.text import counted, number
 
 ROADMAP = ROADMAPS["resnet50"]
-#: The data of the check and its learning rates; the first is that of the runs of the path.
+#: Data and learning rates of the check; the first rate is that of the roadmap's runs.
 DATA, RATES, SEEDS = "tiny-imagenet-100", ("0.002", "0.004"), (0, 1, 2)
 STEPS = ("gelu", "fewer_activations", "fewer_norms", "layer_norm", "separate_downsampling")
 HEAD = ("Step", f"Table 5, {RATES[0]}", *(f"PyTorch, {rate}" for rate in RATES))
 
 
 class Row(NamedTuple):
-    """Top-1 of a step in percent: mean of its runs, and those of the check at ``RATES``."""
+    """A step's top-1 in percent: the mean of its runs, and the check's at ``RATES``."""
 
     step: str
     path: float
@@ -31,7 +31,7 @@ class Row(NamedTuple):
 
 
 def networks() -> list[str]:
-    """What the authors' networks and ours begin with, and where the last step differs."""
+    """Describe the authors' initialization and ours, and how the last step differs."""
     first = network_spec(ROADMAP.config("layer_norm"))
     stem, depthwise = (
         next(layer for layer in layers if isinstance(layer, Conv) and layer.kernel_size > 1)
@@ -40,22 +40,23 @@ def networks() -> list[str]:
     last = network_spec(ROADMAP.config("separate_downsampling"))
     lacking = sum(layer.parameters for layer in _added(last))
     return [
-        "The authors' published commands for the steps leave PyTorch's default initialization in "
-        "every network. It is uniform, with a standard deviation that follows from the fan-in: "
+        "The authors' published commands for the steps keep PyTorch's default initialization in "
+        "every network. It is uniform, with a standard deviation that depends on the fan-in: "
         f"{number(_deviation(stem), 3)} in the {_size(stem)} convolution of the stem, "
-        f"{number(_deviation(depthwise), 3)} in a depthwise {_size(depthwise)} convolution. Its "
-        "biases are not zero. A truncated normal of 0.02 with zero biases belongs to ConvNeXt "
-        "itself (Table 5, which prints 0.2; the code of the ConvNeXt repository has 0.02). Our "
-        f"networks have it from the step “{ROADMAP.step('training').title}” on, and Kaiming's "
-        "before. The config's field init takes all three: kaiming, trunc_normal and default.",
+        f"{number(_deviation(depthwise), 3)} in a depthwise {_size(depthwise)} convolution. "
+        "Biases are not zero. ConvNeXt itself uses a truncated normal with standard deviation "
+        "0.02 and zero biases (Table 5 prints 0.2; the code in the ConvNeXt repository has 0.02). "
+        f"Our networks use it from the step “{ROADMAP.step('training').title}” on, and Kaiming "
+        "initialization before that. The config field init accepts kaiming, trunc_normal and "
+        "default.",
         f"Our step “{ROADMAP.step('separate_downsampling').title}” is ConvNeXt itself. The network "
-        "of the authors' command for this step has no norm after the stem, none before "
-        f"downsampling and no layer scale: {lacking:,} parameters fewer.",
+        "of the authors' command for this step has no norm after the stem, no norm before "
+        f"downsampling and no layer scale, so it has {lacking:,} fewer parameters.",
     ]
 
 
 def check() -> list[Row]:
-    """The check of the initialization, a row a step; none where runs of it are not there."""
+    """Return the initialization check, one row per step; empty if its runs are missing."""
     try:
         return [_row(step) for step in STEPS]
     except LookupError:
@@ -63,19 +64,19 @@ def check() -> list[Row]:
 
 
 def finding(rows: list[Row]) -> str:
-    """What the check says, and what it does not."""
+    """Summarize what the check shows and what it does not."""
     moved = max(abs(row.low - row.path) for row in rows)
     first, norm = rows[0], next(row for row in rows if row.step == "layer_norm")
     losses = [getattr(first, name) - getattr(norm, name) for name in ("path", "low", "high")]
     path, low, high = (number(loss, 1) for loss in losses)
     runs = counted(len(rows) * len(RATES), "run")
     return (
-        f"{runs} on {DATA} do not decide whether that changes what a step is worth: one run for "
-        "each step and rate under PyTorch's initialization, beside the mean of "
-        f"{len(SEEDS)} runs under Table 5's. At the same learning rate, no step moves by more than "
+        f"{runs} on {DATA} do not settle whether this changes the value of a step: one run per "
+        "step and learning rate with PyTorch's initialization, compared with the mean of "
+        f"{len(SEEDS)} runs with Table 5's. At the same learning rate, no step moves by more than "
         f"{number(moved, 1)} points. Between “{ROADMAP.step(first.step).title}” and "
         f"“{ROADMAP.step(norm.step).title}”, top-1 falls by {low} points instead of {path}; at "
-        f"twice the rate it falls by {high}. The learning rate matters as much as the "
+        f"twice the rate, it falls by {high}. The learning rate matters as much as the "
         "initialization."
     )
 
@@ -85,7 +86,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def _added(spec: NetworkSpec) -> Iterator[Norm | LayerScale]:
-    """The norms around downsampling, and layer scale."""
+    """Yield the norms around downsampling, and layer scale."""
     for layer in chain(spec.stem, *(stage.downsample for stage in spec.stages)):
         if isinstance(layer, Norm):
             yield layer
@@ -94,7 +95,7 @@ def _added(spec: NetworkSpec) -> Iterator[Norm | LayerScale]:
 
 
 def _deviation(conv: Conv) -> float:
-    """Of PyTorch's weights: uniform within 1 / sqrt(fan-in) of zero."""
+    """Return the deviation of PyTorch's default: uniform within 1 / sqrt(fan-in) of zero."""
     return 1 / sqrt(3 * (conv.in_channels // conv.groups) * conv.kernel_size**2)
 
 
@@ -108,7 +109,7 @@ def _row(step: str) -> Row:
 
 
 def _top1(name: str, step: str) -> float:
-    """Raises ``LookupError`` where there is no such run that has finished."""
+    """Return a run's top-1. Raises ``LookupError`` if no finished run has this name."""
     run = read_run(results.RESULTS / "runs" / DATA / name)
     if not isinstance(run, Run) or not run.finished:
         raise LookupError(name)

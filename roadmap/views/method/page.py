@@ -1,4 +1,4 @@
-"""How every figure came about: definitions, measurements, the audit, sources, what is not known."""
+"""Where every figure comes from: definitions, measurements, audit, sources, open questions."""
 
 from __future__ import annotations
 
@@ -35,13 +35,15 @@ if TYPE_CHECKING:
 
 
 def show() -> None:
-    """The whole page, in one column of text."""
+    """Show the whole page, in one column of text."""
     with st.container(key="method"):
         st.html(
             markup.heading("Method", 1, "title")
             + markup.paragraph(
-                "Every figure of the explorer is read from a table with its source, or counted "
-                "from the network while you look. This page says how the tables came about.",
+                "Every figure in the explorer comes from a table that states its source, or is "
+                "counted "
+                "from the network when you open a page. This page describes how the tables were "
+                "made.",
                 "lead",
             )
         )
@@ -64,7 +66,7 @@ def _section(title: str, *paragraphs: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    """``numbers`` are the columns that align right."""
+    """Return a table; the columns ``numbers`` are right-aligned."""
 
     def kind(place: int) -> str:
         return ' class="n"' if place in numbers else ""
@@ -88,7 +90,7 @@ def _command(text: str) -> str:
 
 @st.cache_data(show_spinner=False)
 def _read(name: str) -> DataFrame | None:
-    """A table of measurements, or None before it was made."""
+    """Return a table of measurements, or None if it does not exist."""
     try:
         return results.read_table(f"measured/{name}")
     except ResultsError:
@@ -96,7 +98,7 @@ def _read(name: str) -> DataFrame | None:
 
 
 def _joined(table: DataFrame, column: str) -> str:
-    """The different values of a column, in order; a dash where there are none."""
+    """Return the distinct values of a column, in order, or a dash."""
     return ", ".join(str(value) for value in table[column].dropna().unique()) or ABSENT
 
 
@@ -112,15 +114,15 @@ def _definitions() -> None:
     terms = "".join(
         f"<dt>{escape(term)}</dt><dd>{escape(meaning)}</dd>" for term, meaning in DEFINITIONS
     )
-    st.html(_section("What the figures are") + f'<dl class="terms">{terms}</dl>')
+    st.html(_section("Definitions") + f'<dl class="terms">{terms}</dl>')
 
 
 def _measurements() -> None:
     st.html(
         _section(
-            "How they were measured",
-            "Published figures are copied as they stand. The rest was measured by the commands "
-            "below; versions, devices and days are those in the tables' rows.",
+            "Measurements",
+            "Published figures are copied unchanged. All others were measured with the commands "
+            "below; the tables record versions, devices and dates.",
         )
         + _complexity()
         + _throughput()
@@ -136,17 +138,17 @@ def _complexity() -> str:
     rows = [
         (
             "Networks",
-            f"{len(table)}, each built and traced at {_joined(table, 'image_size')} pixels",
+            f"{len(table)}, built and traced at {_joined(table, 'image_size')} pixels",
         ),
         ("Counter", f"fvcore {_joined(table, 'fvcore')}"),
         ("Versions", f"torch {_joined(table, 'torch')}, timm {_joined(table, 'timm')}"),
-        ("Day", _dates(table)),
+        ("Date", _dates(table)),
     ]
     return (
-        markup.heading("Parameters, multiply-adds, activations", 3, "subsection")
+        markup.heading("Parameters, GFLOPs and activations", 3, "subsection")
         + markup.paragraph(
-            "The tests hold every step and size to two other counts: from the block "
-            "specification, which is what the builder uses, and by torch's own FlopCounterMode.",
+            "Tests compare every step and size with two other counts: one from the block "
+            "specification (which the Builder uses), and one by PyTorch's FlopCounterMode.",
             "text",
         )
         + _table((), rows)
@@ -173,14 +175,16 @@ def _throughput() -> str:
             ["device_name", "dtype", "batch_size"], sort=False
         )
     ]
-    head = ("Device", "Type", "Batch", "Networks", "Runs", "torch", "CUDA", "Day")
+    head = ("Device", "Type", "Batch", "Networks", "Runs", "torch", "CUDA", "Date")
     return (
         markup.heading("Speed and memory of the steps", 3, "subsection")
         + markup.paragraph(
-            "Inference and training, eager and, on the GPU, compiled; depthwise convolutions "
-            "there on our kernels, on the roadmap of ResNet-50 on PyTorch's too. Runs follow each "
-            "other without a pause, after five untimed ones; device events time them. One network "
-            "was measured under two names, so that their difference is the error of measurement.",
+            "Inference and training, eager and (on the GPU) compiled. On the GPU, depthwise "
+            "convolutions use our kernels; for ResNet-50's roadmap, PyTorch's were timed too. "
+            "After "
+            "five warm-up runs, runs follow each other without a pause and are timed with device "
+            "events. One network was measured under two names; their difference estimates the "
+            "measurement error.",
             "text",
         )
         + _table(head, rows, numbers=(2, 3, 4))
@@ -190,7 +194,7 @@ def _throughput() -> str:
 
 
 def _repeatability(table: DataFrame) -> str:
-    """How far the two names of one network are apart, by device."""
+    """Say how much the two names of one network differ, by device."""
     pairs = table[(table["source"] == "resnet50") & table["name"].isin(["baseline", "training"])]
     place = ["device_name", "mode", "dtype", "compiled", "batch_size"]
     speeds = pairs.pivot_table(index=place, columns="name", values="images_per_s", aggfunc="last")
@@ -198,10 +202,10 @@ def _repeatability(table: DataFrame) -> str:
         return ""
     apart = (speeds["training"] / speeds["baseline"] - 1).abs() * 100
     said = " and ".join(
-        f"{number(value, 1)} % on {device}"
+        f"{number(value, 1)}% on {device}"
         for device, value in apart.groupby(level="device_name", sort=False).max().items()
     )
-    return f"The two names of the ResNet-50 network differ by at most {said}."
+    return f"The speeds of ResNet-50 under its two names differ by at most {said}."
 
 
 def _memory() -> str:
@@ -209,10 +213,11 @@ def _memory() -> str:
     if table is None:
         return ""
     text = (
-        f"The areas on the page Sizes: a forward pass in {_joined(table, 'dtype')}, batch "
-        f"{_joined(table, 'batch_size')}, on {_joined(table, 'device_name')}, with torch "
-        f"{_joined(table, 'torch')} ({_dates(table)}). Each network had a process of its own. "
-        "Compare them with each other only: a GPU keeps other buffers."
+        f"The areas on the Sizes page show the memory of a forward pass in "
+        f"{_joined(table, 'dtype')}, batch {_joined(table, 'batch_size')}, on "
+        f"{_joined(table, 'device_name')}, with torch {_joined(table, 'torch')} "
+        f"({_dates(table)}). Each network ran in its own process. Compare these figures only with "
+        "each other: a GPU allocates different buffers."
     )
     return (
         markup.heading("Memory of the sizes", 3, "subsection")
@@ -240,12 +245,12 @@ def _training() -> str:
         if scale == "full"
     ]
     return (
-        markup.heading("Speed of training on pictures", 3, "subsection")
+        markup.heading("End-to-end training speed", 3, "subsection")
         + markup.paragraph(
-            "What is left of the bare step's speed, which sees only random tensors, once images "
-            "are read, augmented and mixed: with our loop, and with one as in timm's train.py over "
-            "the same network, data and recipe. The CPU's rows are processor time on a machine "
-            "that was shared, so that a share may come out over 100 %.",
+            "Speed when images are read, augmented and mixed, as a percentage of the bare "
+            "training step on random tensors: for our training loop, and for a loop as in timm's "
+            "train.py with the same network, data and recipe. CPU rows are processor time on a "
+            "shared machine, so a value can exceed 100%.",
             "text",
         )
         + _table(("Device", "Data", "Network", "Ours", "timm's"), rows, numbers=(3, 4))
@@ -255,7 +260,7 @@ def _training() -> str:
 
 def _share(table: DataFrame, what: str) -> str:
     found = table[table["what"] == what]["share_of_bare"]
-    return f"{number(100 * float(found.iloc[-1]), 0)} %" if len(found) else ABSENT
+    return f"{number(100 * float(found.iloc[-1]), 0)}%" if len(found) else ABSENT
 
 
 def _audits() -> None:
@@ -265,15 +270,16 @@ def _audits() -> None:
     steps = [row for row in wrong if row.key != "swin"]
     st.html(
         _section(
-            "The paper's GFLOPs, audited",
-            f"{sum(row.agrees for row in every)} of the {len(every)} GFLOPs in Tables 10 and 11 "
-            "are, to both decimals, what the networks built here cost. "
-            f"{len(steps)} steps differ, at the end of Table 10, and Swin-T by its last digit.",
+            "Audit of the paper's GFLOPs",
+            f"{sum(row.agrees for row in every)} of the {len(every)} GFLOPs figures in Tables "
+            "10 and "
+            "11 match the networks built here to both decimals. The last "
+            f"{len(steps)} steps of Table 10 differ, and Swin-T differs in the last digit.",
         )
         + "".join(_explained(row) for row in wrong)
         + markup.paragraph(
-            "Table 11 goes through the same steps for the larger network, without such a jump: "
-            "LayerNorm costs no multiply-adds, separate downsampling does.",
+            "Table 11 lists the same steps for the larger network, without such a jump: LayerNorm "
+            "adds no GFLOPs, and separate downsampling does.",
             "text",
         )
         + '<div class="audits">'
@@ -310,11 +316,11 @@ def _title(row: AuditRow) -> str:
 
 def _initialization() -> None:
     said, rows = method_init.networks(), method_init.check()
-    text = _section("Initialization: the authors' and ours", *said)
+    text = _section("Initialization: the authors' networks and ours", *said)
     if rows:
         text += markup.paragraph(method_init.finding(rows), "text")
         text += _table(method_init.HEAD, map(method_init.cells, rows), numbers=(1, 2, 3))
-        text += markup.paragraph("Top-1 in percent, by initialization and learning rate.", "faint")
+        text += markup.paragraph("Top-1 in percent by initialization and learning rate.", "faint")
     st.html(text)
 
 
@@ -323,10 +329,10 @@ def _speed_of_the_explorer() -> None:
     if latency is None and load is None:
         return
     text = _section(
-        "The explorer itself",
-        "In headless Chromium with an empty cache, beside a page that holds one bare Plotly chart "
-        "and nothing else. Read the difference: most of the seconds to the first chart are the "
-        "browser loading Plotly.",
+        "Speed of the explorer",
+        "Measured in headless Chromium with an empty cache, and compared with a bare page that "
+        "has nothing but one Plotly chart. The difference counts: until the first chart, the "
+        "browser spends most of the time loading Plotly.",
     )
     if latency is not None:
         text += _latency(latency)
@@ -370,7 +376,7 @@ def _load(table: DataFrame) -> str:
     ]
     head = ("Sessions", "Until", "Median", "10th to 90th percentile", "Longest", "Samples")
     return (
-        markup.heading("A class at once", 3, "subsection")
+        markup.heading("Many sessions at once", 3, "subsection")
         + markup.paragraph(LOAD_TEXT, "text")
         + _table(head, rows, numbers=(0, 2, 3, 4, 5))
         + _command(LOAD)
@@ -379,7 +385,7 @@ def _load(table: DataFrame) -> str:
 
 def _unknown() -> None:
     items = "".join(f"<li>{escape(text)}</li>" for text in UNKNOWN)
-    st.html(_section("What is not known") + f'<ul class="points">{items}</ul>')
+    st.html(_section("Open questions") + f'<ul class="points">{items}</ul>')
 
 
 def _sources() -> None:

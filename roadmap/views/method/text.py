@@ -1,44 +1,46 @@
-"""What the page on methods says: definitions, commands, sources, open questions."""
+"""Texts of the Method page: definitions, commands, sources, open questions."""
 
 from __future__ import annotations
 
 DEFINITIONS = (
     (
-        "Multiply-adds, GFLOPs",
-        "One multiplication with its addition counts once, in convolutions, linear layers and "
-        "matrix products; norms, activations, additions and pooling do not count. The paper calls "
-        "10⁹ of them a GFLOP, and so do we. Whoever counts multiplication and addition apart "
-        "prints twice as many FLOPs.",
+        "GFLOPs",
+        "10⁹ multiply-adds, as the paper counts them: one multiplication with its addition counts "
+        "once, in convolutions, linear layers and matrix products. Norms, activations, additions "
+        "and pooling do not count. Sources that count multiplications and additions separately "
+        "report twice as many FLOPs.",
     ),
     (
         "Parameters",
-        "Everything that training learns, the statistics of batch norm left out.",
+        "All learned values; the running statistics of batch norm are not included.",
     ),
     (
         "Activations",
         "Output elements of convolutions, linear layers and matrix products for one image "
-        "(Radosavovic et al. 2020). They tell memory and speed better than multiply-adds do.",
+        "(Radosavovic et al. 2020). They predict memory and speed better than GFLOPs.",
     ),
     (
         "Receptive field",
-        "The side of the square of input pixels that one position of the last stage can see, by "
-        "the arithmetic of kernels and strides. Most of it has little influence: the effective "
-        "receptive field is smaller (Luo et al. 2016).",
+        "The side of the square of input pixels that can influence one position of the last stage, "
+        "computed from kernel sizes and strides. Most of these pixels have little influence: the "
+        "effective receptive field is smaller (Luo et al. 2016).",
     ),
     (
         "Speed",
-        "Images a second: the median over repetitions, random images on the device, no data "
-        "loading. Training is forward, loss, backward and optimizer.",
+        "Images per second: the median over repetitions, with random images already on the device "
+        "and no data loading. A training step is forward pass, loss, backward pass and optimizer.",
     ),
     (
         "Peak memory",
-        "On CUDA the most bytes in tensors at one time; on a CPU the growth of the process's "
-        "resident memory since before the network was built. In 10⁹ bytes.",
+        "On CUDA, the most bytes held by tensors at one time; on a CPU, the growth of the "
+        "process's "
+        "resident memory from before the network was built. 1 GB is 10⁹ bytes.",
     ),
     (
         "Top-1",
-        "The share of validation images whose most probable class is the right one. None of the "
-        "ImageNet figures was trained here.",
+        "The share of validation images whose most probable class is correct. No ImageNet model "
+        "was "
+        "trained here; those figures are published ones.",
     ),
 )
 PROFILE = "python -m roadmap profile --roadmap resnet50 --save"
@@ -52,12 +54,12 @@ TRAINING = "python benchmarks/training.py --data PATH --image-size 128 --batch-s
 LATENCY = "python benchmarks/app_latency.py"
 LOAD = "python benchmarks/app_load.py"
 LOAD_TEXT = (
-    "Sessions that each change a control or open a page every one to three seconds, with the "
-    "server on one core and the clients on another: until all that the page draws has arrived. "
-    "What a browser takes to draw it comes on top."
+    "Each session changes a control or opens a page every one to three seconds. The server runs on "
+    "one core and the clients on another. Times end when all content of the page has arrived; "
+    "drawing it in a browser takes additional time."
 )
-#: Of ``app_load``, for people.
-WHAT = {"step": "another step", "control": "the answer to a control", "page": "another page"}
+#: Titles of the actions in ``app_load``.
+WHAT = {"step": "another step", "control": "response to a control", "page": "another page"}
 SOURCES = (
     (
         "Liu et al. 2022, A ConvNet for the 2020s",
@@ -92,16 +94,18 @@ SOURCES = (
     ),
 )
 UNKNOWN = (
-    "Accuracy of the steps as built here: ImageNet was not trained. The networks have the "
-    "paper's parameters and multiply-adds and give the published weights' logits; that training "
-    "them reaches the published top-1 is likely, and not shown.",
-    "Which differences between neighbouring steps are real: the paper gives three seeds for "
-    "ResNet-50's roadmap and one for ResNet-200's, and differences of 0.1 are within its own "
+    "Accuracy on ImageNet of the steps as built here: no network was trained on ImageNet. The "
+    "networks have the paper's parameters and GFLOPs, and with the published weights they give the "
+    "published logits. That training them would reach the published top-1 is likely but not shown.",
+    "Which differences between neighboring steps are real: the paper reports three seeds for "
+    "ResNet-50's roadmap and one for ResNet-200's, and a difference of 0.1 is within its own "
     "standard deviations.",
-    "How far speeds carry over: they are of one kind of GPU and one machine's CPU, with the "
-    "versions above. Our depthwise kernels have run on no other GPU; PyTorch's of 9 and 11 take a "
-    "slow path there, and those figures say little about the arithmetic.",
-    "Why Table 10's last GFLOPs are shifted: the counts show that they are, not how it happened.",
-    "The orders that were not tried: every gain is of a change on top of those before it, and "
-    "another order would share them out differently.",
+    "How well the speeds transfer: they were measured on one GPU model and one CPU, with the "
+    "versions above. Our depthwise kernels have not run on any other GPU. PyTorch's kernels of "
+    "size "
+    "9 and 11 take a slow path there, so those figures say little about the architecture.",
+    "Why the last GFLOPs of Table 10 are shifted: the counts show that they are, not why.",
+    "The effect of other orders: each gain is measured on top of the changes before it, and "
+    "another "
+    "order would divide the total differently.",
 )

@@ -1,1 +1,1 @@
-"""The page Recipes: what each recipe trains with, and what it does to pictures."""
+"""The Recipes page: the settings of each recipe, and what it does to pictures."""

@@ -1,4 +1,4 @@
-"""The training recipes: field by field, over time, on pictures, and what each change is worth."""
+"""The training recipes: fields, learning rates, augmented pictures, gain of each change."""
 
 from __future__ import annotations
 
@@ -44,20 +44,21 @@ METHODS = {
     "recipe": "A whole recipe",
 }
 WHAT = {
-    "randaugment": "Two operations an image, each applied or left out with equal chance, all at "
-    "about one magnitude (Cubuk et al. 2020, as timm has it).",
-    "trivial": "One operation an image, at one of 31 strengths: nothing to tune (Müller and "
-    "Hutter 2021). The pictures draw their own strengths.",
-    "erasing": "A rectangle of 2 % to a third of the image becomes noise or the mean colour "
+    "randaugment": "Two operations per image, each applied with probability 0.5, all at about the "
+    "same magnitude (Cubuk et al. 2020, timm's version).",
+    "trivial": "One operation per image, at one of 31 random strengths, so there is nothing to "
+    "tune "
+    "(Müller and Hutter 2021).",
+    "erasing": "A rectangle of 2% to 33% of the image becomes noise or the mean color "
     "(Zhong et al. 2020).",
-    "mixup": "Neighbours are blended, pixels and labels alike; the share is drawn from "
-    "Beta(alpha, alpha) (Zhang et al. 2018).",
-    "cutmix": "A rectangle is taken from the neighbour, and its share of the label with it (Yun "
-    "et al. 2019).",
-    "recipe": "A batch as training sees it: random crop and flip, operations, erasing, and "
-    "mixing of neighbours.",
+    "mixup": "Pairs of images are blended, and so are their labels; the share of each image is "
+    "drawn from Beta(alpha, alpha) (Zhang et al. 2018).",
+    "cutmix": "A rectangle is replaced by that of a second image, and the labels are mixed in "
+    "proportion to the area (Yun et al. 2019).",
+    "recipe": "A batch as in training: random crop and flip, operations, erasing, and mixing of "
+    "pairs.",
 }
-#: The control of strength, where there is one: label, least, most, start, step.
+#: The strength slider of each method that has one: label, minimum, maximum, start, step.
 STRENGTHS: dict[str, tuple[str, float, float, float, float]] = {
     "randaugment": ("Magnitude", 0.0, 10.0, 9.0, 0.5),
     "erasing": ("Probability", 0.0, 1.0, 0.5, 0.05),
@@ -65,17 +66,17 @@ STRENGTHS: dict[str, tuple[str, float, float, float, float]] = {
     "cutmix": ("Alpha", 0.1, 2.0, 1.0, 0.1),
 }
 MOST_SEED = 9999
-MOST_KEPT = 10_000_000  # characters of the examples' pictures
+MOST_KEPT = 10_000_000  # characters of cached example pictures
 
 
 def show() -> None:
-    """The whole page; one part at a time, so that torch is imported for pictures only."""
+    """Show the whole page; one part at a time, so that only pictures import torch."""
     st.html(
         markup.heading("Recipes", 1, "title")
         + markup.paragraph(
-            "Under newer recipes the same ResNet-50 gains about five points of top-1. Four of "
-            "them: the ResNet paper's, timm's and TorchVision's for the same network years later, "
-            "and ConvNeXt's.",
+            "With newer recipes, the same ResNet-50 gains about five points of top-1. This page "
+            "compares four recipes: the ResNet paper's, the later ones of timm and TorchVision for "
+            "the same network, and ConvNeXt's.",
             "lead",
         )
     )
@@ -103,7 +104,7 @@ def _part() -> None:
 
 
 def _choice(name: str, title: str, options: dict[str, str]) -> str:
-    """One of ``options``, kept in the URL as ``name``; a wrong one there gets a sentence."""
+    """Return the chosen one of ``options``, stored in the URL as ``name``."""
     chosen, message = address.option(st.query_params, name, tuple(options))
     if message:
         st.html(markup.notice(message))
@@ -124,7 +125,7 @@ def _choice(name: str, title: str, options: dict[str, str]) -> str:
 
 
 def _fields() -> None:
-    base = _choice("base", "Mark what differs from", TITLES)
+    base = _choice("base", "Mark differences from", TITLES)
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in TITLES.values())
     body = "".join(
         f'<tr class="subject"><th colspan="5" scope="rowgroup">{escape(subject)}</th></tr>'
@@ -136,10 +137,10 @@ def _fields() -> None:
         '<table class="fields"><thead><tr><th scope="col"></th>'
         f"{head}</tr></thead><tbody>{_published()}{body}</tbody></table></div>"
         + markup.paragraph(
-            "Δ: differs from the recipe compared with. –: of no use to that recipe. Rates are for "
-            "the batch size given. Top-1 is what each publication prints for a run of its own: the "
-            "first bar of the roadmap and the gains of each change are other runs. Sources are on "
-            "the page Method.",
+            "Δ differs from the selected recipe. – not applicable. Learning rates are for the "
+            "given "
+            "batch size. Top-1 is as printed in each publication. The first bar of the roadmap and "
+            "the gains of each change come from other runs. The Method page lists the sources.",
             "faint below",
         )
     )
@@ -157,11 +158,11 @@ def _field(field: str, title: str, base: str) -> str:
 
 
 def _published() -> str:
-    """What the recipes reach on which network, as published."""
+    """Return the rows with each recipe's network and published top-1."""
     rows = {row["field"]: row for row in read_rows("paper/recipes")}
     network = "".join(f"<td>{escape(rows['architecture'][name])}</td>" for name in TITLES)
     top1 = "".join(
-        f'<td class="now">{number(float(rows["top1_imagenet"][name]), 1)} %</td>' for name in TITLES
+        f'<td class="now">{number(float(rows["top1_imagenet"][name]), 1)}%</td>' for name in TITLES
     )
     return (
         f'<tr><th scope="row">Network</th>{network}</tr>'
@@ -192,9 +193,9 @@ def _rate() -> None:
         markup.paragraph(
             f"Computed by the function that training calls at every step, for "
             f"{schedules.IMAGENET_IMAGES:,} training images and each recipe's own batch size. SGD, "
-            "LAMB and AdamW scale their steps differently, so that absolute rates compare only "
-            "between recipes of one optimizer. Relative to their highest rate, timm A1 and "
-            "TorchVision coincide.",
+            "LAMB and AdamW scale their steps differently, so absolute rates can only be compared "
+            "between recipes with the same optimizer. Relative to their highest rates, timm A1 and "
+            "TorchVision have the same curve.",
             "faint below",
         )
     )
@@ -225,13 +226,13 @@ def _pictures() -> None:
         seed = _seed()
     grid = st.container()
     uploads = st.file_uploader(
-        "Your own pictures, up to 8 of 10 MB (they stay on the machine that runs the explorer)",
+        "Your own pictures: up to 8, at most 10 MB each (stored only on this explorer's server)",
         type=["jpg", "jpeg", "png", "webp"],
         accept_multiple_files=True,
         max_upload_size=pictures.MOST_BYTES // 2**20,
         key="recipes-uploads",
     )
-    with grid, st.spinner("Loading PyTorch, once"):
+    with grid, st.spinner("Loading PyTorch (first time only)"):
         kept = st.session_state.setdefault("recipes-read", {})
         chosen, problems = pictures.read(uploads, kept)
         for problem in problems:
@@ -249,7 +250,7 @@ def _pictures() -> None:
 
 
 def _recipe_controls(method: str) -> Recipe:
-    """The recipe that has only ``method``, at the strength chosen, or one whole recipe."""
+    """Return a recipe with only ``method``, at the chosen strength, or a whole recipe."""
     if method == "recipe":
         name = st.selectbox(
             "Recipe", list(TITLES), index=3, format_func=TITLES.get, key="recipes-whole", width=200
@@ -258,11 +259,11 @@ def _recipe_controls(method: str) -> Recipe:
     strength = _strength(method)
     if method == "erasing":
         noise = st.selectbox(
-            "Filled with",
+            "Fill",
             ["noise", "mean"],
             key="recipes-fill",
             width=200,
-            format_func={"noise": "noise", "mean": "the mean colour"}.get,
+            format_func={"noise": "noise", "mean": "the mean color"}.get,
         )
         return Recipe(random_erasing=strength, erasing_fill=noise)
     return {
@@ -284,7 +285,7 @@ def _strength(method: str) -> float:
 
 
 def _seed() -> int:
-    """The seed of all draws, and a button for the next one."""
+    """Return the random seed; a button advances it."""
 
     def following() -> None:
         st.session_state["recipes-seed"] = (st.session_state["recipes-seed"] + 1) % MOST_SEED
@@ -301,7 +302,7 @@ def _examples(recipe: Recipe, seed: int, crop: bool) -> str:
 
 
 def _grid(shown: Sequence[tuple[Any, str]], recipe: Recipe, seed: int, crop: bool) -> str:
-    """Each picture before and after, with what was drawn under it. Raises ``PreviewError``."""
+    """Return each picture before and after, with the draws as caption. Raises ``PreviewError``."""
     drawn = preview([picture for picture, _ in shown], recipe, seed, crop=crop)
     cells = []
     for (_, seen), before, after, note in zip(
@@ -323,19 +324,20 @@ def _image(picture: Any, alt: str) -> str:
 
 
 def _credits() -> str:
-    licence, terms = pictures.LICENCE
+    license_name, terms = pictures.LICENSE
     authors = " and ".join(
         f'<a href="{page}">{escape(author)}</a>' for _, author, page in pictures.CREDITS
     )
     return (
-        '<p class="faint below">Left: before, as in validation. Right: after, by the code that '
-        "training runs. Mixup and CutMix mix neighbours: first and second, third and fourth, …. "
-        f'Photographs by {authors} (<a href="{terms}">{licence}</a>), cropped; they come with '
+        '<p class="faint below">Left: before, as in validation. Right: after, computed by the '
+        "training code. Mixup and CutMix mix pairs: first and second picture, third and fourth, "
+        "and "
+        f'so on. Photographs by {authors} (<a href="{terms}">{license_name}</a>), cropped, from '
         "scikit-learn.</p>"
     )
 
 
-# What each change is worth
+# Gain of each change
 
 
 def _gains() -> None:
@@ -352,8 +354,9 @@ def _gains() -> None:
     ]
     st.html(
         markup.paragraph(
-            "One ResNet-50 throughout; each change comes on top of those above it, so that its "
-            "gain also depends on them.",
+            "All rows train the same ResNet-50. Each change is added to those above it, so its "
+            "gain "
+            "also depends on them.",
             "why",
         )
         + markup.recipe_table(("Change", "Gain", "Top-1 %", "Why"), rows)

@@ -1,4 +1,4 @@
-"""Training recipes in words: what their fields are called and how values are written."""
+"""Training recipes in words: titles of fields and formats of values."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ TITLES = {
     "resnet_torchvision": "TorchVision",
     "convnext": "ConvNeXt",
 }
-#: The fields by subject, each with its name.
+#: Field titles by subject.
 SUBJECTS = {
     "Optimization": {
         "optimizer": "Optimizer",
         "lr": "Learning rate",
         "batch_size": "Batch size",
         "weight_decay": "Weight decay",
-        "norm_weight_decay": "… of norms and biases",
+        "norm_weight_decay": "… for norms and biases",
         "momentum": "Momentum",
         "betas": "Betas",
         "loss": "Loss",
@@ -36,7 +36,7 @@ SUBJECTS = {
         "cutmix": "CutMix, alpha",
         "random_erasing": "Random erasing, probability",
         "erasing_fill": "… filled with",
-        "repeated_augmentation": "Repeats of an image",
+        "repeated_augmentation": "Repeats per image",
     },
     "Regularization": {
         "label_smoothing": "Label smoothing",
@@ -48,9 +48,9 @@ SUBJECTS = {
         "ema_every": "Every, steps",
     },
     "Images": {
-        "train_size": "Trained at, px",
-        "test_size": "Tested at, px",
-        "test_resize": "Resized to before, px",
+        "train_size": "Training size, px",
+        "test_size": "Test size, px",
+        "test_resize": "Test resize, px",
         "interpolation": "Interpolation",
     },
 }
@@ -62,9 +62,9 @@ VALUES = {
     "trivial": "TrivialAugmentWide",
     "cross_entropy": "cross-entropy",
     "binary_cross_entropy": "binary cross-entropy",
-    "mean": "the mean colour",
+    "mean": "the mean color",
 }
-#: When a field means something.
+#: Conditions under which a field applies.
 APPLIES = {
     "momentum": lambda recipe: recipe.optimizer == "sgd",
     "betas": lambda recipe: recipe.optimizer != "sgd",
@@ -76,12 +76,12 @@ APPLIES = {
 
 
 def value(recipe: Recipe, field: str) -> str:
-    """A field as the page prints it; a dash where the recipe has no use for it."""
+    """Return a field as the page prints it; a dash where it does not apply."""
     if field in APPLIES and not APPLIES[field](recipe):
         return ABSENT
     found = getattr(recipe, field)
     if found is None:
-        return "as of the weights" if field == "norm_weight_decay" else "none"
+        return "as for weights" if field == "norm_weight_decay" else "none"
     if field == "repeated_augmentation":
         return str(found) if found else "none"
     if isinstance(found, tuple):

@@ -1,1 +1,1 @@
-"""The page Roadmap: every step, what it changes, brings and costs."""
+"""The Roadmap page: every step, what it changes, gains and costs."""

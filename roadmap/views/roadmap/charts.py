@@ -1,4 +1,4 @@
-"""The charts of the first page: bars, the path, both roadmaps side by side. A click selects."""
+"""The charts of the Roadmap page: bars, path, both sizes. Clicking selects a step."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MEASURED = ("images_per_s", "memory")
 
 @dataclass(frozen=True)
 class Shown:
-    """What a chart shows: of a roadmap, with ``step`` selected, a metric as it was measured."""
+    """What a chart shows: a metric of a roadmap, how it was measured, the selected ``step``."""
 
     roadmap: str
     step: str
@@ -52,7 +52,7 @@ def steps_table(roadmap: str, setting: TimedOn | None) -> DataFrame:
 
 
 def bars(shown: Shown) -> None:
-    """The paper's Figure 2 of one roadmap."""
+    """Show one roadmap as in the paper's Figure 2."""
     table, metric = shown.table, shown.metric
     if _missing(shown, table):
         return
@@ -64,7 +64,7 @@ def bars(shown: Shown) -> None:
 
 
 def path(shown: Shown) -> None:
-    """Top-1 against the metric, and the names of the numbers."""
+    """Show top-1 against the metric, and the titles of the numbered steps."""
     table, metric = shown.table, shown.metric
     if _missing(shown, table):
         return
@@ -76,17 +76,22 @@ def path(shown: Shown) -> None:
         f"{shown.roadmap}-path-{metric.key}",
         f"ImageNet-1K top-1 against {metric.axis}, {_listed(shown, table, with_top1=True)}",
     )
-    numbered = table[table["top1"].notna()]  # the last have none, so the others keep their places
+    numbered = table[table["top1"].notna()]  # only the last steps have none, so places stay
     place = list(table["key"]).index(shown.step)
     st.html(markup.numbered(numbered["title"], selected=place))
-    notes = "Hollow points with dotted lines: tried, not adopted. Click a point to see its step."
+    notes = (
+        "Hollow points with dotted lines were tried but not adopted. Click a point to "
+        "select its step."
+    )
     if place >= len(numbered):
-        notes = f"{table['title'].iloc[place]} is not drawn: it has no published accuracy. {notes}"
+        notes = (
+            f"{table['title'].iloc[place]} is not shown, because no accuracy was published. {notes}"
+        )
     st.html(markup.paragraph(notes, "faint"))
 
 
 def both(shown: Shown) -> None:
-    """The two sizes beside each other, the same step selected in both."""
+    """Show both sizes side by side, with the same step selected."""
     for column, sized in zip(st.columns(2, gap="large"), both_sizes(shown), strict=True):
         with column:
             st.html(markup.heading(ROADMAPS[sized.roadmap].title, 2, "subsection"))
@@ -94,7 +99,7 @@ def both(shown: Shown) -> None:
 
 
 def both_sizes(shown: Shown) -> list[Shown]:
-    """The same at both sizes; speeds where they were measured in the same way."""
+    """Return the same view of both sizes; speeds only if both were measured in this setting."""
     return [
         replace(shown, roadmap=roadmap, setting=setting)
         for roadmap in SWIN
@@ -109,7 +114,7 @@ def _swin_point(shown: Shown) -> tuple[str, float, float] | None:
 
 
 def _clickable(shown: Shown, drawn: Figure, table: DataFrame, name: str, alt: str) -> None:
-    """A click selects; a click on what is selected selects it again: the chart is drawn anew."""
+    """Show a clickable chart, redrawn after a click so that the same step can be clicked again."""
     key = f"{name}-{st.session_state.get('clicks', 0)}"
     figure.show(
         drawn,
@@ -126,7 +131,7 @@ def _clicked(roadmap: str, key: str) -> Callable[[], None]:
     def select() -> None:
         st.session_state["clicks"] = st.session_state.get("clicks", 0) + 1
         for point in st.session_state[key]["selection"]["points"][:1]:
-            # Plotly.js hands a point's own datum over bare or as a list of one.
+            # Plotly.js passes a point's customdata as a value or as a list of one.
             address.select(roadmap, _first(point.get("customdata")))
 
     return select
@@ -137,7 +142,7 @@ def _first(datum: Any) -> str:
 
 
 def _missing(shown: Shown, table: DataFrame) -> bool:
-    """Whether there is nothing to draw; then a sentence says how to measure it."""
+    """Return whether there is nothing to draw; if so, show how to measure it."""
     metric = shown.metric
     if metric.key in table and table[metric.key].notna().any():
         return False
@@ -153,12 +158,12 @@ def _missing(shown: Shown, table: DataFrame) -> bool:
 
 
 def _listed(shown: Shown, table: DataFrame, *, with_top1: bool = False) -> str:
-    """Every value that the chart shows, as a text alternative."""
+    """Return every value of the chart, as a text alternative."""
     metric = shown.metric
     values = [number(value, metric.decimals) for value in table[metric.key]]
     if with_top1:
         values = [
-            f"{number(top1, 2)} % at {value}"
+            f"{number(top1, 2)}% at {value}"
             for top1, value in zip(table["top1"], values, strict=True)
         ]
     if f"{metric.key}_torch" in table:
@@ -175,7 +180,7 @@ def _listed(shown: Shown, table: DataFrame, *, with_top1: bool = False) -> str:
 
 
 def _legend(table: DataFrame, metric: charts.Metric, reference: tuple[str, float] | None) -> str:
-    """What hatching, whiskers, ticks and the dashed line mean, where the chart has them."""
+    """Explain hatching, whiskers, ticks and the dashed line, if the chart has them."""
     signs = []
     if not table["adopted"].all():
         signs.append(("hatch", "tried, not adopted"))
@@ -188,4 +193,4 @@ def _legend(table: DataFrame, metric: charts.Metric, reference: tuple[str, float
     if reference:
         signs.append(("dash", reference[0]))
     spans = "".join(f'<span><i class="{sign}"></i>{text}</span>' for sign, text in signs)
-    return f'<p class="faint legend">{spans}<span>Click a bar to see its step.</span></p>'
+    return f'<p class="faint legend">{spans}<span>Click a bar to select its step.</span></p>'

@@ -1,4 +1,4 @@
-"""The first page: the paper's Figure 2, alive. Imports no torch."""
+"""The first page: an interactive version of the paper's Figure 2. Imports no torch."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from roadmap.views.roadmap.charts import MEASURED, METRIC_NAMES, VIEWS, Shown
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-#: The figures of a step: column, name, unit, decimals.
+#: A step's figures: column, name, unit, decimals.
 FIGURES = (
     ("top1", "ImageNet-1K top-1", "%", 2),
-    ("gflops", "Multiply-adds", "GFLOPs", 2),
+    ("gflops", "GFLOPs", "per image", 2),
     ("params", "Parameters", "M", 1),
     ("activations", "Activations", "M", 1),
     ("receptive_field", "Receptive field", "pixels", 0),
     ("images_per_s", "Speed", "images/s", 0),
     ("memory", "Peak memory", "GB", 2),
 )
-#: Those without an error of measurement.
+#: Counted figures, which have no measurement error.
 COUNTED = ("gflops", "params", "activations")
-#: Of numbers in a table that sorts, by decimals.
+#: Number formats of the sortable table, by decimals.
 FORMATS = {0: "localized", 1: "%.1f", 2: "%.2f"}
 RECIPE_NAMES = {
     "lr": "learning rate",
-    "norm_weight_decay": "weight decay of norms and biases",
+    "norm_weight_decay": "weight decay for norms and biases",
     "step_epochs": "epochs between decays",
     "step_gamma": "decay factor",
     "auto_augment": "automatic augmentation",
@@ -61,7 +61,7 @@ DRAWN = {"bars": roadmap_charts.bars, "path": roadmap_charts.path, "both": roadm
 
 
 def show() -> None:
-    """The whole page; everything that answers a click is in one fragment."""
+    """Show the whole page; everything interactive is in one fragment."""
     _explorer()
 
 
@@ -69,7 +69,7 @@ def show() -> None:
 def _explorer() -> None:
     chosen = current()
     view, problem = address.option(st.query_params, "view", tuple(VIEWS))
-    notice = st.empty()  # always there, so that what follows keeps its place
+    notice = st.empty()  # always present, so that what follows does not move
     roadmap = ROADMAPS[chosen.roadmap]
     _headline(roadmap)
     view, metric, unknown = _controls(chosen, view)
@@ -89,7 +89,7 @@ def _explorer() -> None:
         time.sleep(PAUSE)
     with panel:
         _both_panel(shown) if view == "both" else _step_panel(shown)
-    if not opening:  # after the panel, because that answers a click
+    if not opening:  # after the panel, which shows the response to a click
         with chart:
             DRAWN[view](shown)
     with st.container():
@@ -100,10 +100,10 @@ def _explorer() -> None:
 
 
 def _opening() -> bool:
-    """Whether this is the session's first run, when the browser has Plotly still to load.
+    """Whether this is the session's first run, in which the browser still has to load Plotly.
 
-    That takes it most of its start-up time; a pause between the chart and the rest keeps it from
-    loading and laying out the rest meanwhile, which would put the chart off by as long as that.
+    That takes most of the start-up time. A pause between the chart and the rest of the page keeps
+    the browser from laying out the rest first, which would delay the chart.
     """
     opening = "opened" not in st.session_state
     st.session_state["opened"] = True
@@ -122,9 +122,9 @@ def _metric_chosen() -> None:
 
 
 def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric, str]:
-    """What to look at, how, and which figures; one of training has only bars.
+    """Return the chosen view and metric; a recipe roadmap only has bars.
 
-    The last is a sentence about a metric in the URL that there is none of, else empty.
+    The third value is a sentence about an unknown metric in the URL, or an empty string.
     """
     with st.container(horizontal=True, gap="medium"):
         step_control.roadmap_control(chosen)
@@ -158,9 +158,9 @@ def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric, str]:
 
 
 def _setting(roadmaps: Sequence[str], metric: charts.Metric) -> TimedOn | None:
-    """How speed and memory of ``roadmaps`` were measured: a choice where the chart shows them.
+    """Return how speed and memory were measured; the reader chooses if the chart shows them.
 
-    Several are compared in what was measured of all, if there is that."""
+    Several ``roadmaps`` use a setting measured for all of them, if there is one."""
     found = [tables.settings(roadmap) for roadmap in roadmaps]
     settings = list(dict.fromkeys(itertools.chain(*found)))
     settings = [s for s in settings if all(s in each for each in found)] or settings
@@ -179,7 +179,7 @@ def _setting_label(setting: TimedOn) -> str:
     return setting.label
 
 
-# What the page shows
+# Contents
 
 
 def _headline(roadmap: Roadmap) -> None:
@@ -190,24 +190,24 @@ def _headline(roadmap: Roadmap) -> None:
 
 
 def _story(roadmap: Roadmap) -> str:
-    """The roadmap in a sentence, its figures from the tables."""
+    """Summarize the roadmap in a sentence, with figures from the tables."""
     table = tables.steps(roadmap.name)
     path = table[table["adopted"] & table["top1"].notna()]  # to where the paper ends
     first, last, count = path.iloc[0], path.iloc[-1], len(path) - 1
-    start, end = (f"<b>{number(row['top1'], 1)} %</b>" for row in (first, last))
+    start, end = (f"<b>{number(row['top1'], 1)}%</b>" for row in (first, last))
     rival = tables.swin(roadmap.name, "top1")
     if rival is None:
         return (
-            f"{count} changes to how a ResNet-50 is trained, and none to the network, take it "
-            f"from {start} to {end} ImageNet-1K top-1."
+            f"{count} changes to the training of ResNet-50, and none to the network, raise its "
+            f"ImageNet-1K top-1 from {start} to {end}."
         )
     name, accuracy = rival
     before, after = roadmap.title.split(" to ")
     cost = tables.swin(roadmap.name, "gflops")
     return (
-        f"{count} changes, none of them attention, turn {before} into {after}: from {start} to "
-        f"{end} ImageNet-1K top-1, past the {number(accuracy, 1)} % of {name}, for "
-        f"{number(last['gflops'], 2)} GFLOPs where {name} takes {number(cost[1], 2)}."
+        f"{count} changes, none of them attention, turn {before} into {after}. ImageNet-1K top-1 "
+        f"rises from {start} to {end}, past the {number(accuracy, 1)}% of {name}, for "
+        f"{number(last['gflops'], 2)} GFLOPs (multiply-adds) instead of {number(cost[1], 2)}."
     )
 
 
@@ -223,7 +223,7 @@ def _step_text(shown: Shown) -> None:
 
 
 def _both_panel(shown: Shown) -> None:
-    """The step once, with its figures at both sizes."""
+    """Show the step once, with its figures at both sizes."""
     _step_text(shown)
     for column, sized in zip(
         st.columns(2, gap="large"), roadmap_charts.both_sizes(shown), strict=True
@@ -270,30 +270,32 @@ def _speed_note(row: Any, setting: TimedOn) -> str:
 
 
 def _kernels_note(row: Any) -> str:
-    """Where our depthwise kernels were timed, and the speed to be compared with, if that was."""
+    """Note that our depthwise kernels were timed, with the speed of PyTorch's if measured."""
     if row["depthwise"] != "own":
         return ""
     speed = row.get("images_per_s_torch")
     compared = speed is not None and speed == speed
-    beside = f"; with PyTorch's it is {number(speed, 0)} images/s" if compared else ""
-    return f" The depthwise convolutions run on our CUDA kernels{beside}."
+    beside = (
+        (f"; with PyTorch's kernels, the speed is {number(speed, 0)} images/s") if compared else ""
+    )
+    return f" Depthwise convolutions use our CUDA kernels{beside}."
 
 
 def _paper_note(row: Any) -> str:
-    """Where the paper prints other GFLOPs than the network has, or does not have the step."""
+    """Note where the paper prints other GFLOPs than were counted, or lacks the step."""
     if row["top1"] != row["top1"]:
-        return "The paper does not have this step, and so no accuracy of it."
+        return "This step is not in the paper, so it has no published accuracy."
     printed = row.get("paper_gflops")
     if printed is None or printed != printed or rounds_to(row["gflops"], printed):
         return ""
     return (
-        f"The paper prints {number(printed, 2)} GFLOPs for this step; this network counts "
+        f"The paper prints {number(printed, 2)} GFLOPs for this step; this network has "
         f"{number(row['gflops'], 2)}."
     )
 
 
 def _changes(roadmap: Roadmap, key: str) -> None:
-    """Diagrams of the layers that change, the recipe where that does."""
+    """Show diagrams of the changed layers, and the changes to the recipe."""
     previous = roadmap.previous(key)
     after = roadmap.config(key)
     before = roadmap.config(previous.key) if previous else None
@@ -310,12 +312,16 @@ def _changes(roadmap: Roadmap, key: str) -> None:
         )
     rows = _recipe_rows(roadmap, key)
     if rows:
-        lead = "" if drawn else markup.paragraph("No layer changes; how it is trained does.", "why")
+        lead = (
+            ""
+            if drawn
+            else markup.paragraph("No layer changes; only the training recipe does.", "why")
+        )
         st.html(lead + markup.recipe_table(("Recipe", "Before", "After"), rows))
 
 
 def _every_step(shown: Shown) -> None:
-    """All steps in a table that sorts; on request, since a browser takes long to load one."""
+    """Show all steps in a sortable table, on request, since a browser is slow to load it."""
     if not st.toggle("Every step in a table", key="every-step"):
         return
     table = shown.table
@@ -340,15 +346,15 @@ def _every_step(shown: Shown) -> None:
 
 
 def _key(before: ModelConfig | None, after: ModelConfig) -> list[tuple[str, str]]:
-    """How to read the diagrams: sign and meaning."""
+    """Return the signs of the diagrams with their meanings."""
     key = []
     if before is not None:
-        key += [("+", "new"), ("−", "gone"), ("Δ", "changed")]
-    key += [("", "Widths are in proportion to channels."), ("", "The grid is the kernel.")]
+        key += [("+", "new"), ("−", "removed"), ("Δ", "changed")]
+    key += [("", "Widths are proportional to channels."), ("", "The grid is the kernel.")]
     if before is not None and BIASED[before.norm] != BIASED[after.norm]:
         biased = after if BIASED[after.norm] else before
         key.append(
-            ("", f"With {diagrams.NORMS[biased.norm]} the convolutions of the block have a bias.")
+            ("", f"With {diagrams.NORMS[biased.norm]}, the block's convolutions have a bias.")
         )
     return key
 
@@ -369,7 +375,7 @@ def _recipe_rows(roadmap: Roadmap, key: str) -> list[tuple[str, str, str]]:
 
 def _plain(name: str, value: object) -> str:
     if value is None:
-        return "as of the weights" if name == "norm_weight_decay" else "none"
+        return "as for weights" if name == "norm_weight_decay" else "none"
     if isinstance(value, float):
         return f"{value:g}"
     return RECIPE_VALUES.get(str(value), str(value).replace("_", " "))

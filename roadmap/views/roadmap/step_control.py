@@ -1,4 +1,4 @@
-"""Which roadmap and which step: the controls and the words that pages about a step share."""
+"""Choice of roadmap and step: controls and texts shared by the pages about a step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import streamlit as st
 from models.config import ModelConfig
 from models.spec import network_spec
 from roadmap.drawing import diagrams
-from roadmap.palette import GREY, GROUP_COLORS
+from roadmap.palette import GRAY, GROUP_COLORS
 from roadmap.steps import ROADMAPS, Roadmap
 from roadmap.views.common import markup
 from roadmap.views.common.address import Selection, select
@@ -20,7 +20,7 @@ SHORT_TITLES = {
 
 
 def roadmap_control(chosen: Selection) -> None:
-    """Another roadmap, at the same step where it has one of that name."""
+    """Change the roadmap; keep the step if the new roadmap has one of that name."""
     st.session_state["roadmap"] = chosen.roadmap
     st.segmented_control(
         "Roadmap",
@@ -41,7 +41,7 @@ def _roadmap_chosen(step: str) -> None:
 
 
 def step_control(roadmap: Roadmap, key: str) -> None:
-    """Previous, any, next: what a click on a bar does, for the keyboard."""
+    """Select the previous, any or the next step: the keyboard equivalent of clicking a bar."""
     keys, place = roadmap.keys, roadmap.keys.index(key)
     st.session_state["step"] = key
     titles = {step.key: step.title for step in roadmap.steps}
@@ -74,9 +74,9 @@ def _step_chosen(roadmap: str) -> None:
 
 
 def step_text(roadmap: Roadmap, key: str) -> None:
-    """The step's group and place, its name, and why it was made."""
+    """Show the step's group and place, its title, and the reason for it."""
     step, place = roadmap.step(key), roadmap.keys.index(key)
-    color = GROUP_COLORS.get(step.group, GREY)
+    color = GROUP_COLORS.get(step.group, GRAY)
     state = "" if step.adopted else ", <b>tried, not adopted</b>"
     st.html(
         f'<p class="eyebrow"><i style="background:{color}"></i>{step.group}, '
@@ -87,23 +87,23 @@ def step_text(roadmap: Roadmap, key: str) -> None:
 
 
 def stages(before: ModelConfig | None, after: ModelConfig, image_size: int = 224) -> str:
-    """The stage table of ``after`` beside that of ``before``, where they differ.
+    """Return the stage table of ``after`` beside that of ``before``, if they differ.
 
-    Raises ``ValueError`` for an image too small for the network.
+    Raises ``ValueError`` if the image is too small for the network.
     """
     new = diagrams.stage_table(after, image_size)
     old = diagrams.stage_table(before, image_size) if before else None
     note = (
-        "Kernel and output channels of each convolution, for an image of "
-        f"{image_size} × {image_size}; d: depthwise."
+        "Kernel size and output channels of each convolution for an image of "
+        f"{image_size} × {image_size}; d means depthwise."
     )
     if old == new:
         same = (
-            "The network is that"
+            "The network is the same as"
             if network_spec(before) == network_spec(after)
-            else "The convolutions are those"
+            else "The convolutions are the same as"
         )
-        old, note = None, f"{same} of the step before. {note}"
+        old, note = None, f"{same} in the previous step. {note}"
     return (
         markup.heading("Stage by stage", 2, "section")
         + markup.stages_table(old, new)

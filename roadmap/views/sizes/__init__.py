@@ -1,1 +1,1 @@
-"""The page Sizes: every size of ResNet and ConvNeXt."""
+"""The Sizes page: every size of ResNet, ConvNeXt and Swin."""

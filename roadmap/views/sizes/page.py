@@ -1,4 +1,4 @@
-"""Networks of every size: accuracy against cost, as the paper and timm publish it."""
+"""Networks of every size: published accuracy against cost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from roadmap.views.common import address, figure, markup, turns
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-#: The choices of the page, by URL parameter: what each value is called.
+#: The page's choices by URL parameter, with the title of each value.
 CHOICES = {
     "x": {key: cost.name for key, cost in charts.COSTS.items()},
     "y": TEST_SETS,
@@ -24,10 +24,10 @@ CHOICES = {
     "pretraining": {"all": "All", **PRETRAINING},
 }
 TITLES = {"x": "Cost", "y": "Accuracy on", "image": "Image size", "pretraining": "Pre-training"}
-#: The figures of a network: column, name, unit, decimals.
+#: A network's figures: column, name, unit, decimals.
 FIGURES = (
     *((key, name, "%", 1) for key, name in TEST_SETS.items()),
-    ("gflops", "Multiply-adds", "GFLOPs", 1),
+    ("gflops", "GFLOPs", "per image", 1),
     ("params", "Parameters", "M", 1),
     ("a100", "Speed, A100", "images/s", 0),
     ("v100", "Speed, V100", "images/s", 0),
@@ -36,12 +36,12 @@ FIGURES = (
 
 
 def show() -> None:
-    """The whole page; everything that answers a click is in one fragment."""
+    """Show the whole page; everything interactive is in one fragment."""
     st.html(
         markup.heading("Sizes", 1, "title")
         + markup.paragraph(
-            "The roadmap ends at ConvNeXt-T. The same block, deeper and wider, makes the larger "
-            "sizes; here they stand beside Swin and beside ResNet-50 under better recipes.",
+            "The roadmap ends at ConvNeXt-T. Larger sizes use the same block in deeper and wider "
+            "networks. Here they are compared with Swin, and with ResNet-50 under better recipes.",
             "lead",
         )
     )
@@ -72,7 +72,7 @@ def _explorer() -> None:
 
 
 def _chosen() -> tuple[dict[str, str], list[str]]:
-    """The value of each choice, and a sentence for each in the URL that does not exist."""
+    """Return the value of each choice, and a sentence per invalid one in the URL."""
     found = {
         name: address.option(st.query_params, name, tuple(options))
         for name, options in CHOICES.items()
@@ -82,7 +82,7 @@ def _chosen() -> tuple[dict[str, str], list[str]]:
 
 
 def _selected(table: DataFrame) -> tuple[Series, list[str]]:
-    """The row whose details are shown: at first ConvNeXt-T."""
+    """Return the row whose details are shown, by default ConvNeXt-T."""
     key, problem = address.option(st.query_params, "model", tuple(table["key"]))
     return table[table["key"] == key].iloc[0], [problem] if problem else []
 
@@ -120,7 +120,11 @@ def _chart(table: DataFrame, chosen: dict[str, str], selected: Series) -> None:
     cost, test_set = charts.COSTS[chosen["x"]], chosen["y"]
     drawn = table.dropna(subset=[cost.column, test_set])
     if drawn.empty:
-        st.html(markup.notice("No network of these filters has both figures published."))
+        st.html(
+            markup.notice(
+                "No network that matches these filters has published figures for both axes."
+            )
+        )
         return
     key = f"sizes-chart-{st.session_state.get('sizes-clicks', 0)}"
     figure.show(
@@ -136,12 +140,12 @@ def _chart(table: DataFrame, chosen: dict[str, str], selected: Series) -> None:
     missing = len(table) - len(drawn)
     if missing:
         words = "network has" if missing == 1 else "networks have"
-        text = f"{missing} {words} no published figure on one of these axes."
+        text = f"{missing} {words} no published figure for one of these axes."
         st.html(markup.paragraph(text, "faint"))
 
 
 def _point_chosen(key: str) -> None:
-    """A click on a mark. The chart is drawn anew, so that the same mark answers again."""
+    """Handle a click on a mark, and redraw the chart so that it can be clicked again."""
     points = [p for p in st.session_state[key]["selection"]["points"] if "customdata" in p]
     st.session_state["sizes-clicks"] = st.session_state.get("sizes-clicks", 0) + 1
     if points:
@@ -155,7 +159,7 @@ def _plain(value: Any) -> str:
 def _alt(table: DataFrame, cost: charts.Cost, test_set: str) -> str:
     front = sizes.pareto_front(table, cost.column, test_set, more_is_better=cost.more_is_better)
     points = "; ".join(
-        f"{row['label']} {number(row[test_set], 1)} % at {number(row[cost.column], cost.decimals)}"
+        f"{row['label']} {number(row[test_set], 1)}% at {number(row[cost.column], cost.decimals)}"
         for row in front.to_dict("records")
     )
     return (
@@ -165,7 +169,7 @@ def _alt(table: DataFrame, cost: charts.Cost, test_set: str) -> str:
 
 
 def _legend(families: list[str]) -> str:
-    """Symbol and colour of each family, and what filling, area and the band mean."""
+    """Explain the symbol and color of each family, fill, area and the band."""
     marks = "".join(
         f'<span><i class="{charts.FAMILIES[name].symbol}" '
         f'style="background:{charts.FAMILIES[name].color}"></i>{name}</span>'
@@ -182,14 +186,14 @@ def _legend(families: list[str]) -> str:
 
 @st.cache_data(show_spinner=False)
 def _memory_note() -> str:
-    """What the area of a mark is, from the table of measurements."""
+    """Explain the area of a mark, from the table of measurements."""
     try:
         row = read_rows("measured/memory")[0]
     except (ResultsError, IndexError):
-        return "Click a mark to see its figures."
+        return "Click a mark for its figures."
     return (
-        f"Area: peak memory of a forward pass on {row['device_name']}, {row['dtype']}, batch "
-        f"{row['batch_size']}; the smallest marks are not measured. Click a mark for its figures."
+        f"Area: peak memory of a forward pass ({row['device_name']}, {row['dtype']}, batch "
+        f"{row['batch_size']}); the smallest marks were not measured. Click a mark for its figures."
     )
 
 
@@ -221,7 +225,7 @@ def _panel(table: DataFrame, row: Series) -> None:
 
 
 def _model_control(table: DataFrame, key: str) -> None:
-    """What a click on a mark does, for the keyboard."""
+    """The keyboard equivalent of a click on a mark."""
     st.session_state["sizes-model"] = key
     labels = dict(zip(table["key"], table["label"], strict=True))
     st.selectbox(
@@ -235,8 +239,8 @@ def _model_control(table: DataFrame, key: str) -> None:
 
 
 def _rival(table: DataFrame, row: Series) -> Series | None:
-    """What a network is compared with: Swin with ConvNeXt of its size and the other way round,
-    under the same conditions; ResNet-50 recipes with the first one."""
+    """Return the network to compare with: ConvNeXt for Swin of the same size and conditions and
+    vice versa; for ResNet-50 recipes, the first one."""
     family, _, size = row["name"].rpartition("-")
     if row["family"] == "ResNet":
         others = table[table["family"] == "ResNet"].sort_values("top1").head(1)
@@ -250,12 +254,18 @@ def _rival(table: DataFrame, row: Series) -> Series | None:
 
 def _source(row: Series, rival: Series | None) -> str:
     top1 = "the paper's" if row["source"] == "paper" else "timm's"
-    text = f"ImageNet-1K top-1 is {top1}, the other test sets' timm's, the speeds the paper's."
+    text = (
+        f"ImageNet-1K top-1 is {top1}; the other test sets are timm's and the speeds the paper's."
+    )
     if row["key"] == "convnext-t":
-        text += " The roadmap's 81.97 % is Table 10's mean of three runs, this is Table 1's figure."
+        text += (
+            " This is Table 1's figure; the roadmap's 81.97% is the mean of three runs in Table 10."
+        )
     if rival is not None:
         recipe = f", {rival['recipe']}" if rival["recipe"] else ""
-        text += f" Compared with {rival['name']}{recipe} under the same image size and data."
+        text += (
+            f" Compared with {rival['name']}{recipe} at the same image size and on the same data."
+        )
     return text
 
 
@@ -268,7 +278,7 @@ def _rows(table: DataFrame) -> None:
     st.html(
         markup.heading("All figures", 2, "section")
         + markup.paragraph(
-            "Click a column's name to sort; the filters above apply. Top-1 in percent.", "faint"
+            "Click a column name to sort; the filters above apply. Top-1 is in percent.", "faint"
         )
     )
     columns = st.column_config
@@ -279,8 +289,8 @@ def _rows(table: DataFrame) -> None:
         "pretraining": columns.TextColumn("Trained on"),
         "params": number_of("Params, M", format="%.1f"),
         "gflops": number_of("GFLOPs", format="%.1f"),
-        "a100": number_of("A100, img/s", format="localized"),
-        "v100": number_of("V100, img/s", format="localized"),
+        "a100": number_of("A100, images/s", format="localized"),
+        "v100": number_of("V100, images/s", format="localized"),
         "memory": number_of("Memory, GB", format="%.2f"),
         **{
             key: number_of(name.replace("ImageNet-", "IN-"), format="%.1f")

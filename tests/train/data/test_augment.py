@@ -74,7 +74,7 @@ def test_normalize_equals_torchvision():
 
 
 def reversed_pairs(batch: torch.Tensor) -> torch.Tensor:
-    """timm pairs i with N - 1 - i, we pair neighbours: ours in timm's order."""
+    """timm pairs i with N - 1 - i, we pair neighbors: ours in timm's order."""
     return torch.cat([batch[0::2], batch[1::2].flip(0)])
 
 

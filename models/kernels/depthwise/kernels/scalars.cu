@@ -1,6 +1,6 @@
 // What every kernel here begins with: how it is compiled, and its scalars.
 //
-// No shared memory and no barriers: a thread keeps its sums in registers, neighbours share what
+// No shared memory and no barriers: a thread keeps its sums in registers, neighbors share what
 // they read through the caches. So the same text also compiles for a CPU, thread after thread,
 // which is how it is tested where there is no GPU.
 //

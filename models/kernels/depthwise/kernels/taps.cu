@@ -1,4 +1,4 @@
-// The filters as the other kernels read them: in float32, neighbouring channels beside each other.
+// The filters as the other kernels read them: in float32, neighboring channels beside each other.
 //
 // Defined before this text: C (channels) and K (kernel); TYPE is that of the filters.
 

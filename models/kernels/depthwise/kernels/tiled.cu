@@ -5,7 +5,7 @@
 // TW (outputs of a thread), V (channels of a thread, 1 or 2) and ROWS (kernel rows of a thread of the
 // weight gradient).
 
-// V neighbouring channels: read and written at once, so their address is a multiple of V scalars.
+// V neighboring channels: read and written at once, so their address is a multiple of V scalars.
 struct alignas(V * sizeof(Scalar)) Pack {
   Scalar value[V];
 };
