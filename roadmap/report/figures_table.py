@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from roadmap.analysis.ablation import GAIN, INCONCLUSIVE, LOSS, UNTESTED
+from roadmap.html_table import NUMBER, Cell, Row, html_table, numbers, row_head, wide
 from roadmap.report import text
 from roadmap.text import number
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-Row = dict[str, Any]
+Figures = dict[str, Any]
 #: Heading and text of each column of numbers, before and after the verdict.
-BEFORE: tuple[tuple[str, Callable[[Row], str]], ...] = (
+BEFORE: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("Seeds", lambda row: f"{row['n']:.0f}"),
     ("Top-1 %", lambda row: number(row["top1"], 2)),
     ("±", lambda row: number(row["top1_std"], 2)),
@@ -24,7 +24,7 @@ BEFORE: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("95% interval", lambda row: text.interval(row["change_low"], row["change_high"])),
     ("p, Holm", lambda row: text.p_value(row["p_holm"])),
 )
-AFTER: tuple[tuple[str, Callable[[Row], str]], ...] = (
+AFTER: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("Seeds\nfor 80%", lambda row: text.seeds(row["seeds_needed"], row["p"])),
     ("Published\n%", lambda row: number(row["paper_top1"], 2)),
     ("Published\nchange", lambda row: text.signed(row["paper_change"], 2)),
@@ -41,46 +41,31 @@ def legend(table: DataFrame) -> list[tuple[str, str]]:
     return [*shown, ("paper", "the published change, on ImageNet-1K")]
 
 
-def sign(row: Row) -> str:
+def sign(row: Figures) -> str:
     """The sign before a verdict, as HTML; nothing where there is none (pandas has NaN)."""
     return f'<i class="sign {row["verdict"]}"></i>' if isinstance(row["verdict"], str) else ""
 
 
 def figures_table(table: DataFrame) -> str:
     """``ablation_table`` as HTML, under the names of the groups; it scrolls where it is narrow."""
-    heads = [*(_head(name) for name, _ in BEFORE), '<th scope="col">Verdict</th>']
-    heads += [_head(name) for name, _ in AFTER]
-    body = []
+    head = ["Step", *numbers(title for title, _ in BEFORE), "Verdict"]
+    head += numbers(title for title, _ in AFTER)
+    lines = []
     for group, rows in groupby(table.to_dict("records"), key=lambda row: row["group"]):
-        span = len(BEFORE) + len(AFTER) + 1
-        body.append(
-            f'<tr class="group"><th scope="rowgroup">{escape(group)}</th><td colspan="{span}"></td>'
-            "</tr>"
-        )
-        body += [_row(row) for row in rows]
-    return (
-        '<div class="wide" role="region" tabindex="0" aria-label="All figures, a table that '
-        'scrolls"><table><thead><tr><th scope="col">Step</th>'
-        f"{''.join(heads)}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
-    )
+        span = {"colspan": str(len(head) - 1)}
+        grouped = Cell(group, heads=True, attributes={"scope": "rowgroup"})
+        lines += [Row([grouped, Cell(attributes=span)], "group"), *map(_row, rows)]
+    return wide(html_table(head, lines), "All figures, a table that scrolls")
 
 
-def _head(name: str) -> str:
-    return f'<th class="n" scope="col">{escape(name)}</th>'
-
-
-def _row(row: Row) -> str:
+def _row(row: Figures) -> Row:
+    number = f'<span class="number">{row["number"]:.0f}</span>'
     verdict = row["verdict"] if isinstance(row["verdict"], str) else ""
-    kind = "" if row["adopted"] else ' class="off"'
-    return (
-        f'<tr{kind}><th scope="row"><span class="number">{row["number"]:.0f}</span>'
-        f"{escape(row['title'])}</th>"
-        + "".join(_cell(show(row), name == "Change") for name, show in BEFORE)
-        + f"<td>{sign(row)}{escape(verdict)}</td>"
-        + "".join(_cell(show(row), False) for _, show in AFTER)
-        + "</tr>"
-    )
-
-
-def _cell(value: str, strong: bool) -> str:
-    return f'<td class="n{" change" if strong else ""}">{escape(value)}</td>'
+    cells = [row_head(row["title"], before=number)]
+    cells += [
+        Cell(show(row), f"{NUMBER} change" if title == "Change" else NUMBER)
+        for title, show in BEFORE
+    ]
+    cells.append(Cell(verdict, before=sign(row)))
+    cells += numbers(show(row) for _, show in AFTER)
+    return Row(cells, "" if row["adopted"] else "off")

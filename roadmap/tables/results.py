@@ -122,7 +122,7 @@ def paper_figures(roadmap: str) -> dict[str, dict[str, str]]:
 
 
 def roadmap_table(roadmap: str) -> DataFrame:
-    """One row a step, in order: what the paper reports beside what was counted.
+    """One row per step, in order: what the paper reports beside what was counted.
 
     Columns: ``key``, ``title``, ``group``, ``adopted``, ``previous`` (the key compared with),
     ``top1`` and ``top1_std`` (percent), ``paper_gflops``, ``gflops``, ``params`` and
@@ -133,9 +133,10 @@ def roadmap_table(roadmap: str) -> DataFrame:
 
     if roadmap not in ROADMAPS:
         raise ResultsError(unknown_name("roadmap", roadmap, tuple(ROADMAPS)))
-    steps = pd.DataFrame(_step_rows(roadmap)).set_index("key", drop=False)
-    scores = _score_table(roadmap).reindex(steps.index)
-    return steps.join(scores).join(_counted(roadmap).reindex(steps.index)).rename_axis(None)
+    table = pd.DataFrame(_rows(roadmap)).drop(columns="roadmap")
+    figures = ["top1", "top1_std", "paper_gflops"]
+    table = table.astype(dict.fromkeys(figures, float)).rename(columns={"params_m": "params"})
+    return table.set_index("key", drop=False).rename_axis(None)
 
 
 def step_rows(roadmap: str) -> list[dict[str, Any]]:
@@ -143,26 +144,41 @@ def step_rows(roadmap: str) -> list[dict[str, Any]]:
 
     ``params_m`` is in millions. Raises ``ResultsError`` where the tables are missing.
     """
-    figures = _plain_figures(roadmap)
-    counted = complexity_rows(roadmap)
+    left_out = ("previous", "activations", "receptive_field")
     return [
-        {
+        {name: value for name, value in row.items() if name not in left_out}
+        for row in _rows(roadmap)
+    ]
+
+
+def _rows(roadmap: str) -> list[dict[str, Any]]:
+    found = ROADMAPS[roadmap]
+    figures = _published(roadmap)
+    counted = complexity_rows(roadmap)
+    rows = []
+    for step in found.steps:
+        published, count = figures.get(step.key, {}), counted[step.key]
+        previous = found.previous(step.key)
+        row = {
             "roadmap": roadmap,
             "key": step.key,
             "title": step.title,
             "group": step.group,
             "adopted": step.adopted,
-            "top1": _number(figures.get(step.key, {}).get("top1")),
-            "top1_std": _number(figures.get(step.key, {}).get("top1_std")),
-            "paper_gflops": _number(figures.get(step.key, {}).get("gflops")),
-            "gflops": int(counted[step.key]["macs"]) / 1e9,
-            "params_m": int(counted[step.key]["params"]) / 1e6,
+            "previous": previous.key if previous else None,
+            "top1": _number(published.get("top1")),
+            "top1_std": _number(published.get("top1_std")),
+            "paper_gflops": _number(published.get("gflops")),
+            "gflops": int(count["macs"]) / 1e9,
+            "params_m": int(count["params"]) / 1e6,
+            "activations": int(count["activations"]) / 1e6,
+            "receptive_field": int(count["receptive_field"]),
         }
-        for step in ROADMAPS[roadmap].steps
-    ]
+        rows.append(row)
+    return rows
 
 
-def _plain_figures(roadmap: str) -> dict[str, dict[str, str]]:
+def _published(roadmap: str) -> dict[str, dict[str, str]]:
     if not ROADMAPS[roadmap].changes_networks:
         return {row["key"]: row for row in read_rows(f"paper/{roadmap}_steps")}
     return paper_figures(roadmap)
@@ -209,48 +225,6 @@ def ours_first(timed: DataFrame) -> DataFrame:
     kernels where those were timed, else with PyTorch's."""
     ours_last = timed.loc[(timed["depthwise"] == "own").sort_values(kind="stable").index]
     return ours_last.drop_duplicates(["source", "name", *TIMED_BY], keep="last").sort_index()
-
-
-def _step_rows(roadmap: str) -> list[dict[str, Any]]:
-    rows = []
-    for step in ROADMAPS[roadmap].steps:
-        previous = ROADMAPS[roadmap].previous(step.key)
-        rows.append(
-            {
-                "key": step.key,
-                "title": step.title,
-                "group": step.group,
-                "adopted": step.adopted,
-                "previous": previous.key if previous else None,
-            }
-        )
-    return rows
-
-
-def _score_table(roadmap: str) -> DataFrame:
-    if not ROADMAPS[roadmap].changes_networks:
-        return read_table(f"paper/{roadmap}_steps").set_index("key")[["top1"]]
-    table = read_table("paper/paper_roadmap")
-    table = table[table["roadmap"] == roadmap].set_index("key")
-    return table[["top1", "top1_std", "gflops"]].rename(columns={"gflops": "paper_gflops"})
-
-
-def _counted(roadmap: str) -> DataFrame:
-    table = read_table("measured/complexity")
-    if not ROADMAPS[roadmap].changes_networks:
-        network = _only_network(roadmap)
-        row = table[(table["source"] == "variant") & (table["name"] == network)]
-        keys = list(ROADMAPS[roadmap].keys)
-        table = row.loc[row.index.repeat(len(keys))].assign(name=keys)
-    else:
-        table = table[table["source"] == roadmap]
-        _check_counted(roadmap, set(table["name"]))
-    table = table.set_index("name")
-    return table.assign(
-        gflops=table["macs"] / 1e9,
-        params=table["params"] / 1e6,
-        activations=table["activations"] / 1e6,
-    )[["gflops", "params", "activations", "receptive_field"]]
 
 
 def _find(name: str) -> Path | None:

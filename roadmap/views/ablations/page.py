@@ -11,6 +11,7 @@ from roadmap import visitors
 from roadmap.analysis.ablation import INCONCLUSIVE, UNTESTED
 from roadmap.analysis.table import ablation_table
 from roadmap.charts import ablation as charts
+from roadmap.html_table import Cell, html_table, numbers, row_head, wide
 from roadmap.report import text
 from roadmap.report.figures_table import legend, sign
 from roadmap.steps import ROADMAPS
@@ -209,16 +210,11 @@ def _verdicts(table: DataFrame) -> str:
         "Published %",
         "Published change",
     )
-    head = "".join(f'<th class="n" scope="col">{name}</th>' for name in heads)
-    body = "".join(_verdict_row(row) for row in table.to_dict("records"))
-    return (
-        '<div class="wide" tabindex="0" role="region" aria-label="Verdicts">'
-        f'<table class="verdicts"><thead><tr><th scope="col">Step</th>'
-        f'<th scope="col">Verdict</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+    rows = map(_verdict_row, table.to_dict("records"))
+    return wide(html_table(["Step", "Verdict", *numbers(heads)], rows, "verdicts"), "Verdicts")
 
 
-def _verdict_row(row: dict[str, float | str]) -> str:
+def _verdict_row(row: dict[str, float | str]) -> list[Cell]:
     figures = (
         f"{row['n']:.0f}",
         number(row["top1"], 2),
@@ -229,12 +225,8 @@ def _verdict_row(row: dict[str, float | str]) -> str:
         text.signed(row["paper_change"], 2),
     )
     verdict = row["verdict"] if isinstance(row["verdict"], str) else ""
-    return (
-        f'<tr><th scope="row">{escape(str(row["title"]))}</th>'
-        f'<td class="words">{sign(row)}{escape(_words(row, verdict))}</td>'
-        + "".join(f'<td class="n">{escape(value)}</td>' for value in figures)
-        + "</tr>"
-    )
+    words = Cell(_words(row, verdict), "words", before=sign(row))
+    return [row_head(str(row["title"])), words, *numbers(figures)]
 
 
 def _words(row: dict[str, float | str], verdict: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from roadmap.drawing.diagrams import Diagram, StageRow, side_by_side
+from roadmap.html_table import NUMBER, Cell, Row, html_table, numbers, row_head
 
 
 def notice(text: str) -> str:
@@ -31,23 +32,19 @@ def heading(text: str, level: int, kind: str) -> str:
 
 def figures_table(caption: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table of name, unit, value and change; ``caption`` heads the last two columns."""
-    head = "".join(f'<th class="n" scope="col">{escape(text)}</th>' for text in caption)
-    body = "".join(
-        f'<tr><th scope="row">{escape(name)} <span class="unit">{escape(unit)}</span></th>'
-        f'<td class="n now">{escape(value)}</td><td class="n">{escape(change)}</td></tr>'
-        for name, unit, value, change in rows
+    lines = (
+        [
+            row_head(text, after=f' <span class="unit">{escape(unit)}</span>'),
+            Cell(value, f"{NUMBER} now"),
+            Cell(change, NUMBER),
+        ]
+        for text, unit, value, change in rows
     )
-    return (
-        f'<table><thead><tr><th scope="col"></th>{head}</tr></thead><tbody>{body}</tbody></table>'
-    )
+    return html_table(["", *numbers(caption)], lines)
 
 
 def recipe_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    columns = "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f'<table class="recipe"><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>'
+    return html_table(head, rows, "recipe")
 
 
 def drawing(diagram: Diagram, captions: Sequence[str], key: Iterable[tuple[str, str]]) -> str:
@@ -67,9 +64,8 @@ def stages_table(before: Sequence[StageRow] | None, after: Sequence[StageRow]) -
     names = list(dict.fromkeys([*old, *new]))
     names.sort(key=_order)
     columns = ["Part", "Output", *(["Before"] if before else []), "This step"]
-    head = "".join(f'<th scope="col">{text}</th>' for text in columns)
-    body = "".join(_stage_line(name, old, new, before is not None) for name in names)
-    return f'<table class="stages"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    rows = (_stage_line(part, old, new, before is not None) for part in names)
+    return html_table(columns, rows, "stages")
 
 
 def _order(name: str) -> tuple[float, str]:
@@ -83,17 +79,17 @@ def _order(name: str) -> tuple[float, str]:
 
 
 def _stage_line(
-    name: str, old: dict[str, StageRow], new: dict[str, StageRow], compared: bool
-) -> str:
-    here, there = new.get(name), old.get(name)
+    part: str, old: dict[str, StageRow], new: dict[str, StageRow], compared: bool
+) -> Row:
+    here, there = new.get(part), old.get(part)
     changed = compared and here != there
-    size = (here or there).size  # type: ignore[union-attr]  # one of them has the name
-    cells = f'<th scope="row">{escape(name)}</th><td>{escape(size)}</td>'
+    size = (here or there).size  # type: ignore[union-attr]  # the name is of one of them
+    cells = [row_head(part), Cell(size)]
     if compared:
-        cells += f"<td>{_layers(there)}</td>"
-    delta = '<span class="delta" aria-label="changed">Δ</span>' if changed else ""
-    cells += f'<td><span class="now">{delta}{_layers(here)}</span></td>'
-    return f'<tr class="{"changed" if changed else ""}">{cells}</tr>'
+        cells.append(Cell(before=_layers(there)))
+    mark = _delta("changed") if changed else ""
+    cells.append(Cell(before=f'<span class="now">{mark}{_layers(here)}</span>'))
+    return Row(cells, "changed" if changed else "")
 
 
 def _layers(row: StageRow | None) -> str:
@@ -140,46 +136,31 @@ def summary_bar(rows: Iterable[Sequence[str]]) -> str:
 
 def comparison_table(head: Sequence[str], rows: Iterable[tuple[str, str, str]]) -> str:
     """Return a table of a name and two values per row; differing rows are marked."""
-    columns = "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
-    body = "".join(_compared(*row) for row in rows)
-    return f'<table class="compared"><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>'
+    return html_table(head, (_compared(*row) for row in rows), "compared")
 
 
-def _compared(name: str, left: str, right: str) -> str:
+def _compared(text: str, left: str, right: str) -> Row:
     differs = left != right
-    mark = '<span class="delta" aria-label="differs">Δ</span>' if differs else ""
-    kind = ' class="changed"' if differs else ""
-    return (
-        f'<tr{kind}><th scope="row">{mark}{escape(name)}</th>'
-        f"<td>{escape(left)}</td><td>{escape(right)}</td></tr>"
-    )
+    mark = _delta("differs") if differs else ""
+    return Row([row_head(text, before=mark), left, right], "changed" if differs else "")
+
+
+def _delta(word: str) -> str:
+    return f'<span class="delta" aria-label="{word}">Δ</span>'
 
 
 def config_table(head: Sequence[str], rows: Iterable[tuple[str, Sequence[str], bool]]) -> str:
     """Return a table of a field and its values per row. Changed rows are marked; the last value is
     highlighted if it differs from the first."""
-    columns = "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
-    body = ""
-    for name, values, changed in rows:
-        cells = "".join(f"<td>{escape(value)}</td>" for value in values[:-1])
-        mark = '<span class="delta" aria-label="changed">Δ</span>' if changed else ""
+    lines = []
+    for text, values, changed in rows:
         moved = " moved" if values[-1] != values[0] else ""
-        cells += f'<td class="last{moved}">{mark}{escape(values[-1])}</td>'
-        kind = ' class="changed"' if changed else ""
-        body += f'<tr{kind}><th scope="row">{escape(name)}</th>{cells}</tr>'
-    return f'<table class="config"><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>'
+        last = Cell(values[-1], f"last{moved}", before=_delta("changed") if changed else "")
+        lines.append(Row([row_head(text), *values[:-1], last], "changed" if changed else ""))
+    return html_table(head, lines, "config")
 
 
 def fields_table(head: Sequence[str], rows: Iterable[tuple[str, str, Sequence[str]]]) -> str:
     """Return a table of a name, a unit and numbers per row."""
-    left = "".join(f'<th scope="col">{escape(text)}</th>' for text in head[:2])
-    right = "".join(f'<th class="n" scope="col">{escape(text)}</th>' for text in head[2:])
-    body = "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td class="unit">{escape(unit)}</td>'
-        + "".join(f'<td class="n">{escape(value)}</td>' for value in values)
-        + "</tr>"
-        for name, unit, values in rows
-    )
-    return (
-        f'<table class="sides"><thead><tr>{left}{right}</tr></thead><tbody>{body}</tbody></table>'
-    )
+    lines = ([row_head(text), Cell(unit, "unit"), *numbers(values)] for text, unit, values in rows)
+    return html_table([*head[:2], *numbers(head[2:])], lines, "sides")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from roadmap.html_table import NUMBER, Cell, html_table, numbers, row_head
 from roadmap.palette import BLUE, ORANGE
 from roadmap.report.text import signed
 from roadmap.study import text
@@ -61,47 +61,33 @@ def _table(
     effects: Effects, rows: Sequence[str], columns: Sequence[str], cells: Cells, most: float
 ) -> str:
     factors = effects.space.by_name
-    head = "".join(
-        f'<th class="n" scope="col">{escape(factors[name].title)}</th>' for name in columns
-    )
-    body = "".join(
-        f'<tr><th scope="row">{escape(factors[row].title)}</th>'
-        + "".join(_cell(cells.get((row, column)), most) for column in columns)
-        + "</tr>"
+    lines = (
+        [row_head(factors[row].title), *(_cell(cells.get((row, each)), most) for each in columns)]
         for row in rows
     )
-    return (
-        '<table class="heat"><thead><tr><th scope="col"></th>'
-        f"{head}</tr></thead><tbody>{body}</tbody></table>"
-    )
+    return html_table(["", *numbers(factors[each].title for each in columns)], lines, "heat")
 
 
 def _pairs(found: Sequence[Interaction], most: float) -> str:
     """Return the table of pairs of changes, strongest interaction first."""
-    body = "".join(
-        f'<tr><th scope="row">{escape(one.first.title)} with {escape(one.second.title)}</th>'
-        f"{_cell(one, most)}</tr>"
-        for one in found
+    lines = (
+        [row_head(f"{one.first.title} with {one.second.title}"), _cell(one, most)] for one in found
     )
-    return (
-        '<table class="heat below"><thead><tr><th scope="col">Pairs</th>'
-        f'<th class="n" scope="col">Points</th></tr></thead><tbody>{body}</tbody></table>'
-    )
+    return html_table(["Pairs", *numbers(["Points"])], lines, "heat below")
 
 
-def _cell(found: Interaction | None, most: float) -> str:
+def _cell(found: Interaction | None, most: float) -> Cell:
     if found is None:
-        return '<td class="n"></td>'
+        return Cell(kind=NUMBER)
     effect = found.effect
     color = BLUE if effect.points > 0 else ORANGE
     share = round(MOST_COLOR * abs(effect.points) / most)
-    words = signed(effect.points, 1)
-    if effect.p < ALPHA:
-        words = f"<b>{words}</b>"
-    return (
-        f'<td class="n" style="background:color-mix(in srgb, {color} {share}%, transparent)" '
-        f'title="{escape(text.with_interval(effect))}">{words}</td>'
-    )
+    around = ("<b>", "</b>") if effect.p < ALPHA else ("", "")
+    style = {
+        "style": f"background:color-mix(in srgb, {color} {share}%, transparent)",
+        "title": text.with_interval(effect),
+    }
+    return Cell(signed(effect.points, 1), NUMBER, False, *around, style)
 
 
 def _csv(effects: Effects) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from roadmap.analysis.audit import AuditRow, audit
+from roadmap.html_table import NUMBER, Cell, Row, html_table, row_head
+from roadmap.html_table import numbers as in_numbers
 from roadmap.steps import ROADMAPS
 from roadmap.tables import results
 from roadmap.tables.results import ResultsError
@@ -68,20 +70,10 @@ def _section(title: str, *paragraphs: str) -> str:
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
     """Return a table; the columns ``numbers`` are right-aligned."""
 
-    def kind(place: int) -> str:
-        return ' class="n"' if place in numbers else ""
+    def cells(texts: Sequence[str]) -> list[Cell]:
+        return [Cell(text, NUMBER if at in numbers else "") for at, text in enumerate(texts)]
 
-    names = "".join(
-        f'<th scope="col"{kind(place)}>{escape(text)}</th>' for place, text in enumerate(head)
-    )
-    top = f"<thead><tr>{names}</tr></thead>" if head else ""
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{kind(place)}>{escape(text)}</td>" for place, text in enumerate(row))
-        + "</tr>"
-        for row in rows
-    )
-    return f'<div class="wide"><table class="plain">{top}<tbody>{body}</tbody></table></div>'
+    return f'<div class="wide">{html_table(cells(head), map(cells, rows), "plain")}</div>'
 
 
 def _command(text: str) -> str:
@@ -294,20 +286,20 @@ def _explained(row: AuditRow) -> str:
     return markup.paragraph(f"{_title(row)}: the paper prints {printed}. {row.note}", "text aside")
 
 
-def _audit(name: str, rows: Sequence[AuditRow]) -> str:
-    body = "".join(
-        f'<tr class="{"" if row.agrees else "off"}"><th scope="row">{escape(_title(row))}</th>'
-        f'<td class="n">{number(row.paper_gflops, 2)}</td>'
-        f'<td class="n">{number(row.gflops, 2)}</td>'
-        f'<td class="n">{"" if row.agrees else "≠"}</td></tr>'
+def _audit(roadmap: str, rows: Sequence[AuditRow]) -> str:
+    lines = (
+        Row(
+            [
+                row_head(_title(row)),
+                *in_numbers([number(row.paper_gflops, 2), number(row.gflops, 2)]),
+                Cell("" if row.agrees else "≠", NUMBER),
+            ],
+            "" if row.agrees else "off",
+        )
         for row in rows
     )
-    head = "".join(f'<th scope="col" class="n">{text}</th>' for text in ("Paper", "Counted", ""))
-    return (
-        f'<table class="plain"><caption>Table {rows[0].table}, {escape(ROADMAPS[name].title)}, '
-        f'GFLOPs</caption><thead><tr><th scope="col">Step</th>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table>"
-    )
+    caption = f"Table {rows[0].table}, {ROADMAPS[roadmap].title}, GFLOPs"
+    return html_table(["Step", *in_numbers(["Paper", "Counted", ""])], lines, "plain", caption)
 
 
 def _title(row: AuditRow) -> str:

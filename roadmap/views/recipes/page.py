@@ -11,6 +11,7 @@ import streamlit as st
 from models.remembered import remembered
 from roadmap.background.previews import PreviewError, preview
 from roadmap.charts import recipes as charts
+from roadmap.html_table import Cell, Row, html_table, row_head, wide
 from roadmap.palette import GROUP_COLORS
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.steps import ROADMAPS
@@ -126,16 +127,12 @@ def _choice(name: str, title: str, options: dict[str, str]) -> str:
 
 def _fields() -> None:
     base = _choice("base", "Mark differences from", TITLES)
-    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in TITLES.values())
-    body = "".join(
-        f'<tr class="subject"><th colspan="5" scope="rowgroup">{escape(subject)}</th></tr>'
-        + "".join(_field(field, title, base) for field, title in names.items())
-        for subject, names in SUBJECTS.items()
-    )
+    rows: list[Row | list[Cell]] = _published()
+    for subject, names in SUBJECTS.items():
+        group = Cell(subject, heads=True, attributes={"scope": "rowgroup", "colspan": "5"})
+        rows += [Row([group], "subject"), *(_field(*each, base) for each in names.items())]
     st.html(
-        '<div class="wide" tabindex="0" role="region" aria-label="Recipes">'
-        '<table class="fields"><thead><tr><th scope="col"></th>'
-        f"{head}</tr></thead><tbody>{_published()}{body}</tbody></table></div>"
+        wide(html_table(["", *TITLES.values()], rows, "fields"), "Recipes")
         + markup.paragraph(
             "Δ differs from the selected recipe. – not applicable. Learning rates are for the "
             "given "
@@ -146,28 +143,25 @@ def _fields() -> None:
     )
 
 
-def _field(field: str, title: str, base: str) -> str:
+def _field(field: str, title: str, base: str) -> list[Cell]:
     compared = value(RECIPES[base], field)
-    cells = []
-    for name in TITLES:
-        text = value(RECIPES[name], field)
+    cells = [row_head(title)]
+    for recipe in TITLES:
+        text = value(RECIPES[recipe], field)
         differs = text not in (compared, ABSENT)
         sign = '<span class="delta" aria-label="differs">Δ</span>' if differs else ""
-        cells.append(f'<td class="{"differs" if differs else ""}">{sign}{escape(text)}</td>')
-    return f'<tr><th scope="row">{escape(title)}</th>{"".join(cells)}</tr>'
+        cells.append(Cell(text, "differs" if differs else "", before=sign))
+    return cells
 
 
-def _published() -> str:
+def _published() -> list[list[Cell]]:
     """Return the rows with each recipe's network and published top-1."""
     rows = {row["field"]: row for row in read_rows("paper/recipes")}
-    network = "".join(f"<td>{escape(rows['architecture'][name])}</td>" for name in TITLES)
-    top1 = "".join(
-        f'<td class="now">{number(float(rows["top1_imagenet"][name]), 1)}%</td>' for name in TITLES
-    )
-    return (
-        f'<tr><th scope="row">Network</th>{network}</tr>'
-        f'<tr><th scope="row">ImageNet-1K top-1</th>{top1}</tr>'
-    )
+    top1 = (f"{number(float(rows['top1_imagenet'][recipe]), 1)}%" for recipe in TITLES)
+    return [
+        [row_head("Network"), *(Cell(rows["architecture"][recipe]) for recipe in TITLES)],
+        [row_head("ImageNet-1K top-1"), *(Cell(text, "now") for text in top1)],
+    ]
 
 
 # The learning rate
