@@ -1,4 +1,4 @@
-"""The table of the page: every step with all its figures."""
+"""The table on the report's page: every step with all its figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 Row = dict[str, Any]
-#: Heading and text of each column of numbers, before and after the verdict.
+#: Heading and format of each number column, before and after the verdict.
 BEFORE: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("Seeds", lambda row: f"{row['n']:.0f}"),
     ("Top-1 %", lambda row: number(row["top1"], 2)),
@@ -35,19 +35,19 @@ VERDICTS = (GAIN, LOSS, INCONCLUSIVE, UNTESTED)
 
 
 def legend(table: DataFrame) -> list[tuple[str, str]]:
-    """Class and meaning of each sign that ``table`` needs, and of the paper's diamond."""
+    """Return class and meaning of each sign in ``table``, and of the paper's diamond."""
     given = set(table["verdict"].dropna())
     shown = [(verdict, verdict) for verdict in VERDICTS if verdict in given]
-    return [*shown, ("paper", "the published change, on ImageNet-1K")]
+    return [*shown, ("paper", "published change on ImageNet-1K")]
 
 
 def sign(row: Row) -> str:
-    """The sign before a verdict, as HTML; nothing where there is none (pandas has NaN)."""
+    """Return the sign before a verdict as HTML; empty if there is no verdict (NaN in pandas)."""
     return f'<i class="sign {row["verdict"]}"></i>' if isinstance(row["verdict"], str) else ""
 
 
 def figures_table(table: DataFrame) -> str:
-    """``ablation_table`` as HTML, under the names of the groups; it scrolls where it is narrow."""
+    """Return ``ablation_table`` as HTML, by group; it scrolls on narrow screens."""
     heads = [*(_head(name) for name, _ in BEFORE), '<th scope="col">Verdict</th>']
     heads += [_head(name) for name, _ in AFTER]
     body = []
@@ -59,8 +59,8 @@ def figures_table(table: DataFrame) -> str:
         )
         body += [_row(row) for row in rows]
     return (
-        '<div class="wide" role="region" tabindex="0" aria-label="All figures, a table that '
-        'scrolls"><table><thead><tr><th scope="col">Step</th>'
+        '<div class="wide" role="region" tabindex="0" aria-label="All figures, scrollable table">'
+        '<table><thead><tr><th scope="col">Step</th>'
         f"{''.join(heads)}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
     )
 
