@@ -1,14 +1,14 @@
 """The colors of charts and diagrams.
 
-One color a section of the paper, each with a contrast of at least 3 to the light and to the dark
-background of the app, and told apart with normal vision, protanopia, deuteranopia and tritanopia
-(``tests/test_palette.py`` computes both). Color is never the only sign: groups are headed by
-their names, steps not adopted are hatched, changed layers carry a plus, a minus or a delta.
+One color per section of the paper. Each has a contrast of at least 3 to the app's light and dark
+backgrounds, and they can be told apart with normal vision, protanopia, deuteranopia and tritanopia
+(``tests/test_palette.py`` computes both). Color is never the only cue: groups have headings, steps
+that were not adopted are hatched, changed layers have a plus, a minus or a delta.
 """
 
 from __future__ import annotations
 
-#: Of ``.streamlit/config.toml``.
+#: Backgrounds, as in ``.streamlit/config.toml``.
 LIGHT_BACKGROUND, LIGHT_TEXT = "#ffffff", "#1f2328"
 DARK_BACKGROUND = "#15171b"
 
@@ -22,7 +22,7 @@ GRAY, BLUE, CYAN, PLUM, ORANGE, BROWN, VIOLET = (
     "#9682fa",
 )
 
-#: Bars by group, in the order of the roadmap.
+#: Bar colors by group, in roadmap order.
 GROUP_COLORS: dict[str, str] = {
     "Baseline": GRAY,
     "Macro design": BLUE,

@@ -104,7 +104,7 @@ def existing(name: str, names: tuple[str, ...]) -> str:
     """What to use instead of ``name``: the nearest of ``names``, and all."""
     near = difflib.get_close_matches(shortened(name), names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{hint} There are: {', '.join(names)}."
+    return f"{hint} Available: {', '.join(names)}."
 
 
 MACRO, RESNEXT, INVERTED, KERNEL, MICRO, BEYOND = (

@@ -1,4 +1,4 @@
-"""Numbers as the app prints them, rounded and signed alike everywhere."""
+"""Number formats of the app, with the same rounding and signs everywhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ ABSENT = "–"
 
 
 def number(value: float | None, decimals: int) -> str:
-    """``1234.5`` to 0 decimals is ``1,234``; no value is a dash."""
+    """Format a number: ``1234.5`` to 0 decimals is ``1,234``; a missing value is a dash."""
     if value is None or math.isnan(value):
         return ABSENT
     text = f"{value:,.{decimals}f}".replace("-", "−")
@@ -16,13 +16,13 @@ def number(value: float | None, decimals: int) -> str:
 
 
 def signed(value: float | None, decimals: int) -> str:
-    """``number`` with its sign, a plus included; none at zero."""
+    """Format a number with its sign, also a plus; zero has no sign."""
     text = number(value, decimals)
     return f"+{text}" if text.strip("0.") and text[0].isdigit() else text
 
 
 def change(after: float | None, before: float | None, decimals: int) -> str:
-    """The signed difference, after rounding both sides as they are printed; none is a dash."""
+    """Format the signed difference of the rounded values; a missing value is a dash."""
     if after is None or before is None or math.isnan(after) or math.isnan(before):
         return ABSENT
     difference = round(round(after, decimals) - round(before, decimals), decimals)
@@ -30,19 +30,19 @@ def change(after: float | None, before: float | None, decimals: int) -> str:
 
 
 def telling(after: float, before: float, decimals: int) -> int:
-    """As many more ``decimals``, up to three, as show that two values differ, where they do."""
+    """Add up to three ``decimals`` if needed to show that two values differ."""
     while after != before and decimals < 3 and change(after, before, decimals) == "±0":
         decimals += 1
     return decimals
 
 
 def counted(count: int, noun: str) -> str:
-    """``1 epoch``, ``2 epochs``."""
+    """Format a count: ``1 epoch``, ``2 epochs``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def duration(seconds: float) -> str:
-    """``1 h 05 min``, ``12 min``, ``40 s``."""
+    """Format a duration: ``1 h 05 min``, ``12 min``, ``40 s``."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)

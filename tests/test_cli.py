@@ -50,9 +50,9 @@ def test_recipe_roadmap_lists_too():
     [
         (
             ("steps", "--roadmap", "resnet5"),
-            "Did you mean 'resnet50'? There are: resnet50, resnet200",
+            "Did you mean 'resnet50'? Available: resnet50, resnet200",
         ),
-        (("profile", "--step", "kernel7"), "Did you mean 'kernel_7'? There are: baseline"),
+        (("profile", "--step", "kernel7"), "Did you mean 'kernel_7'? Available: baseline"),
         (("profile", "--model", "variant:convnext"), "Did you mean 'convnext_"),
         (("profile", "--model", "kernel_7"), "Use SOURCE:NAME"),
         (("profile", "--model", "timm:convnext_tinny"), "convnext_tiny"),

@@ -78,7 +78,7 @@ def test_which_test_was_made_and_why(tmp_path):
     two = tmp_path / "two"
     write_ablation(two, {"kernel_7": (70, 71), "gelu": (71, 70), "kernel_9": (70, 70)})
     assert "Of 2 changes tested, none is significant at this number of seeds." in told(two)
-    assert "Checking that it is equal at every step takes three seeds per step." in told(two)
+    assert "Checking that it is equal at every step requires three seeds per step." in told(two)
     wide = tmp_path / "wide"
     even = (70.0, 70.1, 70.2, 70.3, 70.4)
     write_ablation(wide, {"kernel_5": even, "kernel_7": [71 + value / 10 for value in even]})
@@ -163,7 +163,7 @@ def test_one_seed_is_told_as_such(tmp_path):
     ("arguments", "data", "sentence"),
     [
         (("--roadmap", "resnet5"), "tiny", "Did you mean 'resnet50'?"),
-        ((), "tinny", "no run is on data named 'tinny'. Did you mean 'tiny'? There are: tiny."),
+        ((), "tinny", "no run is on data named 'tinny'. Did you mean 'tiny'? Available: tiny."),
         (("--roadmap", "resnet200"), "tiny", "no run of resnet200 on tiny is finished."),
         (("--runs", "nowhere"), "tiny", "nowhere holds no run that can be read."),
         (("--output", "/dev/null/report.html"), "tiny", "/dev/null/report.html cannot be written"),
@@ -180,9 +180,9 @@ def test_wrong_names_are_one_sentence_and_exit_code_2(runs, arguments, data, sen
 
 def test_a_folder_too_deep_or_no_file_is_one_sentence(runs):
     deep = report(runs / "tiny")
-    assert deep.stderr.endswith(f"one data set: give the one above, {runs}.\n")
+    assert deep.stderr.endswith(f"one data set; use its parent, --runs {runs}.\n")
     nowhere = report(runs, "--output", ".")
-    assert nowhere.stderr == "Error: . cannot be written: Is a directory.\n"
+    assert nowhere.stderr == "Error: Cannot write .: Is a directory.\n"
     assert deep.exit_code == nowhere.exit_code == 2
 
 

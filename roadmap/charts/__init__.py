@@ -1,4 +1,4 @@
-"""Plotly figures, one function each, from a DataFrame: for the app and for notebooks alike."""
+"""Plotly figures for the app and notebooks, one function each, from a DataFrame."""
 
 from roadmap.charts.bars import METRICS, Metric, roadmap_bars
 from roadmap.charts.costs import cost_map

@@ -1,6 +1,6 @@
-"""A trained roadmap: accuracies and changes with their intervals, costs, learning curves.
+"""A trained roadmap: accuracies and changes with intervals, costs, learning curves.
 
-Each takes ``ablation_table`` of ``roadmap.analysis.table``, or rows of it.
+Each function takes ``roadmap.analysis.table.ablation_table`` or some of its rows.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 PAPER = Metric(key="paper_top1", name="Publ. %", axis="", unit="%", decimals=2)
-#: What accuracy can stand against; the last three as ``with_time`` makes them.
+#: Costs to plot accuracy against; ``with_time`` adds the last three.
 COSTS = {
     "gflops": METRICS["gflops"],
     "seconds": Metric(key="seconds", name="s", axis="Training, seconds", unit="s", decimals=0),
@@ -41,32 +41,32 @@ COSTS = {
     "hours": Metric(key="hours", name="h", axis="Training, hours", unit="h", decimals=1),
 }
 SCATTER_HEIGHT, CURVES_HEIGHT = 380, 250
-#: Of the scatter's plotting area, in pixels; labels keep clear at this size and above.
+#: Size of the scatter's plotting area, in pixels; labels do not overlap at this size or above.
 AREA = (290, 320)
-#: Lines that a step's number may stand away from its point.
+#: Most lines of text between a step's number and its point.
 REACH = 3
-#: Room for the names at the ends of learning curves, and the least distance of two, in pixels.
+#: Width for names at the ends of learning curves, and their least distance, in pixels.
 NAMES, LINE = 158, 15
 CURVES_TOP, CURVES_BOTTOM = 10, 40
-ABOVE = 12  # pixels more for an axis above bars
+ABOVE = 12  # extra pixels for an axis above bars
 
 
 @dataclass(frozen=True)
 class Sign:
-    """How a verdict is drawn: color, symbol and fill, so that none is the only sign."""
+    """How a verdict is drawn: color, symbol and fill, so that color is not the only cue."""
 
     color: str
     symbol: str
 
 
-#: By ``verdict`` in the rows of ``roadmap.analysis.table``.
+#: By ``verdict``, as in the rows of ``roadmap.analysis.table``.
 SIGNS = {
     "gain": Sign(BLUE, "circle"),
     "loss": Sign(ORANGE, "square"),
     "inconclusive": Sign(GRAY, "circle-open"),
     "untested": Sign(GRAY, "x-thin"),
 }
-#: The lines of one group, in order: color and dash.
+#: Color and dash of a group's lines, in order.
 LINES = (
     (BLUE, "solid"),
     (ORANGE, "solid"),
@@ -77,12 +77,12 @@ LINES = (
 
 
 def trained_bars(table: DataFrame, selected: str | None = None) -> go.Figure:
-    """A bar a step: mean top-1 over the seeds, 95% intervals as whiskers, the published as ticks.
+    """Draw one bar per step: mean top-1 over seeds, whiskers for 95% intervals, published ticks.
 
-    Whiskers end at 0 and 100. The ticks have an axis above: points are as long on it, and it is
-    moved by whole points until the means of both agree, so that the shapes of the roads compare.
-    ``table`` has ``data``, ``key``, ``title``, ``group``, ``adopted``, ``top1``, ``top1_low``,
-    ``top1_high`` and ``paper_top1``; ``selected`` is the key of the banded row.
+    Whiskers end at 0 and 100. The ticks have an upper axis with the same scale, shifted by whole
+    points so that both means agree and the shapes can be compared. ``table`` has ``data``,
+    ``key``, ``title``, ``group``, ``adopted``, ``top1``, ``top1_low``, ``top1_high`` and
+    ``paper_top1``; ``selected`` is the key of the highlighted row.
     """
     trained = Metric(
         key="top1",
@@ -111,7 +111,7 @@ def _with_published_axis(figure: go.Figure, apart: int) -> go.Figure:
         automargin=False,
     )
     figure.add_scatter(x=[None], y=[None], xaxis="x2")
-    # Streamlit's theme colors the titles of first axes alone, and annotations.
+    # Streamlit's theme only colors annotations and the titles of first axes.
     small = {"size": style.FONT_SIZE - 1}
     name = "Published top-1 on ImageNet-1K, %"
     figure.add_annotation(text(name, 0.5, 0, "center", 0, yshift=28, font=small))
@@ -121,17 +121,16 @@ def _with_published_axis(figure: go.Figure, apart: int) -> go.Figure:
 
 
 def _possible(table: DataFrame) -> DataFrame:
-    """Intervals within what an accuracy can be: those of two seeds may go far beyond."""
+    """Clip intervals to 0 and 100: with two seeds they may be far wider."""
     return table.assign(**{end: table[end].clip(0, 100) for end in ("top1_low", "top1_high")})
 
 
 def change_intervals(table: DataFrame) -> go.Figure:
-    """A row a step: the change from the step before in points, with its 95% interval.
+    """Draw one row per step: the change from the previous step in points, with its 95% interval.
 
     ``table`` has ``title``, ``group``, ``change``, ``change_low``, ``change_high``, ``p_holm``,
-    ``verdict`` and ``paper_change``, at least one of the changes given; steps without
-    one are left out. Signs and colors are ``SIGNS``; a thin diamond is the published change on
-    ImageNet-1K.
+    ``verdict`` and ``paper_change``, with at least one change; steps without one are left out.
+    ``SIGNS`` gives marks and colors; a thin diamond is the published change on ImageNet-1K.
     """
     table = table[table["change"].notna()]
     places, headers, height = row_places(list(table["group"]))
@@ -164,11 +163,11 @@ def change_intervals(table: DataFrame) -> go.Figure:
 
 
 def accuracy_against(table: DataFrame, cost: Metric = COSTS["gflops"]) -> go.Figure:
-    """Mean top-1 with its 95% interval against ``cost``: a numbered point a step.
+    """Plot mean top-1 with its 95% interval against ``cost``: one numbered point per step.
 
-    ``table`` has all steps in order, ``number`` (the step's on its roadmap), ``title``, ``group``,
-    ``adopted``, ``top1``, ``top1_low``, ``top1_high``, ``data`` and the cost's column; rows without
-    a cost are left out.
+    ``table`` has all steps in order, with ``number`` (the step's place on its roadmap), ``title``,
+    ``group``, ``adopted``, ``top1``, ``top1_low``, ``top1_high``, ``data`` and the cost's column;
+    rows without a cost are left out.
     """
     table = _possible(table[table[cost.key].notna()])
     points = [(float(x), float(y)) for x, y in zip(table[cost.key], table["top1"], strict=True)]
@@ -197,18 +196,18 @@ def accuracy_against(table: DataFrame, cost: Metric = COSTS["gflops"]) -> go.Fig
 
 
 def with_time(table: DataFrame) -> tuple[DataFrame, Metric]:
-    """``table`` with its ``seconds`` as ``minutes`` and ``hours`` too, and which to show."""
+    """Return ``table`` with ``minutes`` and ``hours`` added, and the metric with the best unit."""
     table = table.assign(minutes=table["seconds"] / 60, hours=table["seconds"] / 3600)
     most = float(table["seconds"].max())
     return table, COSTS["hours" if most > 7200 else "minutes" if most > 180 else "seconds"]
 
 
 def learning_curves(curves: DataFrame, group: str) -> go.Figure:
-    """Top-1 over the epochs for the steps of ``group``, named at their ends; all others in gray.
+    """Plot top-1 by epoch for the steps of ``group``, named at their ends; others are gray.
 
-    ``curves`` has a row a step and epoch with ``key``, ``title``, ``group``, ``epoch`` and
-    ``top1`` (``curve_table`` of ``roadmap.analysis.table``). The axis begins where a third of
-    the epochs is done, so that the end can be told apart.
+    ``curves`` has one row per step and epoch with ``key``, ``title``, ``group``, ``epoch`` and
+    ``top1`` (``roadmap.analysis.table.curve_table``). The axis starts at the lowest value after a
+    third of the epochs, so that the ends can be told apart.
     """
     lines = [rows for _, rows in curves.groupby("key", sort=False)]
     behind = [rows for rows in lines if rows["group"].iloc[0] != group]
@@ -238,7 +237,7 @@ def _p_value(value: float) -> str:
 
 
 def _intervals(table: DataFrame, places: Sequence[float]) -> list[go.Scatter]:
-    """A line from end to end and a point in it, both in the verdict's color."""
+    """Draw the interval as a line and the change as a point, in the verdict's color."""
     traces = []
     for place, (_, row) in zip(places, table.iterrows(), strict=True):
         sign = SIGNS[row["verdict"]]
@@ -285,7 +284,7 @@ def _paper_changes(table: DataFrame, places: Sequence[float]) -> go.Scatter:
 
 
 def _reach(table: DataFrame) -> tuple[float, float]:
-    """From the least to the greatest of what is drawn."""
+    """Return the range of all drawn values."""
     drawn = table[["change", "change_low", "change_high", "paper_change"]].stack()
     return _span([*drawn.dropna(), 0.0])
 
@@ -296,7 +295,7 @@ def _zero_line() -> dict[str, Any]:
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:
-    """Both ends with room for markers and numbers."""
+    """Return an axis range with room for markers and numbers."""
     low, high = min(values), max(values)
     room = 0.09 * ((high - low) or abs(high) or 1)
     return low - room, high + room
@@ -305,7 +304,7 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
 def _whiskers(
     points: Sequence[tuple[float, float]], bars: Sequence[tuple[float, float]]
 ) -> go.Scatter:
-    """A vertical line from end to end at each point."""
+    """Draw each point's interval as a vertical line."""
     ends = [
         ((x, low), (x, high), (None, None))
         for (x, _), (low, high) in zip(points, bars, strict=True)
@@ -347,7 +346,7 @@ def _numbers(
     spans: tuple[tuple[float, float], tuple[float, float]],
     bars: Sequence[tuple[float, float]],
 ) -> list[dict[str, Any]]:
-    """The step's number beside each point, at the end of a line from it."""
+    """Write each step's number beside its point, connected by a line."""
     shifts = place_labels(points, texts, spans=spans, area=AREA, bars=bars, reach=REACH)
     return [
         {
@@ -385,7 +384,7 @@ def _curve(
 
 
 def _curve_span(lines: Sequence[DataFrame]) -> tuple[float, float]:
-    """From the lowest curve after a third of its epochs to the highest point."""
+    """Return the range from the lowest value after a third of the epochs to the highest."""
     low = min(float(rows["top1"].bfill().iloc[len(rows) // 3]) for rows in lines)
     high = max(float(rows["top1"].max()) for rows in lines)
     room = 0.04 * ((high - low) or 1)
@@ -393,7 +392,7 @@ def _curve_span(lines: Sequence[DataFrame]) -> tuple[float, float]:
 
 
 def _names(shown: Sequence[DataFrame], span: tuple[float, float]) -> list[dict[str, Any]]:
-    """Each curve's name at the height of its end, or as near as the other names let it."""
+    """Write each curve's name at the height of its end, shifted where names would overlap."""
     if not shown:
         return []
     scale = (CURVES_HEIGHT - CURVES_TOP - CURVES_BOTTOM) / (span[1] - span[0])
@@ -418,12 +417,12 @@ def _names(shown: Sequence[DataFrame], span: tuple[float, float]) -> list[dict[s
     ]
 
 
-#: A short piece of each dash, before the name of its curve.
+#: A short sample of each dash, shown before the curve's name.
 MARKS = {"solid": "━", "dash": "╍", "dot": "┅"}
 
 
 def spread(heights: Sequence[float], distance: float, top: float) -> list[float]:
-    """Rising ``heights`` moved as little as need be to lie ``distance`` apart and under ``top``."""
+    """Shift rising ``heights`` as little as possible to be ``distance`` apart and below ``top``."""
     placed: list[float] = []
     for height in heights:
         placed.append(max(height, placed[-1] + distance) if placed else height)

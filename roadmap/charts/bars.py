@@ -1,4 +1,4 @@
-"""The paper's Figure 2: a bar a step."""
+"""The paper's Figure 2: one bar per step."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ WHISKER = "#3a3f47"
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """What a chart can show: ``key`` is the table's column, ``name`` short, ``axis`` with its unit.
+    """What a chart can show: ``key`` is the table's column, ``name`` is short, ``axis`` has a unit.
 
-    ``decimals`` are those of every printed value. ``from_zero`` is false where the differences
-    would drown in what all steps share.
+    ``decimals`` applies to every printed value. ``from_zero`` is false where a bar from zero would
+    hide the differences between the steps.
     """
 
     key: str
@@ -60,7 +60,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             key="gflops",
             name="GFLOPs",
-            axis="Multiply-adds, 10⁹ at 224 × 224",
+            axis="GFLOPs per image at 224 × 224",
             unit="GFLOPs",
             decimals=2,
         ),
@@ -85,15 +85,15 @@ def roadmap_bars(
     second: Metric | None = None,
     tick: str | None = None,
 ) -> go.Figure:
-    """Figure 2 of the paper: a bar a step, under the names of their groups.
+    """Draw the paper's Figure 2: one bar per step, under the names of the groups.
 
-    ``table`` has a row a step with ``key``, ``title``, ``group``, ``adopted`` and the metric's
-    column; ``<metric>_low`` and ``<metric>_high``, where present, become whiskers, and the column
-    ``tick`` a line across the bar: without one ``<metric>_torch``, the same with PyTorch's
-    depthwise convolution. A second column prints ``second``; without it GFLOPs, or top-1 where the
-    bars are GFLOPs. ``selected`` is the key whose row is banded, ``reference`` a name and a value
-    for the dashed line. Rows are clickable over their whole width; a click carries the step's key
-    as ``customdata``.
+    ``table`` has one row per step with ``key``, ``title``, ``group``, ``adopted`` and the metric's
+    column. ``<metric>_low`` and ``<metric>_high``, if present, become whiskers. The column ``tick``
+    [default: ``<metric>_torch``, the value with PyTorch's depthwise convolution] becomes a line
+    across the bar. A second column prints ``second`` [default: GFLOPs, or top-1 if the bars are
+    GFLOPs]. ``selected`` is the key of the highlighted row, ``reference`` a name and a value for
+    the dashed line. Rows are clickable over their whole width; a click carries the step's key as
+    ``customdata``.
     """
     places, headers, height = row_places(list(table["group"]))
     second = second or METRICS["top1" if metric.key == "gflops" else "gflops"]
@@ -166,7 +166,7 @@ def _axis_range(
 
 
 def _whiskers(table: DataFrame, metric: Metric, places: list[float]) -> list[go.Scatter]:
-    """Whiskers alone, for the rows that have them; in a bar's own error bars each row gets caps."""
+    """Draw whiskers only for rows that have them; a bar's own error bars add caps to each row."""
     if f"{metric.key}_low" not in table:
         return []
     has = list(table[f"{metric.key}_low"].notna())
@@ -191,7 +191,7 @@ def _whiskers(table: DataFrame, metric: Metric, places: list[float]) -> list[go.
 
 
 def _ticks(table: DataFrame, tick: str, places: list[float]) -> list[go.Scatter]:
-    """A line across the bar; an error bar's, as these take the theme's text color."""
+    """Draw a line across the bar, as an error bar, since those take the theme's text color."""
     column = table.get(tick)
     if column is None or not column.notna().any():
         return []
@@ -215,7 +215,7 @@ def _ticks(table: DataFrame, tick: str, places: list[float]) -> list[go.Scatter]
 
 
 def _marker(table: DataFrame) -> dict[str, Any]:
-    """Group colors; steps that were not adopted are hatched."""
+    """Return markers in the group colors; steps that were not adopted are hatched."""
     colors = [GROUP_COLORS.get(group, GRAY) for group in table["group"]]
     return {
         "color": colors,
@@ -241,7 +241,7 @@ def _layout(metric: Metric, span: tuple[float, float], height: float) -> dict[st
 
 
 def _band_ends(places: list[float], chosen: list[int]) -> list[dict[str, Any]]:
-    """The selected row's band behind its texts, left and right of the axis."""
+    """Extend the selected row's band behind its texts, left and right of the axis."""
     fill = {"fillcolor": BAND, "line": {"width": 0}, "layer": "below"}
     return [
         {

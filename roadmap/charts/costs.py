@@ -1,4 +1,4 @@
-"""Where a network stands among others: multiply-adds against parameters."""
+"""A network among others: GFLOPs against parameters."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 HEIGHT = 380
 START = "Start"
-#: Where the labels of what is built stand.
+#: Label positions of the built networks.
 SIDES = {"A": "middle left", "B": "middle right", START: "bottom left"}
 
 
 @dataclass(frozen=True)
 class Family:
-    """How the networks of one family are drawn; ``side`` is where their labels stand."""
+    """How the networks of a family are drawn; ``side`` is the position of their labels."""
 
     color: str
     symbol: str
@@ -33,7 +33,7 @@ class Family:
     side: str | None = None
 
 
-#: By name, in drawing order. Steps are small and unnamed: hovering names them.
+#: By name, in drawing order. Steps are small and unlabeled; hovering shows their names.
 FAMILIES: dict[str, Family] = {
     "ResNet-50 steps": Family(GRAY, "circle", {"width": 1, "color": GRAY}, 6),
     "ResNet-200 steps": Family(GRAY, "circle-open", {"width": 1, "color": GRAY, "dash": "dot"}, 7),
@@ -45,12 +45,12 @@ FAMILIES: dict[str, Family] = {
 
 
 def cost_map(table: DataFrame, chosen: Sequence[tuple[str, float, float]]) -> go.Figure:
-    """Networks by GFLOPs and parameters, both axes logarithmic.
+    """Plot networks by GFLOPs and parameters, on logarithmic axes.
 
-    ``table`` has ``family`` (of ``FAMILIES``), ``name``, ``params`` (millions) and ``gflops`` (10⁹
-    multiply-adds of a 224-pixel image), a family's rows in the order of its line. ``chosen`` are
-    networks to point out: a label, GFLOPs and millions of parameters; a dotted line goes from the
-    one labeled ``START`` to the first of the others.
+    ``table`` has ``family`` (of ``FAMILIES``), ``name``, ``params`` (millions) and ``gflops`` (per
+    224-pixel image); a family's rows are in the order of its line. ``chosen`` are networks to
+    highlight: label, GFLOPs and millions of parameters. A dotted line connects the one labeled
+    ``START`` to the first of the others.
     """
     return go.Figure(
         [
@@ -74,7 +74,7 @@ def cost_map(table: DataFrame, chosen: Sequence[tuple[str, float, float]]) -> go
                 "itemclick": False,
                 "itemdoubleclick": False,
             },
-            xaxis=_log_axis("Multiply-adds, 10⁹ at 224 × 224", _span(table["gflops"], chosen, 1)),
+            xaxis=_log_axis("GFLOPs per image at 224 × 224", _span(table["gflops"], chosen, 1)),
             yaxis=_log_axis("Parameters, million", _span(table["params"], chosen, 2)),
         ),
     )
@@ -98,7 +98,7 @@ def _family(name: str, family: Family, rows: DataFrame) -> go.Scatter:
 
 
 def _chosen(label: str, gflops: float, params: float) -> go.Scatter:
-    """A ring with its label on a side of its own, so that neighbors stay apart."""
+    """Draw a ring and a label, each label on its own side so that neighbors do not overlap."""
     return go.Scatter(
         x=[gflops],
         y=[params],
@@ -119,7 +119,7 @@ def _chosen(label: str, gflops: float, params: float) -> go.Scatter:
 
 
 def _from_start(chosen: Sequence[tuple[str, float, float]]) -> list[go.Scatter]:
-    """A dotted line from the start to what it has become."""
+    """Draw a dotted line from the start to the built network."""
     places = {label: place for label, *place in chosen}
     if START not in places or len(places) < 2:
         return []
@@ -139,13 +139,13 @@ def _from_start(chosen: Sequence[tuple[str, float, float]]) -> list[go.Scatter]:
 def _span(
     values: Any, chosen: Sequence[tuple[str, float, float]], column: int
 ) -> tuple[float, float]:
-    """Both ends, wide enough for labels beside the outermost points."""
+    """Return an axis range wide enough for labels beside the outermost points."""
     every = [*values, *(point[column] for point in chosen)]
     return 0.62 * min(every), 1.6 * max(every)
 
 
 def _log_axis(title: str, span: tuple[float, float]) -> dict[str, Any]:
-    """Ticks at 1, 2 and 5 of each power of ten, or at powers alone over a long range."""
+    """Place ticks at 1, 2 and 5 times powers of ten, or only at the powers over a long range."""
     low, high = (log10(end) for end in span)
     powers = range(floor(low), ceil(high) + 1)
     steps = (1, 2, 5) if high - low < 3 else (1,)

@@ -1,4 +1,4 @@
-"""Learning curves to compare: one measure over the epochs, by seed or mean and band."""
+"""Learning curves: one measure by epoch, as one line per seed or as mean and band."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 HEIGHT = 380
-#: Up to as many epochs each has a tick, and nothing of the curve is left out.
+#: Up to this many epochs, each has a tick, and the whole curve is shown.
 FEW = 10
-#: Steps that can be told apart in one chart.
+#: Most steps that can be told apart in one chart.
 MOST_STEPS = len(LINES)
 
 
 @dataclass(frozen=True)
 class Measure:
-    """What a curve can show: name, axis, and how a value is printed."""
+    """What a curve can show: name, axis title and number format."""
 
     name: str
     axis: str
     digits: str
-    #: Starts where the lowest curve is after a third of its epochs, so that ends can be told apart.
+    #: Start the axis at the lowest value after a third of the epochs, to tell the ends apart.
     late: bool = False
 
 
@@ -40,10 +40,11 @@ MEASURES = {
 
 
 def curves_chart(curves: DataFrame, name: str, *, by_seed: bool) -> go.Figure:
-    """The measure ``name`` over the epochs: a color and dash a step (at most ``MOST_STEPS``).
+    """Plot measure ``name`` by epoch, with a color and dash per step (at most ``MOST_STEPS``).
 
-    ``curves`` has a row a run and epoch with ``title``, ``seed``, ``epoch`` and ``value``. Each
-    seed is a line, or with ``by_seed`` false their mean, in a band from the lowest to the highest.
+    ``curves`` has one row per run and epoch with ``title``, ``seed``, ``epoch`` and ``value``.
+    With ``by_seed``, each seed is a line; otherwise the line is the mean over seeds and a band
+    spans the lowest to the highest seed.
     """
     measure = MEASURES[name]
     few = {"dtick": 1, "tickformat": "d"} if curves["epoch"].max() <= FEW else {}
@@ -105,7 +106,7 @@ def _seeds(rows: DataFrame, measure: Measure, color: str, dash: str) -> list[go.
 def _line(
     epochs: Any, values: Any, name: str, measure: Measure, color: str, dash: str, width: float = 2.5
 ) -> go.Scatter:
-    # Of a single epoch there is no line to see.
+    # With a single epoch there would be no visible line.
     mode = "lines" if len(epochs) > 1 else "markers"
     return go.Scatter(
         x=[int(epoch) for epoch in epochs],
@@ -119,7 +120,7 @@ def _line(
 
 
 def _span(curves: DataFrame, measure: Measure) -> tuple[float, float] | None:
-    """From the lowest curve after a third of the epochs to the highest point; None: all of it."""
+    """Return the range from the lowest value after a third of the epochs; None for all."""
     if not measure.late or curves["epoch"].max() <= FEW:
         return None
     late = curves[curves["epoch"] > curves["epoch"].max() // 3]["value"]

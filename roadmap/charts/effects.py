@@ -1,6 +1,6 @@
-"""What each change is worth: intervals, an order's path, the map of combinations.
+"""The value of each change: intervals, the path of an order, the map of combinations.
 
-Each takes a DataFrame as ``roadmap.study.rows`` makes it. All values are predictions of a model.
+Each function takes a DataFrame from ``roadmap.study.rows``. All values are model predictions.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 ROW, TOP, BOTTOM, NAMES = 30, 8, 44, 176  # pixels
-#: How the verdicts of a study are drawn.
+#: How a study's verdicts are drawn.
 READINGS = {verdict: SIGNS[verdict] for verdict in ("gain", "loss", "inconclusive")}
 PATH_HEIGHT, MAP_HEIGHT = 340, 460
 POINT = 4
-#: Behind a prediction, what it may be off by.
+#: Color of the uncertainty band behind a prediction.
 BAND_OF = {BLUE: "rgba(67, 108, 200, 0.16)", GRAY: "rgba(124, 128, 136, 0.14)"}
 
 
 def effect_intervals(table: DataFrame) -> go.Figure:
-    """A row per change: points of top-1 with the 95% interval, from the first change down.
+    """Draw one row per change, the first at the top: points of top-1 with their 95% interval.
 
     ``table`` has ``title``, ``points``, ``low``, ``high`` and ``verdict`` (gain, loss,
-    inconclusive or impossible); of impossible ones only the name is shown.
+    inconclusive or impossible); impossible changes only show their name.
     """
     places = dict(zip(table["title"], range(len(table)), strict=True))
     shown = table[table["points"].notna()]
@@ -66,7 +66,7 @@ def effect_intervals(table: DataFrame) -> go.Figure:
 
 
 def order_path(table: DataFrame) -> go.Figure:
-    """Predicted top-1 step by step with its 95% band, for one or two orders.
+    """Plot predicted top-1 after each change, with a 95% band, for one or two orders.
 
     ``table`` has ``path`` (the first in front), ``number``, ``title``, ``top1``, ``low``,
     ``high`` and ``gflops``.
@@ -97,10 +97,10 @@ def order_path(table: DataFrame) -> go.Figure:
 def combination_map(
     table: DataFrame, path: DataFrame, front: DataFrame, cost: str, axis: str, selected: int | None
 ) -> go.Figure:
-    """Every combination as a point, predicted top-1 against ``cost`` (a column, named ``axis``).
+    """Plot every combination: predicted top-1 against ``cost`` (a column, titled ``axis``).
 
-    ``front``: those no cheaper one beats; ``path``: the roadmap's, in order. A click carries the
-    place of its row in ``table`` as ``customdata``; ``selected`` is such a place.
+    ``front`` are the combinations that no cheaper one beats, ``path`` the roadmap's, in order. A
+    click carries the index of its row in ``table`` as ``customdata``; ``selected`` is an index.
     """
     chosen = table.iloc[[selected]] if selected is not None else table.iloc[:0]
     return go.Figure(
@@ -184,7 +184,7 @@ def _intervals(table: DataFrame, verdict: str, places: dict[str, int]) -> go.Sca
 
 
 def _values(table: DataFrame, places: dict[str, int]) -> list[dict[str, Any]]:
-    """The figures in a column at the right."""
+    """Print the figures in a column at the right."""
     return [
         _note(signed(row["points"], 2), 1, places[row["title"]], "left", xshift=8)
         for row in table.to_dict("records")
@@ -194,7 +194,7 @@ def _values(table: DataFrame, places: dict[str, int]) -> list[dict[str, Any]]:
 
 def _impossible(table: DataFrame, places: dict[str, int]) -> list[dict[str, Any]]:
     return [
-        _note("no such network by itself", 0, places[title], "left", xshift=8)
+        _note("not possible alone", 0, places[title], "left", xshift=8)
         for title in table[table["points"].isna()]["title"]
     ]
 

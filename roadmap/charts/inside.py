@@ -1,4 +1,4 @@
-"""Inside one network: where its cost is, and what one position of its output sees."""
+"""Inside one network: the cost of each layer, and the receptive field of an output position."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from roadmap.text import number
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-#: Colors of layers by kind, in the order of the legend: the kinds of ``ModuleCost`` in words.
+#: Title and color of each kind of ``ModuleCost``, in legend order.
 KINDS: dict[str, tuple[str, str]] = {
     "1x1": ("1×1 convolution", BLUE),
     "conv": ("convolution", CYAN),
@@ -26,16 +26,16 @@ KINDS: dict[str, tuple[str, str]] = {
     "scale": ("layer scale", GRAY),
 }
 TREEMAP_HEIGHT = 520
-HEADER = "rgba(124, 128, 136, 0.16)"  # of parts and blocks, around their layers
+HEADER = "rgba(124, 128, 136, 0.16)"  # for parts and blocks, around their layers
 MAP_HEIGHT = 420
 
 
 def cost_treemap(table: DataFrame, column: str, unit: str, decimals: int) -> go.Figure:
-    """Area for area what each module has of ``column``: network, part, block, layer.
+    """Draw a treemap of ``column``: network, part, block, layer.
 
-    ``table`` has a row a layer with ``path``, ``part`` (stem, stage 1, ..., head), ``block``
-    (empty outside of stages), ``layer`` and ``kind`` (of ``KINDS``). Values are printed with
-    ``unit`` and ``decimals``. Layers without any are left out.
+    ``table`` has one row per layer with ``path``, ``part`` (stem, stage 1, ..., head), ``block``
+    (empty outside the stages), ``layer`` and ``kind`` (of ``KINDS``). Values are printed with
+    ``unit`` and ``decimals``. Layers with a value of zero are left out.
     """
     rows = table[table[column] > 0]
     total = float(rows[column].sum())
@@ -81,7 +81,7 @@ def cost_treemap(table: DataFrame, column: str, unit: str, decimals: int) -> go.
 
 @dataclass(frozen=True)
 class _Node:
-    """An area: ``value`` is its own, or the sum of what is inside."""
+    """An area; ``value`` is its own or the sum of its children's."""
 
     label: str
     parent: str
@@ -90,7 +90,7 @@ class _Node:
 
 
 def _grown(nodes: dict[str, _Node], key: str, label: str, parent: str, value: float) -> str:
-    """``key``, its area larger by ``value``."""
+    """Add ``value`` to the area ``key``, which is created if missing; return ``key``."""
     before = nodes[key].value if key in nodes else 0.0
     nodes[key] = _Node(label, parent, HEADER, before + value)
     return key
@@ -103,11 +103,11 @@ def field_map(
     sides: Sequence[tuple[float, int]],
     theoretical: int,
 ) -> go.Figure:
-    """How much each cell of ``cell`` pixels moves the position that looks on ``center``.
+    """Draw how much each cell of ``cell`` pixels influences the position at ``center``.
 
-    ``cells`` (rows from the top) are shares of the largest. ``sides`` are shares of the whole and
-    the side of the square that holds each, drawn as outlines; the ``theoretical`` field is dashed
-    where it is within the image. Axes count pixels from the center.
+    ``cells`` (rows from the top) are relative to the maximum. ``sides`` are shares of the total
+    and the side of the square that holds each, drawn as outlines. The ``theoretical`` field is
+    dashed if it lies within the image. Axes are in pixels from the center.
     """
     places = [(place + 0.5) * cell - 0.5 - center for place in range(len(cells))]
     ends = [places[0] - cell / 2, places[-1] + cell / 2]
@@ -121,7 +121,7 @@ def field_map(
             zmax=1,
             colorscale=[[0, _blue(0.03)], [1, _blue(1.0)]],
             hovertemplate="%{x:.0f}, %{y:.0f} pixels from the center<br>"
-            "%{z:.0%} of the largest<extra></extra>",
+            "%{z:.0%} of the maximum<extra></extra>",
             showscale=False,
         ),
         style.layout(
@@ -150,7 +150,7 @@ def _square(side: float, color: str, width: float, dash: str) -> dict[str, Any]:
 
 
 def _share(share: float, side: int) -> dict[str, Any]:
-    """The share, above the upper edge of its square."""
+    """Write the share above the upper edge of its square."""
     return {
         "x": 0,
         "y": -side / 2,

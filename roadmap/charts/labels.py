@@ -1,4 +1,4 @@
-"""Labels beside points so that they cover neither points, nor their bars, nor each other."""
+"""Placement of labels beside points without covering points, error bars or other labels."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from math import dist, hypot
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
-#: A digit's or letter's width and a line's height at 12 pixels, and the gap to the point.
+#: Width of a character and height of a line at 12 pixels, and the gap to the point.
 LETTER, LINE, GAP = 7.0, 14.0, 9.0
 POINT_RADIUS = 6.0
 BAR_WIDTH = 3.0
-#: What a label may overlap, in square pixels, before it stands one line further from its point, and
-#: before it stands nearer to another one.
+#: Overlap, in square pixels, that is accepted before a label moves one line further away from its
+#: point, and before it is placed nearer to another point.
 FURTHER, STRANGE = 30.0, 100.0
 
 
@@ -26,17 +26,17 @@ def place_labels(
     bars: Sequence[Point] = (),
     reach: int = 1,
 ) -> list[tuple[int, int]]:
-    """Pixels (right, up) from each point to the center of its label.
+    """Return the offset in pixels (right, up) from each point to the center of its label.
 
-    ``spans`` are the ranges of both axes over ``area`` pixels, ``bars`` the lower and upper end of
-    each point's error bar. Point by point the direction is taken that overlaps least with all
-    points and bars, with labels already placed and with the frame, and is nearer to its point than
-    to others. Among many points labels may stand up to ``reach`` lines away; a line then has to
-    lead from each to its point.
+    ``spans`` are the ranges of both axes over ``area`` pixels, ``bars`` the lower and upper ends of
+    each point's error bar. Each point in turn gets the direction with the least overlap with
+    points, bars, placed labels and the frame, and in which the label is nearer to its own point
+    than to others. Where points are dense, labels may be up to ``reach`` lines away; the caller
+    then draws a line from each label to its point.
     """
     pixels = [in_pixels(point, spans, area) for point in points]
     marks = [box_at(x, y, 2 * POINT_RADIUS, 2 * POINT_RADIUS) for x, y in pixels]
-    taken = [*marks, *marks]  # what covers one weighs double
+    taken = [*marks, *marks]  # covering a mark counts twice
     for (x, _), (low, high) in zip(points, bars, strict=True) if bars else ():
         (middle, bottom), (_, top) = (in_pixels((x, end), spans, area) for end in (low, high))
         taken.append(box_at(middle, (bottom + top) / 2, BAR_WIDTH, top - bottom))
@@ -61,7 +61,7 @@ def place_labels(
 
 
 def _shift(further: int, across: int, along: int, width: float) -> Point:
-    """From a point to its label, of ``width``, in a direction, ``further`` lines on."""
+    """Return the offset of a label of ``width`` in a direction, ``further`` lines away."""
     return (
         across * (GAP + width / 2 + further * LINE),
         along * (GAP + LINE / 2) * (0.75 if across else 1) + along * further * LINE,
@@ -69,13 +69,13 @@ def _shift(further: int, across: int, along: int, width: float) -> Point:
 
 
 def _is_strange(own: Point, shift: Point, points: Sequence[Point]) -> bool:
-    """Whether a label, moved by ``shift`` from its ``own`` point, is nearer to another one."""
+    """Whether a label at offset ``shift`` from its ``own`` point is nearer to another point."""
     label = own[0] + shift[0], own[1] + shift[1]
     return min(dist(label, point) for point in points) < hypot(*shift)
 
 
 def in_pixels(point: Point, spans: tuple[Point, Point], area: tuple[int, int]) -> Point:
-    """Where a point is, from the lower left corner of ``area`` pixels over ``spans``."""
+    """Convert a point in ``spans`` to pixels from the lower left corner of ``area``."""
     (left, right), (low, high) = spans
     return (
         (point[0] - left) / (right - left) * area[0],
@@ -84,18 +84,18 @@ def in_pixels(point: Point, spans: tuple[Point, Point], area: tuple[int, int]) -
 
 
 def box_at(x: float, y: float, width: float, height: float) -> Box:
-    """Left, bottom, right and top of a box about ``x`` and ``y``."""
+    """Return left, bottom, right and top of a box centered at ``x`` and ``y``."""
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
 def shared_area(one: Box, other: Box) -> float:
-    """The area that two boxes share."""
+    """Return the area of the overlap of two boxes."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     return max(width, 0) * max(height, 0)
 
 
 def outside(box: Box, area: tuple[int, int]) -> float:
-    """The area of ``box`` that is not in ``area``."""
+    """Return the area of ``box`` outside ``area``."""
     whole = (box[2] - box[0]) * (box[3] - box[1])
     return whole - shared_area(box, (0, 0, *area))

@@ -1,4 +1,4 @@
-"""Charts in a notebook: on white and of one width, so that they read on light and on dark pages."""
+"""Charts in notebooks: on white and with one width, readable on light and dark pages."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from plotly.io.base_renderers import PlotlyRenderer
 from roadmap.palette import LIGHT_BACKGROUND, LIGHT_TEXT
 
 NAME = "roadmap_on_white"
-WIDTH = 760  # pixels; what notebooks leave for an output on a repository page
-#: The columns of names and numbers are laid out for a narrow face.
+WIDTH = 760  # pixels available for a notebook's output on a repository page
+#: The columns of names and numbers are laid out for a narrow font.
 FONT = "Source Sans Pro, Arial Narrow, Liberation Sans Narrow, Arial, sans-serif"
 
 
 def show_on_white() -> None:
-    """Show every chart from here on in dark text on white, 760 pixels wide.
+    """Show all following charts with dark text on white, 760 pixels wide.
 
-    The notebook keeps a chart's data alone, without a copy of Plotly (4 MB), so that its file
-    stays small. Where charts are not shown from data, as in Colab, everything stays as it is.
+    The notebook stores only a chart's data, without a copy of Plotly (4 MB), so that its file stays
+    small. Where charts cannot be shown from data, as in Colab, nothing is changed.
     """
     first = pio.renderers.default.partition("+")[0]
     if first and isinstance(pio.renderers[first], PlotlyRenderer):

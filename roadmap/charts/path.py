@@ -1,4 +1,4 @@
-"""The roadmap as a path: accuracy against cost, an arrow from step to step."""
+"""The roadmap as a path: accuracy against cost, with arrows from step to step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 HEIGHT = 500
-#: Of the plotting area, in pixels; labels keep clear of each other at this size and above.
+#: Size of the plotting area, in pixels; labels do not overlap at this size or above.
 AREA = (300, 400)
 MARKER, SELECTED = 10, 15  # diameters in pixels
 MARGIN = {"l": 48, "r": 16, "t": 16, "b": 42, "pad": 0}
@@ -28,12 +28,12 @@ def roadmap_path(
     selected: str | None = None,
     reference: tuple[str, float, float] | None = None,
 ) -> go.Figure:
-    """Top-1 against ``cost``: a point a step, numbered in order, and arrows between them.
+    """Plot top-1 against ``cost``: one numbered point per step, with arrows between them.
 
-    ``table`` has a row a step with ``key``, ``title``, ``group``, ``adopted``, ``previous`` (the
-    key of the step it is compared with), ``top1`` and the cost's column; steps without a cost are
-    left out. Arrows to steps that were not adopted are dotted, their points hollow. ``reference``
-    is a name, a cost and a top-1. A click carries the step's key as ``customdata``.
+    ``table`` has one row per step with ``key``, ``title``, ``group``, ``adopted``, ``previous``
+    (the key of the step it is compared with), ``top1`` and the cost's column; steps without one are
+    left out. Steps that were not adopted have dotted arrows and hollow points. ``reference`` is a
+    name, a cost and a top-1. A click carries the step's key as ``customdata``.
     """
     top1 = METRICS["top1"]
     numbers = {key: place + 1 for place, key in enumerate(table["key"])}
@@ -64,7 +64,7 @@ def roadmap_path(
 
 
 def _spans(points: list[tuple[float, float]]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Ranges of both axes, with room for markers and numbers at the ends."""
+    """Return the ranges of both axes, with room for markers and numbers at the ends."""
     spans = []
     for values in zip(*points, strict=True):
         low, high = min(values), max(values)
@@ -74,7 +74,7 @@ def _spans(points: list[tuple[float, float]]) -> tuple[tuple[float, float], tupl
 
 
 def _legs(table: DataFrame, points: dict[str, tuple[float, float]]) -> list[go.Scatter]:
-    """The lines under the arrows: whole along the path, dotted to what was only tried."""
+    """Draw the arrows' lines: solid along the path, dotted to steps not adopted."""
     legs: dict[str, list[tuple[float | None, float | None]]] = {"solid": [], "dot": []}
     for _, row in table.iterrows():
         if row["previous"] in points:
@@ -132,7 +132,7 @@ def _reference(name: str, x: float, y: float) -> go.Scatter:
 
 
 def _arrows(table: DataFrame, points: dict[str, tuple[float, float]]) -> list[dict[str, Any]]:
-    """A head at the end of each leg."""
+    """Draw the arrowheads."""
     return [
         {
             "x": points[row["key"]][0],
@@ -161,7 +161,7 @@ def _labels(
     selected: str | None,
     reference: tuple[str, float, float] | None,
 ) -> list[dict[str, Any]]:
-    """The number of each step beside its point, and the reference's name beside its own."""
+    """Label each step's point with its number, and the reference's with its name."""
     texts = {key: str(numbers[key]) for key in points}
     places = dict(points)
     if reference:

@@ -1,4 +1,4 @@
-"""Training recipes: their learning rates over time, and what each change is worth."""
+"""Training recipes: learning rates over time, and the gain of each change."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
     from pandas import DataFrame
 
-#: Color, dash and width of each line, in order. Lines may run over each other: the wide one shows
-#: on both sides of the dashed one.
+#: Color, dash and width of each line, in order. Lines may coincide: the wide one is then visible on
+#: both sides of the dashed one.
 LINES = ((GRAY, "dash", 2.5), (CYAN, "solid", 6), (ORANGE, "dot", 2.5), (BLUE, "solid", 2.5))
 ROW = 30  # pixels
 GAIN_LEFT, GAIN_RIGHT, GAIN_TOP, GAIN_BOTTOM = 152, 54, 30, 42
 
 
 def schedules(table: DataFrame, titles: Mapping[str, str], *, relative: bool = False) -> go.Figure:
-    """Learning rate over a run: a line a recipe.
+    """Plot the learning rate over a run, with one line per recipe.
 
-    ``table`` has ``recipe``, ``epoch``, ``share`` (of the run, 0 to 1) and ``rate``, as
-    ``schedule_table`` makes it; ``titles`` names the recipes. ``relative``: each rate over its
-    highest, against the share of the run; otherwise rates as they are, on a log scale, against
-    epochs.
+    ``table`` has ``recipe``, ``epoch``, ``share`` (of the run, 0 to 1) and ``rate``, as from
+    ``schedule_table``; ``titles`` names the recipes. With ``relative``, each rate is divided by its
+    maximum and plotted against the share of the run; otherwise rates are plotted against epochs on
+    a log scale.
     """
     x, end = ("share", 100.0) if relative else ("epoch", float(table["epoch"].max()))
     lines = []
@@ -64,7 +64,7 @@ def schedules(table: DataFrame, titles: Mapping[str, str], *, relative: bool = F
                 automargin=False,
             ),
             yaxis=style.axis(
-                "Learning rate / highest" if relative else "Learning rate (log scale)",
+                "Learning rate / maximum" if relative else "Learning rate (log scale)",
                 fixedrange=True,
                 automargin=False,
                 **rates,
@@ -83,10 +83,10 @@ def _powers(exponents: range) -> dict[str, Any]:
 
 
 def gains(table: DataFrame) -> go.Figure:
-    """What each change of a roadmap adds to the one before: a waterfall of top-1.
+    """Draw a waterfall of top-1: the gain of each change over the one before.
 
-    ``table`` is ``roadmap_table``'s, with ``title``, ``group`` and ``top1`` (percent), the first
-    row the start. A column at the right prints the change.
+    ``table`` is from ``roadmap_table``, with ``title``, ``group`` and ``top1`` (percent); the first
+    row is the start. A column at the right prints the change.
     """
     top1, titles = [float(value) for value in table["top1"]], list(table["title"])
     places = list(range(len(top1)))
@@ -132,7 +132,7 @@ def gains(table: DataFrame) -> go.Figure:
 
 
 def _steps(top1: list[float], places: list[int]) -> go.Scatter:
-    """Thin lines from the end of a bar down to the start of the next."""
+    """Draw thin lines from the end of a bar down to the start of the next."""
     x: list[float | None] = []
     y: list[float | None] = []
     for value, place in zip(top1[:-1], places[:-1], strict=True):

@@ -1,4 +1,4 @@
-"""Rows of a chart: a step's name at the left, under its group's, and numbers at the right."""
+"""Chart rows: step names at the left, under their group's name, and numbers at the right."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from roadmap.charts.style import FONT_SIZE
 
-ROW, HEADER, GAP = 1.0, 1.0, 0.35  # heights in rows: a bar, a group's name, the space above it
+ROW, HEADER, GAP = 1.0, 1.0, 0.35  # heights, in rows: bar, group name, space above it
 PIXELS_PER_ROW = 23
-LEFT, VALUE, RIGHT, TOP, BOTTOM = 146, 50, 98, 34, 42  # margins and a column, in pixels
+LEFT, VALUE, RIGHT, TOP, BOTTOM = 146, 50, 98, 34, 42  # margins and width of a column, in pixels
 
 
 def row_places(groups: list[str]) -> tuple[list[float], list[tuple[str, float]], float]:
-    """The y of each row and of each group's name, from the top down, and the whole height."""
+    """Return the y of each row and group name, from the top, and the total height."""
     places: list[float] = []
     headers: list[tuple[str, float]] = []
     y = -GAP
@@ -29,12 +29,12 @@ def row_places(groups: list[str]) -> tuple[list[float], list[tuple[str, float]],
 
 
 def pixels(height: float) -> int:
-    """Of the whole chart, for a ``height`` in rows."""
+    """Return the chart's height in pixels for a ``height`` in rows."""
     return round(height * PIXELS_PER_ROW) + TOP + BOTTOM
 
 
 def text(label: str, x: float, y: float, anchor: str, shift: int, **more: Any) -> dict[str, Any]:
-    """``label``, ``shift`` pixels from ``x`` (0: left end of the axis, 1: right end)."""
+    """Place ``label`` ``shift`` pixels from ``x`` (0: left end of the axis, 1: right end)."""
     return {
         "text": label,
         "x": x,
@@ -57,10 +57,10 @@ def columns(
     height: float,
     chosen: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """Names at the left, two columns of ``numbers`` at the right: tick labels of further axes.
+    """Print names at the left and two columns of ``numbers`` at the right, as extra axes' ticks.
 
-    Annotations would look the same and take Plotly several times as long to draw. The rows with
-    the indices ``chosen`` are bold.
+    Annotations would look the same, but Plotly draws them several times more slowly. Rows with an
+    index in ``chosen`` are bold.
     """
 
     def texts(values: Sequence[str]) -> list[str]:
@@ -84,8 +84,8 @@ def text_axis(
     shift: int,
     side: str,
 ) -> dict[str, Any]:
-    """``texts`` on one ``side`` of a vertical ``shift`` pixels from an end of the axis, which goes
-    from bottom to top over ``span``."""
+    """Return an axis over ``span``, from bottom to top, that prints ``texts`` on one ``side`` of a
+    vertical line ``shift`` pixels from an end of the horizontal axis."""
     return {
         "overlaying": "y",
         "anchor": "free",
@@ -107,7 +107,7 @@ def text_axis(
 
 
 def column_names(names: tuple[str, str]) -> list[dict[str, Any]]:
-    """The headings of the two columns of numbers."""
+    """Return the headings of the two columns of numbers."""
     small = {"yshift": 12, "borderpad": 0, "font": {"size": FONT_SIZE - 1}}
     return [
         text(name, 1, 0, "right", shift, **small)

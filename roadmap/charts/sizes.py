@@ -1,4 +1,4 @@
-"""Accuracy against cost for networks of every size: bubbles, and the Pareto front behind them."""
+"""Accuracy against cost for networks of every size: bubbles in front of the Pareto front."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 HEIGHT = 520
-#: Of the plotting area, in pixels, where it is narrowest. There labels cover neither each other
-#: nor marks; on wider pages they keep clear of each other.
+#: Size of the narrowest plotting area, in pixels. At this size labels cover neither each other nor
+#: marks; on wider pages they do not cover each other.
 AREA = (300, 420)
 MARGIN = {"l": 48, "r": 14, "t": 12, "b": 46, "pad": 0}
-#: Diameters in pixels: the bubble of ``MEMORY`` GB, the least, and of a mark without a figure.
+#: Diameters in pixels: for ``MEMORY`` GB, the smallest, and for marks without a figure.
 LARGEST, LEAST, UNMEASURED, MEMORY = 30, 8, 8, 2.5
 
 
 @dataclass(frozen=True)
 class Family:
-    """How a family is drawn: color and symbol, so that neither is the only sign."""
+    """How a family is drawn: color and symbol, so that color is not the only cue."""
 
     color: str
     symbol: str
@@ -45,7 +45,7 @@ FAMILIES = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What the horizontal axis can show: the table's column, its axis title with the unit."""
+    """What the horizontal axis can show: the table's column, and the axis title with its unit."""
 
     column: str
     name: str
@@ -58,7 +58,7 @@ class Cost:
 COSTS = {
     cost.column: cost
     for cost in (
-        Cost("gflops", "GFLOPs", "Multiply-adds an image, 10⁹ (log scale)", "GFLOPs", 1),
+        Cost("gflops", "GFLOPs", "GFLOPs per image (log scale)", "GFLOPs", 1),
         Cost("params", "Parameters", "Parameters, million (log scale)", "M parameters", 0),
         Cost("a100", "Images/s, A100", "Images/s on an A100 (log scale)", "images/s", 0, True),
         Cost("v100", "Images/s, V100", "Images/s on a V100 (log scale)", "images/s", 0, True),
@@ -69,12 +69,12 @@ COSTS = {
 def sizes_chart(
     table: DataFrame, cost: Cost = COSTS["gflops"], test_set: str = "top1", selected: str = ""
 ) -> go.Figure:
-    """Top-1 on ``test_set`` (a column of ``sizes_table``) against ``cost``, on a log scale.
+    """Plot top-1 on ``test_set`` (a column of ``sizes_table``) against ``cost``, on a log scale.
 
-    A mark a row; rows without either figure are left out. Thin lines join the sizes of a family
-    at one image size and pre-training, a gray band the Pareto front. Marks are filled where the
-    network saw ImageNet-22K; their area is ``memory``. ``selected`` is a row's ``key``; a click
-    carries it as ``customdata``. ``table`` has at least one row with both figures.
+    Each row is a mark; rows without one of the figures are left out. Thin lines join the sizes of a
+    family with the same image size and pre-training; a gray band is the Pareto front. Marks are
+    filled if the network was pre-trained on ImageNet-22K; their area is ``memory``. ``selected`` is
+    a row's ``key``; a click carries it as ``customdata``. At least one row must have both figures.
     """
     table = table.dropna(subset=[cost.column, test_set])
     front = pareto_front(table, cost.column, test_set, more_is_better=cost.more_is_better)
@@ -110,7 +110,7 @@ Span = tuple[float, float]
 
 
 def _spans(table: DataFrame, cost: Cost, test_set: str) -> tuple[Span, Span]:
-    """Ranges of both axes with room for the marks; the first of the logarithm."""
+    """Return the ranges of both axes with room for the marks; the first in log10."""
     spans = []
     for values in (table[cost.column].map(math.log10), table[test_set]):
         low, high = float(values.min()), float(values.max())
@@ -120,7 +120,7 @@ def _spans(table: DataFrame, cost: Cost, test_set: str) -> tuple[Span, Span]:
 
 
 def _log_axis(title: str, span: Span) -> dict[str, Any]:
-    """Ticks at 1, 2 and 5 times a power of ten, written out."""
+    """Place ticks at 1, 2 and 5 times powers of ten, written out."""
     powers = range(math.floor(span[0]), math.ceil(span[1]))
     ticks = [digit * 10**power for power in powers for digit in (1, 2, 5)]
     return style.axis(
@@ -146,7 +146,7 @@ def _front_line(front: DataFrame, cost: Cost, test_set: str) -> go.Scatter:
 
 
 def _series(table: DataFrame, cost: Cost, test_set: str) -> list[go.Scatter]:
-    """Thin lines along the sizes of one family under the same conditions."""
+    """Draw thin lines along the sizes of a family under the same conditions."""
     lines = []
     for (name, pretraining, _), rows in table.groupby(["family", "pretraining", "image_size"]):
         if name == "ResNet":  # recipes for one network, not sizes
@@ -197,7 +197,7 @@ def _faded(color: str, opacity: float) -> str:
 
 
 def bubble(memory: float) -> float:
-    """Diameter in pixels for ``memory`` in GB; its area is in proportion down to the least."""
+    """Return the diameter for ``memory`` in GB; the area is proportional, with a minimum."""
     if memory != memory:
         return UNMEASURED
     return max(LARGEST * math.sqrt(memory / MEMORY), LEAST)
@@ -215,7 +215,7 @@ def _hover(row: dict[str, Any], cost: Cost, test_set: str) -> str:
 
 
 def _ring(chosen: DataFrame, cost: Cost, test_set: str) -> go.Scatter:
-    """Around the selected mark."""
+    """Draw a ring around the selected mark."""
     return go.Scatter(
         x=list(chosen[cost.column]),
         y=list(chosen[test_set]),
@@ -233,9 +233,9 @@ def _ring(chosen: DataFrame, cost: Cost, test_set: str) -> go.Scatter:
 def _labels(
     table: DataFrame, front: DataFrame, cost: Cost, test_set: str, spans: tuple[Span, Span]
 ) -> list[dict[str, Any]]:
-    """Names along the front, on its empty side where they fit, and of each family's best.
+    """Label the front, on its empty side where possible, and each family's best network.
 
-    A label that would cover a mark or another label is left out, those of the front last.
+    Labels that would cover a mark or another label are left out, those of the front last.
     """
     best = table.sort_values(test_set, ascending=False).drop_duplicates("family")
     best = best[~best["key"].isin(front["key"])]
@@ -251,7 +251,7 @@ def _labels(
 def _label(
     row: dict[str, Any], cost: Cost, test_set: str, across: int, along: int
 ) -> dict[str, Any]:
-    """The name of a row at a corner of its mark: right or left, above or below (1 or -1)."""
+    """Place a row's name at a corner of its mark: right or left, above or below (1 or -1)."""
     clear = round(0.4 * bubble(row["memory"])) + 3
     return {
         "x": math.log10(row[cost.column]),
@@ -268,15 +268,15 @@ def _label(
 
 
 def short_label(row: dict[str, Any]) -> str:
-    """The name, and the image size where it is not 224."""
+    """Return the name, plus the image size if it is not 224."""
     return row["name"] if row["image_size"] == 224 else f"{row['name']} {row['image_size']}"
 
 
 def _apart(
     choices: Iterable[list[dict[str, Any]]], taken: list[Box], spans: tuple[Span, Span]
 ) -> list[dict[str, Any]]:
-    """Of each list the first label that is in the frame and covers nothing of what is ``taken``,
-    by marks and by the labels before."""
+    """From each list, keep the first label that is inside the frame and covers nothing ``taken``
+    by marks or earlier labels."""
     kept: list[dict[str, Any]] = []
     for labels in choices:
         for label in labels:
@@ -297,7 +297,7 @@ def _label_box(label: dict[str, Any], spans: tuple[Span, Span]) -> Box:
 
 
 def _mark_box(row: dict[str, Any], cost: Cost, test_set: str, spans: tuple[Span, Span]) -> Box:
-    """Of a round mark the square within: at its corners there is room."""
+    """Return the square inside a round mark: its corners are free for labels."""
     side = bubble(row["memory"])
     if FAMILIES[row["family"]].symbol != "square":
         side /= math.sqrt(2)

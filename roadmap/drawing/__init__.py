@@ -1,1 +1,1 @@
-"""Pictures of networks as SVG, drawn from the block specification."""
+"""Drawings of networks as SVG, from the block specification."""

@@ -1,4 +1,4 @@
-"""A part of a network as one panel: layers downwards, the shortcut at the left."""
+"""One panel of a diagram: a part of a network, layers top to bottom, shortcut at the left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from roadmap.drawing.words import conv_text, lane_text, short_name, side
 from roadmap.palette import BLUE
 from roadmap.text import counted
 
-# One panel, in pixels: the shortcut's lane, the layers, their names.
+# Columns of a panel, in pixels: shortcut, layers, names.
 WIDTH, LANE, CENTER, SHAPE, MARK, NAME = 340, 42, 146, 116, 220, 236
 CONV, PILL, PLUS = 44, 24, 34  # heights of rows
 MARKS = {"added": "+", "removed": "−", "changed": "Δ"}
@@ -36,7 +36,7 @@ def _channels(part: Part) -> list[int]:
 
 
 def _draw(part: Part, marks: dict[tuple[str, ...], str], widest: int, shapes: bool = False) -> str:
-    """One panel: input at the top, layers downwards, the shortcut at the left."""
+    """Draw one panel: input at the top, layers top to bottom, the shortcut at the left."""
     canvas = _Canvas(widest, part.size if shapes else None)
     canvas.end(14, part.size, part.channels)
     y, size = 34.0, part.size
@@ -66,32 +66,32 @@ def _channels_out(part: Part) -> int:
 class _Canvas:
     """Collects SVG elements; ``widest`` is the number of channels that fills the width.
 
-    With the ``size`` of its input, each layer that has channels or pixels of its own states its
-    output: height, width, channels."""
+    If the input's ``size`` is given, each layer that changes channels or pixels shows its output:
+    height, width, channels."""
 
     def __init__(self, widest: int, size: int | None = None):
         self.widest = widest
-        self.size = size  # of what flows on, where each layer states its output
-        self.drawn = 20.0  # down to here; the line to the next shape starts there
+        self.size = size  # of the current feature map, if layers show their output
+        self.drawn = 20.0  # bottom of the drawing, where the next line starts
         self.elements: list[str] = []
 
     def width(self, channels: int) -> float:
         return max(SHAPE * channels / self.widest, 5.0)
 
     def end(self, y: float, size: int, channels: int) -> None:
-        """The size of input or output, its baseline at ``y``."""
+        """Write the size of input or output, with its baseline at ``y``."""
         if y > self.drawn:
             self._line(y - 12)
         text = f"{size} × {size}, {counted(channels, 'channel')}"
         self.elements.append(label(CENTER, y, text, anchor="middle", faint=True))
 
     def _line(self, top: float, bottom: float | None = None) -> None:
-        """The line from the last shape to the next one's ``top``, which ends at ``bottom``."""
+        """Draw the line from the last shape to the next one, between ``top`` and ``bottom``."""
         self.elements.append(f'<path d="M{CENTER},{self.drawn:.1f} V{top:.1f}" {LINE}/>')
         self.drawn = top if bottom is None else bottom
 
     def layer(self, y: float, layer: Layer, mark: str | None) -> float:
-        """Draws ``layer`` with its top at ``y``; returns where the next one begins."""
+        """Draw ``layer`` with its top at ``y``; return the top of the next one."""
         if isinstance(layer, Conv):
             self._conv(y, layer, mark)
             return y + CONV
@@ -197,7 +197,7 @@ class _Canvas:
 
 
 def depth_rows(config: ModelConfig, other: ModelConfig, mark: str, cell: float) -> str:
-    """A row of squares a stage; those that ``other`` does not have are marked."""
+    """Draw one row of squares per stage; blocks that ``other`` lacks are marked."""
     pieces = []
     for stage, depth in enumerate(config.depths):
         y = 8 + stage * 28
@@ -218,7 +218,7 @@ def depth_rows(config: ModelConfig, other: ModelConfig, mark: str, cell: float) 
 
 
 def _grid(x: float, y: float, kernel: int) -> str:
-    """The kernel as ``kernel`` x ``kernel`` cells, so that its size is seen."""
+    """Draw the kernel as ``kernel`` x ``kernel`` cells."""
     cell = min(2.7, 31 / kernel)
     half = kernel * cell / 2
     lines = "".join(
@@ -230,7 +230,7 @@ def _grid(x: float, y: float, kernel: int) -> str:
 
 
 def _described(part: Part, marks: dict[tuple[str, ...], str], size: int, channels: int) -> str:
-    """The picture in words: layers in order, each change named."""
+    """Describe the panel in words: layers in order, with each change."""
     words = [f"Input {part.size} by {part.size}, {counted(part.channels, 'channel')}"]
     for role, layer in part_roles(part).items():
         if isinstance(layer, Conv):

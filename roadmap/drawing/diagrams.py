@@ -1,7 +1,7 @@
-"""Diagrams as inline SVG, drawn from the block specification, so that they cannot disagree with it.
+"""Diagrams as inline SVG, drawn from the block specification, so they always agree with it.
 
-Text and lines take ``currentColor``, so they follow the theme of the page around them; changed
-layers carry a mark beside their color. Text alternatives stand in ``aria-label``.
+Text and lines use ``currentColor``, so they follow the theme of the surrounding page. Changed
+layers have a mark besides their color. Text alternatives are in ``aria-label``.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from roadmap.drawing.words import NORMS, side
 
 @dataclass(frozen=True)
 class Diagram:
-    """A title, and the SVGs to show side by side (before and after, or one alone).
+    """A title and the SVGs to show side by side (before and after, or only one).
 
-    A notebook shows it as one picture.
+    Notebooks show it as one picture.
     """
 
     title: str
@@ -40,7 +40,7 @@ class Diagram:
 
 @dataclass(frozen=True)
 class StageRow:
-    """A row of the stage table: ``lines`` are layers in order, the whole repeated ``times``."""
+    """A row of the stage table: ``lines`` are layers in order, repeated ``times``."""
 
     name: str
     size: str
@@ -51,10 +51,10 @@ class StageRow:
 def step_diagrams(
     before: ModelConfig | None, after: ModelConfig, image_size: int = 224
 ) -> list[Diagram]:
-    """What changes from ``before`` to ``after``: stem, depths, block, downsampling, as it applies.
+    """Draw what changes from ``before`` to ``after``: stem, depths, block, downsampling.
 
-    Without ``before`` it is the stem and the block of ``after``. Equal configs have no diagrams.
-    Raises ``ValueError`` for an image too small for the network.
+    Without ``before``, draw the stem and the block of ``after``. Equal configs give no diagrams.
+    Raises ``ValueError`` if the image is too small for the network.
     """
     diagrams = []
     if before is not None and before.depths != after.depths:
@@ -74,13 +74,13 @@ def step_diagrams(
 def block_diagram(
     before: ModelConfig | None, after: ModelConfig, stage: int = 0, image_size: int = 224
 ) -> str:
-    """A block of ``stage`` (from 0) before and after, as one piece of HTML with two SVGs."""
+    """Draw a block of ``stage`` (from 0) before and after, as HTML with two SVGs."""
     old = block_part(before, image_size, stage) if before else None
     return side_by_side(panels_of(old, block_part(after, image_size, stage)))
 
 
 def part_names(config: ModelConfig) -> dict[str, str]:
-    """The parts that ``part_diagram`` draws: key and name, in the network's order."""
+    """Return the parts that ``part_diagram`` can draw, ``{key: name}``, in network order."""
     names = {"stem": "Stem"}
     for stage in range(1, len(config.depths) + 1):
         names |= {f"first{stage}": f"Into stage {stage}", f"stage{stage}": f"Stage {stage}"}
@@ -90,11 +90,11 @@ def part_names(config: ModelConfig) -> dict[str, str]:
 def part_diagram(
     before: ModelConfig | None, after: ModelConfig, part: str, image_size: int = 224
 ) -> Diagram:
-    """The ``part`` (a key of ``part_names``) before and after, with the shape behind each layer.
+    """Draw ``part`` (a key of ``part_names``) before and after, with each layer's output shape.
 
-    ``first2`` is the first block of stage 2 behind its downsampling, ``stage2`` a block that
-    follows. Where nothing differs there is one panel. Raises ``ValueError`` for an image too small
-    for the network, ``KeyError`` for an unknown part.
+    ``first2`` is the first block of stage 2 with its downsampling, ``stage2`` a later block. If
+    nothing differs, there is one panel. Raises ``ValueError`` if the image is too small for the
+    network, ``KeyError`` for an unknown part.
     """
     title = part_names(after)[part]
     old = _part(before, image_size, part) if before else None
@@ -112,7 +112,7 @@ def _part(config: ModelConfig, image_size: int, part: str) -> Part:
 
 
 def side_by_side(panels: Sequence[str], captions: Sequence[str] = ("Before", "After")) -> str:
-    """Panels in one row under their captions, or one below the other where there is no room."""
+    """Arrange panels in one row under their captions, or stacked if there is no room."""
     style = "display:flex;flex-wrap:wrap;align-items:flex-start;gap:1.5rem 4rem"
     if len(panels) == 1:
         return f'<div style="{style}">{panels[0]}</div>'
@@ -125,14 +125,14 @@ def side_by_side(panels: Sequence[str], captions: Sequence[str] = ("Before", "Af
 
 
 def depth_diagram(before: ModelConfig, after: ModelConfig) -> Diagram:
-    """Blocks per stage as rows of squares, one panel before, one after."""
+    """Draw blocks per stage as rows of squares, before and after."""
     cell = min(16.0, 250 / max(*before.depths, *after.depths))
     panels = (depth_rows(before, after, "removed", cell), depth_rows(after, before, "added", cell))
     return Diagram("Blocks per stage", panels)
 
 
 def stage_table(config: ModelConfig, image_size: int = 224) -> list[StageRow]:
-    """The paper's Table 9 for any network: stem, stages and head with their output sizes.
+    """Return the paper's Table 9 for any network: stem, stages and head with output sizes.
 
     Raises ``ValueError`` for an image too small for the network.
     """
@@ -156,7 +156,7 @@ def stage_table(config: ModelConfig, image_size: int = 224) -> list[StageRow]:
 
 
 def _lines(layers: Iterable[Layer]) -> tuple[str, ...]:
-    """Convolutions and pooling in short; ``d`` marks a depthwise one, as in the paper."""
+    """Abbreviate convolutions and pooling; ``d`` marks depthwise, as in the paper."""
     lines = []
     for layer in layers:
         if isinstance(layer, Conv):

@@ -1,5 +1,5 @@
-"""A whole network in one picture: stages one below the other, each block a slab as wide as the
-picture that it works on is, beside it shapes and costs."""
+"""A whole network in one picture: stages from top to bottom, each block a slab whose width is the
+size of its feature map, with shapes and costs beside it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from roadmap.drawing.words import NORMS
 from roadmap.measure.complexity import Complexity, count
 from roadmap.text import number
 
-WIDTH, CENTER, SHAPE, TEXT = 384, 98, 188, 208  # of a panel, in pixels
-ROW, GAP, SLABS = 50, 22, 200  # a part's least height, the line between two, all slabs together
+WIDTH, CENTER, SHAPE, TEXT = 384, 98, 188, 208  # columns of a panel, in pixels
+ROW, GAP, SLABS = 50, 22, 200  # minimum height of a part, line between parts, all slabs
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A part of the network; ``slabs`` are its blocks, ``words`` stand in lines beside them.
+    """A part of the network; ``slabs`` is its number of blocks, ``words`` the lines beside them.
 
-    ``layers`` is its specification: two parts with the same figures may still differ.
+    ``layers`` is its specification, since two parts with the same figures may still differ.
     """
 
     name: str
@@ -35,7 +35,7 @@ class _Row:
 def network_diagram(
     before: ModelConfig | None, after: ModelConfig, image_size: int = 224
 ) -> Diagram:
-    """``after`` beside ``before``, if any; the same network twice is drawn once.
+    """Draw ``after`` beside ``before``, if any; equal networks are drawn once.
 
     Raises ``ValueError`` for an image too small for the network.
     """
@@ -128,7 +128,7 @@ def _shapes(
     width: float,
     thickness: float,
 ) -> float:
-    """The blocks as slabs, or one pill for a part without any; returns where the part ends."""
+    """Draw the blocks as slabs, or one pill for a part without blocks; return the part's bottom."""
     if not row.slabs:
         width = max(width, 44)
         pieces.append(_box(y, width, 18, ink(None, solid=False), 9))

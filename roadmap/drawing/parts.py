@@ -1,4 +1,4 @@
-"""Which part of a network a picture shows, and how it differs from another network's."""
+"""Parts of a network to draw, and how they differ from another network's."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from models.spec import (
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a network: ``lead`` layers in a row, then a block, if any.
+    """A part of a network: ``lead`` layers in sequence, then a block, if any.
 
-    ``size`` and ``channels`` are those of its input.
+    ``size`` and ``channels`` describe its input.
     """
 
     name: str
@@ -38,7 +38,7 @@ def stem_part(config: ModelConfig, image_size: int) -> Part:
 
 
 def block_part(config: ModelConfig, image_size: int, stage: int = 0) -> Part:
-    """A block in the middle of a stage, where the shortcut is the identity, if there is one."""
+    """Return a block from the middle of a stage (identity shortcut), if there is one."""
     spec = network_spec(config)
     size = size_after(spec.stem, image_size)
     for earlier in spec.stages[:stage]:
@@ -54,7 +54,7 @@ def block_part(config: ModelConfig, image_size: int, stage: int = 0) -> Part:
 
 
 def first_part(config: ModelConfig, image_size: int, stage: int) -> Part:
-    """What stands between a stage, or the stem, and the middle of ``stage`` (from 0)."""
+    """Return the layers between the stem or previous stage and ``stage``'s middle (from 0)."""
     spec = network_spec(config)
     size = size_after(spec.stem, image_size)
     for earlier in spec.stages[:stage]:
@@ -69,9 +69,9 @@ def size_after(layers: tuple[Layer, ...], size: int) -> int:
 
 
 def roles_of(layers: Iterable[Layer], where: str) -> dict[tuple[str, ...], Layer]:
-    """Each layer under what it does in its part, so that a layer can be found again after.
+    """Index each layer by its role in the part, so that it can be matched across networks.
 
-    Pointwise convolutions are counted; a norm or an activation belongs to the layer before it.
+    Pointwise convolutions are numbered; norms and activations belong to the layer before them.
     """
     roles: dict[tuple[str, ...], Layer] = {}
     owner, pointwise = "start", 0
@@ -96,14 +96,14 @@ def part_roles(part: Part) -> dict[tuple[str, ...], Layer]:
 
 
 def _essence(layer: Layer) -> tuple[object, ...]:
-    """What makes a layer another one in a picture; a norm's channels follow its convolution."""
+    """Return what is compared between layers; a norm's channels follow its convolution's."""
     if isinstance(layer, Conv):
         return layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.groups
     if isinstance(layer, Norm | Activation):
         return (layer.kind,)
     if isinstance(layer, MaxPool | LayerScale):
         return ()
-    raise TypeError(f"no picture of a {type(layer).__name__}")
+    raise TypeError(f"cannot draw a {type(layer).__name__}")
 
 
 def signature(part: Part) -> object:
@@ -111,7 +111,7 @@ def signature(part: Part) -> object:
 
 
 def marks_of(part: Part, other: Part | None, missing: str) -> dict[tuple[str, ...], str]:
-    """For each role of ``part`` that differs in ``other``: ``missing`` or ``changed``."""
+    """Map each role of ``part`` that differs in ``other`` to ``missing`` or ``changed``."""
     if other is None:
         return {}
     mine, theirs = part_roles(part), part_roles(other)
@@ -127,7 +127,7 @@ def marks_of(part: Part, other: Part | None, missing: str) -> dict[tuple[str, ..
 
 
 def _moved(mine: list[tuple[str, ...]], theirs: list[tuple[str, ...]]) -> bool:
-    """Whether the spatial convolution stands elsewhere in the block."""
+    """Whether the spatial convolution has another position in the block."""
 
     def place(roles: list[tuple[str, ...]]) -> int:
         convs = [role for role in roles if role[0] == "branch" and len(role) == 2]

@@ -1,4 +1,4 @@
-"""The shapes that diagrams are made of, as SVG that follows the theme of the page around it."""
+"""SVG shapes for diagrams, in the theme of the surrounding page."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from html import escape
 from roadmap.palette import BLUE, LIGHT_BACKGROUND, LIGHT_TEXT
 
 LINE = 'fill="none" stroke="currentColor" stroke-opacity="0.55" stroke-width="1.5"'
-FITTED = ' style="max-width:100%;height:auto"'  # to the page around it
+FITTED = ' style="max-width:100%;height:auto"'  # to the surrounding page
 SIZE = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 DESCRIBED = re.compile(r'aria-label="([^"]*)"')
-GAP, HEAD = 24, 32  # of a sheet: around its panels, and above them, in pixels
+GAP, HEAD = 24, 32  # of a sheet, in pixels: around and above its panels
 
 
 def picture(width: float, height: float, body: str, described: str) -> str:
-    """A whole picture; ``described`` is its text alternative."""
+    """Return a complete SVG; ``described`` is its text alternative."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" '
         f'width="{width}" height="{height:.0f}" role="img" aria-label="{escape(described)}"'
@@ -25,9 +25,9 @@ def picture(width: float, height: float, body: str, described: str) -> str:
 
 
 def sheet(panels: Sequence[str], captions: Sequence[str]) -> str:
-    """Whole pictures side by side under their ``captions``, as one that stands alone.
+    """Combine complete pictures side by side, under their ``captions``, into one SVG.
 
-    Dark on white: an image file follows no page, and this reads on any.
+    It is dark on white, since an image file cannot follow a page's theme.
     """
     x, lowest, pieces, described = GAP, 0.0, [], []
     for panel, caption in zip(panels, captions, strict=True):
@@ -46,7 +46,7 @@ def sheet(panels: Sequence[str], captions: Sequence[str]) -> str:
 
 
 def ink(mark: str | None, solid: bool = True) -> str:
-    """Fill and outline of a shape: blue where new or changed, dashed where it goes."""
+    """Return a shape's fill and outline: blue if new or changed, dashed if removed."""
     if mark == "removed":
         return (
             'fill="currentColor" fill-opacity="0.04" stroke="currentColor" stroke-opacity="0.6" '

@@ -1,4 +1,4 @@
-"""What layers are called in pictures."""
+"""Names of layers in drawings."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def short_name(layer: Layer) -> str:
         return ACTIVATIONS[layer.kind]
     if isinstance(layer, LayerScale):
         return "LayerScale"
-    raise TypeError(f"a {type(layer).__name__} is drawn with its size")
+    raise TypeError(f"no short name for a {type(layer).__name__}, which is drawn with its size")
 
 
 def lane_text(layer: Layer) -> str:

@@ -1,1 +1,1 @@
-"""The report on a trained roadmap: for the terminal, for programs, and as a page."""
+"""The report on a trained roadmap: for the terminal, for programs, and as an HTML page."""

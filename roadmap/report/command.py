@@ -1,4 +1,4 @@
-"""``python -m roadmap report``. SciPy comes in when runs are there, Plotly only for a page."""
+"""``python -m roadmap report``. Imports SciPy once runs are found, Plotly only for a page."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ if TYPE_CHECKING:
 
 def report(
     data: Annotated[
-        str, typer.Option("--data", help="The data set's name, a folder's in results/runs.")
+        str, typer.Option("--data", help="Name of the data set: a folder in results/runs.")
     ],
     roadmap: RoadmapOption = "resnet50",
     runs: Annotated[
         Path | None,
-        typer.Option("--runs", help="Where the runs are [results/runs].", metavar="DIR"),
+        typer.Option("--runs", help="Folder of the runs [default: results/runs].", metavar="DIR"),
     ] = None,
     form: FormatOption = Format.table,
     output: Annotated[
         Path | None,
-        typer.Option("--output", help="Also write the report as one HTML page.", metavar="FILE"),
+        typer.Option("--output", help="Also write the report to this HTML file.", metavar="FILE"),
     ] = None,
 ) -> None:
-    """Report what each trained step brought, and how sure that is."""
+    """Report how much each trained step changed top-1, with tests."""
     find_roadmap(roadmap)
     root = runs or runs_folder()
     found = read_runs(runs)
     for folder in found.unreadable:
-        typer.echo(bounded(f"Left out {folder.path}: {folder.why}"), err=True)
+        typer.echo(bounded(f"Skipping {folder.path}: {folder.why}"), err=True)
     if not found.runs:
         try:
             one_set = any(root.glob("*/run.json"))
         except OSError:
             one_set = False
-        hint = f" It is the folder of one data set: give the one above, {root.parent}."
-        fail(f"{root} holds no run that can be read.{hint if one_set else ''}")
+        hint = f" It is the folder of one data set; use its parent, --runs {root.parent}."
+        fail(f"{root} has no readable runs.{hint if one_set else ''}")
     from roadmap.analysis.ablation import analyse
 
     try:
@@ -72,7 +72,7 @@ def _write_page(path: Path, ablation: Ablation, found: Runs) -> None:
     try:
         write_bytes(path, page(ablation, found).encode())
     except OSError as error:
-        fail(f"{path} cannot be written: {error.strerror}.")
+        fail(f"Cannot write {path}: {error.strerror}.")
 
 
 def _print(ablation: Ablation, found: Runs, form: Format) -> None:

@@ -1,4 +1,4 @@
-"""What a designed experiment on the same data says, for the report's page."""
+"""The section of the report's page about a designed experiment on the same data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VIEW = "all orders"
 
 
 def effects_section(points: Sequence[Run], data: str) -> tuple[list[str], Figure, str] | None:
-    """Sentences, the chart of the mean over all orders, and its text; None without enough runs."""
+    """Return sentences, the chart of the mean over all orders and its alt text, or None."""
     import pandas as pd
 
     runs = of_data(points, data)
@@ -32,10 +32,10 @@ def effects_section(points: Sequence[Run], data: str) -> tuple[list[str], Figure
         return None
     table = pd.DataFrame(rows).astype({"points": float, "low": float, "high": float})
     said = [
-        f"By a designed experiment, in which all choices vary at once: points of top-1 that each "
-        f"change is worth, averaged over all orders, with {text.conditions(effects)}.",
+        "From a designed experiment that varies all choices at once: the effect of each change in "
+        f"points of top-1, averaged over all orders, with {text.conditions(effects)}.",
         text.summary(effects.worth(VIEW), data),
         *text.basis(experiment),
     ]
     alt = "; ".join(f"{row['title']} {text.with_interval_of(row)}" for row in rows)
-    return said, charts.effect_intervals(table), f"Points of top-1 by change: {alt}."
+    return said, charts.effect_intervals(table), f"Effect of each change in points of top-1: {alt}."

@@ -1,4 +1,4 @@
-"""What was run: data, recipes, seeds, devices and versions, each in a line."""
+"""What was run: data, recipes, seeds, devices and versions, one line each."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from roadmap.analysis.ablation import Ablation
 from roadmap.runs import Run
 from roadmap.text import counted, duration
 
-#: More recipes than this are not listed one by one.
+#: Up to this many recipes are listed one by one.
 MOST_RECIPES = 3
 
 
 def facts(ablation: Ablation) -> list[tuple[str, str]]:
-    """Names and values, in the order to read them."""
+    """Return names and values, in reading order."""
     runs = ablation.runs
     first = runs[0]
     return [
@@ -33,7 +33,7 @@ def facts(ablation: Ablation) -> list[tuple[str, str]]:
 
 
 def dates(runs: Iterable[Run]) -> str:
-    """The days on which runs ended."""
+    """Return the dates on which runs ended."""
     days = sorted({run.date for run in runs})
     return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
 
@@ -48,7 +48,7 @@ def _runs(ablation: Ablation) -> str:
 
 
 def _recipes(runs: Sequence[Run]) -> str:
-    """The length and size of training, then each recipe and the steps that have it."""
+    """Describe length and image size of training, then each recipe with its steps."""
     recipes: dict[str, list[Run]] = {}
     for run in runs:
         recipes.setdefault(json.dumps(run.recipe, sort_keys=True), []).append(run)
@@ -57,7 +57,7 @@ def _recipes(runs: Sequence[Run]) -> str:
     if len(recipes) == 1:
         return f"{common}; {_recipe(runs[0].recipe)}"
     if len(recipes) > MOST_RECIPES:
-        return f"{common}; a recipe for each step"
+        return f"{common}; a different recipe for each step"
     most = max(recipes.values(), key=len)
     listed = [
         f"{_recipe(alike[0].recipe)} ({_steps(alike, alike is most)})" for alike in recipes.values()
@@ -80,7 +80,7 @@ def _recipe(recipe: Mapping[str, Any]) -> str:
 
 
 def _versions(runs: Sequence[Run]) -> str:
-    """Each package with the versions that were used."""
+    """List each package with the versions used."""
     used: dict[str, dict[str, None]] = {}
     for run in runs:
         for name, version in run.versions.items():

@@ -1,4 +1,4 @@
-"""The table of the page: every step with all its figures."""
+"""The table on the report's page: every step with all its figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 Figures = dict[str, Any]
-#: Heading and text of each column of numbers, before and after the verdict.
+#: Heading and format of each number column, before and after the verdict.
 BEFORE: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("Seeds", lambda row: f"{row['n']:.0f}"),
     ("Top-1 %", lambda row: number(row["top1"], 2)),
@@ -35,19 +35,19 @@ VERDICTS = (GAIN, LOSS, INCONCLUSIVE, UNTESTED)
 
 
 def legend(table: DataFrame) -> list[tuple[str, str]]:
-    """Class and meaning of each sign that ``table`` needs, and of the paper's diamond."""
+    """Return class and meaning of each sign in ``table``, and of the paper's diamond."""
     given = set(table["verdict"].dropna())
     shown = [(verdict, verdict) for verdict in VERDICTS if verdict in given]
-    return [*shown, ("paper", "the published change, on ImageNet-1K")]
+    return [*shown, ("paper", "published change on ImageNet-1K")]
 
 
 def sign(row: Figures) -> str:
-    """The sign before a verdict, as HTML; nothing where there is none (pandas has NaN)."""
+    """Return the sign before a verdict as HTML; empty if there is no verdict (NaN in pandas)."""
     return f'<i class="sign {row["verdict"]}"></i>' if isinstance(row["verdict"], str) else ""
 
 
 def figures_table(table: DataFrame) -> str:
-    """``ablation_table`` as HTML, under the names of the groups; it scrolls where it is narrow."""
+    """Return ``ablation_table`` as HTML, by group; it scrolls on narrow screens."""
     head = ["Step", *numbers(title for title, _ in BEFORE), "Verdict"]
     head += numbers(title for title, _ in AFTER)
     lines = []
@@ -55,7 +55,7 @@ def figures_table(table: DataFrame) -> str:
         span = {"colspan": str(len(head) - 1)}
         grouped = Cell(group, heads=True, attributes={"scope": "rowgroup"})
         lines += [Row([grouped, Cell(attributes=span)], "group"), *map(_row, rows)]
-    return wide(html_table(head, lines), "All figures, a table that scrolls")
+    return wide(html_table(head, lines), "All figures, scrollable table")
 
 
 def _row(row: Figures) -> Row:

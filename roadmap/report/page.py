@@ -1,4 +1,4 @@
-"""The report as one HTML page that fetches nothing: styles, charts and Plotly are inside."""
+"""The report as a single HTML file that works offline, with styles, charts and Plotly inside."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CONFIG = {"displayModeBar": False, "responsive": True}
 
 
 def page(ablation: Ablation, found: Runs) -> str:
-    """The whole page. Raises ``ResultsError`` for learning curves that can no longer be read."""
+    """Return the whole page. Raises ``ResultsError`` for unreadable learning curves."""
     table = ablation_table(ablation)
     title = f"{ablation.roadmap.title}, trained on {ablation.data}"
     body = "".join(
@@ -78,14 +78,14 @@ def _head(ablation: Ablation, found: Runs, title: str) -> str:
 
 
 def _changes(ablation: Ablation, table: DataFrame) -> str:
-    """The changes with their intervals, where there is one."""
+    """Return the section on changes and their intervals, if there are any."""
     if not table["change"].notna().any():
         return ""
     signs = "".join(
         f'<li><i class="sign {kind}"></i>{escape(name)}</li>' for kind, name in legend(table)
     )
     return _section(
-        "What each change brought",
+        "Effect of each change",
         _text(text.changes(ablation))
         + "".join(map(_text, text.tests(ablation)))
         + f'<ul class="legend">{signs}</ul>\n'
@@ -102,7 +102,7 @@ def _accuracies(ablation: Ablation, table: DataFrame) -> str:
     )
     published = _published(ablation)
     return _section(
-        "Accuracy, here and as published",
+        "Accuracy here and as published",
         _text(text.agreement(ablation))
         + f'<div class="two">{here}{_paper(published)}</div>'
         + _faint(_bars_note(table, published)),
@@ -123,24 +123,25 @@ def _paper(published: DataFrame) -> str:
 def _bars_note(table: DataFrame, published: DataFrame) -> str:
     whiskers = []
     if table["top1_low"].notna().any():
-        whiskers.append("here the 95% interval of the mean over seeds")
+        whiskers.append("95% interval of the mean over seeds (here)")
     if "top1_low" in published and published["top1_low"].notna().any():
-        whiskers.append("in the paper ± one standard deviation over three seeds")
+        whiskers.append("± one standard deviation over three seeds (paper)")
     said = [f"Whiskers: {', '.join(whiskers)}."] if whiskers else []
     if published["top1"].notna().any():
         said.append(
-            "Ticks across the bars here: the published top-1, by the axis above, which is moved "
-            "until the means agree."
+            "Ticks across the bars: published top-1 on the upper axis, which is shifted so that "
+            "both "
+            "means agree."
         )
     return " ".join([*said, _tried(published, "Hatched")])
 
 
 def _tried(table: DataFrame, look: str) -> str:
-    return "" if table["adopted"].all() else f"{look}: tried and not adopted."
+    return "" if table["adopted"].all() else f"{look}: tried but not adopted."
 
 
 def _published(ablation: Ablation) -> DataFrame:
-    """The same steps in the paper, with whiskers where it has deviations."""
+    """Return the same steps as published, with whiskers where the paper has deviations."""
     published = roadmap_table(ablation.roadmap.name)
     published = published.loc[[result.step.key for result in ablation.steps]]
     if "top1_std" in published:
@@ -150,20 +151,20 @@ def _published(ablation: Ablation) -> DataFrame:
 
 
 def _costs(ablation: Ablation, table: DataFrame) -> str:
-    """Against multiply-adds, unless all steps share them, and against training time."""
+    """Return accuracy against GFLOPs, unless all steps share them, and training time."""
     timed, time = charts.with_time(table[table["seconds"].notna()])
     drawn = said = ""
     if table["gflops"].nunique() > 1:
         alt = _alt("GFLOPs", table["title"], table["gflops"], 2, "")
-        drawn += _chart(charts.accuracy_against(table), "gflops", alt, "Against multiply-adds")
-        said += " Multiply-adds are those of the full network at 224 pixels."
+        drawn += _chart(charts.accuracy_against(table), "gflops", alt, "Against GFLOPs")
+        said += " GFLOPs are those of the full network at 224 pixels."
     alt = _alt("Training time", timed["title"], timed[time.key], time.decimals, time.unit)
     caption = f"Against training time on {ablation.timed_on}"
     drawn += _chart(charts.accuracy_against(timed, time), "time", alt, caption)
-    said += " Training time is without validation and start-up."
-    bars = "; bars are 95% intervals" if table["top1_low"].notna().any() else ""
-    said = f"Each point is a step, with its number in the table below{bars}.{said}"
-    return _section("Accuracy and its price", f'<div class="two">{drawn}</div>{_faint(said)}')
+    said += " Training time excludes validation and start-up."
+    bars = " and vertical bars are 95% intervals" if table["top1_low"].notna().any() else ""
+    said = f"Points are numbered as the steps in the table below{bars}.{said}"
+    return _section("Accuracy and cost", f'<div class="two">{drawn}</div>{_faint(said)}')
 
 
 def _curves(curves: DataFrame) -> str:
@@ -175,8 +176,9 @@ def _curves(curves: DataFrame) -> str:
     return _section(
         "Learning curves",
         _text(
-            "Top-1 on the validation images after each epoch, %, mean over seeds; gray: all other "
-            "steps. The axis begins where the lowest curve is after a third of its epochs."
+            "Top-1 on the validation images after each epoch, in percent, mean over seeds; all "
+            "other "
+            "steps are gray. The axis starts at the lowest value after a third of the epochs."
         )
         + f'<div class="panels">{"".join(drawn)}</div>',
     )
@@ -188,7 +190,7 @@ def _effects(ablation: Ablation, found: Runs) -> str:
         return ""
     said, drawn, alt = section
     return _section(
-        "What each change is worth", "".join(map(_text, said)) + _chart(drawn, "effects", alt)
+        "Value of each change", "".join(map(_text, said)) + _chart(drawn, "effects", alt)
     )
 
 
@@ -201,7 +203,7 @@ def _left_out(ablation: Ablation, found: Runs) -> str:
     if not items:
         return ""
     listed = "".join(f"<li><b>{escape(path.name)}</b> {escape(why)}</li>" for path, why in items)
-    return _section("Folders that do not count", f'<ul class="left-out">{listed}</ul>')
+    return _section("Folders left out", f'<ul class="left-out">{listed}</ul>')
 
 
 def _section(title: str, body: str) -> str:
@@ -221,7 +223,7 @@ def _ordered(sentences: Sequence[str]) -> str:
 
 
 def _chart(figure: Figure, name: str, alt: str, caption: str = "") -> str:
-    """``figure`` as an image to those who listen, described by ``alt``."""
+    """Return ``figure`` as HTML; ``alt`` describes it to screen readers."""
     drawn = figure.to_html(
         include_plotlyjs=False, full_html=False, div_id=f"chart-{name}", config=CONFIG
     )
@@ -244,4 +246,4 @@ def _change_alt(table: DataFrame) -> str:
         f"({text.interval(row['change_low'], row['change_high'])}), {row['verdict']}"
         for _, row in rows.iterrows()
     )
-    return f"Change in top-1 points with its 95% interval, and the verdict: {listed}."
+    return f"Change in top-1, in points, with 95% interval and verdict: {listed}."

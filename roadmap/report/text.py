@@ -1,4 +1,4 @@
-"""What the analysis says, in sentences. Every number in them is computed."""
+"""The analysis in sentences; every number in them is computed."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from roadmap.analysis.significance import MOST_SEEDS
 from roadmap.runs import Run, Runs
 from roadmap.text import ABSENT, counted, number, signed
 
-#: Sentences on the tests, for people who have not met them.
+#: Explanation of the tests, for readers who do not know them.
 METHOD = (
-    "A change is the difference between the mean top-1 of a step and of the step before it. It is "
-    "tested by a two-sided t-test. The variance is that between seeds of one step, pooled over all "
-    "trained steps (one-way analysis of variance: steps are groups, seeds are replicates).",
+    "A change is the difference between the mean top-1 of a step and of the previous step. It is "
+    "tested with a two-sided t-test. The variance is that between seeds of one step, pooled over "
+    "all trained steps (one-way analysis of variance: steps are groups, seeds are replicates).",
     "Pooling assumes that seeds vary equally at every step. Levene's test about medians (Brown and "
-    "Forsythe 1974) checks this. If it rejects at 5%, each change is tested by Welch's t-test "
-    "instead, with the variances of its own two steps. With three seeds per step the check has "
-    "little power: it seldom notices that some steps vary five times as much as others.",
-    "The 95% interval uses the same standard error and degrees of freedom. It is for one change, "
-    "without correction for the others.",
+    "Forsythe 1974) checks this. If it rejects at 5%, each change is tested with Welch's t-test "
+    "instead, using the variances of its own two steps. With three seeds per step, the check has "
+    "little power: it rarely detects that some steps vary five times as much as others.",
+    "The 95% interval uses the same standard error and degrees of freedom. It applies to one "
+    "change, without correction for the others.",
     "Among many changes without effect, some would look significant by chance. The p values are "
     "therefore adjusted for all changes tested (Holm 1979). With an adjusted p of at most 0.05 a "
     "change is a gain or a loss, otherwise it is inconclusive. The chance of even one false gain "
     "or loss is then at most 5% if seeds vary equally. If half of 17 steps vary twice as much as "
     "the others, it is about 11% (simulated with three seeds).",
-    "A paired t-test, seed by seed, is the check. Pairing helps if runs with the same seed share "
-    "luck; if they do not, it only loses degrees of freedom.",
+    "As a check, a paired t-test compares the steps seed by seed. Pairing helps if runs with the "
+    "same seed have correlated scores; if not, it only loses degrees of freedom.",
     "Seeds for 80%: the number of seeds per step at which a change as large as the one seen here "
-    "is significant in 80% of cases, at the level that Holm's method asks of the smallest p. With "
-    "few seeds the size of the change is uncertain, so this is a rough guide.",
+    "would be significant in 80% of cases, at the level that Holm's method requires for the "
+    "smallest p. With few seeds, the size of the change is uncertain, so this is a rough guide.",
 )
 
 
 def finding(ablation: Ablation) -> str:
-    """The answer in two or three sentences."""
+    """Return the main result in two or three sentences."""
     return f"{_overall(ablation)} {_tested(ablation)}"
 
 
 def tests(ablation: Ablation) -> list[str]:
-    """Which test gave the verdicts, and what its checks found; empty where none was made."""
+    """Say which test gave the verdicts and what its checks found; empty if nothing was tested."""
     if not ablation.tested:
         return []
     return [_test(ablation), *([_paired(ablation.paired)] if ablation.paired else [])]
@@ -62,12 +62,12 @@ def _test(ablation: Ablation) -> str:
         f"(pooled, {spread.degrees} degrees of freedom)."
     )
     if spread.levene_p is None:
-        return f"{said} Checking that it is equal at every step takes three seeds per step."
+        return f"{said} Checking that it is equal at every step requires three seeds per step."
     p = p_value(spread.levene_p, "=")
     if spread.differs:
         return (
-            f"{said} It is not equal at every step (Levene's test, p {p}), so the verdicts are by "
-            "Welch's t-test, with the variances of each change's own two steps."
+            f"{said} It is not equal at every step (Levene's test, p {p}), so the verdicts use "
+            "Welch's t-test with the variances of each change's own two steps."
         )
     return f"{said} Levene's test does not reject that it is equal at every step (p {p})."
 
@@ -80,77 +80,84 @@ def _paired(check: PairedCheck) -> str:
     return (
         f"As a check, a paired t-test agrees in sign and verdict on {len(check.agreeing)} of "
         f"{counted(len(check.verdicts), 'change')}{f' (the others: {listed})' if listed else ''}; "
-        f"the standard deviation of a change is {number(check.paired_std, 2)} points paired by "
-        f"seed and {number(check.unpaired_std, 2)} unpaired."
+        f"the standard deviation of a change is {number(check.paired_std, 2)} points when "
+        "paired by "
+        f"seed and {number(check.unpaired_std, 2)} points unpaired."
     )
 
 
 def changes(ablation: Ablation) -> str:
-    """What the figures of the changes are."""
+    """Explain the figures for changes."""
     if not ablation.tested:
         return (
-            "Change in top-1 points from the step before. Intervals and tests need two seeds of "
+            "Change in top-1 from the previous step, in points. Intervals and tests need two "
+            "seeds of "
             "both steps."
         )
     return (
-        "Change in top-1 points from the step before, with 95% intervals. Each interval is for one "
-        "change alone. The verdict corrects p for all changes tested, so an interval may exclude 0 "
-        "although the change is inconclusive."
+        "Change in top-1 from the previous step, in points, with 95% intervals. Each interval "
+        "is for "
+        "one change alone. The verdict corrects p for all changes tested, so an interval may "
+        "exclude "
+        "0 although the change is inconclusive."
     )
 
 
 def agreement(ablation: Ablation) -> str:
-    """How the order of the steps compares with the paper's."""
+    """Compare the order of the steps with the paper's."""
     found = ablation.agreement
     if found is None:
         return "Too few steps differ in accuracy to compare their order with the published one."
     return (
-        f"Over {found.n} steps, the rank correlation of the mean top-1 here with the published is "
+        f"Over {found.n} steps, the rank correlation of mean top-1 here and published top-1 is "
         f"{signed(found.spearman, 2)} (Spearman's rho, p {p_value(found.spearman_p, '=')}) and "
-        f"{signed(found.kendall, 2)} (Kendall's tau, p {p_value(found.kendall_p, '=')}); 1 is "
-        "the same order, 0 none."
+        f"{signed(found.kendall, 2)} (Kendall's tau, p {p_value(found.kendall_p, '=')}); 1 = same "
+        "order, 0 = no relation."
     )
 
 
 def notes(ablation: Ablation, found: Runs) -> list[str]:
-    """What the reader has to know beside the figures: what is missing, what is not comparable."""
+    """Return notes on the figures: what is missing and what is not comparable."""
     said = []
     if ablation.untrained:
-        said.append(f"Without a finished run: {', '.join(ablation.untrained)}.")
+        said.append(f"Steps without a finished run: {', '.join(ablation.untrained)}.")
     waiting = unfinished(ablation, found.runs)
     if waiting:
         counts = Counter(run.status for run in waiting)
         listed = ", ".join(f"{count} {status}" for status, count in counts.items())
-        said.append(f"Runs that do not count, as they are not finished: {listed}.")
+        said.append(f"Unfinished runs, not included: {listed}.")
     if others := _of_other_data(ablation, found.runs):
         listed = ", ".join(f"{count} on {shortened(name, 60)}" for name, count in others.items())
         said.append(
-            f"Finished runs in the same folder that are left out, as they are on other data than "
-            f"{shortened(ablation.data, 60)}: {listed}. Keep the runs of each data set in a folder "
-            "of their own."
+            f"Finished runs in the same folder, left out because their data is not "
+            f"{shortened(ablation.data, 60)}: {listed}. Keep the runs of each data set in a "
+            "separate "
+            "folder."
         )
     if ablation.runs[0].scale == "pocket":
-        said.append("The networks are small (scale pocket); GFLOPs are those of the full ones.")
+        said.append(
+            "The networks are small (scale pocket); GFLOPs are those of the full-size networks."
+        )
     return said
 
 
 def timing(ablation: Ablation) -> str:
-    """Whose the seconds are, and what has none."""
-    said = f"Training seconds are the fastest run's on {ablation.timed_on}."
+    """Say which machine the seconds are from, and which steps have none."""
+    said = f"Training seconds are those of the fastest run on {ablation.timed_on}."
     if ablation.not_timed:
-        said += f" Not counted for them: runs on {'; on '.join(map(str, ablation.not_timed))}."
+        said += f" Runs on {'; on '.join(map(str, ablation.not_timed))} are not included."
     without = [result.step.key for result in ablation.steps if result.seconds is None]
-    return f"{said} Without any: {', '.join(without)}." if without else said
+    return f"{said} Steps without a time: {', '.join(without)}." if without else said
 
 
 def unfinished(ablation: Ablation, runs: Iterable[Run]) -> list[Run]:
-    """The runs of the same data and roadmap that have no score yet."""
+    """Return the runs on the same data and roadmap that have no score yet."""
     place = ablation.data, ablation.roadmap.name
     return [run for run in runs if (run.data, run.roadmap) == place and not run.finished]
 
 
 def _of_other_data(ablation: Ablation, runs: Iterable[Run]) -> Counter[str]:
-    """How many finished runs of the roadmap are beside those analyzed, by the name of the data."""
+    """Count the roadmap's other finished runs by the name of their data."""
     folders = {run.path.parent for run in ablation.runs}
     return Counter(
         run.data
@@ -163,7 +170,7 @@ def _of_other_data(ablation: Ablation, runs: Iterable[Run]) -> Counter[str]:
 
 
 def p_value(p: float | None, equals: str = "") -> str:
-    """To three decimals; smaller ones as a bound. ``equals`` goes before one that is not."""
+    """Format p to three decimals, or as '<0.001'; ``equals`` precedes an exact value."""
     if p is None or p != p:
         return ABSENT
     sign = f"{equals} " if equals else ""
@@ -175,7 +182,7 @@ def interval(low: float | None, high: float | None) -> str:
 
 
 def seeds(needed: float | None, p: float | None) -> str:
-    """Seeds needed, where the change was tested."""
+    """Format the seeds needed, if the change was tested."""
     if p is None or p != p:
         return ABSENT
     return f">{MOST_SEEDS}" if needed is None or needed != needed else f"{needed:.0f}"
@@ -184,7 +191,7 @@ def seeds(needed: float | None, p: float | None) -> str:
 def _overall(ablation: Ablation) -> str:
     spans = [
         f"by {_with_interval(span)} from {span.first.step.title} to {span.last.step.title}{how}"
-        for span, how in ((ablation.whole, ""), (ablation.one_recipe, " under one recipe"))
+        for span, how in ((ablation.whole, ""), (ablation.one_recipe, " with one recipe"))
         if span is not None
     ]
     if not spans:
@@ -211,7 +218,7 @@ def _with_interval(span: Span) -> str:
 def _tested(ablation: Ablation) -> str:
     tested = ablation.tested
     if not tested:
-        return "No change could be tested: a test needs two seeds of both steps."
+        return "No change could be tested; a test needs two seeds of both steps."
     counts = Counter(result.change.verdict for result in tested)
     changes = counted(len(tested), "change")
     if set(counts) == {INCONCLUSIVE}:

@@ -110,7 +110,7 @@ def test_runs_in_progress_update_and_the_reader_keeps_the_place(open_path, root)
     before = main.evaluate("main => main.scrollTop")
     lock = _locked(folder)
     try:
-        table = page.get_by_role("table").filter(has_text="Seconds an epoch")
+        table = page.get_by_role("table").filter(has_text="Seconds per epoch")
         expect(table).to_contain_text("1 of 3", timeout=20_000)
         with (folder / "metrics.csv").open("a") as file:
             row = (folder / "metrics.csv").read_text().splitlines()[1]

@@ -57,7 +57,7 @@ def test_every_starting_point_shows_its_own_values_and_costs(source):
         assert shown["field-layer_scale"].value == config.layer_scale
         assert shown["field-depths"].value == ", ".join(map(str, config.depths))
         assert f">{count(config).parameters / 1e6:.1f}<" in html(app)
-        assert "Nothing yet" in html(app)
+        assert "No changes yet" in html(app)
 
 
 def test_a_change_is_counted_against_the_start_and_stands_in_the_url():
@@ -211,7 +211,7 @@ def test_onnx_without_its_packages_is_a_sentence(monkeypatch):
 
 def test_an_image_without_a_pixel_left_is_a_sentence():
     app = opened(a="variant.convnext_tiny", image="16")
-    assert "choose a larger one" in html(app)
+    assert "Choose a larger image" in html(app)
     app.number_input(key="image").set_value(64)
     assert 'class="notice"' not in html(checked(app.run()))
     assert address(app)["image"] == "64"

@@ -86,10 +86,10 @@ def test_too_few_runs_say_how_many_are_needed(design, tmp_path, monkeypatch):
 )
 def test_the_chart_has_the_values_of_the_view(experiment, url, view):
     app = opened(view=url)
-    said = alt(app, "Points of top-1 that each change is worth")
+    said = alt(app, "Effect of each change in points of top-1")
     for worth in Effects(experiment.model).worth(view):
         if worth.effect is None:
-            assert f"{worth.change.title}: no such network by itself" in said
+            assert f"{worth.change.title}: not possible alone" in said
         else:
             assert f"{worth.change.title} {signed(worth.effect.points, 2)} points" in said
 
@@ -123,14 +123,14 @@ def test_interactions_are_a_table_with_every_pair(experiment):
 @pytest.mark.parametrize(
     ("parameter", "value", "said"),
     [
-        ("lr", "7", "lr in the URL is &#x27;7&#x27;"),
-        ("epochs", "1000", "epochs in the URL"),
-        ("init", "kaiming", "init in the URL is &#x27;kaiming&#x27;"),
-        ("view", "best", "view in the URL is &#x27;best&#x27;"),
-        ("data", "nowhere", "data in the URL is &#x27;nowhere&#x27;"),
-        ("cost", "weight", "cost in the URL"),
-        ("at", "999999", "at in the URL is no number under"),
-        ("at", "-1", "at in the URL is no number under"),
+        ("lr", "7", "The URL parameter lr is &#x27;7&#x27;"),
+        ("epochs", "1000", "The URL parameter epochs is"),
+        ("init", "kaiming", "The URL parameter init is &#x27;kaiming&#x27;"),
+        ("view", "best", "The URL parameter view is &#x27;best&#x27;"),
+        ("data", "nowhere", "The URL parameter data is &#x27;nowhere&#x27;"),
+        ("cost", "weight", "The URL parameter cost is"),
+        ("at", "999999", "at must be a whole number from 0 to"),
+        ("at", "-1", "at must be a whole number from 0 to"),
         ("order", "gelu", "does not name each of these changes once"),
         ("order", "x," * 5000, "does not name each of these changes once"),
     ],
@@ -152,7 +152,7 @@ def test_an_order_of_ones_own_makes_a_path(experiment):
     effects = Effects(experiment.model)
     second = effects.predicted(effects.path(swapped)[1]).top1
     titles = {change.name: change.title for change in effects.changes}
-    assert f"{titles[usual[1]]} {second:.1f}%" in alt(app, "Predicted top-1 on the way")
+    assert f"{titles[usual[1]]} {second:.1f}%" in alt(app, "Predicted top-1 after each change")
     app.button(key="order-reset").click()
     checked(app.run())
     assert address(app)["order"] == ",".join(usual)

@@ -57,7 +57,7 @@ def test_views_order_and_sharing_by_keyboard(open_path):
 def test_the_map_leads_to_the_builder(open_path):
     page = open_path("effects?at=3")
     settle(page)
-    page.get_by_role("link", name="Open it in the Builder").click()
+    page.get_by_role("link", name="Open in the Builder").click()
     expect(page).to_have_url(re.compile("builder"), timeout=15_000)
     expect(page.get_by_role("heading", name="Builder", level=1)).to_be_visible(timeout=15_000)
 

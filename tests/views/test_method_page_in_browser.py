@@ -13,7 +13,7 @@ def test_it_reads_as_a_column(open_path, viewport, scheme):
     page = open_path("method", viewport, scheme)
     expect(page.get_by_role("heading", name="Sources")).to_be_attached(timeout=30_000)
     expect(page).to_have_title("Method – From ResNet to ConvNeXt")
-    for title in ("What the figures are", "The paper's GFLOPs, audited", "What is not known"):
+    for title in ("Definitions", "Audit of the paper's GFLOPs", "Open questions"):
         expect(page.get_by_role("heading", name=title)).to_be_attached()
     expect(page.locator("tr.off")).to_have_count(3)
     main = page.locator("[data-testid=stMain]")

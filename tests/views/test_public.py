@@ -151,19 +151,19 @@ def public(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("page", "parameters", "sentence", "command", "buttons"),
     [
-        ("ablations", {}, "starts no training", "--scale pocket", {"ablations-go"}),
-        ("builder", {}, "measures no speed", "python -m roadmap app", {"measure"}),
+        ("ablations", {}, "Training is disabled", "--scale pocket", {"ablations-go"}),
+        ("builder", {}, "Measuring is disabled", "python -m roadmap app", {"measure"}),
         (
             "builder",
             {},
-            "makes no weights, ONNX or torch.export files",
+            "Creating weights, ONNX and torch.export files is disabled",
             "python -m roadmap export --config config.json",
             {"make-onnx", "make-pt2", "make-safetensors"},
         ),
         (
             "inside",
             {"step": "gelu", "tab": "field"},
-            "measures no fields",
+            "Measuring is disabled",
             "python -m roadmap app",
             {"measure-field"},
         ),

@@ -43,7 +43,7 @@ def test_fields_that_differ_are_marked():
     page = html(opened(base="convnext"))
     rows = {row.split('scope="row">')[1].split("<")[0]: row for row in page.split("<tr>")[4:]}
     assert rows["Optimizer"].count("Δ") == 3
-    assert rows["Tested at, px"].count("Δ") == 0
+    assert rows["Test size, px"].count("Δ") == 0
     assert "AdamW" in rows["Optimizer"]
 
 

@@ -20,7 +20,7 @@ def test_from_part_to_part_and_drawing_again(open_path):
     expect(page.locator(".fields")).to_be_visible(timeout=30_000)
     page.get_by_role("radio", name="Learning rate").click()
     expect(page.locator(".js-plotly-plot:visible .ytitle")).to_have_text(
-        "Learning rate / highest", timeout=15_000
+        "Learning rate / maximum", timeout=15_000
     )
     page.get_by_role("radio", name="Absolute").click()
     expect(page.locator(".js-plotly-plot:visible .ytitle")).to_contain_text(

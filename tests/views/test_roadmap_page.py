@@ -179,7 +179,7 @@ def test_speeds_with_our_kernels_stand_beside_pytorchs():
     assert bars["x"][row] == 4000
     assert ticks["x"] == [1500 + row]
     assert "with PyTorch's depthwise convolution" in html(app)
-    assert f"with PyTorch's it is {1500 + row:,} images/s" in unescape(html(app))
+    assert f"with PyTorch's kernels, the speed is {1500 + row:,} images/s" in unescape(html(app))
     app.selectbox(key="setting").select_index(1)  # where only PyTorch's were timed
     assert "PyTorch's" not in unescape(html(checked(app.run())))
 
@@ -279,8 +279,8 @@ def test_the_path_has_a_point_a_step(cost):
 
 def test_the_path_says_which_step_it_lacks():
     app = opened(step="no_layer_scale", view="path")
-    assert "No layer scale is not drawn: it has no published accuracy." in html(app)
-    assert "is not drawn" not in html(opened(step="gelu", view="path"))
+    assert "No layer scale is not shown, because no accuracy was published." in html(app)
+    assert "is not shown" not in html(opened(step="gelu", view="path"))
 
 
 def test_speeds_of_both_sizes_are_those_measured_whichever_is_selected():
@@ -309,10 +309,10 @@ def test_both_sizes_are_compared_in_what_was_measured_of_both(tmp_path):
 
 
 def test_only_an_equal_network_is_called_that_of_the_step_before():
-    assert "The network is that of the step before." in html(opened(step="training"))
+    assert "The network is the same as in the previous step." in html(opened(step="training"))
     page = html(opened(step="gelu"))
-    assert "The convolutions are those of the step before." in page
-    assert "The network is that" not in page
+    assert "The convolutions are the same as in the previous step." in page
+    assert "The network is the same" not in page
 
 
 def test_both_sizes_stand_side_by_side():

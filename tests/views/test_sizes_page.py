@@ -73,7 +73,7 @@ def test_choosing_a_network_shows_it_and_its_rival():
 def test_axes_that_no_network_has_both_of_are_a_sentence():
     app = opened(x="a100", y="imagenet_v2", image="384", pretraining="in1k")
     assert not app.get("plotly_chart")
-    assert "No network of these filters" in html(app)
+    assert "No network that matches these filters" in html(app)
     assert title(app) == "ConvNeXt-T"
 
 

@@ -70,4 +70,6 @@ def option(parameters: Mapping[str, str], name: str, options: Sequence[str]) -> 
     value = parameters.get(name) or options[0]
     if value in options:
         return value, ""
-    return options[0], f"The URL has {name}={said(value)}.{existing(value, tuple(options))}"
+    return options[
+        0
+    ], f"The URL parameter {name} is {said(value)}.{existing(value, tuple(options))}"
