@@ -12,10 +12,13 @@ from pages import html
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.sweep import background
 from roadmap.views.ablations import work as ablations_work
+from roadmap.views.builder import address as builder_address
 from roadmap.views.builder import downloads as builder_downloads
 from roadmap.views.builder import fields as builder_fields
 from roadmap.views.builder import measure as builder_measure
+from roadmap.views.builder import page as builder_page
 from roadmap.views.common.bounds import within
+from roadmap.views.roadmap import step_control
 
 
 @pytest.mark.parametrize(
@@ -34,6 +37,43 @@ from roadmap.views.common.bounds import within
 def test_within(value, low, high, held):
     found = within(value, low, high)
     assert (found, type(found)) == (held, type(held))
+
+
+@pytest.fixture
+def any_choice(monkeypatch):
+    """As a program that speaks to the server: a select box has the text it was sent."""
+    monkeypatch.setattr(streamlit, "selectbox", lambda *_, **__: "nonsense")
+
+
+@pytest.mark.usefixtures("any_choice")
+@pytest.mark.parametrize(
+    ("page", "parameters"),
+    [
+        ("roadmap", {"metric": "images_per_s"}),
+        ("inside", {"view": "cost"}),
+        ("builder", {}),
+        ("sizes", {}),
+        ("recipes", {"part": "pictures", "method": "recipe"}),
+        ("effects", {}),
+        ("ablations", {}),
+    ],
+)
+def test_a_choice_that_is_none_is_the_first(page, parameters):
+    pages.opened(page, **parameters)
+
+
+def test_a_step_that_is_none_is_the_first(monkeypatch):
+    gone = []
+    monkeypatch.setattr(builder_page, "_go", gone.append)
+    monkeypatch.setattr(step_control, "select", lambda _, step: gone.append(step))
+    chosen = {"step": "nonsense", "source": "nonsense", "start": "nonsense"}
+    monkeypatch.setattr(streamlit, "session_state", chosen)
+    builder = builder_address.parse({}, builder_address.Start("resnet50", "kernel_7"))
+    step_control._step_chosen("resnet50")
+    builder_page._source_chosen(builder)
+    builder_page._start_chosen(builder)
+    assert gone[0] == "baseline"
+    assert {each.current.start.source for each in gone[1:]} == {"resnet50"}
 
 
 @pytest.fixture

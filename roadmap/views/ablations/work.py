@@ -16,7 +16,7 @@ from roadmap.train.errors import RefusedError
 from roadmap.train.pocket import EPOCHS
 from roadmap.views.ablations import data as ablations_data
 from roadmap.views.common import markup
-from roadmap.views.common.bounds import within
+from roadmap.views.common.bounds import known, within
 
 EVERY = 3  # seconds between updates
 KINDS = {"run": "One step", "sweep": "Every step"}
@@ -132,7 +132,8 @@ def _form(roadmap: str, found: Runs) -> None:
         chosen: tuple[str, ...] = ()
         if kind == "run":
             key = f"ablations-step-{roadmap}"
-            chosen = (st.selectbox("Step", list(steps), format_func=steps.get, key=key, width=230),)
+            step = st.selectbox("Step", list(steps), format_func=steps.get, key=key, width=230)
+            chosen = (known(step, list(steps)),)
             first = st.number_input("Seed", 0, MOST_SEED, key="ablations-seed", width=120)
             seeds = (within(first, 0, MOST_SEED),)
         else:

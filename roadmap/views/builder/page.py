@@ -22,6 +22,7 @@ from roadmap.views.builder import tables as builder_tables
 from roadmap.views.builder.address import SOURCE_TITLES, Builder, Chosen, Slot, Start
 from roadmap.views.common import address, markup, turns
 from roadmap.views.common import figure as figure_element
+from roadmap.views.common.bounds import known
 
 MOST_BYTES = 64_000  # largest config file; ours are under 1,000 bytes
 
@@ -222,13 +223,17 @@ def _slot_chosen(builder: Builder) -> None:
 
 def _source_chosen(builder: Builder) -> None:
     """Change the source; keep the step if the new source has one of that name."""
-    source, name = st.session_state["source"], builder.current.start.name
+    source = known(st.session_state["source"], list(SOURCE_TITLES))
+    name = builder.current.start.name
     names = builder_address.STARTS[source]
     _restart(builder, Start(source, name if name in names else names[0]))
 
 
 def _start_chosen(builder: Builder) -> None:
-    _restart(builder, Start(builder.current.start.source, st.session_state["start"]))
+    source = builder.current.start.source
+    _restart(
+        builder, Start(source, known(st.session_state["start"], builder_address.STARTS[source]))
+    )
 
 
 def _restart(builder: Builder, start: Start) -> None:

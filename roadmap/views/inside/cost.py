@@ -12,6 +12,7 @@ from roadmap.charts import inside as charts
 from roadmap.measure.complexity import count
 from roadmap.text import ABSENT, number
 from roadmap.views.common import address, figure, markup, turns
+from roadmap.views.common.bounds import known
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -141,20 +142,22 @@ def _rows(table: DataFrame) -> None:
     """Show every layer in a table with filters by part and kind."""
     st.html(markup.heading("Every layer", 2, "section"))
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        parts, kinds = ([ALL, *dict.fromkeys(table[name])] for name in ("part", "kind"))
         part = st.selectbox(
             "Part",
-            [ALL, *dict.fromkeys(table["part"])],
+            parts,
             format_func=lambda value: "All" if value == ALL else value,
             key="inside-cost-part",
             width=190,
         )
         kind = st.selectbox(
             "Kind of layer",
-            [ALL, *dict.fromkeys(table["kind"])],
+            kinds,
             format_func=lambda key: "All" if key == ALL else charts.KINDS[key][0],
             key="inside-cost-kind",
             width=230,
         )
+    part, kind = known(part, parts), known(kind, kinds)
     shown = table
     if part != ALL:
         shown = shown[shown["part"] == part]

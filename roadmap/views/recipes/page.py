@@ -19,7 +19,7 @@ from roadmap.tables import schedules
 from roadmap.tables.results import read_rows
 from roadmap.text import ABSENT, change, number
 from roadmap.views.common import address, figure, markup, pictures, tables, turns
-from roadmap.views.common.bounds import within
+from roadmap.views.common.bounds import known, within
 from roadmap.views.recipes.text import SUBJECTS, TITLES, value
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def _recipe_controls(method: str) -> Recipe:
         name = st.selectbox(
             "Recipe", list(TITLES), index=3, format_func=TITLES.get, key="recipes-whole", width=200
         )
-        return RECIPES[name]
+        return RECIPES[known(name, list(TITLES))]
     strength = _strength(method)
     if method == "erasing":
         noise = st.selectbox(
@@ -259,7 +259,7 @@ def _recipe_controls(method: str) -> Recipe:
             width=200,
             format_func={"noise": "noise", "mean": "the mean color"}.get,
         )
-        return Recipe(random_erasing=strength, erasing_fill=noise)
+        return Recipe(random_erasing=strength, erasing_fill=known(noise, ["noise", "mean"]))
     return {
         "randaugment": Recipe(auto_augment=f"rand-m{strength:g}-mstd0.5-inc1"),
         "trivial": Recipe(auto_augment="trivial"),

@@ -19,6 +19,7 @@ from roadmap.tables.results import TimedOn
 from roadmap.text import ABSENT, change, number, telling
 from roadmap.views.common import address, markup, tables, turns
 from roadmap.views.common.address import Selection, current
+from roadmap.views.common.bounds import known
 from roadmap.views.roadmap import charts as roadmap_charts
 from roadmap.views.roadmap import step_control
 from roadmap.views.roadmap.charts import MEASURED, METRIC_NAMES, VIEWS, Shown
@@ -165,13 +166,14 @@ def _setting(roadmaps: Sequence[str], metric: charts.Metric) -> TimedOn | None:
     settings = list(dict.fromkeys(itertools.chain(*found)))
     settings = [s for s in settings if all(s in each for each in found)] or settings
     if metric.key in MEASURED and settings:
-        return st.selectbox(
+        chosen = st.selectbox(
             "Measured on",
             settings,
             format_func=_setting_label,
             key="setting",
             width=460,
         )
+        return known(chosen, settings)
     return settings[0] if settings else None
 
 

@@ -11,6 +11,7 @@ from roadmap.palette import GRAY, GROUP_COLORS
 from roadmap.steps import ROADMAPS, Roadmap
 from roadmap.views.common import markup
 from roadmap.views.common.address import Selection, select
+from roadmap.views.common.bounds import known
 
 SHORT_TITLES = {
     "resnet50": "ResNet-50",
@@ -70,7 +71,7 @@ def step_control(roadmap: Roadmap, key: str) -> None:
 
 
 def _step_chosen(roadmap: str) -> None:
-    select(roadmap, st.session_state["step"])
+    select(roadmap, known(st.session_state["step"], ROADMAPS[roadmap].keys))
 
 
 def step_text(roadmap: Roadmap, key: str) -> None:
