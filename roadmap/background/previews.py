@@ -28,7 +28,7 @@ NICE = 5
 #: Seconds after which a process ends that nobody asks, or that takes too long to answer.
 IDLE, LONGEST = 300.0, 120.0
 #: Bytes that the process takes.
-NEEDED = 0.8e9
+NEEDED = 0.5e9
 
 
 class PreviewError(Exception):
