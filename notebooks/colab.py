@@ -1,0 +1,64 @@
+"""Writes into every notebook how to open it in Colab: a link, and the cell that sets Colab up.
+
+python notebooks/colab.py    # after repo_url in mkdocs.yml has changed
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+import nbformat
+from execute import FOLDER, NOTEBOOKS, fingerprint
+from nbformat import NotebookNode
+
+SETTINGS = FOLDER.parent / "mkdocs.yml"
+BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+FIRST_LINE = "# On Google Colab, fetch the project and install it; anywhere else, do nothing."
+
+
+def repository() -> str:
+    """The project's public address, from the one place that has it."""
+    return re.search(r"^repo_url: (\S+)$", SETTINGS.read_text(encoding="utf-8"), re.MULTILINE)[1]
+
+
+def link(name: str) -> str:
+    path = repository().removeprefix("https://github.com/")
+    address = f"https://colab.research.google.com/github/{path}/blob/main/notebooks/{name}.ipynb"
+    return f"[![Open in Colab]({BADGE})]({address})"
+
+
+def set_up() -> str:
+    return (
+        f"{FIRST_LINE}\n"
+        "import sys\n\n"
+        'if "google.colab" in sys.modules:\n'
+        f"    %pip install --quiet git+{repository()}"
+    )
+
+
+def write(notebook: NotebookNode, name: str) -> None:
+    """Put both at the top, in place of what was there; the other cells keep their outputs."""
+    unchanged = notebook.metadata.roadmap.executed_sources == fingerprint(notebook)
+    title = notebook.cells[0]
+    first, *rest = title.source.split("\n\n")
+    title.source = "\n\n".join([first, link(name), *(p for p in rest if BADGE not in p)])
+    if notebook.cells[1].source.startswith(FIRST_LINE):
+        notebook.cells[1].source = set_up()
+    else:
+        notebook.cells.insert(1, nbformat.v4.new_code_cell(set_up()))
+        unchanged = False  # counts of executions are others
+    if unchanged:  # this cell has no outputs anywhere but on Colab
+        notebook.metadata.roadmap.executed_sources = fingerprint(notebook)
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    for name, path in NOTEBOOKS.items():
+        notebook = nbformat.read(path, as_version=4)
+        write(notebook, name)
+        nbformat.write(notebook, path)
+
+
+if __name__ == "__main__":
+    main()
