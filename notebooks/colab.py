@@ -13,7 +13,7 @@ from execute import FOLDER, NOTEBOOKS, fingerprint
 from nbformat import NotebookNode
 
 SETTINGS = FOLDER.parent / "mkdocs.yml"
-BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+LINK_TEXT = "[Open in Colab]("
 FIRST_LINE = "# On Google Colab, fetch the project and install it; anywhere else, do nothing."
 
 
@@ -25,7 +25,7 @@ def repository() -> str:
 def link(name: str) -> str:
     path = repository().removeprefix("https://github.com/")
     address = f"https://colab.research.google.com/github/{path}/blob/main/notebooks/{name}.ipynb"
-    return f"[![Open in Colab]({BADGE})]({address})"
+    return f"{LINK_TEXT}{address})"
 
 
 def set_up() -> str:
@@ -39,17 +39,16 @@ def set_up() -> str:
 
 def write(notebook: NotebookNode, name: str) -> None:
     """Put both at the top, in place of what was there; the other cells keep their outputs."""
-    unchanged = notebook.metadata.roadmap.executed_sources == fingerprint(notebook)
-    title = notebook.cells[0]
-    first, *rest = title.source.split("\n\n")
-    title.source = "\n\n".join([first, link(name), *(p for p in rest if BADGE not in p)])
-    if notebook.cells[1].source.startswith(FIRST_LINE):
-        notebook.cells[1].source = set_up()
+    executed = notebook.metadata.roadmap.executed_sources == fingerprint(notebook)
+    title, second = notebook.cells[:2]
+    parts = [part for part in title.source.split("\n\n") if not part.startswith(LINK_TEXT)]
+    title.source = "\n\n".join([parts[0], link(name), *parts[1:]])
+    if second.source.startswith(FIRST_LINE):
+        second.source = set_up()
+        if executed:  # the cell has no output, whatever the address
+            notebook.metadata.roadmap.executed_sources = fingerprint(notebook)
     else:
         notebook.cells.insert(1, nbformat.v4.new_code_cell(set_up()))
-        unchanged = False  # counts of executions are others
-    if unchanged:  # this cell has no outputs anywhere but on Colab
-        notebook.metadata.roadmap.executed_sources = fingerprint(notebook)
 
 
 def main() -> None:

@@ -41,7 +41,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, uri, abs_src_path=str(ROOT / path)))
     for path, uri in NOTEBOOKS.items():
         for name, content in _notebook(ROOT / path).items():
-            files.append(File.generated(config, str(PurePosixPath(uri).parent / name), content=content))
+            place = str(PurePosixPath(uri).parent / name)
+            files.append(File.generated(config, place, content=content))
     return files
 
 
