@@ -1,13 +1,14 @@
 # make app        set up once, then serve the explorer on localhost:8501
 # make test       set up once, then check everything
 # make notebooks  set up once, then execute the notebooks in place; wants Chromium
+# make docs       set up once, then build the documentation as a site in build/docs
 # make measured   check that every step has its measured speeds, which take a GPU
 # make lowest     try the lowest versions that the requirements allow, in an environment of their own
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: app test notebooks measured lowest
+.PHONY: app test notebooks docs measured lowest
 
 app: .venv/app.stamp
 	@echo "The explorer: http://localhost:8501"
@@ -20,6 +21,10 @@ test: .venv/test.stamp
 
 notebooks: .venv/test.stamp
 	@$(BIN)/python notebooks/execute.py
+
+docs: .venv/test.stamp
+	@$(BIN)/python -m mkdocs build --strict
+	@echo "Open build/docs/index.html, or serve it while writing: $(BIN)/python -m mkdocs serve"
 
 measured: .venv/test.stamp
 	$(BIN)/python -m pytest -m measured tests/measure/test_committed_throughput.py

@@ -7,12 +7,16 @@ import base64
 import re
 import shutil
 import subprocess
+import sys
+from types import ModuleType
 
+import colab
 import nbformat
 import pytest
 from command_lines import checked, command_lines
 from execute import FIGURE, FOLDER, PICTURE, execute, figures, fingerprint
 from fake_runs import write_ablation
+from IPython.core.interactiveshell import InteractiveShell
 
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.tables.results import RESULTS
@@ -127,7 +131,47 @@ def test_it_is_small_and_every_chart_has_its_picture(name):
 
 
 def test_the_tour_has_twenty_cells():
-    assert len(committed(NAMES[0]).cells) == 20
+    """Besides the one that sets Colab up."""
+    cells = [cell for cell in committed(NAMES[0]).cells if cell.source != colab.set_up()]
+    assert len(cells) == 20
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_opens_in_colab(name):
+    first, second = committed(name).cells[:2]
+    assert colab.link(name) in first.source
+    assert (second.cell_type, second.source) == ("code", colab.set_up())
+    assert second.outputs == []
+
+
+@pytest.mark.parametrize("on_colab", [True, False])
+def test_the_first_cell_installs_the_project_on_colab_and_nowhere_else(on_colab, monkeypatch):
+    installed = []
+    shell = InteractiveShell()
+    shell.history_manager.enabled = False
+    shell.register_magic_function(installed.append, magic_name="pip")
+    if on_colab:
+        monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
+    shell.run_cell(colab.set_up()).raise_error()
+    expected = [f"install --quiet git+{colab.repository()}"]
+    assert installed == (expected if on_colab else [])
+
+
+def test_another_address_is_written_into_all_and_outputs_stay(tmp_path, monkeypatch):
+    settings = tmp_path / "mkdocs.yml"
+    settings.write_text("repo_url: https://github.com/someone/else\n")
+    monkeypatch.setattr(colab, "SETTINGS", settings)
+    notebook, before = committed(NAMES[0]), committed(NAMES[0])
+    for _ in range(2):
+        colab.write(notebook, NAMES[0])
+    assert "/github/someone/else/blob/main/notebooks/01-tour.ipynb" in notebook.cells[0].source
+    assert notebook.cells[0].source.count("Open in Colab") == 1
+    assert "git+https://github.com/someone/else" in notebook.cells[1].source
+    assert notebook.cells[2:] == before.cells[2:]
+    assert notebook.metadata.roadmap.executed_sources == fingerprint(notebook)
+    notebook.cells[3].source += " "
+    colab.write(notebook, NAMES[0])  # changed since it was executed, and still said to be
+    assert notebook.metadata.roadmap.executed_sources != fingerprint(notebook)
 
 
 def test_results_of_other_runs_are_read_as_they_are(tmp_path, monkeypatch):

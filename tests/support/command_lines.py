@@ -11,10 +11,13 @@ from roadmap.cli import app
 
 
 def command_lines(text: str) -> list[str]:
-    """What begins with ``python -m roadmap``, as a line or between backticks; dots left out."""
+    """What begins with ``python -m roadmap``, as a line or between backticks.
+
+    Dots and ``> FILE`` are left out.
+    """
     pattern = r"(?:^|(?<=`))(?:\S*torchrun .*-m|(?:\S*/)?python -m) roadmap [^`\n]+"
     lines = re.findall(pattern, text.replace("\\\n", " "), re.M)
-    return [line.replace(" ...", "") for line in lines]
+    return [line.replace(" ...", "").split(" > ")[0] for line in lines]
 
 
 def checked(line: str) -> None:
