@@ -182,7 +182,7 @@ def test_a_folder_too_deep_or_no_file_is_one_sentence(runs):
     deep = report(runs / "tiny")
     assert deep.stderr.endswith(f"one data set; use its parent, --runs {runs}.\n")
     nowhere = report(runs, "--output", ".")
-    assert nowhere.stderr == "Error: Cannot write .: Is a directory.\n"
+    assert nowhere.stderr == "Error: . cannot be written: Is a directory.\n"
     assert deep.exit_code == nowhere.exit_code == 2
 
 
