@@ -62,9 +62,9 @@ def test_the_table_says_what_was_found(runs):
 
 def test_what_the_network_alone_brought_is_told(tmp_path):
     write_ablation(tmp_path, {"baseline": (70.0,), "training": (75.0, 75.2)})
-    assert "under one recipe" not in told(tmp_path)
+    assert "with one recipe" not in told(tmp_path)
     write_ablation(tmp_path, {"gelu": (72.0, 72.3)})
-    alone = "2 seeds) from Modern training recipe to ReLU to GELU under one recipe."
+    alone = "2 seeds) from Modern training recipe to ReLU to GELU with one recipe."
     alone, three = (
         f"by −2.95 points (95% interval {interval}, {alone}"
         for interval in ("−3.73 to −2.17", "−3.49 to −2.41")

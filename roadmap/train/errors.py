@@ -1,4 +1,4 @@
-"""What can end a training run early, each with the exit code that says so.
+"""Errors that end a training run early, each with its exit code.
 
 0: finished. 1: failed during training (disk, data, memory). 2: refused before training started.
 3: the loss was not finite. 130 and 143: stopped by Ctrl-C and SIGTERM, after saving.
