@@ -93,7 +93,7 @@ class ModelConfig:
     norm: Norm = "batch"
     #: 3: after each convolution. 1: after the depthwise convolution.
     norms_per_block: int = 3
-    #: Global response normalization before the closing 1x1 convolution (Woo et al. 2023).
+    #: Global response normalization before the last 1x1 convolution (Woo et al. 2023).
     response_norm: bool = False
     #: ``in_block``: the stage's first block has stride 2. ``separate``: norm and a 2x2 stride 2
     #: convolution between stages, with a norm after the stem and after pooling (Section 2.6).

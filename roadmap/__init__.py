@@ -1,4 +1,4 @@
-"""The roadmap from ResNet to ConvNeXt: its steps, what they cost and what they score."""
+"""The roadmap from ResNet to ConvNeXt: its steps, their costs and scores."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,19 +13,19 @@ __version__ = "0.1.0"
 
 
 def check_models() -> None:
-    """Raise ``ImportError`` if Python finds another project's module as ``models``."""
+    """Raise ``ImportError`` if ``import models`` would find another project's module."""
     found = find_spec("models")
     ours = Path(__file__).resolve().parents[1] / "models"
     if found and found.origin and Path(found.origin).resolve().parent != ours:
         raise ImportError(
-            f"Python imports {found.origin} as `models` instead of {ours}, which roadmap needs: "
-            "start from another folder, take that one off PYTHONPATH, or rename it",
+            f"`import models` finds {found.origin} instead of {ours}, which roadmap needs: "
+            "start from another folder, remove that folder from PYTHONPATH, or rename it",
             name="models",
         )
 
 
 def __getattr__(name: str):
-    """Only here, so that a command can check ``models`` before anything imports it."""
+    """Import lazily, so that a command can check ``models`` before anything imports it."""
     if name in __all__:
         check_models()
         from roadmap import steps

@@ -6,7 +6,7 @@ from roadmap import check_models
 
 
 def main() -> None:
-    """The command line; another project's ``models`` is one sentence and exit code 2."""
+    """Run the command line; if ``models`` is another project's, print why and exit with 2."""
     try:
         check_models()
     except ImportError as error:

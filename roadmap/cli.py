@@ -1,4 +1,4 @@
-"""``python -m roadmap``. Torch and pandas come in only with the commands that need them."""
+"""``python -m roadmap``. Torch and pandas are imported only by commands that need them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from roadmap.visitors import VARIABLE, checked_setting
 
 app = typer.Typer(
     cls=Commands,
-    help="The roadmap from ResNet to ConvNeXt, step by step.",
+    help="Build, run, train and measure every step from ResNet to ConvNeXt.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -56,7 +56,7 @@ app.command()(export)
 
 
 def main() -> None:
-    """The command line; a missing table is one sentence and exit code 2."""
+    """Run the command line; a missing table is reported in one sentence, with exit code 2."""
     try:
         app()
     except ResultsError as error:
@@ -79,7 +79,7 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """The options before a command."""
+    """Options that precede a command."""
 
 
 @app.command(name="app")
@@ -91,8 +91,8 @@ def app_command(
         str,
         typer.Option(
             "--address",
-            help="Address to listen on; 0.0.0.0 is every address. Visitors from other machines "
-            "read only, unless ROADMAP_PUBLIC=0.",
+            help="Address to listen on; 0.0.0.0 means all addresses. Visitors from other machines "
+            "have read-only access unless ROADMAP_PUBLIC=0.",
         ),
     ] = "localhost",
 ) -> None:
@@ -109,7 +109,7 @@ def app_command(
 
 @app.command()
 def steps(roadmap: RoadmapOption = "resnet50", form: FormatOption = Format.table) -> None:
-    """List the steps: what the paper reports, what was counted."""
+    """List the steps with the paper's figures and our counts."""
     found = find_roadmap(roadmap)
     columns = [
         Column("key", "step"),
@@ -127,15 +127,16 @@ def steps(roadmap: RoadmapOption = "resnet50", form: FormatOption = Format.table
 @app.command(name="timm", context_settings={"allow_interspersed_args": False})
 def timm_command(
     script: Annotated[
-        str, typer.Argument(help="timm's train.py, validate.py or benchmark.py, or your own.")
+        str,
+        typer.Argument(help="timm's train.py, validate.py or benchmark.py, or your own script."),
     ],
-    arguments: Annotated[list[str] | None, typer.Argument(help="The script's own.")] = None,
+    arguments: Annotated[list[str] | None, typer.Argument(help="Arguments of the script.")] = None,
 ) -> None:
-    """Run a script that uses timm, with our models registered."""
-    if not os.path.isfile(script):  # noqa: PTH113 - pathlib's raises for too long a name
-        fail(f"There is no script {script}: name a Python file.")
+    """Run a timm script with our networks in timm's registry."""
+    if not os.path.isfile(script):  # noqa: PTH113 - pathlib raises if the name is too long
+        fail(f"{script} does not exist or is not a file; use the path of a Python script.")
     path = Path(script).resolve()
-    # As Python itself does, and before timm is imported: a checkout's own timm wins.
+    # As Python does, and before timm is imported, so that a checkout's own timm is used.
     sys.path.insert(0, str(path.parent))
     sys.argv = [script, *(arguments or [])]
     from roadmap.timm_models.script import run
@@ -150,13 +151,13 @@ def audit_command(
     ] = None,
     form: FormatOption = Format.table,
 ) -> None:
-    """Compare the paper's GFLOPs with the counts, row by row.
+    """Compare the paper's GFLOPs with our counts, row by row.
 
-    The paper's are those of its Tables 10 and 11.
+    The paper's GFLOPs are from Tables 10 and 11.
     """
     if roadmap is not None and roadmap not in SWIN:
         find_roadmap(roadmap)
-        fail(f"The audit is of architectures; {roadmap!r} is one. Use {' or '.join(SWIN)}.")
+        fail(f"{roadmap} only changes the recipe, so no GFLOPs to audit; use {' or '.join(SWIN)}.")
     rows = [
         {**vars(row), "agrees": row.agrees}
         for name in ([roadmap] if roadmap else SWIN)
@@ -170,7 +171,7 @@ def audit_command(
         Column("agrees", "", lambda agrees: "equal" if agrees else "differs"),
     ]
     notes = [f"Table {row['table']}, {row['label']}: {row['note']}" for row in rows if row["note"]]
-    emit(rows, columns, form, "GFLOPs: multiply-adds of convolutions and linear layers", notes)
+    emit(rows, columns, form, "GFLOPs (multiply-adds) of convolutions and linear layers", notes)
 
 
 @app.command()
@@ -179,32 +180,46 @@ def profile(
     step: StepOption = None,
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", metavar="SOURCE:NAME", help="Instead of steps; may be repeated."),
+        typer.Option(
+            "--model",
+            metavar="SOURCE:NAME",
+            help="Count this model instead of steps; may be repeated.",
+        ),
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option("--config", help="A config's JSON file: counted at once, nothing built."),
+        typer.Option(
+            "--config", help="Count the config in this JSON file, without building the network."
+        ),
     ] = None,
-    image_size: Annotated[int, typer.Option("--image-size", min=1, max=4096, help="Pixels.")] = 224,
-    modules: Annotated[bool, typer.Option("--modules", help="By module, of one network.")] = False,
+    image_size: Annotated[
+        int,
+        typer.Option("--image-size", min=1, max=4096, help="Side of the square image, in pixels."),
+    ] = 224,
+    modules: Annotated[
+        bool, typer.Option("--modules", help="List the modules of one network.")
+    ] = False,
     stages: Annotated[
-        bool, typer.Option("--stages", help="Receptive field and stride by stage, of one network.")
+        bool,
+        typer.Option(
+            "--stages", help="List receptive field and stride of each stage of one network."
+        ),
     ] = False,
     save: Annotated[
-        bool, typer.Option("--save", help="Put the rows into results/measured/complexity.csv.")
+        bool, typer.Option("--save", help="Save the rows to results/measured/complexity.csv.")
     ] = False,
     form: FormatOption = Format.table,
 ) -> None:
-    """Count parameters, multiply-adds and activations.
+    """Count parameters, GFLOPs and activations.
 
-    Steps and models are built and counted by fvcore, a config without building it.
+    Steps and models are built and counted with fvcore; configs are counted without building them.
     """
     if modules and stages:
-        fail("--modules and --stages are two tables: leave one of them out.")
+        fail("--modules and --stages print different tables; use only one of them.")
     if save and (modules or stages or config):
-        fail("--save keeps whole steps and models: leave --modules, --stages and --config out.")
+        fail("--save only works for whole steps and models; omit --modules, --stages and --config.")
     if step and (model or config):
-        fail("--step names a network, and so does --model or --config: leave one of them out.")
+        fail("--step, --model and --config each select a network; use only one of them.")
     if config is not None:
         made_up = read_config(config)
         if stages:
@@ -216,15 +231,17 @@ def profile(
     names = model or [f"{roadmap}:{key}" for key in keys]
     if (modules or stages) and len(names) > 1:
         option = "--modules" if modules else "--stages"
-        fail(f"{option} lists one network: name it with --step or one --model.")
+        fail(f"{option} describes a single network; select it with --step or one --model.")
     if save and image_size != 224:
-        fail("--save keeps counts at 224 pixels, the paper's: leave --image-size out.")
+        fail("--save only stores counts at 224 pixels, as in the paper; omit --image-size.")
     try:
         configs = [config_of(name) for name in names]
         if not stages:
             _profile_names(names, image_size, modules, save, form)
         elif configs[0] is None:
-            fail(f"--stages reads a step's or variant's config, which {names[0]} does not have.")
+            fail(
+                f"--stages needs a config, which {names[0]} does not have; use a step or a variant."
+            )
         else:
             _print_stages(configs[0], form)
     except UnknownNetworkError as error:
@@ -282,8 +299,8 @@ def _profile_names(
             number("receptive_field", "field px", 0),
         ],
         form,
-        f"fvcore's counts for one image of {image_size} pixels, in 1e9 operations",
-        ["GFLOPs as the paper counts them: conv + linear + matmul, a multiply-add counted once."],
+        f"fvcore's counts per image of {image_size} pixels, in 1e9 operations",
+        ["GFLOPs as in the paper: conv + linear + matmul, one multiply-add counted once."],
     )
 
 
@@ -327,4 +344,4 @@ def _profile_config(config: ModelConfig, image_size: int, modules: bool, form: F
         number("macs", "MMACs", 3, 1e6),
         number("activations", "activations", 0),
     ]
-    emit(rows, columns, form, f"Counted for one image of {image_size} pixels")
+    emit(rows, columns, form, f"Counts per image of {image_size} pixels")

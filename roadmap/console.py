@@ -1,4 +1,4 @@
-"""What the commands share: their options, and printing for people (tables) and programs."""
+"""What the commands share: options, and output as tables, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Format(str, Enum):
     csv = "csv"
 
 
-#: Of Click, or of the copy of it that Typer comes with.
+#: From Click, or from the copy of it bundled with Typer.
 USAGE_ERROR = typer.BadParameter.__base__
 
 
 class Commands(TyperGroup):
-    """Commands whose messages about wrong options and values repeat no more than ``bounded``."""
+    """Commands whose messages about wrong options and values are shortened (``bounded``)."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         with _bounded_usage():
@@ -54,14 +54,14 @@ RoadmapOption = Annotated[
     str, typer.Option("--roadmap", help=f"One of {', '.join(ROADMAPS)}.", metavar="NAME")
 ]
 StepOption = Annotated[
-    str | None, typer.Option("--step", help="One step's key [default: all].", metavar="KEY")
+    str | None, typer.Option("--step", help="Key of a step [default: all steps].", metavar="KEY")
 ]
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="Output format.")]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A field of the rows, its heading in the table, and how people read its values."""
+    """A field of the rows, its heading in the table, and the format of its values."""
 
     field: str
     heading: str
@@ -70,8 +70,8 @@ class Column:
 
 
 def decimals(places: int, scale: float = 1.0) -> Callable[[Any], str]:
-    """Shows a number divided by ``scale`` to ``places`` decimals; an absent one as a dash."""
-    if scale == 1 and places == 0:  # whole numbers of any size, to the last digit
+    """Return a format: divided by ``scale``, ``places`` decimals, a dash if missing."""
+    if scale == 1 and places == 0:  # whole numbers of any size, with all digits
         return lambda value: "-" if value is None else f"{round(value):,}"
     return lambda value: "-" if value is None else f"{float(value) / scale:,.{places}f}"
 
@@ -81,20 +81,20 @@ def number(field: str, heading: str, places: int = 2, scale: float = 1.0) -> Col
 
 
 def fail(sentence: str) -> NoReturn:
-    """One sentence on standard error, exit code 2."""
+    """Print an error message to standard error and exit with code 2."""
     typer.echo(f"Error: {bounded(sentence)}", err=True)
     raise typer.Exit(2)
 
 
 def find_roadmap(name: str) -> Roadmap:
-    """The roadmap, or one sentence and exit code 2."""
+    """Return the roadmap, or exit with code 2 if the name is unknown."""
     if name not in ROADMAPS:
         fail(unknown_name("roadmap", name, tuple(ROADMAPS)))
     return ROADMAPS[name]
 
 
 def find_keys(roadmap: Roadmap, step: str | None) -> tuple[str, ...]:
-    """The step asked for, or all; one sentence and exit code 2 for a wrong key."""
+    """Return the requested step, or all; exit with code 2 for an unknown key."""
     if step is None:
         return roadmap.keys
     if step not in roadmap.keys:
@@ -103,11 +103,11 @@ def find_keys(roadmap: Roadmap, step: str | None) -> tuple[str, ...]:
 
 
 def read_config(path: Path) -> ModelConfig:
-    """The config in a JSON file, or one sentence and exit code 2."""
+    """Return the config in a JSON file, or exit with code 2."""
     try:
         return ModelConfig.from_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
+        reason = getattr(error, "strerror", None) or "it is not a text file"
         fail(f"{shortened(path)} cannot be read: {reason}.")
     except ConfigError as error:
         fail(f"{shortened(path)}: {error}.")
@@ -120,7 +120,7 @@ def emit(
     title: str = "",
     notes: Sequence[str] = (),
 ) -> None:
-    """Print ``rows``: with json and csv every field and nothing else, as a table the columns."""
+    """Print ``rows``: all fields as JSON or CSV and nothing else, or ``columns`` as a table."""
     if form is Format.json:
         typer.echo(json_text(list(rows), indent=2))
     elif form is Format.csv:
@@ -142,12 +142,12 @@ def _print_table(
 
     table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE)
     for column in columns:
-        # Where the width is too small, text takes several lines, so that no number is cut.
+        # If the terminal is too narrow, text wraps, so that no number is cut.
         side = "right" if column.right else "left"
         table.add_column(column.heading, justify=side, no_wrap=column.right, overflow="fold")
     for row in rows:
         table.add_row(*(column.show(row[column.field]) for column in columns))
-    # Into a pipe there is no width to fit.
+    # A pipe has no width to fit.
     width = None if sys.stdout.isatty() else 200
     console = Console(highlight=False, markup=False, width=width)
     console.print(table)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written aside, flushed to the disk, then renamed."""
+"""Atomic files: written to a temporary name, flushed to disk, then renamed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from typing import Any
 from models.text import json_text
 
 PARTIAL = ".partial"
-#: Bytes of a file that is read whole; a list of ImageNet-21k's class names has 1 MB.
+#: Largest file that is read, in bytes; the class names of ImageNet-21k take 1 MB.
 LARGEST = 16 * 2**20
-#: How a cell begins that spreadsheets run; the last four are the full-width forms.
+#: First characters of cells that spreadsheets execute; the last four are full-width forms.
 FORMULAS = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def write_bytes(path: Path, *parts: bytes) -> None:
-    """Put ``parts`` into ``path`` atomically; what was there stays until all of it is on disk.
+    """Write ``parts`` to ``path`` atomically; an existing file stays until all of it is on disk.
 
-    Raises ``OSError`` (disk full, folder read-only, no file's name) with nothing left behind.
+    Raises ``OSError`` (disk full, folder read-only, invalid name) and leaves nothing behind.
     """
     if not path.name:  # "." or "/"
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -44,27 +44,27 @@ def write_bytes(path: Path, *parts: bytes) -> None:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file. Raises ``OSError``, also for what is no regular file (a pipe would
-    block, a device never end) and for more than ``LARGEST`` bytes."""
+    """Return the content of a file. Raises ``OSError``, also if it is not a regular file (a pipe
+    would block, a device never end) or larger than ``LARGEST`` bytes."""
     with open(path, "rb", opener=_without_blocking) as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "It is no regular file", str(path))
+            raise OSError(errno.EINVAL, "It is not a regular file", str(path))
         if found.st_size > LARGEST:
             raise OSError(errno.EFBIG, f"It is larger than {LARGEST >> 20} MB", str(path))
         return file.read()
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file. Raises ``OSError``, and ``ValueError`` for what is no JSON."""
+    """Return the value in a JSON file. Raises ``OSError``, or ``ValueError`` if it is not JSON."""
     try:
         return json.loads(read_bytes(path))
-    except RecursionError:  # no file of ours nests as deep as Python's stack
+    except RecursionError:  # none of our files is nested that deeply
         raise ValueError("it is nested too deeply") from None
 
 
 def reason(error: Exception) -> str:
-    """What the system or a parser says, without the path that a message names anyway."""
+    """Return an error's text without the path, which our message names anyway."""
     return getattr(error, "strerror", None) or str(error)
 
 
@@ -73,17 +73,17 @@ def _without_blocking(path: str, flags: int) -> int:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """``value`` as an indented JSON object, atomically; NaN becomes null. Raises ``OSError``."""
+    """Write ``value`` as indented JSON, atomically; NaN becomes null. Raises ``OSError``."""
     write_bytes(path, json_text(value, indent=2).encode() + b"\n")
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """A header and ``rows`` as ``csv_text`` has them, atomically. Raises ``OSError``."""
+    """Write a header and ``rows`` (``csv_text``), atomically. Raises ``OSError``."""
     write_bytes(path, csv_text(columns, rows).encode())
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """A header and ``rows``; None becomes an empty cell, text is ``plain_cell``."""
+    """Return a CSV with header; None becomes an empty cell, ``plain_cell`` escapes text."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(columns), lineterminator="\n")
     writer.writeheader()
@@ -92,11 +92,11 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def plain_cell(value: Any) -> Any:
-    """``value``, behind an apostrophe where it is text that a spreadsheet would take for a
-    formula and run: the names of folders and files are anybody's."""
+    """Put an apostrophe before text that a spreadsheet would run as a formula: names of folders
+    and files come from anywhere."""
     if not isinstance(value, str):
         return value
-    if "\r" in value:  # csv does not quote it, and readers begin a row there
+    if "\r" in value:  # csv does not quote it, and readers start a new row there
         value = value.replace("\r\n", "\n").replace("\r", "\n")
     if not value.lstrip(" ").startswith(FORMULAS):
         return value
@@ -108,13 +108,13 @@ def plain_cell(value: Any) -> Any:
 
 
 def remove_partial(folder: Path) -> None:
-    """Clear what a kill inside a write left in ``folder``."""
+    """Remove temporary files that a killed process left in ``folder``."""
     for path in folder.glob(f"*{PARTIAL}"):
         path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut, where folders can be opened (not on Windows)."""
+    """Make a rename survive a power failure, where folders can be opened (not on Windows)."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -18,35 +18,35 @@ from models.text import said
 class Recipe:
     """How a network is trained. The defaults are the standard ResNet recipe (He et al. 2016).
 
-    Raises ``ValueError`` for a value that is none of a field's ``CHOICES``.
+    Raises ``ValueError`` for a value that is not among a field's ``CHOICES``.
     """
 
     optimizer: Literal["sgd", "lamb", "adamw"] = "sgd"
-    #: Learning rate at ``batch_size`` images a step.
+    #: Learning rate for ``batch_size`` images per step.
     lr: float = 0.1
     weight_decay: float = 1e-4
-    #: Weight decay of norms and biases; None: the same as of everything else.
+    #: Weight decay of norms and biases; None: the same as for all other weights.
     norm_weight_decay: float | None = None
     momentum: float = 0.9
     betas: tuple[float, float] = (0.9, 0.999)
     batch_size: int = 256
     epochs: int = 90
     schedule: Literal["step", "cosine"] = "step"
-    #: Of the step schedule: epochs between decays, and the factor.
+    #: Step schedule: epochs between decays, and the factor.
     step_epochs: int = 30
     step_gamma: float = 0.1
-    #: Linear warm-up.
+    #: Epochs of linear warm-up.
     warmup_epochs: int = 0
     loss: Literal["cross_entropy", "binary_cross_entropy"] = "cross_entropy"
     mixup: float = 0.0
     cutmix: float = 0.0
-    #: ``none``, ``rand-mM-mstdS-inc1`` (RandAugment in timm's notation; inc1: every operation
-    #: grows stronger with its magnitude) or ``trivial`` (TrivialAugmentWide).
+    #: ``none``, ``rand-mM-mstdS-inc1`` (RandAugment in timm's notation; inc1: all operations get
+    #: stronger with the magnitude) or ``trivial`` (TrivialAugmentWide).
     auto_augment: str = "none"
     random_erasing: float = 0.0
-    #: What an erased rectangle becomes: the mean color, or normal noise a pixel.
+    #: Content of an erased rectangle: the mean color, or normal noise per pixel.
     erasing_fill: Literal["mean", "noise"] = "mean"
-    #: Times an image is repeated in a batch with different augmentation; 0: not at all.
+    #: How often an image is repeated in a batch, augmented differently; 0: no repeats.
     repeated_augmentation: int = 0
     label_smoothing: float = 0.0
     stochastic_depth: float = 0.0
@@ -59,7 +59,7 @@ class Recipe:
     test_size: int = 224
     #: Shorter side of a test image before the center crop.
     test_resize: int = 256
-    #: Of resizing, in training and in testing.
+    #: Interpolation of resizing, in training and testing.
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
     def __post_init__(self) -> None:
@@ -72,7 +72,7 @@ class Recipe:
         return dataclasses.replace(self, **changes)
 
 
-#: The values a field with a fixed choice takes.
+#: Allowed values of the fields with a fixed choice.
 CHOICES: dict[str, tuple[str, ...]] = {
     name: get_args(hint)
     for name, hint in get_type_hints(Recipe).items()

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One change on the way. ``group`` is the paper's section; ``why`` explains in a sentence or
-    two what changes and for what reason. ``adopted`` is false for a step tried and taken back."""
+    """One change of a roadmap. ``group`` is the paper's section; ``why`` explains in a sentence or
+    two what changes and why. ``adopted`` is false for a step that was tried and undone."""
 
     key: str
     title: str
@@ -37,7 +37,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Roadmap:
-    """Steps in order, from ``start`` and ``start_recipe``; each adds to the adopted ones before."""
+    """Steps in order, from ``start`` and ``start_recipe``; each builds on those adopted before."""
 
     name: str
     title: str
@@ -51,38 +51,38 @@ class Roadmap:
 
     @property
     def changes_networks(self) -> bool:
-        """Whether any step changes more than the recipe."""
+        """Whether any step changes the network, not only the recipe."""
         return any(step.config_changes for step in self.steps)
 
     def step(self, key: str) -> Step:
-        """Raises ``KeyError`` with the nearest key for one that is not on this roadmap."""
+        """Return step ``key``. Raises ``KeyError`` with the nearest key if it does not exist."""
         for step in self.steps:
             if step.key == key:
                 return step
         raise KeyError(unknown_name("step", key, self.keys))
 
     def config(self, key: str, **changes: Any) -> ModelConfig:
-        """The network of step ``key``, with ``changes`` on top (``num_classes=10``, say)."""
+        """Return the config of step ``key``, with ``changes`` such as ``num_classes=10``."""
         fields = _accumulated(self._path(key), "config_changes")
         return self.start.replace(**{**fields, **changes})
 
     def recipe(self, key: str) -> Recipe:
-        """The training recipe of step ``key``."""
+        """Return the training recipe of step ``key``."""
         return self.start_recipe.replace(**_accumulated(self._path(key), "recipe_changes"))
 
     def build(self, key: str, num_classes: int = 1000) -> ModernResNet:
-        """The network itself, freshly initialized. Brings torch."""
+        """Build the network, freshly initialized. Imports torch."""
         from models import ModernResNet
 
         return ModernResNet(self.config(key, num_classes=num_classes))
 
     def previous(self, key: str) -> Step | None:
-        """The step that ``key`` is compared with: the adopted one before; None for the first."""
+        """Return the adopted step before ``key``, which it is compared with; None for the first."""
         path = self._path(key)
         return path[-2] if len(path) > 1 else None
 
     def _path(self, key: str) -> list[Step]:
-        """The adopted steps up to ``key``, and ``key`` itself."""
+        """Return the adopted steps up to ``key``, and ``key`` itself."""
         last = self.step(key)
         before = self.steps[: self.steps.index(last)]
         return [step for step in before if step.adopted] + [last]
@@ -96,12 +96,12 @@ def _accumulated(steps: list[Step], kind: str) -> dict[str, Any]:
 
 
 def unknown_name(kind: str, name: str, names: tuple[str, ...]) -> str:
-    """One sentence for a name that does not exist: the nearest match and those that do."""
+    """Return an error message for an unknown name, with the nearest match and all names."""
     return f"No {kind} is named {said(name)}.{existing(name, names)}"
 
 
 def existing(name: str, names: tuple[str, ...]) -> str:
-    """What to use instead of ``name``: the nearest of ``names``, and all."""
+    """Return what to use instead of ``name``: the nearest of ``names``, and all of them."""
     near = difflib.get_close_matches(shortened(name), names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"{hint} Available: {', '.join(names)}."
@@ -118,14 +118,14 @@ MACRO, RESNEXT, INVERTED, KERNEL, MICRO, BEYOND = (
 
 
 def _recipe_fields(recipe: Recipe, **changes: Any) -> dict[str, Any]:
-    """All fields of ``recipe``, so that taking it over replaces whatever was there."""
+    """Return all fields of ``recipe``, so that they replace every earlier change."""
     return {**vars(recipe), **changes}
 
 
 def _modernizing(
     stage_ratio: Mapping[str, Any], width: int, stochastic_depth: float, stage_ratio_why: str
 ) -> tuple[Step, ...]:
-    """The steps of Section 2, for one size of network."""
+    """Return the steps of the paper's Section 2 for one network size."""
     modern = _recipe_fields(
         RECIPES["convnext"], ema_decay=None, layer_scale=None, stochastic_depth=stochastic_depth
     )
@@ -134,16 +134,16 @@ def _modernizing(
             key="baseline",
             title="ResNet",
             group="Baseline",
-            why="The network of 2015 under the training recipe of its time: 90 epochs of SGD with "
-            "random crops and flips. Every later number is measured from here.",
+            why="The network of 2015 with the training recipe of its time: 90 epochs of SGD with "
+            "random crops and flips. All later steps are compared with it.",
         ),
         Step(
             key="training",
             title="Modern training recipe",
             group="Baseline",
             why="The same network, trained as Swin is: AdamW, 300 epochs, Mixup, CutMix, "
-            "RandAugment, random erasing and stochastic depth. Not one layer changes, and it is "
-            "the largest gain of the whole roadmap.",
+            "RandAugment, random erasing and stochastic depth. No layer changes, and yet this is "
+            "the largest gain of the roadmap.",
             config_changes={"init": "trunc_normal"},
             recipe_changes=modern,
         ),
@@ -158,42 +158,44 @@ def _modernizing(
             key="patchify_stem",
             title="Patchify stem",
             group=MACRO,
-            why="A 7×7 convolution and max pooling become one 4×4 convolution with stride 4: "
-            "non-overlapping patches, as in a vision transformer. Simpler, and no less accurate.",
+            why="The 7×7 convolution and max pooling become one 4×4 convolution with stride 4: "
+            "non-overlapping patches, as in a vision transformer. This is simpler and equally "
+            "accurate.",
             config_changes={"stem": "patchify"},
         ),
         Step(
             key="depthwise_conv",
             title="Depthwise convolution",
             group=RESNEXT,
-            why="The 3×3 convolution gets one group a channel. Like self-attention's weighted "
-            "sum, it mixes over space within a channel and leaves mixing channels to the 1×1 "
-            "layers. Cost falls by nearly half, and accuracy with it.",
+            why="The 3×3 convolution gives every channel its own filter. Like the weighted sum of "
+            "self-attention, it mixes positions within a channel and leaves the mixing of channels "
+            "to the 1×1 layers. Cost falls by nearly half, and accuracy falls too.",
             config_changes={"depthwise": True},
         ),
         Step(
             key="increase_width",
             title="Increase width",
             group=RESNEXT,
-            why="ResNeXt's lesson, more groups and then more width: the saved multiply-adds are "
-            f"spent on {width} channels in the first stage, as many as in the Swin of this size.",
+            why="As in ResNeXt, more groups allow more width: the saved GFLOPs are spent on "
+            f"{width} channels in the first stage, as many as in the Swin of this size.",
             config_changes={"width": width},
         ),
         Step(
             key="inverted_bottleneck",
             title="Inverted bottleneck",
             group=INVERTED,
-            why="The block turns inside out: four times wider in the middle instead of at its "
-            "ends, like a transformer's MLP. The shortcuts become narrow, so the whole network "
-            "costs less although its depthwise layers cost more.",
+            why="The block is four times wider in the middle instead of at its ends, like a "
+            "transformer's MLP. The shortcuts become narrow, so the network as a whole costs less "
+            "although its depthwise layers cost more.",
             config_changes={"block": "inverted"},
         ),
         Step(
             key="move_up_depthwise",
             title="Move up depthwise",
             group=KERNEL,
-            why="The depthwise convolution moves before the 1×1 layers, where it sees a quarter "
-            "of the channels, as attention stands before the MLP. It costs accuracy for now, and "
+            why="The depthwise convolution moves before the 1×1 layers, as attention comes before "
+            "the MLP, and now works on a quarter of the channels. This costs accuracy at first, "
+            "but "
             "makes large kernels affordable.",
             config_changes={"depthwise_position": "first"},
         ),
@@ -208,15 +210,15 @@ def _modernizing(
             key="kernel_7",
             title="Kernel size 7",
             group=KERNEL,
-            why="The window of Swin's attention, as a convolution, for almost no multiply-adds. "
-            "In ResNet-50 it wins back what moving the layer up had cost.",
+            why="The same window size as Swin's attention, as a convolution, for almost no GFLOPs. "
+            "In ResNet-50 it recovers what moving the layer up had cost.",
             config_changes={"kernel_size": 7},
         ),
         Step(
             key="kernel_9",
             title="Kernel size 9",
             group=KERNEL,
-            why="Tried and taken back: past 7×7 the accuracy no longer grows.",
+            why="Tried but not adopted: beyond kernel size 7, accuracy no longer increases.",
             adopted=False,
             config_changes={"kernel_size": 9},
         ),
@@ -224,7 +226,7 @@ def _modernizing(
             key="kernel_11",
             title="Kernel size 11",
             group=KERNEL,
-            why="Tried and taken back, like 9×9: the benefit of larger kernels ends at 7×7.",
+            why="Tried but not adopted: like 9, it gains nothing over kernel size 7.",
             adopted=False,
             config_changes={"kernel_size": 11},
         ),
@@ -232,31 +234,31 @@ def _modernizing(
             key="gelu",
             title="ReLU to GELU",
             group=MICRO,
-            why="The smoother activation of transformers, in every place. By itself it changes "
-            "next to nothing.",
+            why="The smoother activation of transformers, used throughout. By itself it changes "
+            "almost nothing.",
             config_changes={"activation": "gelu"},
         ),
         Step(
             key="fewer_activations",
             title="Fewer activations",
             group=MICRO,
-            why="A transformer block has one activation, inside its MLP. All but the one between "
-            "the two 1×1 layers go, the one after the addition too.",
+            why="A transformer block has one activation, inside its MLP. Here too, only the one "
+            "between the two 1×1 layers stays; even the one after the addition is removed.",
             config_changes={"activations_per_block": 1},
         ),
         Step(
             key="fewer_norms",
             title="Fewer norms",
             group=MICRO,
-            why="One normalization a block is enough, before the 1×1 layers: fewer than a "
-            "transformer block has, and the accuracy still rises.",
+            why="One norm per block is enough, before the 1×1 layers. That is fewer than in a "
+            "transformer block, and accuracy still increases.",
             config_changes={"norms_per_block": 1},
         ),
         Step(
             key="layer_norm",
             title="BatchNorm to LayerNorm",
             group=MICRO,
-            why="Normalizing each position over its channels instead of each channel over the "
+            why="Each position is normalized over its channels instead of each channel over the "
             "batch. In the original ResNet this hurts; after the changes so far it no longer does.",
             config_changes={"norm": "layer"},
         ),
@@ -264,32 +266,32 @@ def _modernizing(
             key="separate_downsampling",
             title="Separate downsampling",
             group=MICRO,
-            why="Between stages stands a 2×2 convolution with stride 2 of its own, as patch "
-            "merging in Swin. Alone it makes training diverge; a norm wherever the resolution "
-            "changes makes it stable. With layer scale this is ConvNeXt.",
+            why="A separate 2×2 convolution with stride 2 between stages, like patch merging in "
+            "Swin. On its own it makes training diverge; a norm wherever the resolution changes "
+            "makes training stable. Together with layer scale, this is ConvNeXt.",
             config_changes={"downsampling": "separate", "layer_scale": 1e-6},
         ),
         Step(
             key="global_response_norm",
             title="Global response norm",
             group=BEYOND,
-            why="A channel counts by its strength over the whole image, relative to the others', "
-            "so that channels compete instead of repeating one another (ConvNeXt V2).",
+            why="Each channel is scaled by its strength relative to the other channels (GRN, "
+            "ConvNeXt V2), so that channels compete instead of becoming redundant.",
             config_changes={"response_norm": True},
         ),
         Step(
             key="no_layer_scale",
             title="No layer scale",
             group=BEYOND,
-            why="With response normalization, layer scale is no longer needed. What is left is "
-            "the block of ConvNeXt V2.",
+            why="With global response normalization, layer scale is no longer needed. The result "
+            "is the block of ConvNeXt V2.",
             config_changes={"layer_scale": None},
         ),
     )
 
 
 def _torchvision_steps() -> tuple[Step, ...]:
-    """The 13 rows of the TorchVision recipe, each on top of the one before."""
+    """Return the 13 rows of the TorchVision recipe, each on top of the previous one."""
     schedule, augment, regular, test = (
         "Schedule",
         "Augmentation",
@@ -301,15 +303,15 @@ def _torchvision_steps() -> tuple[Step, ...]:
             "baseline",
             "Baseline",
             "Baseline",
-            "SGD for 90 epochs, the learning rate falling tenfold every 30.",
+            "SGD for 90 epochs; the learning rate falls tenfold every 30 epochs.",
             {},
         ),
         (
             "lr_optimizations",
             "Learning rate",
             schedule,
-            "A larger batch and learning rate with five epochs of warm-up, then a cosine: the "
-            "rate neither shocks the fresh network nor drops in cliffs.",
+            "A larger batch and learning rate, with five epochs of warm-up and then a cosine "
+            "schedule. Warm-up keeps the first steps stable, and the rate then falls smoothly.",
             {
                 "batch_size": 1024,
                 "lr": 0.5,
@@ -328,29 +330,30 @@ def _torchvision_steps() -> tuple[Step, ...]:
             "long_training",
             "Long training",
             schedule,
-            "600 epochs instead of 90. Stronger augmentation pays only when there is time to "
-            "learn from it.",
+            "600 epochs instead of 90. Stronger augmentation pays only if training is long enough.",
             {"epochs": 600},
         ),
         (
             "random_erasing",
             "Random erasing",
             augment,
-            "A random rectangle of one image in ten is blanked, so that no single part decides.",
+            "A random rectangle is erased in one image of ten, so that the network does not rely "
+            "on a single part.",
             {"random_erasing": 0.1},
         ),
         (
             "label_smoothing",
             "Label smoothing",
             regular,
-            "A tenth of the target is spread over all classes, against overconfidence.",
+            "A tenth of the target probability is spread over all classes, to reduce "
+            "overconfidence.",
             {"label_smoothing": 0.1},
         ),
         (
             "mixup",
             "Mixup",
             augment,
-            "Pairs of images and of their labels are blended, so that the network behaves "
+            "Pairs of images are blended, and so are their labels, so that the network behaves "
             "linearly between examples.",
             {"mixup": 0.2},
         ),
@@ -358,16 +361,16 @@ def _torchvision_steps() -> tuple[Step, ...]:
             "cutmix",
             "CutMix",
             augment,
-            "A rectangle of one image is pasted into another, labels in proportion to the area; "
-            "used in turn with Mixup.",
+            "A rectangle of one image is pasted into another, and the labels are mixed in "
+            "proportion to the area. Mixup and CutMix alternate at random.",
             {"cutmix": 1.0},
         ),
         (
             "weight_decay",
             "Weight decay tuning",
             regular,
-            "With so much other regularization a fifth of the decay is enough, and normalization "
-            "layers do better with none.",
+            "With so much other regularization, a fifth of the decay is enough, and norm layers "
+            "work better without any.",
             {"weight_decay": 2e-5, "norm_weight_decay": 0.0},
         ),
         (
@@ -375,29 +378,30 @@ def _torchvision_steps() -> tuple[Step, ...]:
             "FixRes",
             test,
             "Random crops enlarge objects in training. Training at 176 pixels and testing at 224 "
-            "makes their apparent sizes agree, and training is faster.",
+            "makes their apparent sizes equal, and training is faster.",
             {"train_size": 176},
         ),
         (
             "ema",
             "Weight averaging",
             test,
-            "An exponential moving average of the weights is evaluated instead of the last ones.",
+            "An exponential moving average of the weights is evaluated instead of the last "
+            "weights.",
             {"ema_decay": 0.99998, "ema_every": 32},
         ),
         (
             "inference_resize",
             "Inference resize",
             test,
-            "The test image is resized to 232 instead of 256 before the crop of 224: the crop "
-            "keeps more of the picture.",
+            "The test image is resized to 232 instead of 256 pixels before the crop of 224, so the "
+            "crop keeps more of the image.",
             {"test_resize": 232},
         ),
         (
             "repeated_augmentation",
             "Repeated augmentation",
             augment,
-            "Each image enters a batch four times, augmented differently each time.",
+            "Each image is in a batch four times, augmented differently each time.",
             {"repeated_augmentation": 4},
         ),
     )
@@ -408,8 +412,8 @@ def _torchvision_steps() -> tuple[Step, ...]:
 
 
 _RATIO_WHY = (
-    "Blocks per stage go from {before} to {after}, the ratio of Swin: more of the computation "
-    "happens in the third stage, at a sixteenth of the resolution."
+    "The blocks per stage change from {before} to {after}, the ratio of Swin: more of the "
+    "computation happens in the third stage, at a sixteenth of the resolution."
 )
 
 ROADMAPS: dict[str, Roadmap] = {
@@ -437,7 +441,7 @@ ROADMAPS: dict[str, Roadmap] = {
                 width=128,
                 stochastic_depth=0.4,
                 stage_ratio_why=_RATIO_WHY.format(before="3, 24, 36, 3", after="3, 3, 27, 3")
-                + " With fewer blocks, the width grows from 64 to 84 to keep the cost.",
+                + " With fewer blocks, the width increases from 64 to 84 to keep the cost.",
             ),
         ),
         Roadmap(

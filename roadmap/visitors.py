@@ -1,9 +1,9 @@
-"""What a visitor of the explorer may do: read everything, and start work only for the owner.
+"""What visitors of the explorer may do: everyone may read, only the owner may start work.
 
-Work is what trains, times, or makes files on the machine that serves the pages. It is closed to
-visitors from elsewhere; ``ROADMAP_PUBLIC=0`` opens it to everyone, ``ROADMAP_PUBLIC=1`` closes it
-to everyone, as an environment variable or a Streamlit secret. Imports no streamlit: where no page
-is served, there is no visitor.
+Work is whatever trains, measures or creates files on the machine that serves the pages. It is
+disabled for visitors from other machines. ``ROADMAP_PUBLIC=0`` enables it for everyone,
+``ROADMAP_PUBLIC=1`` disables it for everyone; set it as an environment variable or a Streamlit
+secret. Imports no streamlit: without a served page there are no visitors.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from roadmap.train.errors import RefusedError
 
 VARIABLE = "ROADMAP_PUBLIC"
 CLOSED, OPEN = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
-#: What proxies and tunnels add: the visitor is somewhere else.
+#: Headers that proxies and tunnels add: the visitor is on another machine.
 FORWARDED = (
     *("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"),
     *("Cf-Connecting-Ip", "True-Client-Ip"),
@@ -26,17 +26,19 @@ FORWARDED = (
 
 
 def require_owner(doing: str) -> None:
-    """Raise ``RefusedError`` where the page that asks is open to the public.
+    """Raise ``RefusedError`` if the calling page serves a public visitor.
 
-    ``doing`` begins the sentence, "Training". Whatever starts or stops work calls it: a button
-    that is hidden or disabled can still be pressed by a program.
+    ``doing``, such as "Training", starts the message. Everything that starts or stops work calls
+    this, since programs can press hidden or disabled buttons.
     """
     if is_public():
-        raise RefusedError(f"{doing} is closed on this public explorer: run it on your machine.")
+        raise RefusedError(
+            f"{doing} is disabled on this public explorer; run it on your own machine."
+        )
 
 
 def is_public() -> bool:
-    """Whether whoever asks may only read; False where no page asks."""
+    """Whether the caller may only read; False outside a served page."""
     if _page_runs():
         setting = setting_of(os.environ.get(VARIABLE) or _secret())
         return _from_elsewhere() if setting is None else setting
@@ -50,26 +52,26 @@ def _secret() -> str:
 
 
 def setting_of(text: str) -> bool | None:
-    """Whether ``text``, the variable's, closes the explorer; None where it is empty.
+    """Whether the variable's value ``text`` disables work; None if it is empty.
 
-    What is neither yes nor no closes it.
+    A value that is neither yes nor no disables it.
     """
     word = text.strip().lower()
     return None if not word else word not in OPEN
 
 
 def checked_setting(text: str) -> None:
-    """Raise ``RefusedError`` where ``text``, the variable's, is neither yes nor no."""
+    """Raise ``RefusedError`` if the variable's value ``text`` is neither yes nor no."""
     word = text.strip().lower()
     if word and word not in (*OPEN, *CLOSED):
         raise RefusedError(
-            f"{VARIABLE} is {said(text)}: use 1 (visitors only read) or 0 (everyone may train, "
-            "measure and make files)."
+            f"{VARIABLE} is {said(text)}; use 1 (visitors may only read) or 0 (everyone may train, "
+            "measure and create files)."
         )
 
 
 def _page_runs() -> bool:
-    """Whether this thread runs a page for a visitor."""
+    """Whether this thread is serving a page."""
     if "streamlit" not in sys.modules:
         return False
     from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -78,21 +80,21 @@ def _page_runs() -> bool:
 
 
 def _from_elsewhere() -> bool:
-    """Whether the visitor may be on another machine: unless everything says that it is not.
+    """Whether the visitor may be on another machine: true unless all evidence says otherwise.
 
-    A program can send any header and any address of the page, but not choose what the server
-    listens on, nor where its connection comes from. The headers are for proxies on this machine,
-    whose connections come from it.
+    A program can send any header and any page URL, but it cannot choose what the server listens on
+    or where its connection comes from. Headers are checked because a proxy on this machine
+    connects from this machine.
     """
     import streamlit as st
 
     if not is_loopback(st.get_option("server.address") or ""):
-        return True  # others reach it; streamlit run listens on every address
+        return True  # reachable by others; streamlit run listens on all addresses
     context = st.context
     host = context.headers.get("Host")
     return (
-        host is None  # of a session that has ended
-        or context.ip_address is not None  # which is None on this machine
+        host is None  # the session has ended
+        or context.ip_address is not None  # it is None for this machine
         or any(name in context.headers for name in FORWARDED)
         or not all(
             is_loopback(_host(address))
@@ -110,7 +112,7 @@ def _host(address: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host``, a name or an address, is this machine and nothing else."""
+    """Whether ``host``, a name or an address, is only this machine."""
     if host == "localhost":
         return True
     try:

@@ -56,19 +56,19 @@ def test_recipe_roadmap_lists_too():
         (("profile", "--model", "variant:convnext"), "Did you mean 'convnext_"),
         (("profile", "--model", "kernel_7"), "Use SOURCE:NAME"),
         (("profile", "--model", "timm:convnext_tinny"), "convnext_tiny"),
-        (("profile", "--modules"), "--modules lists one network"),
-        (("profile", "--modules", "--stages"), "leave one of them out"),
-        (("profile", "--step", "gelu", "--modules", "--save"), "--save keeps whole steps"),
-        (("profile", "--config", "c.json", "--step", "gelu"), "leave one of them out"),
+        (("profile", "--modules"), "--modules describes a single network"),
+        (("profile", "--modules", "--stages"), "use only one of them"),
+        (("profile", "--step", "gelu", "--modules", "--save"), "--save only works for whole steps"),
+        (("profile", "--config", "c.json", "--step", "gelu"), "use only one of them"),
         (("profile", "--model", "variant:resnet50", "--roadmap", "none"), "No roadmap is named"),
         (
             ("profile", "--model", "timm:swin_tiny_patch4_window7_224", "--image-size", "200"),
             "does not run on an image of 200 pixels",
         ),
-        (("profile", "--save", "--image-size", "64"), "leave --image-size out"),
+        (("profile", "--save", "--image-size", "64"), "omit --image-size"),
         (("profile", "--step", "gelu", "--image-size", "2"), "too small"),
         (("profile", "--config", "nowhere.json"), "nowhere.json cannot be read"),
-        (("audit", "--roadmap", "torchvision_recipe"), "Use resnet50 or resnet200"),
+        (("audit", "--roadmap", "torchvision_recipe"), "use resnet50 or resnet200"),
     ],
 )
 def test_wrong_names_and_values_are_one_sentence_and_exit_code_2(arguments, sentence):
@@ -160,7 +160,7 @@ def test_profile_of_a_made_up_config(tmp_path):
     file.write_text('{"widht": 3}')
     assert "did you mean 'width'" in run("profile", "--config", str(file)).stderr
     file.write_bytes(b"\xff\xfe")
-    assert "it is not text" in run("profile", "--config", str(file)).stderr
+    assert "it is not a text file" in run("profile", "--config", str(file)).stderr
 
 
 def test_profile_by_stage():

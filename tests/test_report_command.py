@@ -62,9 +62,9 @@ def test_the_table_says_what_was_found(runs):
 
 def test_what_the_network_alone_brought_is_told(tmp_path):
     write_ablation(tmp_path, {"baseline": (70.0,), "training": (75.0, 75.2)})
-    assert "under one recipe" not in told(tmp_path)
+    assert "with one recipe" not in told(tmp_path)
     write_ablation(tmp_path, {"gelu": (72.0, 72.3)})
-    alone = "2 seeds) from Modern training recipe to ReLU to GELU under one recipe."
+    alone = "2 seeds) from Modern training recipe to ReLU to GELU with one recipe."
     alone, three = (
         f"by −2.95 points (95% interval {interval}, {alone}"
         for interval in ("−3.73 to −2.17", "−3.49 to −2.41")
@@ -182,7 +182,7 @@ def test_a_folder_too_deep_or_no_file_is_one_sentence(runs):
     deep = report(runs / "tiny")
     assert deep.stderr.endswith(f"one data set; use its parent, --runs {runs}.\n")
     nowhere = report(runs, "--output", ".")
-    assert nowhere.stderr == "Error: Cannot write .: Is a directory.\n"
+    assert nowhere.stderr == "Error: . cannot be written: Is a directory.\n"
     assert deep.exit_code == nowhere.exit_code == 2
 
 

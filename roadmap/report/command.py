@@ -72,7 +72,7 @@ def _write_page(path: Path, ablation: Ablation, found: Runs) -> None:
     try:
         write_bytes(path, page(ablation, found).encode())
     except OSError as error:
-        fail(f"Cannot write {path}: {error.strerror}.")
+        fail(f"{path} cannot be written: {error.strerror}.")
 
 
 def _print(ablation: Ablation, found: Runs, form: Format) -> None:

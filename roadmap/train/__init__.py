@@ -1,1 +1,1 @@
-"""Training any step under any recipe."""
+"""Training of any step with any recipe."""

@@ -1,4 +1,4 @@
-"""Whether batch norm gets more than one value per channel."""
+"""Check that batch norm gets more than one value per channel."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def check_batch_norm(
     processes: int,
     synchronized: bool,
 ) -> None:
-    """Raises ``RefusedError`` where batch norm would normalize a single value.
+    """Raise ``RefusedError`` if batch norm would normalize a single value.
 
-    That is where its feature map is one pixel and the images of one part of the batch are one:
-    of one process, or of all where the statistics are ``synchronized``.
+    That happens if its feature map is a single pixel and a part of the batch is a single image: the
+    part of one process, or of all processes if the statistics are ``synchronized``.
     """
     share = recipe.batch_size // processes
     size = min(micro_batch or share, share)
@@ -38,16 +38,17 @@ def check_batch_norm(
             part += f" over {processes} processes"
     else:
         part = f"--micro-batch {micro_batch} of {share}"
-        wanted = "one that leaves 2 images or more in every part"
+        wanted = "a value that leaves at least 2 images in every part"
     raise RefusedError(
-        f"{part} sends one image at a time through batch norm ({layer}), whose feature map is one "
-        f"pixel at {recipe.train_size} pixels: one value has no variance. Use {wanted}, or larger "
+        f"{part} passes one image at a time to batch norm ({layer}), whose feature map is a single "
+        f"pixel at image size {recipe.train_size}: one value has no variance. Use {wanted}, or "
+        "larger "
         "images"
     )
 
 
 def _on_one_pixel(config: ModelConfig, image_size: int) -> Iterator[str]:
-    """The batch norms whose feature map is a single pixel."""
+    """Return the batch norms whose feature map is a single pixel."""
     spec = network_spec(config)
     for placed in placed_layers(spec, image_size):
         if isinstance(placed.layer, Norm) and placed.layer.kind == "batch" and placed.out_size == 1:

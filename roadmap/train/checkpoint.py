@@ -1,7 +1,7 @@
-"""Checkpoints: a safetensors file and a JSON file beside it that vouches for it.
+"""Checkpoints: a safetensors file and a JSON file with its checksum.
 
-The JSON is written last and holds the tensors' SHA-256 and its own, so a checkpoint exists once
-it is whole, and a torn or altered one is known. Nothing is ever unpickled.
+The JSON file is written last and holds the SHA-256 of the tensors and its own, so a checkpoint only
+exists once it is complete, and truncated or altered files are detected. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Checkpoint(NamedTuple):
 def save_checkpoint(
     folder: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
 ) -> None:
-    """Write the checkpoint of ``step`` and remove all but the last ``KEEP``.
+    """Write the checkpoint of ``step`` and delete all but the last ``KEEP``.
 
-    Raises ``OSError`` when it cannot be written; those before it are then untouched.
+    Raises ``OSError`` if it cannot be written; earlier checkpoints are then unchanged.
     """
     content = save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
     body = {"step": step, "tensors_sha256": _sha256(content), "state": dict(state)}
@@ -48,11 +48,10 @@ def save_checkpoint(
 def load_checkpoint(
     folder: Path, warn: Callable[[str], None], needed: Iterable[str] = ()
 ) -> Checkpoint | None:
-    """The newest whole checkpoint in ``folder``, or None where there never was one.
+    """Return the newest complete checkpoint in ``folder``, or None if there are none.
 
-    ``needed`` are entries that its state must have. Each damaged one is named through ``warn``
-    and the one before is tried. Raises ``TrainingError`` when there are checkpoints and none is
-    whole.
+    ``needed`` are the entries that its state must have. Damaged checkpoints are reported through
+    ``warn`` and the previous one is tried. Raises ``TrainingError`` if all of them are damaged.
     """
     remove_partial(folder)
     needed = tuple(needed)
@@ -61,16 +60,16 @@ def load_checkpoint(
         try:
             return _read(path, needed)
         except (OSError, ValueError, SafetensorError) as error:
-            warn(f"checkpoint {path.with_suffix('')} is damaged ({error}); trying the one before")
+            warn(f"checkpoint {path.with_suffix('')} is damaged ({error}); trying the previous one")
     if paths:
         raise TrainingError(
-            f"none of the checkpoints in {folder} is whole: remove the folder to start again"
+            f"all checkpoints in {folder} are damaged: delete the folder to start again"
         )
     return None
 
 
 def last_step(folder: Path) -> int | None:
-    """Step of the newest checkpoint, unread; None where there is none."""
+    """Return the step of the newest checkpoint, without reading it, or None."""
     paths = _sealed(folder)
     return _step(paths[0]) if paths else None
 
@@ -88,10 +87,10 @@ def _read(path: Path, needed: tuple[str, ...]) -> Checkpoint:
 
 
 def _unsealed(path: Path) -> tuple[dict[str, Any], str]:
-    """The state in a checkpoint's JSON file and the tensors' checksum."""
+    """Return the state in a checkpoint's JSON file, and the tensors' checksum."""
     sealed = read_json(path)
     if not isinstance(sealed, dict) or "sha256" not in sealed:
-        raise ValueError("its JSON is not a checkpoint's")
+        raise ValueError(f"{path.name} is not a checkpoint")
     recorded = sealed.pop("sha256")
     if _sha256(_canonical(sealed)) != recorded:
         raise ValueError(f"{path.name} does not match its checksum")
@@ -102,7 +101,7 @@ def _unsealed(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def _sealed(folder: Path) -> list[Path]:
-    """The checkpoints' JSON files, newest first; a copy under another name is none."""
+    """Return the checkpoints' JSON files, newest first, ignoring files with other names."""
     found = (path for path in folder.glob("step-*.json") if _NAME.fullmatch(path.stem))
     return sorted(found, key=_step, reverse=True)
 
@@ -113,7 +112,7 @@ def _step(path: Path) -> int:
 
 def _remove_old(folder: Path) -> None:
     for path in _sealed(folder)[KEEP:]:
-        path.unlink(missing_ok=True)  # first the seal, so that no half of one seems whole
+        path.unlink(missing_ok=True)  # the JSON first, so that no partial checkpoint looks complete
     kept = {path.stem for path in _sealed(folder)}
     for path in folder.glob("step-*.safetensors"):
         if path.stem not in kept:

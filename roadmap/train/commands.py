@@ -1,4 +1,4 @@
-"""``python -m roadmap train`` and ``evaluate``. Torch comes in only once the options are right."""
+"""``python -m roadmap train`` and ``evaluate``. Torch is imported once the options are valid."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ DataOption = Annotated[
     str | None,
     typer.Option(
         "--data",
-        help="A folder with train/ and val/ (or valid/, ...), a folder of parquet files, or timm's "
-        "name of a set (torch/cifar10) [default: handwritten digits].",
+        help="A folder with train/ and val/ (or valid/, ...), a folder of parquet files, or a data "
+        "set name as in timm, such as torch/cifar10 [default: handwritten digits].",
         metavar="PATH",
     ),
 ]
@@ -38,7 +38,7 @@ ImageSizeOption = Annotated[
     int | None,
     typer.Option(
         "--image-size",
-        help="Pixels of a test image; the recipe's other sizes follow in proportion.",
+        help="Test image size in pixels; the recipe's other sizes scale in proportion.",
     ),
 ]
 DeviceOption = Annotated[
@@ -47,34 +47,41 @@ DeviceOption = Annotated[
 RecipeOption = Annotated[
     str | None,
     typer.Option(
-        "--recipe", help=f"One of {', '.join(RECIPES)} [default: the step's own].", metavar="NAME"
+        "--recipe",
+        help=f"One of {', '.join(RECIPES)} [default: the step's recipe].",
+        metavar="NAME",
     ),
 ]
 ScaleOption = Annotated[
-    Scale, typer.Option("--scale", help="pocket: a small version, for a CPU in seconds.")
+    Scale, typer.Option("--scale", help="pocket: a small version that trains on a CPU in seconds.")
 ]
 PrecisionOption = Annotated[
     Precision | None,
-    typer.Option("--precision", help="bf16: autocast [default: bf16 on CUDA, else float32]."),
+    typer.Option("--precision", help="bf16 uses autocast [default: bf16 on CUDA, else float32]."),
 ]
 CompileOption = Annotated[
-    bool, typer.Option("--compile/--no-compile", help="Compile the network first.")
+    bool, typer.Option("--compile/--no-compile", help="Compile the network before training.")
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option("--workers", help="Processes that read images, on each GPU.", min=0)
+    int | None,
+    typer.Option(
+        "--workers",
+        help="Processes per GPU that read images [default: one per core, up to 16].",
+        min=0,
+    ),
 ]
 AcceptOption = Annotated[
     bool,
     typer.Option(
         "--accept-changed-data",
-        help="Continue though the data has changed, as where a damaged image was removed; "
-        "run.json records it.",
+        help="Continue although the data has changed, for example after removing a damaged "
+        "image; run.json records the change.",
     ),
 ]
 
 
 def with_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
-    """``command``, whose last parameter is ``changes``, with an option for each recipe field."""
+    """Add an option per recipe field to ``command``, whose last parameter is ``changes``."""
     signature = inspect.signature(command, eval_str=True)
     shown = [p for p in signature.parameters.values() if p.name != "changes"]
     fields = [field.name for field in dataclasses.fields(Recipe)]
@@ -87,7 +94,7 @@ def with_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
                 str | None,
                 typer.Option(
                     "--" + name.replace("_", "-"),
-                    help=f"Recipe: {describe_field(name)}.",
+                    help=f"Recipe field: {describe_field(name)} [default: the recipe's].",
                     metavar="VALUE",
                 ),
             ],
@@ -111,7 +118,7 @@ def with_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
 def train(
     roadmap: RoadmapOption = "resnet50",
     step: Annotated[
-        str, typer.Option("--step", help="The step's key.", metavar="KEY")
+        str, typer.Option("--step", help="Key of the step.", metavar="KEY")
     ] = "separate_downsampling",
     recipe: RecipeOption = None,
     data: DataOption = None,
@@ -126,38 +133,38 @@ def train(
         typer.Option(
             "--micro-batch",
             min=1,
-            help="Images at once through the network; gradients add up to the batch size.",
+            help="Images per forward pass; gradients accumulate up to the batch size.",
         ),
     ] = None,
     sync_batch_norm: Annotated[
         bool,
         typer.Option(
             "--sync-batch-norm/--no-sync-batch-norm",
-            help="With several processes: batch statistics over all of them.",
+            help="Compute batch norm statistics over all processes.",
         ),
     ] = True,
     checkpoint_every: Annotated[
         float, typer.Option("--checkpoint-every", min=0, help="Seconds between checkpoints.")
     ] = 300.0,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write TensorBoard's event files.")
+        bool, typer.Option("--tensorboard", help="Write TensorBoard event files.")
     ] = False,
     workers: WorkersOption = None,
     accept_changed_data: AcceptOption = False,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", help="The run's own folder [default: results/runs/DATA/ROADMAP-STEP-seedN]."
+            "--output", help="Folder of the run [default: results/runs/DATA/ROADMAP-STEP-seedN]."
         ),
     ] = None,
     changes: dict[str, str] | None = None,
 ) -> None:
-    """Train one step, or continue a run that was stopped.
+    """Train one step, or resume a stopped run.
 
-    Run the same command again to continue.
+    Run the same command again to resume.
 
-    Exit code 0: finished. 1: failed. 2: refused. 3: the loss was not finite. 130, 143: stopped
-    by Ctrl-C, SIGTERM, and saved.
+    Exit codes: 0 finished; 1 failed; 2 refused; 3 the loss was not finite; 130 stopped by Ctrl-C
+    and saved; 143 stopped by SIGTERM and saved.
     """
     with sentences():
         parsed = {name: parse_field(name, text) for name, text in (changes or {}).items()}
@@ -193,7 +200,8 @@ def evaluate(
         Path,
         typer.Option(
             "--weights",
-            help="A safetensors file, or one of torch.save (.pth, .pth.tar, .bin); ours or timm's.",
+            help="A safetensors or torch.save file (.pth, .pth.tar, .bin), from this project or "
+            "timm.",
             metavar="FILE",
         ),
     ],
@@ -202,13 +210,14 @@ def evaluate(
         str | None,
         typer.Option(
             "--model",
-            help="What network they are of, SOURCE:NAME such as resnet50:kernel_7, "
-            "variant:convnext_tiny or timm:convnext_tiny; files of ours say it themselves.",
+            help="Network of the weights as SOURCE:NAME, such as resnet50:kernel_7, "
+            "variant:convnext_tiny or timm:convnext_tiny. Not needed for this project's files, "
+            "which record their network.",
         ),
     ] = None,
     roadmap: RoadmapOption = "resnet50",
     step: Annotated[
-        str | None, typer.Option("--step", help="Instead of --model: one step's key.")
+        str | None, typer.Option("--step", help="Key of a step, instead of --model.")
     ] = None,
     image_size: ImageSizeOption = None,
     device: DeviceOption = None,
@@ -218,17 +227,18 @@ def evaluate(
     by_index: Annotated[
         bool,
         typer.Option(
-            "--by-index", help="Do not compare class names: output i is class i of the data."
+            "--by-index",
+            help="Match classes by index, ignoring names: output i is class i of the data.",
         ),
     ] = False,
     form: FormatOption = Format.table,
 ) -> None:
     """Score weights on validation images (top-1 and top-5).
 
-    Images are resized and cropped as the weights' recipe says, to 256 and 224 pixels if the file
-    does not say.
+    Images are resized and cropped according to the recipe of the weights; if the file has none, to
+    256 and 224 pixels.
 
-    Exit code 0: scored. 2: refused. 3: the loss was not finite.
+    Exit codes: 0 scored; 2 refused; 3 the loss was not finite.
     """
     with sentences():
         from roadmap.train.scoring import score_file
@@ -258,11 +268,11 @@ def evaluate(
 
 @contextmanager
 def sentences() -> Iterator[None]:
-    """Turn what stops a run into its sentence on standard error and its exit code."""
+    """Convert an error into a message on standard error and an exit code."""
     try:
         yield
     except TrainingError as error:
-        # All of torchrun's processes are refused alike: once on each node is enough.
+        # All processes of torchrun are refused for the same reason: print it once per node.
         if os.environ.get("LOCAL_RANK", "0") == "0" or not isinstance(error, RefusedError):
             start = error.name if isinstance(error, InterruptedRunError) else "Error"
             end = "" if str(error).endswith((".", "?", "!")) else "."

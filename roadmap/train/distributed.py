@@ -1,4 +1,4 @@
-"""Several processes as one run: who they are, what they agree on, batch norm across them."""
+"""A run over several processes: ranks, communication, synchronized batch norm."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from roadmap.train.stopping import stop_with_parent
 
 T = TypeVar("T")
 
-#: Reading and hashing a large set may take one process much longer than another.
+#: Long, since reading and hashing a large data set can take one process much longer.
 TIMEOUT = timedelta(minutes=60)
 
 
 @dataclass(frozen=True)
 class World:
-    """The processes of a run. ``group`` is for numbers on the CPU; None with one process."""
+    """The processes of a run. ``group`` communicates CPU values; None with one process."""
 
     rank: int = 0
     size: int = 1
@@ -35,11 +35,11 @@ class World:
         return self.rank == 0
 
     def sum(self, values: Sequence[float]) -> list[float]:
-        """Each value added up over the processes."""
+        """Return each value summed over the processes."""
         return self._reduce(values, torch.float64, dist.ReduceOp.SUM) if self.group else [*values]
 
     def max(self, values: Sequence[int]) -> list[int]:
-        """The largest of each value over the processes."""
+        """Return each value's maximum over the processes."""
         return self._reduce(values, torch.int64, dist.ReduceOp.MAX) if self.group else [*values]
 
     def _reduce(self, values: Sequence[Any], dtype: torch.dtype, operation: Any) -> list[Any]:
@@ -48,7 +48,7 @@ class World:
         return tensor.tolist()
 
     def share(self, work: Callable[[], T]) -> T:
-        """What ``work`` returns on the main process, given to all; its ``TrainingError`` too."""
+        """Run ``work`` on the main process; return its result, or raise its error, on all."""
         if self.group is None:
             return work()
         answer: list[Any] = [None, None]
@@ -63,7 +63,7 @@ class World:
         return answer[0]
 
     def gather(self, value: T) -> list[T]:
-        """``value`` of each process, in their order."""
+        """Return ``value`` of every process, by rank."""
         if self.group is None:
             return [value]
         values: list[Any] = [None] * self.size
@@ -71,7 +71,7 @@ class World:
         return values
 
     def share_tensors(self, tensors: dict[str, Tensor] | None) -> dict[str, Tensor]:
-        """The main process's CPU tensors, given to all (None on the others)."""
+        """Send the main process's CPU tensors to all (``tensors`` is None on the others)."""
         if self.group is None:
             return tensors or {}
         forms = self.share(
@@ -84,11 +84,11 @@ class World:
 
 
 def join(device_type: str) -> World:
-    """The processes that ``torchrun`` started, or this one alone."""
+    """Yield the processes that ``torchrun`` started, or only this one."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return World()
-    if dist.is_torchelastic_launched():  # torchrun, killed, would leave its processes at work
+    if dist.is_torchelastic_launched():  # a killed torchrun would leave its processes running
         stop_with_parent()
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=TIMEOUT)
@@ -102,7 +102,7 @@ def leave(world: World) -> None:
 
 
 def synchronize_batch_norm(model: nn.Module, device_type: str) -> nn.Module:
-    """``model`` with batch statistics over all processes: torch's own on CUDA, ours elsewhere."""
+    """Synchronize ``model``'s batch norms: with torch's own on CUDA, with ours elsewhere."""
     if device_type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)
     for module in model.modules():
@@ -112,12 +112,12 @@ def synchronize_batch_norm(model: nn.Module, device_type: str) -> nn.Module:
 
 
 class GlobalBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm over the batches of all processes, for devices ``nn.SyncBatchNorm`` lacks."""
+    """Batch norm over all processes' batches, for devices without ``nn.SyncBatchNorm``."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        x64 = x.double()  # torch's own sums in double precision on a CPU, too
+        x64 = x.double()  # torch also sums in double precision on a CPU
         count = x64.new_full((1,), x.numel() / x.shape[1])
         sums = _GlobalSum.apply(torch.cat([x64.sum((0, 2, 3)), count]))
         count = sums[-1]
@@ -135,7 +135,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
 
 
 class _GlobalSum(torch.autograd.Function):
-    """Sum over the processes; its gradient is the sum of their gradients."""
+    """Sum over the processes; the gradient is the sum of their gradients."""
 
     @staticmethod
     def forward(_context: Any, x: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
-"""Stochastic depth whose draws depend on seed, step and place in the global batch alone.
+"""Stochastic depth whose draws depend only on seed, step and position in the global batch.
 
-So a run resumes bit for bit, and neither the number of processes nor accumulation changes which
-branches are dropped. Drawing outside the network also leaves a compiled one free of random state.
+A run therefore resumes bit for bit, and neither the number of processes nor gradient accumulation
+changes which branches are dropped. Drawing outside the network also keeps compiled networks free
+of random state.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torchvision.ops import StochasticDepth
 
 
 class DrawnDropPath(nn.Module):
-    """In training multiplies image i of an (N, C, H, W) tensor by ``factor[i]``."""
+    """Multiplies image i of an (N, C, H, W) tensor by ``factor[i]`` in training."""
 
     def __init__(self, p: float):
         super().__init__()
@@ -31,7 +32,7 @@ class DrawnDropPath(nn.Module):
 
 
 class DropPaths:
-    """All drop paths of one network, in its order, replaced by drawn ones."""
+    """Replaces all drop paths of a network, in order, by ones with external draws."""
 
     def __init__(self, model: nn.Module, seed: int, device: torch.device):
         self.seed = seed
@@ -41,9 +42,9 @@ class DropPaths:
         self._table = torch.empty(0)
 
     def draw(self, step: int, batch_size: int) -> None:
-        """Decide for each layer and image of the global batch: 0, or 1 / (1 - p)."""
+        """Draw a factor per layer and image of the global batch: 0 or 1 / (1 - p)."""
         if self.layers:
-            # A checksum mixes the two: torch's generator reads 32 bits of its seed.
+            # A checksum combines the two, since torch's generator uses 32 bits of its seed.
             mixed = zlib.crc32(f"{self.seed} {step}".encode())
             generator = torch.Generator().manual_seed(mixed)
             keep = 1 - torch.tensor([[layer.p] for layer in self.layers])
@@ -51,14 +52,14 @@ class DropPaths:
             self._draws = torch.where(uniform < keep, 1 / keep, 0.0)
 
     def select(self, start: int, stop: int) -> None:
-        """Use the draws of images ``start`` to ``stop`` of the global batch in the next forward."""
+        """Use the draws of images ``start`` to ``stop`` of the global batch in the next pass."""
         if not self.layers:
             return
         part = self._draws[:, start:stop]
         if self.device.type == "cuda":
             part = part.contiguous().pin_memory()
         if part.shape != self._table.shape:
-            # Views of one table, so that a compiled network sees the same tensors at each step.
+            # Views of one tensor, so that a compiled network sees the same tensors at every step.
             self._table = torch.empty(part.shape, device=self.device)
             for layer, row in zip(self.layers, self._table, strict=True):
                 layer.factor = row.view(-1, 1, 1, 1)

@@ -1,7 +1,7 @@
-"""What can end a training run early, each with the exit code that says so.
+"""Errors that end a training run early, each with its exit code.
 
-0: finished. 1: a failure on the way (disk, data, memory). 2: refused before training started.
-3: a loss that is not finite. 130, 143: interrupted by Ctrl-C, by SIGTERM; both have saved.
+0: finished. 1: failed during training (disk, data, memory). 2: refused before training started.
+3: the loss was not finite. 130 and 143: stopped by Ctrl-C and SIGTERM, after saving.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from models.text import bounded
 
 
 class TrainingError(Exception):
-    """One sentence for the person at the terminal; nothing saved before it is lost."""
+    """A message of one sentence for the user; nothing saved before the error is lost."""
 
     code = 1
 
@@ -21,13 +21,13 @@ class TrainingError(Exception):
 
 
 class RefusedError(TrainingError):
-    """A wrong name, value or folder: nothing was started."""
+    """An invalid name, value or folder; nothing was started."""
 
     code = 2
 
 
 class FolderInUseError(RefusedError):
-    """Another process trains in the folder: what was asked can be done once it has ended."""
+    """Another process is training in the folder; try again once it has ended."""
 
 
 class NonFiniteError(TrainingError):
@@ -37,7 +37,7 @@ class NonFiniteError(TrainingError):
 
 
 class InterruptedRunError(TrainingError):
-    """A signal asked the run to stop, and it saved."""
+    """A signal stopped the run, which has saved a checkpoint."""
 
     def __init__(self, message: str, number: int):
         super().__init__(message)

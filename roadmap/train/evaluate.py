@@ -1,4 +1,4 @@
-"""Scores of a network on the validation images."""
+"""Evaluation of a network on the validation images."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch import nn
 from roadmap.train.data.batches import Data
 from roadmap.train.distributed import World
 
-#: Images at once, on each process: enough to fill a GPU without gradients.
+#: Images per forward pass and process: enough to fill a GPU without gradients.
 BATCH_SIZE = 256
 
 
 class Scores(NamedTuple):
-    """Percent of images whose class was the first guess, or among five; mean cross-entropy.
+    """Top-1 and top-5 accuracy in percent, and the mean cross-entropy.
 
-    None where the loss is not finite: of outputs that are no numbers, none is the first guess.
+    All are None if the loss is not finite: outputs of NaN have no largest one.
     """
 
     top1: float | None
@@ -39,10 +39,11 @@ def evaluate(
     batch_size: int = BATCH_SIZE,
     on_batch: Callable[[int], None] = lambda _images: None,
 ) -> Scores:
-    """Score ``network`` on every validation image of ``data`` once, over all processes.
+    """Score ``network`` once on every validation image of ``data``, over all processes.
 
-    ``batch_size`` images at once on each process; ``on_batch`` is told how many after each. The
-    network is left in evaluation mode. With fewer than five classes, top-5 is among all of them.
+    ``batch_size`` is the number of images per forward pass and process; ``on_batch`` is called with
+    the number of images after each batch. The network is left in evaluation mode. With fewer than
+    five classes, top-5 covers all of them.
     """
     world = world or World()
     network.eval()

@@ -1,4 +1,4 @@
-"""A training step recorded once as a CUDA graph, so that Python no longer launches its kernels."""
+"""A training step recorded as a CUDA graph, so that Python does not launch each kernel."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import torch
 from torch import Tensor
 
 Compute = Callable[[Tensor, Tensor], None]
-#: Runs before the recording, in which compilers compile and optimizers make their state.
+#: Runs before the recording, in which compilers compile and optimizers create their state.
 WARM_UP = 3
 
 
 class StepGraph:
-    """Runs ``compute(images, targets)``, after ``WARM_UP`` times from a recording of it.
+    """Runs ``compute(images, targets)``; after ``WARM_UP`` runs, replays a recording of it.
 
-    So ``compute`` must do the same work each time on tensors that stay where they are, apart from
-    its two arguments, and read nothing back. The shapes of the arguments must not change.
+    ``compute`` must therefore do the same work each time, on tensors at fixed addresses except its
+    two arguments, and must not read results back. The shapes of the arguments must not change.
 
-    ``compute`` is not kept: the graph then is freed with its owner. Left to the garbage collector
-    it could be freed in a forked process, as data loaders have, which ends at the touch of CUDA.
+    ``compute`` is not stored, so that the graph is freed together with its owner. The garbage
+    collector could free it in a forked process such as a data loader's, which would crash on any
+    use of CUDA.
     """
 
     def __init__(self) -> None:
@@ -35,14 +36,14 @@ class StepGraph:
             return
         if self._inputs is None:
             self._record(compute, images, targets)
-        self._taken.synchronize()  # so that no more than one batch waits in memory
+        self._taken.synchronize()  # so that at most one batch waits in memory
         for own, given in zip(self._inputs, (images, targets), strict=True):
             own.copy_(given)
         self._taken.record()
         self._graph.replay()
 
     def _warm_up(self, compute: Compute, images: Tensor, targets: Tensor) -> None:
-        """On the stream of the recording: autograd remembers where it was."""
+        """Run on the recording's stream, since autograd remembers the stream."""
         current = torch.cuda.current_stream()
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
@@ -54,6 +55,6 @@ class StepGraph:
 
     def _record(self, compute: Compute, images: Tensor, targets: Tensor) -> None:
         self._inputs = torch.empty_like(images), torch.empty_like(targets)
-        # Thread-local: the thread that prepares batches goes on.
+        # Thread-local, so that the thread that prepares batches can continue.
         with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
             compute(*self._inputs)

@@ -1,4 +1,4 @@
-"""A training, epoch by epoch: the step, the scores, when to save and when to stop."""
+"""The training loop: steps, epochs, scores, and when to save and stop."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from roadmap.train.trainer import Trainer
 
 
 class Training:
-    """One run from where it stands to its end. ``recorder`` is already open.
+    """Trains one run from its current state to its end. ``recorder`` is already open.
 
-    Once compiled, it waits for ``turn``. Every process of the ``world`` runs it.
+    After compiling, it waits for ``turn``. Every process of the ``world`` runs it.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Training:
         self.step = 0
 
     def run(self, checkpoint: Checkpoint | None) -> RunRecord:
-        """Train to the end, from ``checkpoint`` on if there is one."""
+        """Train to the end, starting from ``checkpoint`` if there is one."""
         depthwise, kernels = depthwise_used(self.trainer.model, self.device)
         self.recorder.note(depthwise=depthwise)
         if self.device.type == "cuda":
@@ -101,7 +101,7 @@ class Training:
         self.trainer.load_state(checkpoint.tensors)
         self.stopwatch.restore(checkpoint.state)
         self.step = checkpoint.state["step"]
-        self.display.say(f"continuing after step {self.step} of {self.total_steps}")
+        self.display.say(f"resuming after step {self.step} of {self.total_steps}")
 
     def _train(self) -> RunRecord:
         self.display.say(
@@ -138,13 +138,13 @@ class Training:
             if self.compiles:
                 self._leave_out_compiling()
             self._after_step()
-        # Waits for the device, so that the time is all of the epoch's.
+        # Waits for the device, so that the time covers the whole epoch.
         if self.trainer.sums().bad_step is not None:
             self._report_bad_step()
         self.stopwatch.end_training(self.step)
 
     def _await_turn(self) -> None:
-        """Wait until the device is this run's; its time does not count that, its energy begins."""
+        """Wait until the device is free for this run, excluding the wait from time and energy."""
         begun = time.perf_counter()
         while self.turn and not self.signals.number and not self.turn.wait(0.2):
             pass
@@ -153,10 +153,10 @@ class Training:
         self.recorder.leave_out(waited)
 
     def _leave_out_compiling(self) -> None:
-        """Take the time of a process's first step, in which it compiles, for that of the others."""
+        """Replace the time of a process's first step, which compiles, by that of other steps."""
         self.compiles = False
         self._await_turn()
-        if self.step % self.steps_per_epoch:  # there are others in this epoch
+        if self.step % self.steps_per_epoch:  # this epoch has other steps
             self.trainer.sums()  # waits for the device
             self.stopwatch.begin_training(self.step, untimed_steps=1)
 
@@ -180,7 +180,7 @@ class Training:
                 except (RuntimeError, MemoryError) as error:
                     if not out_of_memory(error):
                         raise
-                    raise self._out_of_memory(", with augmentation beside it") from None
+                    raise self._out_of_memory(" and augmentation") from None
                 except (DataError, OSError) as error:
                     what = f"training data failed at step {self.step}"
                     raise self._unreadable(what, error) from None
@@ -190,7 +190,7 @@ class Training:
                 batches.close()
 
     def _after_step(self) -> None:
-        """Show progress; agree with the other processes on whether to save or stop."""
+        """Show progress, and agree with the other processes on whether to save or stop."""
         known = self.trainer.known_sums()
         if known.images:
             self.display.update(
@@ -211,7 +211,7 @@ class Training:
             self._stop(stop)
 
     def _finish_epoch(self, epoch: int) -> None:
-        """Score the epoch that has just been trained, and write its row."""
+        """Score the finished epoch, and write its row."""
         sums = self.trainer.sums()
         loss, correct, images = self.world.sum([sums.loss, sums.correct, sums.images])
         seconds = self.stopwatch.epoch_seconds(self.step)
@@ -251,18 +251,19 @@ class Training:
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
-            raise self._out_of_memory(", with validation beside it") from None
+            raise self._out_of_memory(" and validation") from None
         except (DataError, OSError) as error:
             raise self._unreadable("validation data failed", error) from None
 
     def _finish(self) -> RunRecord:
-        joules = self.stopwatch.joules()  # first: a sweep's next run may begin while this one saves
+        joules = self.stopwatch.joules()  # first: a sweep's next run may start while this one saves
         self._save()
         last = self.recorder.history[-1]
         if last["top1"] is None or (self.trainer.average and last["ema_top1"] is None):
             raise NonFiniteError(
-                "after the last epoch the loss on the validation images is not finite, so the run "
-                f"has no scores: the weights are too large. {self.recorder.last_checkpoint()}"
+                "after the last epoch, the validation loss is not finite, so the run has no "
+                "scores: "
+                f"the weights are too large. {self.recorder.last_checkpoint()}"
             )
         scores = {name: last[name] for name in COLUMNS[4:10]}
         seconds = self.stopwatch.wall_seconds()
@@ -272,7 +273,7 @@ class Training:
         return self.recorder.finish(self.trainer, self.config, ended)
 
     def _save(self) -> None:
-        """Write a checkpoint, once sure that it is a good one."""
+        """Write a checkpoint, after checking that all losses so far are finite."""
         if self.trainer.sums().bad_step is not None:
             self._report_bad_step()
         self.recorder.save(self.trainer, self.stopwatch, self.step)
@@ -285,23 +286,23 @@ class Training:
         )
 
     def _report_bad_step(self) -> NoReturn:
-        """Go through the first bad step's batch again, with the weights it had."""
+        """Repeat the first bad step's batch, with the weights it had, to locate the error."""
         number = self.trainer.sums().bad_step
         epoch, place = divmod(number, self.steps_per_epoch)
         images, _ = next(self._batches(epoch, place))
         places = self.world.gather(self.trainer.first_bad_layer(number, images))
-        where = next(filter(None, places), "every layer's output is finite, the loss alone is not")
+        where = next(filter(None, places), "every layer's output is finite, only the loss is not")
         rate = learning_rate(self.recipe, number, self.steps_per_epoch)
         raise NonFiniteError(
-            f"the loss of step {number} (epoch {epoch + 1}) is not finite, at learning rate "
-            f"{rate:g}: {where}. {self.recorder.last_checkpoint()}"
+            f"the loss of step {number} (epoch {epoch + 1}, learning rate {rate:g}) is not finite: "
+            f"{where}. {self.recorder.last_checkpoint()}"
         )
 
     def _unreadable(self, what: str, error: Exception) -> TrainingError:
         found = self.data.all_damaged(error)
         way_out = ""
         if isinstance(found, ImageError):
-            way_out = f". Repair or remove what is damaged, then continue with {ACCEPT}"
+            way_out = f". Repair or remove the damaged images, then resume with {ACCEPT}"
         return TrainingError(
             f"reading the {what}: {found}{way_out}. {self.recorder.last_checkpoint()}"
         )
@@ -311,6 +312,7 @@ class Training:
         images = min(self.settings.micro_batch or share, share)
         last = self.recorder.last_checkpoint()
         return TrainingError(
-            f"the device's memory does not hold {images} images of {self.recipe.train_size} pixels "
-            f"in training{more}: set --micro-batch to a part of that. {last}"
+            f"the device's memory is too small to train on {images} images of "
+            f"{self.recipe.train_size} pixels at once{more}: set --micro-batch to a fraction of "
+            f"that. {last}"
         )

@@ -1,4 +1,4 @@
-"""The machine a run is on: device, versions, energy."""
+"""The machine of a run: device, versions, energy."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ PACKAGES = ("torch", "torchvision", "timm", "safetensors", "numpy")
 
 
 def choose_device(kind: str | None) -> torch.device:
-    """The device asked for (None: the fastest there is).
+    """Return the requested device [default: the fastest available].
 
-    Raises ``RefusedError`` for one that this machine does not have.
+    Raises ``RefusedError`` if this machine does not have it.
     """
     try:
         return checked_device(kind or best_device())
     except (MeasureError, RuntimeError):
         raise RefusedError(
-            f"this machine has no device {said(kind)}; use {best_device()!r}"
+            f"--device is {said(kind)}, which this machine does not have; use {best_device()!r}"
         ) from None
 
 
 def prepare_device(kind: str | None, local_rank: int = 0) -> torch.device:
-    """``choose_device``'s, made the current one; of several GPUs number ``local_rank``."""
+    """Make ``choose_device``'s result the current device; of several GPUs, use ``local_rank``."""
     device = choose_device(kind)
     if device.type == "cuda":
         device = torch.device("cuda", local_rank)
@@ -50,19 +50,19 @@ def prepare_device(kind: str | None, local_rank: int = 0) -> torch.device:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether a device, or the machine, had too little memory."""
+    """Whether an error means that a device or the machine ran out of memory."""
     named = (torch.OutOfMemoryError, MemoryError)
     return isinstance(error, named) or "DefaultCPUAllocator" in str(error)
 
 
 @contextmanager
 def reproducible(device: torch.device) -> Iterator[None]:
-    """While entered, a CPU computes the same bits each time; other devices are left as they are."""
+    """While entered, make CPU computations deterministic; other devices are unchanged."""
     before = torch.are_deterministic_algorithms_enabled()
     fill = torch.utils.deterministic.fill_uninitialized_memory
     if device.type == "cpu":
         torch.use_deterministic_algorithms(True)
-        # Nothing here reads memory before writing it, so filling it first would only cost time.
+        # Nothing here reads uninitialized memory, so filling it first would only cost time.
         torch.utils.deterministic.fill_uninitialized_memory = False
     try:
         yield
@@ -72,13 +72,13 @@ def reproducible(device: torch.device) -> Iterator[None]:
 
 
 def versions() -> dict[str, str]:
-    """Python's version and those of the packages that decide a run's numbers."""
+    """Return the versions of Python and of the packages that affect a run's numbers."""
     found = {"python": platform.python_version()}
     return found | {name: metadata.version(name) for name in PACKAGES}
 
 
 class EnergyMeter:
-    """Energy this process's device has used since the meter was made, where NVML tells."""
+    """Energy that this process's device has used since creation, if NVML reports it."""
 
     def __init__(self, device: torch.device):
         self._device = device

@@ -1,4 +1,4 @@
-"""What a run tells while it goes: a row an epoch, a progress bar, TensorBoard's event files."""
+"""Progress of a run: a progress bar, a row per epoch, TensorBoard event files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from roadmap.train.errors import RefusedError
 
 
 class Display:
-    """Progress bar and messages on standard error; nothing from any process but the main one."""
+    """Progress bar and messages on standard error, only from the main process."""
 
     def __init__(self, shown: bool):
         self._console = Console(stderr=True, quiet=not shown, highlight=False, markup=False)
@@ -34,7 +34,7 @@ class Display:
             TimeRemainingColumn(compact=True),
             console=self._console,
             refresh_per_second=4,
-            # Without a terminal there is a line an epoch instead.
+            # Without a terminal, one line per epoch is printed instead.
             disable=not (shown and sys.stderr.isatty()),
         )
         self._task: Any = None
@@ -57,7 +57,7 @@ class Display:
     def update(
         self, step: int, epoch: int, epochs: int, loss: float, top1: float, speed: float
     ) -> None:
-        """``loss`` and ``top1`` (percent) since the epoch began, ``speed`` in images/s."""
+        """Show ``loss`` and ``top1`` (percent) since the epoch's start, ``speed`` in images/s."""
         if not self._progress.disable:
             self._progress.update(
                 self._task,
@@ -67,7 +67,7 @@ class Display:
             )
 
     def epoch_line(self, row: Mapping[str, Any], epochs: int) -> None:
-        scores = "the loss on the validation images is not finite, so there are no scores"
+        scores = "the validation loss is not finite, so there are no scores"
         if row["top1"] is not None:
             average = "" if row["ema_top1"] is None else f", average {row['ema_top1']:.2f}%"
             scores = f"top-1 {row['top1']:.2f}%{average}, top-5 {row['top5']:.2f}%"
@@ -78,18 +78,18 @@ class Display:
 
 
 def check_tensorboard() -> None:
-    """Raises ``RefusedError`` where the tensorboard package is missing."""
+    """Raise ``RefusedError`` if the tensorboard package is missing."""
     try:
         import torch.utils.tensorboard  # noqa: F401
     except ImportError:
         raise RefusedError(
-            "--tensorboard needs the tensorboard package: install this project with its extra "
-            "[train], or pip install tensorboard"
+            "--tensorboard needs the tensorboard package: install this project with the [train] "
+            "extra, or run pip install tensorboard"
         ) from None
 
 
 class EventFiles:
-    """TensorBoard's view of metrics.csv, in ``folder``, from ``first_epoch`` (from 1) on."""
+    """Writes metrics.csv as TensorBoard events to ``folder``, from ``first_epoch`` (from 1)."""
 
     def __init__(self, folder: Path, first_epoch: int):
         from torch.utils.tensorboard import SummaryWriter

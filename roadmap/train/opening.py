@@ -1,4 +1,4 @@
-"""How a run enters its folder: what is there is continued, finished, or another run's."""
+"""Opening a run's folder: it is new, finished, to be resumed, or another run's."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ from roadmap.train.errors import RefusedError
 from roadmap.train.same_run import differences, free_folder, listed, options
 from roadmap.train.settings import flat_differences
 
-#: What a checkpoint's state must have.
+#: Required entries of a checkpoint's state.
 STATE = ("identity", "step", "history", "epoch_seconds", "wall_seconds", "energy_joules")
-#: What a change of the data is told by.
+#: Fields that reveal a change of the data.
 DATA = ("name", "classes", "train_images", "val_images", "sha256")
 ACCEPT = "--accept-changed-data"
 
 
 class Opening(NamedTuple):
-    """What a run begins with: nothing, or that of the run in the folder that it continues."""
+    """What a run starts with: nothing, or the state of the run that it resumes."""
 
     finished: RunRecord | None
-    #: Of the newest whole checkpoint.
+    #: State of the newest complete checkpoint.
     state: dict[str, Any] | None
-    #: Batches in an epoch, whatever the number of images is now.
+    #: Batches per epoch, even if the number of images has changed.
     steps_per_epoch: int | None
-    #: In the order of the network's outputs; None where they are not known.
+    #: Class names in the order of the network's outputs; None if unknown.
     class_names: list[str] | None
-    #: Each time that changed data was accepted: at which step, and the data before and after.
+    #: Every accepted change of the data: the step, and the data before and after.
     data_changes: list[dict[str, Any]]
 
 
 def _compared(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What two runs must share, and whether images are turned, which old runs do not record."""
+    """Return what two runs must share, plus EXIF orientation, which old runs do not record."""
     turned = bool((facts.get("data") or {}).get("exif_orientation", False))
     compared = {name: facts.get(name) for name in IDENTITY} | {"data.exif_orientation": turned}
     return compared | {"processes": facts.get("processes", 1)}
 
 
 class Folder:
-    """A folder that the run of ``record`` enters with ``data``, whose changes it may ``accept``.
+    """Opens a folder for the run of ``record`` with ``data``, whose changes may be accepted.
 
-    ``checkpoint`` is the newest whole one, once ``open`` has returned.
+    ``checkpoint`` is the newest complete one, once ``open`` has returned.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class Folder:
         self.checkpoint: Checkpoint | None = None
 
     def open(self) -> Opening:
-        """What is in the folder. ``data``'s classes are then in the order of its run.
+        """Return the folder's state, and reorder ``data``'s classes as in its run.
 
-        Raises ``RefusedError`` for another run and for data whose changes are not accepted, and
-        ``TrainingError`` where no checkpoint is whole, ``OSError`` where the folder cannot be
-        written. Changes nothing in it but a damaged run.json's name.
+        Raises ``RefusedError`` for another run or for changed data that is not accepted,
+        ``TrainingError`` if all checkpoints are damaged, and ``OSError`` if the folder cannot be
+        written. Only renames a damaged run.json; changes nothing else.
         """
         remove_partial(self._path)
         record, fault = self._record()
@@ -103,7 +103,7 @@ class Folder:
         return Opening(None, state, steps, self._class_names, self._changes)
 
     def _record(self) -> tuple[RunRecord | None, str | None]:
-        """run.json, or what is wrong with it."""
+        """Return the record in run.json, or what is wrong with it."""
         try:
             return read_record(self._path), None
         except OSError as error:
@@ -114,33 +114,34 @@ class Folder:
             return None, str(error).rstrip(".")
 
     def _set_aside(self, fault: str) -> None:
-        """Go on without a damaged run.json where nothing is lost by that."""
+        """Continue without a damaged run.json if nothing is lost by that."""
         path = self._path / RECORD
         if self.checkpoint is None and any(self._path.glob("*.safetensors")):
             raise RefusedError(
-                f"{path} is damaged ({fault}), and there is no checkpoint to continue from, but "
-                "there are weights: restore run.json, or use another --output"
+                f"{path} is damaged ({fault}), and the folder has weights but no checkpoint to "
+                "resume "
+                "from: restore run.json, or use another --output"
             )
         kept = path.with_name(f"{RECORD}.damaged")
         path.replace(kept)
-        then = "the checkpoint says what is needed" if self.checkpoint else "training starts anew"
-        self._say(f"{path} is damaged ({fault}) and now named {kept.name}; {then}")
+        then = "resuming from the checkpoint" if self.checkpoint else "starting from the beginning"
+        self._say(f"{path} is damaged ({fault}); renamed it to {kept.name}; {then}")
 
     def _refuse_other_run(self, before: Mapping[str, Any]) -> None:
         found = differences(_compared(before), _compared(self._own.to_json()))
         if found:
             other = free_folder(self._path.parent) / self._path.name
             given = options(found, before)
-            same = f", or {given} for the run that is there" if given else ""
+            same = f", add {given} to resume that run" if given else ""
             raise RefusedError(
                 f"{self._path} holds another run: {listed(found)}. Use another --output, such as "
-                f"{other}{same}, or remove it"
+                f"{other}{same}, or delete the folder"
             )
 
     def _follow(self, before: Mapping[str, Any], step: int | None) -> None:
-        """Take over the order of the classes; refuse other data, or accept and note the change.
+        """Adopt the order of the classes; refuse changed data, or accept and record the change.
 
-        ``step`` is None for a finished run, which no data changes any more.
+        ``step`` is None for a finished run, which changed data can no longer affect.
         """
         self._changes = self._changes or list(before.get("data_changes") or ())
         there = before["data"]
@@ -149,13 +150,13 @@ class Folder:
         here = self._data_here()
         if there.get("sha256") == here["sha256"]:
             if there.get("name") != here["name"]:
-                self._say(f"the data was named {there.get('name')}; its content is the same")
+                self._say(f"the data was named {there.get('name')} before; its content is the same")
             return
         if there.get("sha256") in [change["before"].get("sha256") for change in self._changes]:
-            return  # accepted before, and not in a checkpoint yet
+            return  # accepted earlier, but not yet in a checkpoint
         self._accept_change({name: there.get(name) for name in DATA}, here, step)
         if names is None or not self._data.info.named:
-            self._say("the class names cannot be checked: one of the two data sets has none")
+            self._say("the class names cannot be compared: one of the two data sets has none")
 
     def _order_classes(self, names: list[str] | None) -> None:
         info = self._data.info
@@ -165,9 +166,9 @@ class Folder:
             self._data.reorder(names, str(self._path))
         except ClassNamesError as error:
             raise RefusedError(
-                f"{self._path} holds a run on other classes: {error}. Use another --output"
+                f"{self._path} holds a run with other classes: {error}. Use another --output"
             ) from None
-        self._say(f"{info.name} has the classes in another order; they are matched by name")
+        self._say(f"{info.name} has the classes in a different order; matching them by name")
 
     def _data_here(self) -> dict[str, Any]:
         data = dataclasses.replace(self._own, **data_fields(self._data)).data_json()
@@ -179,26 +180,27 @@ class Folder:
         if not self._accept:
             raise RefusedError(
                 f"{self._path} holds a run on other data: {changed}. If the data was changed on "
-                f"purpose, as where a damaged image was repaired or removed, add {ACCEPT}: the run "
-                "continues, and run.json records the change. Otherwise use another --output"
+                f"purpose, for example to remove a damaged image, add {ACCEPT}: the run then "
+                "resumes "
+                "and run.json records the change. Otherwise use another --output"
             )
         if step is None:
             self._say(f"the data has changed since the run finished: {changed}")
             return
-        self._say(f"the data has changed, and run.json says so: {changed}")
+        self._say(f"the data has changed; recorded in run.json: {changed}")
         date = datetime.now(timezone.utc).date().isoformat()
         self._changes.append({"step": step, "date": date, "before": there, "after": here})
 
 
 def _earlier(record: RunRecord) -> dict[str, Any]:
-    """What a record and a checkpoint both say about a run that is continued."""
+    """Return what a record and a checkpoint both contain about a resumed run."""
     changes = list(record.data_changes)
     return record.identity() | {"steps_per_epoch": record.steps_per_epoch, "data_changes": changes}
 
 
 def data_fields(data: Data, class_names: list[str] | None = None) -> dict[str, Any]:
-    """The fields of a ``RunRecord`` that ``data`` decides; ``class_names`` where the data set has
-    none of its own."""
+    """Return the fields of a ``RunRecord`` that depend on ``data``; ``class_names`` is used if the
+    data set has none."""
     info = data.info
     return {
         "data": info.name,

@@ -1,4 +1,4 @@
-"""Optimizer, loss and weight average of a recipe. timm makes them; here they are chosen."""
+"""Optimizer, loss and weight average of a recipe, mostly timm's."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from models.network import NORMS, LayerScale
 from roadmap.recipes import Recipe
 
-#: timm's names: its ``sgd`` is Nesterov's, which none of the recipes uses.
+#: timm's names; its ``sgd`` uses Nesterov momentum, which no recipe does.
 _TIMM_NAMES = {"sgd": "momentum", "lamb": "lamb", "adamw": "adamw"}
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer over ``model``'s parameters, fused where torch has it so."""
+    """Create the recipe's optimizer for ``model``, fused if torch has a fused version."""
     options: dict[str, Any] = {}
     if recipe.optimizer != "sgd":
         options["betas"] = recipe.betas
@@ -36,8 +36,8 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Weights of convolutions and linear layers; norms, biases and layer scale apart, with the
-    recipe's ``norm_weight_decay`` where it has one."""
+    """Return parameter groups: weights of convolutions and linear layers; and norms, biases and
+    layer scale, with the recipe's ``norm_weight_decay`` if it has one."""
     if recipe.norm_weight_decay is None:
         return [{"params": list(model.parameters()), "weight_decay": recipe.weight_decay}]
     plain, special = [], []
@@ -52,10 +52,10 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
 
 
 def loss_function(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss of a batch, summed over its images, in float32.
+    """Compute the loss of a batch, summed over its images, in float32.
 
-    Takes logits and target probabilities, both (N, classes); label smoothing and mixing are in
-    the targets. Binary cross-entropy is averaged over the classes, as in timm.
+    Takes logits and target probabilities, both (N, classes); the targets include label smoothing
+    and mixing. Binary cross-entropy is averaged over the classes, as in timm.
     """
 
     def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -71,11 +71,11 @@ def loss_function(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def average_decay(recipe: Recipe) -> float:
-    """Decay of the weight average at each of its updates.
+    """Return the decay of the weight average at each of its updates.
 
-    Averaged at every step, the recipe's own. TorchVision's script, which averages every
-    ``ema_every`` steps, states the decay of a run of one update an epoch with one image: it
-    multiplies 1 - decay by batch size x ``ema_every`` / epochs (references/classification).
+    With an update at every step, it is the recipe's. TorchVision's script updates every
+    ``ema_every`` steps and multiplies 1 - decay by batch size x ``ema_every`` / epochs
+    (references/classification).
     """
     if recipe.ema_decay is None:
         raise ValueError("the recipe has no ema_decay")

@@ -1,6 +1,6 @@
-"""``--scale pocket``: every step of a roadmap at a size that trains in seconds on a CPU.
+"""``--scale pocket``: every step of a roadmap at a size that trains on a CPU in seconds.
 
-Structure is kept: kinds of layers, ratio of stages, order of steps. Only width, depth, image size
+The structure stays: kinds of layers, ratio of stages, order of steps. Only width, depth, image size
 and the length of training shrink.
 """
 
@@ -17,7 +17,7 @@ LR = {"sgd": 0.1, "lamb": 1e-2, "adamw": 3e-3}
 
 
 def pocket_config(config: ModelConfig) -> ModelConfig:
-    """``config`` with a quarter of the width and a third of the depth (at least one block)."""
+    """Return ``config`` with a quarter of the width and a third of the depth (at least 1)."""
     return config.replace(
         width=max(config.width // WIDTH_DIVISOR, 1),
         depths=tuple(max(round(depth / DEPTH_DIVISOR), 1) for depth in config.depths),
@@ -25,10 +25,10 @@ def pocket_config(config: ModelConfig) -> ModelConfig:
 
 
 def pocket_recipe(recipe: Recipe) -> Recipe:
-    """``recipe`` for pocket networks: the same techniques over a few hundred steps.
+    """Return ``recipe`` for pocket networks: the same techniques over a few hundred steps.
 
-    The learning rate is the optimizer's own at this batch size, and a weight average spans about
-    an epoch of the digits instead of the last few of a long training.
+    The learning rate depends on the optimizer, at this batch size. A weight average spans about an
+    epoch of the digits instead of the last few epochs of long training.
     """
     return recipe.replace(
         batch_size=64,

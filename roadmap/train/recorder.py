@@ -1,4 +1,4 @@
-"""What a run leaves in its folder: ``run.json``, ``metrics.csv``, ``checkpoints/``, weights."""
+"""Writes a run's folder: ``run.json``, ``metrics.csv``, ``checkpoints/`` and weights."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from roadmap.train.trainer import Trainer
 class Recorder:
     """Writes a run's folder on the main process; every process calls every method.
 
-    ``record`` is what run.json says and ``history`` the rows of metrics.csv. Raises
-    ``TrainingError`` where something cannot be written.
+    ``record`` is the content of run.json and ``history`` the rows of metrics.csv. Raises
+    ``TrainingError`` if something cannot be written.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class Recorder:
         self._saved = time.perf_counter()
 
     def open(self) -> tuple[RunRecord | None, Checkpoint | None]:
-        """Make the folder this run's: the record of one that is finished, or the checkpoint to
-        continue from, on every process.
+        """Claim the folder; return a finished run's record or the checkpoint to resume from, on
+        every process.
 
-        The data then has the order of classes of the run that is continued. Raises
-        ``RefusedError`` where the folder is another run's.
+        The data's classes are then in the order of the resumed run. Raises ``RefusedError`` if the
+        folder holds another run.
         """
         accept = self._settings.accept_changed_data
         inside = Folder(self.folder, self.record, self._data, accept, self._display.say)
@@ -70,11 +70,11 @@ class Recorder:
         return None, Checkpoint(tensors, opening.state)
 
     def note(self, **fields: Any) -> None:
-        """Add to the record what has been found out since."""
+        """Update fields of the record."""
         self.record = dataclasses.replace(self.record, **fields)
 
     def begin(self) -> None:
-        """Write TensorBoard's event files from here on, where they are asked for."""
+        """Start writing TensorBoard event files, if requested."""
         self._saved = time.perf_counter()
         if self._settings.tensorboard and self._world.is_main:
             self._events = EventFiles(self.folder / "events", len(self.history) + 1)
@@ -85,11 +85,11 @@ class Recorder:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time for the next checkpoint."""
+        """Whether the next checkpoint is due."""
         return time.perf_counter() - self._saved >= self._settings.checkpoint_every
 
     def leave_out(self, seconds: float) -> None:
-        """Do not count the last ``seconds`` towards the next checkpoint."""
+        """Do not count the last ``seconds`` toward the next checkpoint."""
         self._saved += seconds
 
     def save(self, trainer: Trainer, stopwatch: Stopwatch, step: int) -> None:
@@ -131,7 +131,7 @@ class Recorder:
         return ended
 
     def write_end(self, error: TrainingError, stopwatch: Stopwatch, step: int) -> None:
-        """Say in run.json how the run stopped; a full disk may prevent even that."""
+        """Record in run.json how the run stopped, unless the disk is full."""
         status = "interrupted" if isinstance(error, InterruptedRunError) else "failed"
         if self._world.is_main:
             ended = self.now(status, step, stopwatch.wall_seconds(), reason=str(error))
@@ -139,17 +139,17 @@ class Recorder:
                 write_record(self.folder, ended)
 
     def now(self, status: str, step: int, wall_seconds: float | None, **more: Any) -> RunRecord:
-        """The record after ``step`` steps, of today."""
+        """Return the record after ``step`` steps, with today's date."""
         date = datetime.now(timezone.utc).date().isoformat()
         changes = {"status": status, "steps": step, "date": date, "wall_seconds": wall_seconds}
         return dataclasses.replace(self.record, **changes, **more)
 
     def last_checkpoint(self) -> str:
-        """A sentence, without its full stop."""
+        """Return a sentence without its period."""
         step = last_step(self.checkpoints)
         if step is None:
-            return "No checkpoint had been written yet"
-        return f"The last good checkpoint is that of step {step}, in {self.checkpoints}"
+            return "No checkpoint has been written yet"
+        return f"The last good checkpoint is from step {step}, in {self.checkpoints}"
 
     def _claim(self, inside: Folder) -> Opening:
         try:
@@ -162,10 +162,10 @@ class Recorder:
         return opening
 
     def _follow(self, opening: Opening) -> None:
-        """Go on with the epochs and the classes of the run that is continued."""
+        """Adopt the epochs and classes of the resumed run."""
         info, names = self._data.info, opening.class_names
         if names is not None and info.named and list(info.class_names) != names:
-            self._data.reorder(names, str(self.folder))  # as the main process has done
+            self._data.reorder(names, str(self.folder))  # as on the main process
         self.record = dataclasses.replace(
             self.record,
             steps_per_epoch=opening.steps_per_epoch or self.record.steps_per_epoch,

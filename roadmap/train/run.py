@@ -1,4 +1,4 @@
-"""One run from its settings to its scores, through interruptions."""
+"""One run from settings to scores, including resuming after interruptions."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def train(
     quiet: bool = False,
     turn: threading.Event | None = None,
 ) -> dict[str, Any]:
-    """Train as ``settings`` say, or continue where the folder's run stopped; returns run.json.
+    """Train a run, or resume the one in its folder; return the record (run.json).
 
-    Under ``torchrun`` every process calls it. ``notes`` are said once data and recipe fit;
-    ``quiet`` says nothing at all. Once loaded and compiled, the run waits for ``turn``.
-    Raises ``RefusedError`` before anything has started; ``NonFiniteError``,
-    ``InterruptedRunError`` (saved) or another ``TrainingError`` on the way, with the last good
-    checkpoint intact.
+    Under ``torchrun``, every process calls it. ``notes`` are printed once data and recipe are
+    valid; ``quiet`` suppresses all output. After loading and compiling, the run waits for ``turn``.
+    Raises ``RefusedError`` before anything has started; later ``NonFiniteError``,
+    ``InterruptedRunError`` (saved) or another ``TrainingError``, with the last good checkpoint
+    intact.
     """
     check_seed(settings.seed)
     if settings.tensorboard:
@@ -90,7 +90,7 @@ def _open_run(
             workers=settings.workers,
             exif_orientation=world.share(lambda: _turns_images(folder)),
         )
-        # Asked for here, a batch that the processes cannot share is refused before training.
+        # Called here so that a batch that cannot be split over the processes is refused early.
         data.train_batches(0, recipe.batch_size, rank=world.rank, world_size=world.size)
         config = trained_config(settings).replace(
             num_classes=data.info.num_classes, in_channels=data.info.channels
@@ -113,13 +113,14 @@ def _open_run(
         world.share(lambda: _entered(stack, lock, folder))
         if world.is_main and not lock.exists:
             display.say(
-                f"{folder} is on a file system without locks: let no other process train in it"
+                f"{folder} is on a file system without locks: make sure that no other process "
+                "trains in it"
             )
         record = new_record(settings, config, data, device, world)
         recorder = Recorder(folder, record, settings, data, world, display)
         finished, checkpoint = recorder.open()
         if finished is not None:
-            display.say(f"{folder} holds this run, finished: nothing to do")
+            display.say(f"this run is already finished in {folder}: nothing to do")
             return finished
         training = Training(settings, config, data, recorder, device, world, display, signals, turn)
         return training.run(checkpoint)
@@ -128,7 +129,7 @@ def _open_run(
 def new_record(
     settings: Settings, config: ModelConfig, data: Data, device: torch.device, world: World
 ) -> RunRecord:
-    """What run.json says about a run before it has begun."""
+    """Return the record of a run before it starts."""
     precision = settings.precision or ("bf16" if device.type == "cuda" else "float32")
     recipe = dataclasses.asdict(settings.recipe)
     return RunRecord(
@@ -137,7 +138,7 @@ def new_record(
         step=settings.step,
         point=settings.point and RunPoint(**settings.point),
         recipe_name=settings.recipe_name,
-        # As they will be read back: lists for tuples.
+        # As read back from JSON: lists instead of tuples.
         config=json.loads(json.dumps(config.to_dict())),
         recipe=json.loads(json.dumps(recipe)),
         **data_fields(data),
@@ -158,14 +159,14 @@ def new_record(
 
 
 def _turns_images(folder: Path) -> bool:
-    """Whether the run in ``folder`` turns images as their EXIF orientation tag says.
+    """Whether the run in ``folder`` rotates images by their EXIF orientation tag.
 
-    A new one does; one that does not record it was trained on the images as they are stored.
+    A new run does; a run that does not record it was trained on images as stored.
     """
     checkpoints: list[Path] = []
-    with suppress(OSError):  # that it cannot be read is said where it is entered
+    with suppress(OSError):  # an unreadable folder is reported when it is opened
         checkpoints = sorted((folder / "checkpoints").glob("step-*.json"), reverse=True)
-    with suppress(OSError, RecordError):  # a damaged one is named where it is opened
+    with suppress(OSError, RecordError):  # a damaged record is reported when it is opened
         if (record := read_record(folder)) is not None:
             return record.exif_orientation
     for path in checkpoints:

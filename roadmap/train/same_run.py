@@ -1,4 +1,4 @@
-"""Whether a folder's run is the one that is asked for, and what would make it that. No torch."""
+"""Whether a folder holds the requested run, and which options would match it. No torch."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 from models.text import said
 from roadmap.train.settings import flat_differences
 
-#: The options of ``train`` that are no field of the recipe, by their names in run.json.
+#: Options of ``train`` that are not recipe fields, by their names in run.json.
 _OPTIONS = {
     **{name: f"--{name}" for name in ("roadmap", "step", "seed", "scale", "precision")},
     "micro_batch": "--micro-batch",
     "device_type": "--device",
 }
-#: Fields of a recipe that follow from another, where they are not given too.
+#: Recipe fields that follow from another one unless given explicitly.
 _FOLLOWING = {"epochs": ("warmup_epochs",), "batch_size": ("lr",)}
 
 Differences = dict[str, tuple[Any, Any]]
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Differences:
-    """Where two runs' facts differ in what can change a result, as ``flat_differences``."""
+    """Return differences of two runs that can change a result, as ``flat_differences``."""
     found = flat_differences(there, here)
     for name in _without_effect(there, here):
         found.pop(name, None)
@@ -33,7 +33,7 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Difference
 def _without_effect(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterable[str]:
     yield "processes"
     batch = (here.get("recipe") or {}).get("batch_size", 0)
-    if (here.get("config") or {}).get("norm") != "batch":  # else of its parts, or of one process
+    if (here.get("config") or {}).get("norm") != "batch":  # otherwise the split has no effect
         yield from ("micro_batch", "sync_batch_norm")
     elif there.get("processes") == here.get("processes") == 1:
         yield "sync_batch_norm"
@@ -42,7 +42,7 @@ def _without_effect(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterab
 
 
 def listed(found: Differences) -> str:
-    """``found`` in words."""
+    """Return the differences ``found`` as text."""
     return "; ".join(
         f"{name} {said(there)} there, {said(here)} here"
         for name, (there, here) in _told(found).items()
@@ -50,8 +50,8 @@ def listed(found: Differences) -> str:
 
 
 def options(found: Differences, there: Mapping[str, Any]) -> str | None:
-    """The options of ``train`` with which it is the run of the facts ``there``; None where no
-    option makes it that."""
+    """Return the options of ``train`` that would match the run ``there``; None if no options
+    can."""
     values = {name: pair[0] for name, pair in _told(found).items()}
     for name, following in _FOLLOWING.items():
         if f"recipe.{name}" in values:
@@ -61,7 +61,7 @@ def options(found: Differences, there: Mapping[str, Any]) -> str | None:
 
 
 def _told(found: Differences) -> Differences:
-    """``found`` without what differs in the network because of another difference."""
+    """Return ``found`` without differences in the network that follow from others."""
     causes = {"roadmap", "step", "scale"} & found.keys()
     return {
         name: pair
@@ -82,7 +82,7 @@ def _option(name: str, value: Any) -> str | None:
 
 
 def free_folder(folder: Path) -> Path:
-    """Like ``folder``, in another folder of runs: reports read one at a time."""
+    """Return a free folder like ``folder`` for other runs, since reports read one folder."""
     if not folder.parent.name:
         folder = folder / folder.name
     others = (folder.parent.with_name(f"{folder.parent.name}-{n}") for n in count(2))

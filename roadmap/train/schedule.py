@@ -1,4 +1,4 @@
-"""The learning rate as a pure function of the step, so that resuming needs no state."""
+"""The learning rate as a pure function of the step, so resuming needs no state."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import math
 from models.text import said
 from roadmap.recipes import Recipe
 
-#: How an optimizer's learning rate grows with the batch size.
+#: Scaling of each optimizer's learning rate with the batch size.
 _GROWTH = {"sgd": float, "adamw": float, "lamb": math.sqrt}
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """Rate of optimizer step ``step`` (from 0) of a run of ``recipe.epochs`` epochs.
+    """Return the learning rate of ``step`` (from 0) in a run of ``recipe.epochs`` epochs.
 
-    Linear warm-up from ``lr / warm-up steps`` to ``lr``; then a cosine to 0 over what is left
+    Linear warm-up from ``lr / warm-up steps`` to ``lr``, then a cosine to 0 over the rest
     (Loshchilov and Hutter 2017), or a factor ``step_gamma`` every ``step_epochs`` epochs.
     """
     warmup = recipe.warmup_epochs * steps_per_epoch
@@ -26,13 +26,13 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
         case "cosine":
             progress = (step - warmup) / (recipe.epochs * steps_per_epoch - warmup)
             return recipe.lr * 0.5 * (1 + math.cos(math.pi * progress))
-    raise ValueError(f"no schedule {said(recipe.schedule)}")
+    raise ValueError(f"schedule is {said(recipe.schedule)}; use step or cosine")
 
 
 def scaled_lr(recipe: Recipe, batch_size: int) -> float:
-    """The recipe's rate for another global batch size.
+    """Return the recipe's learning rate for another global batch size.
 
-    Linear in the batch for SGD and AdamW (Goyal et al. 2017; Liu et al. 2022), by its square root
-    for LAMB (You et al. 2020).
+    It scales linearly for SGD and AdamW (Goyal et al. 2017; Liu et al. 2022), and with the square
+    root for LAMB (You et al. 2020).
     """
     return recipe.lr * _GROWTH[recipe.optimizer](batch_size / recipe.batch_size)

@@ -1,4 +1,4 @@
-"""Scores of a weights file, whoever wrote it."""
+"""Scores of a weights file from any source."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def score_file(
     by_index: bool = False,
     say: Callable[[str], None] = lambda _sentence: None,
 ) -> dict[str, Any]:
-    """Scores of the weights in ``path`` on the validation images of ``data_path``, as one row.
+    """Score the weights in ``path`` on the validation images of ``data_path``, as one row.
 
-    ``model`` names the network (``SOURCE:NAME``) where the file does not. ``image_size`` changes
-    the crop, and the resize in proportion. Images are turned as their EXIF orientation tag says
-    if the file was trained so. Classes are matched by name; with ``by_index`` output i is class i
-    of the data, whatever the names. What a reader should know of the data goes to ``say``;
-    ``part`` of the row is the name of the state dict in a checkpoint that has several. Raises
+    ``model`` names the network (``SOURCE:NAME``) if the file does not. ``image_size`` changes the
+    crop, and the resize in proportion. Images are rotated by their EXIF orientation tag if the
+    weights were trained that way. Classes are matched by name; with ``by_index``, output i is
+    class i of the data, whatever the names. Notes on the data go to ``say``; the row's ``part`` is
+    the name of the state dict in a checkpoint with several. Raises
     ``RefusedError``, ``NonFiniteError`` for a loss that is not finite, and another
     ``TrainingError`` for images that cannot be read.
     """
@@ -76,11 +76,11 @@ def score_file(
         say(note)
     part = facts.get("part") if config is None else None
     if part:
-        say(f"scoring the weights called {part} in {shortened(path)}")
+        say(f"scoring the weights named {part} in {shortened(path)}")
     classes = data.info.num_classes
     names = as_names(facts.get("class_names"))
     if names is None:
-        beside = label_names(path)  # of this file only where the number fits
+        beside = label_names(path)  # only those of this file if the number matches
         names = beside if beside and len(beside) == classes else None
     notes: list[str] = []
     matched = "by index" if by_index else _match_classes(path, names, data, notes.append)
@@ -92,19 +92,20 @@ def score_file(
                 raise
             held = _name(facts, config)
             raise RefusedError(
-                f"{error}. The file says that it holds {held}: leave the network's name out to "
+                f"{error}. According to its config, the file holds {held}: omit the network's "
+                "name to "
                 "score that"
             ) from None
     elif config is not None:
         network = _ours(config, tensors)
     else:
         raise RefusedError(
-            f"{shortened(path)} does not say what network it is of: add --model SOURCE:NAME, such "
-            "as timm:convnext_tiny, or --step KEY"
+            f"{shortened(path)} does not record its network: add --model SOURCE:NAME, such as "
+            "timm:convnext_tiny, or --step KEY"
         )
     if config is not None and model is None and config.num_classes != classes:
         raise RefusedError(
-            f"{shortened(path)} tells {config.num_classes} classes apart, and {data.info.name} has "
+            f"{shortened(path)} has {config.num_classes} classes, but {data.info.name} has "
             f"{classes}"
         )
     for note in notes:
@@ -119,14 +120,14 @@ def score_file(
         if not out_of_memory(error):
             raise
         raise TrainingError(
-            f"the memory does not hold {batch_size} images of {recipe.test_size} pixels: use a "
+            f"{batch_size} images of {recipe.test_size} pixels do not fit into memory: use a "
             "smaller --batch-size"
         ) from None
     if scores.loss is None:
         raise NonFiniteError(
-            f"the loss of {shortened(path)} on the validation images of {data.info.name} is not "
-            "finite, so there are no scores: the network's outputs are too large for its numbers. "
-            "Use weights from before training diverged, or --precision float32 where it is bf16"
+            f"the validation loss of {shortened(path)} on {data.info.name} is not finite, so there "
+            "are no scores: the network's outputs overflow. Use weights from before training "
+            "diverged, or --precision float32 instead of bf16"
         )
     return {
         "weights": str(path),
@@ -145,13 +146,13 @@ def score_file(
 def _match_classes(
     path: Path, names: list[str] | None, data: Data, say: Callable[[str], None]
 ) -> str:
-    """How the network's outputs were matched to the classes of ``data``, which then has their
-    order. Raises ``RefusedError`` where the names differ."""
+    """Match the network's outputs to the classes of ``data``, which is reordered; return how.
+    Raises ``RefusedError`` if the names differ."""
     if names is None or not data.info.named:
         without = path if names is None else data.info.name
         say(
-            f"{without} has no class names, so they cannot be checked: output 0 is taken for class "
-            f"0 of {data.info.name} ({quoted(data.info.class_names[:1])}), and so on"
+            f"{without} has no class names, so they cannot be compared: assuming that output 0 is "
+            f"class 0 of {data.info.name} ({quoted(data.info.class_names[:1])}), and so on"
         )
         return "not checked"
     if list(data.info.class_names) == names:
@@ -159,17 +160,17 @@ def _match_classes(
     try:
         data.reorder(names, str(path))
     except ClassNamesError as error:
-        renamed = ". If they are the same classes in the same order, renamed, add --by-index"
+        renamed = ". If these are the same classes in the same order, only renamed, add --by-index"
         more = renamed if len(names) == data.info.num_classes else ""
         raise RefusedError(f"{error}{more}") from None
-    say(f"{data.info.name} has the classes in another order than {path}: matched by name")
+    say(f"{data.info.name} and {path} have the classes in different orders: matched by name")
     return "matched by name"
 
 
 def _name(facts: dict[str, Any], config: ModelConfig | None) -> str:
-    """Of the network in a file of ours: its step, and what it is where that is no full network."""
+    """Describe the network in one of our files: its step, and its shape if not full size."""
     shape = f"width {config.width}, depths {' '.join(map(str, config.depths))}" if config else ""
-    if not facts.get("step"):  # saved with its config alone
+    if not facts.get("step"):  # saved only with its config
         return f"a network of {shape}"
     name = ":".join(shortened(facts.get(part, "?"), 60) for part in ("roadmap", "step"))
     try:
@@ -182,7 +183,7 @@ def _name(facts: dict[str, Any], config: ModelConfig | None) -> str:
 
 
 def _turned(facts: dict[str, Any]) -> bool:
-    """Whether a file was trained on images turned as their EXIF orientation tag says."""
+    """Whether a file was trained on images rotated by their EXIF orientation tag."""
     data = facts.get("data")
     return isinstance(data, dict) and bool(data.get("exif_orientation", False))
 
@@ -195,7 +196,7 @@ def _ours(config: ModelConfig, tensors: dict[str, Tensor]) -> nn.Module:
 
 
 def _named(name: str, tensors: dict[str, Tensor], **options: int) -> nn.Module:
-    """Our network of that name with converted weights, or a library's own with its own."""
+    """Return our network of that name with converted weights, or a library's with its own."""
     try:
         check(name)
         config = config_of(name)

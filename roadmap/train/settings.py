@@ -1,6 +1,6 @@
-"""What a run is asked to do: step, recipe with the changes made to it, data, machine, folder.
+"""Settings of a run: step, recipe with changes, data, machine, folder.
 
-Imports no torch: a wrong name or value is refused at once.
+Imports no torch, so that wrong names and values are refused at once.
 """
 
 from __future__ import annotations
@@ -23,31 +23,33 @@ from roadmap.train.schedule import scaled_lr
 
 Scale = Literal["full", "pocket"]
 Precision = Literal["float32", "bf16"]
-#: A test image's side, at most.
+#: Largest side of a test image.
 MOST_PIXELS = 16_384
 SIZES = f"1 to {MOST_PIXELS:,} pixels"
 
-#: Images in a batch: the list of a batch alone is then 8 MB.
+#: Most images in a batch, whose list of images alone then takes 8 MB.
 MOST_IMAGES = 1_000_000
-#: The largest seed of torch's generators; numpy's take any.
+#: Largest seed of torch's generators; numpy's accept any.
 MOST_SEED = 2**64 - 1
 
 _HINTS = get_type_hints(Recipe)
-#: Fields that may be 0 and those that must not, where the type alone does not say.
+#: Bounds of fields that do not follow from their type.
 _AT_LEAST_ONE = ("batch_size", "epochs", "step_epochs", "ema_every", "train_size", "test_size")
 _UNDER_ONE = ("label_smoothing", "stochastic_depth", "momentum", "ema_decay")
-#: Lengths that shorten with a run, as its messages name them.
+#: Values of ``auto_augment``, the only field of text.
+POLICIES = "none, trivial or a RandAugment policy such as rand-m9-mstd0.5-inc1"
+#: Lengths that shrink with the run, with their names in messages.
 _LENGTHS = {"warmup_epochs": "warm-up", "step_epochs": "learning rate steps"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """One run. ``recipe`` is complete: every change is already in it.
+    """One run. ``recipe`` is complete: it includes every change.
 
-    ``micro_batch``: images at once through the network on each process (None: all of its share).
-    ``checkpoint_every``: seconds. ``output`` None: a folder named after data, step and seed.
-    ``step`` None: a point of a design, with ``network`` and, for run.json, what it is in ``point``
-    (``design``, ``key``, ``role``, ``levels``).
+    ``micro_batch`` is the number of images per forward pass of a process [default: its share of the
+    batch], ``checkpoint_every`` in seconds. ``output`` None means a folder named after data, step
+    and seed. ``step`` None means a point of a design: ``network`` is its config and ``point``
+    describes it for run.json (``design``, ``key``, ``role``, ``levels``).
     """
 
     roadmap: str = "resnet50"
@@ -55,7 +57,7 @@ class Settings:
     network: ModelConfig | None = None
     point: Mapping[str, Any] | None = dataclasses.field(default=None, hash=False)
     recipe: Recipe
-    #: None: the step's own.
+    #: None: the step's recipe.
     recipe_name: str | None = None
     data: str | None = None
     scale: Scale = "full"
@@ -69,12 +71,12 @@ class Settings:
     tensorboard: bool = False
     workers: int | None = None
     output: Path | None = None
-    #: Continue a run whose data has changed since, and record that.
+    #: Continue a run whose data has changed, and record the change.
     accept_changed_data: bool = False
 
     @property
     def subject(self) -> str:
-        """What is trained, for the names of folders and for messages."""
+        """Return what is trained, for folder names and messages."""
         if self.point is None:
             return f"{self.roadmap}-{self.step}"
         return f"{self.point['design']}-{self.point['key']}"
@@ -89,12 +91,12 @@ def choose_recipe(
     image_size: int | None = None,
     scale: Scale = "full",
 ) -> tuple[Recipe, list[str]]:
-    """The recipe of a run, and a sentence about each value that follows from another.
+    """Return the recipe of a run, and one sentence per derived value.
 
-    The step's own recipe, or ``RECIPES[name]``; made small for ``scale`` pocket; then tested at
-    ``image_size`` with the other sizes in proportion; then ``changes``. A batch size changed
-    without the learning rate scales the rate; fewer epochs shorten the warm-up and the steps of
-    the learning rate, where those are not changed too. Raises ``RefusedError``.
+    It starts from the step's recipe or ``RECIPES[name]``, shrunk if ``scale`` is pocket, with test
+    size ``image_size`` and the other sizes in proportion, and then applies ``changes``. A changed
+    batch size scales the learning rate, and fewer epochs shorten the warm-up and the intervals of
+    the step schedule, unless ``changes`` sets these as well. Raises ``RefusedError``.
     """
     recipe = _named_recipe(roadmap, step, name)
     if scale == "pocket":
@@ -109,24 +111,25 @@ def choose_recipe(
         changes = sizes | changes
         if changes["train_size"] == sizes["train_size"] != image_size:
             notes.append(
-                f"training at {sizes['train_size']} pixels: the recipe's {recipe.train_size} of "
-                f"{recipe.test_size}, in proportion"
+                f"training size {sizes['train_size']} pixels: scaled from the recipe's "
+                f"{recipe.train_size} at test size {recipe.test_size}"
             )
     if "batch_size" in changes and "lr" not in changes:
         _check_fields(recipe.replace(batch_size=changes["batch_size"]))
         changes["lr"] = scaled_lr(recipe, changes["batch_size"])
         if changes["lr"] != recipe.lr:
             notes.append(
-                f"learning rate {changes['lr']:g}: the recipe's {recipe.lr:g} at batch size "
-                f"{recipe.batch_size} scaled to {changes['batch_size']}"
+                f"learning rate {changes['lr']:g}: scaled from the recipe's {recipe.lr:g} at "
+                "batch size "
+                f"{recipe.batch_size} to {changes['batch_size']}"
             )
     for name, value in _shorter(recipe, changes).items():
         before = getattr(recipe, name)
         if name not in changes and value != before:
             changes[name] = value
             notes.append(
-                f"{_LENGTHS[name]} of {counted(value, 'epoch')}: the recipe's {before} of "
-                f"{recipe.epochs}, shortened with the run"
+                f"{_LENGTHS[name]} {counted(value, 'epoch')}: scaled from the recipe's {before} of "
+                f"{recipe.epochs} epochs"
             )
     recipe = recipe.replace(**changes)
     _check_fields(recipe)
@@ -134,13 +137,13 @@ def choose_recipe(
 
 
 def check_seed(seed: int) -> None:
-    """Raises ``RefusedError`` for a seed that the generators do not take."""
+    """Raise ``RefusedError`` for a seed that the generators do not accept."""
     good = isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed <= MOST_SEED
     _check("seed", seed, good, f"a whole number from 0 to {MOST_SEED}")
 
 
 def sizes_at(image_size: int, recipe: Recipe) -> dict[str, int]:
-    """``recipe``'s sizes, in pixels and in proportion, when it tests at ``image_size``."""
+    """Return ``recipe``'s sizes in pixels, scaled in proportion to test size ``image_size``."""
     ratio = image_size / recipe.test_size
     return {
         "train_size": max(1, round(ratio * recipe.train_size)),
@@ -150,8 +153,8 @@ def sizes_at(image_size: int, recipe: Recipe) -> dict[str, int]:
 
 
 def recorded_view(recipe: Any) -> Recipe:
-    """How ``recipe``, the fields that a file has, looks at a test image: size, resize and
-    interpolation. ConvNeXt's way for what it does not say. Raises ``RefusedError``.
+    """Return test size, resize and interpolation of ``recipe``, the fields in a file; missing
+    fields are as in ConvNeXt. Raises ``RefusedError``.
     """
     if not isinstance(recipe, dict):
         raise RefusedError(f"its recipe is {said(recipe)}; use an object of fields and values")
@@ -170,17 +173,17 @@ def recorded_view(recipe: Any) -> Recipe:
 
 
 def trained_config(settings: Settings) -> ModelConfig:
-    """The network that ``settings`` train, still with the paper's classes and channels."""
+    """Return the network of ``settings``, still with the paper's classes and channels."""
     if settings.network is not None:
         return settings.network
     return run_config(settings.roadmap, settings.step, settings.recipe, scale=settings.scale)
 
 
 def run_config(roadmap: str, step: str, recipe: Recipe, *, scale: Scale = "full") -> ModelConfig:
-    """The network of a step that ``recipe`` trains, with the paper's classes and channels.
+    """Return the network of a step under ``recipe``, with the paper's classes and channels.
 
-    Stochastic depth is the recipe's. Layer scale belongs to the architecture: a network that has
-    it takes the recipe's initial value, if the recipe names one; no other network gets it.
+    Stochastic depth comes from the recipe. Layer scale belongs to the architecture: a network with
+    layer scale uses the recipe's initial value if there is one; other networks never get it.
     """
     config = ROADMAPS[roadmap].config(step)
     if scale == "pocket":
@@ -194,9 +197,10 @@ def run_config(roadmap: str, step: str, recipe: Recipe, *, scale: Scale = "full"
 
 
 def parse_field(name: str, text: str) -> Any:
-    """``text`` from the command line as a value of the recipe's field ``name``.
+    """Convert ``text`` from the command line to a value of the recipe's field ``name``.
 
-    ``none`` where the field may be None; two numbers as ``0.9,0.999``. Raises ``RefusedError``.
+    ``none`` means None if the field may be None; two numbers are written ``0.9,0.999``. Raises
+    ``RefusedError``.
     """
     kinds = _kinds(name)
     if type(None) in kinds and text.lower() == "none":
@@ -217,20 +221,21 @@ def parse_field(name: str, text: str) -> Any:
 
 
 def describe_field(name: str) -> str:
-    """What values the recipe's field ``name`` takes, in words."""
+    """Describe the values that the recipe's field ``name`` accepts."""
     kinds = _kinds(name)
     kind = kinds[0]
     if get_origin(kind) is Literal:
-        words = " or ".join(get_args(kind))
+        *others, last = get_args(kind)
+        words = f"{', '.join(others)} or {last}"
     elif get_origin(kind) is tuple:
         words = "two numbers such as 0.9,0.999"
     else:
-        words = {int: "a whole number", float: "a number"}.get(kind, "text")
+        words = {int: "a whole number", float: "a number"}.get(kind, POLICIES)
     return words + (" or none" if type(None) in kinds else "")
 
 
 def flat_differences(before: Any, after: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
-    """Where two JSON values differ, as ``{"recipe.lr": (before, after)}``."""
+    """Return where two JSON values differ, as ``{"recipe.lr": (before, after)}``."""
     if isinstance(before, dict) and isinstance(after, dict):
         found: dict[str, tuple[Any, Any]] = {}
         for key in [*before, *(key for key in after if key not in before)]:
@@ -253,8 +258,8 @@ def _named_recipe(roadmap: str, step: str, name: str | None) -> Recipe:
 
 
 def _shorter(recipe: Recipe, changes: Mapping[str, Any]) -> dict[str, int]:
-    """The lengths within ``recipe`` that fewer epochs shorten: in proportion, to one at least
-    (but no warm-up where there is one epoch in all)."""
+    """Return the lengths in ``recipe`` that fewer epochs shorten in proportion, to at least one
+    epoch (but no warm-up in a run of one epoch)."""
     epochs = changes.get("epochs", recipe.epochs)
     if not 0 < epochs < recipe.epochs:
         return {}
@@ -268,7 +273,7 @@ def _shorter(recipe: Recipe, changes: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _kinds(name: str) -> tuple[Any, ...]:
-    """The types of a field, None's last."""
+    """Return the types of a field, None's last."""
     hint = _HINTS[name]
     if get_origin(hint) in (Union, types.UnionType):
         return get_args(hint)

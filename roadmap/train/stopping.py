@@ -1,4 +1,4 @@
-"""Stopping when asked, and one run to a folder."""
+"""Stopping on request, and the lock that allows one run per folder."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 from roadmap.runs.lock import open_lock, take
 from roadmap.train.errors import FolderInUseError
 
-#: Seconds for which a lock is tried: whoever looks whether it is held has it for a moment.
+#: Seconds to retry a lock, which processes that only test it hold for a moment.
 PATIENCE = 0.5
 
 
 class Signals:
-    """While entered, ``number`` becomes the signal that first asks to stop (SIGINT, SIGTERM).
+    """While entered, ``number`` becomes the first signal that asks to stop (SIGINT, SIGTERM).
 
-    The second one acts at once, as if this were not there.
+    A second signal takes effect at once, as usual.
     """
 
     WATCHED = (signal.SIGINT, signal.SIGTERM)
-    #: Whether the one entered last was asked to stop.
+    #: Whether the most recent instance was asked to stop.
     asked = False
 
     def __init__(self) -> None:
@@ -46,13 +46,13 @@ class Signals:
 
 
 def ask_to_stop() -> None:
-    """Send this process SIGTERM, unless it was asked to stop before: the second would not save."""
+    """Send this process SIGTERM, unless already asked to stop: a second would not save."""
     if not Signals.asked:
         signal.raise_signal(signal.SIGTERM)
 
 
 def stop_with_parent() -> None:
-    """Have this process asked to stop when the one that started it dies, as soon as that shows."""
+    """Ask this process to stop as soon as its parent process is found to have died."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -64,10 +64,10 @@ def stop_with_parent() -> None:
 
 
 class FolderLock:
-    """While entered, no other process trains in ``folder``; a process that dies lets go.
+    """While entered, no other process trains in ``folder``; the lock ends with the process.
 
-    ``exists`` says whether there is such a lock: not on every file system, and not on Windows.
-    Raises ``FolderInUseError`` where one does, and ``OSError`` where the folder cannot be written.
+    ``exists`` says whether locks work: not on every file system, and not on Windows. Raises
+    ``FolderInUseError`` if another process trains there, and ``OSError`` if it cannot be written.
     """
 
     def __init__(self, folder: Path):

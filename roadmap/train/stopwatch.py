@@ -1,4 +1,4 @@
-"""Time and energy of a run, over all its continuations."""
+"""Time and energy of a run, over all times it was resumed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from roadmap.train.machine import EnergyMeter
 class Stopwatch:
     """Wall time and energy of the whole run, and the training time of the current epoch.
 
-    An epoch's time leaves out validation, start-up, compilation and waiting for one's turn.
+    An epoch's time excludes validation, start-up, compilation and waiting for a turn.
     """
 
     def __init__(self, device: torch.device, world: World):
@@ -28,7 +28,7 @@ class Stopwatch:
         self._first_step = self._untimed_steps = 0
 
     def state(self, step: int) -> dict[str, Any]:
-        """What a checkpoint after ``step`` steps keeps."""
+        """Return what a checkpoint after ``step`` steps stores."""
         return {
             "epoch_seconds": self.epoch_seconds(step),
             "wall_seconds": self.wall_seconds(),
@@ -44,7 +44,7 @@ class Stopwatch:
         self._epoch_before = 0.0
 
     def begin_training(self, step: int, untimed_steps: int = 0) -> None:
-        """Time the steps from ``step`` on; the ``untimed_steps`` before it took as long each."""
+        """Time the steps from ``step`` on; assume the same time for each of ``untimed_steps``."""
         self._epoch_begun = time.perf_counter()
         self._first_step, self._untimed_steps = step, untimed_steps
 
@@ -52,18 +52,18 @@ class Stopwatch:
         self._epoch_before, self._epoch_begun = self.epoch_seconds(step), None
 
     def leave_out(self, seconds: float) -> None:
-        """Count neither the last ``seconds``, spent waiting, nor any energy so far."""
+        """Exclude the last ``seconds``, spent waiting, and all energy so far."""
         self._begun += seconds
         if self._epoch_begun is not None:
             self._epoch_begun += seconds
         self._meter = EnergyMeter(self._device)
 
     def steps_per_second(self, step: int) -> float:
-        """Speed since training began or went on."""
+        """Return the speed since training started or resumed."""
         return (step - self._first_step) / (time.perf_counter() - self._epoch_begun)
 
     def epoch_seconds(self, step: int) -> float:
-        """Training time of the current epoch."""
+        """Return the training time of the current epoch."""
         if self._epoch_begun is None:
             return self._epoch_before
         seconds = time.perf_counter() - self._epoch_begun
@@ -74,7 +74,7 @@ class Stopwatch:
         return self._wall_before + time.perf_counter() - self._begun
 
     def joules(self) -> float | None:
-        """Energy of all processes' devices; None where one cannot tell. Every process calls it."""
+        """Return the energy of all devices; None if one is unknown. Every process calls it."""
         joules = self._world.gather(self._meter.joules())
         if self._joules_before is None or None in joules:
             return None

@@ -1,4 +1,4 @@
-"""One training step, and all the state that it changes."""
+"""One training step, with all the state that it changes."""
 
 from __future__ import annotations
 
@@ -19,26 +19,25 @@ from roadmap.train.graph import StepGraph
 from roadmap.train.optimizer import average_decay, build_optimizer, loss_function
 from roadmap.train.schedule import learning_rate
 
-#: Optimizer steps between readings of the device's sums, where reading waits for the device.
+#: Optimizer steps between reads of the device's sums, where a read waits for the device.
 READ_EVERY = 25
 
 
 class Sums(NamedTuple):
-    """Added up over the images of this process since the epoch began."""
+    """Sums over this process's images since the start of the epoch."""
 
     loss: float
     correct: float
     images: int
-    #: First optimizer step whose loss was not finite; None while all were.
+    #: First optimizer step whose loss was not finite, or None.
     bad_step: int | None
 
 
 class Trainer:
-    """Network, optimizer and weight average of a recipe, and the step that moves them.
+    """Network, optimizer and weight average of a recipe, and the step that updates them.
 
-    ``steps_per_epoch`` places a step on the schedule. ``micro_batch`` images at most go through
-    the network at once on each process; gradients are added up. Raises ``ConfigError`` for a
-    config that makes no network.
+    ``steps_per_epoch`` is for the schedule. A forward pass has at most ``micro_batch`` images per
+    process; gradients are accumulated. Raises ``ConfigError`` for an invalid config.
     """
 
     def __init__(
@@ -71,13 +70,13 @@ class Trainer:
         self.optimizer = build_optimizer(self.model, recipe)
         self.loss = loss_function(recipe)
         self.network = self._network(compiled)
-        #: Loss, correct images, and the first step whose loss was not finite or -1.
+        #: Loss, correct images, and the first step whose loss was not finite (-1: none).
         self._sums = torch.tensor([0, 0, -1], device=device, dtype=_sum_dtype(device))
         self._images = 0
         self._number = torch.zeros_like(self._sums[0])
         self._stop = torch.zeros((), device=device)
-        #: A fused optimizer on CUDA skips its update by itself once ``_stop`` is 1. So the weights
-        #: stay those of the bad step without asking the device at every step.
+        #: A fused optimizer on CUDA skips its update once ``_stop`` is 1, so the weights stay those
+        #: of the bad step without a synchronization at every step.
         self._deferred = device.type == "cuda" and recipe.optimizer != "lamb"
         self._reading: _Reading | None = None
         self._known = Sums(0.0, 0.0, 0, None)
@@ -88,7 +87,7 @@ class Trainer:
             self._graph = self._recorder()
 
     def step(self, number: int, images: Tensor, targets: Tensor) -> None:
-        """Optimizer step ``number`` (from 0) on this process's share of the global batch.
+        """Run optimizer step ``number`` (from 0) on this process's share of the global batch.
 
         ``images`` (N, C, H, W) float, ``targets`` (N, classes) probabilities.
         """
@@ -100,7 +99,7 @@ class Trainer:
         if self._graph is None:
             self._compute(parts, images, targets)
         else:
-            [_whole] = parts  # draws the drop paths, which the recording reads
+            [_whole] = parts  # sets the drop paths, which the recording reads
             self._graph.run(self._recordable, images, targets)
         self._images += len(images)
         if self._deferred and self._reading is None and number % READ_EVERY == 0:
@@ -110,13 +109,13 @@ class Trainer:
             self.average.update(self.model)
 
     def sums(self) -> Sums:
-        """The sums up to now; waits for the device."""
+        """Return the current sums; waits for the device."""
         self._reading = None
         self._known = _sums(self._sums.tolist(), self._images)
         return self._known
 
     def known_sums(self) -> Sums:
-        """The sums as last read, without waiting where that would hold up the device."""
+        """Return the sums as last read, without waiting for the device."""
         if not self._deferred:
             return self.sums()
         if self._reading is not None and self._reading.arrived.query():
@@ -131,7 +130,7 @@ class Trainer:
         self._known = Sums(0.0, 0.0, 0, None)
 
     def state(self) -> dict[str, Tensor]:
-        """Every tensor that training changes, by name; on all processes at once."""
+        """Return every tensor that training changes, by name. Every process calls it."""
         tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
         if self.average is not None:
             average = self.average.module.state_dict()
@@ -140,21 +139,21 @@ class Trainer:
         return tensors | self._total_sums()
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
-        """Take over ``state()`` of a trainer made with the same arguments."""
+        """Load ``state()`` of a trainer created with the same arguments."""
         self.model.load_state_dict(_below(tensors, "model."))
         if self.average is not None:
             self.average.module.load_state_dict(_below(tensors, "average."))
         self._load_optimizer(_below(tensors, "optimizer."))
-        if self._graph is not None:  # it would go on writing to the optimizer's tensors before
+        if self._graph is not None:  # it would keep writing to the optimizer's old tensors
             self._graph = self._recorder()
-        if self.world.is_main:  # the sums of all processes go on from the main one's
+        if self.world.is_main:  # the main process's sums stand for all processes
             self._sums.copy_(tensors["sums"])
             self._images = int(tensors["images"])
 
     def first_bad_layer(self, number: int, images: Tensor) -> str | None:
-        """Where, on the way from ``images`` to the loss of step ``number``, something that is not
-        finite first appears, in words; None where every layer's output is finite. Changes batch
-        norm's running statistics."""
+        """Say where values that are not finite first appear between ``images`` and the loss of step
+        ``number``; None if every layer's output is finite. Changes batch norm's running
+        statistics."""
         found: list[str] = []
         if not bool(images.isfinite().all()):
             found.append("the input images themselves are not finite")
@@ -185,12 +184,14 @@ class Trainer:
 
     def _recorder(self) -> StepGraph:
         for group in self.optimizer.param_groups:
-            group["lr"] = torch.zeros((), device=self.device)  # a recording keeps numbers
+            group["lr"] = torch.zeros(
+                (), device=self.device
+            )  # recordings store numbers as constants
         return StepGraph()
 
     def _recordable(self, images: Tensor, targets: Tensor) -> None:
         for group in self.optimizer.param_groups:
-            if "capturable" in group:  # torch warns where it is set and nothing is recorded
+            if "capturable" in group:  # torch warns if it is set without a recording
                 group["capturable"] = torch.cuda.is_current_stream_capturing()
         self._compute([(slice(None), True)], images, targets)
 
@@ -204,7 +205,7 @@ class Trainer:
     def _compute(
         self, parts: Iterable[tuple[slice, bool]], images: Tensor, targets: Tensor
     ) -> None:
-        """All that a step does on the device, but for the average."""
+        """Run all of a step's device work except the weight average."""
         self.optimizer.zero_grad(set_to_none=True)
         losses = [self._backward(part, last, images, targets) for part, last in parts]
         self._note(torch.stack(losses).sum())
@@ -212,7 +213,7 @@ class Trainer:
             self.optimizer.step()
 
     def _parts(self, number: int, count: int) -> Iterator[tuple[slice, bool]]:
-        """Slices of this process's images that go through the network at once; is it the last?"""
+        """Yield slices of this process's images per forward pass, and whether each is the last."""
         first = self.world.rank * count
         self.drop_paths.draw(number, self.world.size * count)
         size = self.micro_batch or count
@@ -222,21 +223,21 @@ class Trainer:
             yield slice(start, stop), stop == count
 
     def _backward(self, part: slice, last: bool, images: Tensor, targets: Tensor) -> Tensor:
-        """Gradients of one part; returns its loss summed over its images."""
+        """Compute the gradients of one part; return its loss summed over its images."""
         part_targets = targets[part]
         with nullcontext() if last else self._no_sync():
             with self._autocast():
                 logits = self.network(images[part])
             loss = self.loss(logits, part_targets)
-            # The processes' gradients are averaged, so each loss is its sum times their number
-            # over the images of the global batch.
+            # DDP averages gradients over processes, so each loss is its sum times the number of
+            # processes, divided by the images in the global batch.
             (loss / len(images)).backward()
         with torch.no_grad():
             self._sums[1] += (logits.argmax(1) == part_targets.argmax(1)).sum()
         return loss.detach()
 
     def _note(self, loss: Tensor) -> None:
-        """Add ``loss`` to the sums; remember the step if it is the first that is not finite."""
+        """Add ``loss`` to the sums; remember the first step whose loss is not finite."""
         self._sums[0] += loss
         bad = (~loss.isfinite()).to(self._stop.dtype)
         if self.world.size > 1:
@@ -260,7 +261,7 @@ class Trainer:
                 if isinstance(value, Tensor):
                     tensors[f"{name}.{key}"] = value
         for index, group in enumerate(self.optimizer.param_groups):
-            if "step" in group:  # timm's LAMB counts its steps by group
+            if "step" in group:  # timm's LAMB counts steps per group
                 tensors[f"group.{index}.step"] = torch.as_tensor(group["step"])
         return tensors
 
@@ -290,7 +291,7 @@ class Trainer:
 
 
 class _Reading(NamedTuple):
-    """Sums on their way from the device."""
+    """Sums being copied from the device."""
 
     values: Tensor
     images: int

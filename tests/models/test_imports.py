@@ -99,7 +99,9 @@ def test_a_command_says_which_models_came_first(tmp_path, files, command):
     write(tmp_path, files)
     process = run("-m", "roadmap", *command, folder=tmp_path)
     assert process.returncode == 2
-    assert process.stderr.startswith(f"Error: Python imports {tmp_path / next(iter(files))} as ")
+    assert process.stderr.startswith(
+        f"Error: `import models` finds {tmp_path / next(iter(files))} "
+    )
     assert "start from another folder" in process.stderr
     assert process.stderr.count("\n") == 1
     assert process.stdout == ""  # nor is any code of theirs run
@@ -112,4 +114,4 @@ def test_python_says_so_too(tmp_path, code, before):
     process = run("-c", before + code, folder=tmp_path)
     last = process.stderr.splitlines()[-1]
     theirs = tmp_path / "models" / "__init__.py"
-    assert last.startswith(f"ImportError: Python imports {theirs} as `models` instead of {ROOT}")
+    assert last.startswith(f"ImportError: `import models` finds {theirs} instead of {ROOT}")

@@ -58,7 +58,7 @@ def test_a_run_goes_on_elsewhere_when_its_node_is_killed(cluster, tmp_path):
     assert [len(state.done), len(state.failed), len(state.retried)] == [2, 0, 0]
     assert [read_progress(run.folder).status for run in runs] == ["finished", "finished"]
     said = [(run.folder / "train.log").read_text() for run in runs]
-    assert sum("continuing after step" in text for text in said) == 1
+    assert sum("resuming after step" in text for text in said) == 1
 
 
 def test_the_cluster_decides_what_runs_take_and_not_this_machine(cluster, tmp_path):

@@ -718,7 +718,7 @@ def test_killed_and_stopped_runs_are_finished_in_the_end(tmp_path):
     again = begun()
     assert again.wait(240) == 0, again.stderr.read()
     assert [read_progress(folder).status for folder in (first, second)] == ["finished"] * 2
-    assert "continuing after step" in (second / "train.log").read_text()
+    assert "resuming after step" in (second / "train.log").read_text()
 
 
 def test_a_sweep_that_is_killed_takes_its_runs_with_it_and_they_save(tmp_path):

@@ -103,7 +103,7 @@ def test_a_finished_run_stays_as_it_is(pets, tmp_path, capfd):
     assert train(settings(tmp_path / "run", pets, accept_changed_data=True)) == done
     said = " ".join(capfd.readouterr().err.split())
     assert "the data has changed since the run finished: data.train_images 24 there" in said
-    assert "run.json says so" not in said
+    assert "recorded in run.json" not in said
 
 
 def test_a_renamed_folder_with_the_same_content_is_accepted(pets, tmp_path, capfd):
@@ -148,7 +148,7 @@ def test_names_that_cannot_be_checked_are_said_to_be(tmp_path, capfd):
     stopped_at(1, tmp_path / "run", data)
     tables(data, None, (0, 1))
     train(settings(tmp_path / "run", data, accept_changed_data=True))
-    assert "class names cannot be checked" in " ".join(capfd.readouterr().err.split())
+    assert "class names cannot be compared" in " ".join(capfd.readouterr().err.split())
 
 
 def test_a_finished_run_keeps_its_data(pets, tmp_path):

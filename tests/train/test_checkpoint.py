@@ -63,7 +63,7 @@ def test_the_seal_belongs_to_these_tensors(tmp_path):
 def test_a_missing_half_is_noticed(tmp_path):
     save_checkpoint(tmp_path, 1, TENSORS, {})
     (tmp_path / "step-000000001.safetensors").unlink()
-    with pytest.raises(TrainingError, match="none of the checkpoints"):
+    with pytest.raises(TrainingError, match="all checkpoints"):
         load_checkpoint(tmp_path, lambda _said: None)
 
 

@@ -136,7 +136,7 @@ def test_an_epoch_without_a_finite_validation_loss_has_empty_cells(tmp_path, ove
     assert (first["val_loss"], first["top1"], first["top5"]) == ("", "", "")
     assert float(last["top1"]) == scores["top1"]
     assert "epoch 1/2: loss" in (said := capfd.readouterr().err)
-    assert "the loss on the validation images is not finite, so there are no scores" in said
+    assert "the validation loss is not finite, so there are no scores" in said
     run = read_run(tmp_path)
     assert (run.finished, curves(run)["top1"]) == (True, [None, scores["top1"]])
 

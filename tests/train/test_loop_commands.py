@@ -246,7 +246,7 @@ def test_evaluate_refuses_what_does_not_fit(trained, tmp_path):
         (("--scale", "pocket", "--step", "baseline", "--batch-size", "1"), "Use --batch-size 2"),
         (
             ("--scale", "pocket", "--step", "kernel_7", "--micro-batch", "1"),
-            "--micro-batch 1 of 64 sends one image at a time through batch norm",
+            "--micro-batch 1 of 64 sends one image at a time to batch norm",
         ),
         (
             ("--scale", "pocket", "--step", "kernel_7", "--micro-batch", "9"),
@@ -282,7 +282,7 @@ def test_batch_norm_is_refused_one_value_and_nothing_else():
             network(parts[-1])
         except ValueError as error:
             assert "more than 1 value per channel" in str(error)
-            with pytest.raises(RefusedError, match="one image at a time through batch norm"):
+            with pytest.raises(RefusedError, match="one image at a time to batch norm"):
                 check()
         else:
             check()

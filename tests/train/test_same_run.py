@@ -75,8 +75,8 @@ def test_train_says_how_the_run_that_is_there_is_asked_for(tmp_path, capfd):
         train(other, quiet=True)
     assert str(refused.value) == (
         f"{folder} holds another run: recipe.epochs 1 there, 2 here; recipe.warmup_epochs 0 there, "
-        f"1 here. Use another --output, such as {tmp_path}/runs-2/digits/mine, or --epochs 1 "
-        "--warmup-epochs 0 for the run that is there, or remove it"
+        f"1 here. Use another --output, such as {tmp_path}/runs-2/digits/mine, add --epochs 1 "
+        "--warmup-epochs 0 to resume that run, or delete the folder"
     )
     with pytest.raises(RefusedError, match=re.escape(f"{folder} holds another run: seed 0 there")):
         train(dataclasses.replace(one, seed=1), quiet=True)

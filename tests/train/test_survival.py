@@ -68,7 +68,7 @@ def test_killed_at_random_moments_ends_with_the_same_bits(undisturbed, tmp_path)
         assert child.join() == -signal.SIGKILL
     last = Child(settings)
     assert last.join() == 0, last.output
-    assert "continuing after step" in last.output
+    assert "resuming after step" in last.output
     assert outcome(tmp_path / "run") == expected
 
 
@@ -132,7 +132,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
         train(long_settings(run))
     said = " ".join(capfd.readouterr().err.split())
     assert "step-000000003 is damaged" in said
-    assert "continuing after step 2 of 44" in said
+    assert "resuming after step 2 of 44" in said
 
 
 def test_no_whole_checkpoint_is_a_failure_and_not_a_new_start(run):
@@ -168,7 +168,7 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, capfd):
     fail_reading_at(monkeypatch, 1)
     with pytest.raises(TrainingError, match="the data is gone"):
         train(tiny_settings(tmp_path / "run"))
-    assert "file system without locks: let no other process" in capfd.readouterr().err
+    assert "file system without locks: make sure that no other process" in capfd.readouterr().err
 
 
 def _limit_file_size(megabytes):
@@ -252,7 +252,7 @@ def test_a_torn_run_json_beside_whole_checkpoints_is_said_and_rebuilt(
         train(long_settings(run))
     said = " ".join(capfd.readouterr().err.split())
     assert "run.json is damaged (" in said
-    assert "continuing after step 3 of 44" in said
+    assert "resuming after step 3 of 44" in said
     assert (run / "run.json.damaged").read_text() == content
     again = json.loads((run / "run.json").read_text())
     assert {n: again[n] for n in ("data", "recipe", "seed")} == {
@@ -302,7 +302,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path, capfd):
     settings = tiny_settings(tmp_path / "run", changes={"epochs": 1, "warmup_epochs": 0})
     first = train(settings)
     assert train(settings) == first
-    assert "finished: nothing to do" in capfd.readouterr().err
+    assert "this run is already finished in" in capfd.readouterr().err
 
 
 def test_a_signal_during_validation_saves_too(tmp_path, monkeypatch):

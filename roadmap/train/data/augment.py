@@ -1,7 +1,7 @@
-"""Augmentation of a whole batch as tensor operations, on whichever device the batch lies.
+"""Augmentation of whole batches as tensor operations, on the batch's device.
 
-Images are uint8 (N, 3, S, S) until ``normalize``, as they are in Pillow between timm's
-transforms. What chance decides is drawn beforehand (``sampling``, ``policies``).
+Images are uint8 (N, 3, S, S) until ``normalize``, like the Pillow images between timm's transforms.
+Random parameters are drawn beforehand (``sampling``, ``policies``).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from torch import Tensor
 
 from roadmap.train.data.sampling import Erasing, Mixing
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as in timm
-#: Numbers in the noise bank.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as in timm
+#: Size of the noise bank.
 NOISE = 2**20
 
 
@@ -24,19 +24,19 @@ def resample(
 ) -> Tensor:
     """Crop, resize and flip: uint8 (N, H, 3, W) to uint8 (N, 3, size, size).
 
-    ``box`` and ``visible`` (N, 4) are top, left, height, width in pixels: what is resized, and
-    the part that filters may look at (the box itself where an image is cropped and then resized,
-    the whole image where it is resized and then cropped; the box may then have fractions).
-    ``flip`` (N,) bool. Resizing is linear in the pixels and separable, so all three steps are one
-    matrix for rows and one for columns. Filters widen when they shrink an image (antialiasing),
-    as Pillow's do.
+    ``box`` and ``visible`` (N, 4) are top, left, height, width in pixels: the resized part, and the
+    part that filters may read. The latter is the box if an image is cropped and then resized, and
+    the whole image if it is resized and then cropped; the box may then have fractions. ``flip`` is
+    (N,) bool. Resizing is linear in the pixels and separable, so all three operations are one
+    matrix for rows and one for columns. Filters widen when shrinking an image (antialiasing), as in
+    Pillow.
     """
     count, height, channels, width = images.shape
     place = torch.arange(size, device=images.device, dtype=torch.float32) + 0.5
     mirrored = torch.where(flip[:, None], place.flip(0), place)
     rows = filter_matrix(place[None], box[:, 0::2], visible[:, 0::2], height, interpolation)
     columns = filter_matrix(mirrored, box[:, 1::2], visible[:, 1::2], width, interpolation)
-    # Half added before is half added after, since weights add up to 1; cutting off then rounds.
+    # Adding 0.5 first equals adding it last, since weights sum to 1; truncation then rounds.
     pixels = images.to(torch.float32).add_(0.5).view(count, height, channels * width)
     pixels = torch.bmm(rows, pixels).view(count, size * channels, width)
     pixels = torch.bmm(pixels, columns.transpose(1, 2)).view(count, size, channels, size)
@@ -47,11 +47,11 @@ def resample(
 def filter_matrix(
     place: Tensor, box: Tensor, visible: Tensor, pixels: int, interpolation: str
 ) -> Tensor:
-    """Weights (N, S, pixels) that resample ``box`` (N, 2: start, length) to S pixels, whose
-    centers in the result are ``place`` (N or 1, S).
+    """Return weights (N, S, pixels) that resample ``box`` (N, 2: start, length) to S pixels with
+    centers ``place`` (N or 1, S) in the result.
 
-    Pillow's resampling: filter centers at (i + 0.5) * scale, the filter ``scale`` times as wide
-    where it shrinks, weights of one output pixel adding up to 1 over the visible pixels.
+    As in Pillow: filter centers at (i + 0.5) * scale, filters ``scale`` times as wide when
+    shrinking, and the weights of an output pixel sum to 1 over the visible pixels.
     """
     start, length = box.to(torch.float32)[:, :, None, None].unbind(1)
     low, extent = visible.to(torch.float32)[:, :, None, None].unbind(1)
@@ -69,8 +69,8 @@ def _bilinear(distance: Tensor) -> Tensor:
 
 
 def _bicubic(distance: Tensor) -> Tensor:
-    """Twice Keys' cubic with a = -0.5, as p^2 (p - 1) + 2 q^2 (1 - 2 q) of what ``distance``
-    lacks to 2 and to 1."""
+    """Return twice Keys' cubic with a = -0.5: p^2 (p - 1) + 2 q^2 (1 - 2 q) with p = 2 - distance
+    and q = 1 - distance, both at least 0."""
     outer = (2 - distance).clamp_(min=0)
     beyond = outer - 1
     inner = beyond.clamp(min=0)
@@ -81,8 +81,8 @@ _FILTERS = {"bilinear": _bilinear, "bicubic": _bicubic}
 
 
 def normalize(images: Tensor) -> Tensor:
-    """uint8 (N, 3, S, S) to float32 of ImageNet's mean 0 and deviation 1; channels_last on CUDA,
-    which is cheapest there while a value is a byte. A CPU is faster at whole rows."""
+    """Convert uint8 (N, 3, S, S) to float32, normalized with ImageNet's mean and deviation. On CUDA
+    to channels_last, which is cheapest while a value is a byte; a CPU is faster on whole rows."""
     scale = torch.tensor([1 / (255 * std) for std in STD], device=images.device)
     shift = torch.tensor([-mean / std for mean, std in zip(MEAN, STD, strict=True)])
     shift = shift.to(images.device)
@@ -92,7 +92,7 @@ def normalize(images: Tensor) -> Tensor:
 
 
 def inside(box: Tensor, size: int) -> Tensor:
-    """Mask (N, 1, size, size) of the pixels in ``box`` (N, 4): top, left, bottom, right."""
+    """Return the mask (N, 1, size, size) of ``box`` (N, 4): top, left, bottom, right."""
     place = torch.arange(size, device=box.device)
     top, left, bottom, right = box[:, :, None].unbind(1)
     rows = (place >= top) & (place < bottom)
@@ -101,7 +101,7 @@ def inside(box: Tensor, size: int) -> Tensor:
 
 
 def erase(images: Tensor, drawn: Erasing, noise: Tensor | None) -> Tensor:
-    """Rectangles of normalized images become ``noise`` (``noise_bank``), or the mean color."""
+    """Fill rectangles of normalized images with ``noise`` (``noise_bank``) or the mean color."""
     chosen = np.flatnonzero(drawn.box.any(axis=1))
     if not len(chosen):
         return images
@@ -119,12 +119,12 @@ def erase(images: Tensor, drawn: Erasing, noise: Tensor | None) -> Tensor:
 
 
 def noise_bank(device: torch.device) -> Tensor:
-    """A million normal numbers, the same everywhere: erasing reads from a random place in them,
-    so that noise costs a lookup and does not depend on a device's generator."""
+    """Return a million fixed normal numbers. Erasing reads from a random position in them, so that
+    noise only costs a lookup and does not depend on the device's generator."""
     return torch.randn(NOISE, generator=torch.Generator().manual_seed(0)).to(device)
 
 
-#: By a recipe's ``erasing_fill``, what ``erase`` takes for a device.
+#: The fill that ``erase`` takes, by a recipe's ``erasing_fill``.
 ERASING_FILLS: dict[str, Callable[[torch.device], Tensor | None]] = {
     "mean": lambda _device: None,
     "noise": noise_bank,
@@ -132,7 +132,7 @@ ERASING_FILLS: dict[str, Callable[[torch.device], Tensor | None]] = {
 
 
 def mix(images: Tensor, targets: Tensor, drawn: Mixing) -> tuple[Tensor, Tensor]:
-    """Mixup and CutMix of neighbors 2i and 2i + 1, images and targets."""
+    """Apply Mixup and CutMix to images and targets of neighbors 2i and 2i + 1."""
     first, second = images.unflatten(0, (-1, 2)).unbind(1)
     cut = _to(drawn.cut[::2].copy(), images)[:, None, None, None]
     given = _to(1 - drawn.share[::2], images)[:, None, None, None]
@@ -147,13 +147,13 @@ def mix(images: Tensor, targets: Tensor, drawn: Mixing) -> tuple[Tensor, Tensor]
 
 
 def neighbors(batch: Tensor) -> Tensor:
-    """Elements 2i and 2i + 1 exchanged."""
+    """Swap elements 2i and 2i + 1."""
     index = torch.arange(len(batch), device=batch.device) ^ 1
     return batch[index]
 
 
 def soft_targets(labels: Tensor, classes: int, smoothing: float) -> Tensor:
-    """Labels (N,) to probabilities (N, classes): 1 - smoothing, the rest spread over all."""
+    """Convert labels (N,) to probabilities (N, classes), with ``smoothing`` spread over all."""
     off = smoothing / classes
     targets = torch.full((len(labels), classes), off, device=labels.device)
     return targets.scatter_(1, labels[:, None], 1 - smoothing + off)

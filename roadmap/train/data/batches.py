@@ -1,12 +1,12 @@
-"""The data of a training run: ``open_data`` and the batches it gives.
+"""The data of a training run: ``open_data`` and its batches.
 
-A batch is a pure function of (seed, epoch, step) and of the global batch size: the order, crops,
-flips, operations, erasing and mixing all come from generators keyed by those (``sampling``).
-A run therefore continues at any step with the batches that it would have had, and any number of
-processes together sees the batches of one.
+A batch is a pure function of (seed, epoch, step) and the global batch size: order, crops, flips,
+operations, erasing and mixing all come from generators with these keys (``sampling``). A run can
+therefore resume at any step with the same batches, and any number of processes together sees the
+batches of one process.
 
-A set whose decoded images fit into memory (``in_memory``: 4 GiB per split) is decoded once, and its
-batches are made on the device. A larger one is decoded by workers again and again (``on_demand``).
+If the decoded images fit into memory (``in_memory``: 4 GiB per split), they are decoded once and
+batches are made on the device. Otherwise, workers decode them in every epoch (``on_demand``).
 """
 
 from __future__ import annotations
@@ -35,39 +35,39 @@ from roadmap.train.data.split import Source
 
 __all__ = ["Data", "DataError", "DataInfo", "open_data"]
 
-#: Pixels that a CPU augments in one go: 512 images of 32 x 32, or a batch of larger ones.
+#: Pixels that a CPU augments at once: 512 images of 32 x 32, or a batch of larger ones.
 CPU_GROUP = 2**19
-#: Bytes of a GPU's memory for each pixel that it augments in one go. A pixel takes some 40 bytes
-#: meanwhile, so this is about a hundredth of the memory.
+#: Bytes of GPU memory per pixel augmented at once. Augmentation takes about 40 bytes per pixel, so
+#: this uses about 1% of the memory.
 CUDA_BYTES_PER_PIXEL = 4096
 
 
 @dataclass(frozen=True)
 class DataInfo:
-    """What a run's record says about its data."""
+    """The description of the data in a run's record."""
 
     name: str
     class_names: tuple[str, ...]
     num_train: int
     num_val: int
-    #: Of what ``hashed`` names, in order.
+    #: SHA-256 of what ``hashed`` lists, in order.
     sha256: str
     hashed: str
     channels: int = 3
-    #: What the splits are called where they come from, such as ("train", "valid").
+    #: Names of the splits at their source, such as ("train", "valid").
     splits: tuple[str, str] = ("train", "val")
-    #: Where each of them comes from, in words; None for the digits.
+    #: Where each split comes from, for messages; None for the digits.
     taken: tuple[str, str] | None = None
-    #: Whether images are turned as their EXIF orientation tag says.
+    #: Whether images are rotated by their EXIF orientation tag.
     exif_orientation: bool = True
-    #: Sentences for the reader, such as which classes the validation images leave out.
+    #: Notes for the user, such as classes without validation images.
     notes: tuple[str, ...] = ()
-    #: Whether the data set names its classes; else ``class_names`` are the labels as text.
+    #: Whether the data set names its classes; otherwise ``class_names`` are the labels as text.
     named: bool = True
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """The class names, or None where the data set has none of its own."""
+        """Return the class names, or None if the data set has none."""
         return self.class_names if self.named else None
 
     @property
@@ -85,18 +85,17 @@ def open_data(
     workers: int | None = None,
     exif_orientation: bool = True,
 ) -> Data:
-    """The data at ``path`` (none: scikit-learn's digits), checked, ready to train ``recipe``.
+    """Open the data at ``path`` [default: scikit-learn's digits] for training with ``recipe``.
 
-    ``path`` is a folder with ``train/`` and ``val/``, a folder of parquet files, or a name such
-    as ``torch/cifar10`` (``named_sets``); or what ``open_source`` made of one. ``scale`` "pocket"
-    crops more mildly. ``workers`` read a set too large for memory; none given: one for each core,
-    up to 16. ``exif_orientation``: images are turned as their EXIF tag says. Raises
-    ``DataError``.
+    ``path`` is a folder with ``train/`` and ``val/``, a folder of parquet files, a name such as
+    ``torch/cifar10`` (``named_sets``), or a result of ``open_source``. ``scale`` "pocket" uses
+    milder crops. ``workers`` read data that does not fit into memory [default: one per core, up
+    to 16]. With ``exif_orientation``, images are rotated by their EXIF tag. Raises ``DataError``.
     """
     if recipe.test_resize < recipe.test_size:
         raise DataError(
-            f"test_resize is {recipe.test_resize}, less than the crop of {recipe.test_size} that "
-            "test_size asks for: use the same or more"
+            f"test_resize is {recipe.test_resize}, less than the crop size test_size "
+            f"{recipe.test_size}; use {recipe.test_size} or more"
         )
     source = path if isinstance(path, Source) else open_source(path)
     source.train.exif_orientation = source.val.exif_orientation = exif_orientation
@@ -109,7 +108,7 @@ def open_data(
         flips=source.mirrors,
     )
     device = torch.device(device)
-    if device.type == "cuda" and device.index is None:  # a thread of ours would take the first
+    if device.type == "cuda" and device.index is None:  # our threads would use the first GPU
         device = torch.device("cuda", torch.cuda.current_device())
     workers = default_workers() if workers is None else workers
     train, val = _readers(source, view, device, workers)
@@ -120,7 +119,7 @@ Reader = InMemory | OnDemand
 
 
 def _readers(source: Source, view: View, device: torch.device, workers: int) -> list[Reader]:
-    """Of both splits. Raises ``DataError`` that names every damaged image of the two."""
+    """Open both splits. Raises ``DataError`` that names every damaged image in both."""
     readers: list[Reader] = []
     splits = (source.train, source.val)
     for split in splits:
@@ -138,7 +137,7 @@ def _readers(source: Source, view: View, device: torch.device, workers: int) -> 
 
 
 class Data:
-    """Training and validation batches of one source under one recipe."""
+    """Training and validation batches of a source with a recipe."""
 
     def __init__(
         self,
@@ -171,10 +170,10 @@ class Data:
         )
 
     def reorder(self, class_names: Sequence[str], where: str) -> None:
-        """Number the classes as ``class_names`` does; ``where`` says what has those.
+        """Number the classes in the order of ``class_names``; ``where`` says whose order that is.
 
-        Raises ``ClassNamesError`` where they are not the names of this data. The hash is then
-        that of the data with these numbers.
+        The hash is then that of the data with these numbers. Raises ``ClassNamesError`` if the
+        names are not those of this data.
         """
         place = places(self.info.class_names, class_names, (self.info.name, where))
         for split in (self._source.train, self._source.val):
@@ -184,14 +183,14 @@ class Data:
         self.info = replace(self.info, class_names=tuple(class_names), sha256=sha256)
 
     def all_damaged(self, found: Exception) -> Exception:
-        """``found``, an error of a batch; of an image, with all others that cannot be read."""
+        """Return a batch's error; for an unreadable image, list all other unreadable ones too."""
         if not isinstance(found, ImageError):
             return found
         return all_damaged((self._source.train, self._source.val), found)
 
     def steps_per_epoch(self, batch_size: int) -> int:
-        """Batches in an epoch: those that fill up. A set smaller than a batch makes one, in which
-        images return."""
+        """Return the number of full batches per epoch; at least one, in which the images of a set
+        smaller than a batch repeat."""
         return max(self.info.num_train // batch_size, 1)
 
     def train_batches(
@@ -204,15 +203,15 @@ class Data:
         world_size: int = 1,
         steps: int | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches ``start`` and on of ``epoch``, this process's part of each.
+        """Yield this process's part of the batches of ``epoch``, from batch ``start`` on.
 
-        The epoch has ``steps`` of them, by default ``steps_per_epoch``.
+        The epoch has ``steps`` batches [default: ``steps_per_epoch``].
 
-        ``batch_size`` is the global batch; process ``rank`` of ``world_size`` gets its contiguous
-        part. Images are float32 (N, 3, S, S), normalized, channels_last, on the device. Targets
-        are always probabilities, float32 (N, classes), with label smoothing and mixing in them,
-        which cross-entropy and binary cross-entropy both take. Mixup and CutMix mix neighbors
-        (positions 2i and 2i + 1), a draw for each pair. Raises ``DataError``.
+        ``batch_size`` is the global batch size; process ``rank`` of ``world_size`` gets a
+        contiguous part. Images are float32 (N, 3, S, S), normalized, channels_last, on the device.
+        Targets are probabilities, float32 (N, classes), that include label smoothing and mixing;
+        both cross-entropy and binary cross-entropy accept them. Mixup and CutMix mix neighbors
+        (positions 2i and 2i + 1), with one draw per pair. Raises ``DataError``.
         """
         self._check_batch(batch_size, world_size)
         steps = steps or self.steps_per_epoch(batch_size)
@@ -222,9 +221,9 @@ class Data:
     def _check_batch(self, batch_size: int, world_size: int) -> None:
         group = world_size * (2 if mixes(self.recipe) else 1)
         if batch_size < 1 or batch_size % group:
-            why = "Mixup and CutMix pair neighbors, so " if mixes(self.recipe) else ""
+            why = "Mixup and CutMix mix pairs, so " if mixes(self.recipe) else ""
             raise DataError(
-                f"a global batch of {batch_size} does not split over {world_size} processes: "
+                f"a global batch of {batch_size} cannot be split over {world_size} processes: "
                 f"{why}use a multiple of {group}"
             )
 
@@ -252,14 +251,14 @@ class Data:
         groups = self._groups(plans)
         crops = self._train.train_crops(groups)
         for group in groups:
-            # Only around the work: between batches the caller's own modes hold.
+            # Only around the work: between batches, the caller's modes apply.
             with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
                 batches = self._augmented(next(crops), group)
             yield from batches
 
     def _groups(self, plans: list[BatchPlan]) -> list[list[BatchPlan]]:
-        """Batches made in one go, since a call costs the host as much for one as for several. What
-        a batch holds does not depend on its company."""
+        """Make several batches at once, since a call costs the host the same time for one as for
+        several. The content of a batch does not depend on the others."""
         size = 1
         if isinstance(self._train, InMemory) and plans:
             images = len(plans[0].images[plans[0].mine])
@@ -267,7 +266,7 @@ class Data:
         return [plans[start : start + size] for start in range(0, len(plans), size)]
 
     def _augmented(self, crops: Tensor, plans: list[BatchPlan]) -> list[tuple[Tensor, Tensor]]:
-        """A batch for each plan."""
+        """Return one batch per plan."""
         labels = self._to_device(self._source.train.labels[sampling.own_images(plans)])
         smoothing = self.recipe.label_smoothing
         targets = augment.soft_targets(labels, self.info.num_classes, smoothing)
@@ -282,11 +281,11 @@ class Data:
     def val_batches(
         self, batch_size: int, *, rank: int = 0, world_size: int = 1
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every validation image once over all processes, in order, with class indices (N,).
+        """Yield every validation image once over all processes, in order, with labels (N,).
 
-        Resized so that the shorter side is the recipe's ``test_resize``, then the central
-        ``test_size``. ``batch_size`` is the global batch; the last may be smaller, and where it
-        has fewer images than there are processes, some get a batch less.
+        The shorter side is resized to the recipe's ``test_resize``, then the central ``test_size``
+        pixels are cropped. ``batch_size`` is the global batch size; the last batch may be smaller,
+        and if it has fewer images than there are processes, some get one batch less.
         """
         images = np.arange(self.info.num_val)
         batches = np.split(images, range(batch_size, len(images), batch_size))
@@ -309,7 +308,7 @@ def _group_pixels(device: torch.device) -> int:
 
 
 def _hash(source: Source, whole: bool) -> str:
-    """SHA-256 over class names, labels and the images' bytes (``whole``) or names and sizes."""
+    """Hash class names, labels and the images' bytes (``whole``) or names and sizes."""
     digest = hashlib.sha256("\n".join(source.class_names).encode(errors="surrogateescape"))
     for split in (source.train, source.val):
         digest.update(split.labels.tobytes())

@@ -1,4 +1,4 @@
-"""Images that cannot be read: all of them at once, so that they can be repaired at once."""
+"""Unreadable images, reported together so that they can be repaired together."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from concurrent.futures import ThreadPoolExecutor
 from roadmap.train.data.images import DataError, image_size
 from roadmap.train.data.split import EncodedSplit, Split
 
-#: Damaged images that a message names; of more it gives the number.
+#: Most damaged images named in a message; the others are counted.
 NAMED = 20
-#: Seconds to look for others once one was found.
+#: Seconds to search for others once one was found.
 SECONDS = 60
-#: Images read before the clock is looked at, and the threads that read them.
+#: Images read between checks of the time, and threads that read them.
 BLOCK, THREADS = 1024, 16
-#: What a file ends with, by what it begins with; some programs write a few bytes after it.
+#: End markers by file signature; some programs write a few bytes after the marker.
 ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}
 TAIL = 64
 
 
 class ImageError(DataError):
-    """An image that could not be read on the way."""
+    """An image that could not be read during training."""
 
 
 def check_file(split: Split, index: int) -> None:
-    """Read the header of an image, and all of it where there is none or its file seems cut off.
+    """Read an image's header, or all of it if there is no header or the file seems truncated.
 
     Raises ``DataError``.
     """
@@ -46,9 +46,9 @@ def read_pixels(split: Split, index: int) -> None:
 def all_damaged(
     splits: Iterable[Split], first: DataError, read: Callable[[Split, int], None] = read_pixels
 ) -> ImageError:
-    """``first`` and every other image of ``splits`` for which ``read`` raises ``DataError``.
+    """Return an error that names ``first`` and all other images that ``read`` fails on.
 
-    Looks for them for about ``SECONDS``.
+    Searches for about ``SECONDS``.
     """
     sentences, looked, total = [str(first)], 0, 0
     end = time.monotonic() + SECONDS

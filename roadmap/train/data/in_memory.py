@@ -1,4 +1,4 @@
-"""A small set, decoded once and kept in memory as one uint8 tensor."""
+"""Data in memory: a small set, decoded once into one uint8 tensor."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from roadmap.train.data.images import shrink
 from roadmap.train.data.sampling import BatchPlan, View
 from roadmap.train.data.split import Split
 
-#: Bytes that the decoded images of a split may take; a larger set is read by workers instead.
+#: Most bytes of a split's decoded images; larger sets are read on demand by workers.
 LIMIT = 4 * 1024**3
-#: Share of a device's free memory that they may take there; above it they stay in host memory.
+#: Most of a device's free memory that they may take; otherwise they stay in host memory.
 DEVICE_SHARE = 0.25
 
 
 @dataclass(frozen=True)
 class InMemory:
-    """``pixels`` uint8 (N, H, 3, W), each image in the top left corner; ``sizes`` (N, 2).
+    """A decoded split: ``pixels`` uint8 (N, H, 3, W), images at the top left; ``sizes`` (N, 2).
 
-    Rows come before channels so that resizing rows is one matrix product (``augment.resample``).
+    Rows precede channels so that resizing rows is one matrix product (``augment.resample``).
     """
 
     pixels: Tensor
@@ -35,7 +35,7 @@ class InMemory:
     device: torch.device
 
     def train_crops(self, groups: Iterable[list[BatchPlan]]) -> Iterator[Tensor]:
-        """Random crops of the images of each group of plans, uint8 (N, 3, S, S) on the device."""
+        """Yield random crops for each group of plans, uint8 (N, 3, S, S) on the device."""
         for plans in groups:
             crops = sampling.draw_all(plans, self._draw)
             box = self._to_device(crops.box)
@@ -53,7 +53,7 @@ class InMemory:
         return sampling.draw_crops(plan.rng, sizes, self.view.area, self.view.flips)
 
     def val_crops(self, parts: Iterable[np.ndarray]) -> Iterator[Tensor]:
-        """Central crops of the images in each part, uint8 (N, 3, S, S) on the device."""
+        """Yield central crops of each part's images, uint8 (N, 3, S, S) on the device."""
         for index in parts:
             sizes = self.sizes[index]
             whole = np.concatenate([np.zeros_like(sizes), sizes], axis=1)
@@ -75,10 +75,10 @@ class InMemory:
 
 
 def load(split: Split, view: View, device: torch.device, limit: int = LIMIT) -> InMemory | None:
-    """``split`` decoded, or None if that takes over ``limit`` bytes.
+    """Decode ``split``, or return None if it takes over ``limit`` bytes.
 
-    An image with a side over twice the crop's is stored smaller, at twice the crop's. Raises
-    ``DataError`` for an image that cannot be read.
+    Images with a side over twice the crop's are stored at twice the crop's. Raises ``DataError``
+    for unreadable images.
     """
     count, longest = len(split.labels), 2 * max(view.train_size, view.test_resize)
     images: list[np.ndarray] = []
@@ -100,7 +100,7 @@ def load(split: Split, view: View, device: torch.device, limit: int = LIMIT) -> 
 
 
 def _decoded(split: Split, longest: int) -> Iterator[np.ndarray]:
-    """Images in order, decoded in a few threads (the decoders let go of Python's lock)."""
+    """Yield images in order, decoded in a few threads (decoders release Python's lock)."""
     count, block = len(split.labels), 1024
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool:
         for start in range(0, count, block):
@@ -116,8 +116,8 @@ def _fits(size: int, device: torch.device) -> bool:
 
 
 def central_box(sizes: np.ndarray, resize: int, crop: int) -> np.ndarray:
-    """Box (N, 4) in images of ``sizes`` (N, 2) that is the central ``crop`` pixels once the
-    shorter side is ``resize``; lengths rounded as torchvision's Resize and CenterCrop do."""
+    """Return the box (N, 4) in images of ``sizes`` (N, 2) that becomes the central ``crop`` pixels
+    when the shorter side is ``resize``; rounded as torchvision's Resize and CenterCrop."""
     shorter = sizes.min(axis=1, keepdims=True)
     resized = resize * sizes // shorter
     step = sizes / resized

@@ -105,9 +105,7 @@ GROUPS: dict[str, tuple[Control, ...]] = {
             "norms_per_block",
             "3: after each convolution. 1: after the depthwise convolution of an inverted block.",
         ),
-        Control(
-            "response_norm", "Global response normalization (GRN) before the last convolution."
-        ),
+        Control("response_norm", "Global response normalization before the last convolution."),
     ),
     "Input, output and training": (
         Control("num_classes", "0: no classifier; the network returns features.", "Classes"),

@@ -102,7 +102,7 @@ def test_where_a_side_has_no_names_that_is_said(without, network, pets, tmp_path
     top1, classes, said = scored(weights, data)
     assert (top1, classes) == (100, "not checked")
     who = weights if without == "weights" else "unnamed"
-    assert f"{who} has no class names, so they cannot be checked: output 0" in said
+    assert f"{who} has no class names, so they cannot be compared: assuming that output 0" in said
 
 
 @pytest.mark.parametrize("place", ["label_names", "pretrained_cfg", "labels", "dict"])
