@@ -14,7 +14,7 @@ from statistics import fmean, stdev, variance
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 CONFIDENCE, ALPHA, POWER = 0.95, 0.05, 0.8
 #: More seeds than this are called too many.
@@ -129,8 +129,9 @@ def welch_test(before: Sequence[float], after: Sequence[float], std_floor: float
 
 
 def _interval_and_p(mean: float, error: float, degrees: float) -> tuple[float, float, float]:
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees)) * error
-    return mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, degrees))
+    # The functions behind `stats.t`, without its checks of arrays: 20 times as fast.
+    half = float(special.stdtrit(degrees, (1 + CONFIDENCE) / 2)) * error
+    return mean - half, mean + half, float(2 * special.stdtr(degrees, -abs(mean) / error))
 
 
 def paired_std(scores: Sequence[Mapping[int, float]], std_floor: float) -> float:
