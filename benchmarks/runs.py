@@ -1,6 +1,6 @@
 """How long many training runs take, to read and on the page of ablations.
 
-``python benchmarks/runs.py`` writes 1,000 runs of 300 epochs each into a temporary folder. Python:
+``python benchmarks/runs.py`` writes 5,000 runs of 300 epochs each into a temporary folder. Python:
 reading them all, their learning curves, the analysis. Headless Chromium: opening the page, from the
 start of the navigation until its table of runs stands and no script runs, in turn with a page of 20
 runs, which takes what the browser and Streamlit take; and choosing a step in the table's filter,
@@ -36,7 +36,7 @@ from roadmap.runs.folders import RUNS_VARIABLE  # noqa: E402
 from roadmap.steps import ROADMAPS  # noqa: E402
 from roadmap.tables.results import write_rows  # noqa: E402
 
-RUNS, FEW, EPOCHS, REPETITIONS = 1000, 20, 300, 11
+RUNS, FEW, EPOCHS, REPETITIONS = 5000, 20, 300, 5
 DATA = "tiny"
 #: Says how many runs are shown; only the filter changes it.
 COUNT = ":has(> .st-key-ablations-filters) + div"
