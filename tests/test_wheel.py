@@ -37,6 +37,17 @@ app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
 assert not app.exception, app.exception
 print(*[page.proto.body for page in app.get("html")])
 """
+#: A notebook's cells, as on Colab: the package is installed, the repository is not there.
+CELLS = """
+import sys
+import nbformat
+from IPython.core.interactiveshell import InteractiveShell
+
+shell = InteractiveShell()
+for cell in nbformat.read(sys.argv[1], as_version=4).cells:
+    if cell.cell_type == "code":
+        shell.run_cell(cell.source).raise_error()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +146,11 @@ export --step gelu --format py --output gelu.py
     ]
     assert lengths[0] == lengths[1]
     assert contents(installed) == before
+
+
+def test_a_notebook_reads_the_committed_runs(run, monkeypatch):
+    monkeypatch.setitem(run.environment, "PLOTLY_RENDERER", "json")
+    run(sys.executable, "-c", CELLS, str(ROOT / "notebooks" / "04-read-the-results.ipynb"))
 
 
 def test_serves_the_explorer(installed, run):
