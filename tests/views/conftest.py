@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from browser import ROOT, chromium, served
-from playwright.sync_api import Page
+from playwright.sync_api import BrowserContext, Page
 
 from roadmap import visitors
 
@@ -25,27 +25,48 @@ def address():
 
 @pytest.fixture(scope="session")
 def browser():
-    with chromium() as browser:
+    with chromium("--process-per-site") as browser:
         yield browser
 
 
+@pytest.fixture(scope="session")
+def context(browser):
+    """A visitor's session by whether his screen is touched.
+
+    A page costs two to three times as much where Chromium has yet to compile Streamlit and Plotly.
+    So all pages of a session are of one process, which the first, a blank one, keeps alive.
+    """
+    contexts = {}
+
+    def context(address: str, touch: bool) -> BrowserContext:
+        if touch not in contexts:
+            contexts[touch] = browser.new_context(has_touch=touch)
+            contexts[touch].new_page().goto(f"{address}/_stcore/health")
+        return contexts[touch]
+
+    return context
+
+
 @pytest.fixture
-def open_path(browser, address):
+def open_path(context, address):
     """Opens a path of the app; afterwards nothing may have gone wrong in the browser."""
-    contexts, errors = [], []
+    pages, errors = [], []
 
     def open_path(path: str = "", viewport=WIDE, scheme: str = "light", touch=False) -> Page:
-        context = browser.new_context(viewport=viewport, color_scheme=scheme, has_touch=touch)
-        contexts.append(context)
-        page = context.new_page()
+        page = context(address, touch).new_page()
+        pages.append(page)
+        page.set_viewport_size(viewport)
+        page.emulate_media(color_scheme=scheme)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: _check_host(request.url, address, errors))
         page.goto(f"{address}/{path}")
         return page
 
     yield open_path
-    for context in contexts:
-        context.close()
+    for page in pages:
+        if not page.is_closed():
+            page.evaluate("() => { localStorage.clear(); sessionStorage.clear() }")
+            page.close()
     assert errors == []
 
 

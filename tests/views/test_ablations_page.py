@@ -7,14 +7,12 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from functools import partial
 
 import pages
 import pytest
-from browser import ROOT
 from fake_runs import damaged, write_ablation, write_run
 from pages import address, checked, html
 
@@ -268,21 +266,6 @@ def test_runs_of_every_step_and_many_seeds_are_listed_and_filtered(root):
     assert len(runs_table(app)) == 4 * len(keys) + 1
     app.multiselect(key="ablations-filter-status").set_value(["finished"])
     assert len(runs_table(checked(app.run()))) == 4 * len(keys)
-
-
-@pytest.mark.usefixtures("trained")
-def test_it_imports_no_torch():
-    code = f"""
-import sys
-from streamlit.testing.v1 import AppTest
-app = AppTest.from_string({pages.script("ablations")!r}, default_timeout=60)
-assert not app.run().exception
-print(sorted({{"torch", "timm", "torchvision", "sklearn"}} & set(sys.modules)))
-"""
-    ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert ran.stdout.strip() == "[]"
 
 
 # Training from the page

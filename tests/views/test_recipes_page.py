@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
-import subprocess
-import sys
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pages
 import pytest
-from browser import ROOT
 from pages import checked, html
 from PIL import Image
 from streamlit.testing.v1 import AppTest
@@ -95,22 +92,6 @@ def test_whatever_the_url_says_there_is_one_message_and_a_page(parameters):
     app = opened(**parameters)
     assert html(app).count('class="notice"') == 1
     assert "<script>alert" not in html(app)
-
-
-def test_the_server_of_the_pages_never_imports_torch():
-    code = f"""
-import sys
-from streamlit.testing.v1 import AppTest
-for part in {list(PARTS)}:
-    app = AppTest.from_string({pages.script("recipes")!r}, default_timeout=60)
-    app.query_params["part"] = part
-    assert not app.run().exception
-print(sorted({{"torch", "timm", "torchvision", "sklearn"}} & set(sys.modules)))
-"""
-    ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert ran.stdout.strip() == "[]"
 
 
 # Pictures of the reader's own
