@@ -4,6 +4,7 @@ Annotations are types here, not text: ``torch.jit.script`` reads those of what `
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -23,7 +24,8 @@ class LayerNorm2d(nn.LayerNorm):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return _layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        shape = self.normalized_shape  # TorchScript takes a tuple for a list
+        return _layer_norm(x, shape, self.weight, self.bias, self.eps)  # type: ignore[arg-type]
 
 
 @torch.fx.wrap  # it asks for its input's dtype, which a symbolic trace does not have
@@ -155,7 +157,7 @@ class ModernResNet(nn.Module):
         return self.head(self.forward_features(x))
 
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": partial(nn.ReLU, inplace=True),
     "gelu": nn.GELU,
 }

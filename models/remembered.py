@@ -6,20 +6,26 @@ import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def remembered(most: int, size: Callable[[R], int]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+class Remembered(Protocol[P, R]):
+    __wrapped__: Callable[P, R]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+
+def remembered(most: int, size: Callable[[R], int]) -> Callable[[Callable[P, R]], Remembered[P, R]]:
     """Keep a function's latest results as long as their sizes add up to no more than ``most``.
 
     Arguments have to be hashable. What is larger than ``most`` by itself is not kept, nor is what
     a call raises. ``__wrapped__`` is the function itself.
     """
 
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+    def decorate(function: Callable[P, R]) -> Remembered[P, R]:
         kept: OrderedDict[Hashable, tuple[R, int]] = OrderedDict()
         total = 0
         lock = threading.Lock()

@@ -134,6 +134,10 @@ class BlockSpec:
     activation: str | None
     drop_path: float
 
+    @property
+    def in_channels(self) -> int:
+        return next(layer.in_channels for layer in self.branch if isinstance(layer, Conv))
+
 
 @dataclass(frozen=True, slots=True)
 class StageSpec:
@@ -176,7 +180,11 @@ class PlacedLayer:
         return self.layer.macs(self.out_size) if isinstance(self.layer, Conv) else 0
 
 
-@remembered(MOST_BLOCKS_KEPT, lambda spec: sum(len(s.blocks) for s in spec.stages))
+def _blocks(spec: NetworkSpec) -> int:
+    return sum(len(stage.blocks) for stage in spec.stages)
+
+
+@remembered(MOST_BLOCKS_KEPT, _blocks)
 def network_spec(config: ModelConfig) -> NetworkSpec:
     """The whole network of ``config``."""
     stages = tuple(_stage(config, index) for index in range(len(config.depths)))
@@ -287,8 +295,7 @@ def place_layers(layers: tuple[Layer, ...], path: str, size: int) -> Iterator[Pl
     Raises ``ValueError`` when a layer would be left without a pixel.
     """
     for layer in layers:
-        spatial = isinstance(layer, Conv | MaxPool)
-        out_size = layer.output_size(size) if spatial else size
+        out_size = layer.output_size(size) if isinstance(layer, Conv | MaxPool) else size
         if out_size < 1:
             raise ValueError(
                 f"the image is too small for this network: no pixel is left at {path}.{layer.name}"

@@ -7,9 +7,11 @@ of them share is written out; one that varies gets the name of the variable that
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from models import spec as layers
 
+L = TypeVar("L", bound=layers.Layer)
 WIDTH = 100  # of a line
 Names = Mapping[str, Sequence[int]]
 #: Classes whose epsilon is the network's by default.
@@ -66,17 +68,26 @@ def _expression(column: Sequence[layers.Layer], names: Names) -> tuple[str, list
     """Class and arguments of the layer that stands in ``column``."""
     match column[0]:
         case layers.Conv():
-            return _conv(column, names)
+            return _conv(_all_of(layers.Conv, column), names)
         case layers.Norm() as layer:
-            return norm(layer, _number([each.channels for each in column], names))
+            channels = [each.channels for each in _all_of(layers.Norm, column)]
+            return norm(layer, _number(channels, names))
         case layers.Activation() as layer:
             return ACTIVATIONS[layer.kind]
         case layers.MaxPool() as layer:
             sizes = [str(layer.kernel_size), f"stride={layer.stride}", f"padding={layer.padding}"]
             return "nn.MaxPool2d", sizes
         case layers.LayerScale():
-            return "LayerScale", [_number([each.channels for each in column], names)]
+            channels = [each.channels for each in _all_of(layers.LayerScale, column)]
+            return "LayerScale", [_number(channels, names)]
     raise TypeError(f"no source for a {type(column[0]).__name__}")
+
+
+def _all_of(kind: type[L], column: Sequence[layers.Layer]) -> list[L]:
+    """A column's layers, which are of one class: they stand at one place of every block."""
+    if strangers := [each for each in column if not isinstance(each, kind)]:
+        raise TypeError(f"{strangers[0]} stands where other blocks have a {kind.__name__}")
+    return [each for each in column if isinstance(each, kind)]
 
 
 def _conv(column: Sequence[layers.Conv], names: Names) -> tuple[str, list[str]]:

@@ -230,8 +230,8 @@ def _stage_arguments(spec: layers.NetworkSpec, block: BlockClass) -> Iterator[li
     before = 0
     for stage in spec.stages:
         convs = [x for x in stage.blocks[0].branch if isinstance(x, layers.Conv)]
-        entering = stage.downsample[0].channels if stage.downsample else convs[0].in_channels
-        arguments = [str(entering)] * several + [str(convs[-1].out_channels)]
+        first = next(x for x in (*stage.downsample, *convs) if isinstance(x, layers.Conv))
+        arguments = [str(first.in_channels)] * several + [str(convs[-1].out_channels)]
         if not block.hidden:
             arguments.append(str(convs[-1].in_channels))
         depth, after = len(stage.blocks), before + len(stage.blocks)

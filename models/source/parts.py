@@ -10,7 +10,9 @@ def network_class(name: str) -> str:
     """The text of a class of ``models.network`` that uses torch alone."""
     text = Path(__file__).parents[1].joinpath("network.py").read_text(encoding="utf-8")
     classes = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)}
-    return ast.get_source_segment(text, classes[name])
+    segment = ast.get_source_segment(text, classes[name])
+    assert segment is not None  # it is of this very text
+    return segment
 
 
 LAYER_NORM = '''

@@ -153,6 +153,7 @@ def _key_map(ours: Mapping[str, object], source: str) -> dict[str, str] | None:
     keys = {}
     for key in ours:
         place = _OUR_KEY.fullmatch(key)
+        assert place is not None, key  # every key of a network of ours is one
         template = _TEMPLATES[source].get(place["role"])
         if template is None:
             return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def make_context_current(device: int) -> None:
     _thread.ready = True
 
 
-def _read(function: ctypes._CFuncPtr, program: ctypes.c_void_p) -> bytes:
+def _read(function: Callable[..., int], program: ctypes.c_void_p) -> bytes:
     """What ``function`` writes, as long as ``function`` + Size says."""
     size = ctypes.c_size_t()
     _check_nvrtc(getattr(nvrtc(), f"{function.__name__}Size")(program, ctypes.byref(size)))

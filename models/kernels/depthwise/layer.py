@@ -55,7 +55,7 @@ class DepthwiseConv2d(nn.Conv2d):
         # TorchScript leaves out what is behind this alone. It must run where we are not.
         if not torch.jit.is_scripting():  # noqa: SIM102
             if self.own:
-                return _convolved(x, self.weight, self.bias, self.stride[0], self.padding[0])
+                return _convolved(x, self.weight, self.bias, self.stride[0], int(self.padding[0]))
         return self._conv_forward(x, self.weight, self.bias)
 
 

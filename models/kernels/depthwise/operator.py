@@ -7,6 +7,8 @@ PyTorch's own convolution. The transforms of ``torch.func`` do not know it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,7 +18,7 @@ from models.kernels.depthwise import compiled, plans
 #: What the kernels are made, and tested, for.
 MOST_STRIDE, MOST_SIZE = 2, 31
 
-operators = torch.ops.roadmap
+operators: Any = torch.ops.roadmap
 # Streamlit and notebooks import a changed module again: the operators of before go first.
 if hasattr(operators, "library"):
     operators.library._destroy()
@@ -117,10 +119,11 @@ def _check(x: Tensor, weight: Tensor, stride: int, padding: int, bias: Tensor | 
             "takes (N, C, H, W) and (C, 1, K, K)"
         ),
     )
-    torch._check(
-        bias is None or tuple(bias.shape) == (channels,),
-        lambda: f"bias is {tuple(bias.shape)}; use ({channels},)",
-    )
+    if bias is not None:
+        torch._check(
+            tuple(bias.shape) == (channels,),
+            lambda: f"bias is {tuple(bias.shape)}; use ({channels},)",
+        )
     torch._check(
         x.device == weight.device and (bias is None or bias.device == x.device),
         lambda: f"x is on {x.device}, weight on {weight.device}: put both on one device",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -114,7 +115,7 @@ def empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
 
 
 @cache
-def _convolution(*problem: int | torch.dtype | torch.device) -> Plan:
+def _convolution(*problem: Any) -> Plan:
     p = Problem(*problem)
     if p.streamed:
         kernels = streaming(p.size, p.channels, p.out_width, p.dtype)
@@ -130,7 +131,7 @@ def _convolution(*problem: int | torch.dtype | torch.device) -> Plan:
 
 
 @cache
-def _spread(*problem: int | torch.dtype | torch.device) -> Plan:
+def _spread(*problem: Any) -> Plan:
     p = Problem(*problem)
     kernels = tiled(p.size, p.stride, p.channels, p.width, p.dtype)
     threads = p.batch * p.height * p.width * p.channels // kernels["V"]
@@ -138,7 +139,7 @@ def _spread(*problem: int | torch.dtype | torch.device) -> Plan:
 
 
 @cache
-def _gather(*problem: int | torch.dtype | torch.device) -> Plan:
+def _gather(*problem: Any) -> Plan:
     p = Problem(*problem)
     if p.streamed:
         kernels = streaming(p.size, p.channels, p.out_width, p.dtype)
