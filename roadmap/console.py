@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -26,7 +26,7 @@ class Format(str, Enum):
 
 
 #: From Click, or from the copy of it bundled with Typer.
-USAGE_ERROR = typer.BadParameter.__base__
+USAGE_ERROR: Any = typer.BadParameter.__base__
 
 
 class Commands(TyperGroup):
@@ -143,7 +143,7 @@ def _print_table(
     table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE)
     for column in columns:
         # If the terminal is too narrow, text wraps, so that no number is cut.
-        side = "right" if column.right else "left"
+        side: Literal["right", "left"] = "right" if column.right else "left"
         table.add_column(column.heading, justify=side, no_wrap=column.right, overflow="fold")
     for row in rows:
         table.add_row(*(column.show(row[column.field]) for column in columns))

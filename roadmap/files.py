@@ -21,7 +21,7 @@ LARGEST = 16 * 2**20
 FORMULAS = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
-def write_bytes(path: Path, *parts: bytes) -> None:
+def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
     """Write ``parts`` to ``path`` atomically; an existing file stays until all of it is on disk.
 
     Raises ``OSError`` (disk full, folder read-only, invalid name) and leaves nothing behind.

@@ -32,7 +32,7 @@ from roadmap.analysis.significance import (
     seeds_needed,
     welch_test,
 )
-from roadmap.runs import Machine, Run
+from roadmap.runs import Machine, StepRun
 from roadmap.steps import ROADMAPS, Roadmap, Step
 from roadmap.tables.results import step_rows
 
@@ -125,7 +125,7 @@ class Ablation:
 
     data: str
     roadmap: Roadmap
-    runs: tuple[Run, ...]
+    runs: tuple[StepRun, ...]
     steps: tuple[StepResult, ...]
     whole: Span | None
     one_recipe: Span | None
@@ -151,7 +151,7 @@ class Ablation:
         return tuple(others)
 
 
-def analyse(runs: Iterable[Run], data: str, roadmap: str) -> Ablation:
+def analyse(runs: Iterable[StepRun], data: str, roadmap: str) -> Ablation:
     """What the finished ones among ``runs`` say about ``roadmap`` (a known one) on ``data``.
 
     Raises ``ResultsError`` where there are none, where two have the same step and seed, and where
@@ -183,7 +183,7 @@ def analyse(runs: Iterable[Run], data: str, roadmap: str) -> Ablation:
     )
 
 
-def _timed_on(runs: Sequence[Run]) -> Machine:
+def _timed_on(runs: Sequence[StepRun]) -> Machine:
     """The machine of most steps, of several the one of most runs."""
     steps: dict[Machine, list[str]] = {}
     for run in runs:
@@ -191,7 +191,7 @@ def _timed_on(runs: Sequence[Run]) -> Machine:
     return max(steps, key=lambda machine: (len(set(steps[machine])), len(steps[machine])))
 
 
-def _seconds(runs: Sequence[Run], machine: Machine) -> dict[str, float]:
+def _seconds(runs: Sequence[StepRun], machine: Machine) -> dict[str, float]:
     """Those of the fastest run on ``machine``, by step."""
     fastest: dict[str, float] = {}
     for run in runs:
@@ -215,7 +215,7 @@ class _Scores:
     def difference(self, before: str, after: str) -> Difference | None:
         """The change from ``before`` to ``after``; None where one of them has one seed only."""
         samples = self.values(before), self.values(after)
-        if min(map(len, samples)) < 2:
+        if self.spread is None or min(map(len, samples)) < 2:
             return None
         if self.spread.differs:
             return welch_test(*samples, accuracy_floor(self.images))
@@ -254,8 +254,8 @@ def _results(roadmap: Roadmap, scores: _Scores, seconds: dict[str, float]) -> It
 
 
 def _difference(published: dict[str, Any], before: str | None, after: str) -> float | None:
-    values = [published[key]["top1"] if key else None for key in (before, after)]
-    return None if None in values else round(values[1] - values[0], 2)  # as printed there
+    first, second = published[before]["top1"] if before else None, published[after]["top1"]
+    return None if None in (first, second) else round(second - first, 2)  # as printed there
 
 
 def _change(scores: _Scores, before: str, after: str) -> Change:
@@ -272,8 +272,10 @@ def _with_verdicts(
     results: tuple[StepResult, ...], spread: Spread | None
 ) -> tuple[StepResult, ...]:
     """``results`` with the p values of all changes adjusted together, and their verdicts."""
-    tested = {r.step.key: r.change for r in results if r.change and r.change.interval}
-    adjusted = holm([change.interval.p for change in tested.values()])
+    tested = {
+        r.step.key: (r.change, r.change.interval) for r in results if r.change and r.change.interval
+    }
+    adjusted = holm([interval.p for _, interval in tested.values()])
     # Holm's level for the smallest p value, which is enough whatever the others are.
     level = ALPHA / max(len(tested), 1)
     groups = 2 if spread and spread.differs else len(results)
@@ -282,9 +284,9 @@ def _with_verdicts(
             change,
             p=p,
             verdict=_verdict(change.points, p),
-            seeds_needed=seeds_needed(change.points, change.interval.std, groups, level),
+            seeds_needed=seeds_needed(change.points, interval.std, groups, level),
         )
-        for (key, change), p in zip(tested.items(), adjusted, strict=True)
+        for (key, (change, interval)), p in zip(tested.items(), adjusted, strict=True)
     }
     return tuple(replace(r, change=changes.get(r.step.key, r.change)) for r in results)
 
@@ -297,20 +299,21 @@ def _verdict(points: float, p: float) -> str:
 
 def _paired_check(results: Sequence[StepResult], scores: _Scores) -> PairedCheck | None:
     both = [
-        (r, paired)
+        (r.step.key, r.change, paired)
         for r in results
-        if r.change and r.change.interval and (paired := scores.paired(r.previous, r.step.key))
+        if r.previous and r.change and r.change.interval
+        if (paired := scores.paired(r.previous, r.step.key))
     ]
-    if not both:
+    if not both or scores.spread is None:
         return None
-    adjusted = holm([paired.p for _, paired in both])
+    adjusted = holm([paired.p for _, _, paired in both])
     verdicts = {
-        r.step.key: _verdict(paired.mean, p) for (r, paired), p in zip(both, adjusted, strict=True)
+        key: _verdict(paired.mean, p) for (key, _, paired), p in zip(both, adjusted, strict=True)
     }
     agreeing = tuple(
-        r.step.key
-        for r, paired in both
-        if verdicts[r.step.key] == r.change.verdict and _sign(paired.mean) == _sign(r.change.points)
+        key
+        for key, change, paired in both
+        if verdicts[key] == change.verdict and _sign(paired.mean) == _sign(change.points)
     )
     return PairedCheck(
         verdicts,
@@ -324,7 +327,9 @@ def _sign(points: float) -> float:
     return math.copysign(1, points) if abs(points) > 1e-9 else 0  # sums are rounded
 
 
-def _with_the_last_recipe(adopted: Sequence[StepResult], runs: Sequence[Run]) -> list[StepResult]:
+def _with_the_last_recipe(
+    adopted: Sequence[StepResult], runs: Sequence[StepRun]
+) -> list[StepResult]:
     recipes = {run.step: run.recipe for run in runs}
     return [r for r in adopted if recipes[r.step.key] == recipes[adopted[-1].step.key]]
 

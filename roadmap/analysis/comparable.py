@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from models.text import said
-from roadmap.runs import Run, judged_by
+from roadmap.runs import StepRun, judged_by
 from roadmap.steps import Roadmap, existing
 from roadmap.tables.results import ResultsError
 
@@ -16,7 +16,7 @@ SHARED = ("data_sha256", "classes", "val_images", "scale", "precision")
 SHARED_RECIPE = ("epochs", "train_size", "test_size")
 
 
-def finished_runs(runs: Sequence[Run], data: str, roadmap: str) -> tuple[Run, ...]:
+def finished_runs(runs: Sequence[StepRun], data: str, roadmap: str) -> tuple[StepRun, ...]:
     """The finished ones of ``roadmap`` on ``data``; raises ``ResultsError`` for none."""
     known = sorted({run.data for run in runs})
     if data not in known:
@@ -29,14 +29,14 @@ def finished_runs(runs: Sequence[Run], data: str, roadmap: str) -> tuple[Run, ..
     return chosen
 
 
-def check_alike(roadmap: Roadmap, runs: Sequence[Run]) -> None:
+def check_alike(roadmap: Roadmap, runs: Sequence[StepRun]) -> None:
     """Compare every run with the first one, and with the first of the same recipe of a step.
 
     Raises ``ResultsError`` that names the setting in which two differ.
     """
     # Where only recipes change, so may epochs and image sizes: they are what is studied.
     shared_recipe = SHARED_RECIPE if roadmap.changes_networks else ()
-    firsts: dict[Any, Run] = {}
+    firsts: dict[Any, StepRun] = {}
     for run in runs:
         for name in SHARED:
             _check_same(name, runs[0], getattr(runs[0], name), run, getattr(run, name))
@@ -48,7 +48,7 @@ def check_alike(roadmap: Roadmap, runs: Sequence[Run]) -> None:
             _check_same(f"recipe.{name}", first, values[0], run, values[1])
 
 
-def _check_same(name: str, first: Run, there: Any, run: Run, here: Any) -> None:
+def _check_same(name: str, first: StepRun, there: Any, run: StepRun, here: Any) -> None:
     if there != here:
         raise ResultsError(
             f"runs of different settings cannot be compared: {name} is {said(there)} in "
@@ -57,7 +57,7 @@ def _check_same(name: str, first: Run, there: Any, run: Run, here: Any) -> None:
         )
 
 
-def _score(roadmap: Roadmap, run: Run) -> float:
+def _score(roadmap: Roadmap, run: StepRun) -> float:
     name = judged_by(roadmap, run.step)
     score = run.scores.get(name)
     if score is None:
@@ -68,11 +68,11 @@ def _score(roadmap: Roadmap, run: Run) -> float:
     return float(score)
 
 
-def scores_by_step(roadmap: Roadmap, runs: Sequence[Run]) -> dict[str, dict[int, float]]:
+def scores_by_step(roadmap: Roadmap, runs: Sequence[StepRun]) -> dict[str, dict[int, float]]:
     """Top-1 by step and seed. Raises ``ResultsError`` for two runs of one step and seed, and for
     a run without the average of its weights that its step is judged by."""
     scores: dict[str, dict[int, float]] = {}
-    places: dict[tuple[str, int], Run] = {}
+    places: dict[tuple[str, int], StepRun] = {}
     for run in runs:
         other = places.setdefault((run.step, run.seed), run)
         if other is not run:

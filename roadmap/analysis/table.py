@@ -48,7 +48,9 @@ def curve_table(ablation: Ablation) -> DataFrame:
     """
     import pandas as pd
 
-    columns = {name: [] for name in ("key", "title", "group", "epoch", "top1", "n")}
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("key", "title", "group", "epoch", "top1", "n")
+    }
     for result in ablation.steps:
         step = result.step
         measure = judged_by(ablation.roadmap, step.key)

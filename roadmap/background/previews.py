@@ -63,6 +63,7 @@ class _Artist:
             if self._idle:
                 self._idle.cancel()
             process = self._running()
+            assert process.stdin and process.stdout  # both are pipes
             late = _later(LONGEST, process.kill)
             try:
                 pickle.dump(request, process.stdin)
@@ -107,6 +108,7 @@ class _Artist:
             self._process.kill()
             self._process.wait()
             for pipe in (self._process.stdin, self._process.stdout):
+                assert pipe
                 with suppress(OSError):  # what was not sent yet
                     pipe.close()
         self._process = None

@@ -189,6 +189,7 @@ class Job:
 
     def _read(self, process: subprocess.Popen[str], answers: list[dict[str, Any]]) -> None:
         """Send the request and follow the answers until the process closes its output."""
+        assert process.stdin and process.stdout  # both are pipes
         try:
             process.stdin.write(json.dumps(self._request) + "\n")
             process.stdin.flush()

@@ -16,7 +16,7 @@ from typing import Any
 try:
     import fcntl
 except ImportError:  # Windows has no such locks, and so nothing tells the dead from the living
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 PREFIX, LOCK = "roadmap-work-", "lock"
 #: Seconds within which a folder gets its lock.

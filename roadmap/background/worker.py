@@ -125,6 +125,7 @@ def main() -> None:
     def on_progress(done: int, total: int) -> None:
         _answer(answers, {"done": done, "total": total})
 
+    answer: dict[str, Any]
     try:
         answer = {"result": TASKS[request["task"]](request, on_progress)}
     except MemoryError:

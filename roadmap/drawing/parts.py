@@ -46,7 +46,7 @@ def block_part(config: ModelConfig, image_size: int, stage: int = 0) -> Part:
     blocks = spec.stages[stage].blocks
     if len(blocks) == 1:
         size = size_after(spec.stages[stage].downsample, size)
-        channels = blocks[0].branch[0].in_channels
+        channels = blocks[0].in_channels
     else:
         size = size_after(spec.stages[stage].downsample + blocks[0].branch, size)
         channels = config.output_width(stage)
@@ -79,10 +79,9 @@ def roles_of(layers: Iterable[Layer], where: str) -> dict[tuple[str, ...], Layer
         if isinstance(layer, Conv):
             pointwise += layer.kernel_size == 1
             owner = f"pointwise{pointwise}" if layer.kernel_size == 1 else "spatial"
-            role = (where, owner)
+            roles[where, owner] = layer
         else:
-            role = (where, owner, type(layer).__name__)
-        roles[role] = layer
+            roles[where, owner, type(layer).__name__] = layer
     return roles
 
 

@@ -29,10 +29,14 @@ def sheet(panels: Sequence[str], captions: Sequence[str]) -> str:
 
     It is dark on white, since an image file cannot follow a page's theme.
     """
-    x, lowest, pieces, described = GAP, 0.0, [], []
+    x, lowest = float(GAP), 0.0
+    pieces: list[str] = []
+    described: list[str] = []
     for panel, caption in zip(panels, captions, strict=True):
-        width, height = (float(side) for side in SIZE.search(panel).groups())
-        described.append(f"{escape(caption)}: {DESCRIBED.search(panel)[1]}")
+        size, description = SIZE.search(panel), DESCRIBED.search(panel)
+        assert size and description  # every picture of ours has both
+        width, height = (float(side) for side in size.groups())
+        described.append(f"{escape(caption)}: {description[1]}")
         placed = panel.replace(FITTED, "", 1).replace("<svg", f'<svg x="{x:.0f}" y="{HEAD}"', 1)
         pieces += [label(x, 22, caption, bold=True), placed]
         x, lowest = x + width + GAP, max(lowest, height)

@@ -12,7 +12,7 @@ from models.config import ModelConfig
 from roadmap.export.publication import Publication
 from roadmap.export.recipe import recipe_changes
 from roadmap.measure.complexity import count
-from roadmap.runs import Run
+from roadmap.runs import Run, StepRun
 from roadmap.steps import ROADMAPS
 from roadmap.text import duration, number
 from roadmap.train.data.augment import MEAN, STD
@@ -122,7 +122,7 @@ def _header(published: Publication, config: ModelConfig, license_name: str | Non
         dataset_split=_split(run),
         metric_type="accuracy",
         metric_name="top-1 accuracy, percent",
-        metric_value=round(run.scores[published.measure], 3),
+        metric_value=round(published.score(run), 3),
     )
     return ModelCardData(
         license=license_name,
@@ -138,7 +138,7 @@ def _papers(config: ModelConfig) -> tuple[tuple[str, str, str], ...]:
     return (PAPER, PAPER_V2) if config.response_norm else (PAPER,)
 
 
-def _about(run: Run, config: ModelConfig) -> str:
+def _about(run: StepRun, config: ModelConfig) -> str:
     roadmap = ROADMAPS[run.roadmap]
     step = roadmap.step(run.step)
     cost = count(config, run.recipe["test_size"])
@@ -177,7 +177,7 @@ def _scores(published: Publication) -> list[str]:
         f"resized to {recipe['test_resize']} pixels ({recipe['interpolation']}), the central "
         f"{recipe['test_size']} pixels.",
         _table(["seed", "top-1 %", "top-5 %", "loss"], rows),
-        _spread([each.scores[measure] for each in published.runs]),
+        _spread([published.score(each) for each in published.runs]),
     ]
 
 
@@ -220,7 +220,7 @@ def _classes(names: Sequence[str] | None, mapped: bool) -> str:
     )
 
 
-def _recipe(run: Run) -> list[str]:
+def _recipe(run: StepRun) -> list[str]:
     name = f"`{run.recipe_name}`" if run.recipe_name else "the step's own"
     changes = [
         f"`{field}` {_value(here)} instead of {_value(there)}"

@@ -121,8 +121,7 @@ def export(
         fail("hub takes both from the run: leave --num-classes and --image-size out.")
     _check_license(license_name, form)
     asked = _asked(roadmap, step, config)
-    name = f"{roadmap}_{step}" if step else (run or config or weights).resolve().stem
-    path = output or _default_path(form, name)
+    path = output or _default_path(form, _name(roadmap, step, run or config or weights))
     try:
         published = _publication(run, weights)
         source = published.weights if published else weights
@@ -133,7 +132,7 @@ def export(
         if published:
             facts["seed"] = published.run.seed
         subject = _subject(source, asked, facts, seed, num_classes, image_size)
-        if form is Form.hub:
+        if form is Form.hub and published:
             _write_hub(path, subject, published, license_name)
         else:
             _write(form, path, subject)
@@ -180,6 +179,11 @@ def _publication(run: Path | None, weights: Path | None) -> Publication | None:
     return publication(run, weights)
 
 
+def _name(roadmap: str, step: str | None, path: Path | None) -> str:
+    """Of the step, or else of the file or folder that the network comes from."""
+    return path.resolve().stem if path and not step else f"{roadmap}_{step}"
+
+
 def _default_path(form: Form, name: str) -> Path:
     """In the current folder, a name that Python can import."""
     return Path(name.replace("-", "_") + ("" if form is Form.hub else f".{form.value}"))
@@ -211,6 +215,7 @@ def _subject(
 
     if source is not None:
         return from_file(source, asked, num_classes, image_size, facts)
+    assert asked is not None  # one of the two was given
     if num_classes is not None:
         asked = asked.replace(num_classes=num_classes)
     return fresh(asked, seed or 0, image_size, facts)

@@ -50,14 +50,16 @@ def _exported(network: ModernResNet, facts: Mapping[str, Any], image_size: int) 
     program = captured(network, image_size)
     try:
         with _quiet():
-            model = torch.onnx.export(
+            exported = torch.onnx.export(
                 program,
                 dynamo=True,
                 dynamic_shapes=({0: "batch"},),
                 input_names=["images"],
                 output_names=["logits" if network.config.num_classes else "features"],
                 verbose=False,
-            ).model_proto
+            )
+            assert exported is not None  # by dynamo it is a program
+            model = exported.model_proto
             for name, text in entries(network, facts).items():
                 model.metadata_props.add(key=name, value=text)
             return model.SerializeToString()  # fails past 2 GB

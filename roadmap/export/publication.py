@@ -9,7 +9,7 @@ from pathlib import Path
 from roadmap.export.check import ExportError
 from roadmap.export.recipe import train_command
 from roadmap.recipes import RECIPES
-from roadmap.runs import Run, Unreadable, judged_by, read_run
+from roadmap.runs import PointRun, Run, StepRun, Unreadable, judged_by, read_run
 from roadmap.steps import ROADMAPS, unknown_name
 from roadmap.timm_models.names import PREFIX, step_configs
 
@@ -27,9 +27,15 @@ class Publication:
     ``run`` among them, by seed.
     """
 
-    run: Run
+    run: StepRun
     measure: str
-    runs: tuple[Run, ...]
+    runs: tuple[StepRun, ...]
+
+    def score(self, run: Run) -> float:
+        """``measure`` of one of the ``runs``."""
+        score = run.scores[self.measure]
+        assert score is not None  # else it is none of them
+        return score
 
     @property
     def weights(self) -> Path:
@@ -57,14 +63,14 @@ def publication(folder: Path, weights: Path | None = None) -> Publication:
     run = read_run(folder)
     if isinstance(run, Unreadable):
         raise ExportError(f"{folder} holds no run that can be read. {run.why}")
-    if run.step is None:
+    if isinstance(run, PointRun):
         raise ExportError(f"the run in {folder} is of a design: only runs of steps are published")
     if not run.finished:
         raise ExportError(f"the run in {folder} is {run.status}: only finished runs have scores")
     for name in ("test_resize", "interpolation"):
         if name not in run.recipe:
             raise ExportError(f"run.json in {folder} has no recipe.{name}")
-    if run.recipe_name not in (None, *RECIPES):
+    if run.recipe_name is not None and run.recipe_name not in RECIPES:
         reason = unknown_name("recipe", run.recipe_name, tuple(RECIPES))
         raise ExportError(f"run.json in {folder}: {reason}")
     measure = _measure(run, weights)
@@ -82,7 +88,7 @@ def publication(folder: Path, weights: Path | None = None) -> Publication:
     return Publication(run=run, measure=measure, runs=_seeds(run, measure))
 
 
-def _measure(run: Run, weights: Path | None) -> str:
+def _measure(run: StepRun, weights: Path | None) -> str:
     if weights is None:
         return judged_by(ROADMAPS[run.roadmap], run.step)
     for measure, name in WEIGHTS_OF.items():
@@ -93,7 +99,7 @@ def _measure(run: Run, weights: Path | None) -> str:
     )
 
 
-def _seeds(run: Run, measure: str) -> tuple[Run, ...]:
+def _seeds(run: StepRun, measure: str) -> tuple[StepRun, ...]:
     """By seed; of several with one seed ``run`` or else the first by name."""
     found = {run.seed: run}
     for other in _beside(run.path):
@@ -103,9 +109,9 @@ def _seeds(run: Run, measure: str) -> tuple[Run, ...]:
     return tuple(found[seed] for seed in sorted(found))
 
 
-def _beside(folder: Path) -> Iterator[Run]:
+def _beside(folder: Path) -> Iterator[StepRun]:
     for path in sorted(folder.resolve().parent.iterdir()):
         if (path / "run.json").is_file():
             run = read_run(path)
-            if isinstance(run, Run) and run.step is not None:
+            if isinstance(run, StepRun):
                 yield run

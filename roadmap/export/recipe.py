@@ -6,7 +6,7 @@ import shlex
 from dataclasses import asdict
 from typing import Any
 
-from roadmap.runs import Run
+from roadmap.runs import StepRun
 from roadmap.train.settings import Scale, choose_recipe
 
 #: A field that ``train`` scales with another where it is not given itself.
@@ -15,7 +15,7 @@ FOLLOWS = {"batch_size": "lr", "epochs": "warmup_epochs"}
 NAMED = ("torch/", "hfds/")
 
 
-def recipe_changes(run: Run, scale: Scale = "full") -> dict[str, tuple[Any, Any]]:
+def recipe_changes(run: StepRun, scale: Scale = "full") -> dict[str, tuple[Any, Any]]:
     """Fields in which the run's recipe differs from the one it began with, by ``scale``.
 
     As ``{field: (there, in the run)}``. That is the recipe that ``run.recipe_name`` names, or else
@@ -30,7 +30,7 @@ def recipe_changes(run: Run, scale: Scale = "full") -> dict[str, tuple[Any, Any]
     }
 
 
-def train_command(run: Run) -> str:
+def train_command(run: StepRun) -> str:
     """``python -m roadmap train`` with the options of ``run``, but for its folder.
 
     Data that is known by its name alone is in a folder of that name: ``--data PATH/NAME``.

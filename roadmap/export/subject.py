@@ -62,16 +62,16 @@ def from_file(
     file has one. Raises a ``ValueError`` with a sentence where one is not what it should be.
     """
     tensors, own, told = read_weights(path)
-    if own is None and config is None:
-        raise ExportError(
-            f"{shortened(path)} does not say what network it is of: add --step KEY or --config FILE"
-        )
     if own is not None and config is not None:
         raise ExportError(
             f"{shortened(path)} says what network it is of: leave --step and --config out to "
             "export that"
         )
     config = own or config
+    if config is None:
+        raise ExportError(
+            f"{shortened(path)} does not say what network it is of: add --step KEY or --config FILE"
+        )
     if num_classes is not None:
         config = config.replace(num_classes=num_classes)
     try:

@@ -94,7 +94,11 @@ class Trace:
         return self.activations_by_module[""]
 
 
-@remembered(MOST_MODULES_KEPT, lambda complexity: len(complexity.modules))
+def _modules(complexity: Complexity) -> int:
+    return len(complexity.modules)
+
+
+@remembered(MOST_MODULES_KEPT, _modules)
 def count(config: ModelConfig, image_size: int = 224) -> Complexity:
     """The cost of ``config`` for one square image of ``image_size`` pixels.
 

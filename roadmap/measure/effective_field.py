@@ -88,7 +88,7 @@ def untrained(config: ModelConfig, image_size: int = IMAGE_SIZE, seed: int = 0) 
         elif isinstance(module, LayerScale):
             nn.init.ones_(module.gamma)
         elif list(module.parameters(recurse=False)):
-            module.reset_parameters()
+            module.reset_parameters()  # type: ignore[operator] # torch: an attribute is a tensor
     if any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         _calibrate(network, image_size, generator)
     return network.eval()

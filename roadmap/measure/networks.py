@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.config import ModelConfig
 from models.text import said, shortened
@@ -59,7 +59,7 @@ def check(name: str) -> None:
         config_of(name)
 
 
-def build(name: str, **options: int) -> nn.Module:
+def build(name: str, **options: Any) -> nn.Module:
     """A freshly initialized network; ``options`` such as ``num_classes`` go to its constructor.
 
     Raises ``UnknownNetworkError`` with the nearest name.

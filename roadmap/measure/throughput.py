@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -141,9 +141,12 @@ def best_device() -> Device:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def checked_device(kind: Device) -> torch.device:
+def checked_device(kind: str) -> torch.device:
     """Raises ``MeasureError`` for a device this machine does not have."""
-    available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    available: dict[str, Callable[[], bool]] = {
+        "cuda": torch.cuda.is_available,
+        "mps": torch.backends.mps.is_available,
+    }
     if kind in available and not available[kind]():
         raise MeasureError(f"This machine has no {kind} device; use {best_device()!r}.")
     return torch.device(kind)
@@ -282,7 +285,8 @@ def _step(network: nn.Module, setting: Setting, batch_size: int) -> Callable[[],
     layout = torch.channels_last if setting.channels_last else torch.contiguous_format
     device = torch.device(setting.device)
     _disable_stochastic_depth(network)
-    network = network.to(device, memory_format=layout)
+    # torch's types lack this one of its signatures.
+    network = network.to(device, memory_format=layout)  # type: ignore[call-overload]
     shape = (batch_size, setting.in_channels, setting.image_size, setting.image_size)
     images = torch.randn(shape, device=device).to(memory_format=layout)
     make = {"inference": _inference_step, "training": _training_step}
@@ -328,6 +332,7 @@ def _precision(setting: Setting) -> torch.autocast:
 
 
 def _disable_stochastic_depth(network: nn.Module) -> None:
+    module: Any
     for module in network.modules():
         kind = type(module).__name__
         if kind == "StochasticDepth":  # torchvision's, and ours

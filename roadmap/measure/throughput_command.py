@@ -82,9 +82,10 @@ def benchmark(
 ) -> None:
     """Time inference and training steps, and their peak memory."""
     names = _checked_names(roadmap, step, model or [])
-    from roadmap.measure.throughput import MeasureError, Setting, best_device, checked_device
+    from roadmap.measure.throughput import MeasureError, Mode, Setting, best_device, checked_device
 
     kind = best_device() if device is DeviceChoice.auto else device.value
+    modes: tuple[Mode, ...]
     modes = ("inference", "training") if mode is ModeChoice.both else (mode.value,)
     try:
         checked_device(kind)

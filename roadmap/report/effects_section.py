@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from roadmap.charts import effects as charts
-from roadmap.runs import Run
+from roadmap.runs import PointRun
 from roadmap.study import text
 from roadmap.study.effects import Effects
 from roadmap.study.experiment import choose_design, designs, of_data, open_experiment
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 VIEW = "all orders"
 
 
-def effects_section(points: Sequence[Run], data: str) -> tuple[list[str], Figure, str] | None:
+def effects_section(points: Sequence[PointRun], data: str) -> tuple[list[str], Figure, str] | None:
     """Return sentences, the chart of the mean over all orders and its alt text, or None."""
     import pandas as pd
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from roadmap.analysis.ablation import Ablation
-from roadmap.runs import Run
+from roadmap.runs import Run, StepRun
 from roadmap.text import counted, duration
 
 #: Up to this many recipes are listed one by one.
@@ -47,9 +47,9 @@ def _runs(ablation: Ablation) -> str:
     )
 
 
-def _recipes(runs: Sequence[Run]) -> str:
+def _recipes(runs: Sequence[StepRun]) -> str:
     """Describe length and image size of training, then each recipe with its steps."""
-    recipes: dict[str, list[Run]] = {}
+    recipes: dict[str, list[StepRun]] = {}
     for run in runs:
         recipes.setdefault(json.dumps(run.recipe, sort_keys=True), []).append(run)
     scale = "" if runs[0].scale == "full" else f", scale {runs[0].scale}"
@@ -65,7 +65,7 @@ def _recipes(runs: Sequence[Run]) -> str:
     return f"{common}; {'; '.join(listed)}"
 
 
-def _steps(runs: Sequence[Run], are_most: bool) -> str:
+def _steps(runs: Sequence[StepRun], are_most: bool) -> str:
     return "the other steps" if are_most else _each(run.step for run in runs)
 
 

@@ -11,11 +11,11 @@ from roadmap.analysis.ablation import (
     INCONCLUSIVE,
     LOSS,
     Ablation,
+    Change,
     PairedCheck,
     Span,
-    StepResult,
 )
-from roadmap.analysis.significance import MOST_SEEDS
+from roadmap.analysis.significance import MOST_SEEDS, Spread
 from roadmap.runs import Run, Runs
 from roadmap.text import ABSENT, counted, number, signed
 
@@ -50,13 +50,12 @@ def finding(ablation: Ablation) -> str:
 
 def tests(ablation: Ablation) -> list[str]:
     """Say which test gave the verdicts and what its checks found; empty if nothing was tested."""
-    if not ablation.tested:
+    if not ablation.tested or ablation.spread is None:
         return []
-    return [_test(ablation), *([_paired(ablation.paired)] if ablation.paired else [])]
+    return [_test(ablation.spread), *([_paired(ablation.paired)] if ablation.paired else [])]
 
 
-def _test(ablation: Ablation) -> str:
-    spread = ablation.spread
+def _test(spread: Spread) -> str:
     said = (
         f"The standard deviation between seeds of one step is {number(spread.std, 2)} points "
         f"(pooled, {spread.degrees} degrees of freedom)."
@@ -216,10 +215,10 @@ def _with_interval(span: Span) -> str:
 
 
 def _tested(ablation: Ablation) -> str:
-    tested = ablation.tested
+    tested = [(result.step.title, result.change) for result in ablation.tested if result.change]
     if not tested:
         return "No change could be tested; a test needs two seeds of both steps."
-    counts = Counter(result.change.verdict for result in tested)
+    counts = Counter(change.verdict for _, change in tested)
     changes = counted(len(tested), "change")
     if set(counts) == {INCONCLUSIVE}:
         return f"Of {changes} tested, none is significant at this number of seeds."
@@ -234,11 +233,11 @@ def _tested(ablation: Ablation) -> str:
     return f"Of {changes} tested, {_listed(parts)} at this number of seeds."
 
 
-def _largest(tested: Sequence[StepResult], verdict: str) -> str:
-    those = [result for result in tested if result.change.verdict == verdict]
-    most = max(those, key=lambda result: abs(result.change.points))
+def _largest(tested: Sequence[tuple[str, Change]], verdict: str) -> str:
+    those = [(title, change.points) for title, change in tested if change.verdict == verdict]
+    title, points = max(those, key=lambda one: abs(one[1]))
     which = "" if len(those) == 1 else "the largest: "
-    return f"{which}{most.step.title}, {signed(most.change.points, 2)} points"
+    return f"{which}{title}, {signed(points, 2)} points"
 
 
 def _listed(parts: Sequence[str]) -> str:

@@ -7,9 +7,11 @@ lists the runs of folders. Imports no torch and no pandas.
 from roadmap.runs.metrics import curves
 from roadmap.runs.reader import (
     Machine,
+    PointRun,
     Run,
     Runs,
     RunsReader,
+    StepRun,
     Unreadable,
     judged_by,
     read_run,
@@ -20,10 +22,12 @@ from roadmap.runs.record import STATUSES, RunPoint
 __all__ = [
     "STATUSES",
     "Machine",
+    "PointRun",
     "Run",
     "RunPoint",
     "Runs",
     "RunsReader",
+    "StepRun",
     "Unreadable",
     "curves",
     "judged_by",

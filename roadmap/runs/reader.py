@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from roadmap.files import reason
 from roadmap.runs.folders import runs_folders
 from roadmap.runs.lock import is_locked
 from roadmap.runs.metrics import METRICS, epochs_done
-from roadmap.runs.record import RECORD, RecordError, RunRecord, read_record
+from roadmap.runs.record import RECORD, RecordError, RunPoint, RunRecord, read_record
 from roadmap.steps import ROADMAPS, Roadmap, unknown_name
 
 #: Those of runs whose process is, or was last seen, gone or going: told by the lock alone.
@@ -52,6 +52,27 @@ class Run(RunRecord):
     def machine(self) -> Machine:
         return Machine(self.device, self.compiled, self.processes)
 
+    @property
+    def top1(self) -> float:
+        """Of a finished run, in percent, by the weights that were trained, not their average."""
+        score = self.scores["top1"]
+        assert score is not None  # no record of a finished run is read without it
+        return float(score)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRun(Run):
+    """A run of a step."""
+
+    step: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointRun(Run):
+    """A run of a point of a design."""
+
+    point: RunPoint = field(hash=False)
+
 
 class Unreadable(NamedTuple):
     """A folder that holds no whole run, and one sentence that says why."""
@@ -63,9 +84,9 @@ class Unreadable(NamedTuple):
 class Runs(NamedTuple):
     """What a folder of runs holds: ``runs`` of steps, and ``points`` of designs."""
 
-    runs: tuple[Run, ...]
+    runs: tuple[StepRun, ...]
     unreadable: tuple[Unreadable, ...]
-    points: tuple[Run, ...] = ()
+    points: tuple[PointRun, ...] = ()
 
 
 def read_runs(root: Path | None = None) -> Runs:
@@ -101,11 +122,10 @@ class RunsReader:
                     kept[found] = self._read(found)
             self._kept = kept
         read = [run for _, run in kept.values()]
-        whole = [run for run in read if isinstance(run, Run)]
         return Runs(
-            tuple(run for run in whole if run.point is None),
+            tuple(run for run in read if isinstance(run, StepRun)),
             tuple(run for run in read if isinstance(run, Unreadable)),
-            tuple(run for run in whole if run.point is not None),
+            tuple(run for run in read if isinstance(run, PointRun)),
         )
 
     def _read(self, folder: Path) -> tuple[Any, Run | Unreadable]:
@@ -135,7 +155,10 @@ def _folders(roots: Iterable[Path]) -> Iterator[Path | Unreadable]:
     taken: set[tuple[str, str]] = set()
     for root in roots:
         for data in _listed(root):
-            for found in [data] if isinstance(data, Unreadable) else _listed(data):
+            if isinstance(data, Unreadable):
+                yield data
+                continue
+            for found in _listed(data):
                 if isinstance(found, Unreadable):
                     yield found
                 elif (name := (data.name, found.name)) not in taken:
@@ -160,7 +183,7 @@ def _misnamed(path: Path) -> Unreadable:
     return Unreadable(path.with_name(name), "The folder's name is not Unicode: rename it.")
 
 
-def read_run(folder: Path) -> Run | Unreadable:
+def read_run(folder: Path) -> StepRun | PointRun | Unreadable:
     """The run in ``folder``, wherever it is; never raises. Not in a process that trains."""
     try:
         return _run(folder)
@@ -173,7 +196,7 @@ def read_run(folder: Path) -> Run | Unreadable:
         return Unreadable(folder, f"{error}{remedy}")
 
 
-def _run(folder: Path) -> Run:
+def _run(folder: Path) -> StepRun | PointRun:
     record = read_record(folder)
     if record is None:
         raise RecordError(f"There is no {RECORD}.")
@@ -186,7 +209,8 @@ def _run(folder: Path) -> Run:
         )
     gone = record.status == "running" and is_locked(folder) is False
     facts = vars(record) | {"status": "stopped" if gone else record.status}
-    return Run(path=folder, epochs=epochs, seconds=seconds, **facts)
+    kind = PointRun if record.point else StepRun
+    return kind(path=folder, epochs=epochs, seconds=seconds, **facts)
 
 
 def _check_known(record: RunRecord) -> None:
@@ -194,5 +218,5 @@ def _check_known(record: RunRecord) -> None:
     name, step = record.roadmap, record.step
     if name not in ROADMAPS:
         raise RecordError(f"{RECORD}: {unknown_name('roadmap', name, tuple(ROADMAPS))}")
-    if record.point is None and step not in ROADMAPS[name].keys:
+    if step is not None and step not in ROADMAPS[name].keys:
         raise RecordError(f"{RECORD}: {unknown_name(f'step of {name}', step, ROADMAPS[name].keys)}")

@@ -26,8 +26,10 @@ STATUSES = ("running", "finished", "interrupted", "failed", "stopped")
 LARGEST = 2**64 - 1
 #: What must match for a run to continue another's, besides the data. The number of processes, the
 #: compiler and the versions may change on the way.
-IDENTITY = ("roadmap", "step", "config", "recipe", "seed", "scale", "precision")
-IDENTITY += ("micro_batch", "sync_batch_norm", "device_type")
+IDENTITY = (
+    *("roadmap", "step", "config", "recipe", "seed", "scale", "precision"),
+    *("micro_batch", "sync_batch_norm", "device_type"),
+)
 
 _REQUIRED = object()
 
@@ -276,8 +278,8 @@ def _point(content: Mapping[str, Any]) -> RunPoint | None:
     if content.get("point") is None:
         return None
     point = _get(content, "point", dict)
-    words = [_get(point, name, str, "point.") for name in ("design", "key", "role")]
-    return RunPoint(*words, _texts(point, "levels", "point."))
+    design, key, role = (_get(point, name, str, "point.") for name in ("design", "key", "role"))
+    return RunPoint(design, key, role, _texts(point, "levels", "point."))
 
 
 def _recipe(content: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -149,11 +149,14 @@ class Effects:
         return found
 
     def _in_place(self) -> list[Worth]:
-        path = self.path([change.name for change in self.changes])
+        effects = self._effects_in_place()
         return [
-            Worth(change, self._difference(before, after), "")
-            for change, before, after in zip(self.changes, path, path[1:], strict=False)
+            Worth(change, effect, "") for change, effect in zip(self.changes, effects, strict=True)
         ]
+
+    def _effects_in_place(self) -> list[Effect]:
+        path = self.path([change.name for change in self.changes])
+        return [self._difference(before, after) for before, after in itertools.pairwise(path)]
 
     def _all_orders(self) -> list[Worth]:
         rows, weights = self._lattice_rows()
@@ -209,15 +212,13 @@ class Effects:
 
     def budgets(self, epochs: Sequence[float]) -> tuple[Budget, ...]:
         """Each change in the paper's place at each of ``epochs``."""
+        levels, lr = self.settings.levels, self.settings.lr
         columns = [
-            Effects(self.model, Settings(self.settings.levels, self.settings.lr, one)).worth(
-                "in place"
-            )
-            for one in epochs
+            Effects(self.model, Settings(levels, lr, one))._effects_in_place() for one in epochs
         ]
         found = []
         for i, change in enumerate(self.changes):
-            at = tuple((e, column[i].effect) for e, column in zip(epochs, columns, strict=True))
+            at = tuple((e, column[i]) for e, column in zip(epochs, columns, strict=True))
             found.append(Budget(change, at))
         return tuple(found)
 
@@ -263,7 +264,7 @@ class Effects:
 
     def rate_of(self, codes: np.ndarray) -> np.ndarray:
         """Learning rates of codes from -1 to 1."""
-        values = [level.value for level in self.space.factor("lr").levels]
+        values = self.space.factor("lr").values
         return min(values) * (max(values) / min(values)) ** ((codes + 1) / 2)
 
     def _rate_rows(self, levels: Levels) -> np.ndarray:
@@ -296,7 +297,7 @@ def _quantities(space: Space, settings: Settings) -> dict[str, float]:
             if given is not None:
                 raise StudyError(f"{name} is no quantity of this design: leave it out")
             continue
-        values = sorted(level.value for level in factor.levels)
+        values = sorted(factor.values)
         usual = values[-1] if name == "epochs" else values[len(values) // 2]
         value = usual if given is None else given
         if not values[0] <= value <= values[-1]:
@@ -320,8 +321,8 @@ def _level_of(factor: Factor, step: Step) -> str | None:
 
 def _judged(found: Sequence[Worth]) -> tuple[Worth, ...]:
     """With verdicts, corrected for the number of changes that were tested."""
-    tested = [i for i, worth in enumerate(found) if worth.effect is not None]
-    adjusted = dict(zip(tested, holm([found[i].effect.p for i in tested]), strict=True))
+    tested = {i: worth.effect for i, worth in enumerate(found) if worth.effect is not None}
+    adjusted = dict(zip(tested, holm([effect.p for effect in tested.values()]), strict=True))
     judged = []
     for i, worth in enumerate(found):
         if worth.effect is None:
@@ -356,8 +357,8 @@ def _lattice(space: Space, changes: tuple[Change, ...]) -> tuple[np.ndarray, np.
         raise StudyError("no order of the changes makes a network at every step")
     back = {whole: 1}
     for mask in sorted(ways, reverse=True)[1:]:
-        after = (mask | 1 << i for i in range(len(changes)) if not mask & 1 << i)
-        back[mask] = sum(back.get(one, 0) for one in after)
+        larger = (mask | 1 << i for i in range(len(changes)) if not mask & 1 << i)
+        back[mask] = sum(back.get(one, 0) for one in larger)
     masks = np.array(sorted(ways))
     places = {int(mask): place for place, mask in enumerate(masks)}
     weights = np.zeros((len(changes), len(masks)))

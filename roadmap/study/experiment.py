@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from roadmap.runs import Run
+from roadmap.runs import PointRun
 from roadmap.study.design import Design, read_design
 from roadmap.study.model import (
     FITTED_ROLES,
@@ -28,13 +28,13 @@ class Experiment:
     says, or are of other data: they are left out."""
 
     design: Design
-    runs: tuple[Run, ...]
-    foreign: tuple[Run, ...]
+    runs: tuple[PointRun, ...]
+    foreign: tuple[PointRun, ...]
     model: Model
     judgement: Judgement | None
 
     @property
-    def unlearned(self) -> tuple[Run, ...]:
+    def unlearned(self) -> tuple[PointRun, ...]:
         """Runs that ended no better than guessing, of whatever role."""
         return tuple(run for run in self.runs if not learned(run))
 
@@ -44,7 +44,7 @@ class Experiment:
         return sum(point.role in FITTED_ROLES for point in self.design.points)
 
 
-def open_experiment(design: Design, runs: Sequence[Run]) -> Experiment:
+def open_experiment(design: Design, runs: Sequence[PointRun]) -> Experiment:
     """The experiment of ``design`` by ``runs``, of which others are left out.
 
     Raises ``StudyError`` where too few runs are finished.
@@ -70,12 +70,12 @@ def designs(folder: Path | None = None) -> list[Design]:
     return found
 
 
-def of_data(runs: Sequence[Run], data: str) -> tuple[Run, ...]:
+def of_data(runs: Sequence[PointRun], data: str) -> tuple[PointRun, ...]:
     """The runs of designs that were trained on the data set named ``data``."""
     return tuple(run for run in runs if run.point is not None and run.data == data)
 
 
-def choose_design(found: Sequence[Design], runs: Sequence[Run]) -> Design:
+def choose_design(found: Sequence[Design], runs: Sequence[PointRun]) -> Design:
     """The design that most of ``runs`` are of and that has something to fit.
 
     Raises ``StudyError`` where there is none.

@@ -21,7 +21,7 @@ import numpy as np
 from scipy import stats
 
 from roadmap.files import write_json
-from roadmap.runs import Run
+from roadmap.runs import PointRun
 from roadmap.study.design import Design, Point
 from roadmap.study.space import Levels, StudyError
 from roadmap.study.terms import CROSSED, Terms
@@ -156,7 +156,7 @@ class Model:
         write_json(path, content)
 
 
-def fit(design: Design, runs: Sequence[Run]) -> Model:
+def fit(design: Design, runs: Sequence[PointRun]) -> Model:
     """The model of the finished runs among ``runs`` that are points of ``design`` to fit.
 
     Interactions, then squares are left out while runs are too few for them. Raises
@@ -167,7 +167,7 @@ def fit(design: Design, runs: Sequence[Run]) -> Model:
         raise StudyError(f"no run of the design {design.name} is finished")
     fitted = [(point, run) for point, run in pairs if learned(run)]
     unlearned = tuple(point.key for point, run in pairs if not learned(run))
-    scores = np.array([log_odds(float(run.scores["top1"]), run.val_images) for _, run in fitted])
+    scores = np.array([log_odds(run.top1, run.val_images) for _, run in fitted])
     for terms in _from_rich_to_poor(design):
         matrix = terms.of([point.levels for point, _ in fitted])
         enough = len(fitted) >= len(terms.names) + LEAST_DEGREES
@@ -192,12 +192,12 @@ def percent(odds: np.ndarray) -> np.ndarray:
     return 100 / (1 + np.exp(-odds / UNIT))
 
 
-def learned(run: Run) -> bool:
+def learned(run: PointRun) -> bool:
     """Whether a finished run scores clearly more than guessing."""
-    return float(run.scores["top1"]) > min(LEARNED * 100 / run.classes, 50.0)
+    return run.top1 > min(LEARNED * 100 / run.classes, 50.0)
 
 
-def finished(design: Design, runs: Sequence[Run]) -> list[tuple[Point, Run]]:
+def finished(design: Design, runs: Sequence[PointRun]) -> list[tuple[Point, PointRun]]:
     """The points of ``design`` with their finished runs, in its order.
 
     Runs that are not of their point, or of other data than most, are left out (``foreign``).
@@ -206,18 +206,18 @@ def finished(design: Design, runs: Sequence[Run]) -> list[tuple[Point, Run]]:
     return [(point, found[point.key]) for point in design.points if point.key in found]
 
 
-def foreign(design: Design, runs: Sequence[Run]) -> list[Run]:
+def foreign(design: Design, runs: Sequence[PointRun]) -> list[PointRun]:
     """Finished runs that have the design's name and are not what it says, or are of other data."""
     own = {run.path for _, run in _matched(design, runs)}
     return [run for run in _of_design(design, runs) if run.path not in own]
 
 
-def _of_design(design: Design, runs: Sequence[Run]) -> list[Run]:
+def _of_design(design: Design, runs: Sequence[PointRun]) -> list[PointRun]:
     named = [run for run in runs if run.point is not None and run.point.design == design.name]
     return [run for run in named if run.finished]
 
 
-def _matched(design: Design, runs: Sequence[Run]) -> list[tuple[str, Run]]:
+def _matched(design: Design, runs: Sequence[PointRun]) -> list[tuple[str, PointRun]]:
     """The runs that are what the design says of their key, of the data that most are of."""
     points = {point.key: (dict(point.levels), point.seed) for point in design.points}
     fitting = [
@@ -230,13 +230,13 @@ def _matched(design: Design, runs: Sequence[Run]) -> list[tuple[str, Run]]:
     return [(key, run) for key, run in fitting if (run.data, run.data_sha256) == usual]
 
 
-def judge(model: Model, runs: Sequence[Run], role: str = "held_out") -> Judgement | None:
+def judge(model: Model, runs: Sequence[PointRun], role: str = "held_out") -> Judgement | None:
     """``model`` against the finished runs of points that it was not fitted to, but for those that
     did not learn; None without any."""
     kept = [(p, r) for p, r in finished(model.design, runs) if p.role == role and learned(r)]
     if not kept:
         return None
-    scores = np.array([float(run.scores["top1"]) for _, run in kept])
+    scores = np.array([run.top1 for _, run in kept])
     means, lows, highs = model.bands(model.terms.of([point.levels for point, _ in kept]))
     errors = scores - means
     return Judgement(
@@ -269,7 +269,7 @@ def _from_rich_to_poor(design: Design) -> list[Terms]:
 
 def _fitted(
     design: Design,
-    fitted: Sequence[tuple[Point, Run]],
+    fitted: Sequence[tuple[Point, PointRun]],
     terms: Terms,
     matrix: np.ndarray,
     scores: np.ndarray,
@@ -293,13 +293,13 @@ def _fitted(
     )
 
 
-def _points_std(fitted: Sequence[tuple[Point, Run]], odds: np.ndarray, degrees: int) -> float:
-    errors = np.array([float(run.scores["top1"]) for _, run in fitted]) - percent(odds)
+def _points_std(fitted: Sequence[tuple[Point, PointRun]], odds: np.ndarray, degrees: int) -> float:
+    errors = np.array([run.top1 for _, run in fitted]) - percent(odds)
     return math.sqrt(float(errors @ errors) / degrees)
 
 
 def _pure_error(
-    fitted: Sequence[tuple[Point, Run]], scores: np.ndarray, left: float, degrees: int
+    fitted: Sequence[tuple[Point, PointRun]], scores: np.ndarray, left: float, degrees: int
 ) -> PureError | None:
     """Of the points that were trained more than once; ``left``: the model's sum of squares."""
     groups: dict[tuple[tuple[str, str], ...], list[int]] = {}
@@ -309,7 +309,7 @@ def _pure_error(
     pure_degrees = sum(len(group) - 1 for group in repeated)
     if not pure_degrees:
         return None
-    top1 = np.array([float(run.scores["top1"]) for _, run in fitted])
+    top1 = np.array([run.top1 for _, run in fitted])
     pure, points = (
         float(sum(((values[group] - values[group].mean()) ** 2).sum() for group in repeated))
         for values in (scores, top1)
@@ -356,7 +356,7 @@ def combination_row(model: Model, levels: Levels, **quantities: float) -> np.nda
         factor = model.design.space.factor(name)
         code = factor.coded_value(value)
         if not -1 - 1e-9 <= code <= 1 + 1e-9:
-            low, high = min(lv.value for lv in factor.levels), max(lv.value for lv in factor.levels)
+            low, high = min(factor.values), max(factor.values)
             raise StudyError(f"{name} is {value:g}; what was trained goes from {low:g} to {high:g}")
         coded[0, model.terms.place(name)] = code
     return model.terms.matrix(coded)[0]

@@ -38,7 +38,7 @@ def effect_rows(effects: Effects) -> list[dict[str, Any]]:
 
 def lengths(effects: Effects) -> list[float]:
     """Numbers of epochs from the shortest to the longest trained."""
-    values = [level.value for level in effects.space.factor("epochs").levels]
+    values = effects.space.factor("epochs").values
     return [round(float(e)) for e in np.geomspace(min(values), max(values), LENGTHS)]
 
 

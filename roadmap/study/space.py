@@ -62,6 +62,11 @@ class Factor:
     def keys(self) -> tuple[str, ...]:
         return tuple(level.key for level in self.levels)
 
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The numbers of a quantity's levels, in their order."""
+        return tuple(level.value for level in self.levels if level.value is not None)
+
     def level(self, key: str) -> Level:
         """Raises ``StudyError`` with the levels there are."""
         for level in self.levels:
@@ -71,15 +76,15 @@ class Factor:
 
     def coded(self, key: str) -> float:
         """The level as a number from -1 to 1: by its value, or -1 and 1 for a plain choice."""
-        level = self.level(key)
+        place = self.keys.index(self.level(key).key)
         if self.scale is None:
-            return 2.0 * self.keys.index(key) / (len(self.levels) - 1) - 1.0
-        return self.coded_value(level.value)
+            return 2.0 * place / (len(self.levels) - 1) - 1.0
+        return self.coded_value(self.values[place])
 
     def coded_value(self, value: float) -> float:
         """A quantity, not necessarily that of a level, on the scale of ``coded``."""
         number = math.log2 if self.scale == "log2" else float
-        values = [number(level.value) for level in self.levels]
+        values = [number(each) for each in self.values]
         low, high = min(values), max(values)
         return 2.0 * (number(value) - low) / (high - low) - 1.0
 
@@ -315,7 +320,7 @@ def _with_level(factor: Factor, name: str, level: Level, start: ModelConfig) -> 
     """``factor``, which sets field ``name`` alone, with one more level: ordered if numbers."""
     begin = getattr(start, name, None)
     off, *others = factor.levels
-    values = [begin, *(other.config.get(name) for other in others), level.config.get(name)]
+    values: list[Any] = [begin, *(one.config.get(name) for one in (*others, level))]
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     levels = tuple(
         replace(one, key=str(value), value=float(value) if numbers else None)
@@ -385,8 +390,9 @@ def _factor(found: Mapping[str, Any]) -> Factor:
     if factor.scale is None and len(levels) > 2:
         raise StudyError(f"factor {name} has {len(levels)} levels that are no quantities; use two")
     if factor.scale is not None:
-        values = [level.value for level in levels]
-        if not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+        given = [level.value for level in levels]
+        values = [v for v in given if isinstance(v, int | float) and math.isfinite(v)]
+        if len(values) < len(given):
             raise StudyError(f"factor {name} has a level without a value")
         if len(set(values)) < len(values) or (factor.scale == "log2" and min(values) <= 0):
             raise StudyError(f"factor {name} has two equal values, or one that has no logarithm")

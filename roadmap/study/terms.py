@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from roadmap.study.space import Levels, Space
+from roadmap.study.space import Factor, Levels, Space
 
 #: Settings whose effect on every other factor is of interest.
 CROSSED = ("lr", "epochs", "augmentation")
@@ -63,7 +63,7 @@ class Terms:
         """The column of a factor among the coded ones."""
         return self._place[factor]
 
-    def _factors(self) -> Iterable[tuple[dict[str, float], object]]:
+    def _factors(self) -> Iterable[tuple[dict[str, float], Factor]]:
         return zip(self._codes, self.space.factors, strict=True)
 
 

@@ -138,6 +138,7 @@ def conditions(effects: Effects, leave_out: Collection[str] = ()) -> str:
 
 
 def _listed(found: Sequence[Worth]) -> str:
-    ordered = sorted(found, key=lambda w: -abs(w.effect.points))
-    words = [f"{w.change.title} ({signed(w.effect.points, 2)})" for w in ordered]
+    effects = [(w.change.title, w.effect.points) for w in found if w.effect is not None]
+    ordered = sorted(effects, key=lambda one: -abs(one[1]))
+    words = [f"{title} ({signed(points, 2)})" for title, points in ordered]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

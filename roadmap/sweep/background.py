@@ -29,7 +29,7 @@ from roadmap.train.pocket import EPOCHS
 try:
     import fcntl
 except ImportError:  # Windows has no such locks
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 FOLDER, LOCK, TASK, OUTPUT = ".background", "lock", "task.json", "output.txt"
 #: Behind the server of the pages, which answers people.

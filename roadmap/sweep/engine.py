@@ -62,8 +62,11 @@ def failed(run: PlannedRun, code: int, line: str) -> Ending:
 class Engine(Protocol):
     """Runs runs somewhere: ``slots`` at a time, of which ``devices`` train."""
 
-    slots: int
-    devices: int
+    @property
+    def slots(self) -> int: ...
+
+    @property
+    def devices(self) -> int: ...
 
     def start(self, run: PlannedRun) -> None:
         """Begin ``run``, in a free slot."""
@@ -122,6 +125,7 @@ class LocalEngine:
             )
         self._free.remove(gpu)
         self._planned[run] = Started(process, gpu, time.time())
+        assert process.stdin
         with suppress(BrokenPipeError):  # it has ended already, which `endings` will see
             process.stdin.write(base64.b64encode(pickle.dumps(run)) + b"\n")
             process.stdin.flush()
@@ -143,6 +147,7 @@ class LocalEngine:
             self._free.append(started.gpu)
             # Killed by signal N is -N here and 128 + N in shells.
             code = 128 - code if code < 0 else code
+            assert started.process.stdout
             said = started.process.stdout.readline().decode()
             found.append(failed(run, code, said) if code else Ending(run, 0))
             _close(started.process)
@@ -166,6 +171,7 @@ class LocalEngine:
                 continue
             if started.waits:
                 started.waits = False
+                assert started.process.stdin
                 with suppress(BrokenPipeError):
                     started.process.stdin.write(TURN)
                     started.process.stdin.flush()
@@ -175,6 +181,7 @@ class LocalEngine:
 
 def _close(process: subprocess.Popen) -> None:
     for pipe in (process.stdin, process.stdout):
+        assert pipe
         with suppress(BrokenPipeError):
             pipe.close()
 

@@ -74,7 +74,7 @@ def _hours(runs: Sequence[PlannedRun], device_name: str, train_images: int) -> H
     """None where there are runs and no speed is known."""
     speeds = [(run.settings, _speed(run, device_name)) for run in runs]
     seconds = [train_images * run.recipe.epochs / speed for run, speed in speeds if speed]
-    unknown = dict.fromkeys(run.step for run, speed in speeds if not speed)
+    unknown = dict.fromkeys(run.step or run.subject for run, speed in speeds if not speed)
     return Hours(sum(seconds) / 3600, tuple(unknown)) if seconds or not runs else None
 
 

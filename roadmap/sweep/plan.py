@@ -31,6 +31,7 @@ class PlannedRun:
 
     @property
     def folder(self) -> Path:
+        assert self.settings.output is not None
         return self.settings.output
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from statistics import mean
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -34,7 +35,7 @@ class ProgressTable:
             self._live.__enter__()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *error: Any) -> None:
         if self._live is not None:
             self._live.__exit__(*error)
 

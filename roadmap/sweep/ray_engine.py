@@ -8,6 +8,7 @@ that is begun again continues from its last checkpoint there.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import traceback
@@ -43,7 +44,7 @@ class RayEngine:
         self._ray = ray
         _check_reachable(address)
         try:
-            ray.init(address=address, logging_level="ERROR", log_to_driver=False)
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         except (ConnectionError, RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise RefusedError(f"the Ray cluster at {address} is not reached: {reason}") from None
@@ -55,7 +56,7 @@ class RayEngine:
         # A GPU without a CPU: on a node with fewer CPUs than GPUs some would wait.
         resources = {"num_gpus": 1, "num_cpus": 0} if self._gpus else {"num_cpus": self._cpus()}
         # max_calls: a process a run, so that one leaves nothing behind for the next.
-        options = {"max_calls": 1, "max_retries": MOST_LOSSES, **resources}
+        options: dict[str, Any] = {"max_calls": 1, "max_retries": MOST_LOSSES, **resources}
         self._train = ray.remote(**options)(_train)
         self._planned: dict[Any, PlannedRun] = {}
 

@@ -113,8 +113,9 @@ class TimmNetwork(ModernResNet):
         self.in_chans = in_chans
         self.drop_rate = drop_rate
         self.head_hidden_size = self.num_features
-        self.stages = nn.Sequential(*map(TimmStage, self.stages))
-        self.head = TimmHead(self.head, global_pool, drop_rate)
+        # Each in the place of what ModernResNet has there.
+        self.stages = nn.Sequential(*map(TimmStage, self.stages))  # type: ignore[arg-type]
+        self.head = TimmHead(self.head, global_pool, drop_rate)  # type: ignore[assignment]
         self.feature_info = feature_info(config)
         self._stem_features = len(self.feature_info) - len(config.depths)
         self._init = config.init
@@ -139,7 +140,7 @@ class TimmNetwork(ModernResNet):
         """
         if output_fmt != "NCHW":
             raise ValueError(f"output_fmt is {said(output_fmt)}; these networks give 'NCHW'")
-        taken, last = feature_take_indices(self._stem_features + len(self.stages), indices)
+        taken, last = self._taken(indices)
         features = []
         for name, layer in self.stem.named_children():
             x = layer(x)
@@ -163,18 +164,24 @@ class TimmNetwork(ModernResNet):
 
         Where that is more than the classifier, ``config`` is ``NoConfig`` from then on.
         """
-        taken, last = feature_take_indices(self._stem_features + len(self.stages), indices)
+        taken, last = self._taken(indices)
         stages = last + 1 - self._stem_features
         if stages < len(self.stages) or prune_head:
             self.reset_classifier(0, "")
             if stages < len(self.stages) or not isinstance(self.head.norm, nn.Identity):
-                self.config = NoConfig()
+                self.config = NoConfig()  # type: ignore[assignment] # says why there is none
             self.head.norm = nn.Identity()
         self.num_features = self.head_hidden_size = self.feature_info[last]["num_chs"]
         self.stages = self.stages[:stages]
         if not stages:
             self.stem.pool = nn.Identity()  # the stem's feature is taken before
         return taken
+
+    def _taken(self, indices: int | Sequence[int] | None) -> tuple[list[int], int]:
+        """The features that are meant, and the last of them."""
+        count = self._stem_features + len(self.stages)
+        # timm's own networks pass it tuples, too.
+        return feature_take_indices(count, indices)  # type: ignore[arg-type]
 
     def get_classifier(self) -> nn.Module:
         return self.head.fc
@@ -196,6 +203,7 @@ class TimmNetwork(ModernResNet):
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Less memory for more computing: see ``TimmStage``."""
+        stage: Any
         for stage in self.stages:
             stage.grad_checkpointing = enable
 

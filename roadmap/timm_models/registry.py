@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from timm.models import (
     DefaultCfg,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from roadmap.timm_models.network import TimmNetwork
 
 #: Where timm finds the layers that it adapts to other input channels and classes.
-_OUR_LAYERS = {"first_conv": "stem.conv", "classifier": "head.fc"}
+_OUR_LAYERS: dict[str, Any] = {"first_conv": "stem.conv", "classifier": "head.fc"}
 
 default_cfgs: dict[str, DefaultCfg] = {}
 
@@ -36,7 +36,7 @@ def register() -> None:
     sizes = {PREFIX + name: config for name, config in VARIANTS.items()}
     for name, config in (sizes | step_configs()).items():
         if not is_model(name):
-            default_cfgs.update(generate_default_cfgs(_pretrained_cfgs(name, config)))
+            default_cfgs.update(generate_default_cfgs({**_pretrained_cfgs(name, config)}))
             globals()[name] = _entry_point(name, config)
             register_model(globals()[name])
 

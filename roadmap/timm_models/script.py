@@ -31,7 +31,7 @@ def run(script: Path) -> None:
     except (ImportError, AttributeError) as error:
         module = _asked(error)
         hidden = module and _hidden_by(module)
-        if not hidden:
+        if not (module and hidden):
             raise
         fail(
             f"{error}. This project's {module.__name__} hides {hidden}: rename that, and the "
@@ -63,6 +63,6 @@ def _hidden_by(module: ModuleType) -> str | None:
         spec = PathFinder.find_spec(module.__name__, [folder])
         if spec and spec.origin and spec.origin != module.__file__:
             return spec.origin
-        if spec and not spec.origin and parent:  # a folder without __init__.py
-            return spec.submodule_search_locations[0]
+        if spec and spec.submodule_search_locations and not spec.origin and parent:
+            return spec.submodule_search_locations[0]  # a folder without __init__.py
     return None

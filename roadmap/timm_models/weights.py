@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
+from typing import Any
 from urllib.error import URLError
 
 import torch
@@ -63,7 +64,7 @@ class PretrainedWeights:
 
     def convert(self, state_dict: Mapping[str, Tensor], network: TimmNetwork) -> dict[str, Tensor]:
         """Our keys; classifier and first convolution stay as they are, timm adapts them after."""
-        source = network.pretrained_cfg
+        source: Any = network.pretrained_cfg  # which timm sets
         config = network.config.replace(
             num_classes=source["num_classes"], in_channels=source["input_size"][0]
         )
@@ -86,7 +87,8 @@ def _timms_keys(state_dict: Mapping[str, Tensor], network: TimmNetwork) -> Mappi
         theirs = checkpoint_filter_fn(state_dict, SimpleNamespace(state_dict=lambda: ours))
     except (ValueError, KeyError):
         return state_dict
-    if network.pretrained_cfg["tag"] == "fcmae":  # trained without; timm keeps the initial norm
+    source: Any = network.pretrained_cfg
+    if source["tag"] == "fcmae":  # trained without; timm keeps the initial norm
         width = network.config.num_features
         norm = {"head.norm.weight": torch.ones(width), "head.norm.bias": torch.zeros(width)}
         return norm | theirs

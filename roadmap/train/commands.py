@@ -107,9 +107,9 @@ def with_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
         command(**given, changes={n: text for n, text in changes.items() if text is not None})
 
     wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
-    wrapped.__signature__ = signature.replace(
-        parameters=[p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in shown] + options
-    )
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in shown] + options
+    # What inspect, and so typer, reads; a function's type does not declare it.
+    wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {p.name: p.annotation for p in [*shown, *options]}
     return wrapped
 

@@ -72,12 +72,11 @@ class World:
 
     def share_tensors(self, tensors: dict[str, Tensor] | None) -> dict[str, Tensor]:
         """Send the main process's CPU tensors to all (``tensors`` is None on the others)."""
+        own = tensors or {}
         if self.group is None:
-            return tensors or {}
-        forms = self.share(
-            lambda: [(name, t.shape, t.dtype) for name, t in (tensors or {}).items()]
-        )
-        shared = tensors if self.is_main else {n: torch.empty(s, dtype=d) for n, s, d in forms}
+            return own
+        forms = self.share(lambda: [(name, t.shape, t.dtype) for name, t in own.items()])
+        shared = own if self.is_main else {n: torch.empty(s, dtype=d) for n, s, d in forms}
         for name, _, _ in forms:
             dist.broadcast(shared[name], src=0, group=self.group)
         return shared
@@ -124,6 +123,9 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         mean = sums[:-1] / count
         centered = x64 - mean.view(1, -1, 1, 1)
         variance = _GlobalSum.apply(centered.square().sum((0, 2, 3))) / count
+        # Ours keep running statistics, by a momentum.
+        assert self.running_mean is not None and self.running_var is not None
+        assert self.num_batches_tracked is not None and self.momentum is not None
         with torch.no_grad():
             unbiased = variance * count / (count - 1)
             self.num_batches_tracked += 1

@@ -57,8 +57,8 @@ def evaluate(
                 logits = network(images)
             logits = logits.float()
             guesses = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
-            loss = F.cross_entropy(logits, labels, reduction="sum")
-            sums += torch.stack([guesses[:, 0].sum(), guesses.sum(), loss])
+            losses = F.cross_entropy(logits, labels, reduction="sum")
+            sums += torch.stack([guesses[:, 0].sum(), guesses.sum(), losses])
             count += len(labels)
             on_batch(len(labels))
     top1, top5, loss, total = world.sum([*sums.tolist(), count])

@@ -35,7 +35,7 @@ class StepGraph:
             self._warm_up(compute, images, targets)
             return
         if self._inputs is None:
-            self._record(compute, images, targets)
+            self._inputs = self._record(compute, images, targets)
         self._taken.synchronize()  # so that at most one batch waits in memory
         for own, given in zip(self._inputs, (images, targets), strict=True):
             own.copy_(given)
@@ -53,8 +53,10 @@ class StepGraph:
             tensor.record_stream(self._stream)
         self._done += 1
 
-    def _record(self, compute: Compute, images: Tensor, targets: Tensor) -> None:
-        self._inputs = torch.empty_like(images), torch.empty_like(targets)
+    def _record(self, compute: Compute, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The tensors that the recording reads."""
+        inputs = torch.empty_like(images), torch.empty_like(targets)
         # Thread-local, so that the thread that prepares batches can continue.
         with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
-            compute(*self._inputs)
+            compute(*inputs)
+        return inputs

@@ -61,7 +61,7 @@ class Training:
         self.display = display
         self.signals = signals
         self.turn = turn
-        self.steps_per_epoch = recorder.record.steps_per_epoch
+        self.steps_per_epoch = recorder.steps_per_epoch
         self.total_steps = self.recipe.epochs * self.steps_per_epoch
         self.stopwatch = Stopwatch(device, world)
         self.trainer = Trainer(
@@ -201,8 +201,8 @@ class Training:
                 100 * known.correct / known.images,
                 self.recipe.batch_size * self.stopwatch.steps_per_second(self.step),
             )
-        due = self.recorder.is_due and self.world.is_main
-        bad, due, stop = self.world.max([known.bad_step is not None, due, self.signals.number])
+        here = self.recorder.is_due and self.world.is_main
+        bad, due, stop = self.world.max([known.bad_step is not None, here, self.signals.number])
         if bad:
             self._report_bad_step()
         if due or stop:
@@ -288,6 +288,7 @@ class Training:
     def _report_bad_step(self) -> NoReturn:
         """Repeat the first bad step's batch, with the weights it had, to locate the error."""
         number = self.trainer.sums().bad_step
+        assert number is not None
         epoch, place = divmod(number, self.steps_per_epoch)
         images, _ = next(self._batches(epoch, place))
         places = self.world.gather(self.trainer.first_bad_layer(number, images))

@@ -40,7 +40,8 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     layer scale, with the recipe's ``norm_weight_decay`` if it has one."""
     if recipe.norm_weight_decay is None:
         return [{"params": list(model.parameters()), "weight_decay": recipe.weight_decay}]
-    plain, special = [], []
+    plain: list[nn.Parameter] = []
+    special: list[nn.Parameter] = []
     for module in model.modules():
         scaling = isinstance(module, (_BatchNorm, nn.LayerNorm, LayerScale, *NORMS.values()))
         for name, parameter in module.named_parameters(recurse=False):

@@ -69,6 +69,13 @@ class Recorder:
         self.history = opening.state["history"]
         return None, Checkpoint(tensors, opening.state)
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Of the run; only records of before it was written down lack it."""
+        steps = self.record.steps_per_epoch
+        assert steps is not None
+        return steps
+
     def note(self, **fields: Any) -> None:
         """Update fields of the record."""
         self.record = dataclasses.replace(self.record, **fields)
@@ -141,8 +148,9 @@ class Recorder:
     def now(self, status: str, step: int, wall_seconds: float | None, **more: Any) -> RunRecord:
         """Return the record after ``step`` steps, with today's date."""
         date = datetime.now(timezone.utc).date().isoformat()
-        changes = {"status": status, "steps": step, "date": date, "wall_seconds": wall_seconds}
-        return dataclasses.replace(self.record, **changes, **more)
+        return dataclasses.replace(
+            self.record, status=status, steps=step, date=date, wall_seconds=wall_seconds, **more
+        )
 
     def last_checkpoint(self) -> str:
         """Return a sentence without its period."""

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 from collections.abc import Iterable
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ def _open_run(
     for note in (*notes, *source.said):
         display.say(note)
     with ExitStack() as stack:
-        lock = FolderLock(folder) if world.is_main else nullcontext()
+        lock = FolderLock(folder)  # which the main process enters
         world.share(lambda: _entered(stack, lock, folder))
         if world.is_main and not lock.exists:
             display.say(
@@ -136,7 +136,7 @@ def new_record(
         status="running",
         roadmap=settings.roadmap,
         step=settings.step,
-        point=settings.point and RunPoint(**settings.point),
+        point=RunPoint(**settings.point) if settings.point else None,
         recipe_name=settings.recipe_name,
         # As read back from JSON: lists instead of tuples.
         config=json.loads(json.dumps(config.to_dict())),
@@ -183,7 +183,7 @@ def _check_image_size(config: ModelConfig, side: int) -> None:
         raise RefusedError(f"--image-size: at {side} pixels {error}") from None
 
 
-def _entered(stack: ExitStack, lock: Any, folder: Path) -> None:
+def _entered(stack: ExitStack, lock: FolderLock, folder: Path) -> None:
     try:
         stack.enter_context(lock)
     except OSError as error:

@@ -57,7 +57,8 @@ def options(found: Differences, there: Mapping[str, Any]) -> str | None:
         if f"recipe.{name}" in values:
             values |= {f"recipe.{each}": there["recipe"].get(each) for each in following}
     words = [_option(name, value) for name, value in values.items()]
-    return " ".join(words) if all(words) else None
+    known = [word for word in words if word]
+    return " ".join(known) if len(known) == len(words) else None
 
 
 def _told(found: Differences) -> Differences:

@@ -177,7 +177,7 @@ def _name(facts: dict[str, Any], config: ModelConfig | None) -> str:
         full = None if config is None else config_of(name)
     except UnknownNetworkError:
         full = None
-    if full is None or (full.depths, full.width) == (config.depths, config.width):
+    if not (full and config) or (full.depths, full.width) == (config.depths, config.width):
         return name
     return f"{name} of {shape}"
 

@@ -176,6 +176,7 @@ def trained_config(settings: Settings) -> ModelConfig:
     """Return the network of ``settings``, still with the paper's classes and channels."""
     if settings.network is not None:
         return settings.network
+    assert settings.step is not None  # a point of a design has its network
     return run_config(settings.roadmap, settings.step, settings.recipe, scale=settings.scale)
 
 

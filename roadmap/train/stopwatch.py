@@ -60,6 +60,7 @@ class Stopwatch:
 
     def steps_per_second(self, step: int) -> float:
         """Return the speed since training started or resumed."""
+        assert self._epoch_begun is not None
         return (step - self._first_step) / (time.perf_counter() - self._epoch_begun)
 
     def epoch_seconds(self, step: int) -> float:
@@ -76,6 +77,7 @@ class Stopwatch:
     def joules(self) -> float | None:
         """Return the energy of all devices; None if one is unknown. Every process calls it."""
         joules = self._world.gather(self._meter.joules())
-        if self._joules_before is None or None in joules:
+        known = [each for each in joules if each is not None]
+        if self._joules_before is None or len(known) < len(joules):
             return None
-        return self._joules_before + sum(joules)
+        return self._joules_before + sum(known)

@@ -65,7 +65,9 @@ class Trainer:
         if self.world.size > 1 and sync_batch_norm:
             model = synchronize_batch_norm(model, device.type)
         self.drop_paths = DropPaths(model, seed, device)
-        self.model = model.to(device, memory_format=torch.channels_last)
+        # torch's types lack this one of its signatures.
+        model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = model
         self.average = _average(self.model, recipe)
         self.optimizer = build_optimizer(self.model, recipe)
         self.loss = loss_function(recipe)
@@ -80,8 +82,8 @@ class Trainer:
         self._deferred = device.type == "cuda" and recipe.optimizer != "lamb"
         self._reading: _Reading | None = None
         self._known = Sums(0.0, 0.0, 0, None)
-        if self._deferred:
-            self.optimizer.found_inf = self._stop
+        if self._deferred:  # what torch's gradient scaler sets, so no attribute of the type
+            self.optimizer.found_inf = self._stop  # type: ignore[attr-defined]
         self._graph: StepGraph | None = None
         if self._deferred and self.world.size == 1 and micro_batch is None:
             self._graph = self._recorder()
@@ -104,8 +106,9 @@ class Trainer:
         self._images += len(images)
         if self._deferred and self._reading is None and number % READ_EVERY == 0:
             self._reading = _Reading.of(self._sums, self._images)
-        averaging = self.average is not None and (number + 1) % self.recipe.ema_every == 0
-        if averaging and (self._deferred or self.known_sums().bad_step is None):
+        if self.average is None or (number + 1) % self.recipe.ema_every:
+            return
+        if self._deferred or self.known_sums().bad_step is None:
             self.average.update(self.model)
 
     def sums(self) -> Sums:
@@ -176,7 +179,7 @@ class Trainer:
         return found[0] if found else None
 
     def _network(self, compiled: bool) -> nn.Module:
-        network = torch.compile(self.model) if compiled else self.model
+        network: Any = torch.compile(self.model) if compiled else self.model
         if self.world.size == 1:
             return network
         ids = [self.device.index] if self.device.type == "cuda" else None
@@ -250,9 +253,9 @@ class Trainer:
         images = torch.tensor(self._images)
         if self.world.size == 1:
             return {"sums": self._sums, "images": images}
-        loss, correct, images = self.world.sum([*self._sums[:2].tolist(), self._images])
+        loss, correct, count = self.world.sum([*self._sums[:2].tolist(), self._images])
         totals = torch.tensor([loss, correct, -1], dtype=self._sums.dtype)
-        return {"sums": totals, "images": torch.tensor(int(images))}
+        return {"sums": totals, "images": torch.tensor(int(count))}
 
     def _optimizer_state(self) -> dict[str, Tensor]:
         tensors = {}

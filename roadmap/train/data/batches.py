@@ -12,7 +12,7 @@ batches are made on the device. Otherwise, workers decode them in every epoch (`
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -293,7 +293,7 @@ class Data:
         return prefetched(self._val_batches([part for part in parts if len(part)]), self.device)
 
     def _val_batches(self, parts: list[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
-        crops: Iterable[Tensor] = self._val.val_crops(parts)
+        crops = self._val.val_crops(parts)
         for part in parts:
             with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
                 images = augment.normalize(next(crops))

@@ -14,7 +14,7 @@ from torch import Tensor
 from roadmap.train.data import augment, sampling
 from roadmap.train.data.images import shrink
 from roadmap.train.data.sampling import BatchPlan, View
-from roadmap.train.data.split import Split
+from roadmap.train.data.split import Decoded
 
 #: Most bytes of a split's decoded images; larger sets are read on demand by workers.
 LIMIT = 4 * 1024**3
@@ -37,7 +37,7 @@ class InMemory:
     def train_crops(self, groups: Iterable[list[BatchPlan]]) -> Iterator[Tensor]:
         """Yield random crops for each group of plans, uint8 (N, 3, S, S) on the device."""
         for plans in groups:
-            crops = sampling.draw_all(plans, self._draw)
+            crops = sampling.joined(plans, [self._draw(plan) for plan in plans])
             box = self._to_device(crops.box)
             yield augment.resample(
                 self._take(sampling.own_images(plans)),
@@ -74,7 +74,7 @@ class InMemory:
         return torch.from_numpy(array).to(self.device, non_blocking=True)
 
 
-def load(split: Split, view: View, device: torch.device, limit: int = LIMIT) -> InMemory | None:
+def load(split: Decoded, view: View, device: torch.device, limit: int = LIMIT) -> InMemory | None:
     """Decode ``split``, or return None if it takes over ``limit`` bytes.
 
     Images with a side over twice the crop's are stored at twice the crop's. Raises ``DataError``
@@ -99,7 +99,7 @@ def load(split: Split, view: View, device: torch.device, limit: int = LIMIT) -> 
     return InMemory(tensor, sizes, view, device)
 
 
-def _decoded(split: Split, longest: int) -> Iterator[np.ndarray]:
+def _decoded(split: Decoded, longest: int) -> Iterator[np.ndarray]:
     """Yield images in order, decoded in a few threads (decoders release Python's lock)."""
     count, block = len(split.labels), 1024
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool:

@@ -318,9 +318,9 @@ def _members(
                         )
                     images[key] = (member.name, member.offset_data, member.size)
                 elif ending == "cls":
-                    labels[key] = _label(
-                        tar.extractfile(member).read(1000), f"{file}:{member.name}"
-                    )
+                    text = tar.extractfile(member)
+                    assert text is not None  # it is a file
+                    labels[key] = _label(text.read(1000), f"{file}:{member.name}")
                 else:
                     skipped[f".{ending.lower()}" if ending else "without an ending"] += 1
     except DataError:

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,7 +65,7 @@ class OnDemand:
     workers: int
 
     def train_crops(self, groups: Iterable[list[BatchPlan]]) -> Iterator[Tensor]:
-        parts = (
+        parts: Iterator[list[Sample]] = (
             [
                 (int(plan.images[place]), (*plan.key, place, sampling.IMAGE))
                 for plan in plans
@@ -188,7 +189,7 @@ class _Crops(Dataset):
         return crop[:, ::-1] if crops.flip[0] else crop
 
 
-def _same(chunk: Tensor | DataError) -> Tensor | DataError:
+def _same(chunk: Any) -> Any:
     return chunk
 
 
@@ -201,7 +202,9 @@ def _start_worker(_worker: int) -> None:
 
 def _end_with_training() -> None:
     """Torch's workers watch their parent; that of ours is the fork server, which watches them."""
-    multiprocessing.parent_process().join()
+    training = multiprocessing.parent_process()
+    assert training is not None  # this is a worker
+    training.join()
     os._exit(1)
 
 
@@ -211,7 +214,9 @@ def _main_script_set_aside() -> Iterator[None]:
     would train again in each, and one that was edited meanwhile would run as it is now."""
     main = sys.modules["__main__"].__dict__
     with _STARTING:
-        kept = {name: main.pop(name) for name in ("__file__", "__spec__") if name in main}
+        kept: dict[str, Any] = {
+            name: main.pop(name) for name in ("__file__", "__spec__") if name in main
+        }
         main["__spec__"] = None
         try:
             yield

@@ -45,7 +45,8 @@ def _apply_layer(
 
 
 def _places(code: np.ndarray, *operations: Op) -> np.ndarray:
-    return np.flatnonzero(_MEMBER[list(operations)].any(axis=0)[code])
+    members: np.ndarray = np.logical_or.reduce(_MEMBER[list(operations)])
+    return np.flatnonzero(members[code])
 
 
 def _to(array: np.ndarray, like: Tensor) -> Tensor:

@@ -219,8 +219,10 @@ def _image_bytes(column: Any, key: str, file: Path) -> Any:
     import pyarrow.compute as pc
 
     types = pa.types
-    kinds = (types.is_binary, types.is_large_binary, types.is_binary_view)
-    kinds += (types.is_fixed_size_binary,)
+    kinds = (
+        *(types.is_binary, types.is_large_binary, types.is_binary_view),
+        types.is_fixed_size_binary,
+    )
     column = _decoded(column)
     if types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
         column = _decoded(pc.struct_field(column, "bytes"))
@@ -259,7 +261,7 @@ def _same_names(*splits: Sequence[_Table]) -> list[str]:
     """
     tables = [table for split in splits for table in split]
     first = next((table for table in tables if table.names), None)
-    if first is None:
+    if first is None or first.names is None:
         return []
     for table in tables:
         if table.names:

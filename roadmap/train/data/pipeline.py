@@ -109,7 +109,8 @@ def augmented(
     """``batch``, the crops of ``plans`` end to end, after the stages; ``seen`` is given what each
     of them has drawn."""
     for stage in applied:
-        drawn = sampling.draw_all(plans, stage.draw)
+        each = [stage.draw(plan) for plan in plans]
+        drawn = None if each[0] is None else sampling.joined(plans, each)
         batch = stage.apply(batch, drawn)
         if seen is not None:
             seen(drawn)

@@ -37,7 +37,8 @@ def threaded(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
         while (item := ready.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
-            yield _handed_over(*item, device)
+            batch, made = item
+            yield _handed_over(batch, made, device)
     finally:
         stop.set()
         while thread.is_alive():

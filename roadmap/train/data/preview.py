@@ -74,6 +74,7 @@ def preview(
     view = View(size, size, size, recipe.interpolation, CROP_AREA[None], flips=True)
     reader = in_memory.load(_Pictures(pictures), view, torch.device("cpu"))
     plan = BatchPlan((seed, 0, 0), np.arange(len(pictures)), slice(None))
+    assert reader is not None  # pictures of a page are far below the limit
     central = next(iter(reader.val_crops([plan.images])))
     crops = next(iter(reader.train_crops([[plan]]))) if crop else central.clone()
     notes = _Notes(len(pictures))

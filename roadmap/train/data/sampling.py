@@ -7,12 +7,15 @@ so that any number of processes sees the same global batch, and a run may begin 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 #: Subjects of the generators: an epoch's order, a batch, a single image.
 ORDER, BATCH, IMAGE = range(3)
@@ -119,7 +122,8 @@ def draw_crops(
     count = len(sizes)
     height, width = sizes[:, :1], sizes[:, 1:]
     target = rng.uniform(*area, (count, 10)) * height * width
-    ratio = np.exp(rng.uniform(*np.log(CROP_RATIO), (count, 10)))
+    narrowest, widest = np.log(CROP_RATIO)
+    ratio = np.exp(rng.uniform(narrowest, widest, (count, 10)))
     crop_h = np.maximum(np.rint(np.sqrt(target / ratio)), 1)
     crop_w = np.maximum(np.rint(np.sqrt(target * ratio)), 1)
     fits = (crop_h <= height) & (crop_w <= width)
@@ -175,15 +179,11 @@ def draw_erasing(rng: np.random.Generator, count: int, size: int, probability: f
     return Erasing(box * chosen[:, None], rng.random(count))
 
 
-Drawn = TypeVar("Drawn")
+Drawn = TypeVar("Drawn", bound="DataclassInstance")
 
 
-def draw_all(plans: Sequence[BatchPlan], draw: Callable[[BatchPlan], Drawn]) -> Drawn:
-    """What ``draw`` gives for each plan's global batch, cut to this process's part, end to end;
-    None where it gives nothing."""
-    drawn = [draw(plan) for plan in plans]
-    if drawn[0] is None:
-        return None
+def joined(plans: Sequence[BatchPlan], drawn: Sequence[Drawn]) -> Drawn:
+    """What was drawn for each plan's global batch, cut to this process's part, end to end."""
     columns = (
         [getattr(one, field.name)[plan.mine] for one, plan in zip(drawn, plans, strict=True)]
         for field in fields(drawn[0])

@@ -231,6 +231,8 @@ def _raise(error: OSError) -> NoReturn:
 class ArraySplit:
     """Images in memory, uint8 (N, H, W, 3)."""
 
+    exif_orientation = False
+
     def __init__(self, name: str, images: np.ndarray, labels: np.ndarray):
         self._name, self.images, self.labels = name, images, labels.astype(np.int64)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +22,22 @@ VAL_NAMES = ("val", "validation", "valid", "dev", "eval", "evaluation", "test", 
 TEST_NAMES = ("test", "testing")
 
 
-class Split(Protocol):
-    """Training or validation images, in a fixed order."""
+class Decoded(Protocol):
+    """Images in a fixed order, as far as decoding goes."""
+
+    @property
+    def labels(self) -> np.ndarray: ...  # int64 (N,)
+
+    def pixels(self, index: int) -> np.ndarray:
+        """uint8 (H, W, 3). Raises ``DataError``."""
+
+
+class Split(Decoded, Protocol):
+    """Training or validation images."""
 
     labels: np.ndarray  # int64 (N,)
+    #: Whether images are turned as their EXIF orientation tag says; some have none.
+    exif_orientation: bool
 
     def name(self, index: int) -> str:
         """What a message calls image ``index``."""
@@ -35,15 +48,17 @@ class Split(Protocol):
     def detail(self, index: int) -> str:
         """What stands for the bytes of a set too large to read through: file name and size."""
 
-    def pixels(self, index: int) -> np.ndarray:
-        """uint8 (H, W, 3). Raises ``DataError``."""
 
-
-class EncodedSplit:
+class EncodedSplit(ABC):
     """Image files or their like, whose ``name`` and ``data`` a subclass gives (``Split``)."""
 
-    #: Whether images are turned as their EXIF orientation tag says.
     exif_orientation = True
+
+    @abstractmethod
+    def name(self, index: int) -> str: ...
+
+    @abstractmethod
+    def data(self, index: int) -> bytes: ...
 
     def pixels(self, index: int) -> np.ndarray:
         return decode(self.data(index), self.name(index), self.exif_orientation)

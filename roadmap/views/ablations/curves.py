@@ -10,12 +10,13 @@ import streamlit as st
 from models.remembered import remembered
 from roadmap.charts.ablation import LINES as STYLES
 from roadmap.charts.curves import MEASURES, MOST_STEPS, curves_chart
-from roadmap.runs import Run, curves, judged_by
+from roadmap.runs import StepRun, curves, judged_by
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import ResultsError
 from roadmap.text import number
 from roadmap.views.ablations import data as ablations_data
 from roadmap.views.common import address, figure, markup
+from roadmap.views.common.controls import titled
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -28,7 +29,7 @@ MOST_VALUES = 1_000_000  # in cached tables, 32 bytes each
 EVERY = 5  # seconds between updates of running runs
 
 
-def show(folder: str, roadmap: str, runs: tuple[Run, ...]) -> None:
+def show(folder: str, roadmap: str, runs: tuple[StepRun, ...]) -> None:
     """Show the section; it updates itself while one of ``runs`` is training."""
     if not any(run.epochs for run in runs):
         return
@@ -79,7 +80,7 @@ def _choice(name: str, title: str, options: dict[str, str]) -> str:
     st.segmented_control(
         title,
         list(options),
-        format_func=options.get,
+        format_func=titled(options),
         key=key,
         required=True,
         wrap=True,
@@ -88,7 +89,7 @@ def _choice(name: str, title: str, options: dict[str, str]) -> str:
     return chosen
 
 
-def _steps(roadmap: str, runs: list[Run]) -> list[str]:
+def _steps(roadmap: str, runs: list[StepRun]) -> list[str]:
     trained = list(dict.fromkeys(run.step for run in runs))
     key, own = f"ablations-steps-{roadmap}", f"ablations-own-steps-{roadmap}"
     if own not in st.session_state:  # until the reader chooses, newly started steps are added
@@ -98,7 +99,7 @@ def _steps(roadmap: str, runs: list[Run]) -> list[str]:
     st.multiselect(
         f"Steps, up to {MOST_STEPS}",
         trained,
-        format_func=titles.get,
+        format_func=titled(titles),
         key=key,
         max_selections=MOST_STEPS,
         on_change=lambda: st.session_state.update({own: True}),
@@ -115,7 +116,7 @@ def _first_choice(trained: list[str]) -> list[str]:
 CELLS = ("key", "title", "seed", "place", "epoch", "value")
 
 
-def _table(roadmap: str, runs: list[Run], measure: str) -> DataFrame:
+def _table(roadmap: str, runs: list[StepRun], measure: str) -> DataFrame:
     """Return one row per run and epoch. Raises ``ResultsError``."""
     import pandas as pd
 
@@ -135,8 +136,12 @@ def _table(roadmap: str, runs: list[Run], measure: str) -> DataFrame:
     return table.astype({"value": float}).dropna(subset=["epoch", "value"])
 
 
-@remembered(MOST_VALUES, lambda columns: sum(map(len, columns.values())))
-def _columns(run: Run) -> dict[str, list[float | None]]:
+def _values(columns: dict[str, list[float | None]]) -> int:
+    return sum(map(len, columns.values()))
+
+
+@remembered(MOST_VALUES, _values)
+def _columns(run: StepRun) -> dict[str, list[float | None]]:
     """Return a run's table, cached by its number of epochs."""
     return curves(run)
 

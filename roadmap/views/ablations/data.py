@@ -11,7 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from roadmap.analysis.ablation import Ablation, analyse
-from roadmap.runs import Run, Runs, RunsReader
+from roadmap.runs import Runs, RunsReader, StepRun
 from roadmap.runs.folders import runs_folder as root
 from roadmap.runs.folders import runs_folders
 from roadmap.steps import ROADMAPS
@@ -39,7 +39,7 @@ def _reader(folders: tuple[Path, ...]) -> _Reader:
     return _Reader(*folders)
 
 
-def folders(runs: Sequence[Run]) -> tuple[str, ...]:
+def folders(runs: Sequence[StepRun]) -> tuple[str, ...]:
     """Return the data sets' folders; runs in one of them can be compared. Folders with finished
     runs come first, most full-scale runs first, so that pocket runs do not displace them."""
     finished = Counter(run.path.parent.name for run in runs if run.finished)
@@ -48,13 +48,13 @@ def folders(runs: Sequence[Run]) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (-full[name], -finished[name])))
 
 
-def roadmaps(runs: Sequence[Run]) -> tuple[str, ...]:
+def roadmaps(runs: Sequence[StepRun]) -> tuple[str, ...]:
     """Return every roadmap, the one with the most ``runs`` first."""
     counts = Counter(run.roadmap for run in runs)
     return tuple(sorted(ROADMAPS, key=lambda name: -counts[name]))
 
 
-def of(runs: Sequence[Run], folder: str, roadmap: str) -> tuple[Run, ...]:
+def of(runs: Sequence[StepRun], folder: str, roadmap: str) -> tuple[StepRun, ...]:
     """Return the runs of one folder and roadmap, sorted by step and seed."""
     keys = ROADMAPS[roadmap].keys
     chosen = [run for run in runs if (run.path.parent.name, run.roadmap) == (folder, roadmap)]
@@ -62,12 +62,12 @@ def of(runs: Sequence[Run], folder: str, roadmap: str) -> tuple[Run, ...]:
 
 
 @lru_cache(maxsize=8)  # Streamlit's would hash every recipe
-def ablation(runs: tuple[Run, ...]) -> Ablation:
+def ablation(runs: tuple[StepRun, ...]) -> Ablation:
     """Analyze the finished runs. Raises ``ResultsError``."""
     return analyse(runs, analyzed(runs), runs[0].roadmap)
 
 
-def analyzed(runs: Sequence[Run]) -> str:
+def analyzed(runs: Sequence[StepRun]) -> str:
     """Return the data name that most ``runs`` of one folder have, finished runs first; runs on
     other data cannot be compared with them."""
     finished = [run.data for run in runs if run.finished]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -22,12 +22,13 @@ from roadmap.views.ablations import data as ablations_data
 from roadmap.views.ablations import table as ablations_table
 from roadmap.views.ablations import work as ablations_work
 from roadmap.views.common import address, figure, markup
+from roadmap.views.common.controls import titled
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from roadmap.analysis.ablation import Ablation
-    from roadmap.runs import Run, Runs
+    from roadmap.runs import Runs, StepRun
 
 NOTHING = (
     "No runs yet. A pocket run trains a small version of one step on scikit-learn's handwritten "
@@ -77,7 +78,7 @@ def _nothing() -> str:
     return roadmap
 
 
-def _choices(runs: tuple[Run, ...]) -> tuple[str, str]:
+def _choices(runs: tuple[StepRun, ...]) -> tuple[str, str]:
     """Return the data set's folder and the roadmap, from the URL and the controls."""
     folders = ablations_data.folders(runs)
     folder, problem = address.option(st.query_params, "data", folders)
@@ -98,7 +99,7 @@ def _select(name: str, title: str, options: dict[str, str], chosen: str) -> None
     st.selectbox(
         title,
         list(options),
-        format_func=options.get,
+        format_func=titled(options),
         key=key,
         width=300,
         on_change=lambda: st.query_params.update({name: st.session_state[key]}),
@@ -108,7 +109,7 @@ def _select(name: str, title: str, options: dict[str, str], chosen: str) -> None
 # Results of the finished runs
 
 
-def _analysis(runs: tuple[Run, ...], found: Runs, roadmap: str) -> None:
+def _analysis(runs: tuple[StepRun, ...], found: Runs, roadmap: str) -> None:
     if not any(run.finished for run in runs):
         st.html(
             markup.notice(f"No run of {ROADMAPS[roadmap].title} on this data has finished yet.")
@@ -214,7 +215,7 @@ def _verdicts(table: DataFrame) -> str:
     return wide(html_table(["Step", "Verdict", *numbers(heads)], rows, "verdicts"), "Verdicts")
 
 
-def _verdict_row(row: dict[str, float | str]) -> list[Cell]:
+def _verdict_row(row: dict[str, Any]) -> list[Cell]:
     figures = (
         f"{row['n']:.0f}",
         number(row["top1"], 2),
@@ -229,7 +230,7 @@ def _verdict_row(row: dict[str, float | str]) -> list[Cell]:
     return [row_head(str(row["title"])), words, *numbers(figures)]
 
 
-def _words(row: dict[str, float | str], verdict: str) -> str:
+def _words(row: dict[str, Any], verdict: str) -> str:
     if not verdict:
         first = not isinstance(row["previous"], str)  # pandas has NaN for None
         return "Start of the roadmap" if first else "Previous step not trained"

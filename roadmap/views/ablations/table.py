@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -106,10 +106,10 @@ def _row(run: Run) -> tuple[object, ...]:
     )
 
 
-def _config() -> dict[str, object]:
+def _config() -> dict[str, Any]:
     columns = st.column_config
     numbers = {"top1": "%.2f", "ema_top1": "%.2f", "seconds": "%.0f"}
-    config: dict[str, object] = {
+    config: dict[str, Any] = {
         key: columns.NumberColumn(title, format=numbers[key])
         if key in numbers
         else columns.Column(title)

@@ -17,6 +17,7 @@ from roadmap.train.pocket import EPOCHS
 from roadmap.views.ablations import data as ablations_data
 from roadmap.views.common import markup
 from roadmap.views.common.bounds import known, within
+from roadmap.views.common.controls import titled
 
 EVERY = 3  # seconds between updates
 KINDS = {"run": "One step", "sweep": "Every step"}
@@ -126,13 +127,14 @@ def _form(roadmap: str, found: Runs) -> None:
         horizontal=True, gap="medium", vertical_alignment="bottom", key="ablations-start"
     ):
         kind = st.segmented_control(
-            "Train", list(KINDS), format_func=KINDS.get, required=True, key="ablations-kind"
+            "Train", list(KINDS), format_func=titled(KINDS), required=True, key="ablations-kind"
         )
         steps = {step.key: step.title for step in ROADMAPS[roadmap].steps}
         chosen: tuple[str, ...] = ()
+        seeds: tuple[int, ...]
         if kind == "run":
             key = f"ablations-step-{roadmap}"
-            step = st.selectbox("Step", list(steps), format_func=steps.get, key=key, width=230)
+            step = st.selectbox("Step", list(steps), format_func=titled(steps), key=key, width=230)
             chosen = (known(step, list(steps)),)
             first = st.number_input("Seed", 0, MOST_SEED, key="ablations-seed", width=120)
             seeds = (within(first, 0, MOST_SEED),)

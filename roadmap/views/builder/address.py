@@ -99,7 +99,7 @@ class Builder:
         return self.b if self.edited == "b" and self.b else self.a
 
     def with_current(self, chosen: Chosen) -> Builder:
-        return replace(self, **{self.edited: chosen})
+        return replace(self, b=chosen) if self.edited == "b" else replace(self, a=chosen)
 
 
 def at_start(start: Start) -> Chosen:
@@ -109,8 +109,8 @@ def at_start(start: Start) -> Chosen:
 def parse(parameters: Mapping[str, str], start: Start) -> Builder:
     """Parse ``parameters``; A is ``start`` unless they set it. Never raises."""
     problems: list[str] = []
-    found: dict[str, Chosen | None] = {"a": at_start(start), "b": None}
-    for slot in found:
+    found: dict[str, Chosen] = {"a": at_start(start)}
+    for slot in ("a", "b"):
         if text := parameters.get(slot):
             try:
                 found[slot] = parse_chosen(text)
@@ -118,9 +118,9 @@ def parse(parameters: Mapping[str, str], start: Start) -> Builder:
                 problems.append(
                     f"Config {slot.upper()} in this link is not valid: {str(error).rstrip('.')}."
                 )
-    edited: Slot = "b" if parameters.get("edit") == "b" and found["b"] else "a"
+    edited: Slot = "b" if parameters.get("edit") == "b" and "b" in found else "a"
     size = _image_size(parameters.get("image"), problems)
-    return Builder(found["a"], found["b"], edited, size, tuple(problems))
+    return Builder(found["a"], found.get("b"), edited, size, tuple(problems))
 
 
 def parameters(builder: Builder) -> dict[str, str]:

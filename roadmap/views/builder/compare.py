@@ -41,7 +41,7 @@ def _comparison(builder: Builder, b: Chosen) -> None:
     with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
         only = st.toggle("Only rows that differ", key="only-differences")
         st.button("Remove B", on_click=_remove_b, args=(builder,))
-    rows = [("Starting point", builder.a.start.title, b.start.title)]
+    rows: list[tuple[str, ...]] = [("Starting point", builder.a.start.title, b.start.title)]
     for field in FIELDS:
         values = (getattr(chosen.config, field) for chosen in (builder.a, b))
         rows.append((CONTROLS[field].title, *map(CONTROLS[field].said, values)))
@@ -54,7 +54,7 @@ def _comparison(builder: Builder, b: Chosen) -> None:
         st.html(markup.paragraph("A and B are the same network.", "why"))
 
 
-def _cost_rows(builder: Builder, b: Chosen) -> list[tuple[str, str, str]]:
+def _cost_rows(builder: Builder, b: Chosen) -> list[tuple[str, ...]]:
     try:
         pairs = list(
             zip(
@@ -65,7 +65,7 @@ def _cost_rows(builder: Builder, b: Chosen) -> list[tuple[str, str, str]]:
         )
     except ValueError as error:  # the image is too small for the other network
         return [("Costs", *(_too_small(chosen, builder, error) for chosen in (builder.a, b)))]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for left, right in pairs:
         decimals = digits(left, left.value, right.value)
         values = (number(cost.value, decimals) for cost in (left, right))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -24,7 +25,7 @@ class Control:
     field: str
     help: str
     label: str = ""
-    names: Mapping[Any, str] = field(default_factory=dict)
+    names: Mapping[Any, str] = dataclasses.field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -222,7 +223,7 @@ def _sentence(reason: str) -> str:
 
 def _widget(control: Control, on_change: Callable[[str], None]) -> None:
     name = control.field
-    common = {
+    common: dict[str, Any] = {
         "label": control.title,
         "key": _key(name),
         "help": control.help,
@@ -240,9 +241,10 @@ def _widget(control: Control, on_change: Callable[[str], None]) -> None:
         st.text_input(**common)
     elif name in BOUNDS:
         low, high = BOUNDS[name]
-        empty = {"value": None, "placeholder": "none"} if name == "group_width" else {}
+        if name == "group_width":
+            common |= {"value": None, "placeholder": "none"}
         step = 2 if name == "kernel_size" else 1
-        st.number_input(min_value=low, max_value=high, step=step, **empty, **common)
+        st.number_input(min_value=low, max_value=high, step=step, **common)
     elif name == "layer_scale":
         st.number_input(
             min_value=0.0, step=1e-6, format="%g", value=None, placeholder="none", **common

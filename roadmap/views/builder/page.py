@@ -23,6 +23,7 @@ from roadmap.views.builder.address import SOURCE_TITLES, Builder, Chosen, Slot, 
 from roadmap.views.common import address, markup, turns
 from roadmap.views.common import figure as figure_element
 from roadmap.views.common.bounds import known
+from roadmap.views.common.controls import titled
 
 MOST_BYTES = 64_000  # largest config file; ours are under 1,000 bytes
 
@@ -144,7 +145,7 @@ def _head(builder: Builder) -> None:
         st.selectbox(
             "Start from",
             list(SOURCE_TITLES),
-            format_func=SOURCE_TITLES.get,
+            format_func=titled(SOURCE_TITLES),
             key="source",
             on_change=_source_chosen,
             args=(builder,),

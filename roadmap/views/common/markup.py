@@ -134,7 +134,7 @@ def summary_bar(rows: Iterable[Sequence[str]]) -> str:
     return f'<div class="summary-bar" aria-hidden="true">{items}</div>'
 
 
-def comparison_table(head: Sequence[str], rows: Iterable[tuple[str, str, str]]) -> str:
+def comparison_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table of a name and two values per row; differing rows are marked."""
     return html_table(head, (_compared(*row) for row in rows), "compared")
 

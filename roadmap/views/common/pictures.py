@@ -53,6 +53,7 @@ def examples() -> tuple[tuple[np.ndarray, str], ...]:
     from PIL import Image
 
     spec = find_spec("sklearn")  # importing it would take a second
+    assert spec is not None  # it is a requirement
     folder = Path(str(spec.origin)).parent / "datasets" / "images"
     files = {
         name: np.asarray(Image.open(folder / name).convert("RGB"))

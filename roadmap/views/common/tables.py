@@ -92,6 +92,8 @@ def swin(roadmap: str, metric: str, setting: TimedOn | None = None) -> tuple[str
         rows = results.read_rows("measured/complexity")
         row = next(r for r in rows if (r["source"], r["name"]) == ("timm", timm_name))
         return name, int(row["macs"]) / 1e9 if metric == "gflops" else int(row["params"]) / 1e6
-    timed = _timed(setting) if setting else None
-    found = timed[timed["name"] == timm_name][metric].dropna() if timed is not None else ()
+    if setting is None:
+        return None
+    timed = _timed(setting)
+    found = timed[timed["name"] == timm_name][metric].dropna()
     return (name, float(found.iloc[-1])) if len(found) else None

@@ -16,7 +16,7 @@ _BOUNDING = threading.Lock()
 def bound() -> None:
     """Install the limit in the running server, once."""
     with _BOUNDING:
-        manager = runtime.get_instance().uploaded_file_mgr if runtime.exists() else None
+        manager: Any = runtime.get_instance().uploaded_file_mgr if runtime.exists() else None
         if hasattr(manager, "add_file") and not hasattr(manager, "roadmap_ledger"):
             manager.roadmap_ledger = Ledger(manager)
 
@@ -51,12 +51,12 @@ class Ledger:
                 self._drop_oldest(session_id)
             totals = {session: sum(own.values()) for session, own in self._sizes.items()}
             while sum(totals.values()) > MOST:
-                largest = max(totals, key=totals.get)
+                largest = max(totals, key=totals.__getitem__)
                 totals[largest] -= self._drop_oldest(largest)
 
     def remove_file(self, session_id: str, file_id: str) -> None:
         with self._lock:
-            self._sizes.get(session_id, {}).pop(file_id, None)
+            self._sizes.get(session_id, OrderedDict()).pop(file_id, None)
             self._remove(session_id, file_id)
 
     def remove_session_files(self, session_id: str) -> None:

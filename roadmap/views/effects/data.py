@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import streamlit as st
 
-from roadmap.runs import Run
+from roadmap.runs import PointRun
 from roadmap.study.atlas import Atlas
 from roadmap.study.atlas import atlas as make_atlas
 from roadmap.study.design import Design
@@ -45,7 +45,7 @@ def _designs() -> list[Design]:
 
 
 @lru_cache(maxsize=4)
-def _experiment(design: Design, runs: tuple[Run, ...]) -> Experiment:
+def _experiment(design: Design, runs: tuple[PointRun, ...]) -> Experiment:
     return open_experiment(design, runs)
 
 

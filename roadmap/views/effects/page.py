@@ -13,6 +13,7 @@ from roadmap.study.rows import lengths, view_rows
 from roadmap.study.space import StudyError
 from roadmap.text import number
 from roadmap.views.common import address, figure, markup, turns
+from roadmap.views.common.controls import titled
 from roadmap.views.effects import data as effects_data
 from roadmap.views.effects import interactions as effects_interactions
 from roadmap.views.effects import map as effects_map
@@ -138,7 +139,7 @@ def _options(factor: Factor) -> dict[str, Any]:
     """Return a control's options: keys as in the URL, with their values or titles."""
     if factor.scale is None:
         return {level.key: level.title for level in factor.levels}
-    values = sorted(level.value for level in factor.levels)
+    values = sorted(factor.values)
     if factor.name == "epochs":
         steps = _geometric(values[0], values[-1])
         return {f"{round(value)}": float(round(value)) for value in steps}
@@ -199,7 +200,7 @@ def _segmented(name: str, title: str, options: dict[str, str], chosen: str) -> N
     st.segmented_control(
         title,
         list(options),
-        format_func=options.get,
+        format_func=titled(options),
         key=key,
         required=True,
         on_change=_changed,

@@ -15,6 +15,7 @@ from roadmap.drawing.network import network_diagram
 from roadmap.steps import ROADMAPS, Roadmap, Step
 from roadmap.views.builder.fields import CONTROLS
 from roadmap.views.common import address, markup, turns
+from roadmap.views.common.controls import titled
 from roadmap.views.inside import cost as inside_cost
 from roadmap.views.inside import field as inside_field
 from roadmap.views.roadmap import step_control
@@ -112,7 +113,7 @@ def _tab_controls(tab: str, image_size: int) -> None:
         st.segmented_control(
             "Show",
             list(TABS),
-            format_func=TABS.get,
+            format_func=titled(TABS),
             key="inside-tab",
             required=True,
             wrap=True,
@@ -156,7 +157,7 @@ def _block(inside: Inside) -> None:
     st.segmented_control(
         "Part of the network",
         list(parts),
-        format_func=parts.get,
+        format_func=titled(parts),
         key="inside-part",
         required=True,
         wrap=True,

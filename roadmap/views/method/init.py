@@ -113,4 +113,7 @@ def _top1(name: str, step: str) -> float:
     run = read_run(results.RESULTS / "runs" / DATA / name)
     if not isinstance(run, Run) or not run.finished:
         raise LookupError(name)
-    return run.scores[judged_by(ROADMAP, step)]
+    score = run.scores[judged_by(ROADMAP, step)]
+    if score is None:
+        raise LookupError(name)
+    return score

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
@@ -20,6 +20,7 @@ from roadmap.tables.results import read_rows
 from roadmap.text import ABSENT, change, number
 from roadmap.views.common import address, figure, markup, pictures, tables, turns
 from roadmap.views.common.bounds import known, within
+from roadmap.views.common.controls import titled
 from roadmap.views.recipes.text import SUBJECTS, TITLES, value
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _part() -> None:
     st.segmented_control(
         "Show",
         list(PARTS),
-        format_func=PARTS.get,
+        format_func=titled(PARTS),
         key="recipes-part",
         required=True,
         wrap=True,
@@ -113,7 +114,7 @@ def _choice(name: str, title: str, options: dict[str, str]) -> str:
     st.segmented_control(
         title,
         list(options),
-        format_func=options.get,
+        format_func=titled(options),
         key=f"recipes-{name}",
         required=True,
         wrap=True,
@@ -247,19 +248,25 @@ def _recipe_controls(method: str) -> Recipe:
     """Return a recipe with only ``method``, at the chosen strength, or a whole recipe."""
     if method == "recipe":
         name = st.selectbox(
-            "Recipe", list(TITLES), index=3, format_func=TITLES.get, key="recipes-whole", width=200
+            "Recipe",
+            list(TITLES),
+            index=3,
+            format_func=titled(TITLES),
+            key="recipes-whole",
+            width=200,
         )
         return RECIPES[known(name, list(TITLES))]
     strength = _strength(method)
     if method == "erasing":
-        noise = st.selectbox(
+        fills: dict[Literal["noise", "mean"], str] = {"noise": "noise", "mean": "the mean color"}
+        fill = st.selectbox(
             "Fill",
-            ["noise", "mean"],
+            list(fills),
             key="recipes-fill",
             width=200,
-            format_func={"noise": "noise", "mean": "the mean color"}.get,
+            format_func=titled(fills),
         )
-        return Recipe(random_erasing=strength, erasing_fill=known(noise, ["noise", "mean"]))
+        return Recipe(random_erasing=strength, erasing_fill=known(fill, list(fills)))
     return {
         "randaugment": Recipe(auto_augment=f"rand-m{strength:g}-mstd0.5-inc1"),
         "trivial": Recipe(auto_augment="trivial"),
@@ -290,7 +297,7 @@ def _seed() -> int:
     return within(seed, 0, MOST_SEED)
 
 
-@remembered(MOST_KEPT, len)
+@remembered(MOST_KEPT, str.__len__)
 def _examples(recipe: Recipe, seed: int, crop: bool) -> str:
     return _grid(pictures.examples(), recipe, seed, crop)
 

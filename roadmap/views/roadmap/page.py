@@ -20,6 +20,7 @@ from roadmap.text import ABSENT, change, number, telling
 from roadmap.views.common import address, markup, tables, turns
 from roadmap.views.common.address import Selection, current
 from roadmap.views.common.bounds import known
+from roadmap.views.common.controls import titled
 from roadmap.views.roadmap import charts as roadmap_charts
 from roadmap.views.roadmap import step_control
 from roadmap.views.roadmap.charts import MEASURED, METRIC_NAMES, VIEWS, Shown
@@ -134,7 +135,7 @@ def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric, str]:
             st.segmented_control(
                 "View",
                 list(VIEWS),
-                format_func=VIEWS.get,
+                format_func=titled(VIEWS),
                 key="view",
                 required=True,
                 wrap=True,
@@ -149,7 +150,7 @@ def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric, str]:
         st.segmented_control(
             "Top-1 against" if view == "path" else "Bars show",
             names,
-            format_func=METRIC_NAMES.get,
+            format_func=titled(METRIC_NAMES),
             key="metric",
             required=True,
             wrap=True,
@@ -206,6 +207,7 @@ def _story(roadmap: Roadmap) -> str:
     name, accuracy = rival
     before, after = roadmap.title.split(" to ")
     cost = tables.swin(roadmap.name, "gflops")
+    assert cost is not None  # it is the rival's, and there is one
     return (
         f"{count} changes, none of them attention, turn {before} into {after}. ImageNet-1K top-1 "
         f"rises from {start} to {end}, past the {number(accuracy, 1)}% of {name}, for "
@@ -246,13 +248,13 @@ def _figures(table: DataFrame, roadmap: Roadmap, key: str, setting: TimedOn | No
     for column, name, unit, decimals in FIGURES:
         if column not in table or table[column].isna().all():
             continue
-        if previous and column in COUNTED:
+        if before is not None and column in COUNTED:
             decimals = telling(now[column], before[column], decimals)
         value = number(now[column], decimals)
         std = now.get("top1_std") if column == "top1" else None
         if std is not None and std == std:
             value += f" ± {number(std, 2)}"
-        gain = change(now[column], before[column], decimals) if previous else ABSENT
+        gain = ABSENT if before is None else change(now[column], before[column], decimals)
         rows.append((name, unit, value, gain))
     versus = f"vs. {previous.title}" if previous else "Change"
     notes = [_paper_note(now)]

@@ -12,6 +12,7 @@ from roadmap.steps import ROADMAPS, Roadmap
 from roadmap.views.common import markup
 from roadmap.views.common.address import Selection, select
 from roadmap.views.common.bounds import known
+from roadmap.views.common.controls import titled
 
 SHORT_TITLES = {
     "resnet50": "ResNet-50",
@@ -26,7 +27,7 @@ def roadmap_control(chosen: Selection) -> None:
     st.segmented_control(
         "Roadmap",
         list(ROADMAPS),
-        format_func=SHORT_TITLES.get,
+        format_func=titled(SHORT_TITLES),
         key="roadmap",
         required=True,
         wrap=True,
@@ -56,7 +57,7 @@ def step_control(roadmap: Roadmap, key: str) -> None:
         st.selectbox(
             "Step",
             keys,
-            format_func=titles.get,
+            format_func=titled(titles),
             key="step",
             on_change=_step_chosen,
             args=(roadmap.name,),
@@ -93,12 +94,12 @@ def stages(before: ModelConfig | None, after: ModelConfig, image_size: int = 224
     Raises ``ValueError`` if the image is too small for the network.
     """
     new = diagrams.stage_table(after, image_size)
-    old = diagrams.stage_table(before, image_size) if before else None
+    old = None if before is None else diagrams.stage_table(before, image_size)
     note = (
         "Kernel size and output channels of each convolution for an image of "
         f"{image_size} × {image_size}; d means depthwise."
     )
-    if old == new:
+    if before is not None and old == new:
         same = (
             "The network is the same as"
             if network_spec(before) == network_spec(after)

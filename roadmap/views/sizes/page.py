@@ -12,6 +12,7 @@ from roadmap.tables.results import ResultsError, read_rows
 from roadmap.tables.sizes import PRETRAINING, TEST_SETS
 from roadmap.text import ABSENT, change, number
 from roadmap.views.common import address, figure, markup, turns
+from roadmap.views.common.controls import titled
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -91,12 +92,13 @@ def _controls(chosen: dict[str, str]) -> None:
     with st.container(horizontal=True, gap="medium", key="sizes-controls"):
         for name, options in CHOICES.items():
             st.session_state[f"sizes-{name}"] = chosen[name]
-            control = st.selectbox if name in ("x", "y") else st.segmented_control
-            more: dict[str, Any] = {"width": 190} if name in ("x", "y") else {"required": True}
+            axis = name in ("x", "y")
+            control: Any = st.selectbox if axis else st.segmented_control
+            more: dict[str, Any] = {"width": 190} if axis else {"required": True}
             control(
                 TITLES[name],
                 list(options),
-                format_func=options.get,
+                format_func=titled(options),
                 key=f"sizes-{name}",
                 on_change=_changed,
                 args=(name,),
@@ -231,7 +233,7 @@ def _model_control(table: DataFrame, key: str) -> None:
     st.selectbox(
         "Network",
         list(labels),
-        format_func=labels.get,
+        format_func=titled(labels),
         key="sizes-model",
         on_change=lambda: st.query_params.update({"model": st.session_state["sizes-model"]}),
         label_visibility="collapsed",

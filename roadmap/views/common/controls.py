@@ -1,0 +1,11 @@
+"""What Streamlit's controls are told about their options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def titled(titles: Mapping[Any, str]) -> Callable[[Any], str]:
+    """For ``format_func``: the title of an option; a browser may still hold what is none."""
+    return lambda key: titles.get(key, str(key))
