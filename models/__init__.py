@@ -5,9 +5,14 @@ the network that a weights file holds, bring torch on first use.
 """
 
 import pkgutil
+from typing import TYPE_CHECKING
 
 from models.config import ConfigError, ModelConfig
 from models.variants import VARIANTS
+
+if TYPE_CHECKING:
+    from models.files import load
+    from models.network import ModernResNet
 
 __all__ = ["VARIANTS", "ConfigError", "ModelConfig", "ModernResNet", "load"]
 
@@ -15,7 +20,7 @@ __all__ = ["VARIANTS", "ConfigError", "ModelConfig", "ModernResNet", "load"]
 __path__ = pkgutil.extend_path(__path__, __name__)
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     if name == "ModernResNet":
         from models.network import ModernResNet
 

@@ -24,7 +24,7 @@ def check_models() -> None:
         )
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     """Import lazily, so that a command can check ``models`` before anything imports it."""
     if name in __all__:
         check_models()

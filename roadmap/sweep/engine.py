@@ -88,7 +88,7 @@ class Engine(Protocol):
 class Started:
     """A process, its GPU (None: the CPU), and when it began, in seconds since 1970."""
 
-    process: subprocess.Popen
+    process: subprocess.Popen[bytes]
     gpu: int | None
     begun: float
     waits: bool = True
@@ -179,7 +179,7 @@ class LocalEngine:
                 taken.add(started.gpu)
 
 
-def _close(process: subprocess.Popen) -> None:
+def _close(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout):
         assert pipe
         with suppress(BrokenPipeError):

@@ -23,7 +23,7 @@ from models.variants import TIMM_NAMES, VARIANTS
 from roadmap.timm_models.names import PREFIX, step_configs
 
 if TYPE_CHECKING:
-    from roadmap.timm_models.network import TimmNetwork
+    from torch import nn
 
 #: Where timm finds the layers that it adapts to other input channels and classes.
 _OUR_LAYERS: dict[str, Any] = {"first_conv": "stem.conv", "classifier": "head.fc"}
@@ -41,8 +41,8 @@ def register() -> None:
             register_model(globals()[name])
 
 
-def _entry_point(name: str, config: ModelConfig) -> Callable[..., TimmNetwork]:
-    def entry_point(pretrained: bool = False, **arguments):
+def _entry_point(name: str, config: ModelConfig) -> Callable[..., nn.Module]:
+    def entry_point(pretrained: bool = False, **arguments: Any) -> nn.Module:
         from roadmap.timm_models.create import create
 
         return create(name, config, pretrained, **arguments)

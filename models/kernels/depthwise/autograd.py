@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch import Tensor
 
 from models.kernels.depthwise.operator import operators
 
+Gradients = tuple[Tensor | None, ...]
 
-def _remember(ctx, inputs, output):  # noqa: ARG001 - torch passes it by name
+
+def _remember(ctx: Any, inputs: Any, output: Any) -> None:  # noqa: ARG001 - torch passes it by name
     x, weight, bias, ctx.stride, ctx.padding = inputs
     ctx.save_for_backward(x, weight)
     ctx.bias = None if bias is None else bias.dtype
 
 
-def _backward(ctx, gradient):
+def _backward(ctx: Any, gradient: Tensor) -> Gradients:
     x, weight = ctx.saved_tensors
     by_x = by_weight = by_bias = None
     if ctx.needs_input_grad[0]:
@@ -29,12 +34,12 @@ def _backward(ctx, gradient):
     return by_x, by_weight, by_bias, None, None
 
 
-def _remember_input(ctx, inputs, output):  # noqa: ARG001
+def _remember_input(ctx: Any, inputs: Any, output: Any) -> None:  # noqa: ARG001
     gradient, weight, _, _, ctx.stride, ctx.padding = inputs
     ctx.save_for_backward(gradient, weight)
 
 
-def _input_backward(ctx, by_dx):
+def _input_backward(ctx: Any, by_dx: Tensor) -> Gradients:
     """The input gradient is linear in the output's gradient and in the weight."""
     gradient, weight = ctx.saved_tensors
     by_gradient = by_weight = None
@@ -48,12 +53,12 @@ def _input_backward(ctx, by_dx):
     return by_gradient, by_weight, None, None, None, None
 
 
-def _remember_weight(ctx, inputs, output):  # noqa: ARG001
+def _remember_weight(ctx: Any, inputs: Any, output: Any) -> None:  # noqa: ARG001
     gradient, x, _, ctx.stride, ctx.padding = inputs
     ctx.save_for_backward(gradient, x)
 
 
-def _weight_backward(ctx, by_weight, by_bias):
+def _weight_backward(ctx: Any, by_weight: Tensor, by_bias: Tensor) -> Gradients:
     """The weight gradient is linear in the output's gradient and in the input."""
     gradient, x = ctx.saved_tensors
     by_gradient = by_x = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +31,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
     __jit_unused_properties__ = ("own",)
 
-    def __init__(self, *arguments, **options):
+    def __init__(self, *arguments: Any, **options: Any):
         super().__init__(*arguments, **options)
         choice = os.environ.get(SWITCH) or CHOICES[0]
         if choice not in CHOICES:

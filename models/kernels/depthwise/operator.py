@@ -7,11 +7,13 @@ PyTorch's own convolution. The transforms of ``torch.func`` do not know it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.grad import conv2d_input, conv2d_weight
 
 from models.kernels.depthwise import compiled, plans
 
@@ -53,7 +55,7 @@ def depthwise_conv2d(
 
 
 @torch.library.impl(_library, "depthwise_conv2d", "CompositeExplicitAutograd")
-def _convolved(x, weight, bias, stride, padding):
+def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
     _check(x, weight, stride, padding, bias)
     if _own(x, weight.shape[-1], stride, padding):
         return plans.convolved(_nhwc(x), weight, bias, stride, padding)
@@ -63,7 +65,9 @@ def _convolved(x, weight, bias, stride, padding):
 
 
 @torch.library.impl(_library, "depthwise_input_gradient", "CompositeExplicitAutograd")
-def _input_gradient(gradient, weight, height, width, stride, padding):
+def _input_gradient(
+    gradient: Tensor, weight: Tensor, height: int, width: int, stride: int, padding: int
+) -> Tensor:
     """The gradient by an input of ``height`` x ``width``, in the dtype of ``gradient``."""
     batch, channels, *out = gradient.shape
     _check_outputs(out, (height, width), weight.shape[-1], stride, padding)
@@ -71,13 +75,13 @@ def _input_gradient(gradient, weight, height, width, stride, padding):
         return plans.input_gradient(_nhwc(gradient), weight, height, width, stride, padding)
     shape, weight = (batch, channels, height, width), weight.to(gradient.dtype)
     with _no_autocast(gradient):
-        return _nhwc(
-            torch.nn.grad.conv2d_input(shape, weight, gradient, stride, padding, groups=channels)
-        )
+        return _nhwc(conv2d_input(shape, weight, gradient, stride, padding, groups=channels))
 
 
 @torch.library.impl(_library, "depthwise_weight_gradient", "CompositeExplicitAutograd")
-def _weight_gradient(gradient, x, kernel_size, stride, padding):
+def _weight_gradient(
+    gradient: Tensor, x: Tensor, kernel_size: int, stride: int, padding: int
+) -> tuple[Tensor, Tensor]:
     """The gradients by weight (C, 1, K, K) and bias (C); in float32, or float64 of float64."""
     _check_outputs(gradient.shape[2:], x.shape[2:], kernel_size, stride, padding)
     if _own(x, kernel_size, stride, padding):
@@ -87,24 +91,28 @@ def _weight_gradient(gradient, x, kernel_size, stride, padding):
     gradient, x, channels = gradient.to(wide), x.to(wide), x.shape[1]
     shape = (channels, 1, kernel_size, kernel_size)
     with _no_autocast(x):
-        weight = torch.nn.grad.conv2d_weight(x, shape, gradient, stride, padding, groups=channels)
+        weight = conv2d_weight(x, shape, gradient, stride, padding, groups=channels)
     return weight, gradient.sum((0, 2, 3))
 
 
 @torch.library.register_fake("roadmap::depthwise_conv2d", lib=_library)
-def _(x, weight, bias, stride, padding):
+def _(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
     _check(x, weight, stride, padding, bias)
     out = [plans.outputs(side, weight.shape[-1], stride, padding) for side in x.shape[2:]]
     return plans.empty((*x.shape[:2], *out), x)
 
 
 @torch.library.register_fake("roadmap::depthwise_input_gradient", lib=_library)
-def _(gradient, _weight, height, width, _stride, _padding):
+def _(
+    gradient: Tensor, _weight: Tensor, height: int, width: int, _stride: int, _padding: int
+) -> Tensor:
     return plans.empty((*gradient.shape[:2], height, width), gradient)
 
 
 @torch.library.register_fake("roadmap::depthwise_weight_gradient", lib=_library)
-def _(_gradient, x, kernel_size, _stride, _padding):
+def _(
+    _gradient: Tensor, x: Tensor, kernel_size: int, _stride: int, _padding: int
+) -> tuple[Tensor, Tensor]:
     wide = torch.promote_types(x.dtype, torch.float32)
     shape = (x.shape[1], 1, kernel_size, kernel_size)
     return x.new_empty(shape, dtype=wide), x.new_empty(x.shape[1], dtype=wide)
@@ -135,7 +143,9 @@ def _check(x: Tensor, weight: Tensor, stride: int, padding: int, bias: Tensor | 
     )
 
 
-def _check_outputs(outputs, sides, size: int, stride: int, padding: int) -> None:
+def _check_outputs(
+    outputs: Sequence[int], sides: Sequence[int], size: int, stride: int, padding: int
+) -> None:
     fit = [plans.outputs(side, size, stride, padding) for side in sides]
     torch._check(
         list(outputs) == fit,

@@ -98,7 +98,7 @@ class OnDemand:
             if isinstance(loader, _MultiProcessingDataLoaderIter):
                 loader._shutdown_workers()
 
-    def _started(self, chunks: Iterable[list[Sample]]) -> Iterator:
+    def _started(self, chunks: Iterable[list[Sample]]) -> Iterator[Any]:
         loader = DataLoader(
             _Crops(self.split, self.view),
             batch_sampler=chunks,
@@ -127,7 +127,7 @@ def _chunks(parts: Iterable[list[Sample]], sizes: list[int]) -> Iterator[list[Sa
             yield part[start : start + CHUNK]
 
 
-def _next(loader: Iterator) -> list:
+def _next(loader: Iterator[Any]) -> list[Any]:
     """The next chunk in a list, empty at the end."""
     try:
         return [next(loader)]
@@ -159,7 +159,7 @@ def _checked(chunk: Tensor | DataError) -> Tensor:
     return chunk
 
 
-class _Crops(Dataset):
+class _Crops(Dataset[Tensor]):
     def __init__(self, split: Split, view: View):
         self.split, self.view = split, view
         self.mode = InterpolationMode(view.interpolation)

@@ -7,6 +7,9 @@ drew it; which they are is known on the host, so that nothing waits for the devi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -31,7 +34,9 @@ def apply(images: Tensor, drawn: Operations, fill: tuple[int, int, int]) -> Tens
 def _apply_layer(
     images: Tensor, code: np.ndarray, argument: np.ndarray, fill: tuple[int, int, int]
 ) -> Tensor:
-    def replace(operations: tuple[Op, ...], function, *arguments) -> None:
+    def replace(
+        operations: tuple[Op, ...], function: Callable[..., Tensor], *arguments: Any
+    ) -> None:
         index = _places(code, *operations)
         if len(index):
             place = _to(index, images)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ def prefetched(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch
 def threaded(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
     """``batches`` in order, made in a thread, which ends with the iterator. Errors in making
     one are raised in its place."""
-    ready: queue.Queue = queue.Queue(maxsize=AHEAD)
+    ready: queue.Queue[Any] = queue.Queue(maxsize=AHEAD)
     stop = threading.Event()
     thread = threading.Thread(target=_fill, args=(batches, device, ready, stop), daemon=True)
     thread.start()
@@ -47,7 +48,7 @@ def threaded(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
 
 
 def _fill(
-    batches: Iterator[Batch], device: torch.device, ready: queue.Queue, stop: threading.Event
+    batches: Iterator[Batch], device: torch.device, ready: queue.Queue[Any], stop: threading.Event
 ) -> None:
     try:
         with _own_stream(device):
@@ -87,7 +88,7 @@ def _handed_over(batch: Batch, made: torch.cuda.Event | None, device: torch.devi
     return batch
 
 
-def _drain(ready: queue.Queue) -> None:
+def _drain(ready: queue.Queue[Any]) -> None:
     while True:
         try:
             ready.get_nowait()

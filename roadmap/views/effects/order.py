@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -116,7 +116,7 @@ def _path(effects: Effects, order: list[str], usual: list[str]) -> None:
     st.html(_table(rows or paper))
 
 
-def _table(rows: Sequence[dict]) -> str:
+def _table(rows: Sequence[dict[str, Any]]) -> str:
     body = [
         (
             f"{row['number']}. {row['title']}" if row["number"] else row["title"],
