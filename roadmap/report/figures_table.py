@@ -48,7 +48,7 @@ def sign(row: Figures) -> str:
 
 def figures_table(table: DataFrame) -> str:
     """Return ``ablation_table`` as HTML, by group; it scrolls on narrow screens."""
-    head = ["Step", *numbers(title for title, _ in BEFORE), "Verdict"]
+    head: list[Cell | str] = ["Step", *numbers(title for title, _ in BEFORE), "Verdict"]
     head += numbers(title for title, _ in AFTER)
     lines = []
     for group, rows in groupby(table.to_dict("records"), key=lambda row: row["group"]):

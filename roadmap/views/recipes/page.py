@@ -128,7 +128,7 @@ def _choice(name: str, title: str, options: dict[str, str]) -> str:
 
 def _fields() -> None:
     base = _choice("base", "Mark differences from", TITLES)
-    rows: list[Row | list[Cell]] = _published()
+    rows: list[Row | list[Cell]] = [*_published()]
     for subject, names in SUBJECTS.items():
         group = Cell(subject, heads=True, attributes={"scope": "rowgroup", "colspan": "5"})
         rows += [Row([group], "subject"), *(_field(*each, base) for each in names.items())]
