@@ -1,4 +1,5 @@
 # make app        set up once, then serve the explorer on localhost:8501
+# make check      set up once, then check style and types and run the tests that take seconds
 # make test       set up once, then check everything
 # make notebooks  set up once, then execute the notebooks in place; wants Chromium
 # make docs       set up once, then build the documentation as a site in build/docs
@@ -8,15 +9,22 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: app test notebooks docs measured lowest
+.PHONY: app check lint test notebooks docs measured lowest
 
 app: .venv/app.stamp
 	@echo "The explorer: http://localhost:8501"
 	@$(BIN)/python -m roadmap app
 
-test: .venv/test.stamp
+lint: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile \
+		-m 'not (browser or cuda or measured or network or slow)'
+
+test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 notebooks: .venv/test.stamp

@@ -11,7 +11,7 @@ from torch import Tensor
 from models import VARIANTS, ModernResNet
 from models.kernels.depthwise import depthwise_conv2d
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+pytestmark = pytest.mark.cuda
 
 
 @pytest.mark.parametrize("compile_it", [False, True])

@@ -14,7 +14,7 @@ from roadmap.train.errors import NonFiniteError, TrainingError
 from roadmap.train.graph import StepGraph
 from roadmap.train.run import train
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+pytestmark = pytest.mark.cuda
 
 
 def test_memory_does_not_grow_with_the_epochs():

@@ -61,7 +61,7 @@ def test_a_cpu_makes_its_batches_when_they_are_asked_for():
     assert made == [0]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.cuda
 def test_cuda_makes_the_same_batches():
     from roadmap.recipes import RECIPES
     from roadmap.train.data.batches import open_data
