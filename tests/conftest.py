@@ -3,6 +3,7 @@ example takes says nothing on a shared machine."""
 
 import gc
 import os
+from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -12,6 +13,45 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
+
+#: Files and folders whose tests take more than a few seconds; ``make check`` leaves them out.
+SLOW = (
+    "background/",
+    "export/",
+    "measure/test_throughput.py",
+    "models/test_depthwise.py",
+    "notebooks/",
+    "sweep/",
+    "test_contributing.py",
+    "test_deploy.py",
+    "test_hostile_requests.py",
+    "test_wheel.py",
+    "timm_models/",
+    "train/test_",
+    "views/test_",
+)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at the marks
+def pytest_collection_modifyitems(items):
+    """Mark the slow files and what uses the browser; skip what needs CUDA where there is none."""
+    folder = Path(__file__).parent
+    files = [path.relative_to(folder).as_posix() for path in folder.rglob("test_*.py")]
+    if stale := [place for place in SLOW if not any(file.startswith(place) for file in files)]:
+        raise pytest.UsageError(f"tests/conftest.py lists as slow what is not there: {stale}")
+    for item in items:
+        if item.path.relative_to(folder).as_posix().startswith(SLOW):
+            item.add_marker("slow")
+        if item.path.stem.endswith("_in_browser") or "browser" in item.fixturenames:
+            item.add_marker("browser")
+        if item.get_closest_marker("cuda") and not _has_cuda():
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def pytest_collection_finish():
