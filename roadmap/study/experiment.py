@@ -72,7 +72,7 @@ def designs(folder: Path | None = None) -> list[Design]:
 
 def of_data(runs: Sequence[PointRun], data: str) -> tuple[PointRun, ...]:
     """The runs of designs that were trained on the data set named ``data``."""
-    return tuple(run for run in runs if run.point is not None and run.data == data)
+    return tuple(run for run in runs if run.data == data)
 
 
 def choose_design(found: Sequence[Design], runs: Sequence[PointRun]) -> Design:
@@ -80,7 +80,7 @@ def choose_design(found: Sequence[Design], runs: Sequence[PointRun]) -> Design:
 
     Raises ``StudyError`` where there is none.
     """
-    names = [run.point.design for run in runs if run.point is not None and run.finished]
+    names = [run.point.design for run in runs if run.finished]
     usable = [d for d in found if any(p.role in FITTED_ROLES for p in d.points)]
     usable = [design for design in usable if design.name in names]
     if not usable:

@@ -213,8 +213,7 @@ def foreign(design: Design, runs: Sequence[PointRun]) -> list[PointRun]:
 
 
 def _of_design(design: Design, runs: Sequence[PointRun]) -> list[PointRun]:
-    named = [run for run in runs if run.point is not None and run.point.design == design.name]
-    return [run for run in named if run.finished]
+    return [run for run in runs if run.point.design == design.name and run.finished]
 
 
 def _matched(design: Design, runs: Sequence[PointRun]) -> list[tuple[str, PointRun]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from models.config import ModelConfig
-from roadmap.runs import Run, RunPoint
+from roadmap.runs import PointRun, RunPoint
 from roadmap.steps import ROADMAPS
 from roadmap.study import factors
 from roadmap.study.design import Design, Point
@@ -50,7 +50,7 @@ def truth(design: Design, seed: int = 0) -> np.ndarray:
 
 def made_runs(
     design: Design, coefficients: np.ndarray, std: float, seed: int = 0, **facts: object
-) -> list[Run]:
+) -> list[PointRun]:
     """A finished run for each point, with the score of the made world and chance."""
     random = np.random.default_rng(seed)
     rows = Terms(design.space, design.interactions).of([p.levels for p in design.points])
@@ -60,9 +60,9 @@ def made_runs(
 
 def made_run(
     design: Design, point: Point, top1: float, *, data: str = "made", root: Path = Path("runs")
-) -> Run:
+) -> PointRun:
     recipe = design.space.training(point.levels)
-    return Run(
+    return PointRun(
         path=root / data / f"{design.name}-{point.key}-seed{point.seed}",
         status="finished",
         data=data,
@@ -91,7 +91,7 @@ def made_run(
     )
 
 
-def save_runs(root: Path, design: Design, runs: Sequence[Run]) -> None:
+def save_runs(root: Path, design: Design, runs: Sequence[PointRun]) -> None:
     """The folders of ``runs`` of ``design``, as training leaves them."""
     from fake_runs import write_run
 
