@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import json
+import io
 import multiprocessing
 import os
+import pickle
 import signal
 import socket
 import sys
@@ -142,18 +144,34 @@ def outcome(folder: Path) -> dict[str, Any]:
     return {"weights": weights, "metrics": rows}
 
 
-def _join(rank: int, size: int, port: int) -> World:
+def _place(rank: int, size: int, port: int) -> None:
+    """Makes this process what torchrun would start."""
     import torch
 
     torch.set_num_threads(1)
     places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in places.items()})
     os.environ["MASTER_ADDR"] = "127.0.0.1"
+
+
+def _join(rank: int, size: int, port: int) -> World:
+    _place(rank, size, port)
     return join("cpu")
 
 
+def whole_run(settings: Settings, result: Path, rank: int, size: int, port: int) -> None:
+    """Train as ``settings`` say, and write what is said to ``result``."""
+    from roadmap.train.run import train
+
+    _place(rank, size, port)
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        train(settings)
+    if rank == 0:
+        result.write_bytes(pickle.dumps(said.getvalue()))
+
+
 def step_losses(
-    settings: Settings, steps: int, result: Path, rank: int, size: int, port: int
+    settings: Settings, result: Path, rank: int, size: int, port: int, steps: int
 ) -> None:
     """Write the loss of each of the first ``steps`` steps, over all processes, to ``result``."""
     import torch
@@ -184,12 +202,12 @@ def step_losses(
             loss, count = world.sum([sums.loss, sums.images])
             losses.append(loss / count)
     if world.is_main:
-        result.write_text(json.dumps(losses[:steps]))
+        result.write_bytes(pickle.dumps(losses[:steps]))
     leave(world)
 
 
 def double_gradients(
-    settings: Settings, images: int, result: Path, rank: int, size: int, port: int
+    settings: Settings, result: Path, rank: int, size: int, port: int, images: int
 ) -> None:
     """Write every gradient of one batch of noise, in double precision, to ``result``."""
     import torch
@@ -210,24 +228,24 @@ def double_gradients(
     batch, labels = torch.randn(images, 3, 32, 32).double(), torch.arange(images) % 10
     F.cross_entropy(network(batch[part]), labels[part]).backward()
     if world.is_main:
-        values = {f"{name} gradient": p.grad.tolist() for name, p in model.named_parameters()}
-        values |= {name: b.tolist() for name, b in model.named_buffers()}
-        result.write_text(json.dumps(values))
+        values = {f"{name} gradient": p.grad.numpy() for name, p in model.named_parameters()}
+        values |= {name: b.numpy() for name, b in model.named_buffers()}
+        result.write_bytes(pickle.dumps(values))
     leave(world)
 
 
 def on_processes(
-    count: int, work: Callable[..., None], settings: Settings, size: int, folder: Path
+    count: int, work: Callable[..., None], settings: Settings, folder: Path, *more: Any
 ) -> Any:
-    """What ``work(settings, size, ...)`` writes on ``count`` processes of their own."""
+    """What ``work(settings, ..., *more)`` writes on ``count`` processes of their own."""
     folder.mkdir(parents=True, exist_ok=True)
-    result = folder / "result.json"
+    result = folder / "result.pickle"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     started = [
         PROCESSES.Process(
-            target=work, args=(settings, size, result, rank, count, port), daemon=True
+            target=work, args=(settings, result, rank, count, port, *more), daemon=True
         )
         for rank in range(count)
     ]
@@ -236,7 +254,7 @@ def on_processes(
     for process in started:
         process.join(120)
         assert process.exitcode == 0
-    return json.loads(result.read_text())
+    return pickle.loads(result.read_bytes())
 
 
 def fail_reading_at(patch: Any, step: int, error: Exception | None = None) -> None:

@@ -16,13 +16,15 @@ from training_runs import (
     step_losses,
     tiny_settings,
     wait_for,
+    whole_run,
 )
 
 from roadmap.train.checkpoint import last_step
 from roadmap.train.errors import TrainingError
 from roadmap.train.run import train
 
-STEPS = 50
+#: An epoch and two steps of the next.
+STEPS = 24
 CHANGES = {"epochs": 10, "batch_size": 64, "lr": 5e-4}
 
 
@@ -34,7 +36,7 @@ def losses(tmp_path_factory):
     def trained(step, processes=1, micro_batch=None):
         settings = tiny_settings(None, step=step, changes=CHANGES, micro_batch=micro_batch)
         folder = tmp_path_factory.mktemp("losses")
-        return on_processes(processes, step_losses, settings, STEPS, folder)
+        return on_processes(processes, step_losses, settings, folder, STEPS)
 
     return trained
 
@@ -58,7 +60,7 @@ def test_batch_norm_with_relu_has_the_same_gradients_in_double_precision(step, t
     # curves part within a few steps, whatever is done about the statistics.
     settings = tiny_settings(None, step=step)
     one, two = (
-        on_processes(count, double_gradients, settings, 32, tmp_path / str(count))
+        on_processes(count, double_gradients, settings, tmp_path / str(count), 8)
         for count in (1, 2)
     )
     assert one.keys() == two.keys()
@@ -67,17 +69,12 @@ def test_batch_norm_with_relu_has_the_same_gradients_in_double_precision(step, t
         assert np.abs(np.subtract(two[name], value)).max() < 1e-6 * scale, name
 
 
-def torchrun(folder, *options):
-    """The command of a small run on two processes."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", "2", "-m", "roadmap", "train", "--output", str(folder)]
-    return [*command, "--device", "cpu", "--scale", "pocket", "--batch-size", "128", *options]
-
-
 def test_a_torchrun_that_is_killed_takes_its_processes_with_it_and_they_save(tmp_path):
     folder = tmp_path / "run"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    launcher = subprocess.Popen(torchrun(folder, "--epochs", "1000"), env=environment)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", "-m", "roadmap", "train", "--output", str(folder)]
+    command += ["--device", "cpu", "--scale", "pocket", "--batch-size", "128", "--epochs", "1000"]
+    launcher = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
     try:
         wait_for(lambda: (folder / "metrics.csv").exists() or launcher.poll() is not None)
         processes = children(launcher.pid)
@@ -90,7 +87,7 @@ def test_a_torchrun_that_is_killed_takes_its_processes_with_it_and_they_save(tmp
     assert last_step(folder / "checkpoints")
 
 
-def test_torchrun_continues_what_one_process_began(tmp_path, monkeypatch):
+def test_two_processes_continue_what_one_began(tmp_path, monkeypatch):
     def settings(name):
         changes = {"epochs": 1, "warmup_epochs": 0, "lr": 2e-3}
         return tiny_settings(tmp_path / name, recipe=None, changes=changes, checkpoint_every=0)
@@ -99,15 +96,8 @@ def test_torchrun_continues_what_one_process_began(tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(TrainingError):
         fail_reading_at(patch, 4)
         train(settings("two"))
-    done = subprocess.run(
-        torchrun(tmp_path / "two", "--epochs", "1", "--warmup-epochs", "0", "--lr", "2e-3"),
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "continuing after step 4 of 11" in done.stderr
+    said = on_processes(2, whole_run, settings("two"), tmp_path / "said")
+    assert "continuing after step 4 of 11" in said
     two = json.loads((tmp_path / "two" / "run.json").read_text())
     assert (alone["processes"], two["processes"]) == (1, 2)
     assert two["scores"]["val_loss"] == pytest.approx(alone["scores"]["val_loss"], abs=1e-4)
