@@ -1,4 +1,4 @@
-"""The live table of a sweep: a row a step, a column a seed; without a terminal, lines."""
+"""The progress table of a sweep: rows are steps, columns seeds; lines if not a terminal."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from roadmap.sweep.jobs import Job, Progress, read_progress
 from roadmap.text import duration
 
 WAITS = "waits"
-HELD = "waits: another process is training it"
+HELD = "waiting: another process is training it"
 
 
 class Board:
-    """Shows where ``jobs`` stand on standard error, while entered; ``devices`` train at a time."""
+    """Shows the state of ``jobs`` on standard error while entered; ``devices`` train at once."""
 
     def __init__(self, jobs: Sequence[Job], devices: int):
         self._jobs, self._devices = list(jobs), devices
@@ -39,14 +39,14 @@ class Board:
             self._live.__exit__(*error)
 
     def show(self, state: State, training: list[Job], starting: list[Job]) -> None:
-        """To be called again and again."""
+        """Update the display; called repeatedly."""
         moving = {*training, *starting}
         self._resting = {job: self._rests(job, state) for job in self._jobs if job not in moving}
         progress = self._resting | {job: read_progress(job.folder) for job in training}
         failed = {ending.job for ending in state.failed}
         texts = {job: _text(job, progress[job], job in training) for job in progress}
         texts |= dict.fromkeys(state.held, HELD)
-        texts |= dict.fromkeys(starting, "starts up") | dict.fromkeys(failed, "failed")
+        texts |= dict.fromkeys(starting, "starting") | dict.fromkeys(failed, "failed")
         if self._live is not None:
             table = self._table(texts, state, training)
             waiting = [*state.waiting, *starting]
@@ -54,13 +54,13 @@ class Board:
             self._live.update(table)
             return
         for job in self._jobs:
-            # A line when a run starts, ends or is through with an epoch.
+            # One line when a run starts, ends or finishes an epoch.
             if self._said.get(job, WAITS) != texts[job]:
                 self._console.print(f"{job.name}: {texts[job]}", soft_wrap=True)
                 self._said[job] = texts[job]
 
     def _rests(self, job: Job, state: State) -> Progress:
-        """Read once, but for one that another process moves, or has finished since."""
+        """Return a job's state, cached unless another process is training it or has finished it."""
         known = self._resting.get(job)
         moved = job in state.held or (job in state.done and known and known.status != "finished")
         return read_progress(job.folder) if known is None or moved else known
@@ -97,7 +97,7 @@ class Board:
 
 
 def seconds_left(jobs: Sequence[Job], progress: dict[Job, Progress], devices: int) -> float | None:
-    """Of ``jobs`` on ``devices``, by the epochs already trained; None before the first one."""
+    """Return the seconds left for ``jobs``, from finished epochs; None before the first."""
     known = {job: p.epoch_seconds for job, p in progress.items() if p.epoch_seconds}
     if not known:
         return None

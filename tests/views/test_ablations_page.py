@@ -326,7 +326,7 @@ def test_start_and_stop_for_everyone(sleeper):
 def test_one_at_a_time_and_the_dead_do_not_block(sleeper):
     task = background.Task(roadmap="resnet50", steps=("gelu",), seeds=(0,), epochs=1)
     background.start(sleeper, task)
-    with pytest.raises(background.RefusedError, match="One is running already"):
+    with pytest.raises(background.RefusedError, match="Training is already running"):
         background.start(sleeper, task)
     os.kill(background.read_task(sleeper).pid, signal.SIGKILL)
     until_ended(sleeper)

@@ -108,7 +108,7 @@ def test_the_test_split_of_a_torchvision_set_is_said(monkeypatch):
     monkeypatch.setattr("timm.data.create_dataset", lambda *_args, **_options: Toy())
     source = open_source("torch/cifar10")
     assert source.splits == ("train", "test")
-    assert "scores are those of its test split" in source.notes[0]
+    assert "using its test split" in source.notes[0]
 
 
 class Reader:
@@ -227,7 +227,9 @@ def test_metadata_of_another_kind_is_left_alone(tmp_path, metadata):
 
 def test_one_class_is_nothing_to_classify(tmp_path):
     message = refusal(cases.class_folders(tmp_path / "a", {"cat": 0}))
-    assert message.startswith(f"{tmp_path}/a/train has one class, cat: nothing to classify")
+    assert message.startswith(
+        f"{tmp_path}/a/train has only one class, cat: classification needs two or more"
+    )
     table = cases.class_table({"label": (None, (0, 0))}, 2)
     assert "one class, 0" in refusal(cases.write_tables(tmp_path / "b", train=table, val=table))
     for part in ("train", "val"):
@@ -327,7 +329,7 @@ def test_where_nothing_is_read_what_is_skipped_is_counted(tmp_path):
 def test_validation_images_without_class_folders(tmp_path):
     root = cases.class_folders(tmp_path)
     (root / "val" / "dog").rename(root / "dog")
-    assert open_source(root).notes == (f"{root}/val has no image of 1 of the 2 classes: dog",)
+    assert open_source(root).notes == (f"{root}/val has no images of 1 of the 2 classes: dog",)
     for file in (root / "val" / "cat").iterdir():
         file.rename(root / "val" / file.name)
     (root / "val" / "cat").rmdir()
@@ -513,7 +515,7 @@ def test_a_huge_picture_is_refused_with_its_size(monkeypatch):
         with pytest.raises(DataError) as caught:
             read(data, "x")
         assert str(caught.value) == (
-            "x has 2,000 pixels, and at most 1,998 are read: make the image smaller"
+            "x has 2,000 pixels, and the limit is 1,998: make the image smaller"
         )
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     assert decode(data, "x").shape == (40, 50, 3)

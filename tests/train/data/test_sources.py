@@ -72,7 +72,7 @@ def test_classes_missing_from_val_are_noted(tmp_path):
     data = opened(make_parquet(tmp_path, [0, 1, 2], [0, 2], names=("cat", "dog", "cow")))
     assert data.info.num_classes == 3
     (note,) = data.info.notes
-    assert "no image of 1 of the 3 classes: dog" in note
+    assert "no images of 1 of the 3 classes: dog" in note
 
 
 def test_images_of_different_sizes(tmp_path):
@@ -131,7 +131,7 @@ def test_one_bit_and_cmyk():
 
 
 def test_floating_point_pixels_are_refused():
-    with pytest.raises(DataError, match="x: the pixels are floating-point"):
+    with pytest.raises(DataError, match="x: its pixels are floating-point"):
         decode(encoded(Image.new("F", (2, 2), 0.5), "TIFF"), "x")
 
 
@@ -326,7 +326,7 @@ def test_labels_of_shards_that_are_no_numbers_are_named(tmp_path, label):
     write_shard(tmp_path / "train.tar", [*samples(range(2))[:-1], ("pets/0001.cls", label)])
     write_shard(tmp_path / "val.tar", samples(range(2)))
     message = refusal(f"wds/{tmp_path}")
-    assert message.startswith(f"{tmp_path}/train.tar:pets/0001.cls holds ")
+    assert message.startswith(f"{tmp_path}/train.tar:pets/0001.cls contains ")
     assert message.endswith("use the number of the class, from 0")
     assert len(message) < 300
 
