@@ -67,7 +67,7 @@ def test_a_run_of_train_by_hand_is_named_before_the_experiment_starts(
         experiment.main(str(data))
     assert end.value.exit_code == 2
     said = capsys.readouterr().err
-    assert f"{tmp_path}/runs/pets holds 1 run of other settings; nothing was started" in said
+    assert f"{tmp_path}/runs/pets holds 1 run with other settings; nothing was started" in said
     assert "resnet50-kernel_7-seed0 (finished): " in said
     assert "recipe.epochs 300 there, 30 here" in said
 

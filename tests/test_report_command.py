@@ -51,7 +51,7 @@ def test_the_table_says_what_was_found(runs):
     assert "one step is 0.26 points (pooled, 8 degrees of freedom). Levene's test does not" in said
     assert (
         "As a check, a paired t-test agrees in sign and verdict on 3 of 3 changes; the standard "
-        "deviation of a change is 0.10 points paired by seed and 0.37 unpaired." in said
+        "deviation of a change is 0.10 points when paired by seed and 0.37 points unpaired." in said
     )
     assert "Top-1 on tiny changes by −8.97 points (95% interval " in said
     assert " 3 seeds) from Kernel size 5 to Fewer activations. Of 3" in said
@@ -83,7 +83,7 @@ def test_which_test_was_made_and_why(tmp_path):
     even = (70.0, 70.1, 70.2, 70.3, 70.4)
     write_ablation(wide, {"kernel_5": even, "kernel_7": [71 + value / 10 for value in even]})
     write_ablation(wide, {"gelu": (50, 90, 70, 60, 80)})
-    assert "(Levene's test, p = 0.003), so the verdicts are by Welch's t-test" in told(wide)
+    assert "(Levene's test, p = 0.003), so the verdicts use Welch's t-test" in told(wide)
 
 
 def test_what_the_paired_test_finds_otherwise_is_told(tmp_path):
@@ -130,7 +130,7 @@ def test_unreadable_folders_are_told_where_they_leave_nothing(runs):
 
 def test_unfinished_runs_are_counted(runs):
     write_run(runs, "gelu", 7, done=1)
-    assert "not finished: 1 stopped." in told(runs)
+    assert "Unfinished runs, not included: 1 stopped." in told(runs)
 
 
 def test_runs_of_other_data_in_the_folder_are_counted(runs):
@@ -141,7 +141,7 @@ def test_runs_of_other_data_in_the_folder_are_counted(runs):
         content = json.loads((folder / "run.json").read_text())
         content["data"]["name"] = "digits"
         (folder / "run.json").write_text(json.dumps(content))
-    assert "left out, as they are on other data than tiny: 2 on digits." in told(runs)
+    assert "left out because their data is not tiny: 2 on digits." in told(runs)
 
 
 def test_seeds_that_one_end_lacks_are_told(runs):
@@ -165,7 +165,7 @@ def test_one_seed_is_told_as_such(tmp_path):
         (("--roadmap", "resnet5"), "tiny", "Did you mean 'resnet50'?"),
         ((), "tinny", "no run is on data named 'tinny'. Did you mean 'tiny'? Available: tiny."),
         (("--roadmap", "resnet200"), "tiny", "no run of resnet200 on tiny is finished."),
-        (("--runs", "nowhere"), "tiny", "nowhere holds no run that can be read."),
+        (("--runs", "nowhere"), "tiny", "nowhere has no readable runs."),
         (("--output", "/dev/null/report.html"), "tiny", "/dev/null/report.html cannot be written"),
     ],
 )

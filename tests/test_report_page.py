@@ -91,7 +91,7 @@ def test_it_says_what_was_run(html):
         "torch 2.11.0",
         "resnet50-gelu-seed7</b> stopped after 2 of 3 epochs",
         "resnet50-gelu-seed9</b> There is no run.json.",
-        "Without a finished run: training",
+        "Steps without a finished run: training",
     ):
         assert fact in html
 
@@ -151,8 +151,8 @@ def test_times_of_one_machine_are_drawn(tmp_path):
     assert "Against training time on NVIDIA H200, eager" in html
     assert "Training time: ReLU to GELU 30 s." in html
     assert (
-        "Training seconds are the fastest run&#x27;s on NVIDIA H200, eager. Not counted for them: "
-        "runs on NVIDIA A100, compiled. Without any: kernel_7." in html
+        "Training seconds are those of the fastest run on NVIDIA H200, eager. "
+        "Runs on NVIDIA A100, compiled are not included. Steps without a time: kernel_7." in html
     )
 
 

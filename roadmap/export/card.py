@@ -171,7 +171,7 @@ def _scores(published: Publication) -> list[str]:
     if measure == "ema_top1":
         weights = "the moving average of the weights after the last epoch"
     recipe = run.recipe
-    turned = "turned as their EXIF orientation tag says, " if run.exif_orientation else ""
+    turned = "rotated by their EXIF orientation tag, " if run.exif_orientation else ""
     return [
         f"Of {weights}, on the {run.val_images:,} {_split(run)} images: {turned}shorter side "
         f"resized to {recipe['test_resize']} pixels ({recipe['interpolation']}), the central "

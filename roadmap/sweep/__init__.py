@@ -1,5 +1,5 @@
-"""Every step of a roadmap with every seed: what to run, what it costs, running it, watching it.
+"""Sweeps over every step and seed of a roadmap: planning, estimating, running, watching.
 
-A run is a folder of ``results/runs``; what has been done is read from there, so a sweep that was
-stopped, or that died, is continued by the same command.
+Each run is a folder in ``results/runs``. The state of a sweep is read from these folders, so the
+same command resumes a sweep that was stopped or killed.
 """

@@ -1,8 +1,7 @@
-"""A pocket sweep on this machine that goes on by itself: started, found again, stopped.
+"""A pocket sweep in the background of this machine: start, find, stop.
 
-One at a time for everyone who uses the same folder of runs. In its folder ``.background`` are a
-lock that the process holds while it lives, what it does (``task.json``) and what it said. Imports
-no torch.
+There is one at a time per folder of runs. Its folder ``.background`` has a lock that the process
+holds, its description (``task.json``) and its output. Imports no torch.
 """
 
 from __future__ import annotations
@@ -32,18 +31,18 @@ except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
 
 FOLDER, LOCK, TASK, OUTPUT = ".background", "lock", "task.json", "output.txt"
-#: Behind the server of the pages, which answers people.
+#: Niceness: lower priority than the server of the pages.
 NICE = 5
-#: Of the output, as much is read from its end.
+#: Bytes read from the end of the output.
 TAIL = 4000
 _TURN = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a background process does: ``steps`` (all where empty) with ``seeds`` on the digits.
+    """A background process: ``steps`` (all if empty) with ``seeds`` on the digits.
 
-    ``pid`` is its process, 0 before there is one; ``stopped`` says that it was asked to stop.
+    ``pid`` is its process, 0 before it starts; ``stopped`` says whether it was asked to stop.
     """
 
     roadmap: str
@@ -55,17 +54,17 @@ class Task:
 
     @property
     def data(self) -> str:
-        """The folder of its runs: runs of other lengths cannot be compared."""
+        """The name of its data folder, which depends on the length of its runs."""
         return "digits" if self.epochs == EPOCHS else f"digits-{self.epochs}-epochs"
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """The names of its runs' folders, in their order."""
+        """The names of its run folders, in order."""
         keys = self.steps or ROADMAPS[self.roadmap].keys
         return tuple(f"{self.roadmap}-{key}-seed{seed}" for seed in self.seeds for key in keys)
 
     def command(self, root: Path) -> list[str]:
-        """What starts it; ``root`` is the folder of the data sets' folders."""
+        """Return the command that starts it; ``root`` contains the data sets' folders."""
         words = [sys.executable, "-m", "roadmap", "sweep", "--roadmap", self.roadmap]
         words += [word for step in self.steps for word in ("--step", step)]
         words += ["--seeds", *map(str, self.seeds), "--scale", "pocket", "--device", "cpu"]
@@ -75,22 +74,26 @@ class Task:
 
 
 def start(root: Path, task: Task) -> None:
-    """Begin ``task``; it outlives this process. Raises ``RefusedError`` with a sentence."""
+    """Start ``task``, which outlives this process. Raises ``RefusedError``."""
     visitors.require_owner("Training")
     if fcntl is None:
-        raise RefusedError("Training cannot be started from here on Windows: use the command line.")
+        raise RefusedError(
+            "Training cannot be started from the page on Windows: use the command line."
+        )
     folder = root / FOLDER
     with _TURN:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with (folder / LOCK).open("w") as lock:
-                # The process inherits the open file and with it the lock: whatever ends it lets
-                # go, so that there are no locks of the dead, and its number is surely its own.
+                # The process inherits the open file and thereby the lock, which ends with it, so
+                # that no lock outlives its process and the stored process id is valid.
                 _lock(lock, folder)
                 with (folder / OUTPUT).open("w") as output:
                     _begin(root, task, lock, output)
         except BlockingIOError:
-            raise RefusedError("One is running already: wait for it, or stop it.") from None
+            raise RefusedError(
+                "Training is already running: wait for it to end, or stop it."
+            ) from None
         except OSError as error:
             raise RefusedError(f"Training cannot be started: {error.strerror}.") from None
 
@@ -102,8 +105,8 @@ def _lock(lock: Any, folder: Path) -> None:
         raise
     except OSError:
         raise RefusedError(
-            f"Training cannot be started from here: {folder} is on a file system without locks, "
-            "by which it would be found again. Use the command line."
+            f"Training cannot be started from the page: {folder} is on a file system without "
+            "locks, which are needed to track it. Use the command line."
         ) from None
 
 
@@ -118,20 +121,20 @@ def _begin(root: Path, task: Task, lock: Any, output: Any) -> None:
         pass_fds=[lock.fileno()],
         start_new_session=True,
     )
-    threading.Thread(target=process.wait, daemon=True).start()  # leaves no zombie
+    threading.Thread(target=process.wait, daemon=True).start()  # so that no zombie remains
     os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
     _write(root, {**asdict(task), "pid": process.pid})
 
 
 def stop(root: Path) -> None:
-    """Ask what runs to save and end; nothing where nothing runs.
+    """Ask the running task, if any, to save and stop.
 
     Raises ``RefusedError`` for a visitor who may not.
     """
-    visitors.require_owner("Stopping a training")
+    visitors.require_owner("Stopping training")
     with _TURN:
         task = read_task(root)
-        # Asked twice, it would end without saving.
+        # A second signal would end it without saving.
         if task is None or task.stopped or not _held(root):
             return
         _write(root, {**asdict(task), "stopped": True})
@@ -142,13 +145,13 @@ def stop(root: Path) -> None:
 
 
 def is_running(root: Path) -> bool:
-    """Whether the process that was started last still lives."""
+    """Whether the process started last is still running."""
     with _TURN:
         return _held(root)
 
 
 def read_task(root: Path) -> Task | None:
-    """What was started last, running or not; None where nothing was or it cannot be told."""
+    """Return the task started last, running or not; None if unknown."""
     try:
         found = read_json(root / FOLDER / TASK)
         task = Task(**{**found, "steps": tuple(found["steps"]), "seeds": tuple(found["seeds"])})
@@ -160,7 +163,7 @@ def read_task(root: Path) -> Task | None:
 
 
 def last_words(root: Path) -> str:
-    """The last line that it wrote."""
+    """Return the last line of its output."""
     try:
         with (root / FOLDER / OUTPUT).open("rb") as file:
             file.seek(0, os.SEEK_END)
@@ -176,10 +179,10 @@ def _held(root: Path) -> bool:
         if lock is None:
             return False
         try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # let go with the file
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # released with the file
         except BlockingIOError:
             return True
-        except OSError:  # not every file system has locks
+        except OSError:  # some file systems have no locks
             return False
     return False
 
@@ -198,7 +201,7 @@ def _opened(root: Path) -> Iterator[Any]:
 
 
 def _write(root: Path, content: dict[str, Any]) -> None:
-    """Whole or not at all: others read it at any time."""
+    """Write atomically, since others may read at any time."""
     path = root / FOLDER / TASK
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(content), encoding="utf-8")

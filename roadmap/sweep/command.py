@@ -1,4 +1,4 @@
-"""``python -m roadmap sweep``. Torch comes in only once the options are right."""
+"""``python -m roadmap sweep``. Torch is imported once the options are valid."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class SeedsCommand(TyperCommand):
-    """Takes ``--seeds 0 1 2``: each further value as if the option had been repeated."""
+    """Accepts ``--seeds 0 1 2``: further values count as repetitions of the option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, _repeated(args, "--seeds"))
@@ -67,11 +67,11 @@ def sweep(
     ] = None,
     step: Annotated[
         list[str] | None,
-        typer.Option("--step", help="Only this step; may be repeated.", metavar="KEY"),
+        typer.Option("--step", help="Train only this step; may be repeated.", metavar="KEY"),
     ] = None,
     skip: Annotated[
         list[str] | None,
-        typer.Option("--skip", help="All but this step; may be repeated.", metavar="KEY"),
+        typer.Option("--skip", help="Skip this step; may be repeated.", metavar="KEY"),
     ] = None,
     recipe: RecipeOption = None,
     data: DataOption = None,
@@ -84,20 +84,20 @@ def sweep(
     accept_changed_data: AcceptOption = False,
     engine: Annotated[
         Literal["local", "ray"],
-        typer.Option("--engine", help="local: the GPUs of this machine. ray: a Ray cluster's."),
+        typer.Option(
+            "--engine", help="local: the GPUs of this machine. ray: those of a Ray cluster."
+        ),
     ] = "local",
     address: Annotated[
         str | None,
-        typer.Option(
-            "--address", help="Address of the Ray cluster [default: the one of this machine]."
-        ),
+        typer.Option("--address", help="Address of the Ray cluster [default: this machine's]."),
     ] = None,
     ahead: Annotated[
         int,
         typer.Option(
             "--ahead",
             min=0,
-            help="How many of the next runs to load and compile on each GPU while one trains; each "
+            help="Number of following runs to load and compile on each GPU while one trains; each "
             "takes memory.",
         ),
     ] = 0,
@@ -111,14 +111,17 @@ def sweep(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print runs, GPU hours and disk, and stop.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Print the number of runs, GPU hours and disk space, and exit."
+        ),
     ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
-            help="The folder of the runs' folders [default: results/runs/DATA]. On a cluster it is "
-            "on storage that all nodes share.",
+            help="Folder for the run folders [default: results/runs/DATA]. On a cluster, it must "
+            "be on storage shared by all nodes.",
         ),
     ] = None,
     changes: dict[str, str] | None = None,
@@ -126,13 +129,13 @@ def sweep(
     """Train every step with every seed.
 
     Run the same command again to resume. One process per GPU. A run that fails is tried once
-    more. Exit code 0: all finished. 1: some failed. 2: refused. 130, 143: stopped by Ctrl-C,
-    SIGTERM; what ran has saved.
+    more. Exit codes: 0 all finished; 1 some failed; 2 refused; 130 stopped by Ctrl-C and saved;
+    143 stopped by SIGTERM and saved.
     """
     if address is not None and engine != "ray":
-        fail("--address is a Ray cluster's: add --engine ray.")
+        fail("--address is only for a Ray cluster: add --engine ray.")
     if ahead and engine == "ray":
-        fail("--ahead is for --engine local: leave it out.")
+        fail("--ahead only works with --engine local: omit it.")
     with sentences():
         parsed = {name: parse_field(name, text) for name, text in (changes or {}).items()}
         designs = _designs(design or (), step, skip, seeds, recipe, changes)
@@ -175,11 +178,12 @@ def sweep(
 
 
 def _designs(paths: Sequence[Path], *others: Any) -> list[Design]:
-    """The designs in ``paths``; they say themselves what ``others`` say."""
+    """Read the designs in ``paths``, which replace the options ``others``."""
     if paths and any(others):
         raise RefusedError(
-            "--design names steps, seeds and recipes itself: leave out --step, --skip, --seeds, "
-            "--recipe and the options of the recipe"
+            "--design sets steps, seeds and recipes: omit --step, --skip, --seeds, --recipe and "
+            "the "
+            "recipe fields"
         )
     try:
         designs = [read_design(path) for path in paths]
@@ -187,12 +191,14 @@ def _designs(paths: Sequence[Path], *others: Any) -> list[Design]:
         raise RefusedError(str(error)) from None
     names = [one.name for one in designs]
     if len(set(names)) < len(names):
-        raise RefusedError(f"--design: two files hold a design named {names[-1]}: give one of them")
+        raise RefusedError(
+            f"--design: two files have a design named {names[-1]}; use only one of them"
+        )
     return designs
 
 
 def opened(path: str | None) -> Source:
-    """The data at ``path``, its images unread. Raises ``RefusedError``."""
+    """Open the data at ``path`` without reading images. Raises ``RefusedError``."""
     from roadmap.train.data.images import DataError
     from roadmap.train.data.sources import open_source
 
@@ -203,7 +209,7 @@ def opened(path: str | None) -> Source:
 
 
 def _device_type(engine: str, device: str | None) -> str | None:
-    """What runs will be trained on; a cluster's nodes are not known here."""
+    """Return the device that runs train on; None for a cluster, whose nodes are unknown."""
     if engine == "ray":
         return device
     from roadmap.train.machine import choose_device
@@ -215,21 +221,21 @@ def _print_plan(runs: list[PlannedRun], engine: str, device: str | None, images:
     from roadmap.sweep.estimate import REFERENCE_DEVICE, estimate
     from roadmap.train.machine import choose_device, device_name
 
-    # This machine's device says nothing of a cluster's.
+    # This machine's device says nothing about a cluster's.
     name = REFERENCE_DEVICE if engine == "ray" else device_name(choose_device(device))
     found = estimate(runs, name, images)
-    typer.echo(f"Runs: {found.runs}, of which {found.finished} are finished.")
+    typer.echo(f"Runs: {found.runs}, {found.finished} already finished.")
     times = [_said(hours, device) for device, hours in found.hours.items()]
     if times:
         typer.echo(
-            f"Time: {', '.join(times)}, by measured training speeds; start-up, compilation and "
-            "validation come on top."
+            f"Time: {', '.join(times)}, from measured training speeds, excluding start-up, "
+            "compilation and validation."
         )
     else:
-        typer.echo("Time: not known; measure the steps with `roadmap benchmark --save` first.")
+        typer.echo("Time: unknown; measure the steps with `roadmap benchmark --save` first.")
     typer.echo(
-        f"Disk: up to {found.disk / 1e9:.1f} GB, {found.kept / 1e9:.1f} GB once the checkpoints "
-        "are removed."
+        f"Disk: up to {found.disk / 1e9:.1f} GB; {found.kept / 1e9:.1f} GB after deleting the "
+        "checkpoints."
     )
 
 
@@ -238,24 +244,22 @@ def _print_precision(design: Design) -> None:
 
     known = precision(design)
     if known is None:
-        typer.echo(
-            f"{design.name}: its runs are to be read one by one; no model is fitted to them."
-        )
+        typer.echo(f"{design.name}: its runs are compared one by one; no model is fitted to them.")
         return
     effects = ", ".join(f"{name} ±{half:.2f}" for name, half in known.items())
     typer.echo(
-        f"{design.name}: 95% intervals of the effects in points of top-1, if runs that differ only "
-        f"in the seed have a standard deviation of 1 point: {effects}."
+        f"{design.name}: 95% intervals of the effects, in points of top-1, assuming a standard "
+        f"deviation of 1 point between runs that differ only in the seed: {effects}."
     )
 
 
 def _said(hours: Hours, device: str) -> str:
     said = f"{duration(3600 * hours.known)} on one {device}"
-    return f"{said} without {', '.join(hours.unknown)} (not measured)" if hours.unknown else said
+    return f"{said}, excluding {', '.join(hours.unknown)} (not measured)" if hours.unknown else said
 
 
 def run_jobs(runs: list[PlannedRun], engine: Engine) -> int:
-    """Run them before the user's eyes; returns the exit code, once the failed ones are named."""
+    """Run the runs with a progress display; list the failed ones and return the exit code."""
     from roadmap.sweep.progress_table import ProgressTable
     from roadmap.sweep.scheduler import schedule
     from roadmap.train.stopping import Signals
@@ -268,7 +272,7 @@ def run_jobs(runs: list[PlannedRun], engine: Engine) -> int:
         )
     if signals.number:
         left = counted(len(state.waiting), "run")
-        typer.echo(f"Stopped; the same command goes on with {left}.", err=True)
+        typer.echo(f"Stopped and saved; {left} left. Run the same command to resume.", err=True)
         return 128 + signals.number
     typer.echo(f"Finished: {len(state.done)} of {counted(len(runs), 'run')}.", err=True)
     return 1 if state.failed else 0

@@ -1,4 +1,4 @@
-"""What runs the runs of a sweep: an ``Engine``; here the one of this machine."""
+"""Engines, which run the runs of a sweep, and the engine for this machine."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from roadmap.sweep.plan import PlannedRun, read_progress
 from roadmap.train.errors import FolderInUseError, TrainingError
 
 LOG = "train.log"
-#: What a process reads after its run when it may train. At the end of that we have died.
+#: Byte that tells a worker to train; end of file means that the scheduler has died.
 TURN = b"."
-#: Characters of a failure's reason: a line that a pipe takes although nobody reads it yet.
+#: Longest failure reason, in characters, which must fit into a pipe that is not yet read.
 MOST_SAID = 2000
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended: an exit code of ``roadmap.train.errors``, and a sentence if it was not 0.
+    """How a run ended: an exit code of ``roadmap.train.errors``, and a reason if it is not 0.
 
-    ``in_use``: it was refused because another process trains it.
+    ``in_use`` means that it was refused because another process is training it.
     """
 
     run: PlannedRun
@@ -39,7 +39,7 @@ class Ending:
 
 
 def failure_line(error: Exception) -> str:
-    """What a process says of the error that ends it, for ``failed``."""
+    """Return the line with which a worker reports its error to ``failed``."""
     reason = str(error)
     if not isinstance(error, TrainingError):
         reason = f"{type(error).__name__}: {reason.strip().partition(chr(10))[0]}"
@@ -48,19 +48,19 @@ def failure_line(error: Exception) -> str:
 
 
 def failed(run: PlannedRun, code: int, line: str) -> Ending:
-    """The ending of a process with ``code``, from its ``failure_line``, empty where it died."""
+    """Return the ending of a worker with ``code`` and ``failure_line`` (empty if it died)."""
     if line.endswith("\n"):
         return Ending(run, code, **json.loads(line))
     name = {number.value: number.name for number in signal.Signals}.get(code - 128)
     if name is None:
         log = run.folder / LOG
-        return Ending(run, code, f"its process ended with exit code {code}; {log} may say why")
-    memory = ", probably because memory ran out" if name == "SIGKILL" else ""
+        return Ending(run, code, f"its process ended with exit code {code}; see {log}")
+    memory = ", probably out of memory" if name == "SIGKILL" else ""
     return Ending(run, code, f"its process was ended by {name}{memory}")
 
 
 class Engine(Protocol):
-    """Runs runs somewhere: ``slots`` at a time, of which ``devices`` train."""
+    """Runs ``slots`` runs at a time, of which ``devices`` train."""
 
     @property
     def slots(self) -> int: ...
@@ -69,24 +69,24 @@ class Engine(Protocol):
     def devices(self) -> int: ...
 
     def start(self, run: PlannedRun) -> None:
-        """Begin ``run``, in a free slot."""
+        """Start ``run`` in a free slot."""
 
     def running(self) -> list[PlannedRun]:
-        """Those that were started and are not among the ``endings`` yet."""
+        """Return started runs that ``endings`` has not returned yet."""
 
     def starting(self) -> list[PlannedRun]:
-        """Those of them that wait until they may train."""
+        """Return the running runs that wait for their turn to train."""
 
     def endings(self) -> list[Ending]:
-        """Those that ended since it was asked last."""
+        """Return the jobs that ended since the last call."""
 
     def stop(self) -> None:
-        """Ask all to save and end, and wait until they have."""
+        """Ask all jobs to save and stop, and wait for them."""
 
 
 @dataclass
 class Started:
-    """A process, its GPU (None: the CPU), and when it began, in seconds since 1970."""
+    """A worker process, its GPU (None: CPU) and start time in seconds since 1970."""
 
     process: subprocess.Popen[bytes]
     gpu: int | None
@@ -95,10 +95,10 @@ class Started:
 
 
 class LocalEngine:
-    """A process for each GPU of this machine, or one on its CPU.
+    """Runs one worker per GPU of this machine, or one on its CPU.
 
-    Meanwhile ``ahead`` more for each load and compile, and wait until those before are through
-    with their epochs. A run's messages go to ``train.log`` in its folder.
+    Meanwhile, ``ahead`` more workers per GPU load and compile, then wait until the workers before
+    them have finished their epochs. A run's output goes to ``train.log`` in its folder.
     """
 
     def __init__(self, gpus: Sequence[int] = (), *, ahead: int = 0):
@@ -109,15 +109,15 @@ class LocalEngine:
 
     def start(self, run: PlannedRun) -> None:
         taken = [started.gpu for started in self._planned.values()]
-        gpu = min(self._free, key=taken.count)  # one with nothing on it, if there is one
+        gpu = min(self._free, key=taken.count)  # an idle one if possible
         given = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
         visible = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": _visible(gpu, given)}
         run.folder.mkdir(parents=True, exist_ok=True)
         with (run.folder / LOG).open("ab") as log:
-            # A session of its own: the terminal's Ctrl-C reaches only us, who then ask it to save.
+            # Its own session: Ctrl-C in the terminal only reaches us, and we then ask it to save.
             process = subprocess.Popen(
                 [sys.executable, "-m", "roadmap.sweep.worker"],
-                stdin=subprocess.PIPE,  # whose end, when we die, ends the process
+                stdin=subprocess.PIPE,  # closes when we die, which ends the worker
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=os.environ | visible,
@@ -126,7 +126,7 @@ class LocalEngine:
         self._free.remove(gpu)
         self._planned[run] = Started(process, gpu, time.time())
         assert process.stdin
-        with suppress(BrokenPipeError):  # it has ended already, which `endings` will see
+        with suppress(BrokenPipeError):  # already ended, which `endings` will notice
             process.stdin.write(base64.b64encode(pickle.dumps(run)) + b"\n")
             process.stdin.flush()
         self._give_turns()
@@ -145,7 +145,7 @@ class LocalEngine:
                 continue
             del self._planned[run]
             self._free.append(started.gpu)
-            # Killed by signal N is -N here and 128 + N in shells.
+            # Death by signal N is -N here and 128 + N in shells.
             code = 128 - code if code < 0 else code
             assert started.process.stdout
             said = started.process.stdout.readline().decode()
@@ -164,7 +164,7 @@ class LocalEngine:
             _close(process)
 
     def _give_turns(self) -> None:
-        """Let the oldest process of each GPU train, and the next once only results are left."""
+        """Let the oldest worker of each GPU train, and the next once only results remain."""
         taken = set()
         for run, started in self._planned.items():
             if started.gpu in taken:
@@ -187,11 +187,11 @@ def _close(process: subprocess.Popen[bytes]) -> None:
 
 
 def _trained(run: PlannedRun, begun: float) -> bool:
-    """Whether ``run`` is through with its epochs: now, not only an earlier try at it."""
+    """Whether ``run`` has finished its epochs in this attempt."""
     progress = read_progress(run.folder)
     return progress.written > begun and progress.epochs >= run.settings.recipe.epochs
 
 
 def _visible(gpu: int, given: list[str]) -> str:
-    """What the process is to see: of the GPUs that we were given, the one of that number."""
+    """Return the environment that restricts a worker to one of our GPUs."""
     return given[gpu] if given != [""] else str(gpu)

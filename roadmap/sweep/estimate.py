@@ -1,4 +1,4 @@
-"""What a sweep will take, before it starts: GPU hours from measured speeds, and disk."""
+"""Estimates before a sweep starts: GPU hours from measured speeds, and disk space."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from roadmap.sweep.plan import PlannedRun, read_progress
 from roadmap.tables.results import ResultsError, read_rows
 from roadmap.train.settings import Settings, trained_config
 
-#: What plans are made for besides the device at hand.
+#: Device to estimate for, besides this machine's.
 REFERENCE_DEVICE = "NVIDIA H200"
 MEASURED_SIZE = 224
-BYTES = 4  # of a number in float32
+BYTES = 4  # per float32 number
 KEPT_CHECKPOINTS = 2
-#: Tensors as large as the weights that an optimizer keeps.
+#: Tensors of the weights' size that each optimizer keeps.
 MOMENTS = {"sgd": 1, "adamw": 2, "lamb": 2}
 
 
 @dataclass(frozen=True)
 class Hours:
-    """Of the runs whose speed was measured; ``unknown`` are the steps of the others."""
+    """Hours of the runs with measured speeds; ``unknown`` are the steps of the others."""
 
     known: float
     unknown: tuple[str, ...]
@@ -32,7 +32,7 @@ class Hours:
 
 @dataclass(frozen=True)
 class SweepCost:
-    """``hours`` of one device by its name; ``disk`` in bytes, of which ``kept`` without the
+    """``hours`` on one device, by its name; ``disk`` in bytes, ``kept`` in bytes without
     checkpoints."""
 
     runs: int
@@ -43,7 +43,7 @@ class SweepCost:
 
 
 def estimate(runs: Sequence[PlannedRun], device_name: str, train_images: int) -> SweepCost:
-    """Of the runs that are not finished, on ``device_name`` and on ``REFERENCE_DEVICE``."""
+    """SweepCost the unfinished runs, on ``device_name`` and ``REFERENCE_DEVICE``."""
     waiting = [run for run in runs if read_progress(run.folder).status != "finished"]
     disk = kept = 0
     for run in waiting:
@@ -71,7 +71,7 @@ def _parameters(run: PlannedRun) -> int:
 
 
 def _hours(runs: Sequence[PlannedRun], device_name: str, train_images: int) -> Hours | None:
-    """None where there are runs and no speed is known."""
+    """Return the hours of ``runs``, or None if no speed is known."""
     speeds = [(run.settings, _speed(run, device_name)) for run in runs]
     seconds = [train_images * run.recipe.epochs / speed for run, speed in speeds if speed]
     unknown = dict.fromkeys(run.step or run.subject for run, speed in speeds if not speed)
@@ -79,8 +79,8 @@ def _hours(runs: Sequence[PlannedRun], device_name: str, train_images: int) -> H
 
 
 def _speed(run: PlannedRun, device_name: str) -> float | None:
-    """Images per second, scaled to the image size by its pixels; of what was measured the fastest,
-    compiled only if the run is."""
+    """Return images per second, scaled to the image size by its pixels: the fastest measurement,
+    compiled ones only if the run is compiled."""
     settings = run.settings
     if settings.scale != "full":
         return None
@@ -101,8 +101,8 @@ def _speed(run: PlannedRun, device_name: str) -> float | None:
 
 
 def _speed_of_network(settings: Settings, device_name: str) -> float | None:
-    """That of a network that was not measured: by its activations, which decide on a GPU, from
-    those of the roadmap's steps that were (the median of what these say)."""
+    """Estimate the speed of an unmeasured network from its activations, which dominate on a GPU:
+    the median over the roadmap's measured steps."""
     rates = [
         float(row["images_per_s"]) * _activations(ROADMAPS[row["source"]].config(row["name"]))
         for row in _training_speeds()

@@ -1,4 +1,4 @@
-"""What the folders of a sweep's runs hold before it starts. Imports no torch."""
+"""Checks of a sweep's run folders before it starts. Imports no torch."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from roadmap.train.errors import RefusedError
 from roadmap.train.same_run import Differences, differences, free_folder, listed
 from roadmap.train.settings import Settings, trained_config
 
-#: Fields of a network that are its data's.
+#: Fields of a network that depend on the data.
 OF_THE_DATA = {"num_classes", "in_channels"}
 
 
 def check_folders(
     jobs: Iterable[PlannedRun], source: Source | None = None, device: str | None = None
 ) -> None:
-    """Raises ``RefusedError`` where folders hold runs of other settings, or of data that is not
-    that of ``source``, as far as its names and numbers tell: all of them, before any starts.
+    """Raise ``RefusedError``, before any job starts, if folders hold runs with other settings or
+    with data that differs from ``source`` in names or numbers.
 
-    ``device`` is the type of device that the sweep trains on, None where it is not known. On
-    which a finished run was trained, and in which precision, matters only where a job asks for one.
+    ``device`` is the type of device that the sweep trains on, None if unknown. The device and
+    precision of a finished run only matter if a job requests them.
     """
     others: dict[str, list[str]] = {}
     roots = set()
     for job in jobs:
         try:
             run = read_record(job.folder)
-        except (OSError, RecordError):  # said, or mended, where the run is continued
+        except (OSError, RecordError):  # reported or repaired when the run is resumed
             continue
         if run is None:
             continue
@@ -54,9 +54,8 @@ def _refusal(others: Mapping[str, list[str]], roots: list[Path]) -> str:
     runs = counted(sum(map(len, others.values())), "run")
     each = ". ".join(f"{', '.join(names)}: {what}" for what, names in others.items())
     return (
-        f"{roots[0]} holds {runs} of other settings; nothing was started. {each}. Use another "
-        f"--output, such as {free_folder(roots[0])}, or the settings of the runs there, or remove "
-        "those runs"
+        f"{roots[0]} holds {runs} with other settings; nothing was started. {each}. Use another "
+        f"--output, such as {free_folder(roots[0])}, use the same settings, or delete those runs"
     )
 
 
@@ -95,11 +94,11 @@ def _facts(settings: Settings, device: str | None) -> dict[str, Any]:
         "device_type": kind,
         "processes": 1,
     }
-    return json.loads(json.dumps(facts))  # as it was written: lists for tuples
+    return json.loads(json.dumps(facts))  # as in a file: lists instead of tuples
 
 
 def _other_data(run: RunRecord, source: Source) -> Differences:
-    """Where a run's recorded data differs; other numbers of the same classes do not."""
+    """Return how a run's recorded data differs; a different order of classes does not count."""
     names = run.class_names
     if names is not None and source.named and sorted(names) != sorted(source.class_names):
         ours, theirs = set(source.class_names), set(names)

@@ -1,4 +1,4 @@
-"""The runs of a sweep, and what their folders say about them. Imports no torch."""
+"""The jobs of a sweep, and their progress from their folders. Imports no torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from roadmap.train.settings import (
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run: its settings, the folder among them, and what follows from others of them."""
+    """One run: its settings, including the folder, and notes on derived values."""
 
     settings: Settings
     notes: tuple[str, ...] = ()
@@ -41,15 +41,15 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run's folder says. ``status`` is run.json's, or ``waiting`` where there is none;
-    ``top1`` in percent and ``epoch_seconds`` are the last epoch's."""
+    """The progress in a run's folder. ``status`` is from run.json, or ``waiting`` without one;
+    ``top1`` (percent) and ``epoch_seconds`` are from the last epoch."""
 
     status: str = "waiting"
     epochs: int = 0
     top1: float | None = None
     epoch_seconds: float | None = None
     reason: str = ""
-    #: When its last epoch was written down, in seconds since 1970.
+    #: Time of its last completed epoch, in seconds since 1970.
     written: float = 0.0
 
 
@@ -65,18 +65,17 @@ def plan_runs(
     image_size: int | None = None,
     **settings: Any,
 ) -> list[PlannedRun]:
-    """A run for each step and seed: all steps with the first seed, then with the next.
+    """Return one run per step and seed: all steps with the first seed, then the next.
 
-    So every step has a result early, and the compiler's work for one seed serves the others.
-    ``settings`` are other fields of ``Settings``. Raises ``RefusedError`` for wrong names or
-    values.
+    Every step thus has an early result, and other seeds reuse the compiler's cache. ``settings``
+    are other fields of ``Settings``. Raises ``RefusedError`` for invalid names or values.
     """
     keys = _chosen(roadmap, steps, skip)
     for seed in seeds:
         check_seed(seed)
     repeated = sorted({seed for seed in seeds if list(seeds).count(seed) > 1})
     if repeated:
-        raise RefusedError(f"--seeds names {repeated[0]} twice: name each once")
+        raise RefusedError(f"--seeds has {repeated[0]} twice; use each seed once")
     scale = settings.get("scale", "full")
     runs = []
     for key in keys:
@@ -98,7 +97,7 @@ def plan_runs(
 
 
 def design_runs(design: Design, root: Path, **settings: Any) -> list[PlannedRun]:
-    """A run for each point of ``design``, in its order.
+    """Return one run per point of ``design``, in its order.
 
     ``settings`` are other fields of ``Settings``.
     """
@@ -134,25 +133,28 @@ def _chosen(roadmap: str, steps: Sequence[str], skip: Sequence[str]) -> list[str
             raise RefusedError(unknown_name(f"step of {roadmap}", key, known))
     keys = [key for key in known if (not steps or key in steps) and key not in skip]
     if not keys:
-        raise RefusedError("--step and --skip leave no step: leave one of them out")
+        raise RefusedError("--step and --skip together leave no step: omit one of them")
     return keys
 
 
 def notes_of(runs: Iterable[PlannedRun]) -> list[str]:
-    """What follows from other settings, each sentence once."""
+    """Return the notes on derived values, each once."""
     runs = list(runs)
     notes = [note for run in runs for note in run.notes]
     return list(dict.fromkeys([*notes, *_undone(runs)]))
 
 
 def _undone(runs: Sequence[PlannedRun]) -> Iterable[str]:
-    """Of each step that differs from the one before it in what is set for all."""
+    """Yield a note for each step whose change is overridden by a setting for all steps."""
     settings = {run.settings.step: run.settings for run in runs if run.settings.step}
     for key, own in settings.items():
         previous = ROADMAPS[own.roadmap].previous(key)
         before = settings.get(previous.key) if previous else None
         if before and _trained(own) == _trained(before):
-            yield f"{key} is then the same as {before.step}: what it changes is set for all steps"
+            yield (
+                f"{key} is then the same as {before.step}: an option sets for all steps what "
+                "it changes"
+            )
 
 
 def _trained(settings: Settings) -> tuple[ModelConfig, Recipe]:
@@ -160,7 +162,7 @@ def _trained(settings: Settings) -> tuple[ModelConfig, Recipe]:
 
 
 def read_progress(folder: Path) -> Progress:
-    """What ``folder`` says now; one that cannot be read says ``waiting``."""
+    """Return the progress in ``folder``; ``waiting`` if it cannot be read."""
     try:
         run = read_record(folder)
     except (OSError, RecordError):

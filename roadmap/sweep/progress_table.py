@@ -1,4 +1,4 @@
-"""The live table of a sweep: a row a step, a column a seed; without a terminal, lines."""
+"""The progress table of a sweep: rows are steps, columns seeds; lines if not a terminal."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from roadmap.sweep.scheduler import State
 from roadmap.text import duration
 
 WAITS = "waits"
-HELD = "waits: another process is training it"
+HELD = "waiting: another process is training it"
 
 
 class ProgressTable:
-    """Shows where ``runs`` stand on standard error, while entered; ``devices`` train at a time."""
+    """Shows the state of ``runs`` on standard error while entered; ``devices`` train at once."""
 
     def __init__(self, runs: Sequence[PlannedRun], devices: int):
         self._planned, self._devices = list(runs), devices
@@ -40,14 +40,14 @@ class ProgressTable:
             self._live.__exit__(*error)
 
     def show(self, state: State, training: list[PlannedRun], starting: list[PlannedRun]) -> None:
-        """To be called again and again."""
+        """Update the display; called repeatedly."""
         moving = {*training, *starting}
         self._resting = {run: self._rests(run, state) for run in self._planned if run not in moving}
         progress = self._resting | {run: read_progress(run.folder) for run in training}
         failed = {ending.run for ending in state.failed}
         texts = {run: _text(run, progress[run], run in training) for run in progress}
         texts |= dict.fromkeys(state.held, HELD)
-        texts |= dict.fromkeys(starting, "starts up") | dict.fromkeys(failed, "failed")
+        texts |= dict.fromkeys(starting, "starting") | dict.fromkeys(failed, "failed")
         if self._live is not None:
             table = self._table(texts, state, training)
             waiting = [*state.waiting, *starting]
@@ -55,13 +55,13 @@ class ProgressTable:
             self._live.update(table)
             return
         for run in self._planned:
-            # A line when a run starts, ends or is through with an epoch.
+            # One line when a run starts, ends or finishes an epoch.
             if self._said.get(run, WAITS) != texts[run]:
                 self._console.print(f"{run.name}: {texts[run]}", soft_wrap=True)
                 self._said[run] = texts[run]
 
     def _rests(self, run: PlannedRun, state: State) -> Progress:
-        """Read once, but for one that another process moves, or has finished since."""
+        """Return a run's state, cached unless another process is training it or has finished it."""
         known = self._resting.get(run)
         moved = run in state.held or (run in state.done and known and known.status != "finished")
         return read_progress(run.folder) if known is None or moved else known
@@ -102,7 +102,7 @@ class ProgressTable:
 def seconds_left(
     runs: Sequence[PlannedRun], progress: dict[PlannedRun, Progress], devices: int
 ) -> float | None:
-    """Of ``runs`` on ``devices``, by the epochs already trained; None before the first one."""
+    """Return the seconds left for ``runs``, from finished epochs; None before the first."""
     known = {run: p.epoch_seconds for run, p in progress.items() if p.epoch_seconds}
     if not known:
         return None

@@ -1,8 +1,7 @@
-"""A sweep's runs on a Ray cluster: tasks with a GPU each, begun again on another node when theirs
-dies.
+"""An engine on a Ray cluster: one task per GPU, restarted on another node if its node dies.
 
-Every node has this project installed, and the runs' folders are on storage that all share: a run
-that is begun again continues from its last checkpoint there.
+Every node needs this project, and the run folders must be on shared storage: a restarted run
+resumes from its last checkpoint there.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from roadmap.sweep.plan import PlannedRun
 from roadmap.text import counted
 from roadmap.train.errors import RefusedError, TrainingError
 
-#: How often a run may lose its node.
+#: How many times a run may lose its node.
 MOST_LOSSES = 10
-#: Seconds for runs to save when a sweep is stopped.
+#: Seconds that runs have to save when a sweep is stopped.
 SAVING = 120
 
 
 class RayEngine:
-    """Jobs on the cluster at ``address``; without one on that of this machine, begun if need be.
+    """Runs jobs on the cluster at ``address`` [default: this machine's, started if needed].
 
-    A run takes a GPU, or all CPUs of a node where ``device`` is another than ``cuda``, or None and
-    the cluster has no GPU. Raises ``RefusedError`` where Ray is missing, the cluster is not
-    reached, or has nothing to run on.
+    A run takes one GPU, or all CPUs of a node if ``device`` is not ``cuda``, or is None and the
+    cluster has no GPU. Raises ``RefusedError`` if Ray is missing, or the cluster is unreachable or
+    has nothing to run on.
     """
 
     def __init__(self, address: str | None = None, *, device: str | None = None):
@@ -38,7 +37,7 @@ class RayEngine:
             import ray
         except ImportError:
             raise RefusedError(
-                "--engine ray needs Ray: install this project with its extra [ray], or "
+                "--engine ray needs Ray: install this project with the [ray] extra, or run "
                 "pip install ray"
             ) from None
         self._ray = ray
@@ -47,22 +46,24 @@ class RayEngine:
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         except (ConnectionError, RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
-            raise RefusedError(f"the Ray cluster at {address} is not reached: {reason}") from None
+            raise RefusedError(
+                f"the Ray cluster at {address} cannot be reached: {reason}"
+            ) from None
         try:
             self._gpus = self._takes_gpus(device)
         except RefusedError:
             ray.shutdown()
             raise
-        # A GPU without a CPU: on a node with fewer CPUs than GPUs some would wait.
+        # A GPU without a CPU, or some would wait on nodes with fewer CPUs than GPUs.
         resources = {"num_gpus": 1, "num_cpus": 0} if self._gpus else {"num_cpus": self._cpus()}
-        # max_calls: a process a run, so that one leaves nothing behind for the next.
+        # max_calls: one process per run, so that runs do not affect each other.
         options: dict[str, Any] = {"max_calls": 1, "max_retries": MOST_LOSSES, **resources}
         self._train = ray.remote(**options)(_train)
         self._planned: dict[Any, PlannedRun] = {}
 
     @property
     def slots(self) -> int:
-        """The cluster may grow and shrink."""
+        """Return the current number of slots, since the cluster may grow and shrink."""
         resources = self._ray.cluster_resources()
         found = resources.get("GPU", 0) if self._gpus else resources.get("CPU", 0) / self._cpus()
         return max(1, int(found))
@@ -116,24 +117,24 @@ class RayEngine:
         return takes
 
     def _cpus(self) -> float:
-        """Of the smallest node that has any."""
+        """Return the CPUs of the smallest node that has any."""
         nodes = (node["Resources"].get("CPU", 0) for node in self._ray.nodes() if node["Alive"])
         return min((cpus for cpus in nodes if cpus), default=1)
 
 
 def _check_reachable(address: str | None) -> None:
-    """Ray itself tries for minutes. Names such as ``auto`` are left to it."""
+    """Check the address first, since Ray tries for minutes. Names such as ``auto`` pass."""
     host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
     if not colon:
         return
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, ValueError, OverflowError) as error:
-        raise RefusedError(f"the Ray cluster at {address} is not reached: {error}") from None
+        raise RefusedError(f"the Ray cluster at {address} cannot be reached: {error}") from None
 
 
 def _train(run: PlannedRun) -> tuple[int, str]:
-    """On a node: exit code and, if it is not 0, the ``failure_line``."""
+    """Run a run on a node; return its exit code and, if it is not 0, its ``failure_line``."""
     from roadmap.train.run import train
 
     run.folder.mkdir(parents=True, exist_ok=True)

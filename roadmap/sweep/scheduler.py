@@ -1,4 +1,4 @@
-"""Running a sweep's runs to their ends, through failures and interruptions."""
+"""The scheduler: runs a sweep's runs to the end, through failures and interruptions."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from roadmap.sweep.engine import Ending, Engine
 from roadmap.sweep.plan import PlannedRun, read_progress
 from roadmap.train.errors import RefusedError, TrainingError
 
-#: Seconds between two looks at what runs.
+#: Seconds between checks of the running jobs.
 PAUSE = 0.5
-#: Seconds until a run is tried again that was in use, where its lock cannot be seen from here.
+#: Seconds before retrying a run that was in use, if its lock cannot be tested from here.
 IN_USE = 10
-#: A run that failed is tried once more, unless it was refused: that would be for the same reason.
+#: A failed run is tried once more unless it was refused, which would happen again.
 TRIES = 2
 
 
 @dataclass
 class State:
-    """Where a sweep stands; each run is in one of these, or runs."""
+    """The state of a sweep; each run is in one of these sets or running."""
 
     waiting: deque[PlannedRun]
     done: list[PlannedRun] = field(default_factory=list)
     failed: list[Ending] = field(default_factory=list)
     retried: list[Ending] = field(default_factory=list)
-    #: Those of ``waiting`` that another process trains.
+    #: Waiting runs that another process is training.
     held: set[PlannedRun] = field(default_factory=set)
     tries: Counter[PlannedRun] = field(default_factory=Counter)
-    #: The time before which a run is not tried again.
+    #: Time before which a run is not retried.
     later: dict[PlannedRun, float] = field(default_factory=dict)
 
 
@@ -41,11 +41,11 @@ def schedule(
     watch: Callable[[State, list[PlannedRun], list[PlannedRun]], None],
     stopped: Callable[[], bool],
 ) -> State:
-    """Run ``runs`` on ``engine``, those that are finished left out, until all ended or ``stopped``.
+    """Run unfinished ``runs`` on ``engine`` until all have ended or ``stopped`` is true.
 
-    One that another process trains waits until it has ended. ``watch`` is told at each look where
-    the sweep stands, what trains and what starts up. When ``stopped``, runs are asked to save, and
-    wait for the same command.
+    A job that another process is training waits until that has ended. ``watch`` is called at each
+    check with the sweep's state and the jobs that train or start. When ``stopped``, running jobs
+    are asked to save; the same command resumes them.
     """
     state = State(deque())
     for run in runs:
@@ -74,7 +74,7 @@ def _enter(run: PlannedRun, state: State) -> None:
 
 
 def _fill(engine: Engine, state: State) -> None:
-    """Start what waits in the free slots, in order, but for what another process trains."""
+    """Fill free slots with waiting runs, in order, except those trained by other processes."""
     for run in list(state.waiting):
         if len(engine.running()) >= engine.slots:
             return

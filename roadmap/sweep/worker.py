@@ -1,8 +1,8 @@
-"""One run of a sweep in a process of its own: ``python -m roadmap.sweep.worker``.
+"""A worker: one run of a sweep in its own process, ``python -m roadmap.sweep.worker``.
 
-Standard input is a line with the run, pickled in base64, then, when the run may train, one byte
-more. Where it ends, the sweep has ended, and the run saves and stops. Exit codes are those of
-``roadmap train``; of a failure, standard output gets a line that ``engine.failed`` reads.
+Standard input is one line with the run, pickled in base64, and one more byte when the run may
+train. When it closes, the sweep has ended, and the run saves and stops. Exit codes are those of
+``roadmap train``; a failure writes a line to standard output that ``engine.failed`` reads.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from roadmap.train.stopping import ask_to_stop
 
 
 def main() -> None:
-    # Unbuffered: a thread that waits at a buffer would hold its lock at exit.
+    # Unbuffered: a thread that waits for a buffer would hold its lock at exit.
     with _own_output() as answer, open(0, "rb", buffering=0, closefd=False) as told:
         line = told.readline()
-        if not line.endswith(b"\n"):  # the sweep ended before it had written the run
+        if not line.endswith(b"\n"):  # the sweep ended before writing the run
             return
         try:
             with sentences():
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _own_output() -> TextIO:
-    """Standard output, on which nobody else then writes: what others print goes to the log."""
+    """Reserve standard output for the failure line; other output goes to the log."""
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return answer

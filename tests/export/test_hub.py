@@ -183,7 +183,7 @@ def test_the_card_says_where_the_scores_are_of_a_test_split(tmp_path):
     (result,) = card.data.eval_results
     assert result.dataset_split == "test"
     assert "50,000 training images and 10,000 test images." in card.text
-    assert "on the 10,000 test images: turned as their EXIF orientation tag says, " in card.text
+    assert "on the 10,000 test images: rotated by their EXIF orientation tag, " in card.text
     old = card_of(exported(write_published(tmp_path, "gelu", 1), tmp_path / "old"))
     assert old.data.eval_results[0].dataset_split == "validation"
     assert "on the 10,000 validation images: shorter side resized" in old.text

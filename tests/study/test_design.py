@@ -226,7 +226,7 @@ def test_the_time_of_a_design_follows_from_the_steps_speeds(tmp_path, monkeypatc
 def test_a_design_leaves_nothing_to_the_options(pocket, option):
     found = sweep("--design", pocket, "--scale", "pocket", *option)
     assert found.exit_code == 2
-    assert "leave out --step, --skip, --seeds" in found.stderr
+    assert "omit --step, --skip, --seeds" in found.stderr
 
 
 def test_a_design_that_is_not_there_is_one_sentence(tmp_path):

@@ -214,7 +214,7 @@ def test_all_of_them_are_named_with_the_way_out(tmp_path):
         finally:
             process.stdin.close()
     assert str(refused.value) == (
-        f"{root} holds 3 runs of other settings; nothing was started. "
+        f"{root} holds 3 runs with other settings; nothing was started. "
         f"{runs[0].name} (finished), {runs[1].name} (stopped), {runs[2].name} (being trained): "
         "recipe.epochs 30 there, 4 here; recipe.warmup_epochs 2 there, 1 here; recipe.mixup 0.0 "
         f"there, 0.8 here. Use another --output, such as {tmp_path}/runs-3/pets, or the settings "
@@ -423,7 +423,7 @@ def test_a_terminal_shows_a_row_a_step_and_a_column_a_seed(tmp_path, monkeypatch
         table.show(State(deque(steps[:1])), [recipe], steps[1:])
     rows = [line.split("│")[1:-1] for line in capsys.readouterr().err.splitlines() if "│" in line]
     assert [[cell.strip() for cell in row] for row in rows] == [
-        ["resnet50 baseline", "waits", "starts up"],
+        ["resnet50 baseline", "waits", "starting"],
         ["torchvision_recipe baseline", "\x1b[1mepoch 0/90\x1b[0m", ""],
     ]
 
@@ -555,9 +555,7 @@ def test_the_reason_of_a_failure_is_its_own(tmp_path):
     assert "another process is training in" in found[held].reason
     assert (found[refused].in_use, found[held].in_use) == (False, True)
     assert found[killed].code == 128 + signal.SIGKILL
-    assert (
-        found[killed].reason == "its process was ended by SIGKILL, probably because memory ran out"
-    )
+    assert found[killed].reason == "its process was ended by SIGKILL, probably out of memory"
     assert "Traceback" not in (refused.folder / "train.log").read_text()
 
 
@@ -588,7 +586,7 @@ def test_what_another_process_trains_waits_for_it_and_the_others_go_on(tmp_path,
     assert (state.done, state.failed) == ([second, first], [])
     assert engine.started == [second.name]  # the other process has finished it
     said = capsys.readouterr().err
-    assert f"{first.name}: waits: another process is training it" in said
+    assert f"{first.name}: waiting: another process is training it" in said
     assert f"{first.name}: finished" in said
 
 
@@ -682,7 +680,7 @@ def test_a_clusters_devices_are_not_looked_for_on_this_machine(tmp_path):
     [
         (("--data", "nowhere"), "nowhere does not exist"),
         (("--address", "10.0.0.1:6379"), "add --engine ray"),
-        (("--ahead", 1, "--engine", "ray"), "--ahead is for --engine local"),
+        (("--ahead", 1, "--engine", "ray"), "--ahead only works with --engine local"),
         (("--step", "kernel7"), "Did you mean 'kernel_7'"),
         (("--lr", "fast"), "--lr is 'fast'"),
         (("--device", "gpu", "--output", "nowhere"), "this machine has no device 'gpu'"),
@@ -712,7 +710,7 @@ def test_killed_and_stopped_runs_are_finished_in_the_end(tmp_path):
     wait_for(lambda: read_progress(second).epochs)
     sweep.send_signal(signal.SIGINT)
     assert sweep.wait(60) == 130
-    assert "the same command goes on with 2 runs." in sweep.stderr.read()
+    assert "Stopped and saved; 2 runs left. Run the same command to resume." in sweep.stderr.read()
     assert read_progress(second).status == "interrupted"
 
     again = begun()

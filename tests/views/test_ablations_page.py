@@ -66,7 +66,7 @@ def test_runs_of_other_data_in_the_folder_are_left_out_with_a_note(trained):
     content["data"]["name"] = "<digits>"
     (folder / "run.json").write_text(json.dumps(content))
     app = opened()
-    assert "on other data than tiny: 1 on &lt;digits&gt;." in html(app)
+    assert "because their data is not tiny: 1 on &lt;digits&gt;." in html(app)
     trained_alt, _, curves_alt = alts(app)
     assert "ResNet 69.07%" in trained_alt
     assert "ResNet 69.07" in curves_alt
@@ -303,13 +303,13 @@ def test_start_and_stop_for_everyone(sleeper):
     app.button(key="ablations-stop").click()
     checked(app.run())
     until_ended(sleeper)
-    assert "Last: ReLU to GELU, seed 0, 2 epochs." in html(checked(app.run()))
+    assert "Last task: ReLU to GELU, seed 0, 2 epochs." in html(checked(app.run()))
 
 
 def test_one_at_a_time_and_the_dead_do_not_block(sleeper):
     task = background.Task(roadmap="resnet50", steps=("gelu",), seeds=(0,), epochs=1)
     background.start(sleeper, task)
-    with pytest.raises(background.RefusedError, match="One is running already"):
+    with pytest.raises(background.RefusedError, match="Training is already running"):
         background.start(sleeper, task)
     os.kill(background.read_task(sleeper).pid, signal.SIGKILL)
     until_ended(sleeper)
@@ -343,11 +343,13 @@ def test_a_seed_that_is_new_is_proposed_and_finished_runs_are_said(root):
         write_run(root, "baseline", seed, data="digits", epochs=15)
     app = opened()
     assert app.number_input(key="ablations-seed").value == 2
-    assert "1 run into digits." in html(app)
+    assert "1 run on the digits data set." in html(app)
     app.number_input(key="ablations-seed").set_value(1)
-    assert "1 run into digits; finished already: another seed" in html(checked(app.run()))
+    assert "1 run on the digits data set; already finished, so choose another seed" in html(
+        checked(app.run())
+    )
     app.segmented_control(key="ablations-kind").set_value("sweep")
-    assert "runs into digits; 2 of them finished already." in html(checked(app.run()))
+    assert "runs on the digits data set; 2 already finished." in html(checked(app.run()))
 
 
 def test_a_folder_that_cannot_be_written_is_answered(root, monkeypatch):

@@ -204,7 +204,7 @@ def test_onnx_without_its_packages_is_a_sentence(monkeypatch):
     app = opened(a="resnet50.baseline")
     assert app.button(key="make-onnx").disabled
     assert not app.button(key="make-safetensors").disabled
-    assert "ONNX needs onnxscript: pip install" in html(app)
+    assert "ONNX export needs onnxscript. Install with pip install" in html(app)
 
 
 def test_an_image_without_a_pixel_left_is_a_sentence():

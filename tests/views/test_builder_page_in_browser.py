@@ -90,7 +90,7 @@ def test_the_files_are_of_the_network_shown(open_page, tmp_path):
     assert ran.returncode == 0, ran.stderr
     set_number(page, "Seed", 5)
     settle(page)
-    page.get_by_role("button", name="Make weights").click()
+    page.get_by_role("button", name="Create weights").click()
     expect(page.get_by_role("button", name="Save network.safetensors")).to_be_visible(
         timeout=60_000
     )

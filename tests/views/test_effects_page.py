@@ -96,11 +96,11 @@ def test_the_chart_has_the_values_of_the_view(experiment, url, view):
 
 def test_the_sliders_move_the_bars_and_stand_in_the_url(experiment):
     app = opened()
-    before = alt(app, "Points of top-1")
+    before = alt(app, "Effect of each change")
     app.select_slider(key="effects-lr").set_value("0.001")
     checked(app.run())
     assert address(app)["lr"] == "0.001"
-    assert alt(app, "Points of top-1") != before
+    assert alt(app, "Effect of each change") != before
     effects = Effects(experiment.model, Settings({}, 0.001, 20))
     first = effects.worth("in place")[0]
     assert f"{first.change.title} {signed(first.effect.points, 2)} points" in alt(app, "Points of")
@@ -139,7 +139,7 @@ def test_interactions_are_a_table_with_every_pair(experiment):
 def test_a_wrong_url_is_said_and_the_usual_shown(parameter, value, said):
     app = opened(**{parameter: value})
     assert said in html(app)
-    assert alt(app, "Points of top-1")
+    assert alt(app, "Effect of each change")
 
 
 def test_an_order_of_ones_own_makes_a_path(experiment):
@@ -225,5 +225,5 @@ def test_the_report_has_the_effects(root, tmp_path):
     found = CliRunner().invoke(app, words)
     assert found.exit_code == 0, found.output
     text = page.read_text()
-    assert "What each change is worth" in text
+    assert "Value of each change" in text
     assert "Fitted to 72 of 72 runs on made" in text

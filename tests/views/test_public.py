@@ -85,7 +85,7 @@ def test_the_owner_at_the_machine_may_start_work(page_of, differs):
 def test_anybody_else_may_not(page_of, differs):
     page_of(**LOCAL | differs)
     assert visitors.is_public()
-    with pytest.raises(RefusedError, match="Training is closed on this public explorer"):
+    with pytest.raises(RefusedError, match="Training is disabled on this public explorer"):
         visitors.require_owner("Training")
 
 
@@ -107,7 +107,7 @@ def test_a_wrong_setting_is_refused_where_the_app_starts():
     environment = {"PATH": "", "PYTHONPATH": str(ROOT), visitors.VARIABLE: "maybe"}
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ran.returncode == 2
-    assert "ROADMAP_PUBLIC is 'maybe': use 1" in ran.stderr
+    assert "ROADMAP_PUBLIC is 'maybe'; use 1" in ran.stderr
 
 
 # On the server: the defaults, as visitors' programs meet them
@@ -231,7 +231,7 @@ def test_a_visitor_stops_nobodys_training(monkeypatch, tmp_path, page_of):
     background.start(tmp_path, task)
     try:
         page_of(**LOCAL | {"peer": "10.0.0.7"})
-        with pytest.raises(RefusedError, match="Stopping a training is closed"):
+        with pytest.raises(RefusedError, match="Stopping training is disabled"):
             background.stop(tmp_path)
         assert background.is_running(tmp_path)
         assert not background.read_task(tmp_path).stopped

@@ -174,5 +174,5 @@ def test_at_most_eight_and_always_an_even_number():
     files = [File(f"{place}.png", png(20, 30)) for place in range(11)]
     read, (problem,) = pictures.read(files)
     assert len(read) == 8
-    assert problem.startswith("11 pictures were given")
+    assert problem.startswith("You uploaded 11 pictures")
     assert [len(pictures.paired(read[:count])) for count in (1, 2, 3)] == [2, 2, 4]

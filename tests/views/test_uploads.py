@@ -153,7 +153,7 @@ def test_a_config_that_is_too_large_is_not_parsed(monkeypatch):
     content = b'{"width": 8}' + b" " * MOST_BYTES
     app.file_uploader(key="upload").upload("config.json", content, "application/json")
     checked(app.run())
-    assert "The file has 64.0 kB, and a config at most 64 kB" in html(app)
+    assert "The file is 64.0 kB, and the limit is 64 kB" in html(app)
     assert url(app)["a"] == "variant.convnext_tiny"
 
 

@@ -1,9 +1,8 @@
-"""Data sets by the names that timm's ``create_dataset`` gives them, and WebDataset shards.
+"""Data sets by their names in timm's ``create_dataset``, and WebDataset shards.
 
-``torch/cifar10`` and its like come through torchvision, into ``data/``; ``hfds/NAME`` through the
-Hugging Face hub and its cache; ``wds/FOLDER`` reads tar shards of a local folder. timm's streams
-(``hfids``, ``tfds``) give no image by its number, so a run could not continue where it stopped:
-they are refused.
+``torch/cifar10`` and others are downloaded by torchvision to ``data/``, ``hfds/NAME`` by the
+Hugging Face hub to its cache; ``wds/FOLDER`` reads tar shards in a local folder. timm's streams
+(``hfids``, ``tfds``) are refused: they have no access by index, so a run could not be resumed.
 """
 
 from __future__ import annotations
@@ -39,14 +38,14 @@ from roadmap.train.data.split import (
 
 T = TypeVar("T")
 
-#: Where torchvision's sets are kept.
+#: Folder for torchvision's data sets.
 ROOT = "data"
-#: Sets of written characters: mirrored, they are others.
+#: Sets of written characters, which change when mirrored.
 UNMIRRORED = ("mnist", "kmnist", "qmnist")
 
 
 def named_set(prefix: str, name: str) -> Source:
-    """The set ``prefix/name``. Raises ``DataError`` where it cannot be had."""
+    """Open the set ``prefix/name``. Raises ``DataError`` if it is not available."""
     openers: dict[str, Callable[[str], Source]] = {
         "torch": torchvision_set,
         "hfds": hugging_face_set,
@@ -54,18 +53,18 @@ def named_set(prefix: str, name: str) -> Source:
     }
     if prefix not in openers:
         raise DataError(
-            f"{prefix}/{name} is a stream, in which a run cannot continue where it stopped: "
-            "use hfds/NAME, a folder or parquet"
+            f"{prefix}/{name} is a stream, on which a run cannot be resumed: use hfds/NAME, a "
+            "folder or parquet files"
         )
     return openers[prefix](name)
 
 
 def torchvision_set(name: str) -> Source:
-    """CIFAR-10, CIFAR-100, MNIST and its like, or ImageNet, as torchvision stores them."""
+    """Open CIFAR-10, CIFAR-100, MNIST and similar sets, or ImageNet, as stored by torchvision."""
     full = f"torch/{name}"
     train = _created(full, root=ROOT, split="train", download=True)
     val = _created(full, root=ROOT, split="val", download=True)
-    # Those that take ``train=False`` have a test split and no validation split.
+    # Sets that take ``train=False`` have a test split but no validation split.
     splits = ("train", "test" if getattr(val, "train", None) is False else "val")
     names = _class_names(train), _class_names(val)
     parts = (DatasetSplit(f"{full} {part}", data) for part, data in _parts(train, val))
@@ -73,21 +72,21 @@ def torchvision_set(name: str) -> Source:
 
 
 def _class_names(dataset: Any) -> tuple[str, ...]:
-    """A torchvision dataset's, of which ImageNet's are tuples of words."""
+    """Return a torchvision dataset's class names; ImageNet's are tuples of words."""
     classes = getattr(dataset, "classes", None) or ()
     return tuple(", ".join(c) if isinstance(c, tuple) else str(c) for c in classes)
 
 
 def hugging_face_set(name: str) -> Source:
-    """A set on the Hugging Face hub with an image and a class label column."""
+    """Open a set on the Hugging Face hub that has an image and a class label column."""
     full = f"hfds/{name}"
     key, train = _first_of(
         lambda key: _created(full, split="train", input_key=key),
-        ("image", "img"),  # the second one in CIFAR's
+        ("image", "img"),  # CIFAR uses the second
     )
     part, val = _first_of(
         lambda part: _created(full, split=part, input_key=key),
-        sorted(VAL_NAMES, key=lambda part: part != "validation"),  # the most usual one first
+        sorted(VAL_NAMES, key=lambda part: part != "validation"),  # the most common one first
     )
     names = _reader_names(train.reader), _reader_names(val.reader)
     parts = (ReaderSplit(f"{full} {split}", data) for split, data in _parts(train, val))
@@ -114,8 +113,8 @@ def _source(
     notes: Sequence[str] = (),
     **options: Any,
 ) -> Source:
-    """``names``: the class names of both splits, empty where there are none. ``places``: what
-    messages call the splits, if not by their names."""
+    """Build a ``Source``. ``names`` are the class names of both splits, or empty; ``places`` are
+    the splits' names in messages [default: their own names]."""
     train_at, val_at = places or (f"the split {split} of {name}" for split in splits)
     classes, val_classes = names
     named = bool(classes)
@@ -144,9 +143,9 @@ def _source(
 
 
 def _first_of(attempt: Callable[[str], T], choices: Sequence[str]) -> tuple[str, T]:
-    """The first choice whose attempt succeeds, with what that returns, or the first's error.
+    """Return the first choice that succeeds, with its result, or raise the first one's error.
 
-    What cannot be reached ends the search: it does not say which splits and columns there are.
+    An unreachable set ends the search, since it does not reveal its splits and columns.
     """
     errors = []
     for choice in choices:
@@ -160,7 +159,7 @@ def _first_of(attempt: Callable[[str], T], choices: Sequence[str]) -> tuple[str,
 
 
 class UnreachableError(DataError):
-    """A set that could not be looked at: no network, no such set, a disk that is full."""
+    """A set that could not be opened: no internet connection, unknown set, full disk."""
 
 
 def _created(name: str, **options: Any) -> Any:
@@ -168,9 +167,9 @@ def _created(name: str, **options: Any) -> Any:
 
     try:
         return create_dataset(name, **options)
-    except Exception as error:  # no network, no such set, no such package: all end here
+    except Exception as error:  # no internet, unknown set, missing package
         kind = UnreachableError if isinstance(error, OSError) else DataError
-        raise kind(f"{name} cannot be had: {reason(error)}") from None
+        raise kind(f"{name} is not available: {reason(error)}") from None
 
 
 class DatasetSplit:
@@ -203,7 +202,7 @@ class DatasetSplit:
 
 
 class ReaderSplit(EncodedSplit):
-    """What a timm reader holds. Read past its dataset, which skips over unreadable images."""
+    """A timm reader, without timm's dataset, which would skip unreadable images."""
 
     def __init__(self, name: str, dataset: Any):
         self._name, self.reader = name, dataset.reader
@@ -227,7 +226,7 @@ class ReaderSplit(EncodedSplit):
 
 
 class ShardSplit(EncodedSplit):
-    """Images inside tar files, read from their offsets: any image by its number."""
+    """Images inside tar files, read by offset, in any order."""
 
     def __init__(self, files: list[Path], members: list[tuple[int, str, int, int, int]]):
         self.files = files
@@ -247,7 +246,7 @@ class ShardSplit(EncodedSplit):
         except OSError as error:
             raise DataError(f"{self.name(index)} cannot be read: {error.strerror}") from None
         if len(data) < size:
-            raise DataError(f"{self.name(index)} is cut short")
+            raise DataError(f"{self.name(index)} is truncated: copy or download the file again")
         return data
 
     def detail(self, index: int) -> str:
@@ -255,7 +254,7 @@ class ShardSplit(EncodedSplit):
 
 
 def shards(folder: str) -> Source:
-    """``train*.tar`` and ``val*.tar`` in ``folder``: an image and its ``.cls`` a sample."""
+    """Open ``train*.tar`` and ``val*.tar`` in ``folder``: one image and ``.cls`` per sample."""
     root = Path(folder)
     train_name, train_files = split_files(root, TRAIN_NAMES, ".tar")
     val_name, val_files = split_files(root, VAL_NAMES, ".tar")
@@ -279,11 +278,11 @@ def shards(folder: str) -> Source:
 
 def _shard_split(files: list[Path], root: Path, part: str) -> tuple[ShardSplit, Counter[str]]:
     if not files:
-        raise DataError(f"{root} has no {part}*.tar")
+        raise DataError(f"{root} has no {part}*.tar files")
     skipped: Counter[str] = Counter()
     members = [m for number, file in enumerate(files) for m in _members(number, file, skipped)]
     if not members:
-        sentences = (f"{files[0]} holds no image", *skipped_note(skipped, "it"))
+        sentences = (f"{files[0]} has no images", *skipped_note(skipped, "it"))
         raise DataError("; ".join(sentences))
     return ShardSplit(files, members), skipped
 
@@ -291,9 +290,9 @@ def _shard_split(files: list[Path], root: Path, part: str) -> tuple[ShardSplit, 
 def _members(
     number: int, file: Path, skipped: Counter[str]
 ) -> list[tuple[int, str, int, int, int]]:
-    """(file number, name, offset, size, label) of each image of a tar file, in its order.
+    """Return (file number, name, offset, size, label) of each image in a tar file, in order.
 
-    Counts in ``skipped`` the endings of what is neither image nor label.
+    Counts other files in ``skipped``, by extension.
     """
     images: dict[str, tuple[str, int, int]] = {}
     labels: dict[str, int] = {}
@@ -303,9 +302,9 @@ def _members(
             for member in tar:
                 if not member.isfile():
                     if not member.isdir():
-                        skipped["links and the like"] += 1
+                        skipped["links and special files"] += 1
                     continue
-                # WebDataset: what stands before the first dot of the file name is the sample.
+                # WebDataset: the file name up to the first dot is the sample.
                 place, _, base = member.name.rpartition("/")
                 stem, _, ending = base.partition(".")
                 key = f"{place}/{stem}"
@@ -314,7 +313,7 @@ def _members(
                     if before != member.name:
                         raise DataError(
                             f"{file}: {before} and {member.name} are two images of one sample; "
-                            "leave one of them out"
+                            "remove one of them"
                         )
                     images[key] = (member.name, member.offset_data, member.size)
                 elif ending == "cls":
@@ -322,7 +321,7 @@ def _members(
                     assert text is not None  # it is a file
                     labels[key] = _label(text.read(1000), f"{file}:{member.name}")
                 else:
-                    skipped[f".{ending.lower()}" if ending else "without an ending"] += 1
+                    skipped[f".{ending.lower()}" if ending else "without an extension"] += 1
     except DataError:
         raise
     except (tarfile.TarError, OSError, ValueError) as error:
@@ -336,5 +335,5 @@ def _members(
 def _label(text: bytes, name: str) -> int:
     if not text.strip().isdigit() or int(text) > np.iinfo(np.int64).max:
         held = said(text.decode(errors="replace"))
-        raise DataError(f"{name} holds {held}: write the number of the class, from 0")
+        raise DataError(f"{name} contains {held}; use the number of the class, from 0")
     return int(text)

@@ -1,8 +1,8 @@
-"""A large set, read by workers while training runs.
+"""Data on demand: a large set, read by workers during training.
 
-Workers decode, crop and resize; everything after that is the same as for a small set, on the
-device. A sample's crop is keyed by its place in the epoch, so that it does not matter which
-worker makes it.
+Workers decode, crop and resize; everything after that happens on the device, as for data in
+memory. A sample's crop depends on its position in the epoch, so that it does not matter which
+worker handles it.
 """
 
 from __future__ import annotations
@@ -34,30 +34,29 @@ from roadmap.train.data.images import DataError
 from roadmap.train.data.sampling import BatchPlan, View
 from roadmap.train.data.split import Split
 
-#: Images that one worker prepares at a time: small, so that a batch is shared among workers and
-#: little shared memory is taken.
+#: Images per task of a worker: few, so that workers share a batch and need little shared memory.
 CHUNK = 32
-#: Image headers read before training starts; of a larger set, as many evenly spaced.
+#: Most image headers checked before training; in larger sets, evenly spaced ones.
 CHECKED = 100_000
 
-#: Seconds that a worker goes on after SIGTERM, so that a run told to stop can finish its step.
+#: Seconds that a worker continues after SIGTERM, so that a stopping run can finish its step.
 GRACE = 10
-#: The signals that end a worker most often, why, and what helps.
+#: Common signals that end a worker: probable cause and remedy.
 DEATHS = {
-    "SIGKILL": "probably because memory ran out: use fewer --workers, or close other programs, "
-    "and start again",
+    "SIGKILL": "probably out of memory: use fewer --workers, or close other programs, and start "
+    "again",
     "SIGBUS": "probably because shared memory is full: enlarge /dev/shm (docker run --shm-size), "
     "or use --workers 0",
 }
 _STARTING = threading.Lock()
 
-#: A sample: image number, and the key of its crop (none for a validation image).
+#: A sample: image index, and the key of its crop (none for validation images).
 Sample = tuple[int, tuple[int, ...] | None]
 
 
 @dataclass(frozen=True)
 class OnDemand:
-    """The same methods as ``in_memory.InMemory``."""
+    """Data on demand, with the same methods as ``in_memory.InMemory``."""
 
     split: Split
     view: View
@@ -79,7 +78,7 @@ class OnDemand:
         return self._crops([(int(index), None) for index in part] for part in parts)
 
     def _crops(self, parts: Iterable[list[Sample]]) -> Iterator[Tensor]:
-        """One tensor a part, put together from the chunks that workers return in order."""
+        """Yield one tensor per part, assembled from the workers' chunks in order."""
         sizes: list[int] = []
         loader = self._started(_chunks(parts, sizes))
         done = 0
@@ -93,8 +92,8 @@ class OnDemand:
                 done += 1
                 yield torch.cat([chunk.to(self.device, non_blocking=True) for chunk in chunks])
         finally:
-            # Workers that the garbage collector ends after an error wait in vain for their last
-            # message, and are killed after many seconds.
+            # Left to the garbage collector after an error, workers would wait for their last
+            # message until they are killed after many seconds.
             if isinstance(loader, _MultiProcessingDataLoaderIter):
                 loader._shutdown_workers()
 
@@ -120,7 +119,7 @@ class OnDemand:
 
 
 def _chunks(parts: Iterable[list[Sample]], sizes: list[int]) -> Iterator[list[Sample]]:
-    """``parts`` cut into chunks, none across two parts; ``sizes`` notes the length of each."""
+    """Split ``parts`` into chunks that do not cross parts; append part lengths to ``sizes``."""
     for part in parts:
         sizes.append(len(part))
         for start in range(0, len(part), CHUNK):
@@ -128,7 +127,7 @@ def _chunks(parts: Iterable[list[Sample]], sizes: list[int]) -> Iterator[list[Sa
 
 
 def _next(loader: Iterator[Any]) -> list[Any]:
-    """The next chunk in a list, empty at the end."""
+    """Return the next chunk in a list; the list is empty at the end."""
     try:
         return [next(loader)]
     except StopIteration:
@@ -141,8 +140,8 @@ def _next(loader: Iterator[Any]) -> list[Any]:
 
 
 def _death(workers: Sequence[multiprocessing.process.BaseProcess]) -> str | None:
-    """Why one of ``workers`` ended, by its exit code; None if none did."""
-    # Its connection may have broken a moment before it ended.
+    """Return why one of ``workers`` ended, from its exit code; None if none did."""
+    # The connection may break a moment before the worker ends.
     wait([worker.sentinel for worker in workers], timeout=1)
     code = next((worker.exitcode for worker in workers if worker.exitcode), None)
     if code is None:
@@ -167,7 +166,7 @@ class _Crops(Dataset[Tensor]):
         self.crop = CenterCrop(view.test_size)
 
     def __getitems__(self, samples: list[Sample]) -> Tensor | DataError:
-        # Returned, not raised: torch would turn it into a traceback.
+        # Returned, not raised: torch would convert it to a traceback.
         try:
             crops = [self._one(*sample) for sample in samples]
         except DataError as error:
@@ -194,14 +193,14 @@ def _same(chunk: Any) -> Any:
 
 
 def _start_worker(_worker: int) -> None:
-    """Signals are the main process's to answer, which then still wants images for a moment."""
+    """Ignore signals, which the main process handles while it still needs images."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
     threading.Thread(target=_end_with_training, daemon=True).start()
 
 
 def _end_with_training() -> None:
-    """Torch's workers watch their parent; that of ours is the fork server, which watches them."""
+    """End with the main process: our parent is the fork server, so torch's check fails."""
     training = multiprocessing.parent_process()
     assert training is not None  # this is a worker
     training.join()
@@ -210,8 +209,8 @@ def _end_with_training() -> None:
 
 @contextmanager
 def _main_script_set_aside() -> Iterator[None]:
-    """Start processes that do not import the script that is running: one without a main guard
-    would train again in each, and one that was edited meanwhile would run as it is now."""
+    """Start processes that do not import the running script: without a main guard it would train
+    again in each process, and after an edit it would run in its new version."""
     main = sys.modules["__main__"].__dict__
     with _STARTING:
         kept: dict[str, Any] = {
@@ -225,24 +224,24 @@ def _main_script_set_aside() -> Iterator[None]:
 
 
 def _context() -> multiprocessing.context.BaseContext:
-    """Workers that are not forked from this process, whose threads may hold locks just then."""
+    """Return a context whose workers are not forked from this process and its locks."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])  # so that a worker starts at once
+    context.set_forkserver_preload([__name__])  # so that workers start immediately
     return context
 
 
 def default_workers() -> int:
-    """This process's share of the machine's cores, no more than 16."""
+    """Return this process's share of the machine's cores, at most 16."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return min(max((cores or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1), 16)
 
 
 def check_headers(split: Split) -> None:
-    """Reads the header of every image (of a set over ``CHECKED``, of that many): seconds, where
-    decoding ImageNet would take an hour. Raises ``DataError`` for one that is no image, or whose
-    file is cut off."""
+    """Read the headers of all images, or of ``CHECKED`` evenly spaced ones. This takes seconds;
+    decoding ImageNet would take an hour. Raises ``DataError`` for files that are not images or
+    are truncated."""
     count = len(split.labels)
     indices = np.linspace(0, count - 1, min(count, CHECKED)).astype(int).tolist()
     with ThreadPoolExecutor(THREADS) as pool:

@@ -1,8 +1,8 @@
-"""The operations of RandAugment and TrivialAugmentWide on a batch of uint8 (N, 3, H, W).
+"""The operations of RandAugment and TrivialAugmentWide on batches of uint8 (N, 3, H, W).
 
-Each does what Pillow does to a single image (to within rounding, and bilinear where an operation
-interpolates), all images at once with an argument each. An operation only touches the images that
-drew it; which they are is known on the host, so that nothing waits for the device.
+Each operation does the same as Pillow's on a single image (up to rounding, and bilinear where it
+interpolates), for all images at once with one argument per image. It only changes the images that
+drew it; the host knows which, so that nothing waits for the device.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from torch import Tensor
 
 from roadmap.train.data.policies import GEOMETRIC, Op, Operations
 
-#: Operations that map each value to another, whatever stands around it.
+#: Operations that map each value independently of its neighbors.
 POINTWISE = (Op.BRIGHTNESS, Op.INVERT, Op.POSTERIZE, Op.SOLARIZE, Op.SOLARIZE_ADD)
-#: Those whose map depends on the image's own values.
+#: Value maps that depend on the image's values.
 STATISTICAL = (Op.CONTRAST, Op.AUTOCONTRAST, Op.EQUALIZE)
 _MEMBER = np.eye(len(Op), dtype=bool)
 
 
 def apply(images: Tensor, drawn: Operations, fill: tuple[int, int, int]) -> Tensor:
-    """``images`` after their operations, layer by layer; ``fill`` is for uncovered pixels."""
+    """Apply the operations to ``images``, layer by layer; ``fill`` is for uncovered pixels."""
     for layer in range(drawn.code.shape[1]):
         images = _apply_layer(images, drawn.code[:, layer], drawn.argument[:, layer], fill)
     return images
@@ -62,7 +62,7 @@ def _to(array: np.ndarray, like: Tensor) -> Tensor:
 
 
 def matrices(code: np.ndarray, argument: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Where each output pixel comes from: float32 (N, 2, 3) for images of ``size`` (W, H).
+    """Return where each output pixel comes from: float32 (N, 2, 3) for images of ``size`` (W, H).
 
     Shears pivot on the top left corner, rotations on the center.
     """
@@ -88,15 +88,15 @@ def matrices(code: np.ndarray, argument: np.ndarray, size: tuple[int, int]) -> n
 def move(
     images: Tensor, code: np.ndarray, argument: np.ndarray, fill: tuple[int, int, int]
 ) -> Tensor:
-    """Shears, translations and rotations."""
+    """Apply shears, translations and rotations."""
     size = (images.shape[-1], images.shape[-2])
     return affine(images, _to(matrices(code, argument, size), images), fill)
 
 
 def affine(images: Tensor, matrix: Tensor, fill: tuple[int, int, int]) -> Tensor:
-    """Output pixel p shows the source at ``matrix`` (N, 2, 3) of p, or ``fill`` if outside.
+    """Sample output pixel p from the source at ``matrix`` (N, 2, 3) of p, or ``fill`` if outside.
 
-    Bilinear; a pixel's center lies half a pixel from its corner.
+    Bilinear; a pixel's center is half a pixel from its corner.
     """
     height, width = images.shape[-2:]
     x = torch.arange(width, device=images.device) + 0.5
@@ -116,7 +116,7 @@ def affine(images: Tensor, matrix: Tensor, fill: tuple[int, int, int]) -> Tensor
 
 
 def change_values(images: Tensor, code: np.ndarray, argument: np.ndarray) -> Tensor:
-    """Operations that give each of the 256 values of a channel another one."""
+    """Apply operations that map each of a channel's 256 values."""
     table = _to(pointwise_tables(code, argument), images)[:, None].repeat(1, images.shape[1], 1)
     for operation, function in (
         (Op.CONTRAST, contrast_table),
@@ -132,7 +132,7 @@ def change_values(images: Tensor, code: np.ndarray, argument: np.ndarray) -> Ten
 
 
 def pointwise_tables(code: np.ndarray, argument: np.ndarray) -> np.ndarray:
-    """What each value becomes where that depends on nothing else: uint8 (N, 256)."""
+    """Return the table of maps that do not depend on the image: uint8 (N, 256)."""
     value = np.arange(256)
     functions = {
         Op.BRIGHTNESS: lambda factor: np.clip(value.astype(np.float32) * factor, 0, 255),
@@ -150,7 +150,7 @@ def pointwise_tables(code: np.ndarray, argument: np.ndarray) -> np.ndarray:
 
 
 def equalize_table(images: Tensor, _argument: Tensor) -> Tensor:
-    """Each channel's histogram made even, as ``ImageOps.equalize``: uint8 (N, 3, 256)."""
+    """Return tables that equalize histograms, as ``ImageOps.equalize``: uint8 (N, 3, 256)."""
     values = images.flatten(2).long()
     counts = torch.zeros(*values.shape[:2], 256, dtype=torch.long, device=images.device)
     counts.scatter_add_(2, values, torch.ones_like(values))
@@ -163,7 +163,7 @@ def equalize_table(images: Tensor, _argument: Tensor) -> Tensor:
 
 
 def autocontrast_table(images: Tensor, _argument: Tensor) -> Tensor:
-    """Each channel's values stretched over 0 to 255: uint8 (N, 3, 256)."""
+    """Return tables that stretch each channel to 0 to 255: uint8 (N, 3, 256)."""
     values = images.flatten(2)
     low, high = values.amin(2, keepdim=True).int(), values.amax(2, keepdim=True).int()
     value = torch.arange(256, dtype=torch.int32, device=images.device)
@@ -172,9 +172,11 @@ def autocontrast_table(images: Tensor, _argument: Tensor) -> Tensor:
 
 
 def contrast_table(images: Tensor, factor: Tensor) -> Tensor:
-    """Away from the image's mean gray (factor over 1) or towards it: uint8 (N, 1, 256)."""
+    """Return tables that move values from (factor > 1) or to the mean gray: uint8 (N, 1, 256)."""
     gray = grayscale(images)
-    total = gray.sum((1, 2, 3), keepdim=True)  # whole numbers, so that order does not matter
+    total = gray.sum(
+        (1, 2, 3), keepdim=True
+    )  # integers, so that the order of summation does not matter
     pixels = gray[0].numel()
     mean = (2 * total + pixels) // (2 * pixels)
     value = torch.arange(256, device=images.device)
@@ -182,12 +184,12 @@ def contrast_table(images: Tensor, factor: Tensor) -> Tensor:
 
 
 def color(images: Tensor, _code: np.ndarray, factor: np.ndarray) -> Tensor:
-    """Away from gray or towards it."""
+    """Change saturation: away from gray (factor > 1) or toward it."""
     return _blend(grayscale(images), images, _to(factor, images))
 
 
 def sharpness(images: Tensor, _code: np.ndarray, factor: np.ndarray) -> Tensor:
-    """Away from a smoothed image or towards it; the outermost pixels stay."""
+    """Change sharpness: away from a smoothed image or toward it; border pixels are unchanged."""
     if min(images.shape[-2:]) < 3:
         return images
     pixels = images.float()
@@ -198,13 +200,13 @@ def sharpness(images: Tensor, _code: np.ndarray, factor: np.ndarray) -> Tensor:
 
 
 def grayscale(images: Tensor) -> Tensor:
-    """Luma of ITU-R 601 in Pillow's integer arithmetic: int32 (N, 1, H, W)."""
+    """Return ITU-R 601 luma in Pillow's integer arithmetic: int32 (N, 1, H, W)."""
     red, green, blue = images.int().unbind(1)
     return ((red * 19595 + green * 38470 + blue * 7471 + 32768) >> 16)[:, None]
 
 
 def _blend(start: Tensor, end: Tensor, factor: Tensor) -> Tensor:
-    """``start + factor * (end - start)``, cut off at 0 and 255; a factor each image."""
+    """Return ``start + factor * (end - start)``, clipped to 0 and 255; one factor per image."""
     start = start.float()
     mixed = start + factor[:, None, None, None] * (end - start)
     return mixed.clamp_(0, 255).to(torch.uint8)

@@ -34,7 +34,7 @@ from roadmap.train.data.split import (
 class ParquetSplit(EncodedSplit):
     """Encoded images of a parquet column, in memory.
 
-    A worker process gets no copy of them: they are written to a temporary file once, which the
+    Worker processes do not get copies: the images are written once to a temporary file, which the
     workers map.
     """
 
@@ -49,7 +49,7 @@ class ParquetSplit(EncodedSplit):
     def data(self, index: int) -> bytes:
         data = self.images[index].as_py()
         if not data:
-            raise DataError(f"{self.name(index)} has no image bytes")
+            raise DataError(f"{self.name(index)} has no image data")
         return data
 
     def detail(self, index: int) -> str:
@@ -69,7 +69,7 @@ class ParquetSplit(EncodedSplit):
 
 
 def _written(images: Any) -> str:
-    """The path of a temporary Arrow file with the column ``images``."""
+    """Write the column ``images`` to a temporary Arrow file; return its path."""
     import pyarrow as pa
 
     table = pa.table({"bytes": images})
@@ -87,10 +87,10 @@ def _written(images: Any) -> str:
 
 
 def parquet(root: Path, name: str) -> Source:
-    """``train*.parquet`` and ``val*.parquet`` with an image and a whole-number label column.
+    """Open ``train*.parquet`` and ``val*.parquet`` with an image and an integer label column.
 
-    Class names come from the Hugging Face metadata; without it the labels are their own names.
-    Files that number the same names differently are renumbered as the first one.
+    Class names come from the Hugging Face metadata [default: the labels as text]. Files that number
+    the same names differently are renumbered like the first one.
     """
     train_name, train_files = split_files(root, TRAIN_NAMES, ".parquet")
     val_name, val_files = split_files(root, VAL_NAMES, ".parquet")
@@ -129,7 +129,7 @@ def parquet(root: Path, name: str) -> Source:
 
 @dataclass(frozen=True)
 class _Columns:
-    """Which columns hold images and labels; ``others`` are class labels too."""
+    """The columns with images and labels; ``others`` are further class labels."""
 
     image: str
     label: str
@@ -143,7 +143,7 @@ class _Columns:
 
 @dataclass
 class _Table:
-    """What one file holds: encoded images (N,), labels (N,), and its class names, if any."""
+    """Return a file's encoded images (N,), labels (N,) and class names, if any."""
 
     file: Path
     images: Any
@@ -159,7 +159,7 @@ def _columns(schema: Any) -> _Columns:
     classes = [key for key, feature in features.items() if feature.get("_type") == "ClassLabel"]
     image = "image" if "image" in images or not images else images[0]
     label = "label"
-    # A column ``label`` goes before another class label, if it can be one.
+    # A column ``label`` is preferred to other class labels, if it has integers.
     is_there = label in schema.names and pa.types.is_integer(schema.field(label).type)
     if classes and label not in classes and not is_there:
         label = classes[0]
@@ -167,7 +167,7 @@ def _columns(schema: Any) -> _Columns:
 
 
 def _features(schema: Any) -> dict[str, dict[str, Any]]:
-    """What the metadata of the ``datasets`` library says about each column."""
+    """Return the ``datasets`` library's metadata of each column."""
     try:
         features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
         return {
@@ -189,7 +189,9 @@ def _schema(file: Path) -> Any:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ModuleNotFoundError:
-        raise DataError(f"{file}: reading parquet needs pyarrow, which is missing") from None
+        raise DataError(
+            f"{file}: reading parquet files needs pyarrow: pip install pyarrow"
+        ) from None
     try:
         return pq.read_schema(file)
     except (pa.ArrowException, OSError) as error:
@@ -214,7 +216,7 @@ def _read(file: Path, columns: _Columns) -> _Table:
 
 
 def _image_bytes(column: Any, key: str, file: Path) -> Any:
-    """The encoded images of a column: its values, or the ``bytes`` in them, of any binary type."""
+    """Return a column's encoded images: its values or their ``bytes``, of any binary type."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -231,14 +233,14 @@ def _image_bytes(column: Any, key: str, file: Path) -> Any:
         return column.cast(pa.large_binary())
     held = "null" if all_missing else column.type
     raise DataError(
-        f"the column {key!r} of {file} holds no image bytes but {held}: write the bytes of "
-        "the image files into it (push_to_hub of the datasets library does so), or use a folder "
+        f"the column {key!r} of {file} has {held} instead of image bytes: store the bytes of "
+        "the image files in it (as push_to_hub of the datasets library does), or use a folder "
         "with train/CLASS and val/CLASS"
     )
 
 
 def _decoded(column: Any) -> Any:
-    """``column`` without dictionary encoding."""
+    """Return ``column`` without dictionary encoding."""
     import pyarrow as pa
 
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
@@ -255,9 +257,9 @@ def _labels(column: Any, file: Path) -> np.ndarray:
 
 
 def _same_names(*splits: Sequence[_Table]) -> list[str]:
-    """Number the classes of every file as the first one that names them does.
+    """Number the classes of every file like the first file that names them.
 
-    Returns a sentence about the files without names. Raises ``DataError``.
+    Returns a note about files without names. Raises ``DataError``.
     """
     tables = [table for split in splits for table in split]
     first = next((table for table in tables if table.names), None)
@@ -272,8 +274,8 @@ def _same_names(*splits: Sequence[_Table]) -> list[str]:
         return []
     more = f" (and {len(unnamed) - 1} more)" if len(unnamed) > 1 else ""
     return [
-        f"{unnamed[0]}{more} does not name its classes, and {first.file} does: that they have the "
-        "same order cannot be checked"
+        f"{unnamed[0]}{more} does not name its classes, but {first.file} does: assuming that they "
+        "have the same order"
     ]
 
 
@@ -283,7 +285,7 @@ def _split(tables: list[_Table]) -> ParquetSplit:
     labels = np.concatenate([table.labels for table in tables])
     files = [table.file for table in tables]
     if not len(labels):
-        raise DataError(f"{files[0]} holds no image")
+        raise DataError(f"{files[0]} has no images")
     chunks = [chunk for table in tables for chunk in table.images.chunks]
     starts = np.cumsum([0, *(len(table.labels) for table in tables[:-1])])
     return ParquetSplit(files, pa.chunked_array(chunks), labels, starts)

@@ -1,6 +1,6 @@
-"""What training does to a batch of crops, as a list of stages: the one place with their order.
+"""The augmentation pipeline: the stages that training applies to a batch of crops, in order.
 
-Training (``data``) and the pages (``preview``) apply the same stages. The order is timm's:
+Training (``batches``) and the pages (``preview``) apply the same stages. The order is timm's:
 operations, normalization, erasing, mixing.
 """
 
@@ -19,16 +19,16 @@ from roadmap.train.data.sampling import BatchPlan, Erasing, Mixing
 
 
 class Batch(NamedTuple):
-    """``images`` (N, 3, S, S): uint8 until they are normalized, then float32. ``targets``
-    float32 (N, classes): probabilities."""
+    """``images`` (N, 3, S, S) are uint8 until normalization, then float32. ``targets`` are
+    probabilities, float32 (N, classes)."""
 
     images: Tensor
     targets: Tensor
 
 
 class Stage(Protocol):
-    """``draw`` decides by chance about a plan's global batch, None where nothing is left to
-    chance; ``apply`` carries it out."""
+    """A stage: ``draw`` draws its random parameters for a plan's global batch, None if it has
+    none; ``apply`` applies them."""
 
     def draw(self, plan: BatchPlan) -> Any: ...
 
@@ -57,7 +57,7 @@ class Normalize:
 
 
 class Erase:
-    """Random erasing, filled with noise or with the mean color."""
+    """Random erasing, filled with noise or the mean color."""
 
     def __init__(self, probability: float, size: int, fill: Tensor | None):
         self._probability, self._size, self._fill = probability, size, fill
@@ -70,7 +70,7 @@ class Erase:
 
 
 class Mix:
-    """Mixup and CutMix of neighbors, each with its alpha."""
+    """Mixup and CutMix of neighbors, with one alpha each."""
 
     def __init__(self, mixup: float, cutmix: float, size: int):
         self._alphas, self._size = (mixup, cutmix), size
@@ -83,7 +83,7 @@ class Mix:
 
 
 def stages(recipe: Recipe, device: torch.device) -> tuple[Stage, ...]:
-    """What ``recipe`` does to crops, in order. Raises ``DataError`` for an unknown policy."""
+    """Return the stages of ``recipe``, in order. Raises ``DataError`` for an unknown policy."""
     size, named = recipe.train_size, policy(recipe.auto_augment)
     found: list[Stage] = [Operate(named, size)] if named else []
     found.append(Normalize())
@@ -96,7 +96,7 @@ def stages(recipe: Recipe, device: torch.device) -> tuple[Stage, ...]:
 
 
 def mixes(recipe: Recipe) -> bool:
-    """Whether images are mixed, in pairs of neighbors."""
+    """Whether ``recipe`` mixes images, in pairs of neighbors."""
     return bool(recipe.mixup or recipe.cutmix)
 
 
@@ -106,8 +106,8 @@ def augmented(
     applied: Sequence[Stage],
     seen: Callable[[Any], None] | None = None,
 ) -> Batch:
-    """``batch``, the crops of ``plans`` end to end, after the stages; ``seen`` is given what each
-    of them has drawn."""
+    """Apply the stages to ``batch``, the concatenated crops of ``plans``; ``seen`` is called with
+    each stage's draws."""
     for stage in applied:
         each = [stage.draw(plan) for plan in plans]
         drawn = None if each[0] is None else sampling.joined(plans, each)

@@ -1,8 +1,8 @@
-"""Which operation changes which image, and how strongly: RandAugment and TrivialAugmentWide.
+"""Policies that draw operations and strengths per image: RandAugment and TrivialAugmentWide.
 
-Drawn as arrays for a whole batch, with the operations, probabilities and strengths of timm's
+They draw arrays for a whole batch, with the operations, probabilities and strengths of timm's
 RandAugment (Cubuk et al. 2020) and torchvision's TrivialAugmentWide (Mueller and Hutter 2021).
-``operations`` carries them out.
+``operations`` applies them.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from roadmap.train.data.images import DataError
 
 
 class Op(IntEnum):
-    """An operation; what its argument means stands behind it."""
+    """An operation; the comment gives the meaning of its argument."""
 
     IDENTITY = 0
-    SHEAR_X = 1  # pixels sideways a row
+    SHEAR_X = 1  # horizontal pixels per row
     SHEAR_Y = 2
     TRANSLATE_X = 3  # pixels to the left
     TRANSLATE_Y = 4
     ROTATE = 5  # degrees counterclockwise
-    BRIGHTNESS = 6  # factor; 1 is the image, also for the next three
+    BRIGHTNESS = 6  # factor; 1 leaves the image unchanged, as for the next three
     CONTRAST = 7
     COLOR = 8
     SHARPNESS = 9
@@ -36,7 +36,7 @@ class Op(IntEnum):
     EQUALIZE = 11
     INVERT = 12
     POSTERIZE = 13  # bits kept
-    SOLARIZE = 14  # values from this one up are inverted
+    SOLARIZE = 14  # values from this one on are inverted
     SOLARIZE_ADD = 15  # added to values under 128
 
 
@@ -45,7 +45,7 @@ GEOMETRIC = (Op.SHEAR_X, Op.SHEAR_Y, Op.TRANSLATE_X, Op.TRANSLATE_Y, Op.ROTATE)
 
 @dataclass(frozen=True)
 class Operations:
-    """``code`` int64 (N, layers) of ``Op``, applied in order; ``argument`` float32 alike."""
+    """Operations in order: ``code`` (of ``Op``) int64 and ``argument`` float32, (N, layers)."""
 
     code: np.ndarray
     argument: np.ndarray
@@ -76,7 +76,7 @@ def _whole(function: Callable[[np.ndarray], np.ndarray]) -> Strength:
 
 _NONE = _whole(np.zeros_like)
 
-#: timm's names: the operation, and its argument from level (0 to 1), sign and image size.
+#: By timm's name: operation, and argument from level (0 to 1), sign and image size.
 RAND_AUGMENT_OPS: dict[str, tuple[Op, Strength]] = {
     "AutoContrast": (Op.AUTOCONTRAST, _NONE),
     "Equalize": (Op.EQUALIZE, _NONE),
@@ -104,7 +104,7 @@ RAND_AUGMENT_OPS: dict[str, tuple[Op, Strength]] = {
 
 @dataclass(frozen=True)
 class RandAugment:
-    """timm's: ``layers`` operations an image, each left out with probability 1 - ``applied``."""
+    """timm's RandAugment: ``layers`` operations per image, each with probability ``applied``."""
 
     names: tuple[str, ...]
     layers: int
@@ -112,7 +112,7 @@ class RandAugment:
     magnitude: float
     deviation: float
     most: float
-    #: What is uncovered at the edges: ImageNet's mean color.
+    #: Fill of uncovered edges: ImageNet's mean color.
     fill: tuple[int, int, int] = (124, 116, 104)
 
     def draw(self, rng: np.random.Generator, count: int, size: int) -> Operations:
@@ -137,7 +137,7 @@ class RandAugment:
 
 @dataclass(frozen=True)
 class TrivialAugment:
-    """torchvision's TrivialAugmentWide: one operation an image, 31 strengths alike likely."""
+    """torchvision's TrivialAugmentWide: one operation per image, 31 equally likely strengths."""
 
     fill: tuple[int, int, int] = (0, 0, 0)
 
@@ -190,7 +190,7 @@ Policy = RandAugment | TrivialAugment
 
 
 def policy(text: str) -> Policy | None:
-    """The policy that a recipe's ``auto_augment`` names: none, trivial or timm's ``rand-...``.
+    """Return the policy of a recipe's ``auto_augment``: none, trivial or timm's ``rand-...``.
 
     Raises ``DataError`` for anything else.
     """
@@ -202,10 +202,12 @@ def policy(text: str) -> Policy | None:
 
 
 def _rand_augment(text: str) -> RandAugment:
-    """As timm's ``rand_augment_transform`` reads it, whose import takes seconds: m magnitude,
-    n layers, p probability, mstd deviation of the magnitude, mmax its largest value, inc1 for
-    operations that all grow stronger with it."""
-    wanted = f"auto_augment is {said(text)}; use none, trivial or one like rand-m9-mstd0.5-inc1"
+    """Parse as timm's ``rand_augment_transform``, whose import takes seconds: m magnitude, n
+    layers, p probability, mstd the magnitude's deviation, mmax its maximum, inc1 if all operations
+    get stronger with it."""
+    wanted = (
+        f"auto_augment is {said(text)}; use none, trivial or a policy such as rand-m9-mstd0.5-inc1"
+    )
     sections = re.findall(r"-([a-z]+)(\d+(?:\.\d+)?)", text)
     given = dict(sections)
     if text != "rand" + "".join(f"-{name}{value}" for name, value in sections):

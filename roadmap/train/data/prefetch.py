@@ -1,4 +1,4 @@
-"""Preparing the next batches while a device works on this one."""
+"""Prefetching: prepare the next batches while the device processes the current one."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-#: Batches that wait ready.
+#: Batches prepared in advance.
 AHEAD = 2
 
 Batch = tuple[Tensor, Tensor]
 
 
 def prefetched(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
-    """``batches``, on CUDA made in a thread and a stream of their own, a few ahead.
+    """Prepare ``batches`` in advance, on CUDA in a separate thread and stream.
 
-    The thread launches while the training loop launches or waits; the stream fills gaps that
-    training leaves. Elsewhere ``batches`` as they are: a CPU has no idle half to use.
+    The thread launches kernels while the training loop launches or waits, and the stream fills the
+    gaps of training. On other devices ``batches`` is returned unchanged: a CPU has no idle part.
     """
     return threaded(batches, device) if device.type == "cuda" else batches
 
 
 def threaded(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
-    """``batches`` in order, made in a thread, which ends with the iterator. Errors in making
-    one are raised in its place."""
+    """Yield ``batches`` in order, prepared in a thread that ends with the iterator. Errors are
+    raised in place of their batch."""
     ready: queue.Queue[Any] = queue.Queue(maxsize=AHEAD)
     stop = threading.Event()
     thread = threading.Thread(target=_fill, args=(batches, device, ready, stop), daemon=True)
@@ -58,7 +58,7 @@ def _fill(
                 if stop.is_set():
                     return
         ready.put(None)
-    except BaseException as error:  # raised where the batch is asked for
+    except BaseException as error:  # raised when the batch is requested
         ready.put(error)
 
 
@@ -67,19 +67,19 @@ def _own_stream(device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    # The device too: a new thread does not inherit it.
+    # A new thread does not inherit the current device.
     with torch.cuda.device(device), torch.cuda.stream(_stream(device)):
         yield
 
 
 @cache
 def _stream(device: torch.device) -> torch.cuda.Stream:
-    """The same for every epoch: memory that one stream is done with is kept for that stream."""
+    """Return one stream for all epochs, since freed memory stays reserved for its stream."""
     return torch.cuda.Stream(device)
 
 
 def _handed_over(batch: Batch, made: torch.cuda.Event | None, device: torch.device) -> Batch:
-    """``batch``, which the caller's stream now waits for and may use until it is done."""
+    """Return ``batch`` after making the caller's stream wait for it."""
     if made is not None:
         stream = torch.cuda.current_stream(device)
         stream.wait_event(made)

@@ -1,4 +1,4 @@
-"""What training does to given pictures: the draws and the operations of ``data``, to be shown."""
+"""Preview of augmentation: training's draws and operations on given pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from roadmap.train.data.pipeline import Batch, augmented, stages
 from roadmap.train.data.policies import Op, Operations
 from roadmap.train.data.sampling import CROP_AREA, BatchPlan, Erasing, Mixing, View
 
-#: An operation in words: with its argument, or for a negative and a positive one.
+#: Each operation in words, with its argument, or for a negative and a positive argument.
 WORDS: dict[Op, str | tuple[str, str]] = {
     Op.SHEAR_X: ("shear x −{:.2f}", "shear x +{:.2f}"),
     Op.SHEAR_Y: ("shear y −{:.2f}", "shear y +{:.2f}"),
@@ -38,7 +38,7 @@ WORDS: dict[Op, str | tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Preview:
-    """``before`` and ``after`` uint8 (N, S, S, 3); ``notes`` (N,): what was drawn, in words."""
+    """``before`` and ``after`` uint8 (N, S, S, 3); ``notes`` (N,) describe the draws."""
 
     before: np.ndarray
     after: np.ndarray
@@ -47,7 +47,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class _Pictures:
-    """Pictures as a split whose labels are their places (``source.Split``, as far as needed)."""
+    """Pictures as a split (``split.Split``, as far as needed); labels are indices."""
 
     pictures: Sequence[np.ndarray]
 
@@ -63,11 +63,11 @@ class _Pictures:
 def preview(
     pictures: Sequence[np.ndarray], recipe: Recipe, seed: int, *, crop: bool = True
 ) -> Preview:
-    """``pictures`` (uint8 (H, W, 3) each, an even number) as a batch of ``recipe``'s training.
+    """Augment ``pictures`` (an even number, uint8 (H, W, 3) each) as a batch of ``recipe``.
 
-    It is batch 0 of epoch 0 of a run with ``seed``, in the pictures' order. Before: as in
-    validation, the center at ``train_size`` pixels. ``crop`` false: augmentation starts from
-    there, not from a random crop, so that what follows can be told from it. Raises ``DataError``
+    It is batch 0 of epoch 0 of a run with ``seed``, in the pictures' order. ``before`` is the
+    central crop of ``train_size`` pixels, as in validation. Without ``crop``, augmentation starts
+    from that instead of a random crop, so that its effects are easier to see. Raises ``DataError``
     for an unknown ``auto_augment``.
     """
     size = recipe.train_size
@@ -84,7 +84,7 @@ def preview(
 
 
 class _Notes:
-    """What has been drawn for each of ``count`` pictures, in words."""
+    """Collects the draws for each of ``count`` pictures, in words."""
 
     def __init__(self, count: int):
         self._words: list[list[str]] = [[] for _ in range(count)]
@@ -140,11 +140,11 @@ _WORDS: dict[type, Callable[[Any], list[str]]] = {
 
 
 def denormalized(images: Tensor) -> Tensor:
-    """Normalized (N, 3, S, S) as uint8 again; what noise puts out of range is cut off."""
+    """Convert normalized (N, 3, S, S) back to uint8; noise out of range is clipped."""
     mean, std = (torch.tensor(values)[:, None, None] for values in (augment.MEAN, augment.STD))
     return ((images * std + mean) * 255).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def _last(images: Tensor) -> np.ndarray:
-    """(N, 3, S, S) to (N, S, S, 3)."""
+    """Convert (N, 3, S, S) to (N, S, S, 3)."""
     return images.permute(0, 2, 3, 1).contiguous().numpy()

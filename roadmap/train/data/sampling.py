@@ -1,8 +1,8 @@
-"""What chance decides about a batch, drawn for the whole global batch at once.
+"""Random draws for a batch, made for the whole global batch at once.
 
-Every number comes from a generator keyed by (seed, epoch, step, subject): neither workers nor
-processes nor what was drawn before can change it. A process takes its slice of the drawn arrays,
-so that any number of processes sees the same global batch, and a run may begin at any step.
+Every number comes from a generator keyed by (seed, epoch, step, subject), independent of workers,
+processes and earlier draws. Each process takes its slice of the drawn arrays, so that any number of
+processes sees the same global batch, and a run can start at any step.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import numpy as np
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-#: Subjects of the generators: an epoch's order, a batch, a single image.
+#: Subjects of the generators: the order of an epoch, a batch, a single image.
 ORDER, BATCH, IMAGE = range(3)
 
-#: Share of the area that a random crop keeps: ImageNet's habit, and a milder one for ``pocket``,
-#: whose images are too small to recognize a part of.
+#: Share of the area that a random crop keeps: the usual one for ImageNet, and a milder one for
+#: ``pocket``, whose images are too small to be recognized from a part.
 CROP_AREA = {None: (0.08, 1.0), "pocket": (0.75, 1.0)}
 CROP_RATIO = (3 / 4, 4 / 3)
 
 
 @dataclass(frozen=True)
 class View:
-    """How images are looked at: sizes in pixels, ``area`` the share that a random crop keeps."""
+    """Sizes of images in pixels, and ``area``, the share that a random crop keeps."""
 
     train_size: int
     test_size: int
@@ -40,8 +40,8 @@ class View:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """A batch to make: ``key`` is (seed, epoch, step), ``images`` (B,) those of the global batch,
-    ``mine`` the positions in it that this process makes."""
+    """A batch plan: ``key`` is (seed, epoch, step), ``images`` (B,) are those of the global batch,
+    ``mine`` this process's positions in it."""
 
     key: tuple[int, int, int]
     images: np.ndarray
@@ -49,25 +49,24 @@ class BatchPlan:
 
     @cached_property
     def rng(self) -> np.random.Generator:
-        """Of the whole global batch: crops, operations, erasing, mixing, in this order."""
+        """Return the generator of a global batch: crops, operations, erasing, mixing."""
         return generator(*self.key, BATCH)
 
 
 def generator(*key: int) -> np.random.Generator:
-    """Numbers that depend on ``key`` (whole numbers from 0 up) and on nothing else."""
+    """Return a generator that depends only on ``key`` (non-negative integers)."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
 
 
 def epoch_order(
     seed: int, epoch: int, images: int, batch_size: int, repeats: int, steps: int | None = None
 ) -> np.ndarray:
-    """Image of every position of an epoch, int64 (steps * batch_size,).
+    """Return the image at every position of an epoch, int64 (steps * batch_size,).
 
-    An epoch is ``images // batch_size`` steps; what is left over is dropped. A set smaller than a
-    batch, or than the ``steps`` asked for, is gone through again, in another order. With
-    ``repeats`` n the epoch shows 1/n of the images n times each (Hoffer et al. 2020): the copies
-    of an image share a batch, spread over it so that no two are neighbors and every process gets
-    some.
+    An epoch has ``images // batch_size`` steps; remaining images are dropped. A set too small for a
+    batch, or for ``steps``, is repeated in a new order. With ``repeats`` n, an epoch has 1/n of the
+    images, n times each (Hoffer et al. 2020): the copies of an image are in the same batch, spread
+    so that no two are neighbors and every process gets some.
     """
     total = (steps or max(images // batch_size, 1)) * batch_size
     rng = generator(seed, epoch, 0, ORDER)
@@ -84,7 +83,7 @@ def epoch_order(
 
 @dataclass(frozen=True)
 class Crops:
-    """Random resized crops: ``box`` int64 (N, 4) of top, left, height, width; ``flip`` (N,)."""
+    """Random resized crops: ``box`` int64 (N, 4) is top, left, height, width; ``flip`` (N,)."""
 
     box: np.ndarray
     flip: np.ndarray
@@ -92,10 +91,10 @@ class Crops:
 
 @dataclass(frozen=True)
 class Mixing:
-    """Mixup and CutMix: image i becomes ``share`` of itself, the rest of its neighbor.
+    """Mixup and CutMix: image i becomes ``share`` of itself plus the rest of its neighbor.
 
-    ``box`` int64 (N, 4) of top, left, bottom, right is the part that CutMix takes from the
-    neighbor whole; it is empty for Mixup. ``share`` is float32 (N,).
+    ``box`` int64 (N, 4), top, left, bottom, right, is the part that CutMix copies from the
+    neighbor; it is empty for Mixup. ``share`` is float32 (N,).
     """
 
     cut: np.ndarray
@@ -105,9 +104,9 @@ class Mixing:
 
 @dataclass(frozen=True)
 class Erasing:
-    """Rectangles to blank, ``box`` int64 (N, 4) of top, left, bottom, right, empty for none.
+    """Rectangles to erase: ``box`` int64 (N, 4) is top, left, bottom, right, or empty.
 
-    ``offset`` (N,), from 0 to 1, says where in the noise bank a rectangle's noise begins.
+    ``offset`` (N,), from 0 to 1, is the start of a rectangle's noise in the noise bank.
     """
 
     box: np.ndarray
@@ -117,8 +116,8 @@ class Erasing:
 def draw_crops(
     rng: np.random.Generator, sizes: np.ndarray, area: tuple[float, float], flips: bool
 ) -> Crops:
-    """For images of ``sizes`` int64 (N, 2): height, width. As torchvision: 10 tries, then a
-    central crop of the nearest allowed shape."""
+    """Draw crops for images of ``sizes`` int64 (N, 2): height, width. As in torchvision: 10 tries,
+    then a central crop of the nearest allowed shape."""
     count = len(sizes)
     height, width = sizes[:, :1], sizes[:, 1:]
     target = rng.uniform(*area, (count, 10)) * height * width
@@ -144,10 +143,10 @@ def draw_crops(
 def draw_mixing(
     rng: np.random.Generator, count: int, size: int, mixup: float, cutmix: float
 ) -> Mixing:
-    """For ``count`` images (even) of ``size`` pixels; neighbors 2i and 2i + 1 share one draw.
+    """Draw for ``count`` (even) images of ``size`` pixels; neighbors 2i, 2i + 1 share a draw.
 
-    timm's Mixup in its mode ``pair``, with probability 1 and either kind equally likely where
-    both are on.
+    As timm's Mixup in mode ``pair`` with probability 1; if both kinds are used, they are equally
+    likely.
     """
     pairs = count // 2
     cut = rng.random(pairs) < 0.5 if mixup and cutmix else np.full(pairs, bool(cutmix))
@@ -164,7 +163,7 @@ def draw_mixing(
 
 
 def draw_erasing(rng: np.random.Generator, count: int, size: int, probability: float) -> Erasing:
-    """timm's random erasing: 2% to a third of the area, aspect 0.3 to 3.3, 10 tries."""
+    """Draw as timm's random erasing: 2% to 33% of the area, aspect 0.3 to 3.3, 10 tries."""
     area = rng.uniform(0.02, 1 / 3, (count, 10)) * size**2
     ratio = np.exp(rng.uniform(np.log(0.3), np.log(1 / 0.3), (count, 10)))
     height, width = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
@@ -192,5 +191,5 @@ def joined(plans: Sequence[BatchPlan], drawn: Sequence[Drawn]) -> Drawn:
 
 
 def own_images(plans: Sequence[BatchPlan]) -> np.ndarray:
-    """The images of this process's part of each plan, end to end."""
+    """Concatenate the images of this process's part of each plan."""
     return np.concatenate([plan.images[plan.mine] for plan in plans])

@@ -1,6 +1,6 @@
-"""Where images come from: a folder of classes, parquet, or scikit-learn's digits.
+"""Data sources: a folder of classes, parquet files, or scikit-learn's digits.
 
-Each is listed, labels and names, without decoding anything.
+Labels and names are listed without decoding any image.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from roadmap.train.data.split import (
     val_notes,
 )
 
-#: Of names as timm's ``create_dataset`` takes them (``named_sets``).
+#: Prefixes of names as in timm's ``create_dataset`` (``named_sets``).
 PREFIXES = ("torch", "hfds", "hfids", "tfds", "wds")
 
 
 def open_source(path: str | Path | None) -> Source:
-    """The source at ``path``, or the digits for none. Raises ``DataError``."""
+    """Open the source at ``path`` [default: the digits]. Raises ``DataError``."""
     try:
         return _opened(path)
     except OSError as error:
@@ -44,7 +44,7 @@ def open_source(path: str | Path | None) -> Source:
 
 
 def source_name(path: str | Path | None) -> str:
-    """What the source at ``path`` is called, without opening it."""
+    """Return the name of the source at ``path``, without opening it."""
     if path is None:
         return DIGITS
     prefix, name = _named(path)
@@ -52,7 +52,7 @@ def source_name(path: str | Path | None) -> str:
 
 
 def _named(path: str | Path) -> tuple[str, str]:
-    """(prefix, name) of a name such as torch/cifar10; of a folder ("", path)."""
+    """Split a name such as torch/cifar10 into (prefix, name); a folder gives ("", path)."""
     prefix, slash, rest = str(path).partition("/")
     if slash and prefix in PREFIXES and not _exists(path):
         return prefix, rest
@@ -62,7 +62,7 @@ def _named(path: str | Path) -> tuple[str, str]:
 def _exists(path: str | Path) -> bool:
     try:
         return Path(path).exists()
-    except OSError:  # too long a name, say
+    except OSError:  # such as a name that is too long
         return False
 
 
@@ -70,7 +70,7 @@ def _opened(path: str | Path | None) -> Source:
     if path is None:
         return digits()
     if not str(path):
-        raise DataError("the data path is empty: give a folder or a name such as torch/cifar10")
+        raise DataError("--data is empty; use a folder or a name such as torch/cifar10")
     prefix, name = _named(path)
     if prefix:
         from roadmap.train.data.named_sets import named_set
@@ -86,14 +86,14 @@ def _opened(path: str | Path | None) -> Source:
     for place in (path, path / "data"):
         if split_files(place, TRAIN_NAMES, ".parquet")[1]:
             return parquet(place, folder_name(path))
-    raise DataError(f"{path} holds neither train/ with a folder for each class nor train*.parquet")
+    raise DataError(f"{path} has neither train/ with one folder per class nor train*.parquet")
 
 
 # -- a folder of classes ------------------------------------------------------------------------
 
 
 class FolderSplit(EncodedSplit):
-    """Image files; paths are kept as one byte array, since a million strings cost 10 times it."""
+    """Image files; paths are one byte array, since a million strings take 10 times the memory."""
 
     def __init__(self, root: Path, paths: Sequence[str], labels: np.ndarray):
         self.root = str(root)
@@ -116,30 +116,32 @@ class FolderSplit(EncodedSplit):
         try:
             size = self._size(index)
         except OSError as error:
-            raise DataError(f"{self.name(index)} is gone: {error.strerror}") from None
+            raise DataError(f"{self.name(index)} no longer exists: {error.strerror}") from None
         if not size:
             raise DataError(f"{self.name(index)} is empty")
         return f"{os.fsdecode(bytes(self.paths[index]))} {size}"
 
     def _size(self, index: int) -> int:
         status = os.stat(self.name(index))  # noqa: PTH116
-        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
-            raise DataError(f"{self.name(index)} is not a file: remove it")
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait forever
+            raise DataError(f"{self.name(index)} is not a regular file: remove it")
         return status.st_size
 
 
 def folder(root: Path, train: Path) -> Source:
-    """ImageNet's layout: ``train/CLASS/*.jpg`` and ``val/CLASS/*.jpg``; classes sorted by name."""
+    """Open a folder as of ImageNet: ``train/CLASS/*.jpg``, ``val/CLASS/*.jpg``, sorted classes."""
     val = split_folder(root, VAL_NAMES)
     if val is None:
-        raise DataError(f"{root} has no validation images: add val/ with a folder for each class")
+        raise DataError(f"{root} has no validation images: add val/ with one folder per class")
     names = _class_folders(train)
     train_split, train_skipped = _folder_split(train, names)
     train_notes = skipped_note(train_skipped, train)
     check_classes(train_split.labels, names, str(train), train_notes)
     strange = sorted(set(_class_folders(val)) - set(names))
     if strange:
-        raise DataError(f"{val / strange[0]} is a class that {train} does not have")
+        raise DataError(
+            f"{val / strange[0]} is a class that {train} does not have: add or remove it"
+        )
     val_split, val_skipped = _folder_split(val, names)
     splits = (train.name, val.name)
     return Source(
@@ -170,7 +172,7 @@ def _class_folders(root: Path) -> tuple[str, ...]:
 
 
 def _folder_split(root: Path, names: tuple[str, ...]) -> tuple[FolderSplit, Counter[str]]:
-    """The images of the class folders, and how many files of each kind are no such images."""
+    """List the images in class folders, and count other files by kind."""
     paths: list[str] = []
     labels: list[int] = []
     beside = [Path(entry) for entry in os.scandir(root) if not entry.is_dir()]
@@ -187,22 +189,22 @@ def _folder_split(root: Path, names: tuple[str, ...]) -> tuple[FolderSplit, Coun
         paths += [os.path.relpath(file, root) for file in images]
         labels += [label] * len(images)
     if not paths:
-        sentences = (f"{root} holds no image in a folder of a class", *skipped_note(skipped, "it"))
+        sentences = (f"{root} has no images in class folders", *skipped_note(skipped, "it"))
         raise DataError("; ".join(sentences))
     return FolderSplit(root, paths, np.array(labels, dtype=np.int64)), skipped
 
 
 def _kind(file: str) -> str:
-    """The ending of a file's name in lower case."""
+    """Return a file's extension in lower case."""
     base = os.path.basename(file)  # noqa: PTH119 (a million of them)
     if base.startswith("."):
         return "hidden"
-    return os.path.splitext(base)[1].lower() or "without an ending"  # noqa: PTH122
+    return os.path.splitext(base)[1].lower() or "without an extension"  # noqa: PTH122
 
 
 def _files(root: Path) -> list[str]:
-    """Every file below ``root``, also in linked folders; a folder reached again is not read again,
-    as a link may lead back up."""
+    """Yield every file below ``root``, also in linked folders; each folder is read once, since a
+    link may point back up."""
     seen = {_identity(folder) for folder in root.resolve().parents}
     found: list[str] = []
     for place, folders, files in os.walk(root, onerror=_raise, followlinks=True):
@@ -253,7 +255,7 @@ DIGITS = "digits"
 
 
 def digits() -> Source:
-    """scikit-learn's 1,797 handwritten digits, 8x8 pixels, every fifth of a class held out.
+    """Open scikit-learn's 1,797 handwritten digits, 8x8 pixels; every fifth per class is held out.
 
     Source: UCI Optical Recognition of Handwritten Digits (Alpaydin and Kaynak 1998).
     """
@@ -261,13 +263,13 @@ def digits() -> Source:
         from sklearn.datasets import load_digits
     except ModuleNotFoundError:
         raise DataError(
-            "the digits need scikit-learn, which is missing: install it or give --data"
+            "the digits data set needs scikit-learn: install it, or use --data"
         ) from None
     loaded = load_digits()
     pixels = (loaded.images * (255 / 16)).round().astype(np.uint8)
     images = np.repeat(pixels[..., None], 3, axis=-1)
     labels = loaded.target
-    # The set comes writer by writer, so that every fifth of a class is an even sample.
+    # The set is sorted by writer, so every fifth image per class is an even sample.
     held_out = np.zeros(len(labels), dtype=bool)
     for label in range(10):
         held_out[np.flatnonzero(labels == label)[4::5]] = True

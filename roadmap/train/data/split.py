@@ -1,4 +1,4 @@
-"""What a set of images is to training, and the checks that need no pixels."""
+"""Splits and sources of images, and checks that need no pixels."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import numpy as np
 from roadmap.text import counted
 from roadmap.train.data.images import DataError, decode
 
-#: Names of the training and validation splits; of several that are there, the first one counts.
+#: Names of the training and validation splits; the first one that exists is used.
 TRAIN_NAMES = ("train", "training")
 VAL_NAMES = ("val", "validation", "valid", "dev", "eval", "evaluation", "test", "testing")
-#: Those of ``VAL_NAMES`` that are no validation split, and serve as one where there is none.
+#: Those of ``VAL_NAMES`` that only replace a missing validation split.
 TEST_NAMES = ("test", "testing")
 
 
@@ -40,13 +40,13 @@ class Split(Decoded, Protocol):
     exif_orientation: bool
 
     def name(self, index: int) -> str:
-        """What a message calls image ``index``."""
+        """Return the name of image ``index`` for messages."""
 
     def data(self, index: int) -> bytes:
-        """Its bytes as stored: encoded, or the pixels themselves. Raises ``DataError``."""
+        """Return the stored bytes: encoded, or the pixels themselves. Raises ``DataError``."""
 
     def detail(self, index: int) -> str:
-        """What stands for the bytes of a set too large to read through: file name and size."""
+        """Return file name and size, which replace the bytes in the hash of a large set."""
 
 
 class EncodedSplit(ABC):
@@ -70,36 +70,36 @@ class Source:
     class_names: tuple[str, ...]
     train: Split
     val: Split
-    #: What the two splits are called where they come from, such as ("train", "valid").
+    #: Names of the two splits at their source, such as ("train", "valid").
     splits: tuple[str, str] = ("train", "val")
-    #: Where each of them comes from, in words; None for the digits.
+    #: Where each split comes from, for messages; None for the digits.
     taken: tuple[str, str] | None = None
-    #: Whether a mirrored image is still of its class: not so for digits.
+    #: Whether mirrored images keep their class; digits do not.
     mirrors: bool = True
-    #: Whether the set itself names its classes; else ``class_names`` are the labels as text.
+    #: Whether the set names its classes; otherwise ``class_names`` are the labels as text.
     named: bool = True
-    #: What a reader should know about the set, a sentence each.
+    #: Notes for the user, one sentence each.
     notes: tuple[str, ...] = ()
 
     @property
     def said(self) -> tuple[str, ...]:
-        """What is printed before the set is used."""
+        """Return the lines printed before the set is used."""
         if self.taken is None:
             return self.notes
         return f"training on {self.taken[0]}, validating on {self.taken[1]}", *self.notes
 
 
 def split_folder(root: Path, names: Sequence[str]) -> Path | None:
-    """The folder in ``root`` of the first of ``names``, in whatever case, that there is."""
+    """Return the folder in ``root`` named as the first of ``names`` that exists, in any case."""
     folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
-    by_name = {name.lower(): name for name in folders}  # "val" goes before "Val"
+    by_name = {name.lower(): name for name in folders}  # "val" is preferred to "Val"
     return next((root / by_name[name] for name in names if name in by_name), None)
 
 
 def split_files(root: Path, names: Sequence[str], ending: str) -> tuple[str, list[Path]]:
-    """The first of ``names`` that a file's name begins with, and all its files; or no file.
+    """Return the first of ``names`` that some file name starts with, and all of its files.
 
-    A file belongs to the longest name that fits: ``valid-0.parquet`` to valid, not to val.
+    A file belongs to the longest matching name: ``valid-0.parquet`` to valid, not val.
     """
     known = sorted((*TRAIN_NAMES, *VAL_NAMES), key=len, reverse=True)
     found: dict[str | None, list[Path]] = {}
@@ -110,25 +110,25 @@ def split_files(root: Path, names: Sequence[str], ending: str) -> tuple[str, lis
 
 
 def file_pattern(name: str, files: list[Path]) -> str:
-    """What a message calls the files of one split, as ``split_files`` finds them."""
+    """Return how messages refer to the files of one split (``split_files``)."""
     first = files[0]
     return str(first) if len(files) == 1 else f"{first.parent}/{name}*{first.suffix}"
 
 
 def folder_name(path: str | Path) -> str:
-    """What the data set in a folder is called: the folder's real name, also of ``.`` or a link."""
+    """Return a folder's real name as the data set's name, also for ``.`` or a link."""
     return Path(path).resolve().name.lstrip(".") or "data"  # the root folder has no name
 
 
 def no_val_note(name: Any, splits: tuple[str, str]) -> tuple[str, ...]:
-    """That validation images are a test split's, as the second of ``splits`` says."""
+    """Return a note if the validation images are a test split's (second of ``splits``)."""
     if splits[1].lower() not in TEST_NAMES:
         return ()
-    return (f"{name} has no validation split: scores are those of its {splits[1]} split",)
+    return (f"{name} has no validation split: using its {splits[1]} split",)
 
 
 def skipped_note(kinds: Counter[str], where: Any) -> tuple[str, ...]:
-    """How many files of each kind in ``where`` are not read."""
+    """Return a note on the number of skipped files of each kind in ``where``."""
     if not kinds:
         return ()
     listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5))
@@ -137,7 +137,7 @@ def skipped_note(kinds: Counter[str], where: Any) -> tuple[str, ...]:
 
 
 def other_files_note(root: Path, ending: str, taken: Sequence[Path]) -> tuple[str, ...]:
-    """Which files of this ``ending`` in ``root`` are of neither of the two splits."""
+    """Return a note on files with this ``ending`` in ``root`` that are in neither split."""
     others = sorted({file.name for file in root.glob(f"*{ending}")} - {file.name for file in taken})
     if not others:
         return ()
@@ -154,9 +154,9 @@ def check_range(labels: np.ndarray, classes: int, where: str) -> None:
 
 
 def label_names(labels: np.ndarray, where: str) -> tuple[str, ...]:
-    """The labels as text, for a set that does not name its classes."""
+    """Return the labels as text, for a set that does not name its classes."""
     names = int(labels.max(initial=0)) + 1
-    if names > len(labels):  # not written out: a label may be of any size
+    if names > len(labels):  # not listed: labels may be arbitrarily large
         present = np.unique(labels[labels >= 0])
         gap = int(np.argmax(present != np.arange(len(present))))
         raise _no_image(where, gap, str(gap), " and others")
@@ -166,15 +166,13 @@ def label_names(labels: np.ndarray, where: str) -> tuple[str, ...]:
 def check_classes(
     labels: np.ndarray, names: tuple[str, ...], where: str, notes: Sequence[str] = ()
 ) -> None:
-    """There are classes to tell apart, and every one has an image to train on.
+    """Check that there are at least two classes, each with a training image.
 
-    ``notes`` are added where one has none, as it may have files that are skipped.
+    ``notes`` are added to the error, since a class may have skipped files.
     """
     check_range(labels, len(names), where)
     if len(names) < 2:
-        raise DataError(
-            f"{where} has one class, {names[0]}: nothing to classify; two or more are needed"
-        )
+        raise DataError(f"{where} has only one class, {names[0]}: classification needs two or more")
     empty = np.flatnonzero(np.bincount(labels, minlength=len(names)) == 0)
     if len(empty):
         more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
@@ -184,7 +182,7 @@ def check_classes(
 def _no_image(where: str, label: int, name: str, more: str, notes: Sequence[str] = ()) -> DataError:
     sentence = (
         f"{where} has no image of class {label} ({name}){more}: "
-        "add images, or leave the class out and number the others without a gap"
+        "add images, or remove the class and number the others without gaps"
     )
     return DataError("; ".join((sentence, *notes)))
 
@@ -194,15 +192,16 @@ def val_notes(labels: np.ndarray, names: tuple[str, ...], where: Any) -> tuple[s
     if not len(missing):
         return ()
     listed = ", ".join(names[label] for label in missing[:3]) + ("..." if len(missing) > 3 else "")
-    return (f"{where} has no image of {len(missing)} of the {len(names)} classes: {listed}",)
+    return (f"{where} has no images of {len(missing)} of the {len(names)} classes: {listed}",)
 
 
 def renumber(
     labels: np.ndarray, names: Sequence[str], to: Sequence[str], where: Any, first: Any
 ) -> np.ndarray:
-    """``labels`` into ``names``, the list of ``where``, as places in ``to``, the list of ``first``.
+    """Convert ``labels`` from indices in ``names`` to indices in ``to``.
 
-    Raises ``DataError`` unless each of ``names`` stands for one class of ``to``.
+    ``where`` and ``first`` say where these lists come from. Raises ``DataError`` unless each of
+        ``names`` is one class of ``to``.
     """
     if tuple(names) == tuple(to):
         return labels
@@ -211,10 +210,10 @@ def renumber(
     places = {name: place for place, name in enumerate(to)}
     strange = [name for name in names if name not in places]
     if strange or len(places) < len(to) or len(set(names)) < len(names):
-        lacking = f", of which that lacks {_listed(strange)}" if strange else ""
+        lacking = f", of which {_listed(strange)} are unknown there" if strange else ""
         raise DataError(
-            f"{first} names the classes {_listed(to)}; {where} names {_listed(names)}{lacking}: "
-            "write both with one list of names"
+            f"{first} has the classes {_listed(to)}; {where} has {_listed(names)}{lacking}: "
+            "write both with the same list of names"
         )
     return np.array([places[name] for name in names], dtype=np.int64)[labels]
 

@@ -116,7 +116,7 @@ def test_a_file_lost_on_the_way_is_named(pets, workers):
 @pytest.mark.parametrize(
     ("number", "said"),
     [
-        (signal.SIGKILL, "SIGKILL, probably because memory ran out: use fewer --workers"),
+        (signal.SIGKILL, "SIGKILL, probably out of memory: use fewer --workers"),
         (signal.SIGBUS, "SIGBUS, probably because shared memory is full: enlarge /dev/shm"),
         (signal.SIGSEGV, r"\(SIGSEGV\)"),
     ],

@@ -62,7 +62,7 @@ def test_a_test_split_and_skipped_files_are_printed(tmp_path, command):
     else:
         done = invoke("sweep", *options, *TINY, "--dry-run", "--output", tmp_path / "runs")
     assert done.exit_code == 0, done.output
-    assert f"{data} has no validation split: scores are those of its test split" in done.stderr
+    assert f"{data} has no validation split: using its test split" in done.stderr
     assert f"1 file in {data}/train skipped: 1 .heic" in done.stderr
 
 

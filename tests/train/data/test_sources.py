@@ -72,7 +72,7 @@ def test_classes_missing_from_val_are_noted(tmp_path):
     data = opened(make_parquet(tmp_path, [0, 1, 2], [0, 2], names=("cat", "dog", "cow")))
     assert data.info.num_classes == 3
     (note,) = data.info.notes
-    assert "no image of 1 of the 3 classes: dog" in note
+    assert "no images of 1 of the 3 classes: dog" in note
 
 
 def test_images_of_different_sizes(tmp_path):
@@ -131,7 +131,7 @@ def test_one_bit_and_cmyk():
 
 
 def test_floating_point_pixels_are_refused():
-    with pytest.raises(DataError, match="x: the pixels are floating-point"):
+    with pytest.raises(DataError, match="x: its pixels are floating-point"):
         decode(encoded(Image.new("F", (2, 2), 0.5), "TIFF"), "x")
 
 
@@ -234,7 +234,7 @@ def test_labels_that_are_no_whole_numbers(tmp_path, labels):
 
 def test_parquet_row_without_an_image(tmp_path):
     images = pa.array([encoded(picture()), None, b"no image"], pa.binary())
-    for drop, wanted in ((2, "row 1 has no image bytes"), (1, "row 1 is not a readable image")):
+    for drop, wanted in ((2, "row 1 has no image data"), (1, "row 1 is not a readable image")):
         keep = [i for i in range(3) if i != drop]
         table = pa.table({"image": images.take(pa.array(keep)), "label": [0, 1]})
         for part in ("train", "val"):
@@ -297,8 +297,8 @@ def test_a_set_that_cannot_be_had(monkeypatch):
         raise ConnectionError("no route\nto host")
 
     monkeypatch.setattr("timm.data.create_dataset", create)
-    assert refusal("torch/cifar10") == "torch/cifar10 cannot be had: no route to host"
-    assert "hfds/some/pets cannot be had" in refusal("hfds/some/pets")
+    assert refusal("torch/cifar10") == "torch/cifar10 is not available: no route to host"
+    assert "hfds/some/pets is not available" in refusal("hfds/some/pets")
     assert "tfds/cifar10 is a stream" in refusal("tfds/cifar10")
 
 
@@ -326,8 +326,8 @@ def test_labels_of_shards_that_are_no_numbers_are_named(tmp_path, label):
     write_shard(tmp_path / "train.tar", [*samples(range(2))[:-1], ("pets/0001.cls", label)])
     write_shard(tmp_path / "val.tar", samples(range(2)))
     message = refusal(f"wds/{tmp_path}")
-    assert message.startswith(f"{tmp_path}/train.tar:pets/0001.cls holds ")
-    assert message.endswith("write the number of the class, from 0")
+    assert message.startswith(f"{tmp_path}/train.tar:pets/0001.cls contains ")
+    assert message.endswith("use the number of the class, from 0")
     assert len(message) < 300
 
 
@@ -347,4 +347,4 @@ def test_links_in_shards_are_skipped(tmp_path):
             tar.addfile(folder)
     source = open_source(f"wds/{tmp_path}")
     assert source.train.labels.tolist() == [0, 1]
-    assert source.notes[0].endswith("skipped: 2 links and the like")
+    assert source.notes[0].endswith("skipped: 2 links and special files")
