@@ -121,7 +121,9 @@ def test_a_layer_without_a_name_in_a_library_is_no_network_of_it(target, monkeyp
         config = BASE.replace(downsampling="separate", stem="patchify", norms_per_block=1)
     state = ModernResNet(config).state_dict()
     assert export_state_dict(state, config, target)
-    monkeypatch.setattr("models.weights._our_shapes", lambda _config: {"branch.new.weight": (1,)})
+    monkeypatch.setattr(
+        "models.weights.convert._our_shapes", lambda _config: {"branch.new.weight": (1,)}
+    )
     with pytest.raises(ValueError, match="has no network of this config"):
         export_state_dict(state, config, target)
 
