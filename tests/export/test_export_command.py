@@ -164,7 +164,7 @@ def test_checkpoints_of_training_programs_are_exported(small):
         (("--format", "hub", "--run", "nowhere"), "There is no run.json"),
         (("--format", "hub", "--run", "run", "--num-classes", "3"), "takes both from the run"),
         (("--format", "onnx", "--weights", "w", "--seed", "1"), "leave it out"),
-        (("--format", "onnx", "--weights", "../nowhere"), "../nowhere is not a readable safetens"),
+        (("--format", "onnx", "--weights", "../nowhere"), "there is no file ../nowhere"),
         (("--format", "onnx", "--weights", "bare"), "add --step KEY or --config FILE"),
         (("--format", "onnx", "--weights", "bare", "--step", "gelu"), "bare: these weights do not"),
         (("--format", "pt2", "--weights", "ours", "--step", "gelu"), "leave --step and --config"),
