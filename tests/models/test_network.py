@@ -15,6 +15,7 @@ from roadmap import ROADMAPS
 STEPS = [(name, key) for name in ("resnet50", "resnet200") for key in ROADMAPS[name].keys]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("roadmap", "key"), STEPS)
 def test_every_step_runs_forward_and_backward(roadmap, key):
     """The first and the last at 224 pixels too."""
@@ -44,6 +45,7 @@ def test_any_valid_config_runs(config):
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ROADMAPS["resnet50"].keys)
 def test_features_are_what_the_classifier_reads(key):
     config = ROADMAPS["resnet50"].config(key, in_channels=1)

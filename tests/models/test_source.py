@@ -57,6 +57,7 @@ def noise() -> torch.Tensor:
     return 0.02 * torch.randn(12_000_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("roadmap", "key"), STEPS)
 def test_every_step_in_full(roadmap, key, noise):
     """Same keys and shapes, which strict loading checks, and the same logits."""

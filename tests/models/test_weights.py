@@ -69,6 +69,7 @@ def _own(tensor: torch.Tensor) -> torch.Tensor:
     return tensor if tensor.ndim > 1 else tensor.clone()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_logits_equal_timm(name):
     """The largest with fewer blocks, which differ from the smaller ones' in width alone."""
