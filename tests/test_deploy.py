@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from distribution import FOLDERS, SOURCES
 from streamlit.testing.v1 import AppTest
-from test_wheel import FOLDERS, SOURCES
 
 from roadmap import cli
 from roadmap.tables.results import read_rows

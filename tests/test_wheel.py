@@ -11,12 +11,11 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
+from distribution import FOLDERS, SOURCES
 
 from roadmap import __version__
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ["README.md", "LICENSE", "pyproject.toml", "requirements.txt", "setup.py", "app.py"]
-FOLDERS = [".streamlit", "models", "roadmap", "results"]
 #: Commands in one process, which imports torch once; the last line names what was imported.
 COMMANDS = """
 import shlex, sys

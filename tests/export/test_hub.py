@@ -215,7 +215,7 @@ def test_the_license_is_in_the_header_or_said_to_be_missing(tmp_path):
     options = ["export", "--run", str(run), "--format", "hub", "--output", str(tmp_path / "hub")]
     result = CliRunner().invoke(app, options)
     assert result.exit_code == 0, result.output
-    assert result.stdout.splitlines()[-1] == f"{tmp_path / 'hub' / 'README.md'}: {NO_LICENSE}"
+    assert f"{tmp_path / 'hub' / 'README.md'}: {NO_LICENSE}\n" in result.stdout
     card = card_of(tmp_path / "hub")
     assert card.data.license is None
     assert NO_LICENSE in card.text

@@ -140,6 +140,5 @@ def test_facts_are_json_or_plain_text(tmp_path):
 def test_models_imports_no_torch_before_it_loads():
     code = "import sys, models; assert 'torch' not in sys.modules; models.load('nowhere')"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert ran.stderr.splitlines()[-1].endswith(
-        "there is no file nowhere; name a safetensors file, or one of torch.save"
-    )
+    said = "there is no file nowhere; name a safetensors file, or one of torch.save"
+    assert ran.stderr.strip().endswith(said)

@@ -105,29 +105,28 @@ def test_a_run_writes_what_it_did(tmp_path):
 
 
 @pytest.fixture
-def overflow(monkeypatch):
-    """Calling it with an epoch makes the network's outputs too large in that one's validation."""
-    epochs, evaluate = [], loop.Training._evaluate
+def first_overflows(monkeypatch):
+    """The network's outputs are too large when it is scored for the first time."""
+    evaluate, times = loop.evaluate, count(1)
 
-    def evaluated(self, network):
+    def evaluated(network, *arguments, **options):
         weight = network.head.fc.weight.data
         before = weight.clone()
-        if len(self.recorder.history) + 1 in epochs:
+        if next(times) == 1:
             weight.fill_(3e38)
-        scores = evaluate(self, network)
+        scores = evaluate(network, *arguments, **options)
         weight.copy_(before)
         return scores
 
-    monkeypatch.setattr(loop.Training, "_evaluate", evaluated)
-    return epochs.append
+    monkeypatch.setattr(loop, "evaluate", evaluated)
 
 
 def strict_json(path):
     return json.loads(path.read_text(), parse_constant=pytest.fail)
 
 
-def test_an_epoch_without_a_finite_validation_loss_has_empty_cells(tmp_path, overflow, capfd):
-    overflow(1)
+@pytest.mark.usefixtures("first_overflows")
+def test_an_epoch_without_a_finite_validation_loss_has_empty_cells(tmp_path, capfd):
     scores = train(tiny_settings(tmp_path, changes=FEW | {"epochs": 2, "ema_decay": None}))[
         "scores"
     ]
@@ -141,8 +140,8 @@ def test_an_epoch_without_a_finite_validation_loss_has_empty_cells(tmp_path, ove
     assert (run.finished, curves(run)["top1"]) == (True, [None, scores["top1"]])
 
 
-def test_a_run_without_a_finite_validation_loss_at_its_end_fails(tmp_path, overflow):
-    overflow(1)
+@pytest.mark.usefixtures("first_overflows")
+def test_a_run_without_a_finite_validation_loss_at_its_end_fails(tmp_path):
     settings = tiny_settings(tmp_path, changes=FEW)
     for _ in range(2):  # trained, then continued where it ended
         with pytest.raises(NonFiniteError, match=r"after the last epoch .* no scores") as error:

@@ -8,6 +8,7 @@ import shutil
 import signal
 
 import pytest
+from cases import class_folders
 from training_runs import (
     Child,
     die_at_fsync,
@@ -36,8 +37,24 @@ from roadmap.train.trainer import Trainer
 resource = pytest.importorskip("resource")
 
 
+#: Two epochs of 22 steps of two pictures each.
+LONG = {"epochs": 2, "batch_size": 2}
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def long_settings(tmp_path_factory):
+    """Settings of a run of 44 steps in a folder, a checkpoint after each; a step takes moments."""
+    data = class_folders(tmp_path_factory.mktemp("data") / "pets", counts={"train": 22, "val": 5})
+
+    def long_settings(folder, **options):
+        short = {"data": str(data), "workers": 0, "checkpoint_every": 0, "changes": LONG}
+        return tiny_settings(folder, **short | options)
+
+    return long_settings
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, long_settings):
     """What a run ends with that nothing happens to, and its seconds a step."""
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
     child = Child(long_settings(folder))
@@ -46,16 +63,7 @@ def undisturbed(tmp_path_factory):
     return outcome(folder), content["wall_seconds"] / content["steps"]
 
 
-#: Two epochs of 22 steps.
-LONG = {"epochs": 2, "batch_size": 64}
-
-
-def long_settings(folder):
-    """44 steps, a checkpoint after each."""
-    return tiny_settings(folder, checkpoint_every=0, changes=LONG)
-
-
-def test_killed_at_random_moments_ends_with_the_same_bits(undisturbed, tmp_path):
+def test_killed_at_random_moments_ends_with_the_same_bits(undisturbed, tmp_path, long_settings):
     expected, seconds_a_step = undisturbed
     settings = long_settings(tmp_path / "run")
     rng = random.Random(20)
@@ -72,7 +80,7 @@ def test_killed_at_random_moments_ends_with_the_same_bits(undisturbed, tmp_path)
     assert outcome(tmp_path / "run") == expected
 
 
-def test_killed_inside_a_write_ends_with_the_same_bits(undisturbed, tmp_path):
+def test_killed_inside_a_write_ends_with_the_same_bits(undisturbed, tmp_path, long_settings):
     settings = long_settings(tmp_path / "run")
     # A file is flushed twice, its content and its folder: run.json by flushes 1 and 2, a
     # checkpoint's tensors by 3 and 4, its seal by 5 and 6, and so on.
@@ -84,9 +92,11 @@ def test_killed_inside_a_write_ends_with_the_same_bits(undisturbed, tmp_path):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_saves_and_the_exit_code_says_so(undisturbed, tmp_path, number, code):
+def test_a_signal_saves_and_the_exit_code_says_so(
+    undisturbed, tmp_path, number, code, long_settings
+):
     folder = tmp_path / "run"
-    settings = tiny_settings(folder, changes=LONG, checkpoint_every=1000)
+    settings = long_settings(folder, checkpoint_every=1000)
     child = Child(settings, signal_at_step, 15, number)
     assert child.join() == code
     assert "stopped and saved after step 16 of 44: the same command continues" in child.output
@@ -97,7 +107,7 @@ def test_a_signal_saves_and_the_exit_code_says_so(undisturbed, tmp_path, number,
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory):
+def stopped(tmp_path_factory, long_settings):
     """A folder with two checkpoints of a run that is not finished."""
     folder = tmp_path_factory.mktemp("stopped") / "run"
     with pytest.MonkeyPatch.context() as patch, pytest.raises(TrainingError):
@@ -118,7 +128,7 @@ def run(stopped, tmp_path):
 @pytest.mark.parametrize("suffix", [".safetensors", ".json"])
 @pytest.mark.parametrize("spoil", ["torn", "tampered"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
-    run, monkeypatch, capfd, suffix, spoil
+    run, monkeypatch, capfd, suffix, spoil, long_settings
 ):
     newest = run / "checkpoints" / f"step-000000003{suffix}"
     content = bytearray(newest.read_bytes())
@@ -135,7 +145,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     assert "resuming after step 2 of 44" in said
 
 
-def test_no_whole_checkpoint_is_a_failure_and_not_a_new_start(run):
+def test_no_whole_checkpoint_is_a_failure_and_not_a_new_start(run, long_settings):
     for path in (run / "checkpoints").glob("*.json"):
         path.write_text("{}")
     with pytest.raises(TrainingError, match=r"none of the checkpoints in .* is whole"):
@@ -143,7 +153,9 @@ def test_no_whole_checkpoint_is_a_failure_and_not_a_new_start(run):
 
 
 @pytest.mark.parametrize("error", [GONE, OSError(116, "Stale file handle")])
-def test_data_that_fails_on_the_way_leaves_the_last_checkpoint(run, monkeypatch, error):
+def test_data_that_fails_on_the_way_leaves_the_last_checkpoint(
+    run, monkeypatch, error, long_settings
+):
     fail_reading_at(monkeypatch, 6, error)
     with pytest.raises(TrainingError) as caught:
         train(long_settings(run))
@@ -154,7 +166,7 @@ def test_data_that_fails_on_the_way_leaves_the_last_checkpoint(run, monkeypatch,
     assert last_step(run / "checkpoints") == 6
 
 
-def test_a_fault_of_ours_is_not_taken_for_unreadable_data(run, monkeypatch):
+def test_a_fault_of_ours_is_not_taken_for_unreadable_data(run, monkeypatch, long_settings):
     fail_reading_at(monkeypatch, 6, RuntimeError("the sizes do not match"))
     with pytest.raises(RuntimeError, match="the sizes do not match"):
         train(long_settings(run))
@@ -175,7 +187,9 @@ def _limit_file_size(megabytes):
     resource.setrlimit(resource.RLIMIT_FSIZE, (megabytes << 20, resource.RLIM_INFINITY))
 
 
-def test_a_full_disk_is_a_clear_error_and_the_last_checkpoint_stays(run, undisturbed):
+def test_a_full_disk_is_a_clear_error_and_the_last_checkpoint_stays(
+    run, undisturbed, long_settings
+):
     before = {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()}
     child = Child(long_settings(run), _limit_file_size, 1)
     assert child.join() == 1
@@ -230,8 +244,8 @@ def test_the_first_layer_that_fails_is_the_one_named(tmp_path, monkeypatch):
         train(tiny_settings(tmp_path / "run"))
 
 
-def test_another_run_in_the_folder_is_refused_with_the_difference(run):
-    other = tiny_settings(run, changes=LONG | {"lr": 1e-3}, seed=1)
+def test_another_run_in_the_folder_is_refused_with_the_difference(run, long_settings):
+    other = long_settings(run, changes=LONG | {"lr": 1e-3}, seed=1)
     with pytest.raises(RefusedError) as caught:
         train(other)
     assert "recipe.lr 0.002 there, 0.001 here" in str(caught.value)
@@ -243,7 +257,7 @@ def test_another_run_in_the_folder_is_refused_with_the_difference(run):
 
 @pytest.mark.parametrize("content", ["", "{", "null", "[1]", "{}", '{"a":' * 100_000, "\x00\x00"])
 def test_a_torn_run_json_beside_whole_checkpoints_is_said_and_rebuilt(
-    run, monkeypatch, capfd, content
+    run, monkeypatch, capfd, content, long_settings
 ):
     whole = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(content)
@@ -260,14 +274,14 @@ def test_a_torn_run_json_beside_whole_checkpoints_is_said_and_rebuilt(
     }
 
 
-def test_a_torn_run_json_of_another_run_stays_as_it_is(run):
+def test_a_torn_run_json_of_another_run_stays_as_it_is(run, long_settings):
     (run / "run.json").write_text("{")
     with pytest.raises(RefusedError, match="seed 0 there, 1 here"):
-        train(tiny_settings(run, changes=LONG, seed=1))
+        train(long_settings(run, seed=1))
     assert (run / "run.json").read_text() == "{"
     (run / "run.json").unlink()
     with pytest.raises(RefusedError, match="seed 0 there, 1 here"):
-        train(tiny_settings(run, changes=LONG, seed=1))
+        train(long_settings(run, seed=1))
     assert not (run / "run.json").exists()
 
 
@@ -289,7 +303,7 @@ def test_weights_without_a_record_and_checkpoints_are_not_written_over(tmp_path)
     assert (tmp_path / "run" / "run.json").read_text() == "{"
 
 
-def test_two_processes_do_not_train_in_one_folder(tmp_path):
+def test_two_processes_do_not_train_in_one_folder(tmp_path, long_settings):
     settings = long_settings(tmp_path / "run")
     child = Child(settings)
     wait_for(lambda: (tmp_path / "run" / "run.json").exists())
