@@ -124,7 +124,7 @@ def test_a_layer_without_a_name_in_a_library_is_no_network_of_it(target, monkeyp
     monkeypatch.setattr(
         "models.weights.convert._our_shapes", lambda _config: {"branch.new.weight": (1,)}
     )
-    with pytest.raises(ValueError, match="has no network of this config"):
+    with pytest.raises(ValueError, match="has no network with this config"):
         export_state_dict(state, config, target)
 
 

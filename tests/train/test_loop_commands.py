@@ -201,9 +201,9 @@ def test_evaluate_refuses_what_does_not_fit(trained, tmp_path):
     (tmp_path / "text").write_text("no tensors")
     save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors")
     for arguments, sentence in (
-        (("--weights", tmp_path / "none"), "there is no file "),
+        (("--weights", tmp_path / "none"), "does not exist; use a safetensors"),
         (("--weights", tmp_path / "text"), "not a readable safetensors file"),
-        (("--weights", tmp_path / "a.safetensors"), "does not say what network"),
+        (("--weights", tmp_path / "a.safetensors"), "does not record its network"),
         (("--weights", tmp_path / "a.safetensors", "--step", "kernel_7"), "do not fit"),
         (("--weights", tmp_path / "a.safetensors", "--step", "kernel_8"), "kernel_7"),
         (("--weights", tmp_path / "a.safetensors", "--model", "timm:resnet5"), "resnet5"),

@@ -96,7 +96,7 @@ def test_a_refusal_can_be_undone():
 
 def test_depths_of_thousands_of_digits_are_refused():
     app = change(opened(a="resnet50.kernel_7"), "text_input", "depths", "9" * 5000)
-    assert "use 1 to 6 whole numbers from 1 up" in html(app)
+    assert "use 1 to 6 positive whole numbers" in html(app)
     assert app.text_input(key="field-depths").value == "9" * 5000
 
 
