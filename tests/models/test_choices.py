@@ -186,6 +186,6 @@ def test_every_choice_of_a_recipe_is_read():
 
 
 def test_an_unknown_format_is_no_program(tmp_path):
-    with pytest.raises(ValueError, match=r"no format 'pt3': use one of py, safetensors, onnx, pt2"):
+    with pytest.raises(ValueError, match=r"format is 'pt3'; use one of py, safetensors, onnx, pt2"):
         save("pt3", ModernResNet(BASE).eval(), tmp_path / "x", {}, 32)
     assert not list(tmp_path.iterdir())

@@ -378,13 +378,13 @@ def test_predict_finds_the_best_within_limits(folder):
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        ([], "name one network"),
-        (["--best", "--step", "gelu"], "name one network"),
+        ([], "select one network"),
+        (["--best", "--step", "gelu"], "select one network"),
         (["--level", "gelu"], "use NAME=LEVEL"),
         (["--level", "gleu=on"], "Did you mean 'gelu'"),
         (["--level", "gelu=yes"], "no level 'yes'"),
         (["--step", "nothing"], "No step of resnet50 is named 'nothing'"),
-        (["--step", "gelu", "--max-gflops", "3"], "limits for --best"),
+        (["--step", "gelu", "--max-gflops", "3"], "only apply to --best"),
         (["--best", "--setting", "color=red"], "No factor is named 'color'"),
         (["--level", "gelu=on", "--lr", "3"], "lr is 3; what was trained goes from"),
     ],

@@ -182,7 +182,7 @@ def test_whatever_the_url_says_there_is_a_message_and_a_working_page(parameters)
 
 def test_a_network_beyond_the_memory_is_counted_and_not_built():
     app = opened(a="variant.convnext_tiny~width.8192")
-    assert "It is counted here, not built." in html(app)
+    assert "Its costs are counted without building it." in html(app)
     assert app.button(key="measure").disabled
     for form in ("safetensors", "onnx", "pt2"):
         assert app.button(key=f"make-{form}").disabled
