@@ -61,7 +61,7 @@ def test_a_step_as_weights_for_models_load():
 
 def test_a_config_as_python_and_as_programs(small, here):
     said = done(*small, "--format", "py", "--image-size", 32)
-    assert "my_net.py: the network in Python; there are no weights in it." in said
+    assert "my_net.py: Python code of the network, without weights." in said
     assert (here / "my_net.py").read_text() == network_source(SMALL)
     said = done(*small, "--format", "pt2", "--image-size", 32)
     assert "my_net.pt2: random initial weights from seed 0 with the config; any number of" in said
@@ -162,7 +162,7 @@ def test_checkpoints_of_training_programs_are_exported(small):
         (("--format", "hub", "--run", "run", "--license", "Apache 2.0"), "such as apache-2.0"),
         (
             ("--format", "pt2", "--step", "gelu", "--license", "mit"),
-            "is for the model card of --format hub",
+            "for the model card",
         ),
         (("--format", "hub", "--run", "nowhere"), "There is no run.json"),
         (("--format", "hub", "--run", "run", "--num-classes", "3"), "takes both from the run"),
