@@ -142,7 +142,7 @@ def test_other_files_are_refused_by_what_they_are(tmp_path):
     assert_refused(path.with_suffix(".npz"), "a zip archive")
     program = torch.export.export(torch.nn.Linear(2, 2), (torch.ones(1, 2),))
     torch.export.save(program, path.with_suffix(".pt2"))
-    assert_refused(path.with_suffix(".pt2"), r"a program of torch\.export")
+    assert_refused(path.with_suffix(".pt2"), r"a torch\.export program")
 
 
 def test_a_checkpoint_within_itself_ends():

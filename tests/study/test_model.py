@@ -236,7 +236,7 @@ def test_runs_that_are_not_what_the_design_says_are_left_out_and_named(design, w
     right = fit(design, runs[5:])
     np.testing.assert_array_equal(found.model.coefficients, right.coefficients)
     assert found.foreign == tuple(wrong)
-    assert "4 runs left out, not what the design says" in " ".join(basis(found))
+    assert "4 runs left out, not as in the design" in " ".join(basis(found))
 
 
 def test_nothing_is_predicted_outside_of_what_was_trained(design, draws):
