@@ -124,7 +124,7 @@ def test_weights_or_losses_that_are_not_finite_have_no_scores(trained, tmp_path)
     for value, code, sentence in (
         (torch.nan, 2, "'head.fc.weight' has values that are not finite"),
         (torch.inf, 2, "'head.fc.weight' has values that are not finite"),
-        (3e38, 3, f"the loss of {path} on the validation images of digits is not finite"),
+        (3e38, 3, f"the validation loss of {path} on digits is not finite"),
     ):
         weight = torch.full_like(state["head.fc.weight"], value)
         save_file({**state, "head.fc.weight": weight}, path, metadata=metadata)
