@@ -1,7 +1,7 @@
 """The networks: one config, one block specification, one network class.
 
-``ModelConfig`` and ``VARIANTS`` import without torch; ``ModernResNet`` and ``load``, which builds
-the network that a weights file holds, bring torch on first use.
+``ModelConfig`` and ``VARIANTS`` import without torch; ``ModernResNet`` and ``load``, which rebuilds
+the network of a weights file, import torch on first use.
 """
 
 import pkgutil
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VARIANTS", "ConfigError", "ModelConfig", "ModernResNet", "load"]
 
-# Other projects keep networks in a folder of this name too: their modules can still be imported.
+# Other projects also have a folder of this name; their modules stay importable.
 __path__ = pkgutil.extend_path(__path__, __name__)
 
 

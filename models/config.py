@@ -19,7 +19,7 @@ Norm = Literal["batch", "layer"]
 Downsampling = Literal["in_block", "separate"]
 Init = Literal["kaiming", "trunc_normal", "default"]
 
-#: The values a field with a fixed choice takes, for validation and for controls.
+#: Allowed values of fields with a fixed choice, for validation and for controls.
 CHOICES: dict[str, tuple[Any, ...]] = {
     "stem": get_args(Stem),
     "block": get_args(BlockKind),
@@ -33,7 +33,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "downsampling": get_args(Downsampling),
     "init": get_args(Init),
 }
-#: Inclusive bounds of whole-number fields.
+#: Inclusive bounds of integer fields.
 BOUNDS: dict[str, tuple[int, int]] = {
     "width": (1, 8192),
     "groups": (1, 8192),
@@ -44,7 +44,7 @@ BOUNDS: dict[str, tuple[int, int]] = {
 }
 MAX_STAGES = 6
 MAX_BLOCKS = 1000
-EXPANSION = 4  # of the bottleneck and of the inverted bottleneck alike, throughout the paper
+EXPANSION = 4  # for both bottlenecks and inverted bottlenecks, throughout the paper
 #: Inner and output width of each kind of block, in multiples of ``width``.
 WIDTHS: dict[str, tuple[int, int]] = {
     "bottleneck": (1, EXPANSION),
@@ -53,7 +53,7 @@ WIDTHS: dict[str, tuple[int, int]] = {
 
 
 class ConfigError(ValueError):
-    """A combination of fields that makes no network; ``fields`` names those to change."""
+    """An invalid value or combination of fields; ``fields`` names those to change."""
 
     def __init__(self, message: str, *fields: str):
         super().__init__(message)
@@ -65,13 +65,13 @@ class ModelConfig:
     """One network between ResNet (He et al. 2016) and ConvNeXt (Liu et al. 2022).
 
     The defaults are ResNet-50. Raises ``ConfigError`` (a ``ValueError``) for a value out of
-    range and for a combination that makes no network, naming the fields and what would work.
+    range or an invalid combination, with the names of the fields and what would work.
     """
 
-    #: Blocks in each stage.
+    #: Blocks per stage.
     depths: tuple[int, ...] = (3, 4, 6, 3)
-    #: Channels of the first stage, doubling after each: the inner width of a bottleneck
-    #: (its output has four times that), the output width of an inverted block.
+    #: Channels in the first stage, doubling in each later stage: the inner width of a
+    #: bottleneck (its output is 4 times wider), or the output width of an inverted block.
     width: int = 64
     #: ``resnet``: 7x7 stride 2, then max pooling. ``patchify``: 4x4 stride 4 (Section 2.2).
     stem: Stem = "resnet"
@@ -79,16 +79,16 @@ class ModelConfig:
     block: BlockKind = "bottleneck"
     #: Groups of the spatial convolution (ResNeXt's cardinality); ``depthwise`` overrides it.
     groups: int = 1
-    #: Channels of one group in the first stage, doubling after each; None: the width's share.
+    #: Channels per group in the first stage, doubling in each later stage; None: the width's share.
     group_width: int | None = None
-    #: Spatial convolution with one group a channel (Section 2.3).
+    #: Whether the spatial convolution gives every channel its own filter (Section 2.3).
     depthwise: bool = False
-    #: Where the depthwise convolution stands: between the 1x1 ones, or before (Section 2.5).
+    #: Position of the depthwise convolution: between the 1x1 ones, or before (Section 2.5).
     depthwise_position: DepthwisePosition = "middle"
-    #: Side of the spatial convolution, odd.
+    #: Kernel size of the spatial convolution, odd.
     kernel_size: int = 3
     activation: Activation = "relu"
-    #: 3: after each norm and after the addition. 1: before the closing 1x1 convolution.
+    #: 3: after each norm and after the addition. 1: before the last 1x1 convolution.
     activations_per_block: int = 3
     norm: Norm = "batch"
     #: 3: after each convolution. 1: after the depthwise convolution.
@@ -100,13 +100,13 @@ class ModelConfig:
     downsampling: Downsampling = "in_block"
     #: Initial value of a learned scale per channel on the residual branch; None: no scale.
     layer_scale: float | None = None
-    #: Drop probability of the last block, growing linearly from 0 at the first.
+    #: Drop probability of the last block; it grows linearly from 0 at the first.
     stochastic_depth: float = 0.0
-    #: ``kaiming``: He et al. 2015, as torchvision's ResNet. ``trunc_normal``: standard
-    #: deviation 0.02 and zero biases, as ConvNeXt (Table 5). ``default``: PyTorch's own, which
-    #: the authors' commands leave in every step's network before ConvNeXt itself.
+    #: ``kaiming``: He et al. 2015, as in torchvision's ResNet. ``trunc_normal``: standard
+    #: deviation 0.02 and zero biases, as in ConvNeXt (Table 5). ``default``: PyTorch's, which
+    #: the authors' commands keep in every step before ConvNeXt itself.
     init: Init = "kaiming"
-    #: 0: no classifier, the network returns pooled features.
+    #: 0: no classifier; the network returns pooled features.
     num_classes: int = 1000
     in_channels: int = 3
 
@@ -119,7 +119,9 @@ class ModelConfig:
                 _check_integer(name, getattr(self, name), *bounds)
         _check_real(self, "stochastic_depth", 0.0, 1.0, "at least 0 and under 1")
         if self.layer_scale is not None:
-            _check_real(self, "layer_scale", 0.0, math.inf, "a finite number from 0 up, or none")
+            _check_real(
+                self, "layer_scale", 0.0, math.inf, "a finite number of at least 0, or none"
+            )
         self._check_combinations()
 
     def _check_combinations(self) -> None:
@@ -131,15 +133,16 @@ class ModelConfig:
             )
         if self.depthwise_position == "first" and not self.depthwise:
             raise ConfigError(
-                "depthwise_position 'first' moves a depthwise convolution up, but depthwise is "
-                "false: set depthwise to true, or depthwise_position to 'middle'",
+                "depthwise_position is 'first', but depthwise is false, so there is no depthwise "
+                "convolution to move: set depthwise to true, or depthwise_position to 'middle'",
                 "depthwise_position",
                 "depthwise",
             )
         if self.norms_per_block == 1 and not (self.block == "inverted" and self.depthwise):
             raise ConfigError(
-                "norms_per_block 1 keeps the norm after the depthwise convolution of an inverted "
-                "block: set block to 'inverted' and depthwise to true, or norms_per_block to 3",
+                "norms_per_block is 1, which keeps only the norm after the depthwise convolution "
+                "of an inverted block: set block to 'inverted' and depthwise to true, or "
+                "norms_per_block to 3",
                 "norms_per_block",
                 "block",
                 "depthwise",
@@ -149,7 +152,7 @@ class ModelConfig:
     def _check_groups(self) -> None:
         if self.depthwise and (self.groups != 1 or self.group_width is not None):
             raise ConfigError(
-                "depthwise already gives each channel its own group: set groups to 1 and "
+                "depthwise is true, so every channel has its own group: set groups to 1 and "
                 "group_width to none, or depthwise to false",
                 "groups",
                 "group_width",
@@ -157,8 +160,8 @@ class ModelConfig:
             )
         if self.group_width is not None and self.block == "inverted":
             raise ConfigError(
-                "group_width sets the inner width of a bottleneck, which an inverted block takes "
-                "from its width: set group_width to none, or block to 'bottleneck'",
+                "group_width sets the inner width of a bottleneck, but block is 'inverted': set "
+                "group_width to none, or block to 'bottleneck'",
                 "group_width",
                 "block",
             )
@@ -172,32 +175,32 @@ class ModelConfig:
             )
 
     def inner_width(self, stage: int) -> int:
-        """Channels between the two 1x1 convolutions of a block in stage ``stage`` (from 0)."""
+        """Return the channels between the 1x1 convolutions of a block in ``stage`` (from 0)."""
         if self.group_width is not None:
             return self.groups * self.group_width * 2**stage
         return self.width * WIDTHS[self.block][0] * 2**stage
 
     def output_width(self, stage: int) -> int:
-        """Channels that a block in stage ``stage`` (from 0) returns."""
+        """Return the output channels of a block in ``stage`` (from 0)."""
         return self.width * WIDTHS[self.block][1] * 2**stage
 
     @property
     def num_features(self) -> int:
-        """Channels of the last stage, which the classifier reads."""
+        """Return the channels of the last stage, the classifier's input."""
         return self.output_width(len(self.depths) - 1)
 
     def replace(self, **changes: Any) -> ModelConfig:
-        """The same config with ``changes``. Raises ``ConfigError`` for an unknown field."""
+        """Return a copy with ``changes``. Raises ``ConfigError`` for an unknown field."""
         _check_names(changes)
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON's types (``depths`` a list)."""
+        """Return the fields as JSON types (``depths`` as a list)."""
         return {**dataclasses.asdict(self), "depths": list(self.depths)}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> ModelConfig:
-        """A config from ``to_dict``'s form; absent fields keep their defaults."""
+        """Create a config from a dict as of ``to_dict``; missing fields have their defaults."""
         _check_names(fields)
         return cls(**fields)
 
@@ -206,15 +209,15 @@ class ModelConfig:
 
     @classmethod
     def from_json(cls, text: str) -> ModelConfig:
-        """Raises ``ConfigError`` for text that is no JSON object or names an unknown field."""
+        """Create a config from JSON. Raises ``ConfigError`` if it is invalid."""
         try:
             fields = json.loads(text)
         except RecursionError:
-            raise ConfigError("the config is not JSON of fields: it is nested too deeply") from None
+            raise ConfigError("the config is not valid: its JSON is nested too deeply") from None
         except json.JSONDecodeError as error:
-            raise ConfigError(f"the config is not JSON: {error}") from None
-        except ValueError:  # Python reads whole numbers up to some length
-            raise ConfigError("the config has a number of thousands of digits") from None
+            raise ConfigError(f"the config is not valid JSON: {error}") from None
+        except ValueError:  # Python limits the length of integers
+            raise ConfigError("the config has a number with thousands of digits") from None
         if not isinstance(fields, dict):
             raise ConfigError("the config is JSON, but not an object of fields and values")
         return cls.from_dict(fields)
@@ -224,7 +227,7 @@ FIELDS: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(Model
 
 
 def differences(before: ModelConfig, after: ModelConfig) -> dict[str, tuple[Any, Any]]:
-    """Fields whose values differ, as ``{field: (before, after)}`` in the config's order."""
+    """Return the fields that differ, as ``{field: (before, after)}``, in config order."""
     pairs = {name: (getattr(before, name), getattr(after, name)) for name in FIELDS}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
@@ -238,7 +241,7 @@ def _check_names(fields: dict[str, Any]) -> None:
 
 
 def _checked_depths(depths: Any) -> tuple[int, ...]:
-    wanted = f"use 1 to {MAX_STAGES} whole numbers from 1 up, such as (3, 3, 9, 3)"
+    wanted = f"use 1 to {MAX_STAGES} positive whole numbers, such as (3, 3, 9, 3)"
     if not isinstance(depths, list | tuple) or not 1 <= len(depths) <= MAX_STAGES:
         raise ConfigError(f"depths is {said(depths)}; {wanted}", "depths")
     if any(isinstance(depth, bool) or not isinstance(depth, int) or depth < 1 for depth in depths):
@@ -268,7 +271,7 @@ def _check_real(config: ModelConfig, name: str, low: float, below: float, wanted
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"{name} is {said(value)}; use {wanted}", name)
     try:
-        real = float(value)  # so that 0 and 0.0 are one config
+        real = float(value)  # so that 0 and 0.0 give equal configs
     except OverflowError:
         real = math.inf
     if not low <= real < below:

@@ -1,8 +1,8 @@
-"""Weights as safetensors files that say what network they are of.
+"""Weights as safetensors files that record which network they hold.
 
-The metadata of such a file has the config as JSON under ``config``; what else it has are facts
-about the weights. ``safetensors.torch.save_file(network.state_dict(), path, metadata={"config":
-network.config.to_json()})`` writes one.
+The metadata has the config as JSON under ``config``; other entries are facts about the weights.
+``safetensors.torch.save_file(network.state_dict(), path, metadata={"config":
+network.config.to_json()})`` writes such a file.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from models.weights.checkpoints import CheckpointError, read_checkpoint
 
 
 class WeightsFileError(ValueError):
-    """A file that holds no network; the sentence names it and says what would help."""
+    """A file without a usable network; the message names it and says what would help."""
 
 
 class WeightsFile(NamedTuple):
-    """What a file holds. ``config`` is None in one that does not say what network it is of."""
+    """The content of a weights file. ``config`` is None if the file does not record it."""
 
     tensors: dict[str, Tensor]
     config: ModelConfig | None
@@ -37,17 +37,16 @@ class WeightsFile(NamedTuple):
 
 
 def load(path: str | Path, device: torch.device | str = "cpu") -> ModernResNet:
-    """The network in ``path``, a safetensors file with its config: in evaluation mode, float32.
+    """Rebuild the network in ``path``, a safetensors file with a config: evaluation mode, float32.
 
-    Raises ``WeightsFileError`` (a ``ValueError``) for a file that is missing, that is none of
-    weights or has no config, and where the tensors do not fit the config or are not finite.
+    Raises ``WeightsFileError`` (a ``ValueError``) if the file is missing, is not a weights file,
+    has no config, or has tensors that do not fit the config or are not finite.
     """
     tensors, config, _ = read_weights(path)
     if config is None:
         raise WeightsFileError(
-            f"{shortened(path)} holds weights and no config: build the network with "
-            "ModernResNet(config) and load models.weights.convert_state_dict(tensors, config) "
-            "into it"
+            f"{shortened(path)} has weights but no config: build the network with "
+            "ModernResNet(config) and load models.weights.convert_state_dict(tensors, config)"
         )
     try:
         return network_of(tensors, config, device)
@@ -58,7 +57,7 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> ModernResNet:
 def network_of(
     tensors: Mapping[str, Tensor], config: ModelConfig, device: torch.device | str = "cpu"
 ) -> ModernResNet:
-    """``ModernResNet(config)`` in evaluation mode with the weights of any known source.
+    """Build ``ModernResNet(config)`` in evaluation mode with weights from any known source.
 
     Draws no random numbers. Raises ``ValueError`` where ``convert_state_dict`` does.
     """
@@ -70,12 +69,11 @@ def network_of(
 
 
 def read_weights(path: str | Path) -> WeightsFile:
-    """Tensors, config and the other facts of a safetensors file, whoever wrote it.
+    """Read tensors, config and other facts of a safetensors file from any source.
 
-    Of a file of ``torch.save`` its state dict, read without running any of its code; where it
-    holds that under a name (``state_dict_ema``, say), the one fact is ``part``, that name. Raises
-    ``WeightsFileError`` for a file that is missing or neither, and for a config that makes no
-    network here.
+    From a ``torch.save`` file, read the state dict without running any code in the file; if it has
+    a name there (such as ``state_dict_ema``), the only fact is ``part``, that name. Raises
+    ``WeightsFileError`` if the file is missing or of another kind, or its config is not valid here.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -83,7 +81,7 @@ def read_weights(path: str | Path) -> WeightsFile:
             metadata = file.metadata() or {}
     except OSError as error:
         raise _unreadable(path, error) from None
-    except Exception as error:  # the library's own; others for types that torch does not have
+    except Exception as error:  # the library's errors, and others for types that torch lacks
         return _read_checkpoint(path, error)
     if "config" not in metadata:
         return WeightsFile(tensors, None, {})
@@ -100,9 +98,9 @@ def read_weights(path: str | Path) -> WeightsFile:
 def weights_content(
     state_dict: Mapping[str, Tensor], config: ModelConfig, **facts: Any
 ) -> tuple[bytes, bytes]:
-    """The bytes, in two parts, of a file with ``config`` and ``facts`` (JSON values) as metadata.
+    """Return the bytes, in two parts, of a file with ``config`` and ``facts`` (JSON) as metadata.
 
-    Equal weights and facts are equal bytes.
+    Equal weights and facts give equal bytes.
     """
     metadata = {name: json_text(value) for name, value in facts.items()}
     metadata |= {"format": "pt", "config": config.to_json()}
@@ -111,14 +109,14 @@ def weights_content(
 
 
 def _read_checkpoint(path: str | Path, before: Exception) -> WeightsFile:
-    """``path``, which as safetensors raises ``before``, as a file of ``torch.save``."""
+    """Read ``path`` as a ``torch.save`` file, after ``before`` was raised as safetensors."""
     try:
         tensors, part = read_checkpoint(path)
     except OSError as error:
         raise _unreadable(path, error) from None
     except CheckpointError as error:
         if not str(error):
-            more = "; use a safetensors file, or one of torch.save (.pth, .pth.tar, .bin)"
+            more = "; use a safetensors or torch.save file (.pth, .pth.tar, .bin)"
             raise _unreadable(path, before, more) from None
         raise WeightsFileError(f"{shortened(path)} is {error}") from None
     return WeightsFile(tensors, None, {"part": part} if part else {})
@@ -128,15 +126,15 @@ def _unreadable(path: str | Path, error: Exception, more: str = "") -> WeightsFi
     reason = getattr(error, "strerror", None) or shortened(error)
     if isinstance(error, FileNotFoundError):
         return WeightsFileError(
-            f"there is no file {shortened(path)}; name a safetensors file, or one of torch.save"
+            f"{shortened(path)} does not exist; use a safetensors or torch.save file"
         )
     if Path(path).is_dir():
-        reason = "it is a folder, name the file in it"
+        reason = "it is a folder; use the file in it"
     return WeightsFileError(f"{shortened(path)} is not a readable safetensors file: {reason}{more}")
 
 
 def _fact(text: str) -> Any:
-    """The value of an entry of the metadata; other programs write plain text there."""
+    """Parse a metadata entry; other programs write plain text there."""
     try:
         return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -148,8 +146,8 @@ def _no_constant(name: str) -> None:
 
 
 def _ordered(content: bytes) -> tuple[bytes, bytes]:
-    """A safetensors file's header and data, the metadata sorted: the library writes it in any
-    order."""
+    """Return a safetensors file's header and data with sorted metadata, since the library writes
+    it in any order."""
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:end])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))

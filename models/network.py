@@ -1,6 +1,6 @@
 """``ModernResNet``: the network of a config, built layer by layer from its specification.
 
-Annotations are types here, not text: ``torch.jit.script`` reads those of what ``torch.fx`` traced.
+Annotations are types here, not strings, since ``torch.jit.script`` reads them after ``torch.fx``.
 """
 
 from collections import OrderedDict
@@ -19,8 +19,8 @@ from models.kernels.depthwise import DepthwiseConv2d
 class LayerNorm2d(nn.LayerNorm):
     """Layer normalization over the channels of an (N, C, H, W) tensor.
 
-    Under autocast it keeps its input's precision, as batch norm does (the statistics are float32
-    within the kernel); autocast's own choice would make every tensor after it float32.
+    Under autocast, it keeps its input's precision like batch norm (the kernel's statistics are
+    float32); otherwise autocast would make every later tensor float32.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -28,13 +28,13 @@ class LayerNorm2d(nn.LayerNorm):
         return _layer_norm(x, shape, self.weight, self.bias, self.eps)  # type: ignore[arg-type]
 
 
-@torch.fx.wrap  # it asks for its input's dtype, which a symbolic trace does not have
+@torch.fx.wrap  # it reads its input's dtype, which a symbolic trace lacks
 def _layer_norm(x: Tensor, channels: list[int], weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     height, width = x.shape[2], x.shape[3]
-    # Rows of channels rather than (N, H, W, C): torch.compile, at 2.11, swaps H and W in the
-    # statistics it keeps and from there in every gradient, which are then copied back.
+    # Rows of channels instead of (N, H, W, C): torch.compile 2.11 swaps H and W in its saved
+    # statistics and thus in every gradient, which must then be copied back.
     x = x.permute(0, 2, 3, 1).flatten(0, 2)
-    # TorchScript knows no such autocast, and leaves out the rest for this alone.
+    # TorchScript lacks this autocast function; it skips the rest only for this condition.
     if torch.jit.is_scripting():  # noqa: SIM114
         x = F.layer_norm(x, channels, weight, bias, eps)
     elif x.dtype == weight.dtype:
@@ -67,7 +67,7 @@ class ResponseNorm(nn.Module):
 
 
 class LayerScale(nn.Module):
-    """A learned factor per channel of an (N, C, H, W) tensor, whose precision it keeps."""
+    """A learned factor per channel of an (N, C, H, W) tensor; keeps the tensor's precision."""
 
     def __init__(self, channels: int, init: float):
         super().__init__()
@@ -78,10 +78,11 @@ class LayerScale(nn.Module):
 
 
 class NarrowStridedConv(nn.Conv2d):
-    """A strided 1x1 convolution of few channels, with the unread positions dropped beforehand.
+    """A strided 1x1 convolution of few channels that drops unread positions beforehand.
 
-    The same product. oneDNN's weight gradient of such a layer writes outside its memory when the
-    input is channels_last with under 16 channels: wrong gradients or a crash (oneDNN #6035).
+    The output is the same. oneDNN's weight gradient of such a layer writes outside its memory if
+    the input is channels_last with fewer than 16 channels: wrong gradients or a crash (oneDNN
+    #6035).
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -105,7 +106,7 @@ class Block(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks at one resolution, behind a downsampling layer of their own where there is one."""
+    """Blocks at one resolution, after a separate downsampling layer if there is one."""
 
     def __init__(self, spec: layers.StageSpec):
         super().__init__()
@@ -117,7 +118,7 @@ class Stage(nn.Module):
 
 
 class Head(nn.Module):
-    """Global average pooling, norm where the config has one, classifier."""
+    """Global average pooling, a norm if the config has one, classifier."""
 
     def __init__(self, spec: layers.NetworkSpec):
         super().__init__()
@@ -126,7 +127,7 @@ class Head(nn.Module):
         self.fc = classifier or nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        # Over (N, H, W, C), so that the gradient is in channels_last too.
+        # Over (N, H, W, C), so that the gradient is also channels_last.
         pooled = x.permute(0, 2, 3, 1).mean((1, 2))
         return self.fc(self.norm(pooled[:, :, None, None]).flatten(1))
 
@@ -135,7 +136,7 @@ class ModernResNet(nn.Module):
     """Any network from ResNet to ConvNeXt.
 
     Takes images (N, in_channels, H, W) and returns logits (N, num_classes), or features
-    (N, num_features) where the config's ``num_classes`` is 0. Runs fastest in channels_last.
+    (N, num_features) if the config's ``num_classes`` is 0. Fastest in channels_last.
     """
 
     def __init__(self, config: ModelConfig):
@@ -150,7 +151,7 @@ class ModernResNet(nn.Module):
         self.apply(INITS[config.init])
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """The last stage's output, (N, num_features, H / 32, W / 32) for four stages."""
+        """Return the last stage's output, (N, num_features, H / 32, W / 32) for four stages."""
         return self.stages(self.stem(x))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -220,7 +221,7 @@ def _module(spec: layers.Layer) -> nn.Module:
 
 
 def init_kaiming(module: nn.Module) -> None:
-    """He et al. 2015 (fan-out, ReLU) for convolutions; norms and classifier keep torch's own."""
+    """Initialize convolutions as He et al. 2015 (fan-out, ReLU); others keep torch's default."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         if module.bias is not None:
@@ -228,7 +229,7 @@ def init_kaiming(module: nn.Module) -> None:
 
 
 def init_trunc_normal(module: nn.Module) -> None:
-    """Truncated normal, standard deviation 0.02, zero biases (Liu et al. 2022, Table 5).
+    """Initialize with a truncated normal, deviation 0.02, zero biases (Liu et al. 2022, Table 5).
 
     Table 5 prints 0.2; the official release has 0.02.
     """
@@ -239,7 +240,7 @@ def init_trunc_normal(module: nn.Module) -> None:
 
 
 def init_default(module: nn.Module) -> None:
-    """Keep what PyTorch's layers are created with: uniform in ±1/√(fan-in), biases as well."""
+    """Keep PyTorch's default: uniform in ±1/√(fan-in), for biases too."""
 
 
 INITS = {

@@ -1,4 +1,4 @@
-"""A cache that is bounded by the size of what it keeps, where ``lru_cache`` counts entries."""
+"""A cache bounded by the total size of its results (``lru_cache`` counts entries)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Remembered(Protocol[P, R]):
 
 
 def remembered(most: int, size: Callable[[R], int]) -> Callable[[Callable[P, R]], Remembered[P, R]]:
-    """Keep a function's latest results as long as their sizes add up to no more than ``most``.
+    """Cache a function's latest results up to a total size of ``most``.
 
-    Arguments have to be hashable. What is larger than ``most`` by itself is not kept, nor is what
-    a call raises. ``__wrapped__`` is the function itself.
+    Arguments must be hashable. Results larger than ``most`` and exceptions are not cached.
+    ``__wrapped__`` is the original function.
     """
 
     def decorate(function: Callable[P, R]) -> Remembered[P, R]:
@@ -44,7 +44,7 @@ def remembered(most: int, size: Callable[[R], int]) -> Callable[[Callable[P, R]]
         def _keep(key: Hashable, result: R, own: int) -> None:
             nonlocal total
             with lock:
-                if key in kept or own > most:  # another thread was first, or it would be all
+                if key in kept or own > most:  # another thread was first, or it is too large
                     return
                 kept[key] = (result, own)
                 total += own

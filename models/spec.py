@@ -1,7 +1,7 @@
-"""What a network consists of: from a config, the layers of its stem, blocks and head.
+"""The block specification: the layers of stem, blocks and head that a config defines.
 
-The network is built from this, diagrams are drawn from it, costs are counted from it. Each layer
-states its own parameters, multiply-adds and output size. Nothing here needs torch.
+Networks, diagrams and cost counts are all derived from it. Each layer knows its parameters,
+multiply-adds and output size. Imports no torch.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from dataclasses import dataclass, replace
 from models.config import ModelConfig
 from models.remembered import remembered
 
-#: Blocks of the specifications that are kept, of about 100 bytes each.
+#: Most blocks in cached specifications, about 100 bytes each.
 MOST_BLOCKS_KEPT = 20_000
-#: Of torchvision's ResNet, the official ConvNeXt and ConvNeXt V2.
+#: Epsilons of torchvision's ResNet, the official ConvNeXt and ConvNeXt V2.
 NORM_EPS = {
     "batch": 1e-5,
     "layer": 1e-6,
     "response": 1e-6,
 }
-# What each value of a choice means for the layers. Where a value has no line, building fails.
+# Meaning of each choice's values for the layers. A value without an entry fails to build.
 #: Whether convolutions have a bias.
 BIASED = {"batch": False, "layer": True}
 #: Whether stages have a downsampling layer of their own.
 SEPARATE = {"in_block": False, "separate": True}
-#: Which of a block's three convolutions is the spatial one.
+#: Index of the spatial convolution among a block's three.
 SPATIAL = {"first": 1, "middle": 2}
-#: The convolutions of a block that an activation follows, and whether one follows the addition.
+#: Convolutions followed by an activation, and whether one follows the addition.
 ACTIVE = {1: ((2,), False), 3: ((1, 2), True)}
 
 
 @dataclass(frozen=True, slots=True)
 class Conv:
-    """Convolution: 'same' padding for an odd kernel, none for an even one (patches)."""
+    """Convolution with 'same' padding for odd kernels, none for even ones (patches)."""
 
     name: str
     in_channels: int
@@ -53,7 +53,7 @@ class Conv:
 
     @property
     def narrow_strided(self) -> bool:
-        """Whether oneDNN's gradient of it is wrong in channels_last (oneDNN #6035)."""
+        """Whether oneDNN's gradient is wrong in channels_last (oneDNN #6035)."""
         return self.kernel_size == 1 < self.stride and self.in_channels // self.groups < 16
 
     @property
@@ -65,7 +65,7 @@ class Conv:
         return (size + 2 * self.padding - self.kernel_size) // self.stride + 1
 
     def macs(self, size: int) -> int:
-        """Multiply-adds for an output of ``size`` x ``size``."""
+        """Return the multiply-adds for an output of ``size`` x ``size``."""
         return (self.parameters - self.bias * self.out_channels) * size**2
 
 
@@ -88,7 +88,7 @@ class MaxPool:
 
 @dataclass(frozen=True, slots=True)
 class Norm:
-    """Batch, layer or global response normalization, with a learned weight and bias a channel."""
+    """Batch, layer or global response normalization, with a learned weight and bias per channel."""
 
     name: str
     kind: str
@@ -124,7 +124,7 @@ Layer = Conv | MaxPool | Norm | Activation | LayerScale
 
 @dataclass(frozen=True, slots=True)
 class BlockSpec:
-    """Branch and shortcut are added, then ``activation`` follows, if any.
+    """A residual block: branch + shortcut, then ``activation``, if any.
 
     An empty shortcut is the identity. ``drop_path`` is the block's stochastic depth.
     """
@@ -168,8 +168,8 @@ class NetworkSpec:
 
 @dataclass(frozen=True, slots=True)
 class PlacedLayer:
-    """A layer at its place: ``path`` is its module's name in the network, ``out_size``
-    the side of its output in pixels."""
+    """A layer in the network: ``path`` is its module's name, ``out_size`` the side of its output
+    in pixels."""
 
     path: str
     layer: Layer
@@ -186,7 +186,7 @@ def _blocks(spec: NetworkSpec) -> int:
 
 @remembered(MOST_BLOCKS_KEPT, _blocks)
 def network_spec(config: ModelConfig) -> NetworkSpec:
-    """The whole network of ``config``."""
+    """Return the specification of ``config``'s network."""
     stages = tuple(_stage(config, index) for index in range(len(config.depths)))
     separate = SEPARATE[config.downsampling]
     head_norm = Norm("norm", config.norm, config.num_features) if separate else None
@@ -227,7 +227,7 @@ def _stage(config: ModelConfig, index: int) -> StageSpec:
         downsample = (Norm("norm", config.norm, entering), conv)
         entering, stride = width, 1
     first = block_spec(config, index, entering, stride, _drop_path(config, index, 0))
-    other = block_spec(config, index, width)  # the others share their layers
+    other = block_spec(config, index, width)  # the others share these layers
     rest = (
         replace(other, drop_path=_drop_path(config, index, block))
         for block in range(1, config.depths[index])
@@ -243,7 +243,7 @@ def _drop_path(config: ModelConfig, stage: int, block: int) -> float:
 def block_spec(
     config: ModelConfig, stage: int, in_channels: int, stride: int = 1, drop_path: float = 0.0
 ) -> BlockSpec:
-    """A block of stage ``stage`` (from 0) that takes ``in_channels``."""
+    """Return a block of ``stage`` (from 0) with ``in_channels`` input channels."""
     out_channels = config.output_width(stage)
     convs = _block_convs(config, stage, in_channels, stride)
     spatial = SPATIAL[config.depthwise_position]
@@ -271,7 +271,7 @@ def block_spec(
 def _block_convs(
     config: ModelConfig, stage: int, in_channels: int, stride: int
 ) -> tuple[Conv, Conv, Conv]:
-    """The three convolutions of a block, in order; the spatial one carries the stride."""
+    """Return a block's three convolutions, in order; the spatial one has the stride."""
     inner, out_channels = config.inner_width(stage), config.output_width(stage)
     bias = BIASED[config.norm]
     kernel = config.kernel_size
@@ -290,24 +290,24 @@ def _block_convs(
 
 
 def place_layers(layers: tuple[Layer, ...], path: str, size: int) -> Iterator[PlacedLayer]:
-    """``layers`` in order with their sizes, for an input of ``size`` x ``size`` pixels.
+    """Yield ``layers`` in order with their output sizes, for an input of ``size`` pixels.
 
-    Raises ``ValueError`` when a layer would be left without a pixel.
+    Raises ``ValueError`` if a layer would have no output pixel.
     """
     for layer in layers:
         out_size = layer.output_size(size) if isinstance(layer, Conv | MaxPool) else size
         if out_size < 1:
             raise ValueError(
-                f"the image is too small for this network: no pixel is left at {path}.{layer.name}"
+                f"the image is too small for this network: {path}.{layer.name} would have no output"
             )
         yield PlacedLayer(f"{path}.{layer.name}", layer, out_size)
         size = out_size
 
 
 def placed_layers(spec: NetworkSpec, image_size: int) -> Iterator[PlacedLayer]:
-    """Every layer of stem and stages, paths as in the network, for a square image.
+    """Return every layer of stem and stages for a square image, with paths as in the network.
 
-    Raises ``ValueError`` when an image is so small that a layer would be left without a pixel.
+    Raises ``ValueError`` if the image is so small that a layer would have no output pixel.
     """
     size = image_size
     for placed in place_layers(spec.stem, "stem", size):

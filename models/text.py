@@ -1,4 +1,4 @@
-"""What the program says to people and to other programs: values in messages, JSON."""
+"""Values in messages and JSON: shortened, escaped, always valid."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import math
 import re
 from typing import Any
 
-#: Characters of a value (a SHA-256 has 64), and of a path, in a message, and of a message.
+#: Most characters of a value (a SHA-256 has 64), a path and a whole message.
 LONGEST_VALUE, LONGEST_PATH, LONGEST_MESSAGE = 80, 400, 8000
 
 
 def shortened(text: object, longest: int = LONGEST_PATH) -> str:
-    """``text`` in at most ``longest`` characters, cut in the middle: both ends of a path tell."""
+    """Shorten ``text`` to ``longest`` characters in the middle, to keep both ends of a path."""
     text = str(text)
     if len(text) <= longest:
         return text
@@ -21,28 +21,28 @@ def shortened(text: object, longest: int = LONGEST_PATH) -> str:
 
 
 def bounded(message: str) -> str:
-    """``message`` as it is printed, with what it repeats of a file, a URL or the command line
-    shortened: a word of over ``LONGEST_PATH`` characters is no word of ours."""
+    """Shorten words of over ``LONGEST_PATH`` characters in ``message``, which it quotes from a
+    file, a URL or the command line."""
     words = re.sub(rf"\S{{{LONGEST_PATH + 1},}}", lambda word: shortened(word[0]), message)
     return shortened(words, LONGEST_MESSAGE)
 
 
 def said(value: object, longest: int = LONGEST_VALUE) -> str:
-    """``value`` as it is written in code, in at most ``longest`` characters: it may come from a
-    file, a URL or the command line and be of any length."""
-    if isinstance(value, str):  # shortened first: a message does not need all of a file escaped
+    """Format ``value`` as in code, in at most ``longest`` characters: it may come from a file, a
+    URL or the command line and have any length."""
+    if isinstance(value, str):  # shortened first, to avoid escaping a whole file
         value = shortened(value, longest)
     try:
         text = repr(value)
     except RecursionError:
         text = f"a deeply nested {type(value).__name__}"
-    except ValueError:  # Python writes whole numbers up to some length
-        text = "a number of thousands of digits"
+    except ValueError:  # Python limits the length of integers
+        text = "a number with thousands of digits"
     return shortened(text, longest + 2)
 
 
 def is_unicode(text: str) -> bool:
-    """Whether ``text`` can be written: JSON and names of files can hold half a surrogate pair."""
+    """Whether ``text`` can be encoded: JSON and file names may have lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -51,7 +51,7 @@ def is_unicode(text: str) -> bool:
 
 
 def json_text(value: Any, **options: Any) -> str:
-    """``value`` as JSON that every reader takes: NaN and infinity, which it lacks, are null."""
+    """Return ``value`` as standard JSON, with null for NaN and infinity."""
     return json.dumps(_finite(value), allow_nan=False, **options)
 
 

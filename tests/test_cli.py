@@ -176,7 +176,7 @@ def test_profile_by_stage():
 def test_audit_calls_out_the_rows():
     result = run("audit")
     assert result.exit_code == 0
-    assert "Table 10, BN -> LN: This network costs 4.15." in result.stdout
+    assert "Table 10, BN -> LN: This network has 4.15 GFLOPs." in result.stdout
     rows = json.loads(run("audit", "--roadmap", "resnet50", "--format", "json").stdout)
     assert [row["key"] for row in rows if not row["agrees"]] == [
         "layer_norm",

@@ -56,8 +56,10 @@ def test_the_table_says_what_was_found(runs):
     assert "Top-1 on tiny changes by −8.97 points (95% interval " in said
     assert " 3 seeds) from Kernel size 5 to Fewer activations. Of 3" in said
     assert "Over 4 steps, the rank correlation" in said
-    assert "Without a finished run: baseline, training" in said
-    assert "Training seconds are the fastest run's on NVIDIA H200, eager. Without a" in said
+    assert "Steps without a finished run: baseline, training" in said
+    assert (
+        "Training seconds are those of the fastest run on NVIDIA H200, eager. Steps without a"
+    ) in said
 
 
 def test_what_the_network_alone_brought_is_told(tmp_path):

@@ -1,4 +1,4 @@
-"""A network as one readable Python file that needs torch alone. Nothing here needs torch."""
+"""A network as one readable Python file that only needs torch. Imports no torch itself."""
 
 from models.source.module import network_source
 

@@ -1,7 +1,7 @@
-"""The layers of an exported file: from columns of the specification, lines of Python.
+"""The layers of an exported file: lines of Python from columns of the specification.
 
-A column is one layer at one place in all the blocks (or stages) of a network. A number that all
-of them share is written out; one that varies gets the name of the variable that it equals.
+A column is the layer at one position in all blocks (or stages) of a network. A number shared by all
+of them is written out; a varying number becomes the variable with that value.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ACTIVATIONS = {
 
 
 def call(name: str, arguments: Sequence[str], indent: int, end: str = "") -> str:
-    """``name(arguments)`` on one line, or an argument a line where it is too long."""
+    """Write ``name(arguments)`` on one line, or with one argument per line if too long."""
     space = " " * indent
     line = f"{space}{name}({', '.join(arguments)}){end}"
     if len(line) <= WIDTH:
@@ -39,7 +39,7 @@ def call(name: str, arguments: Sequence[str], indent: int, end: str = "") -> str
 def sequential(
     target: str, columns: Sequence[Sequence[layers.Layer]], names: Names, indent: int = 8
 ) -> str:
-    """``target`` assigned an ``nn.Sequential`` of named layers, one a column."""
+    """Assign ``target`` an ``nn.Sequential`` of named layers, one per column."""
     space = " " * indent
     inner = "".join(
         call(f"{column[0].name}={expression[0]}", expression[1], indent + 8, ",") + "\n"
@@ -53,19 +53,19 @@ def sequential(
 
 
 def norm(layer: layers.Norm, channels: str) -> tuple[str, list[str]]:
-    """Class and arguments of a norm over ``channels``."""
+    """Return class and arguments of a norm over ``channels``."""
     if layer.kind == "layer":
         return "LayerNorm2d", [channels, f"eps={literal(layers.NORM_EPS['layer'])}"]
     return NORMS[layer.kind], [channels]
 
 
 def literal(value: float) -> str:
-    """``value`` exactly, as a person writes it: ``1e-6``, not ``1e-06``."""
+    """Format ``value`` exactly, as people write it: ``1e-6``, not ``1e-06``."""
     return repr(value).replace("e-0", "e-")
 
 
 def _expression(column: Sequence[layers.Layer], names: Names) -> tuple[str, list[str]]:
-    """Class and arguments of the layer that stands in ``column``."""
+    """Return class and arguments of the layer in ``column``."""
     match column[0]:
         case layers.Conv():
             return _conv(_all_of(layers.Conv, column), names)
@@ -120,7 +120,7 @@ def _number(values: Sequence[int], names: Names) -> str:
 
 
 class BlockClass:
-    """The ``Block`` of a network: what varies from one block to the next, and its name."""
+    """The ``Block`` class of a network, with the names of values that vary between blocks."""
 
     def __init__(self, spec: layers.NetworkSpec):
         self.blocks = [block for stage in spec.stages for block in stage.blocks]
@@ -140,13 +140,13 @@ class BlockClass:
 
     @property
     def parameters(self) -> list[str]:
-        """The names that ``Block`` takes, in order."""
+        """Return the parameters of ``Block``, in order."""
         channels = [] if self.same_channels else ["in_channels"]
         channels += [self.out_name] + ([] if self.hidden else ["hidden"])
         return channels + ["stride"] * self.strided + ["drop_path"] * self.drops
 
     def source(self) -> str:
-        """The class in Python."""
+        """Return the class as Python code."""
         kinds = {"stride": "stride: int = 1", "drop_path": "drop_path: float = 0.0"}
         parameters = [kinds.get(name, f"{name}: int") for name in self.parameters]
         branch = sequential("self.branch", self.branch, self.names)
@@ -170,7 +170,7 @@ class BlockClass:
         return f"Residual block: {', '.join(kinds)}."
 
     def _shortcut(self) -> list[str]:
-        """A projection wherever the channels change, which is wherever the stride is, too."""
+        """Write the shortcut: a projection where the channels change (always where strided)."""
         projected = [block for block in self.blocks if block.shortcut]
         if not projected:
             return []
@@ -203,7 +203,7 @@ class BlockClass:
 
 
 def _ratio(hidden: list[int], leaving: list[int], name: str) -> str | None:
-    """``hidden`` in terms of ``leaving``, which is called ``name``; None where it has no ratio."""
+    """Express ``hidden`` by ``leaving``, the variable ``name``; None without a fixed ratio."""
     pairs = list(zip(hidden, leaving, strict=True))
     first, other = pairs[0]
     up, down = first // other, other // first if first else 0

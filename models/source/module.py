@@ -1,7 +1,7 @@
-"""A network as a file of Python that needs torch alone, written from the block specification.
+"""A network as a Python file that only needs torch, written from the block specification.
 
-The file has the classes that this network needs and no others, its real numbers, and the state
-dict, the initialization and the logits of ``ModernResNet``. Nothing here needs torch.
+The file has only the classes and the numbers of this network, and the state dict, initialization
+and logits of ``ModernResNet``. Imports no torch.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from models.source import parts
 from models.source.layers import BlockClass, call, literal, norm, sequential
 
 TEXT_WIDTH = 88
-DOCUMENTED_SIZE = 224  # side of the image whose sizes the comments state
+DOCUMENTED_SIZE = 224  # image size for the comments in the file
 KINDS = {"stride": "stride: int = 1", "drop_path": "drop_path: list[float]"}
-#: The function ``initialize`` of a file; ``default`` needs none.
+#: The file's ``initialize`` function; ``default`` needs none.
 INITS = {
     "kaiming": parts.KAIMING_INIT,
     "trunc_normal": parts.TRUNC_NORMAL_INIT,
@@ -26,10 +26,10 @@ INITS = {
 
 
 def network_source(config: ModelConfig) -> str:
-    """The text of a Python file that builds the network of ``config``.
+    """Return a Python file that builds the network of ``config``.
 
     Its ``Network()`` has the state dict keys and shapes of ``ModernResNet(config)``, the same
-    logits from the same weights, and the same weights from the same random seed.
+    logits with the same weights, and the same weights with the same random seed.
     """
     spec = layers.network_spec(config)
     block = BlockClass(spec)
@@ -47,7 +47,7 @@ def network_source(config: ModelConfig) -> str:
 
 
 def _head_of_file(config: ModelConfig, spec: layers.NetworkSpec) -> str:
-    """Docstring and imports."""
+    """Return docstring and imports."""
     widths = [config.output_width(stage) for stage in range(len(config.depths))]
     about = (
         f"{_listed(config.depths)} blocks of {_listed(widths)} channels. Written by the explorer "
@@ -81,7 +81,7 @@ def _has_narrow_conv(spec: layers.NetworkSpec) -> bool:
 
 
 def _small_classes(config: ModelConfig, spec: layers.NetworkSpec) -> list[str]:
-    """The building blocks that PyTorch lacks, as far as this network has them."""
+    """Return the classes that PyTorch lacks and this network uses."""
     classes = []
     if config.norm == "layer":
         classes.append(parts.LAYER_NORM)
@@ -142,7 +142,7 @@ def _downsampling(spec: layers.NetworkSpec, block: BlockClass) -> list[str]:
 
 
 def _blocks(block: BlockClass) -> list[str]:
-    """The blocks of a stage; the first may take other channels, and a stride."""
+    """Write a stage's blocks; the first may have other input channels and a stride."""
     hidden = [] if block.hidden else ["hidden"]
     each = "for rate in drop_path" if block.drops else "for _ in range(depth)"
     rate = ["drop_path=rate"] * block.drops
@@ -225,7 +225,7 @@ def _network_class(config: ModelConfig, spec: layers.NetworkSpec, block: BlockCl
 
 
 def _stage_arguments(spec: layers.NetworkSpec, block: BlockClass) -> Iterator[list[str]]:
-    """What each stage is built with."""
+    """Return each stage's arguments."""
     several = "in_channels" in _stage_parameters(spec, block)
     before = 0
     for stage in spec.stages:
@@ -243,7 +243,7 @@ def _stage_arguments(spec: layers.NetworkSpec, block: BlockClass) -> Iterator[li
 
 
 def _sizes(spec: layers.NetworkSpec) -> list[int]:
-    """The side of each stage's output."""
+    """Return the side of each stage's output."""
     placed = layers.placed_layers(spec, DOCUMENTED_SIZE)
     after = {p.path.split(".")[1]: p.out_size for p in placed if p.path.startswith("stages")}
     return list(after.values())

@@ -1,4 +1,4 @@
-"""Pieces of an exported file that are the same in every network that has them."""
+"""Parts of an exported file that are the same in every network that uses them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def network_class(name: str) -> str:
-    """The text of a class of ``models.network`` that uses torch alone."""
+    """Return the source of a class in ``models.network`` that only uses torch."""
     text = Path(__file__).parents[1].joinpath("network.py").read_text(encoding="utf-8")
     classes = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)}
     segment = ast.get_source_segment(text, classes[name])

@@ -1,4 +1,4 @@
-"""State dicts as training programs save them: within other things, prefixed, by ``torch.save``."""
+"""State dicts as saved by training programs: nested, with prefixes, by ``torch.save``."""
 
 from __future__ import annotations
 
@@ -14,44 +14,43 @@ import torch
 
 from models.text import LONGEST_VALUE, said, shortened
 
-#: Names of a state dict within a checkpoint, averaged weights first, as in timm.
+#: Names of state dicts in checkpoints, averaged weights first, as in timm.
 WRAPPERS = (
     *("state_dict_ema", "model_ema", "state_dict"),
     *("model_state_dict", "model_state", "model", "module", "net"),
 )
 MOST_NESTED = 8
-#: What DDP, weight averages and Lightning put before every key.
+#: Key prefixes of DDP, weight averages and Lightning.
 PREFIXES = ("module.", "model.")
-#: What torch.compile puts before the keys of any module.
+#: Key prefix of torch.compile.
 COMPILED = "_orig_mod."
-#: What other files begin with, and what they are.
+#: Signatures of other files, and what they are.
 KINDS: dict[bytes, str] = {
-    b"version https://git-lfs": "a pointer of Git LFS, not the file itself: run git lfs pull",
-    b"\x89HDF": "an HDF5 file, of Keras for one: convert it to a state dict of PyTorch",
-    b"GGUF": "a GGUF file: use the weights that it was made from",
-    b"\x1f\x8b": "compressed by gzip: decompress it first",
-    b"BZh": "compressed by bzip2: decompress it first",
-    b"\xfd7zXZ": "compressed by xz: decompress it first",
-    b"\x28\xb5\x2f\xfd": "compressed by zstd: decompress it first",
+    b"version https://git-lfs": "a Git LFS pointer instead of the file: run git lfs pull",
+    b"\x89HDF": "an HDF5 file, as of Keras: convert it to a PyTorch state dict",
+    b"GGUF": "a GGUF file: use the original weights",
+    b"\x1f\x8b": "compressed with gzip: decompress it first",
+    b"BZh": "compressed with bzip2: decompress it first",
+    b"\xfd7zXZ": "compressed with xz: decompress it first",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd: decompress it first",
     b"<": "a web page or XML, not weights: download the file again",
-    b"{": "a JSON file, not weights: name the safetensors file beside it",
+    b"{": "a JSON file, not weights: use the safetensors file beside it",
 }
-#: Where a tar archive says that it is one, and where a safetensors file's header begins, after the
-#: last bytes of its length.
+#: Offset of a tar archive's signature, and of a safetensors file's header after its length.
 TAR, SAFETENSORS = slice(257, 262), slice(5, 9)
 
 
 class CheckpointError(ValueError):
-    """A file without a state dict that can be read; the sentence completes "FILE is ...".
+    """A file without a readable state dict; the message completes "FILE is ...".
 
-    It is empty for a file of no kind that is known here, safetensors among them.
+    It is empty for unknown kinds of files, including safetensors.
     """
 
 
 def state_dict_of(saved: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
-    """The state dict within ``saved``, and under what names: ``model_ema``, say, or nothing."""
+    """Return the state dict in ``saved``, and its names there, such as ``model_ema``, or ''."""
     names: list[str] = []
-    for _ in range(MOST_NESTED):  # what was unpickled may hold itself
+    for _ in range(MOST_NESTED):  # unpickled objects may contain themselves
         for name in WRAPPERS:
             if isinstance(saved.get(name), Mapping) and saved[name]:
                 saved = saved[name]
@@ -62,19 +61,21 @@ def state_dict_of(saved: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     if not any(isinstance(value, torch.Tensor) for value in saved.values()):
         for name in WRAPPERS:
             if isinstance(saved.get(name), Mapping) and not saved[name]:
-                return {}, ".".join([*names, name])  # saved with nothing in it
+                return {}, ".".join([*names, name])  # saved empty
     return saved, ".".join(names)
 
 
 def with_bare_keys(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """``state_dict`` without the ``PREFIXES`` and ``COMPILED``, nor an average's count.
+    """Remove ``PREFIXES``, ``COMPILED`` and an average's count from ``state_dict``.
 
-    Raises ``ValueError`` for a key that is no text, and where two keys become one.
+    Raises ``ValueError`` for keys that are not text or would become equal.
     """
     bare: dict[str, Any] = {}
     for key, value in state_dict.items():
         if not isinstance(key, str):
-            raise ValueError(f"these weights have the key {said(key)}: use a state dict")
+            raise ValueError(
+                f"these weights have the key {said(key)}, which is not text: use a state dict"
+            )
         name = key.replace(COMPILED, "")
         while name.startswith(PREFIXES):
             name = name.partition(".")[2]
@@ -87,11 +88,11 @@ def with_bare_keys(state_dict: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], str]:
-    """``state_dict_of`` a file of ``torch.save``, on the CPU.
+    """Read ``state_dict_of`` a ``torch.save`` file, on the CPU.
 
-    Reads tensors, plain values and the options that timm and torchvision save beside them, and
-    runs no code of the file. Raises ``CheckpointError`` for another file, saying what it is, for
-    other Python objects and for a damaged file; ``OSError``.
+    Reads tensors, plain values and the options that timm and torchvision save with them, without
+    running code in the file. Raises ``CheckpointError`` for other kinds of files, other Python
+    objects and damaged files, and ``OSError``.
     """
     _check_kind(Path(path))
     try:
@@ -100,18 +101,18 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], str]:
             saved = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
-    except Exception as error:  # a damaged file can end in any
+    except Exception as error:  # a damaged file can raise anything
         raise CheckpointError(_why_unread(error)) from None
     if not isinstance(saved, Mapping):
         raise CheckpointError(
-            f"a file of torch.save with a {type(saved).__name__} in it: save a state dict"
+            f"a torch.save file with a {type(saved).__name__} in it: save a state dict"
         )
     state_dict, part = state_dict_of(saved)
     return dict(state_dict), part
 
 
 def _check_kind(path: Path) -> None:
-    """Raise ``CheckpointError`` unless the file is one that ``torch.load`` reads."""
+    """Raise ``CheckpointError`` unless ``torch.load`` can read the file."""
     with path.open("rb") as file:
         head = file.read(TAR.stop)
     if head[SAFETENSORS] == b"\0\0\0{":
@@ -124,7 +125,7 @@ def _check_kind(path: Path) -> None:
     if not head:
         raise CheckpointError("empty: copy or save it again")
     if head[TAR] == b"ustar":
-        raise CheckpointError("a tar archive: unpack it, and name the weights file that was in it")
+        raise CheckpointError("a tar archive: unpack it and use the weights file in it")
     for beginning, kind in KINDS.items():
         if head.lstrip().startswith(beginning):
             raise CheckpointError(kind)
@@ -132,13 +133,13 @@ def _check_kind(path: Path) -> None:
 
 
 def _check_archive(path: Path) -> None:
-    """Of zip archives, ``torch.save``'s has its pickle and no code."""
+    """Check a zip archive: one by ``torch.save`` has its pickle and no code."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = {name.partition("/")[2] for name in archive.namelist()}
     except (zipfile.BadZipFile, NotImplementedError, ValueError):
         raise CheckpointError(
-            "a damaged file of torch.save or zip archive: copy or save it again"
+            "a damaged torch.save file or zip archive: copy or save it again"
         ) from None
     if any(name.startswith("code/") for name in names):
         raise CheckpointError(
@@ -146,10 +147,10 @@ def _check_archive(path: Path) -> None:
         )
     if any("archive_format" in name or "exported_program" in name for name in names):
         raise CheckpointError(
-            "a program of torch.export: load it with torch.export.load and save its state_dict"
+            "a torch.export program: load it with torch.export.load and save its state_dict"
         )
     if "data.pkl" not in names:
-        raise CheckpointError("a zip archive: unpack it, and name the weights file that was in it")
+        raise CheckpointError("a zip archive: unpack it and use the weights file in it")
 
 
 def _why_unread(error: Exception) -> str:
@@ -158,8 +159,8 @@ def _why_unread(error: Exception) -> str:
     if found and "weights_only" in text:
         return (
             f"a pickle with Python objects besides tensors ({shortened(found[1], LONGEST_VALUE)}), "
-            "which could run code when loaded: where you trust it, load it with torch.load(FILE, "
-            "weights_only=False) and save its state dict alone with torch.save(STATE_DICT, "
+            "which could run code when loaded: if you trust it, load it with torch.load(FILE, "
+            "weights_only=False) and save only its state dict with torch.save(STATE_DICT, "
             "NEW_FILE)"
         )
-    return "a damaged file of torch.save, or a pickle of another kind: copy or save it again"
+    return "a damaged torch.save file, or another kind of pickle: copy or save it again"

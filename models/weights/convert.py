@@ -1,4 +1,4 @@
-"""Weights from and to timm, torchvision and the official ConvNeXt release."""
+"""Conversion of weights from and to timm, torchvision and the official ConvNeXt release."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from models.weights.checkpoints import state_dict_of, with_bare_keys
 
 
 def _block(path: str, **names: str) -> dict[str, str]:
-    """Templates of a ConvNeXt block's layers under ``path``, by the names of ours."""
+    """Return key templates of a ConvNeXt block's layers under ``path``, by our names."""
     return {f"branch.{ours}": f"{path}{theirs}" for ours, theirs in names.items()}
 
 
-#: For each source, the key of our module: ``layer`` is the stage counted from 1, ``down`` and
-#: ``odd`` are the places of a downsampling layer and of a stage in torchvision's list, ``greek``
-#: is the parameter's name in the official global response norm.
+#: For each source, the key for our module: ``layer`` is the stage from 1, ``down`` and ``odd`` are
+#: the indices of a downsampling layer and a stage in torchvision's list, ``greek`` is the
+#: parameter's name in the official global response normalization.
 _TEMPLATES: dict[str, dict[str, str]] = {
     "resnet": {  # timm's and torchvision's ResNet have the same keys
         "stem.conv": "conv1.{parameter}",
@@ -97,18 +97,18 @@ _OUR_KEY = re.compile(
 
 
 def convert_state_dict(state_dict: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
-    """Weights for ``ModernResNet(config)`` from any source's, recognized by their keys.
+    """Convert weights from any source to ``ModernResNet(config)``'s, recognized by their keys.
 
-    Takes timm's, torchvision's, the official release's and our own, as they are and as training
-    programs save them: within ``{"model": ...}`` and the like, however deep
-    (``checkpoints.WRAPPERS``; of several, averaged weights first, as in timm), and with
-    ``module.``, ``model.`` or ``_orig_mod.`` in the keys. With ``num_classes=0`` the classifier is
-    left out. Raises ``ValueError`` when keys or shapes do not fit the config, naming the first that
-    does not, and for what is no tensor of finite real numbers.
+    Accepts weights of timm, torchvision, the official releases and this project, also as training
+    programs save them: nested in ``{"model": ...}`` and similar (``checkpoints.WRAPPERS``; averaged
+    weights are preferred, as in timm), and with ``module.``, ``model.`` or ``_orig_mod.`` in the
+    keys. With ``num_classes=0``, the classifier is left out. Raises ``ValueError`` if keys or
+    shapes do not fit the config, naming the first that does not, or if a value is not a tensor of
+    finite real numbers.
     """
     state_dict = with_bare_keys(state_dict_of(state_dict)[0])
     if not state_dict:
-        raise ValueError("these weights hold no tensors: use a state dict with some")
+        raise ValueError("these weights have no tensors: use a non-empty state dict")
     shapes = _our_shapes(config)
     keys = _source_keys(state_dict, config, shapes)
     return {
@@ -126,16 +126,16 @@ def check_weights(state_dict: Mapping[str, Any]) -> None:
 def export_state_dict(
     state_dict: Mapping[str, Tensor], config: ModelConfig, target: str
 ) -> dict[str, Tensor]:
-    """``ModernResNet(config)``'s weights under the keys and shapes of ``target`` (``SOURCES``).
+    """Convert ``ModernResNet(config)``'s weights to keys and shapes of ``target`` (``SOURCES``).
 
-    Raises ``ValueError`` for an unknown target, or one that has no such network, and for weights
-    that are not finite.
+    Raises ``ValueError`` for an unknown target or one without such a network, and for weights that
+    are not finite.
     """
     if target not in SOURCES:
-        raise ValueError(f"no target {said(target)}: use one of {', '.join(SOURCES)}")
+        raise ValueError(f"target is {said(target)}; use one of {', '.join(SOURCES)}")
     keys = _key_map(_our_shapes(config), target)
     if keys is None:
-        raise ValueError(f"{target} has no network of this config")
+        raise ValueError(f"{target} has no network with this config")
     return {
         theirs: _exported(ours, _checked(ours, state_dict[ours]), target)
         for ours, theirs in keys.items()
@@ -149,7 +149,7 @@ def _our_shapes(config: ModelConfig) -> dict[str, torch.Size]:
 
 
 def _key_map(ours: Mapping[str, object], source: str) -> dict[str, str] | None:
-    """Their key for each of ours, or None where the source lacks such a layer."""
+    """Return the source's key for each of ours, or None if it lacks such a layer."""
     keys = {}
     for key in ours:
         place = _OUR_KEY.fullmatch(key)
@@ -188,8 +188,8 @@ def _source_keys(
     source = min(missing, key=lambda name: len(missing[name]))
     if missing[source]:
         raise ValueError(
-            f"these weights do not fit the config: nearest to {source}'s keys, they lack "
-            f"{len(missing[source])} of {len(shapes)}, the first {said(missing[source][0])}"
+            f"these weights do not fit the config: of {source}'s {len(shapes)} keys, "
+            f"{len(missing[source])} are missing, the first {said(missing[source][0])}"
         )
     used = set(candidates[source].values())
     if config.num_classes == 0:
@@ -197,8 +197,9 @@ def _source_keys(
     extra = [key for key in state_dict if key not in used]
     if extra:
         raise ValueError(
-            f"these weights do not fit the config: of {source}'s keys, {len(extra)} have no "
-            f"place in it, the first {said(extra[0])}"
+            f"these weights do not fit the config: {len(extra)} keys are not in {source}'s "
+            "network, "
+            f"the first {said(extra[0])}"
         )
     return candidates[source]
 
@@ -209,7 +210,7 @@ def _classifier_keys(source: str) -> list[str]:
 
 
 def _checked(key: str, value: Any) -> Tensor:
-    """``value``, a tensor of finite real numbers; batch norm's counts may be whole ones."""
+    """Check that ``value`` is a tensor of finite real numbers, or batch norm's integer counts."""
     if not isinstance(value, Tensor):
         raise ValueError(f"{said(key)} is {said(value)} in these weights; use a tensor")
     count = key.endswith("num_batches_tracked") and value.dtype in _WHOLE
@@ -218,8 +219,9 @@ def _checked(key: str, value: Any) -> Tensor:
         raise ValueError(f"{said(key)} is {kind} in these weights; use dense floating point")
     if not (count or value.is_meta or value.float().isfinite().all()):
         raise ValueError(
-            f"{said(key)} has values in these weights that are not finite (NaN or infinity): they "
-            "are of a training that diverged, or damaged; use weights from before"
+            f"{said(key)} has values that are not finite (NaN or infinity) in these weights: "
+            "training "
+            "diverged, or the file is damaged; use earlier weights"
         )
     return value
 
@@ -238,7 +240,7 @@ def _reshaped(key: str, tensor: Tensor, shape: torch.Size) -> Tensor:
 def _exported(key: str, tensor: Tensor, target: str) -> Tensor:
     if target == "resnet":
         return tensor
-    if key.endswith((".conv2.weight", ".conv3.weight")):  # theirs are linear layers
+    if key.endswith((".conv2.weight", ".conv3.weight")):  # linear layers in the source
         return tensor.flatten(1)
     if ".grn." in key:
         return tensor.reshape(1, 1, 1, -1) if target == "official" else tensor.flatten()

@@ -67,12 +67,13 @@ def _disagreement(
 ) -> str:
     """Which other row the printed figure belongs to, if any."""
     if key == "swin":
-        return f"Printed as the Swin paper rounds it; counted, it is {counts[key]:.2f}."
+        return f"Printed as rounded in the Swin paper; the count is {counts[key]:.2f}."
     later = list(counts)[list(counts).index(key) + 1 :]
     for other in later:
         if rounds_to(counts[other], printed):
             return (
-                f"This network costs {counts[key]:.2f}. {printed:.2f} is what the next row costs, "
-                f"{figures[other]['label']}: the last rows look shifted by one."
+                f"This network has {counts[key]:.2f} GFLOPs. {printed:.2f} is the cost of the "
+                "next row, "
+                f"{figures[other]['label']}: the last rows appear to be shifted by one."
             )
-    return f"This network costs {counts[key]:.2f}, and no row costs what is printed."
+    return f"This network has {counts[key]:.2f} GFLOPs; no row has the printed cost."

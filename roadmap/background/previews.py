@@ -72,8 +72,9 @@ class _Artist:
             except (OSError, EOFError, pickle.UnpicklingError):
                 self._end()
                 raise PreviewError(
-                    "The pictures could not be drawn: the process that draws them has ended, "
-                    "probably out of memory. Try again."
+                    "The pictures could not be augmented: the process ended, probably out of "
+                    "memory. "
+                    "Try again."
                 ) from None
             finally:
                 late.cancel()
@@ -86,8 +87,8 @@ class _Artist:
         free = free_memory()
         if free is not None and free < NEEDED:
             raise PreviewError(
-                f"Drawing pictures takes {NEEDED / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB "
-                "are free on this machine: try again later."
+                f"Augmenting pictures takes {NEEDED / 1e9:.1f} GB of memory, but only "
+                f"{free / 1e9:.1f} GB are free on this machine: try again later."
             )
         self._process = subprocess.Popen(
             [sys.executable, "-m", "roadmap.background.previews"],

@@ -33,7 +33,7 @@ KEPT, WATCH, MISSED = 900.0, 5.0, 6
 #: Jobs that wait for their turn; more are refused.
 MOST_WAITING = 20
 #: What a task does, to begin a sentence with.
-DOING = {"measure": "Measuring", "effective_fields": "Measuring", "export": "Making files"}
+DOING = {"measure": "Measuring", "effective_fields": "Measuring", "export": "Creating files"}
 #: The exit code of a process that was killed, as the system does when memory runs out.
 KILLED = -9
 _TURN = threading.Lock()
@@ -124,7 +124,7 @@ class Job:
         visitors.require_owner(DOING.get(self._request["task"], "This"))
         if not _QUEUE.acquire(blocking=False):
             raise RefusedError(
-                f"{MOST_WAITING} measurements and exports are waiting on this machine already: "
+                f"{MOST_WAITING} measurements and exports are already waiting on this machine: "
                 "try again in a few minutes."
             )
         self._request = {**self._request, **request}
@@ -211,7 +211,7 @@ class Job:
         elif stopped and seconds < LONGEST:
             self.state = "canceled"
         elif stopped:
-            self.error = f"It was stopped after {LONGEST / 60:.0f} minutes: try a smaller network."
+            self.error = f"Stopped after {LONGEST / 60:.0f} minutes: try a smaller network."
             self.state = "failed"
         else:
             killed = "The process was killed, probably out of memory: try a smaller batch."

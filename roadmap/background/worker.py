@@ -129,7 +129,7 @@ def main() -> None:
     try:
         answer = {"result": TASKS[request["task"]](request, on_progress)}
     except MemoryError:
-        answer = {"error": "This machine's memory ran out."}
+        answer = {"error": "This machine ran out of memory: try a smaller network or batch."}
     except (ValueError, OSError) as error:  # refusals: one sentence each
         answer = {"error": str(error)}
     _answer(answers, answer)

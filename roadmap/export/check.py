@@ -40,15 +40,15 @@ def difference(
         wanted = network(images)
         if not wanted.isfinite().all():
             raise ExportError(
-                "with these weights the network's own outputs are not finite: there is nothing "
-                "to check a file against"
+                "the network's outputs are not finite with these weights, so the file cannot be "
+                "checked: use other weights"
             )
         errors = torch.stack([(computed(images[:n]) - wanted[:n]).abs().max() for n in BATCHES])
     found = errors.max().item() / (wanted.abs().max().item() or 1.0)
     if not found <= TOLERANCE:  # nor NaN
         raise ExportError(
-            "the file would compute something else than the network: outputs differ by up to "
-            f"{found:.1e} of the largest, where {TOLERANCE:.0e} is allowed"
+            "the file would not compute the same as the network: outputs differ by up to "
+            f"{found:.1e} of the largest; {TOLERANCE:.0e} is allowed"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""``python -m roadmap export``. Torch comes in only once the options are right."""
+"""``python -m roadmap export``. Torch is imported once the options are valid."""
 
 from __future__ import annotations
 
@@ -42,60 +42,67 @@ def export(
         Form,
         typer.Option(
             "--format",
-            help="py: Python code. safetensors: weights. onnx. pt2: torch.export's program. "
-            "hub: a run as a folder for the Hugging Face hub.",
+            help="py: Python code. safetensors: weights. onnx: an ONNX program. pt2: a "
+            "torch.export "
+            "program. hub: a finished run as a folder for the Hugging Face hub.",
         ),
     ],
     roadmap: Annotated[
         str | None,
         typer.Option(
             "--roadmap",
-            help=f"The step's: one of {', '.join(ROADMAPS)} [default: {ROADMAP}].",
+            help=f"Roadmap of --step: one of {', '.join(ROADMAPS)} [default: {ROADMAP}].",
             metavar="NAME",
         ),
     ] = None,
     step: Annotated[
-        str | None, typer.Option("--step", help="One step's key.", metavar="KEY")
+        str | None, typer.Option("--step", help="Key of a step.", metavar="KEY")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="A config's JSON file.", metavar="FILE")
+        Path | None, typer.Option("--config", help="JSON file of a config.", metavar="FILE")
     ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(
             "--weights",
-            help="A safetensors file, or one of torch.save (.pth, .bin); ours or, with --step, "
-            "timm's [default: fresh weights].",
+            help="A safetensors or torch.save file (.pth, .bin), from this project or, with "
+            "--step, "
+            "from timm [default: random initial weights].",
             metavar="FILE",
         ),
     ] = None,
     run: Annotated[
         Path | None,
-        typer.Option("--run", help="A finished run's folder: its weights.", metavar="DIR"),
+        typer.Option(
+            "--run", help="Folder of a finished run, whose weights are exported.", metavar="DIR"
+        ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", help="The file, or the folder for hub [default: named after the step]."
+            "--output", help="Output file, or folder for hub [default: named after the step]."
         ),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace what is there under that name.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing output.")] = False,
     license_name: Annotated[
         str | None,
         typer.Option(
             "--license",
-            help="Of hub's weights, by the hub's name: apache-2.0, cc-by-4.0, ...",
+            help="License of the weights for hub, such as apache-2.0 or cc-by-4.0.",
             metavar="NAME",
         ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", min=0, max=MOST_SEED, help="Seed of fresh weights [default: 0]."),
+        typer.Option(
+            "--seed", min=0, max=MOST_SEED, help="Seed of random initial weights [default: 0]."
+        ),
     ] = None,
     num_classes: Annotated[
-        int | None, typer.Option("--num-classes", min=0, help="0: features, no classifier.")
+        int | None,
+        typer.Option(
+            "--num-classes", min=0, help="Number of classes; 0: no classifier, output features."
+        ),
     ] = None,
     image_size: Annotated[
         int | None,
@@ -103,22 +110,22 @@ def export(
             "--image-size",
             min=1,
             max=4096,
-            help="Pixels, of the programs and the check [default: the recipe's, or 224].",
+            help="Image size of programs and of the check, in pixels [default: the recipe's, or "
+            "224].",
         ),
     ] = None,
 ) -> None:
-    """Write a network as a file, checked before it is written.
+    """Export a network to a file and check its outputs first.
 
-    The check: the file computes what the network does.
-    A Python file has no weights; the others have the config in them too. pt2 and onnx take any
-    number of images.
+    The check compares the outputs of the file with those of the network. A Python file has no
+    weights; all other formats include weights and config. pt2 and onnx accept any number of images.
     """
     _check_options(form, step=step, config=config, weights=weights, run=run, seed=seed)
     if roadmap is not None and step is None:
-        fail("--roadmap is of a step: add --step KEY, or leave --roadmap out.")
+        fail("--roadmap only applies to a step: add --step KEY, or omit --roadmap.")
     roadmap = roadmap or ROADMAP
     if form is Form.hub and (num_classes, image_size) != (None, None):
-        fail("hub takes both from the run: leave --num-classes and --image-size out.")
+        fail("--format hub takes both from the run: omit --num-classes and --image-size.")
     _check_license(license_name, form)
     asked = _asked(roadmap, step, config)
     path = output or _default_path(form, _name(roadmap, step, run or config or weights))
@@ -126,7 +133,7 @@ def export(
         published = _publication(run, weights)
         source = published.weights if published else weights
         if source is not None and path.resolve() == source.resolve():
-            fail(f"{path} is the file that the weights are in: name another with --output.")
+            fail(f"{path} is the file with the weights: use another --output.")
         _check_path(path, form, force)
         facts: dict[str, Any] = {"roadmap": roadmap, "step": step} if step else {}
         if published:
@@ -144,26 +151,26 @@ def export(
 def _check_options(form: Form, *, seed: int | None, **sources: Any) -> None:
     given = [f"--{name}" for name in ("step", "config", "run") if sources[name] is not None]
     if len(given) > 1:
-        fail(f"{' and '.join(given)} each name a network: leave all but one out.")
+        fail(f"{' and '.join(given)} each select a network; use only one of them.")
     if not given and sources["weights"] is None:
-        fail("Say what to export: --step KEY, --config FILE, --weights FILE or --run DIR.")
+        fail("Nothing to export; use --step KEY, --config FILE, --weights FILE or --run DIR.")
     if form is Form.hub and sources["run"] is None:
-        fail("hub takes a finished run, whose data, recipe and scores its card states: add --run.")
+        fail("--format hub needs a finished run, for its model card: add --run DIR.")
     if seed is not None and (sources["weights"] or sources["run"]):
-        fail("--seed draws fresh weights, and there are others: leave it out.")
+        fail("--seed is for random initial weights, but weights are given: omit it.")
 
 
 def _check_license(license_name: str | None, form: Form) -> None:
     if license_name is None:
         return
     if form is not Form.hub:
-        fail("--license goes into hub's model card: leave it out.")
+        fail("--license is for the model card of --format hub: omit it.")
     if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", license_name):
-        fail(f"--license is {said(license_name)}; use the hub's name of it, such as apache-2.0.")
+        fail(f"--license is {said(license_name)}; use the hub's identifier, such as apache-2.0.")
 
 
 def _asked(roadmap: str, step: str | None, config: Path | None) -> ModelConfig | None:
-    """The config that the options name."""
+    """Return the config that the options select."""
     found = find_roadmap(roadmap)
     if step is not None:
         find_keys(found, step)
@@ -185,18 +192,18 @@ def _name(roadmap: str, step: str | None, path: Path | None) -> str:
 
 
 def _default_path(form: Form, name: str) -> Path:
-    """In the current folder, a name that Python can import."""
+    """Return a file name in the current folder that Python can import."""
     return Path(name.replace("-", "_") + ("" if form is Form.hub else f".{form.value}"))
 
 
 def _check_path(path: Path, form: Form, force: bool) -> None:
-    """Refuse, before anything is computed, what cannot be written or would be lost."""
+    """Refuse output that cannot be written or would overwrite a file, before computing."""
     try:
         if form is not Form.hub and path.is_dir():
-            fail(f"{path} is a folder: name the file in it.")
+            fail(f"{path} is a folder; use a file name.")
         empty = path.is_dir() and not any(path.iterdir())
         if path.exists() and not (empty or force):
-            fail(f"{path} is there already: name another with --output, or replace it by --force.")
+            fail(f"{path} already exists: use another --output, or overwrite it with --force.")
         places = (path, *path.absolute().parents) if path.is_dir() else path.absolute().parents
         tempfile.TemporaryFile(dir=next(each for each in places if each.exists())).close()
     except OSError as error:
@@ -237,12 +244,12 @@ def _write_hub(
     with _writing(path):
         checked = save_hub(published, subject.network, path, subject.facts, license_name)
     typer.echo(
-        f"{path}: {subject.origin} with the config, the network in Python, config.json for timm "
+        f"{path}: {subject.origin}, with config, Python code of the network, config.json for timm "
         "and a model card."
     )
     for form, largest in checked.items():
         typer.echo(verdict(form, largest))
-    typer.echo(f"hf upload USER/NAME {path} publishes it.")
+    typer.echo(f"Publish it with: hf upload USER/NAME {path}")
     if license_name is None:
         typer.echo(f"{path / CARD}: {NO_LICENSE}")
 
@@ -258,7 +265,7 @@ def _writing(path: Path) -> Iterator[None]:
 def _content(form: Form, subject: Subject) -> str:
     config, size = subject.network.config, subject.image_size
     if form is Form.py:
-        return "the network in Python; there are no weights in it"
+        return "Python code of the network, without weights"
     text = f"{subject.origin} with the config"
     if form in (Form.onnx, Form.pt2):
         output = f"{config.num_classes} logits" if config.num_classes else "features"

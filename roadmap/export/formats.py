@@ -23,7 +23,7 @@ CHECKED_BY: dict[str, str] = {
 def verdict(form: str, difference: float) -> str:
     """What ``save`` has found out, as a sentence."""
     if difference == 0:
-        return f"Checked with {CHECKED_BY[form]}: outputs are equal to the network's."
+        return f"Checked with {CHECKED_BY[form]}: outputs equal the network's."
     share = f"{difference:.0e}".replace("e-0", "e-")
     return (
         f"Checked with {CHECKED_BY[form]}: outputs differ from the network's by at most "
@@ -54,5 +54,5 @@ def save(
         case "pt2":
             from roadmap.export.program import save_pt2 as save_file
         case _:
-            raise ValueError(f"no format {said(form)}: use one of {', '.join(CHECKED_BY)}")
+            raise ValueError(f"format is {said(form)}; use one of {', '.join(CHECKED_BY)}")
     return save_file(network, path, facts, image_size)

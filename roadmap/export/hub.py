@@ -126,4 +126,4 @@ def _check_ours(folder: Path) -> None:
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         ours = False
     if not ours:
-        raise ExportError(f"{folder} has something else in it: name another folder, or empty it")
+        raise ExportError(f"{folder} contains other files: use another folder, or empty it")

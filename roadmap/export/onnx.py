@@ -37,9 +37,7 @@ def save_onnx(
     """
     missing = missing_packages()
     if missing:
-        raise ExportError(
-            f"ONNX needs {', '.join(missing)}, not installed here: pip install -e '.[onnx]'"
-        )
+        raise ExportError(f"ONNX export needs {', '.join(missing)}: pip install -e '.[onnx]'")
     content = _exported(network, facts, image_size)
     found = difference(_computed_by_onnxruntime(content), network, image_size)
     write_bytes(path, content)

@@ -43,7 +43,7 @@ def fresh(
     size = _checked_size(config, image_size or IMAGE_SIZE)
     return Subject(
         network=initialized(config, seed),
-        origin=f"fresh, untrained weights from seed {seed}",
+        origin=f"random initial weights from seed {seed}",
         image_size=size,
         facts={**facts, "seed": seed},
     )
@@ -64,13 +64,12 @@ def from_file(
     tensors, own, told = read_weights(path)
     if own is not None and config is not None:
         raise ExportError(
-            f"{shortened(path)} says what network it is of: leave --step and --config out to "
-            "export that"
+            f"{shortened(path)} records its network: omit --step and --config to export that"
         )
     config = own or config
     if config is None:
         raise ExportError(
-            f"{shortened(path)} does not say what network it is of: add --step KEY or --config FILE"
+            f"{shortened(path)} does not record its network: add --step KEY or --config FILE"
         )
     if num_classes is not None:
         config = config.replace(num_classes=num_classes)

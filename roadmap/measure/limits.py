@@ -32,8 +32,8 @@ def refusal(config: ModelConfig, image_size: int) -> str:
     if memory <= LIMIT:
         return ""
     return (
-        f"Training it would take {memory / 1e9:,.1f} GB for one image, more than the "
-        f"{LIMIT / 1e9:.0f} GB set for this explorer. It is counted here, not built."
+        f"Training this network would take {memory / 1e9:,.1f} GB per image, more than this "
+        f"explorer's limit of {LIMIT / 1e9:.0f} GB. Its costs are counted without building it."
     )
 
 
@@ -43,8 +43,8 @@ def run_refusal(config: ModelConfig, mode: str, batch_size: int, image_size: int
     if memory <= LIMIT:
         return ""
     return (
-        f"A batch of {batch_size} takes about {memory / 1e9:,.1f} GB in {mode}, more than the "
-        f"{LIMIT / 1e9:.0f} GB set for this explorer: choose a smaller batch."
+        f"A batch of {batch_size} takes about {memory / 1e9:,.1f} GB in {mode}, more than this "
+        f"explorer's limit of {LIMIT / 1e9:.0f} GB: choose a smaller batch."
     )
 
 
@@ -91,6 +91,7 @@ def _shortage(doing: str, needed: float) -> str:
     if free is None or needed <= free:
         return ""
     return (
-        f"{doing} takes about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free on "
-        "this machine: close other programs, or use a smaller network."
+        f"{doing} takes about {needed / 1e9:.1f} GB of memory, but only {free / 1e9:.1f} GB are "
+        "free "
+        "on this machine: close other programs, or use a smaller network."
     )

@@ -1,4 +1,4 @@
-"""``python -m roadmap benchmark``. Torch comes in when the measuring starts."""
+"""``python -m roadmap benchmark``. Torch is imported when measuring starts."""
 
 from __future__ import annotations
 
@@ -51,36 +51,41 @@ def benchmark(
         typer.Option(
             "--roadmap",
             metavar="NAME",
-            help="Its steps [default: resnet50, unless --model is given].",
+            help="Measure this roadmap's steps [default: resnet50, unless --model is given].",
         ),
     ] = None,
     step: Annotated[
-        str | None, typer.Option("--step", metavar="KEY", help="One step's key [default: all].")
+        str | None,
+        typer.Option("--step", metavar="KEY", help="Key of a step [default: all steps]."),
     ] = None,
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", help="SOURCE:NAME, alone or after the steps; may be repeated."),
+        typer.Option(
+            "--model",
+            help="SOURCE:NAME of a model to measure, instead of or after steps; may be repeated.",
+        ),
     ] = None,
     mode: Annotated[ModeChoice, typer.Option("--mode")] = ModeChoice.both,
     device: Annotated[
-        DeviceChoice, typer.Option("--device", help="auto: the fastest there is.")
+        DeviceChoice, typer.Option("--device", help="auto: the fastest available.")
     ] = DeviceChoice.auto,
     dtype: Annotated[DTypeChoice, typer.Option("--dtype")] = DTypeChoice.float32,
     batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, help="Halved where memory runs out.")
+        int,
+        typer.Option("--batch-size", min=1, help="Images per batch; halved if memory runs out."),
     ] = 8,
     image_size: Annotated[int, typer.Option("--image-size", min=1, help="Pixels.")] = 224,
     compiled: Annotated[bool, typer.Option("--compile/--no-compile")] = False,
     channels_last: Annotated[bool, typer.Option("--channels-last/--no-channels-last")] = True,
     repetitions: Annotated[
-        int, typer.Option("--repetitions", min=10, help="Timed, after the warm-up.")
+        int, typer.Option("--repetitions", min=10, help="Timed runs after the warm-up.")
     ] = 10,
     save: Annotated[
-        bool, typer.Option("--save", help="Put the rows into results/measured/throughput.csv.")
+        bool, typer.Option("--save", help="Save the rows to results/measured/throughput.csv.")
     ] = False,
     form: FormatOption = Format.table,
 ) -> None:
-    """Time inference and training steps, and their peak memory."""
+    """Measure speed and peak memory of inference and training steps."""
     names = _checked_names(roadmap, step, model or [])
     from roadmap.measure.throughput import MeasureError, Mode, Setting, best_device, checked_device
 
@@ -202,4 +207,4 @@ def _print(rows: list[dict[str, Any]], notes: list[str], form: Format) -> None:
         f"{shown['device_name']}, {shown['dtype']}, {layout}, {compiled}, "
         f"{shown['image_size']} pixels, {shown['repetitions']} repetitions, torch {shown['torch']}"
     )
-    emit(rows, columns, form, title, [*notes, "ratio: images/s to the first network's."])
+    emit(rows, columns, form, title, [*notes, "ratio: images/s relative to the first network."])

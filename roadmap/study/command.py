@@ -1,4 +1,4 @@
-"""``python -m roadmap effects`` and ``predict``. The libraries that fit come in with the runs."""
+"""``python -m roadmap effects`` and ``predict``. Fitting libraries are imported once needed."""
 
 from __future__ import annotations
 
@@ -27,32 +27,33 @@ if TYPE_CHECKING:
     from roadmap.study.experiment import Experiment
 
 StudyDataOption = Annotated[
-    str, typer.Option("--data", help="The data set's name, as in the runs' run.json.")
+    str, typer.Option("--data", help="Name of the data set, as in run.json.")
 ]
 DesignOption = Annotated[
     Path | None,
     typer.Option(
         "--design",
-        help="The design's file [default: the one in results/designs with most runs].",
+        help="File of the design [default: the one in results/designs with the most runs].",
         metavar="FILE",
     ),
 ]
 RunsOption = Annotated[
-    Path | None, typer.Option("--runs", help="Where the runs are [results/runs].", metavar="DIR")
+    Path | None,
+    typer.Option("--runs", help="Folder of the runs [default: results/runs].", metavar="DIR"),
 ]
 RateOption = Annotated[
     float | None,
-    typer.Option("--lr", help="Compare at this learning rate [default: the middle one trained]."),
+    typer.Option("--lr", help="Learning rate to compare at [default: the middle one trained]."),
 ]
 EpochsOption = Annotated[
     float | None,
-    typer.Option("--epochs", help="Compare at this length [default: the longest trained]."),
+    typer.Option("--epochs", help="Number of epochs to compare at [default: the most trained]."),
 ]
 SettingOption = Annotated[
     list[str] | None,
     typer.Option(
         "--setting",
-        help="Compare with this setting, such as init=trunc_normal; may be repeated.",
+        help="Setting to compare with, such as init=trunc_normal; may be repeated.",
         metavar="NAME=LEVEL",
     ),
 ]
@@ -69,14 +70,14 @@ def effects(
     save_model: Annotated[
         Path | None,
         typer.Option(
-            "--save-model", help="Write the fitted model to this file, as JSON.", metavar="FILE"
+            "--save-model", help="Save the fitted model to this JSON file.", metavar="FILE"
         ),
     ] = None,
 ) -> None:
     """Estimate what each change is worth, from a designed experiment.
 
-    Alone on the start, in the paper's place, averaged over all orders, and at each network's own
-    best learning rate; and from how many epochs on it pays.
+    Effects are given alone, in the paper's place, averaged over all orders, and at each network's
+    best learning rate, together with the number of epochs from which each change pays.
     """
     try:
         experiment = _experiment(data, design, runs)
@@ -95,29 +96,31 @@ def effects(
 def predict(
     data: StudyDataOption,
     step: Annotated[
-        str | None, typer.Option("--step", help="The network of this step.", metavar="KEY")
+        str | None,
+        typer.Option("--step", help="Predict for the network of this step.", metavar="KEY"),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="The network in this JSON file.", metavar="FILE")
+        Path | None,
+        typer.Option("--config", help="Predict for the config in this JSON file.", metavar="FILE"),
     ] = None,
     level: Annotated[
         list[str] | None,
         typer.Option(
             "--level",
-            help="The start with this change, such as kernel_size=7; may be repeated.",
+            help="Predict for the start with this change, such as kernel_size=7; may be repeated.",
             metavar="NAME=LEVEL",
         ),
     ] = None,
     best: Annotated[
-        bool, typer.Option("--best", help="The network with the highest prediction.")
+        bool, typer.Option("--best", help="Find the network with the highest prediction.")
     ] = False,
     max_gflops: Annotated[
-        float | None, typer.Option("--max-gflops", help="With --best: at most this many.", min=0)
+        float | None, typer.Option("--max-gflops", help="Limit on GFLOPs, with --best.", min=0)
     ] = None,
     max_parameters: Annotated[
         float | None,
         typer.Option(
-            "--max-parameters", help="With --best: at most this many, in millions.", min=0
+            "--max-parameters", help="Limit on millions of parameters, with --best.", min=0
         ),
     ] = None,
     design: DesignOption = None,
@@ -131,13 +134,14 @@ def predict(
 
     The prediction comes from the runs of a designed experiment.
 
-    Without --lr at the network's own best rate. Refused outside of what the design covers.
+    The default learning rate is the network's best one. Combinations that the design does not
+    cover are refused.
     """
     asked = [step is not None, config is not None, bool(level), best]
     if sum(asked) != 1:
-        fail("name one network: use one of --step, --config, --level and --best.")
+        fail("select one network: use one of --step, --config, --level and --best.")
     if (max_gflops or max_parameters) and not best:
-        fail("--max-gflops and --max-parameters are limits for --best: add it, or leave them out.")
+        fail("--max-gflops and --max-parameters only apply to --best: add it, or omit them.")
     try:
         experiment = _experiment(data, design, runs)
         from roadmap.study.effects import Effects

@@ -52,7 +52,7 @@ def basis(experiment: Experiment) -> list[str]:
     if experiment.foreign:
         names = ", ".join(run.path.name[:60] for run in experiment.foreign[:MOST_NAMED])
         said.append(
-            f"{counted(len(experiment.foreign), 'run')} left out, not what the design says or of "
+            f"{counted(len(experiment.foreign), 'run')} left out, not as in the design or on "
             f"other data: {names}."
         )
     if experiment.unlearned:
@@ -97,7 +97,7 @@ def summary(worth: Sequence[Worth], data: str) -> str:
     """One sentence about one view."""
     found = [w for w in worth if w.verdict in ("gain", "loss")]
     if not found:
-        return f"On {data}, no change can be told from chance."
+        return f"On {data}, no change is significant."
     gains = [w for w in found if w.verdict == "gain"]
     losses = [w for w in found if w.verdict == "loss"]
     parts = []

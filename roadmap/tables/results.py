@@ -235,5 +235,7 @@ def _find(name: str) -> Path | None:
 def _existing(name: str) -> Path:
     path = _find(name)
     if path is None:
-        raise ResultsError(f"the table results/{name}.csv is not there: restore it, or measure it")
+        raise ResultsError(
+            f"the table results/{name}.csv is missing: restore it, or measure it again"
+        )
     return path

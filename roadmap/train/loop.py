@@ -180,7 +180,7 @@ class Training:
                 except (RuntimeError, MemoryError) as error:
                     if not out_of_memory(error):
                         raise
-                    raise self._out_of_memory(" and augmentation") from None
+                    raise self._out_of_memory(" plus augmentation") from None
                 except (DataError, OSError) as error:
                     what = f"training data failed at step {self.step}"
                     raise self._unreadable(what, error) from None
@@ -251,7 +251,7 @@ class Training:
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
-            raise self._out_of_memory(" and validation") from None
+            raise self._out_of_memory(" plus validation") from None
         except (DataError, OSError) as error:
             raise self._unreadable("validation data failed", error) from None
 

@@ -168,7 +168,7 @@ class Folder:
             raise RefusedError(
                 f"{self._path} holds a run with other classes: {error}. Use another --output"
             ) from None
-        self._say(f"{info.name} has the classes in a different order; matching them by name")
+        self._say(f"{info.name} has the classes in a different order; they are matched by name")
 
     def _data_here(self) -> dict[str, Any]:
         data = dataclasses.replace(self._own, **data_fields(self._data)).data_json()

@@ -64,7 +64,7 @@ def test_one_process_answers_until_it_ends(quick):
 
 def test_one_that_ends_meanwhile_is_a_sentence(quick, monkeypatch):
     monkeypatch.setattr(previews, "LONGEST", 0.0)
-    with pytest.raises(PreviewError, match="could not be drawn"):
+    with pytest.raises(PreviewError, match="could not be augmented"):
         quick.ask(PICTURES)
     monkeypatch.undo()
     assert quick._process is None

@@ -211,7 +211,7 @@ def test_a_full_queue_is_a_sentence(monkeypatch):
     monkeypatch.setattr(jobs, "_QUEUE", threading.BoundedSemaphore(2))
     with jobs._TURN:
         waiting = [measuring(), measuring()]
-        with pytest.raises(RefusedError, match="waiting on this machine already"):
+        with pytest.raises(RefusedError, match="already waiting on this machine"):
             measuring()
         for job in waiting:
             job.cancel()

@@ -49,7 +49,7 @@ def done(*arguments):
 def test_a_step_as_weights_for_models_load():
     options = ("--num-classes", 3, "--seed", 4, "--image-size", 32)
     said = done("--step", "gelu", "--format", "safetensors", *options)
-    assert "fresh, untrained weights from seed 4 with the config." in said
+    assert "random initial weights from seed 4 with the config." in said
     assert "Checked with models.load: outputs" in said
     network = models.load("resnet50_gelu.safetensors")
     assert network.config == ROADMAPS["resnet50"].config("gelu", num_classes=3)
@@ -61,10 +61,10 @@ def test_a_step_as_weights_for_models_load():
 
 def test_a_config_as_python_and_as_programs(small, here):
     said = done(*small, "--format", "py", "--image-size", 32)
-    assert "my_net.py: the network in Python; there are no weights in it." in said
+    assert "my_net.py: Python code of the network, without weights." in said
     assert (here / "my_net.py").read_text() == network_source(SMALL)
     said = done(*small, "--format", "pt2", "--image-size", 32)
-    assert "my_net.pt2: fresh, untrained weights from seed 0 with the config; any number of" in said
+    assert "my_net.pt2: random initial weights from seed 0 with the config; any number of" in said
     assert "3 x 32 x 32 images to 5 logits." in said
     extra = {"seed": ""}
     network = torch.export.load(here / "my_net.pt2", extra_files=extra).module()
@@ -102,7 +102,7 @@ def test_a_run_as_its_weights_and_as_a_folder_for_the_hub(here):
     _, config, facts = read_weights("resnet50_gelu_seed3.safetensors")
     assert (config.num_classes, facts["seed"], facts["step"]) == (CLASSES, 3, "gelu")
     said = done("--run", run, "--format", "hub")
-    assert "hf upload USER/NAME resnet50_gelu_seed3 publishes it." in said
+    assert "Publish it with: hf upload USER/NAME resnet50_gelu_seed3" in said
     files = {path.name for path in (here / "resnet50_gelu_seed3").iterdir()}
     others = {"network.py", "config.json", "class_map.txt", "README.md"}
     assert files == {"model.safetensors", *others}
@@ -116,7 +116,7 @@ def test_weights_that_are_not_finite_are_not_exported(form, here):
     save_file(state, "ours", metadata={"config": SMALL.to_json()})
     result = export("--weights", "ours", "--format", form)
     assert result.exit_code == 2
-    assert "'head.fc.bias' has values in these weights that are not finite" in result.stderr
+    assert "'head.fc.bias' has values that are not finite" in result.stderr
     assert [path.name for path in here.iterdir()] == ["ours"]
     if form == "py":  # has no weights
         return
@@ -150,26 +150,29 @@ def test_checkpoints_of_training_programs_are_exported(small):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--format", "py"), "Say what to export: --step KEY"),
+        (("--format", "py"), "use --step KEY, --config FILE"),
         (("--format", "py", "--step", "gelo"), "Did you mean 'gelu'?"),
         (("--format", "py", "--step", "gelu", "--roadmap", "resnet5"), "Did you mean 'resnet50'?"),
         (("--format", "py", "--config", "my.json", "--roadmap", "resnet200"), "add --step KEY, or"),
-        (("--format", "py", "--weights", "ours", "--roadmap", "resnet50"), "leave --roadmap out"),
-        (("--format", "hub", "--run", "run", "--roadmap", "resnet5"), "leave --roadmap out"),
-        (("--format", "py", "--step", "gelu", "--config", "c.json"), "leave all but one out"),
+        (("--format", "py", "--weights", "ours", "--roadmap", "resnet50"), "omit --roadmap"),
+        (("--format", "hub", "--run", "run", "--roadmap", "resnet5"), "omit --roadmap"),
+        (("--format", "py", "--step", "gelu", "--config", "c.json"), "use only one of them"),
         (("--format", "py", "--config", "c.json"), "c.json cannot be read: No such file"),
-        (("--format", "hub", "--step", "gelu"), "hub takes a finished run"),
+        (("--format", "hub", "--step", "gelu"), "hub needs a finished run"),
         (("--format", "hub", "--run", "run", "--license", "Apache 2.0"), "such as apache-2.0"),
-        (("--format", "pt2", "--step", "gelu", "--license", "mit"), "goes into hub's model card"),
+        (
+            ("--format", "pt2", "--step", "gelu", "--license", "mit"),
+            "for the model card",
+        ),
         (("--format", "hub", "--run", "nowhere"), "There is no run.json"),
         (("--format", "hub", "--run", "run", "--num-classes", "3"), "takes both from the run"),
-        (("--format", "onnx", "--weights", "w", "--seed", "1"), "leave it out"),
-        (("--format", "onnx", "--weights", "../nowhere"), "there is no file ../nowhere"),
+        (("--format", "onnx", "--weights", "w", "--seed", "1"), "omit it"),
+        (("--format", "onnx", "--weights", "../nowhere"), "../nowhere does not exist"),
         (("--format", "onnx", "--weights", "bare"), "add --step KEY or --config FILE"),
         (("--format", "onnx", "--weights", "bare", "--step", "gelu"), "bare: these weights do not"),
-        (("--format", "pt2", "--weights", "ours", "--step", "gelu"), "leave --step and --config"),
+        (("--format", "pt2", "--weights", "ours", "--step", "gelu"), "omit --step and --config"),
         (("--format", "pt2", "--weights", "ours", "--num-classes", "9"), "check num_classes"),
-        (("--format", "safetensors", "--weights", "ours", "--output", "ours"), "name another"),
+        (("--format", "safetensors", "--weights", "ours", "--output", "ours"), "use another"),
         (("--format", "safetensors", "--weights", "ours", "--output", "."), "is a folder"),
         (
             ("--format", "safetensors", "--weights", "ours", "--output", "ours/a"),
@@ -205,9 +208,9 @@ def nothing_computed(monkeypatch):
 @pytest.mark.parametrize(
     ("form", "output", "sentence"),
     [
-        ("py", ("--output", "mine.py"), "mine.py is there already: name another with --output"),
+        ("py", ("--output", "mine.py"), "mine.py already exists: use another --output"),
         ("onnx", ("--output", "mine.py", "--force"), None),
-        ("pt2", (), "my_net.pt2 is there already"),
+        ("pt2", (), "my_net.pt2 already exists"),
         ("pt2", ("--output", "mine.py/a.pt2"), "mine.py/a.pt2 cannot be written: Not a directory"),
         ("pt2", ("--output", "new/a/b.pt2"), None),
     ],
@@ -242,7 +245,7 @@ def test_force_replaces_a_file_but_not_the_weights_read(small, here):
     assert models.load("a.safetensors").config == SMALL
     result = export("--weights", "a.safetensors", *options)
     assert result.exit_code == 2
-    assert "is the file that the weights are in" in result.stderr
+    assert "is the file with the weights" in result.stderr
 
 
 @pytest.mark.usefixtures("nothing_computed")

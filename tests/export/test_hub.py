@@ -220,7 +220,7 @@ def test_the_license_is_in_the_header_or_said_to_be_missing(tmp_path):
     assert card.data.license is None
     assert NO_LICENSE in card.text
     result = CliRunner().invoke(app, [*options, "--license", "cc-by-4.0"])
-    assert "hub is there already: name another" in result.stderr
+    assert "hub already exists: use another" in result.stderr
     assert card_of(tmp_path / "hub").data.license is None
     result = CliRunner().invoke(app, [*options, "--license", "cc-by-4.0", "--force"])
     assert result.exit_code == 0, result.output
@@ -340,5 +340,5 @@ def test_only_a_folder_of_ours_is_written_again(tmp_path):
         (folder / "config.json").unlink(missing_ok=True)
         if content is not None:
             (folder / "config.json").write_text(content)
-        with pytest.raises(ExportError, match="something else in it"):
+        with pytest.raises(ExportError, match="contains other files"):
             exported(run, folder)

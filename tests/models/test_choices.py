@@ -124,7 +124,7 @@ def test_a_layer_without_a_name_in_a_library_is_no_network_of_it(target, monkeyp
     monkeypatch.setattr(
         "models.weights.convert._our_shapes", lambda _config: {"branch.new.weight": (1,)}
     )
-    with pytest.raises(ValueError, match="has no network of this config"):
+    with pytest.raises(ValueError, match="has no network with this config"):
         export_state_dict(state, config, target)
 
 
@@ -186,6 +186,6 @@ def test_every_choice_of_a_recipe_is_read():
 
 
 def test_an_unknown_format_is_no_program(tmp_path):
-    with pytest.raises(ValueError, match=r"no format 'pt3': use one of py, safetensors, onnx, pt2"):
+    with pytest.raises(ValueError, match=r"format is 'pt3'; use one of py, safetensors, onnx, pt2"):
         save("pt3", ModernResNet(BASE).eval(), tmp_path / "x", {}, 32)
     assert not list(tmp_path.iterdir())

@@ -45,7 +45,7 @@ def test_text_that_is_no_config_is_refused(text):
         ({"depthwise": True, "groups": 32}, ("groups",), "set groups to 1"),
         ({"groups": 5}, ("groups",), "64 channels"),
         ({"block": "inverted", "group_width": 4}, ("group_width",), "set group_width to none"),
-        ({"depths": (3, 0)}, ("depths",), "from 1 up"),
+        ({"depths": (3, 0)}, ("depths",), "positive whole numbers"),
         ({"depths": (600, 600)}, ("depths",), "at most 1000"),
         ({"norm": "bach"}, ("norm",), "'batch' or 'layer'"),
         ({"widht": 64}, ("widht",), "did you mean 'width'"),

@@ -76,9 +76,9 @@ def test_what_holds_no_network_is_refused_in_one_sentence(tmp_path):
         assert str(path) in str(error.value)
         assert "\n" not in str(error.value)
 
-    refused("there is no file ")
+    refused("does not exist; use a safetensors or torch.save file")
     path.mkdir()
-    refused("name the file in it")
+    refused("use the file in it")
     path.rmdir()
     path.write_text("no tensors")
     refused("not a readable safetensors file")
@@ -91,11 +91,11 @@ def test_what_holds_no_network_is_refused_in_one_sentence(tmp_path):
     write(path, SMALL.replace(width=16), state)
     refused("cannot be loaded: stem.conv.weight has shape")
     write(path, SMALL.replace(depths=(1, 3)), state)
-    refused("they lack")
+    refused("are missing, the first")
     save_file(state, path, metadata={"config": json.dumps({**SMALL.to_dict(), "mixer": "fft"})})
     refused("this version of models cannot build: the config has no field 'mixer'")
     save_file(state, path, metadata={"config": "resnet"})
-    refused("the config is not JSON")
+    refused("the config is not valid JSON")
 
 
 @pytest.mark.parametrize(
@@ -140,5 +140,5 @@ def test_facts_are_json_or_plain_text(tmp_path):
 def test_models_imports_no_torch_before_it_loads():
     code = "import sys, models; assert 'torch' not in sys.modules; models.load('nowhere')"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    said = "there is no file nowhere; name a safetensors file, or one of torch.save"
+    said = "nowhere does not exist; use a safetensors or torch.save file"
     assert ran.stderr.strip().endswith(said)

@@ -236,7 +236,7 @@ def test_runs_that_are_not_what_the_design_says_are_left_out_and_named(design, w
     right = fit(design, runs[5:])
     np.testing.assert_array_equal(found.model.coefficients, right.coefficients)
     assert found.foreign == tuple(wrong)
-    assert "4 runs left out, not what the design says" in " ".join(basis(found))
+    assert "4 runs left out, not as in the design" in " ".join(basis(found))
 
 
 def test_nothing_is_predicted_outside_of_what_was_trained(design, draws):
@@ -378,13 +378,13 @@ def test_predict_finds_the_best_within_limits(folder):
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        ([], "name one network"),
-        (["--best", "--step", "gelu"], "name one network"),
+        ([], "select one network"),
+        (["--best", "--step", "gelu"], "select one network"),
         (["--level", "gelu"], "use NAME=LEVEL"),
         (["--level", "gleu=on"], "Did you mean 'gelu'"),
         (["--level", "gelu=yes"], "no level 'yes'"),
         (["--step", "nothing"], "No step of resnet50 is named 'nothing'"),
-        (["--step", "gelu", "--max-gflops", "3"], "limits for --best"),
+        (["--step", "gelu", "--max-gflops", "3"], "only apply to --best"),
         (["--best", "--setting", "color=red"], "No factor is named 'color'"),
         (["--level", "gelu=on", "--lr", "3"], "lr is 3; what was trained goes from"),
     ],

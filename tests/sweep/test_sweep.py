@@ -684,7 +684,10 @@ def test_a_clusters_devices_are_not_looked_for_on_this_machine(tmp_path):
         (("--ahead", 1, "--engine", "ray"), "--ahead only works with --engine local"),
         (("--step", "kernel7"), "Did you mean 'kernel_7'"),
         (("--lr", "fast"), "--lr is 'fast'"),
-        (("--device", "gpu", "--output", "nowhere"), "this machine has no device 'gpu'"),
+        (
+            ("--device", "gpu", "--output", "nowhere"),
+            "--device is 'gpu', which this machine does not have",
+        ),
         (("--ahead", -1), "Invalid value for '--ahead'"),
     ],
 )

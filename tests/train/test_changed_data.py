@@ -123,7 +123,7 @@ def test_other_classes_are_refused_even_so(pets, tmp_path):
     with pytest.raises(RefusedError) as refused:
         train(settings(tmp_path / "run", pets, accept_changed_data=True))
     said = str(refused.value)
-    assert "holds a run on other classes: the class names differ" in said
+    assert "holds a run with other classes: the class names differ" in said
     assert "has 'cat'; only pets has 'kitten'" in said
 
 
@@ -236,7 +236,7 @@ def test_damage_on_the_way_names_all_and_the_run_goes_on(tmp_path):
     assert "reading the training data failed at step" in said
     assert "2 images cannot be read: " in said
     assert all(str(path) in said for path in whole)
-    assert "continue with --accept-changed-data" in said
+    assert "resume with --accept-changed-data" in said
     first.write_bytes(whole[first])
     second.unlink()
     content = train(settings(run, data, accept_changed_data=True))

@@ -144,7 +144,7 @@ def test_an_epoch_without_a_finite_validation_loss_has_empty_cells(tmp_path, cap
 def test_a_run_without_a_finite_validation_loss_at_its_end_fails(tmp_path):
     settings = tiny_settings(tmp_path, changes=FEW)
     for _ in range(2):  # trained, then continued where it ended
-        with pytest.raises(NonFiniteError, match=r"after the last epoch .* no scores") as error:
+        with pytest.raises(NonFiniteError, match=r"after the last epoch, .* no scores") as error:
             train(settings)
         assert error.value.code == 3
         content = strict_json(tmp_path / "run.json")
@@ -283,10 +283,20 @@ def test_the_rate_follows_the_batch():
 @pytest.mark.parametrize(
     ("step", "changes", "lengths", "said"),
     [
-        ("baseline", {"epochs": 30}, (0, 10), "steps of 10 epochs: the recipe's 30 of 90"),
-        ("training", {"epochs": 30}, (2, 30), "warm-up of 2 epochs: the recipe's 20 of 300"),
-        ("training", {"epochs": 5}, (1, 30), "warm-up of 1 epoch: the recipe's 20 of 300"),
-        ("training", {"epochs": 1}, (0, 30), "warm-up of 0 epochs: the recipe's 20 of 300"),
+        ("baseline", {"epochs": 30}, (0, 10), "steps 10 epochs: scaled from the recipe's 30 of 90"),
+        (
+            "training",
+            {"epochs": 30},
+            (2, 30),
+            "warm-up 2 epochs: scaled from the recipe's 20 of 300",
+        ),
+        ("training", {"epochs": 5}, (1, 30), "warm-up 1 epoch: scaled from the recipe's 20 of 300"),
+        (
+            "training",
+            {"epochs": 1},
+            (0, 30),
+            "warm-up 0 epochs: scaled from the recipe's 20 of 300",
+        ),
         ("baseline", {"epochs": 30, "schedule": "cosine"}, (0, 30), None),
         ("baseline", {"epochs": 30, "step_epochs": 12}, (0, 12), None),
         ("training", {"epochs": 30, "warmup_epochs": 4}, (4, 30), None),
@@ -356,12 +366,12 @@ def test_torchvision_states_the_decay_before_its_own_scaling():
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("trainer.Trainer.step", "128 images of 32 pixels in training: set --micro-batch"),
+        ("trainer.Trainer.step", "128 images of 32 pixels at once: set --micro-batch"),
         (
             "data.batches.Data._augmented",
-            "128 images of 32 pixels in training, with augmentation beside",
+            "128 images of 32 pixels at once plus augmentation: set",
         ),
-        ("loop.evaluate", "128 images of 32 pixels in training, with validation beside it: set"),
+        ("loop.evaluate", "128 images of 32 pixels at once plus validation: set"),
     ],
 )
 def test_too_little_memory_is_a_sentence(place, words, shortage, tmp_path, monkeypatch):

@@ -51,7 +51,7 @@ def test_train_says_what_it_changed_and_writes_the_run(trained):
     assert content["recipe"]["batch_size"] == 128
     pocket, _ = choose_recipe("resnet50", "separate_downsampling", "convnext", scale="pocket")
     assert content["recipe"]["lr"] == pytest.approx(pocket.lr * 2)
-    assert f"the recipe's {pocket.lr:g} at batch size 64 scaled to 128" in done.stderr
+    assert f"the recipe's {pocket.lr:g} at batch size 64 to 128" in done.stderr
     assert "epoch 2/2: loss" in done.stderr
     assert done.stdout == ""
 
@@ -122,9 +122,9 @@ def test_weights_or_losses_that_are_not_finite_have_no_scores(trained, tmp_path)
     state = load_file(folder / "weights.safetensors")
     path = tmp_path / "weights.safetensors"
     for value, code, sentence in (
-        (torch.nan, 2, "'head.fc.weight' has values in these weights that are not finite"),
-        (torch.inf, 2, "'head.fc.weight' has values in these weights that are not finite"),
-        (3e38, 3, f"the loss of {path} on the validation images of digits is not finite"),
+        (torch.nan, 2, "'head.fc.weight' has values that are not finite"),
+        (torch.inf, 2, "'head.fc.weight' has values that are not finite"),
+        (3e38, 3, f"the validation loss of {path} on digits is not finite"),
     ):
         weight = torch.full_like(state["head.fc.weight"], value)
         save_file({**state, "head.fc.weight": weight}, path, metadata=metadata)
@@ -137,7 +137,7 @@ def test_weights_or_losses_that_are_not_finite_have_no_scores(trained, tmp_path)
     save_file({**theirs, "fc.weight": weight}, path)
     done = evaluated(path, "--model", "timm:resnet18")
     assert done.exit_code == 2
-    assert "'fc.weight' has values in these weights that are not finite" in done.stderr
+    assert "'fc.weight' has values that are not finite" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,9 @@ def test_too_little_memory_to_score_is_a_sentence(trained, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr("roadmap.train.scoring.evaluate", short)
-    with pytest.raises(TrainingError, match="does not hold 7 images of 32 pixels: use a smaller"):
+    with pytest.raises(
+        TrainingError, match="7 images of 32 pixels do not fit into memory: use a smaller"
+    ):
         score_file(trained[0] / "weights.safetensors", None, device="cpu", batch_size=7)
 
 
@@ -201,15 +203,18 @@ def test_evaluate_refuses_what_does_not_fit(trained, tmp_path):
     (tmp_path / "text").write_text("no tensors")
     save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors")
     for arguments, sentence in (
-        (("--weights", tmp_path / "none"), "there is no file "),
+        (("--weights", tmp_path / "none"), "does not exist; use a safetensors"),
         (("--weights", tmp_path / "text"), "not a readable safetensors file"),
-        (("--weights", tmp_path / "a.safetensors"), "does not say what network"),
+        (("--weights", tmp_path / "a.safetensors"), "does not record its network"),
         (("--weights", tmp_path / "a.safetensors", "--step", "kernel_7"), "do not fit"),
         (("--weights", tmp_path / "a.safetensors", "--step", "kernel_8"), "kernel_7"),
         (("--weights", tmp_path / "a.safetensors", "--model", "timm:resnet5"), "resnet5"),
         (("--weights", folder / "weights.safetensors", "--data", tmp_path / "x"), "not exist"),
         (("--weights", folder / "weights.safetensors", "--image-size", 0), "1 to 16,384 pixels"),
-        (("--weights", folder / "weights.safetensors", "--step", "kernel_7"), "it holds resnet50:"),
+        (
+            ("--weights", folder / "weights.safetensors", "--step", "kernel_7"),
+            "the file holds resnet50:",
+        ),
     ):
         done = invoke("evaluate", *arguments, "--device", "cpu")
         assert done.exit_code == 2, done.output
@@ -238,7 +243,7 @@ def test_evaluate_refuses_what_does_not_fit(trained, tmp_path):
         (("--betas", "0.9"), "--betas is '0.9'; use two numbers"),
         (("--test-resize", "100"), "test_resize is 100; use at least test_size, 224"),
         (("--data", "nowhere"), "nowhere does not exist"),
-        (("--device", "tpu"), "this machine has no device 'tpu'"),
+        (("--device", "tpu"), "--device is 'tpu', which this machine does not have"),
         (("--scale", "pocket", "--batch-size", "63"), "use a multiple of 2"),
         (("--scale", "pocket", "--image-size", "3"), "at 3 pixels the image is too small"),
         (("--seed", "-1"), "seed is -1; use a whole number from 0 to 18446744073709551615"),
@@ -246,11 +251,11 @@ def test_evaluate_refuses_what_does_not_fit(trained, tmp_path):
         (("--scale", "pocket", "--step", "baseline", "--batch-size", "1"), "Use --batch-size 2"),
         (
             ("--scale", "pocket", "--step", "kernel_7", "--micro-batch", "1"),
-            "--micro-batch 1 of 64 sends one image at a time to batch norm",
+            "--micro-batch 1 of 64 passes one image at a time to batch norm",
         ),
         (
             ("--scale", "pocket", "--step", "kernel_7", "--micro-batch", "9"),
-            "Use one that leaves 2 images or more in every part, or larger images",
+            "Use a value that leaves at least 2 images in every part, or larger images",
         ),
     ],
 )
@@ -331,7 +336,7 @@ def test_the_steps_own_recipe_unless_another_is_named():
 def test_a_recipe_that_trains_smaller_than_it_tests_goes_on_to():
     recipe, notes = choose_recipe("torchvision_recipe", "fixres", image_size=128)
     assert (recipe.train_size, recipe.test_size, recipe.test_resize) == (101, 128, 146)
-    assert notes == ["training at 101 pixels: the recipe's 176 of 224, in proportion"]
+    assert notes == ["training size 101 pixels: scaled from the recipe's 176 at test size 224"]
     recipe, notes = choose_recipe(
         "torchvision_recipe", "fixres", image_size=128, changes={"train_size": 96}
     )

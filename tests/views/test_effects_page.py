@@ -103,7 +103,9 @@ def test_the_sliders_move_the_bars_and_stand_in_the_url(experiment):
     assert alt(app, "Effect of each change") != before
     effects = Effects(experiment.model, Settings({}, 0.001, 20))
     first = effects.worth("in place")[0]
-    assert f"{first.change.title} {signed(first.effect.points, 2)} points" in alt(app, "Points of")
+    assert f"{first.change.title} {signed(first.effect.points, 2)} points" in alt(
+        app, "Effect of each change"
+    )
 
 
 @pytest.mark.usefixtures("root")
