@@ -118,7 +118,7 @@ def test_files_go_with_the_job():
 
 
 def test_a_prepared_process_ends_with_a_server_that_is_killed():
-    code = "from roadmap import jobs; jobs.prepare(); print(1, flush=True)"
+    code = "from roadmap.background import queue; queue.prepare(); print(1, flush=True)"
     command = [sys.executable, "-c", f"{code}; import time; time.sleep(99)"]
     options = {"cwd": jobs.START, "stdout": subprocess.PIPE, "start_new_session": True}
     with subprocess.Popen(command, **options) as server:
@@ -226,7 +226,7 @@ def test_a_full_queue_is_a_sentence(monkeypatch):
 
 def test_a_worker_leaves_nothing_where_libraries_put_their_files(tmp_path):
     """A process that is killed cleans up nothing itself: it works in the job's folder."""
-    code = "import tempfile; from roadmap import worker; worker.TASKS['where'] = "
+    code = "import tempfile; from roadmap.background import worker; worker.TASKS['where'] = "
     code += "lambda *_: {'at': tempfile.mkdtemp()}; worker.main()"
     request = json.dumps({"task": "where", "folder": str(tmp_path)}) + "\n"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
