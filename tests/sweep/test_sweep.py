@@ -115,7 +115,7 @@ def test_steps_are_chosen_and_skipped_in_the_roadmaps_order(tmp_path):
     [
         ({"steps": ("kernel7",)}, "Did you mean 'kernel_7'"),
         ({"skip": ("kernel_7", "gelu")}, "leave no step"),
-        ({"seeds": (0, 1, 0)}, "names 0 twice"),
+        ({"seeds": (0, 1, 0)}, "--seeds has 0 twice"),
         ({"seeds": (0, 2**64)}, "use a whole number from 0 to 18446744073709551615"),
         ({"changes": {"epochs": 0}}, "epochs is 0"),
     ],
@@ -138,7 +138,8 @@ def test_a_step_whose_change_is_set_for_all_is_named(tmp_path):
     runs = plan_runs("torchvision_recipe", steps, (), (0, 1), tmp_path, **options)
     said = [note for note in notes_of(runs) if "same as" in note]
     assert said == [
-        "long_training is then the same as trivial_augment: what it changes is set for all steps"
+        "long_training is then the same as trivial_augment: an option sets for all steps what "
+        "it changes"
     ]
     assert not [note for note in notes_of(planned(tmp_path, ())) if "same as" in note]
 
@@ -217,8 +218,8 @@ def test_all_of_them_are_named_with_the_way_out(tmp_path):
         f"{root} holds 3 runs with other settings; nothing was started. "
         f"{runs[0].name} (finished), {runs[1].name} (stopped), {runs[2].name} (being trained): "
         "recipe.epochs 30 there, 4 here; recipe.warmup_epochs 2 there, 1 here; recipe.mixup 0.0 "
-        f"there, 0.8 here. Use another --output, such as {tmp_path}/runs-3/pets, or the settings "
-        "of the runs there, or remove those runs"
+        f"there, 0.8 here. Use another --output, such as {tmp_path}/runs-3/pets, use the same "
+        "settings, or delete those runs"
     )
 
 
@@ -665,7 +666,7 @@ def test_the_dry_run_says_what_would_be_done(tmp_path):
     done = invoke("--dry-run", "--seeds", 0, 1, 2, "--epochs", 30, "--output", tmp_path)
     assert done.exit_code == 0, done.output
     runs = 3 * len(ROADMAPS["resnet50"].steps)
-    assert f"Runs: {runs}, of which 0 are finished." in done.stdout
+    assert f"Runs: {runs}, 0 already finished." in done.stdout
     assert "on one NVIDIA H200" in done.stdout
     assert not list(tmp_path.iterdir())
 
