@@ -22,7 +22,7 @@ from roadmap.views.builder import downloads as builder_downloads
 def test_every_variant_but_the_largest_is_built():
     refused = {name for name, config in VARIANTS.items() if refusal(config, 224)}
     assert refused == {"convnext_xlarge"}
-    assert "6.1 GB for one image" in refusal(VARIANTS["convnext_xlarge"], 224)
+    assert "6.1 GB per image" in refusal(VARIANTS["convnext_xlarge"], 224)
 
 
 def test_a_large_image_is_refused_as_large_weights_are():

@@ -111,7 +111,7 @@ def test_nobody_waits_at_a_pipe(tmp_path, name):
     os.mkfifo(folder / name)
     found = read_run(folder)
     if name in ("run.json", "metrics.csv"):
-        assert found.why == f"{name} cannot be read: It is no regular file."
+        assert found.why == f"{name} cannot be read: It is not a regular file."
     else:
         assert isinstance(found, Run)
 
@@ -119,7 +119,7 @@ def test_nobody_waits_at_a_pipe(tmp_path, name):
 @pytest.mark.skipif(os.name != "posix", reason="pipes and devices")
 def test_a_device_is_not_read_to_its_end(tmp_path):
     (tmp_path / "run.json").symlink_to("/dev/zero")
-    assert read_run(tmp_path).why == "run.json cannot be read: It is no regular file."
+    assert read_run(tmp_path).why == "run.json cannot be read: It is not a regular file."
 
 
 def test_a_file_beyond_all_records_is_not_read(tmp_path):

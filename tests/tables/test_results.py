@@ -40,7 +40,7 @@ def test_standard_deviations_only_where_the_paper_has_them():
 
 
 def test_a_missing_table_is_named():
-    with pytest.raises(ResultsError, match=r"results/measured/nothing\.csv is not there"):
+    with pytest.raises(ResultsError, match=r"results/measured/nothing\.csv is missing"):
         read_rows("measured/nothing")
     with pytest.raises(ResultsError, match="Did you mean 'resnet50'"):
         roadmap_table("resnet51")
