@@ -213,7 +213,7 @@ def test_outputs_that_are_no_numbers_are_no_match():
     with pytest.raises(ExportError, match="would not compute the same"):
         check.difference(computed, network, SIZE)
     torch.nn.init.constant_(network.head.fc.weight, torch.inf)
-    with pytest.raises(ExportError, match="own outputs are not finite"):
+    with pytest.raises(ExportError, match="network's outputs are not finite"):
         check.difference(network, network, SIZE)
 
 
