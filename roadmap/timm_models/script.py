@@ -57,8 +57,9 @@ def _asked(error: ImportError | AttributeError) -> ModuleType | None:
 
 def _hidden_by(module: ModuleType) -> str | None:
     """The file or folder of another project's module of the same name."""
-    parent = module.__name__.rpartition(".")[0]
-    folders = sys.modules[parent].__path__ if parent else sys.path
+    _, *parents = module.__name__.split(".")[:-1] or [""]
+    parent = "." in module.__name__
+    folders = [str(Path(f, *parents)) for f in models.__path__] if parent else sys.path
     for folder in folders:
         spec = PathFinder.find_spec(module.__name__, [folder])
         if spec and spec.origin and spec.origin != module.__file__:

@@ -214,7 +214,7 @@ def run_here(tmp_path, monkeypatch):
 def test_what_is_no_file_is_refused(name):
     result = CliRunner().invoke(app, ["timm", name])
     assert result.exit_code == 2
-    assert result.stderr.startswith("Error: There is no script ")
+    assert "does not exist or is not a file; use the path of a Python script" in result.stderr
     assert len(result.stderr) < 1000
 
 
@@ -299,7 +299,7 @@ def test_the_end_of_a_file_is_no_end_of_typing(run_here):
             "pretrained_cfg_overlay={'file': sys.argv[0]})",
             "script.py cannot be read",
         ),
-        (None, "Error: There is no script"),
+        (None, "script.py does not exist or is not a file"),
     ],
 )
 def test_a_wrong_model_or_script_ends_with_a_sentence(run_here, code, sentence):

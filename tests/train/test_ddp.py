@@ -97,7 +97,7 @@ def test_two_processes_continue_what_one_began(tmp_path, monkeypatch):
         fail_reading_at(patch, 4)
         train(settings("two"))
     said = on_processes(2, whole_run, settings("two"), tmp_path / "said")
-    assert "continuing after step 4 of 11" in said
+    assert "resuming after step 4 of 11" in said
     two = json.loads((tmp_path / "two" / "run.json").read_text())
     assert (alone["processes"], two["processes"]) == (1, 2)
     assert two["scores"]["val_loss"] == pytest.approx(alone["scores"]["val_loss"], abs=1e-4)
