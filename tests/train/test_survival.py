@@ -217,7 +217,9 @@ def test_a_loss_that_is_not_finite_names_step_rate_and_layer(tmp_path):
     with pytest.raises(NonFiniteError) as caught:
         train(settings)
     said = str(caught.value)
-    step = int(re.search(r"the loss of step (\d+) \(epoch 1, learning rate 1e\+30\)", said).group(1))
+    step = int(
+        re.search(r"the loss of step (\d+) \(epoch 1, learning rate 1e\+30\)", said).group(1)
+    )
     assert re.search(r"the first layer whose output is not finite is [\w.]+ \(\w+", said)
     assert last_step(tmp_path / "run" / "checkpoints") == step
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
