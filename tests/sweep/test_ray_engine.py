@@ -76,5 +76,5 @@ def test_the_cluster_decides_what_runs_take_and_not_this_machine(cluster, tmp_pa
 
 
 def test_a_cluster_that_is_not_there_is_a_sentence():
-    with pytest.raises(RefusedError, match=r"the Ray cluster at 127\.0\.0\.1:1 is not reached"):
+    with pytest.raises(RefusedError, match=r"the Ray cluster at 127\.0\.0\.1:1 cannot be reached"):
         RayEngine("127.0.0.1:1")
