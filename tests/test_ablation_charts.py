@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roadmap.analysis.ablation import analyse
-from roadmap.analysis.table import ablation_table, curve_table
+from roadmap.analysis.table import ablation_table, curve_table, rows
 from roadmap.charts import ablation as charts
-from roadmap.charts.ablation import SIGNS, spread
+from roadmap.charts.ablation import SIGNS
+from roadmap.charts.curves import learning_curves, mean_curves, spread
 from roadmap.report.figures_table import figures_table
 from roadmap.runs import read_runs
 from roadmap.text import number, signed
@@ -65,15 +66,15 @@ def test_the_papers_axis_is_moved_by_whole_points_until_the_means_agree(table):
 
 def test_intervals_span_the_tables_and_wear_their_verdicts_sign(table):
     figure = charts.change_intervals(table)
-    rows = table[table["change"].notna()]
+    changed = table[table["change"].notna()]
     lines = [trace for trace in figure.data if trace.mode == "lines"]
-    points = [trace for trace in figure.data if trace.mode == "markers"][: len(rows)]
+    points = [trace for trace in figure.data if trace.mode == "markers"][: len(changed)]
     assert [tuple(line.x) for line in lines] == list(
-        zip(rows["change_low"], rows["change_high"], strict=True)
+        zip(changed["change_low"], changed["change_high"], strict=True)
     )
-    assert [point.x[0] for point in points] == list(rows["change"])
+    assert [point.x[0] for point in points] == list(changed["change"])
     assert [point.marker.symbol for point in points] == [
-        SIGNS[verdict].symbol for verdict in rows["verdict"]
+        SIGNS[verdict].symbol for verdict in changed["verdict"]
     ]
     assert {"circle", "square", "circle-open"} == {point.marker.symbol for point in points}
     assert figure.layout.yaxis3.ticktext[0].startswith("+1.0")
@@ -82,12 +83,13 @@ def test_intervals_span_the_tables_and_wear_their_verdicts_sign(table):
 
 
 @pytest.mark.parametrize("change", [-0.004, -0.0, 0.0, 0.004, -0.005001, 1.0])
-def test_the_chart_and_the_table_print_a_change_alike(table, change):
+def test_the_chart_and_the_table_print_a_change_alike(ablation, table, change):
     table.loc["gelu", "change"] = change
     printed = charts.change_intervals(table).layout.yaxis3.ticktext
     assert signed(change, 2) in printed
     assert "−0.00" not in printed
-    assert f'<td class="n change">{signed(change, 2)}</td>' in figures_table(table)
+    figures = [row | {"change": change} for row in rows(ablation)]
+    assert f'<td class="n change">{signed(change, 2)}</td>' in figures_table(figures)
     assert number(min(change, 0), 2) != "−0.00"
 
 
@@ -132,9 +134,9 @@ def test_training_time_is_in_a_unit_for_people(table, most, key):
 
 
 def test_curves_of_a_group_are_named_and_the_others_gray(ablation):
-    curves = curve_table(ablation)
-    figure = charts.learning_curves(curves, "Large kernel sizes")
-    shown = [trace for trace in figure.data if trace.opacity == 1]
+    curves = curve_table(ablation.roadmap, ablation.runs)
+    figure = learning_curves(curves, "Large kernel sizes")
+    shown = [trace for trace in figure.data if trace.opacity is None]
     assert [trace.name for trace in shown] == ["Kernel size 5", "Kernel size 7", "Kernel size 9"]
     assert len(figure.data) == len(SCORES)
     assert len({(trace.line.color, trace.line.dash) for trace in shown}) == 3
@@ -147,12 +149,14 @@ def test_curves_of_a_group_are_named_and_the_others_gray(ablation):
     )
 
 
-def test_the_curve_table_is_the_mean_over_seeds(ablation):
-    curves = curve_table(ablation)
-    last = curves[curves["epoch"] == 3].set_index("key")
-    assert last.loc["kernel_7", "top1"] == pytest.approx(sum(SCORES["kernel_7"]) / 3)
-    assert last.loc["kernel_7", "n"] == 3
-    assert len(curves) == 3 * len(SCORES)
+def test_curves_are_averaged_over_seeds(ablation):
+    curves = curve_table(ablation.roadmap, ablation.runs)
+    assert len(curves) == 3 * sum(map(len, SCORES.values()))
+    means = mean_curves(curves)
+    last = means[means["epoch"] == 3].set_index("key")
+    assert last.loc["kernel_7", "value"] == pytest.approx(sum(SCORES["kernel_7"]) / 3)
+    assert last.loc["kernel_7", "count"] == 3
+    assert len(means) == 3 * len(SCORES)
 
 
 @given(st.lists(st.floats(0, 200), min_size=1, max_size=8))

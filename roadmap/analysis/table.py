@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from statistics import fmean
+from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from roadmap.analysis.ablation import Ablation, StepResult
-from roadmap.runs import curves, judged_by
+from roadmap.runs import StepRun, curves, judged_by
+from roadmap.steps import Roadmap
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -17,6 +18,7 @@ TEXTS = (
     *("data", "roadmap", "key", "title", "group", "adopted", "seeds", "previous"),
     *("verdict", "timed_on"),
 )
+CURVE_COLUMNS = ("key", "title", "group", "seed", "place", "epoch", "value")
 
 
 def rows(ablation: Ablation) -> list[dict[str, Any]]:
@@ -40,28 +42,40 @@ def ablation_table(ablation: Ablation) -> DataFrame:
     return table.astype(dict.fromkeys(numbers, float))  # columns of nothing but None too
 
 
-def curve_table(ablation: Ablation) -> DataFrame:
-    """Learning curves: a row a step and epoch with ``key``, ``title``, ``group``, ``epoch``,
-    ``top1`` (percent of the validation images, mean over seeds) and ``n``.
+def curve_table(roadmap: Roadmap, runs: Iterable[StepRun], measure: str = "top1") -> DataFrame:
+    """Return the learning curves of ``runs``: one row per run and epoch.
 
+    Columns: ``key``, ``title`` and ``group`` of the step, ``seed``, ``place`` (counts the step's
+    runs from 0), ``epoch`` and ``value``. Epochs without a finite value are left out. ``measure``
+    is a column of metrics.csv, read from the weight average for steps that are judged by it.
     Raises ``ResultsError`` for a metrics.csv that can no longer be read.
     """
     import pandas as pd
 
-    columns: dict[str, list[Any]] = {
-        name: [] for name in ("key", "title", "group", "epoch", "top1", "n")
-    }
-    for result in ablation.steps:
-        step = result.step
-        measure = judged_by(ablation.roadmap, step.key)
-        seeds = [curves(run)[measure] for run in ablation.runs if run.step == step.key]
-        for epoch, values in enumerate(zip(*seeds, strict=True), start=1):
-            there = [value for value in values if value is not None]  # else not finite
-            mean = fmean(there) if there else math.nan
-            row = (step.key, step.title, step.group, epoch, mean, len(there))
-            for name, value in zip(columns, row, strict=True):
-                columns[name].append(value)
-    return pd.DataFrame(columns)
+    steps = {step.key: step for step in roadmap.steps}
+    counts = Counter[str]()
+    parts = []
+    for run in runs:
+        columns = curves(run)
+        cells = columns["epoch"], columns[_column(roadmap, run.step, measure, columns)]
+        part = pd.DataFrame(dict(zip(("epoch", "value"), cells, strict=True)), dtype=float)
+        step = steps[run.step]
+        about = {"key": step.key, "title": step.title, "group": step.group, "seed": run.seed}
+        parts.append(part.dropna().assign(**about, place=counts[step.key]))
+        counts[step.key] += 1
+    return pd.concat(parts, ignore_index=True).astype({"epoch": int})[list(CURVE_COLUMNS)]
+
+
+def _column(
+    roadmap: Roadmap, step: str, measure: str, columns: dict[str, list[float | None]]
+) -> str:
+    """Return the column to read: the weight average's where the step is judged by it."""
+    averaged = f"ema_{measure}"
+    if judged_by(roadmap, step) == "ema_top1" and any(
+        value is not None for value in columns.get(averaged, ())
+    ):
+        return averaged
+    return measure
 
 
 def _row(ablation: Ablation, result: StepResult) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A trained roadmap: accuracies and changes with intervals, costs, learning curves.
+"""A trained roadmap: accuracies and changes with intervals, and their costs.
 
 Each function takes ``roadmap.analysis.table.ablation_table`` or some of its rows.
 """
@@ -26,7 +26,7 @@ from roadmap.charts.rows import (
     row_places,
     text,
 )
-from roadmap.palette import BLUE, BROWN, CYAN, GRAY, GROUP_COLORS, ORANGE, PLUM
+from roadmap.palette import BLUE, GRAY, GROUP_COLORS, ORANGE
 from roadmap.text import number, signed
 
 if TYPE_CHECKING:
@@ -40,14 +40,11 @@ COSTS = {
     "minutes": Metric(key="minutes", name="min", axis="Training, minutes", unit="min", decimals=1),
     "hours": Metric(key="hours", name="h", axis="Training, hours", unit="h", decimals=1),
 }
-SCATTER_HEIGHT, CURVES_HEIGHT = 380, 250
+SCATTER_HEIGHT = 380
 #: Size of the scatter's plotting area, in pixels; labels do not overlap at this size or above.
 AREA = (290, 320)
 #: Most lines of text between a step's number and its point.
 REACH = 3
-#: Width for names at the ends of learning curves, and their least distance, in pixels.
-NAMES, LINE = 158, 15
-CURVES_TOP, CURVES_BOTTOM = 10, 40
 ABOVE = 12  # extra pixels for an axis above bars
 
 
@@ -66,14 +63,6 @@ SIGNS = {
     "inconclusive": Sign(GRAY, "circle-open"),
     "untested": Sign(GRAY, "x-thin"),
 }
-#: Color and dash of a group's lines, in order.
-LINES = (
-    (BLUE, "solid"),
-    (ORANGE, "solid"),
-    (CYAN, "dash"),
-    (PLUM, "dash"),
-    (BROWN, "dot"),
-)
 
 
 def trained_bars(table: DataFrame, selected: str | None = None) -> go.Figure:
@@ -200,36 +189,6 @@ def with_time(table: DataFrame) -> tuple[DataFrame, Metric]:
     table = table.assign(minutes=table["seconds"] / 60, hours=table["seconds"] / 3600)
     most = float(table["seconds"].max())
     return table, COSTS["hours" if most > 7200 else "minutes" if most > 180 else "seconds"]
-
-
-def learning_curves(curves: DataFrame, group: str) -> go.Figure:
-    """Plot top-1 by epoch for the steps of ``group``, named at their ends; others are gray.
-
-    ``curves`` has one row per step and epoch with ``key``, ``title``, ``group``, ``epoch`` and
-    ``top1`` (``roadmap.analysis.table.curve_table``). The axis starts at the lowest value after a
-    third of the epochs, so that the ends can be told apart.
-    """
-    lines = [rows for _, rows in curves.groupby("key", sort=False)]
-    behind = [rows for rows in lines if rows["group"].iloc[0] != group]
-    shown = [rows for rows in lines if rows["group"].iloc[0] == group]
-    span = _curve_span(lines)
-    return go.Figure(
-        [
-            *(_curve(rows, GRAY, "solid", 1, 0.35, "skip") for rows in behind),
-            *(
-                _curve(rows, *LINES[place % len(LINES)], 2.25, 1, None)
-                for place, rows in enumerate(shown)
-            ),
-        ],
-        style.layout(
-            CURVES_HEIGHT,
-            margin={"l": 36, "r": NAMES, "t": CURVES_TOP, "b": CURVES_BOTTOM, "pad": 0},
-            xaxis=style.axis("Epoch", fixedrange=True, automargin=False, nticks=4),
-            yaxis=style.axis("", range=span, fixedrange=True, automargin=False),
-            annotations=_names(shown, span),
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
-        ),
-    )
 
 
 def _p_value(value: float) -> str:
@@ -364,70 +323,3 @@ def _numbers(
         }
         for (x, y), label, (right, up) in zip(points, texts, shifts, strict=True)
     ]
-
-
-def _curve(
-    rows: DataFrame, color: str, dash: str, width: float, opacity: float, hover: str | None
-) -> go.Scatter:
-    return go.Scatter(
-        x=list(rows["epoch"]),
-        y=list(rows["top1"]),
-        mode="lines",
-        name=rows["title"].iloc[0],
-        line={"color": color, "width": width, "dash": dash},
-        opacity=opacity,
-        hoverinfo=hover,
-        hovertemplate=None
-        if hover
-        else f"<b>{rows['title'].iloc[0]}</b><br>epoch %{{x}}: %{{y:.2f}}%<extra></extra>",
-    )
-
-
-def _curve_span(lines: Sequence[DataFrame]) -> tuple[float, float]:
-    """Return the range from the lowest value after a third of the epochs to the highest."""
-    low = min(float(rows["top1"].bfill().iloc[len(rows) // 3]) for rows in lines)
-    high = max(float(rows["top1"].max()) for rows in lines)
-    room = 0.04 * ((high - low) or 1)
-    return low - room, high + room
-
-
-def _names(shown: Sequence[DataFrame], span: tuple[float, float]) -> list[dict[str, Any]]:
-    """Write each curve's name at the height of its end, shifted where names would overlap."""
-    if not shown:
-        return []
-    scale = (CURVES_HEIGHT - CURVES_TOP - CURVES_BOTTOM) / (span[1] - span[0])
-    order = sorted(range(len(shown)), key=lambda place: float(shown[place]["top1"].iloc[-1]))
-    ends = [scale * (float(shown[place]["top1"].iloc[-1]) - span[0]) for place in order]
-    top = CURVES_HEIGHT - CURVES_TOP - CURVES_BOTTOM
-    heights = spread(ends, LINE, top)
-    return [
-        {
-            "text": f"<span style='color:{LINES[place % len(LINES)][0]}'>"
-            f"{MARKS[LINES[place % len(LINES)][1]]}</span> {shown[place]['title'].iloc[0]}",
-            "x": 1,
-            "xref": "paper",
-            "xanchor": "left",
-            "xshift": 4,
-            "y": span[0] + height / scale,
-            "yanchor": "middle",
-            "showarrow": False,
-            "font": {"size": style.FONT_SIZE - 1},
-        }
-        for place, height in zip(order, heights, strict=True)
-    ]
-
-
-#: A short sample of each dash, shown before the curve's name.
-MARKS = {"solid": "━", "dash": "╍", "dot": "┅"}
-
-
-def spread(heights: Sequence[float], distance: float, top: float) -> list[float]:
-    """Shift rising ``heights`` as little as possible to be ``distance`` apart and below ``top``."""
-    placed: list[float] = []
-    for height in heights:
-        placed.append(max(height, placed[-1] + distance) if placed else height)
-    bound = top
-    for place in reversed(range(len(placed))):
-        placed[place] = min(placed[place], bound)
-        bound = placed[place] - distance
-    return placed

@@ -1,23 +1,40 @@
-"""Learning curves: one measure by epoch, as one line per seed or as mean and band."""
+"""Learning curves: one measure by epoch, as mean and band, one line per seed, or small panels.
+
+Each function takes ``roadmap.analysis.table.curve_table``, with at least one row.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
 from roadmap.charts import style
-from roadmap.charts.ablation import LINES
+from roadmap.palette import BLUE, BROWN, CYAN, GRAY, ORANGE, PLUM
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
-HEIGHT = 380
+HEIGHT, PANEL_HEIGHT = 380, 250
 #: Up to this many epochs, each has a tick, and the whole curve is shown.
 FEW = 10
+#: Color and dash of each line, in order.
+LINES = (
+    (BLUE, "solid"),
+    (ORANGE, "solid"),
+    (CYAN, "dash"),
+    (PLUM, "dash"),
+    (BROWN, "dot"),
+)
 #: Most steps that can be told apart in one chart.
 MOST_STEPS = len(LINES)
+#: A short sample of each dash, shown before the curve's name.
+MARKS = {"solid": "━", "dash": "╍", "dot": "┅"}
+#: A panel's width for names, their least distance, and its other margins, in pixels.
+NAMES, LINE = 158, 15
+PANEL_TOP, PANEL_BOTTOM = 10, 40
 
 
 @dataclass(frozen=True)
@@ -42,7 +59,6 @@ MEASURES = {
 def curves_chart(curves: DataFrame, name: str, *, by_seed: bool) -> go.Figure:
     """Plot measure ``name`` by epoch, with a color and dash per step (at most ``MOST_STEPS``).
 
-    ``curves`` has one row per run and epoch with ``title``, ``seed``, ``epoch`` and ``value``.
     With ``by_seed``, each seed is a line; otherwise the line is the mean over seeds and a band
     spans the lowest to the highest seed.
     """
@@ -67,50 +83,82 @@ def curves_chart(curves: DataFrame, name: str, *, by_seed: bool) -> go.Figure:
     )
 
 
+def learning_curves(curves: DataFrame, group: str) -> go.Figure:
+    """Plot mean top-1 by epoch for the steps of ``group``, named at their ends; others are gray."""
+    measure = MEASURES["top1"]
+    means = mean_curves(curves)
+    shown = means[means["group"] == group]
+    span = _span(means, measure) or _padded(means["value"], means["value"])
+    ends = [
+        (rows["title"].iloc[0], float(rows["value"].iloc[-1]))
+        for _, rows in shown.groupby("key", sort=False)
+    ]
+    return go.Figure(
+        [
+            *(
+                _line(rows, "", measure, GRAY, "solid", 1).update(opacity=0.35, hoverinfo="skip")
+                for _, rows in means[means["group"] != group].groupby("key", sort=False)
+            ),
+            *(
+                _line(rows, rows["title"].iloc[0], measure, *LINES[place % len(LINES)])
+                for place, (_, rows) in enumerate(shown.groupby("key", sort=False))
+            ),
+        ],
+        style.layout(
+            PANEL_HEIGHT,
+            margin={"l": 36, "r": NAMES, "t": PANEL_TOP, "b": PANEL_BOTTOM, "pad": 0},
+            xaxis=style.axis("Epoch", fixedrange=True, automargin=False, nticks=4),
+            yaxis=style.axis("", range=span, fixedrange=True, automargin=False),
+            annotations=_names(ends, span),
+            hoverlabel={"font": {"size": style.FONT_SIZE}},
+        ),
+    )
+
+
+def mean_curves(curves: DataFrame) -> DataFrame:
+    """Return the mean over seeds: one row per step and epoch, with ``value`` and its ``count``,
+    ``min`` and ``max``."""
+    steps = curves.groupby(["key", "title", "group", "epoch"], sort=False)["value"]
+    return (
+        steps.agg(["mean", "min", "max", "count"]).reset_index().rename(columns={"mean": "value"})
+    )
+
+
 def _mean(rows: DataFrame, measure: Measure, color: str, dash: str) -> list[go.Scatter]:
-    spread = rows.groupby("epoch")["value"].agg(["mean", "min", "max", "count"])
-    epochs = [int(epoch) for epoch in spread.index]
-    traces = []
-    if spread["count"].max() > 1:
-        traces.append(
-            go.Scatter(
-                x=epochs + epochs[::-1],
-                y=[*spread["max"], *spread["min"][::-1]],
-                fill="toself",
-                fillcolor=_faint(color),
-                line={"width": 0},
-                mode="lines",
-                hoverinfo="skip",
-                showlegend=False,
-            )
-        )
-    title = rows["title"].iloc[0]
-    return [*traces, _line(epochs, spread["mean"], title, measure, color, dash)]
+    means = mean_curves(rows)
+    line = _line(means, rows["title"].iloc[0], measure, color, dash)
+    if means["count"].max() == 1:
+        return [line]
+    epochs = list(means["epoch"])
+    band = go.Scatter(
+        x=epochs + epochs[::-1],
+        y=[*means["max"], *means["min"][::-1]],
+        fill="toself",
+        fillcolor=_faint(color),
+        line={"width": 0},
+        mode="lines",
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    return [band, line]
 
 
 def _seeds(rows: DataFrame, measure: Measure, color: str, dash: str) -> list[go.Scatter]:
+    title = rows["title"].iloc[0]
     return [
-        _line(
-            line["epoch"],
-            line["value"],
-            f"{line['title'].iloc[0]}, seed {seed}",
-            measure,
-            color,
-            dash,
-            width=1.5,
-        )
+        _line(line, f"{title}, seed {seed}", measure, color, dash, width=1.5)
         for seed, line in rows.groupby("seed")
     ]
 
 
 def _line(
-    epochs: Any, values: Any, name: str, measure: Measure, color: str, dash: str, width: float = 2.5
+    rows: DataFrame, name: str, measure: Measure, color: str, dash: str, width: float = 2.5
 ) -> go.Scatter:
     # With a single epoch there would be no visible line.
-    mode = "lines" if len(epochs) > 1 else "markers"
+    mode = "lines" if len(rows) > 1 else "markers"
     return go.Scatter(
-        x=[int(epoch) for epoch in epochs],
-        y=[float(value) for value in values],
+        x=_numbers(rows["epoch"]),
+        y=_numbers(rows["value"]),
         mode=mode,
         name=name,
         line={"color": color, "dash": dash, "width": width},
@@ -119,12 +167,21 @@ def _line(
     )
 
 
+def _numbers(values: Series[Any]) -> list[float]:
+    """Return plain numbers, which Plotly writes shorter than NumPy's arrays."""
+    return [value.item() for value in values.to_numpy()]
+
+
 def _span(curves: DataFrame, measure: Measure) -> tuple[float, float] | None:
     """Return the range from the lowest value after a third of the epochs; None for all."""
     if not measure.late or curves["epoch"].max() <= FEW:
         return None
-    late = curves[curves["epoch"] > curves["epoch"].max() // 3]["value"]
-    low, high = float(late.min()), float(curves["value"].max())
+    late = curves[curves["epoch"] > curves["epoch"].max() // 3]
+    return _padded(late["value"], curves["value"])
+
+
+def _padded(lowest: Series[float], highest: Series[float]) -> tuple[float, float]:
+    low, high = float(lowest.min()), float(highest.max())
     room = 0.04 * ((high - low) or 1)
     return low - room, high + room
 
@@ -132,3 +189,40 @@ def _span(curves: DataFrame, measure: Measure) -> tuple[float, float] | None:
 def _faint(color: str) -> str:
     red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
     return f"rgba({red}, {green}, {blue}, 0.18)"
+
+
+def _names(ends: Sequence[tuple[str, float]], span: tuple[float, float]) -> list[dict[str, Any]]:
+    """Write each curve's name at the height of its end, shifted where names would overlap."""
+    top = PANEL_HEIGHT - PANEL_TOP - PANEL_BOTTOM
+    scale = top / (span[1] - span[0])
+    order = sorted(range(len(ends)), key=lambda place: ends[place][1])
+    heights = spread([scale * (ends[place][1] - span[0]) for place in order], LINE, top)
+    names = []
+    for place, height in zip(order, heights, strict=True):
+        color, dash = LINES[place % len(LINES)]
+        names.append(
+            {
+                "text": f"<span style='color:{color}'>{MARKS[dash]}</span> {ends[place][0]}",
+                "x": 1,
+                "xref": "paper",
+                "xanchor": "left",
+                "xshift": 4,
+                "y": span[0] + height / scale,
+                "yanchor": "middle",
+                "showarrow": False,
+                "font": {"size": style.FONT_SIZE - 1},
+            }
+        )
+    return names
+
+
+def spread(heights: Sequence[float], distance: float, top: float) -> list[float]:
+    """Shift rising ``heights`` as little as possible to be ``distance`` apart and below ``top``."""
+    placed: list[float] = []
+    for height in heights:
+        placed.append(max(height, placed[-1] + distance) if placed else height)
+    bound = top
+    for place in reversed(range(len(placed))):
+        placed[place] = min(placed[place], bound)
+        bound = placed[place] - distance
+    return placed

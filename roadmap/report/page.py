@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from plotly.offline import get_plotlyjs
 
 from roadmap.analysis.ablation import Ablation
-from roadmap.analysis.table import ablation_table, curve_table
+from roadmap.analysis.table import ablation_table, curve_table, rows
 from roadmap.charts import ablation as charts
 from roadmap.charts import roadmap_bars
+from roadmap.charts.curves import learning_curves, mean_curves
 from roadmap.report import facts, text
 from roadmap.report.effects_section import effects_section
-from roadmap.report.figures_table import figures_table, legend
+from roadmap.report.figures_table import Figures, figures_table, legend
 from roadmap.runs import Runs
 from roadmap.tables.results import roadmap_table
 from roadmap.text import counted, number
@@ -34,19 +35,19 @@ CONFIG = {"displayModeBar": False, "responsive": True}
 
 def page(ablation: Ablation, found: Runs) -> str:
     """Return the whole page. Raises ``ResultsError`` for unreadable learning curves."""
-    table = ablation_table(ablation)
+    figures, table = rows(ablation), ablation_table(ablation)
     title = f"{ablation.roadmap.title}, trained on {ablation.data}"
     body = "".join(
         (
             _head(ablation, found, title),
-            _changes(ablation, table),
+            _changes(ablation, figures, table),
             _accuracies(ablation, table),
             _costs(ablation, table),
-            _curves(curve_table(ablation)),
+            _curves(curve_table(ablation.roadmap, ablation.runs)),
             _effects(ablation, found),
             _section(
                 "All figures",
-                figures_table(table)
+                figures_table(figures)
                 + _faint(f"{TABLE_NOTE} {text.timing(ablation)} {_tried(table, 'Faint')}"),
             ),
             _section("How the tests work", _ordered(text.METHOD)),
@@ -77,19 +78,20 @@ def _head(ablation: Ablation, found: Runs, title: str) -> str:
     )
 
 
-def _changes(ablation: Ablation, table: DataFrame) -> str:
+def _changes(ablation: Ablation, figures: Sequence[Figures], table: DataFrame) -> str:
     """Return the section on changes and their intervals, if there are any."""
     if not table["change"].notna().any():
         return ""
     signs = "".join(
-        f'<li><i class="sign {kind}"></i>{escape(name)}</li>' for kind, name in legend(table)
+        f'<li><i class="sign {kind}"></i>{escape(name)}</li>' for kind, name in legend(figures)
     )
+    alt = f"Change in top-1, in points, with 95% interval and verdict: {text.listed(figures)}."
     return _section(
         "Effect of each change",
         _text(text.changes(ablation))
         + "".join(map(_text, text.tests(ablation)))
         + f'<ul class="legend">{signs}</ul>\n'
-        + _chart(charts.change_intervals(table), "changes", _change_alt(table)),
+        + _chart(charts.change_intervals(table), "changes", alt),
     )
 
 
@@ -170,9 +172,10 @@ def _costs(ablation: Ablation, table: DataFrame) -> str:
 def _curves(curves: DataFrame) -> str:
     drawn = []
     for place, group in enumerate(dict.fromkeys(curves["group"])):
-        last = curves[curves["group"] == group].groupby("key", sort=False).last()
-        alt = _alt(f"Learning curves, {group}, last epoch", last["title"], last["top1"], 2, "%")
-        drawn.append(_chart(charts.learning_curves(curves, group), f"curve{place}", alt, group))
+        means = mean_curves(curves[curves["group"] == group])
+        last = means.groupby("key", sort=False).last()
+        alt = _alt(f"Learning curves, {group}, last epoch", last["title"], last["value"], 2, "%")
+        drawn.append(_chart(learning_curves(curves, group), f"curve{place}", alt, group))
     return _section(
         "Learning curves",
         _text(
@@ -237,13 +240,3 @@ def _alt(what: str, titles: Iterable[str], values: Iterable[Any], places: int, u
         for title, value in zip(titles, values, strict=True)
     )
     return f"{what}: {listed}."
-
-
-def _change_alt(table: DataFrame) -> str:
-    rows = table[table["change"].notna()]
-    listed = "; ".join(
-        f"{row['title']} {text.signed(row['change'], 2)} "
-        f"({text.interval(row['change_low'], row['change_high'])}), {row['verdict']}"
-        for _, row in rows.iterrows()
-    )
-    return f"Change in top-1, in points, with 95% interval and verdict: {listed}."

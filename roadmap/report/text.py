@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from models.text import shortened
 from roadmap.analysis.ablation import (
@@ -37,9 +38,10 @@ METHOD = (
     "the others, it is about 11% (simulated with three seeds).",
     "As a check, a paired t-test compares the steps seed by seed. Pairing helps if runs with the "
     "same seed have correlated scores; if not, it only loses degrees of freedom.",
-    "Seeds for 80%: the number of seeds per step at which a change as large as the one seen here "
-    "would be significant in 80% of cases, at the level that Holm's method requires for the "
-    "smallest p. With few seeds, the size of the change is uncertain, so this is a rough guide.",
+    "An inconclusive change comes with the number of seeds needed: with that many seeds per step, "
+    "a change as large as the one seen here would be significant in 80% of cases, at the level "
+    "that Holm's method requires for the smallest p. With few seeds, the size of the change is "
+    "uncertain, so this is a rough guide.",
 )
 
 
@@ -174,6 +176,16 @@ def p_value(p: float | None, equals: str = "") -> str:
         return ABSENT
     sign = f"{equals} " if equals else ""
     return f"{'< ' if equals else '<'}0.001" if p < 0.001 else f"{sign}{p:.3f}"
+
+
+def listed(rows: Iterable[Mapping[str, Any]]) -> str:
+    """List the changes among ``roadmap.analysis.table.rows``, each with interval and verdict."""
+    return "; ".join(
+        f"{row['title']} {signed(row['change'], 2)} "
+        f"({interval(row['change_low'], row['change_high'])}), {row['verdict']}"
+        for row in rows
+        if row["change"] is not None
+    )
 
 
 def interval(low: float | None, high: float | None) -> str:

@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.remembered import remembered
 from roadmap.files import read_bytes, reason
 from roadmap.runs.record import RecordError
 from roadmap.tables.results import ResultsError
@@ -33,15 +34,21 @@ COLUMNS = (
     "images_per_s",
     "seconds",
 )
+MOST_VALUES = 1_000_000  # cached, 32 bytes each
 #: Of those, what the clock decides: everything else is the same in every run of one seed.
 CLOCK_COLUMNS = ("images_per_s", "seconds")
 
 
-def curves(run: Run) -> dict[str, list[float | None]]:
-    """The columns of the run's metrics.csv, one value per epoch.
+def _values(columns: dict[str, list[float | None]]) -> int:
+    return sum(map(len, columns.values()))
 
-    Empty before the first epoch has ended; None in an empty cell. Raises ``ResultsError`` for a
-    table that can no longer be read.
+
+@remembered(MOST_VALUES, _values)
+def curves(run: Run) -> dict[str, list[float | None]]:
+    """Return the columns of the run's metrics.csv, one value per epoch.
+
+    Empty before the first epoch has ended; None in an empty cell. Cached until the run has more
+    epochs. Raises ``ResultsError`` for a table that can no longer be read.
     """
     path = run.path / METRICS
     try:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from models.remembered import remembered
-from roadmap.charts.ablation import LINES as STYLES
-from roadmap.charts.curves import MEASURES, MOST_STEPS, curves_chart
-from roadmap.runs import StepRun, curves, judged_by
+from roadmap.analysis.table import curve_table
+from roadmap.charts.curves import LINES as STYLES
+from roadmap.charts.curves import MEASURES, MOST_STEPS, curves_chart, mean_curves
+from roadmap.runs import StepRun
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import ResultsError
 from roadmap.text import number
@@ -25,7 +25,6 @@ LINES = {"mean": "Mean and band", "seeds": "By seed"}
 DASHES = {"solid": "", "dash": " dash", "dot": " dot"}
 #: Most seeds drawn per step; more lines cannot be told apart.
 MOST_SEEDS = 10
-MOST_VALUES = 1_000_000  # in cached tables, 32 bytes each
 EVERY = 5  # seconds between updates of running runs
 
 
@@ -56,7 +55,8 @@ def _section(folder: str, roadmap: str) -> None:
         st.html(markup.notice("Choose a step to see its learning curves."))
         return
     try:
-        table = _table(roadmap, [run for run in begun if run.step in steps], measure)
+        shown = [run for run in begun if run.step in steps]
+        table = curve_table(ROADMAPS[roadmap], shown, measure)
     except ResultsError as error:
         st.html(markup.notice(f"These curves cannot be drawn: {error}."))
         return
@@ -64,9 +64,9 @@ def _section(folder: str, roadmap: str) -> None:
         st.html(markup.notice("None of these steps' runs recorded this measure."))
         return
     by_seed = lines == "seeds"
-    shown = table[table["place"] < MOST_SEEDS] if by_seed else table
-    chart = curves_chart(shown, measure, by_seed=by_seed)
-    figure.show(chart, _exported(shown, by_seed), "curves", _alt(table, measure))
+    drawn = table[table["place"] < MOST_SEEDS] if by_seed else table
+    chart = curves_chart(drawn, measure, by_seed=by_seed)
+    figure.show(chart, _exported(drawn, by_seed), "curves", _alt(table, measure))
     st.html(_legend(table, by_seed))
 
 
@@ -112,50 +112,6 @@ def _first_choice(trained: list[str]) -> list[str]:
     return list(dict.fromkeys((trained[0], trained[len(trained) // 2], trained[-1])))
 
 
-#: Columns of the table; ``place`` counts a step's runs.
-CELLS = ("key", "title", "seed", "place", "epoch", "value")
-
-
-def _table(roadmap: str, runs: list[StepRun], measure: str) -> DataFrame:
-    """Return one row per run and epoch. Raises ``ResultsError``."""
-    import pandas as pd
-
-    titles = {step.key: step.title for step in ROADMAPS[roadmap].steps}
-    cells: dict[str, list[Any]] = {name: [] for name in CELLS}
-    counts = dict.fromkeys(titles, 0)
-    for run in runs:
-        columns = _columns(run)
-        epochs = columns["epoch"]
-        same = run.step, titles[run.step], run.seed, counts[run.step]
-        for name, value in zip(CELLS, same, strict=False):
-            cells[name] += [value] * len(epochs)
-        cells["epoch"] += epochs
-        cells["value"] += columns[_column(roadmap, run.step, measure, columns)]
-        counts[run.step] += 1
-    table = pd.DataFrame(cells)
-    return table.astype({"value": float}).dropna(subset=["epoch", "value"])
-
-
-def _values(columns: dict[str, list[float | None]]) -> int:
-    return sum(map(len, columns.values()))
-
-
-@remembered(MOST_VALUES, _values)
-def _columns(run: StepRun) -> dict[str, list[float | None]]:
-    """Return a run's table, cached by its number of epochs."""
-    return curves(run)
-
-
-def _column(roadmap: str, step: str, measure: str, columns: dict[str, Any]) -> str:
-    """Return the column to plot: the weight average's where the step is judged by it."""
-    averaged = f"ema_{measure}"
-    if judged_by(ROADMAPS[roadmap], step) == "ema_top1" and any(
-        value is not None for value in columns.get(averaged, ())
-    ):
-        return averaged
-    return measure
-
-
 def _legend(table: DataFrame, by_seed: bool) -> str:
     groups = [rows for _, rows in table.groupby("key", sort=False)]
     items = "".join(
@@ -177,11 +133,10 @@ def _seeds(rows: DataFrame) -> str:
 
 
 def _exported(table: DataFrame, by_seed: bool) -> DataFrame:
-    """Describe the chart in words."""
+    """Return the rows behind the chart, for its CSV file."""
     if by_seed:
-        return table.drop(columns="place")
-    spread = table.groupby(["key", "title", "epoch"], sort=False)["value"]
-    return spread.agg(["mean", "min", "max", "count"]).reset_index()
+        return table.drop(columns=["group", "place"])
+    return mean_curves(table).drop(columns="group").rename(columns={"value": "mean"})
 
 
 def _alt(table: DataFrame, measure: str) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from roadmap import visitors
-from roadmap.analysis.ablation import INCONCLUSIVE, UNTESTED
-from roadmap.analysis.table import ablation_table
+from roadmap.analysis.table import ablation_table, rows
 from roadmap.charts import ablation as charts
-from roadmap.html_table import Cell, html_table, numbers, row_head, wide
 from roadmap.report import text
-from roadmap.report.figures_table import legend, sign
+from roadmap.report.figures_table import Figures, legend, verdicts_table
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import ResultsError
 from roadmap.text import number
@@ -120,23 +119,23 @@ def _analysis(runs: tuple[StepRun, ...], found: Runs, roadmap: str) -> None:
     except ResultsError as error:
         st.html(markup.notice(f"These runs cannot be analyzed: {error}."))
         return
-    table = ablation_table(ablation)
     notes = text.notes(ablation, found._replace(runs=runs))
     listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
     st.html(
         markup.paragraph(text.finding(ablation), "lead finding")
         + (f'<ul class="points faint">{listed}</ul>' if notes else "")
     )
-    _accuracies(ablation, table)
-    _changes(ablation, table)
+    figures, table = rows(ablation), ablation_table(ablation)
+    _accuracies(ablation, figures, table)
+    _changes(ablation, figures, table)
 
 
-def _accuracies(ablation: Ablation, table: DataFrame) -> None:
+def _accuracies(ablation: Ablation, figures: Sequence[Figures], table: DataFrame) -> None:
     st.html(markup.heading("Accuracy here and as published", 2, "section"))
     alt = "; ".join(
         f"{row['title']} {number(row['top1'], 2)}%{_between(row)}, published "
         f"{number(row['paper_top1'], 2)}%"
-        for row in table.to_dict("records")
+        for row in figures
     )
     figure.show(
         # Plotly reads tags, and the name of the data is from a file.
@@ -158,85 +157,36 @@ def _accuracies(ablation: Ablation, table: DataFrame) -> None:
     )
 
 
-def _between(row: dict[str, float]) -> str:
-    if row["top1_low"] != row["top1_low"]:
+def _between(row: Figures) -> str:
+    if row["top1_low"] is None:
         return ""
     return f" ({number(row['top1_low'], 2)} to {number(row['top1_high'], 2)})"
 
 
-def _changes(ablation: Ablation, table: DataFrame) -> None:
-    changed = table[table["change"].notna()]
+def _changes(ablation: Ablation, figures: Sequence[Figures], table: DataFrame) -> None:
     st.html(
         markup.heading("Effect of each change", 2, "section")
         + markup.paragraph(text.changes(ablation), "faint")
     )
-    if changed.empty:
+    if table["change"].isna().all():
         st.html(markup.notice("No two consecutive steps have been trained."))
     else:
-        alt = "; ".join(
-            f"{row['title']} {text.signed(row['change'], 2)} "
-            f"({text.interval(row['change_low'], row['change_high'])}), {row['verdict']}"
-            for row in changed.to_dict("records")
-        )
-        chart = charts.change_intervals(table)
         figure.show(
-            chart,
-            changed.drop(columns="key"),
+            charts.change_intervals(table),
+            table[table["change"].notna()].drop(columns="key"),
             "changes",
-            f"Chart of changes in top-1, in points, with 95% intervals: {alt}.",
+            f"Chart of changes in top-1, in points, with 95% intervals: {text.listed(figures)}.",
         )
-        st.html(_signs(changed))
+        st.html(_signs(figures))
     said = "".join(markup.paragraph(sentence, "text narrow") for sentence in text.tests(ablation))
-    st.html(said + _verdicts(table))
+    st.html(said + verdicts_table(figures))
     with st.expander("How the tests work"):
         items = "".join(f"<li>{escape(sentence)}</li>" for sentence in text.METHOD)
         st.html(f'<ol class="points">{items}</ol>')
 
 
-def _signs(table: DataFrame) -> str:
+def _signs(rows: Iterable[Figures]) -> str:
     items = "".join(
-        f'<span><i class="sign {kind}"></i>{escape(name)}</span>' for kind, name in legend(table)
+        f'<span><i class="sign {kind}"></i>{escape(name)}</span>' for kind, name in legend(rows)
     )
     return f'<p class="faint legend">{items}</p>'
-
-
-def _verdicts(table: DataFrame) -> str:
-    """Return the table of verdicts and figures, one row per step."""
-    heads = (
-        "Seeds",
-        "Top-1 %",
-        "Change",
-        "95% interval",
-        "p, Holm",
-        "Published %",
-        "Published change",
-    )
-    rows = map(_verdict_row, table.to_dict("records"))
-    return wide(html_table(["Step", "Verdict", *numbers(heads)], rows, "verdicts"), "Verdicts")
-
-
-def _verdict_row(row: dict[str, Any]) -> list[Cell]:
-    figures = (
-        f"{row['n']:.0f}",
-        number(row["top1"], 2),
-        text.signed(row["change"], 2),
-        text.interval(row["change_low"], row["change_high"]),
-        text.p_value(row["p_holm"]),
-        number(row["paper_top1"], 2),
-        text.signed(row["paper_change"], 2),
-    )
-    verdict = row["verdict"] if isinstance(row["verdict"], str) else ""
-    words = Cell(_words(row, verdict), "words", before=sign(row))
-    return [row_head(str(row["title"])), words, *numbers(figures)]
-
-
-def _words(row: dict[str, Any], verdict: str) -> str:
-    if not verdict:
-        first = not isinstance(row["previous"], str)  # pandas has NaN for None
-        return "Start of the roadmap" if first else "Previous step not trained"
-    if verdict == UNTESTED:
-        return "Untested; needs two seeds of both steps"
-    if verdict != INCONCLUSIVE:
-        return verdict.capitalize()
-    needed = text.seeds(row["seeds_needed"], row["p_holm"])
-    return f"Inconclusive; about {needed} seeds needed".replace("about >", "more than ")
