@@ -13,11 +13,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from models.config import ModelConfig
 from models.remembered import remembered
-from models.spec import Conv, PlacedLayer, network_spec, placed_layers
+from models.spec import (
+    Conv,
+    Layer,
+    PlacedLayer,
+    network_spec,
+    place_layers,
+    placed_layers,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -120,6 +128,61 @@ def count(config: ModelConfig, image_size: int = 224) -> Complexity:
             )
         )
     return Complexity(tuple(modules))
+
+
+def totals(config: ModelConfig, image_size: int = 224) -> tuple[int, int]:
+    """Return the multiply-adds and parameters of ``count``, without listing every module.
+
+    Several times as fast, for studies of thousands of networks. Raises ``ValueError`` for an image
+    too small for the network.
+    """
+    # A stage's blocks after the first are equal: the second stands for them.
+    short = config.replace(depths=tuple(min(depth, 2) for depth in config.depths))
+    whole, second_blocks = _short_totals(short, image_size)
+    for depth, block in zip(config.depths, second_blocks, strict=True):
+        whole += block * (depth - 1)
+    return whole.macs, whole.parameters
+
+
+@lru_cache(maxsize=1 << 12)
+def _short_totals(config: ModelConfig, image_size: int) -> tuple[_Totals, list[_Totals]]:
+    """Return the totals with one block per stage, and those of each stage's second block."""
+    spec = network_spec.__wrapped__(config)  # one of thousands: do not displace what pages show
+    whole, size = _walk(spec.stem, image_size)
+    if spec.head_norm:
+        whole += _Totals(0, spec.head_norm.parameters)
+    if spec.num_classes:
+        whole += _Totals(spec.classifier_macs, spec.classifier_parameters)
+    second_blocks = []
+    for stage in spec.stages:
+        downsample, size = _walk(stage.downsample, size)
+        shortcut, _ = _walk(stage.blocks[0].shortcut, size)
+        branch, size = _walk(stage.blocks[0].branch, size)
+        whole += downsample + shortcut + branch
+        repeated = stage.blocks[1].branch if len(stage.blocks) > 1 else ()
+        second_blocks.append(_walk(repeated, size)[0])
+    return whole, second_blocks
+
+
+def _walk(layers: tuple[Layer, ...], size: int) -> tuple[_Totals, int]:
+    """Return the totals of ``layers`` for an input of ``size`` pixels, and their output's size."""
+    total = _Totals(0, 0)
+    for placed in place_layers(layers, "", size):
+        total += _Totals(placed.macs, placed.layer.parameters)
+        size = placed.out_size
+    return total, size
+
+
+@dataclass(frozen=True, slots=True)
+class _Totals:
+    macs: int
+    parameters: int
+
+    def __add__(self, other: _Totals) -> _Totals:
+        return _Totals(self.macs + other.macs, self.parameters + other.parameters)
+
+    def __mul__(self, times: int) -> _Totals:
+        return _Totals(self.macs * times, self.parameters * times)
 
 
 def _module_cost(placed: PlacedLayer) -> ModuleCost:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
+from models.config import ConfigError
 from roadmap.study.effects import Effects
-from roadmap.study.space import Levels, Space, StudyError, network_cost
+from roadmap.study.space import Levels, Space, StudyError
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,13 @@ def _settings(space: Space) -> tuple[str, ...]:
 @lru_cache(maxsize=4)
 def _networks(space: Space) -> _Networks:
     varied = [f for f in space.factors if f.name not in _settings(space)]
-    found = []
+    names, origin = [factor.name for factor in varied], space.origin
+    found, costs = [], []
     for keys in itertools.product(*(factor.keys for factor in varied)):
-        levels = space.origin | dict(zip((f.name for f in varied), keys, strict=True))
-        if space.problem(levels) is None:
+        levels = origin | dict(zip(names, keys, strict=True))
+        with suppress(ConfigError, StudyError):
+            costs.append(space.cost(levels))
             found.append(levels)
-    costs = [network_cost(space.network(levels)) for levels in found]
     return _Networks(
         tuple(found),
         np.array([cost.gmacs for cost in costs]),

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
-from models.config import ConfigError, ModelConfig, differences
-from roadmap.measure.complexity import count
+from models.config import FIELDS, ConfigError, ModelConfig, differences
+from roadmap.measure.complexity import totals
 from roadmap.recipes import Recipe
 from roadmap.steps import ROADMAPS, Roadmap, Step, existing, unknown_name
 
@@ -58,9 +58,13 @@ class Factor:
     kind: str = "change"
     scale: str | None = None
 
-    @property
+    @cached_property
     def keys(self) -> tuple[str, ...]:
-        return tuple(level.key for level in self.levels)
+        return tuple(self._by_key)
+
+    @cached_property
+    def _by_key(self) -> dict[str, Level]:
+        return {level.key: level for level in self.levels}
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -69,9 +73,8 @@ class Factor:
 
     def level(self, key: str) -> Level:
         """Raises ``StudyError`` with the levels there are."""
-        for level in self.levels:
-            if level.key == key:
-                return level
+        if isinstance(key, str) and key in self._by_key:
+            return self._by_key[key]
         raise StudyError(f"{self.name} has no level {key!r}.{existing(str(key), self.keys)}")
 
     def coded(self, key: str) -> float:
@@ -130,13 +133,22 @@ class Space:
     def problem(self, levels: Levels) -> str | None:
         """Why a combination is not in the space, in one sentence; None where it is."""
         try:
-            config = self.network(levels)
-        except ConfigError as error:
+            self.cost(levels)
+        except (ConfigError, StudyError) as error:
             return str(error)
-        gmacs = network_cost(config).gmacs
-        if self.max_gmacs is not None and gmacs > self.max_gmacs:
-            return f"it costs {gmacs:.1f} GFLOPs, more than the {self.max_gmacs:g} of the space"
         return None
+
+    def cost(self, levels: Levels) -> Cost:
+        """Return the cost of a combination's network.
+
+        Raises ``ConfigError`` for an invalid network, ``StudyError`` for one over ``max_gmacs``.
+        """
+        cost = network_cost(self.network(levels))
+        if self.max_gmacs is not None and cost.gmacs > self.max_gmacs:
+            raise StudyError(
+                f"it costs {cost.gmacs:.1f} GFLOPs, more than the {self.max_gmacs:g} of the space"
+            )
+        return cost
 
     def step_levels(self, key: str) -> dict[str, str]:
         """The combination that is step ``key`` of the roadmap, as ``levels_of`` has it.
@@ -206,24 +218,20 @@ class Cost(NamedTuple):
     parameters: int
 
 
+#: Fields that change neither multiply-adds nor parameters: many combinations differ only in these.
+_WITHOUT_COST = ("activation", "activations_per_block", "init", "stochastic_depth")
+_WITH_COST = tuple(name for name in FIELDS if name not in _WITHOUT_COST)
+
+
 def network_cost(config: ModelConfig) -> Cost:
-    """What a network costs."""
-    # Many combinations differ only in what costs nothing.
-    return _counted(config.replace(**_WITHOUT_COST))
-
-
-_WITHOUT_COST = {
-    "activation": "relu",
-    "activations_per_block": 3,
-    "init": "default",
-    "stochastic_depth": 0.0,
-}
+    """Return the cost of a network, counted once per set of fields that matter to it."""
+    return _counted(tuple(getattr(config, name) for name in _WITH_COST))
 
 
 @lru_cache(maxsize=1 << 15)
-def _counted(config: ModelConfig) -> Cost:
-    found = count.__wrapped__(config, COST_SIZE)  # its cache keeps what pages show
-    return Cost(found.macs / 1e9, found.parameters)
+def _counted(values: tuple[Any, ...]) -> Cost:
+    macs, parameters = totals(ModelConfig(**dict(zip(_WITH_COST, values, strict=True))), COST_SIZE)
+    return Cost(macs / 1e9, parameters)
 
 
 def _has(config: ModelConfig, fields: Mapping[str, Any]) -> bool:

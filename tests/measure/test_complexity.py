@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from models import VARIANTS, ModelConfig, ModernResNet
 from models.variants import TIMM_NAMES
 from roadmap import ROADMAPS
-from roadmap.measure.complexity import count, trace
+from roadmap.measure.complexity import count, totals, trace
 
 RESULTS = Path(__file__).parents[2] / "results"
 STEPS = [(name, key) for name in ("resnet50", "resnet200") for key in ROADMAPS[name].keys]
@@ -108,6 +108,7 @@ def test_any_config_is_counted_as_torch_counts_it(config):
     cost = count(config, 64)
     assert cost.parameters == sum(p.numel() for p in network.parameters())
     assert cost.macs == torch_macs(network, config.in_channels, 64)
+    assert totals(config, 64) == (cost.macs, cost.parameters)
 
 
 def test_an_image_too_small_is_refused():
