@@ -155,7 +155,7 @@ def _point_chosen(key: str) -> None:
 
 
 def _plain(value: Any) -> str:
-    return str(value[0] if isinstance(value, (list, tuple)) else value)
+    return str(value[0] if isinstance(value, list | tuple) else value)
 
 
 def _alt(table: DataFrame, cost: charts.Cost, test_set: str) -> str:
