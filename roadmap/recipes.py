@@ -68,6 +68,11 @@ class Recipe:
                 listed = " or ".join(map(repr, choices))
                 raise ValueError(f"{name} is {said(getattr(self, name))}; use {listed}")
 
+    @property
+    def mixes(self) -> bool:
+        """Whether images are mixed, in pairs of neighbors in the batch."""
+        return bool(self.mixup or self.cutmix)
+
     def replace(self, **changes: Any) -> Recipe:
         return dataclasses.replace(self, **changes)
 

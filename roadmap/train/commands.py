@@ -7,6 +7,7 @@ import inspect
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,34 +85,40 @@ def with_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add an option per recipe field to ``command``, whose last parameter is ``changes``."""
     signature = inspect.signature(command, eval_str=True)
     shown = [p for p in signature.parameters.values() if p.name != "changes"]
-    fields = [field.name for field in dataclasses.fields(Recipe)]
-    options = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[
-                str | None,
-                typer.Option(
-                    "--" + name.replace("_", "-"),
-                    help=f"Recipe field: {describe_field(name)} [default: the recipe's].",
-                    metavar="VALUE",
-                ),
-            ],
-        )
-        for name in fields
-    ]
+    options = _recipe_options()
+    fields = [option.name for option in options]
 
     def wrapped(**given: Any) -> None:
         changes = {name: given.pop(name) for name in fields}
         command(**given, changes={n: text for n, text in changes.items() if text is not None})
 
     wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in shown] + options
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in shown]
+    parameters += options
     # What inspect, and so typer, reads; a function's type does not declare it.
     wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {p.name: p.annotation for p in [*shown, *options]}
     return wrapped
+
+
+@cache
+def _recipe_options() -> tuple[inspect.Parameter, ...]:
+    return tuple(
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                str | None,
+                typer.Option(
+                    "--" + field.name.replace("_", "-"),
+                    help=f"Recipe field: {describe_field(field.name)} [default: the recipe's].",
+                    metavar="VALUE",
+                ),
+            ],
+        )
+        for field in dataclasses.fields(Recipe)
+    )
 
 
 @with_recipe_options

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -82,21 +83,21 @@ class World:
         return shared
 
 
-def join(device_type: str) -> World:
+@contextmanager
+def joined(device_type: str) -> Iterator[World]:
     """Yield the processes that ``torchrun`` started, or only this one."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        return World()
+        yield World()
+        return
     if dist.is_torchelastic_launched():  # a killed torchrun would leave its processes running
         stop_with_parent()
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=TIMEOUT)
     group = dist.new_group(backend="gloo", timeout=TIMEOUT)
-    return World(dist.get_rank(), size, int(os.environ.get("LOCAL_RANK", "0")), group)
-
-
-def leave(world: World) -> None:
-    if world.group is not None:
+    try:
+        yield World(dist.get_rank(), size, int(os.environ.get("LOCAL_RANK", "0")), group)
+    finally:
         dist.destroy_process_group()
 
 

@@ -57,7 +57,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def reproducible(device: torch.device) -> Iterator[None]:
+def reproducible(device: torch.device) -> Iterator[torch.device]:
     """While entered, make CPU computations deterministic; other devices are unchanged."""
     before = torch.are_deterministic_algorithms_enabled()
     deterministic: Any = torch.utils.deterministic  # a module with a property, which types lack
@@ -67,7 +67,7 @@ def reproducible(device: torch.device) -> Iterator[None]:
         # Nothing here reads uninitialized memory, so filling it first would only cost time.
         deterministic.fill_uninitialized_memory = False
     try:
-        yield
+        yield device
     finally:
         torch.use_deterministic_algorithms(before)
         deterministic.fill_uninitialized_memory = fill

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from roadmap.files import remove_partial
+from roadmap.files import read_json, remove_partial
 from roadmap.runs.record import (
     IDENTITY,
     RECORD,
@@ -16,33 +17,22 @@ from roadmap.runs.record import (
     RecordError,
     RunRecord,
     read_record,
+    write_record,
 )
 from roadmap.train.checkpoint import Checkpoint, load_checkpoint
 from roadmap.train.data.batches import Data
 from roadmap.train.data.class_names import ClassNamesError
+from roadmap.train.distributed import World
 from roadmap.train.errors import RefusedError
 from roadmap.train.same_run import differences, free_folder, listed, options
 from roadmap.train.settings import flat_differences
+from roadmap.train.stopping import FolderLock
 
 #: Required entries of a checkpoint's state.
 STATE = ("identity", "step", "history", "epoch_seconds", "wall_seconds", "energy_joules")
 #: Fields that reveal a change of the data.
 DATA = ("name", "classes", "train_images", "val_images", "sha256")
 ACCEPT = "--accept-changed-data"
-
-
-class Opening(NamedTuple):
-    """What a run starts with: nothing, or the state of the run that it resumes."""
-
-    finished: RunRecord | None
-    #: State of the newest complete checkpoint.
-    state: dict[str, Any] | None
-    #: Batches per epoch, even if the number of images has changed.
-    steps_per_epoch: int | None
-    #: Class names in the order of the network's outputs; None if unknown.
-    class_names: list[str] | None
-    #: Every accepted change of the data: the step, and the data before and after.
-    data_changes: list[dict[str, Any]]
 
 
 def _compared(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,7 +42,79 @@ def _compared(facts: Mapping[str, Any]) -> dict[str, Any]:
     return compared | {"processes": facts.get("processes", 1)}
 
 
-class Folder:
+def open_run(
+    path: Path,
+    record: RunRecord,
+    data: Data,
+    world: World,
+    *,
+    accept: bool,
+    say: Callable[[str], None],
+) -> tuple[RunRecord, Checkpoint | None]:
+    """Claim a run's folder; return the record to go on with and the checkpoint to resume from.
+
+    Every process calls it and gets the same; the main process writes run.json. If the folder's run
+    is finished, its record is returned and nothing changes. Otherwise ``data``'s classes are then
+    in the order of the resumed run. With ``accept``, the data may have changed.
+
+    Raises ``RefusedError`` for another run, for changed data that is not accepted, and if the
+    folder cannot be written; ``TrainingError`` if all checkpoints are damaged.
+    """
+    folder = _Folder(path, record, data, accept, say)
+    opened, state = world.share(folder.open)
+    if opened.status == "finished":
+        return opened, None
+    if opened.class_names is not None:
+        _order_classes(data, list(opened.class_names), path)  # as on the main process
+    if state is None:
+        return opened, None
+    tensors = world.share_tensors(folder.checkpoint and folder.checkpoint.tensors)
+    return opened, Checkpoint(tensors, state)
+
+
+@contextmanager
+def locked(path: Path, world: World, say: Callable[[str], None]) -> Iterator[None]:
+    """While entered, no other process trains in the folder.
+
+    Raises ``FolderInUseError``, and ``RefusedError`` if the folder cannot be written.
+    """
+    with ExitStack() as stack:
+        works = world.share(lambda: _enter(stack, path))
+        if not works:
+            say(
+                f"{path} is on a file system without locks: make sure that no other process "
+                "trains in it"
+            )
+        yield
+
+
+def _enter(stack: ExitStack, path: Path) -> bool:
+    """Take the folder's lock; return whether locks work there."""
+    try:
+        return stack.enter_context(FolderLock(path)).exists
+    except OSError as error:
+        raise RefusedError(f"cannot write to {path}: {error.strerror}") from None
+
+
+def turns_images(path: Path) -> bool:
+    """Whether the run in the folder rotates images by their EXIF orientation tag.
+
+    A new run does; a run that does not record it was trained on images as stored.
+    """
+    checkpoints: list[Path] = []
+    with suppress(OSError):  # an unreadable folder is reported when it is opened
+        checkpoints = sorted((path / "checkpoints").glob("step-*.json"), reverse=True)
+    with suppress(OSError, RecordError):  # a damaged record is reported when it is opened
+        if (record := read_record(path)) is not None:
+            return record.exif_orientation
+    for checkpoint in checkpoints:
+        with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+            data = read_json(checkpoint)["state"]["identity"]["data"]
+            return bool(data.get("exif_orientation", False))
+    return True
+
+
+class _Folder:
     """Opens a folder for the run of ``record`` with ``data``, whose changes may be accepted.
 
     ``checkpoint`` is the newest complete one, once ``open`` has returned.
@@ -68,24 +130,27 @@ class Folder:
     ):
         self._path, self._own, self._data = path, record, data
         self._accept, self._say = accept, say
+        #: Every accepted change of the data: the step, and the data before and after.
         self._changes: list[dict[str, Any]] = []
+        #: Class names in the order of the network's outputs; None if unknown.
         self._class_names: list[str] | None = None
         self.checkpoint: Checkpoint | None = None
 
-    def open(self) -> Opening:
-        """Return the folder's state, and reorder ``data``'s classes as in its run.
+    def open(self) -> tuple[RunRecord, dict[str, Any] | None]:
+        """Return the record to go on with, written to run.json, and the checkpoint's state."""
+        try:
+            return self._open()
+        except OSError as error:
+            raise RefusedError(f"cannot write to {self._path}: {error.strerror}") from None
 
-        Raises ``RefusedError`` for another run or for changed data that is not accepted,
-        ``TrainingError`` if all checkpoints are damaged, and ``OSError`` if the folder cannot be
-        written. Only renames a damaged run.json; changes nothing else.
-        """
+    def _open(self) -> tuple[RunRecord, dict[str, Any] | None]:
         remove_partial(self._path)
         record, fault = self._record()
         if record is not None:
             self._refuse_other_run(record.to_json())
             if record.status == "finished":
                 self._follow(_earlier(record), step=None)
-                return Opening(record, None, None, None, [])
+                return record, None
         self.checkpoint = load_checkpoint(self._path / "checkpoints", self._say, STATE)
         state = self.checkpoint.state if self.checkpoint else None
         earlier = [_earlier(record)] if record else []
@@ -97,10 +162,17 @@ class Folder:
             self._follow(one, state["step"] if state else 0)
         if fault is not None:
             self._set_aside(fault)
-        steps = next(
-            (one["steps_per_epoch"] for one in earlier if one.get("steps_per_epoch")), None
+        # Batches per epoch stay, even if the number of images has changed.
+        steps = [one["steps_per_epoch"] for one in earlier if one.get("steps_per_epoch")]
+        goes_on = dataclasses.replace(
+            self._own,
+            steps=0,
+            steps_per_epoch=steps[0] if steps else self._own.steps_per_epoch,
+            data_changes=self._changes,
+            **self._data.info.record_fields(self._class_names),
         )
-        return Opening(None, state, steps, self._class_names, self._changes)
+        write_record(self._path, goes_on)
+        return goes_on, state
 
     def _record(self) -> tuple[RunRecord | None, str | None]:
         """Return the record in run.json, or what is wrong with it."""
@@ -146,7 +218,9 @@ class Folder:
         self._changes = self._changes or list(before.get("data_changes") or ())
         there = before["data"]
         names = self._class_names = self._class_names or there.get("class_names")
-        self._order_classes(names)
+        if names is not None and _order_classes(self._data, names, self._path):
+            name = self._data.info.name
+            self._say(f"{name} has the classes in a different order; they are matched by name")
         here = self._data_here()
         if there.get("sha256") == here["sha256"]:
             if there.get("name") != here["name"]:
@@ -158,20 +232,8 @@ class Folder:
         if names is None or not self._data.info.named:
             self._say("the class names cannot be compared: one of the two data sets has none")
 
-    def _order_classes(self, names: list[str] | None) -> None:
-        info = self._data.info
-        if names is None or not info.named or list(info.class_names) == names:
-            return
-        try:
-            self._data.reorder(names, str(self._path))
-        except ClassNamesError as error:
-            raise RefusedError(
-                f"{self._path} holds a run with other classes: {error}. Use another --output"
-            ) from None
-        self._say(f"{info.name} has the classes in a different order; they are matched by name")
-
     def _data_here(self) -> dict[str, Any]:
-        data = dataclasses.replace(self._own, **data_fields(self._data)).data_json()
+        data = dataclasses.replace(self._own, **self._data.info.record_fields()).data_json()
         return {name: data[name] for name in DATA}
 
     def _accept_change(self, there: dict[str, Any], here: dict[str, Any], step: int | None) -> None:
@@ -192,24 +254,21 @@ class Folder:
         self._changes.append({"step": step, "date": date, "before": there, "after": here})
 
 
+def _order_classes(data: Data, names: list[str], path: Path) -> bool:
+    """Order ``data``'s classes as ``names``, if it names its own; return whether they moved."""
+    info = data.info
+    if not info.named or list(info.class_names) == names:
+        return False
+    try:
+        data.reorder(names, str(path))
+    except ClassNamesError as error:
+        raise RefusedError(
+            f"{path} holds a run with other classes: {error}. Use another --output"
+        ) from None
+    return True
+
+
 def _earlier(record: RunRecord) -> dict[str, Any]:
     """Return what a record and a checkpoint both contain about a resumed run."""
     changes = list(record.data_changes)
     return record.identity() | {"steps_per_epoch": record.steps_per_epoch, "data_changes": changes}
-
-
-def data_fields(data: Data, class_names: list[str] | None = None) -> dict[str, Any]:
-    """Return the fields of a ``RunRecord`` that depend on ``data``; ``class_names`` is used if the
-    data set has none."""
-    info = data.info
-    return {
-        "data": info.name,
-        "data_sha256": info.sha256,
-        "classes": info.num_classes,
-        "class_names": list(info.classes or class_names or ()) or None,
-        "train_images": info.num_train,
-        "val_images": info.num_val,
-        "train_split": info.splits[0],
-        "val_split": info.splits[1],
-        "exif_orientation": info.exif_orientation,
-    }

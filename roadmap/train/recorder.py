@@ -14,12 +14,10 @@ from models.files import weights_content
 from roadmap.files import write_bytes, write_csv
 from roadmap.runs.metrics import COLUMNS, METRICS
 from roadmap.runs.record import RunRecord, write_record
-from roadmap.train.checkpoint import Checkpoint, last_step, save_checkpoint
-from roadmap.train.data.batches import Data
+from roadmap.train.checkpoint import last_step, save_checkpoint
 from roadmap.train.distributed import World
-from roadmap.train.errors import InterruptedRunError, RefusedError, TrainingError
+from roadmap.train.errors import InterruptedRunError, TrainingError
 from roadmap.train.metrics import Display, EventFiles
-from roadmap.train.opening import Folder, Opening, data_fields
 from roadmap.train.settings import Settings
 from roadmap.train.stopwatch import Stopwatch
 from roadmap.train.trainer import Trainer
@@ -36,38 +34,18 @@ class Recorder:
         self,
         folder: Path,
         record: RunRecord,
+        history: list[dict[str, Any]],
         settings: Settings,
-        data: Data,
         world: World,
         display: Display,
     ):
         self.folder = folder
         self.checkpoints = folder / "checkpoints"
         self.record = record
-        self.history: list[dict[str, Any]] = []
-        self._settings, self._data = settings, data
-        self._world, self._display = world, display
+        self.history = history
+        self._settings, self._world, self._display = settings, world, display
         self._events: EventFiles | None = None
         self._saved = time.perf_counter()
-
-    def open(self) -> tuple[RunRecord | None, Checkpoint | None]:
-        """Claim the folder; return a finished run's record or the checkpoint to resume from, on
-        every process.
-
-        The data's classes are then in the order of the resumed run. Raises ``RefusedError`` if the
-        folder holds another run.
-        """
-        accept = self._settings.accept_changed_data
-        inside = Folder(self.folder, self.record, self._data, accept, self._display.say)
-        opening = self._world.share(lambda: self._claim(inside))
-        if opening.finished is not None:
-            return opening.finished, None
-        self._follow(opening)
-        if opening.state is None:
-            return None, None
-        tensors = self._world.share_tensors(inside.checkpoint and inside.checkpoint.tensors)
-        self.history = opening.state["history"]
-        return None, Checkpoint(tensors, opening.state)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -158,28 +136,6 @@ class Recorder:
         if step is None:
             return "No checkpoint has been written yet"
         return f"The last good checkpoint is from step {step}, in {self.checkpoints}"
-
-    def _claim(self, inside: Folder) -> Opening:
-        try:
-            opening = inside.open()
-            if opening.finished is None:
-                self._follow(opening)
-                write_record(self.folder, self.now("running", 0, None))
-        except OSError as error:
-            raise RefusedError(f"cannot write to {self.folder}: {error.strerror}") from None
-        return opening
-
-    def _follow(self, opening: Opening) -> None:
-        """Adopt the epochs and classes of the resumed run."""
-        info, names = self._data.info, opening.class_names
-        if names is not None and info.named and list(info.class_names) != names:
-            self._data.reorder(names, str(self.folder))  # as on the main process
-        self.record = dataclasses.replace(
-            self.record,
-            steps_per_epoch=opening.steps_per_epoch or self.record.steps_per_epoch,
-            data_changes=opening.data_changes,
-            **data_fields(self._data, names),
-        )
 
     def _write(self, write: Any) -> None:
         try:

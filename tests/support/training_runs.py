@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from roadmap.runs.metrics import CLOCK_COLUMNS
-from roadmap.train.distributed import World, join, leave, synchronize_batch_norm
+from roadmap.train.distributed import joined, synchronize_batch_norm
 from roadmap.train.errors import TrainingError
 from roadmap.train.settings import Settings, choose_recipe, run_config
 
@@ -154,11 +154,6 @@ def _place(rank: int, size: int, port: int) -> None:
     os.environ["MASTER_ADDR"] = "127.0.0.1"
 
 
-def _join(rank: int, size: int, port: int) -> World:
-    _place(rank, size, port)
-    return join("cpu")
-
-
 def whole_run(settings: Settings, result: Path, rank: int, size: int, port: int) -> None:
     """Train as ``settings`` say, and write what is said to ``result``."""
     from roadmap.train.run import train
@@ -179,31 +174,31 @@ def step_losses(
     from roadmap.train.data.batches import open_data
     from roadmap.train.trainer import Trainer
 
-    world = _join(rank, size, port)
-    device = torch.device("cpu")
-    data = open_data(settings.data, settings.recipe, device=device, seed=0, scale="pocket")
-    config = run_config(settings.roadmap, settings.step, settings.recipe, scale="pocket")
-    trainer = Trainer(
-        config.replace(num_classes=data.info.num_classes),
-        settings.recipe,
-        steps_per_epoch=data.steps_per_epoch(settings.recipe.batch_size),
-        device=device,
-        micro_batch=settings.micro_batch,
-        world=world,
-    )
-    losses: list[float] = []
-    while len(losses) < steps:
-        epoch = len(losses) // trainer.steps_per_epoch
-        share = {"rank": world.rank, "world_size": world.size}
-        for images, targets in data.train_batches(epoch, settings.recipe.batch_size, **share):
-            trainer.begin_epoch()
-            trainer.step(len(losses), images, targets)
-            sums = trainer.sums()
-            loss, count = world.sum([sums.loss, sums.images])
-            losses.append(loss / count)
-    if world.is_main:
-        result.write_bytes(pickle.dumps(losses[:steps]))
-    leave(world)
+    _place(rank, size, port)
+    with joined("cpu") as world:
+        device = torch.device("cpu")
+        data = open_data(settings.data, settings.recipe, device=device, seed=0, scale="pocket")
+        config = run_config(settings.roadmap, settings.step, settings.recipe, scale="pocket")
+        trainer = Trainer(
+            config.replace(num_classes=data.info.num_classes),
+            settings.recipe,
+            steps_per_epoch=data.steps_per_epoch(settings.recipe.batch_size),
+            device=device,
+            micro_batch=settings.micro_batch,
+            world=world,
+        )
+        losses: list[float] = []
+        while len(losses) < steps:
+            epoch = len(losses) // trainer.steps_per_epoch
+            share = {"rank": world.rank, "world_size": world.size}
+            for images, targets in data.train_batches(epoch, settings.recipe.batch_size, **share):
+                trainer.begin_epoch()
+                trainer.step(len(losses), images, targets)
+                sums = trainer.sums()
+                loss, count = world.sum([sums.loss, sums.images])
+                losses.append(loss / count)
+        if world.is_main:
+            result.write_bytes(pickle.dumps(losses[:steps]))
 
 
 def double_gradients(
@@ -216,22 +211,22 @@ def double_gradients(
 
     from models import ModernResNet
 
-    world = _join(rank, size, port)
-    torch.manual_seed(0)
-    config = run_config(settings.roadmap, settings.step, settings.recipe, scale="pocket")
-    model = ModernResNet(config.replace(num_classes=10, stochastic_depth=0))
-    network = model = model.double()
-    if size > 1:
-        model = synchronize_batch_norm(model, "cpu")
-        network = DistributedDataParallel(model)
-    part = slice(rank * images // size, (rank + 1) * images // size)
-    batch, labels = torch.randn(images, 3, 32, 32).double(), torch.arange(images) % 10
-    F.cross_entropy(network(batch[part]), labels[part]).backward()
-    if world.is_main:
-        values = {f"{name} gradient": p.grad.numpy() for name, p in model.named_parameters()}
-        values |= {name: b.numpy() for name, b in model.named_buffers()}
-        result.write_bytes(pickle.dumps(values))
-    leave(world)
+    _place(rank, size, port)
+    with joined("cpu") as world:
+        torch.manual_seed(0)
+        config = run_config(settings.roadmap, settings.step, settings.recipe, scale="pocket")
+        model = ModernResNet(config.replace(num_classes=10, stochastic_depth=0))
+        network = model = model.double()
+        if size > 1:
+            model = synchronize_batch_norm(model, "cpu")
+            network = DistributedDataParallel(model)
+        part = slice(rank * images // size, (rank + 1) * images // size)
+        batch, labels = torch.randn(images, 3, 32, 32).double(), torch.arange(images) % 10
+        F.cross_entropy(network(batch[part]), labels[part]).backward()
+        if world.is_main:
+            values = {f"{name} gradient": p.grad.numpy() for name, p in model.named_parameters()}
+            values |= {name: b.numpy() for name, b in model.named_buffers()}
+            result.write_bytes(pickle.dumps(values))
 
 
 def on_processes(

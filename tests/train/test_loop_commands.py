@@ -18,7 +18,7 @@ from models import VARIANTS, ModelConfig, ModernResNet
 from roadmap.cli import app
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.steps import ROADMAPS
-from roadmap.train.batch_norm import check_batch_norm
+from roadmap.train.checks import check_batch_norm
 from roadmap.train.errors import RefusedError, TrainingError
 from roadmap.train.run import train
 from roadmap.train.scoring import score_file

@@ -15,6 +15,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from roadmap.train.data.damage import ImageError, all_damaged, check_file
 from roadmap.train.data.images import DataError
 from roadmap.train.data.in_memory import InMemory
 from roadmap.train.data.on_demand import OnDemand, check_headers, default_workers
-from roadmap.train.data.pipeline import Batch, augmented, mixes, stages
+from roadmap.train.data.pipeline import Batch, augmented, stages
 from roadmap.train.data.prefetch import prefetched
 from roadmap.train.data.sampling import CROP_AREA, BatchPlan, View
 from roadmap.train.data.sources import open_source
@@ -74,6 +75,21 @@ class DataInfo:
     def num_classes(self) -> int:
         return len(self.class_names)
 
+    def record_fields(self, class_names: Sequence[str] | None = None) -> dict[str, Any]:
+        """Return the fields of a ``RunRecord`` that describe the data; ``class_names`` is used if
+        the data set has none."""
+        return {
+            "data": self.name,
+            "data_sha256": self.sha256,
+            "classes": self.num_classes,
+            "class_names": list(self.classes or class_names or ()) or None,
+            "train_images": self.num_train,
+            "val_images": self.num_val,
+            "train_split": self.splits[0],
+            "val_split": self.splits[1],
+            "exif_orientation": self.exif_orientation,
+        }
+
 
 def open_data(
     path: str | Path | Source | None,
@@ -110,7 +126,6 @@ def open_data(
     device = torch.device(device)
     if device.type == "cuda" and device.index is None:  # our threads would use the first GPU
         device = torch.device("cuda", torch.cuda.current_device())
-    workers = default_workers() if workers is None else workers
     train, val = _readers(source, view, device, workers)
     return Data(source, recipe, device, seed, train, val, exif_orientation)
 
@@ -118,7 +133,7 @@ def open_data(
 Reader = InMemory | OnDemand
 
 
-def _readers(source: Source, view: View, device: torch.device, workers: int) -> list[Reader]:
+def _readers(source: Source, view: View, device: torch.device, workers: int | None) -> list[Reader]:
     """Open both splits. Raises ``DataError`` that names every damaged image in both."""
     readers: list[Reader] = []
     splits = (source.train, source.val)
@@ -127,12 +142,15 @@ def _readers(source: Source, view: View, device: torch.device, workers: int) -> 
             loaded = in_memory.load(split, view, device)
         except DataError as error:
             raise all_damaged(splits, error) from None
-        if loaded is None:
-            try:
-                check_headers(split)
-            except DataError as error:
-                raise all_damaged(splits, error, check_file) from None
-        readers.append(loaded or OnDemand(split, view, device, workers))
+        if loaded is not None:
+            readers.append(loaded)
+            continue
+        try:
+            check_headers(split)
+        except DataError as error:
+            raise all_damaged(splits, error, check_file) from None
+        processes = default_workers() if workers is None else workers
+        readers.append(OnDemand(split, view, device, processes))
     return readers
 
 
@@ -213,15 +231,16 @@ class Data:
         both cross-entropy and binary cross-entropy accept them. Mixup and CutMix mix neighbors
         (positions 2i and 2i + 1), with one draw per pair. Raises ``DataError``.
         """
-        self._check_batch(batch_size, world_size)
+        self.check_batch(batch_size, world_size)
         steps = steps or self.steps_per_epoch(batch_size)
         plans = self._plans(epoch, batch_size, range(start, steps), rank, world_size)
         return prefetched(self._train_batches(plans), self.device)
 
-    def _check_batch(self, batch_size: int, world_size: int) -> None:
-        group = world_size * (2 if mixes(self.recipe) else 1)
+    def check_batch(self, batch_size: int, world_size: int) -> None:
+        """Raise ``DataError`` if a global batch cannot be split over the processes."""
+        group = world_size * (2 if self.recipe.mixes else 1)
         if batch_size < 1 or batch_size % group:
-            why = "Mixup and CutMix mix pairs, so " if mixes(self.recipe) else ""
+            why = "Mixup and CutMix mix pairs, so " if self.recipe.mixes else ""
             raise DataError(
                 f"a global batch of {batch_size} cannot be split over {world_size} processes: "
                 f"{why}use a multiple of {group}"

@@ -90,14 +90,9 @@ def stages(recipe: Recipe, device: torch.device) -> tuple[Stage, ...]:
     if recipe.random_erasing:
         fill = augment.ERASING_FILLS[recipe.erasing_fill](device)
         found.append(Erase(recipe.random_erasing, size, fill))
-    if mixes(recipe):
+    if recipe.mixes:
         found.append(Mix(recipe.mixup, recipe.cutmix, size))
     return tuple(found)
-
-
-def mixes(recipe: Recipe) -> bool:
-    """Whether ``recipe`` mixes images, in pairs of neighbors."""
-    return bool(recipe.mixup or recipe.cutmix)
 
 
 def augmented(

@@ -1,4 +1,4 @@
-"""Check that batch norm gets more than one value per channel."""
+"""Check that a network can be trained on images of a recipe's sizes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from models.config import ModelConfig
 from models.spec import Norm, network_spec, placed_layers
 from roadmap.recipes import Recipe
 from roadmap.train.errors import RefusedError
+
+
+def check_image_sizes(config: ModelConfig, recipe: Recipe) -> None:
+    """Raise ``RefusedError`` if a layer would have no output at the recipe's image sizes."""
+    for side in sorted({recipe.train_size, recipe.test_size}):
+        try:
+            list(placed_layers(network_spec(config), side))
+        except ValueError as error:
+            raise RefusedError(f"--image-size: at {side} pixels {error}") from None
 
 
 def check_batch_norm(
