@@ -1,4 +1,4 @@
-"""An ablation as rows and DataFrames: what reports, files and charts take."""
+"""An ablation as rows and DataFrames, for reports, files and charts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from roadmap.runs import curves, judged_by
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-#: Columns of ``rows`` that are no numbers.
+#: Columns of ``rows`` that are not numbers.
 TEXTS = (
     *("data", "roadmap", "key", "title", "group", "adopted", "seeds", "previous"),
     *("verdict", "timed_on"),
@@ -20,31 +20,32 @@ TEXTS = (
 
 
 def rows(ablation: Ablation) -> list[dict[str, Any]]:
-    """A flat row a trained step; absent figures are None.
+    """Return one flat row per trained step; missing values are None.
 
-    ``number`` counts the roadmap's steps from 1. ``top1*`` and ``paper_top1`` are percent,
-    ``change*`` points, ``seconds`` of training on the machine ``timed_on``, ``gflops`` of the full
-    network at 224 pixels. ``p`` is of the change alone, ``p_holm`` adjusted for all changes tested.
-    ``verdict`` is gain, loss, inconclusive or untested. ``seeds_needed`` is None beside a p value:
-    more than 100.
+    ``number`` is the position of the step in the roadmap, from 1. ``top1*`` and ``paper_top1`` are
+    percent; ``change*`` and ``paper_change`` are points. ``seconds`` is the training time on the
+    machine ``timed_on``. ``gflops`` is the cost of the full-scale network at 224 pixels. ``p`` is
+    not adjusted; ``p_holm`` is adjusted for all changes tested. ``verdict`` is gain, loss,
+    inconclusive or untested. ``seeds_needed`` None with a p value means more than 100.
     """
     return [_row(ablation, result) for result in ablation.steps]
 
 
 def ablation_table(ablation: Ablation) -> DataFrame:
-    """``rows`` as a DataFrame with the step's ``key`` as index too: what the charts take."""
+    """Return ``rows`` as a DataFrame indexed by the step's ``key``, for charts."""
     import pandas as pd
 
     table = pd.DataFrame(rows(ablation)).set_index("key", drop=False).rename_axis(None)
     numbers = [name for name in table if name not in TEXTS]
-    return table.astype(dict.fromkeys(numbers, float))  # columns of nothing but None too
+    return table.astype(dict.fromkeys(numbers, float))  # also columns that are all None
 
 
 def curve_table(ablation: Ablation) -> DataFrame:
-    """Learning curves: a row a step and epoch with ``key``, ``title``, ``group``, ``epoch``,
-    ``top1`` (percent of the validation images, mean over seeds) and ``n``.
+    """Return learning curves, one row per step and epoch.
 
-    Raises ``ResultsError`` for a metrics.csv that can no longer be read.
+    Columns: ``key``, ``title``, ``group``, ``epoch``, ``top1`` (percent of the validation images,
+    mean over seeds) and ``n`` (number of seeds). Raises ``ResultsError`` if a metrics.csv is
+    missing or cannot be read.
     """
     import pandas as pd
 
@@ -56,7 +57,9 @@ def curve_table(ablation: Ablation) -> DataFrame:
         measure = judged_by(ablation.roadmap, step.key)
         seeds = [curves(run)[measure] for run in ablation.runs if run.step == step.key]
         for epoch, values in enumerate(zip(*seeds, strict=True), start=1):
-            there = [value for value in values if value is not None]  # else not finite
+            there = [
+                value for value in values if value is not None
+            ]  # None: the loss was not finite
             mean = fmean(there) if there else math.nan
             row = (step.key, step.title, step.group, epoch, mean, len(there))
             for name, value in zip(columns, row, strict=True):
