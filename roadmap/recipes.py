@@ -1,8 +1,8 @@
-"""The training recipes, as data.
+"""Training recipes, as data.
 
 Sources: He et al. 2016; Wightman et al. 2021 (arXiv:2110.00476), recipe A1; the TorchVision recipe
 (PyTorch blog, "How to Train State-Of-The-Art Models Using TorchVision's Latest Primitives"); Liu
-et al. 2022 (arXiv:2201.03545v2), Table 5. ``results/paper/recipes.csv`` has them side by side.
+et al. 2022 (arXiv:2201.03545v2), Table 5. ``results/paper/recipes.csv`` compares them.
 """
 
 from __future__ import annotations
