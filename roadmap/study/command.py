@@ -134,7 +134,7 @@ def predict(
 
     The prediction comes from the runs of a designed experiment.
 
-    The default learning rate is the network's best one. Combinations that the design does not
+    By default, it is for the network's best learning rate. Combinations that the design does not
     cover are refused.
     """
     asked = [step is not None, config is not None, bool(level), best]

@@ -133,6 +133,7 @@ def test_text_that_is_no_design_is_refused(text, why, tmp_path):
         (lambda d: d["points"][0]["levels"].update(gelu="maybe"), "no level 'maybe'"),
         (lambda d: d["points"].append(d["points"][0]), "two points have the key"),
         (lambda d: d.update(points=[]), "0 points"),
+        (lambda d: d.pop("interactions"), "is not a usable design: it has no 'interactions'"),
         (lambda d: d["interactions"].append(["gelu", "nothing"]), "No factor is named 'nothing'"),
         (
             lambda d: d["points"][0]["levels"].update(
