@@ -1,4 +1,4 @@
-"""The roadmap from ResNet to ConvNeXt: its steps, their costs and scores."""
+"""The roadmap from ResNet to ConvNeXt: steps, costs and scores."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +18,7 @@ def check_models() -> None:
     ours = Path(__file__).resolve().parents[1] / "models"
     if found and found.origin and Path(found.origin).resolve().parent != ours:
         raise ImportError(
-            f"`import models` finds {found.origin} instead of {ours}, which roadmap needs: "
+            f"`import models` finds {found.origin} instead of {ours}, which roadmap needs; "
             "start from another folder, remove that folder from PYTHONPATH, or rename it",
             name="models",
         )

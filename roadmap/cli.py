@@ -136,7 +136,7 @@ def timm_command(
     if not os.path.isfile(script):  # noqa: PTH113 - pathlib raises if the name is too long
         fail(f"{script} does not exist or is not a file; use the path of a Python script.")
     path = Path(script).resolve()
-    # As Python does, and before timm is imported, so that a checkout's own timm is used.
+    # Like Python; before timm is imported, so that scripts in a checkout use its timm.
     sys.path.insert(0, str(path.parent))
     sys.argv = [script, *(arguments or [])]
     from roadmap.timm_models.script import run
@@ -157,7 +157,7 @@ def audit_command(
     """
     if roadmap is not None and roadmap not in SWIN:
         find_roadmap(roadmap)
-        fail(f"{roadmap} only changes the recipe, so no GFLOPs to audit; use {' or '.join(SWIN)}.")
+        fail(f"{roadmap} only changes the recipe, not the GFLOPs; use {' or '.join(SWIN)}.")
     rows = [
         {**vars(row), "agrees": row.agrees}
         for name in ([roadmap] if roadmap else SWIN)

@@ -1,4 +1,4 @@
-"""What the commands share: options, and output as tables, JSON and CSV."""
+"""Shared parts of the commands: options, and output as tables, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Format(str, Enum):
     csv = "csv"
 
 
-#: From Click, or from the copy of it bundled with Typer.
+#: The class from Click, or from Typer's bundled copy of Click.
 USAGE_ERROR: Any = typer.BadParameter.__base__
 
 
@@ -120,7 +120,10 @@ def emit(
     title: str = "",
     notes: Sequence[str] = (),
 ) -> None:
-    """Print ``rows``: all fields as JSON or CSV and nothing else, or ``columns`` as a table."""
+    """Print ``rows``, with all fields as JSON or CSV, or with ``columns`` as a table.
+
+    ``title`` and ``notes`` are only printed with a table.
+    """
     if form is Format.json:
         typer.echo(json_text(list(rows), indent=2))
     elif form is Format.csv:
@@ -147,7 +150,7 @@ def _print_table(
         table.add_column(column.heading, justify=side, no_wrap=column.right, overflow="fold")
     for row in rows:
         table.add_row(*(column.show(row[column.field]) for column in columns))
-    # A pipe has no width to fit.
+    # Output to a pipe has no width.
     width = None if sys.stdout.isatty() else 200
     console = Console(highlight=False, markup=False, width=width)
     console.print(table)

@@ -1,4 +1,4 @@
-"""HTML tables of pages and reports: one way to write them, with every text escaped."""
+"""HTML tables for pages and reports, with all text escaped."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-#: How a column of numbers is marked.
+#: CSS class of numbers.
 NUMBER = "n"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """``text`` between pieces of HTML; ``kind`` is its class, ``heads`` makes it a row's head."""
+    """A table cell: escaped ``text`` between the HTML ``before`` and ``after``.
+
+    ``kind`` is its CSS class; ``heads`` makes it a row header.
+    """
 
     text: str = ""
     kind: str = ""
@@ -24,7 +27,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """``cells``, of which texts stand for plain cells; ``kind`` is the row's class."""
+    """A table row of cells, or strings for plain cells; ``kind`` is its CSS class."""
 
     cells: Sequence[Cell | str]
     kind: str = ""
@@ -36,7 +39,7 @@ def html_table(
     kind: str = "",
     caption: str = "",
 ) -> str:
-    """A table of class ``kind``. An empty ``head`` is left out."""
+    """Return an HTML table with CSS class ``kind``; an empty ``head`` is omitted."""
     lines = "".join(_row(row if isinstance(row, Row) else Row(row)) for row in rows)
     names = "".join(_tag("th", cell, {"scope": "col"}) for cell in map(_cell, head))
     titled = f"<caption>{escape(caption)}</caption>" if caption else ""
@@ -45,17 +48,17 @@ def html_table(
 
 
 def row_head(text: str, before: str = "", after: str = "") -> Cell:
-    """The head of a row."""
+    """Return a row header."""
     return Cell(text, heads=True, before=before, after=after)
 
 
 def numbers(texts: Iterable[str]) -> list[Cell]:
-    """Cells or heads of columns of numbers."""
+    """Return cells, or column headers, for numbers."""
     return [Cell(text, NUMBER) for text in texts]
 
 
 def wide(table: str, label: str) -> str:
-    """``table`` in a region that scrolls where it is wider than the page; ``label`` names it."""
+    """Return ``table`` in a region named ``label`` that scrolls if it is wider than the page."""
     region = f'tabindex="0" role="region" aria-label="{escape(label)}"'
     return f'<div class="wide" {region}>{table}</div>'
 

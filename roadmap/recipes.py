@@ -1,8 +1,8 @@
-"""The training recipes, as data.
+"""Training recipes, as data.
 
 Sources: He et al. 2016; Wightman et al. 2021 (arXiv:2110.00476), recipe A1; the TorchVision recipe
 (PyTorch blog, "How to Train State-Of-The-Art Models Using TorchVision's Latest Primitives"); Liu
-et al. 2022 (arXiv:2201.03545v2), Table 5. ``results/paper/recipes.csv`` has them side by side.
+et al. 2022 (arXiv:2201.03545v2), Table 5. ``results/paper/recipes.csv`` compares them.
 """
 
 from __future__ import annotations
@@ -38,15 +38,17 @@ class Recipe:
     #: Epochs of linear warm-up.
     warmup_epochs: int = 0
     loss: Literal["cross_entropy", "binary_cross_entropy"] = "cross_entropy"
+    #: Mixup and CutMix: parameter of the beta distribution; 0: off.
     mixup: float = 0.0
     cutmix: float = 0.0
     #: ``none``, ``rand-mM-mstdS-inc1`` (RandAugment in timm's notation; inc1: all operations get
     #: stronger with the magnitude) or ``trivial`` (TrivialAugmentWide).
     auto_augment: str = "none"
+    #: Probability per image of erasing a rectangle.
     random_erasing: float = 0.0
     #: Content of an erased rectangle: the mean color, or normal noise per pixel.
     erasing_fill: Literal["mean", "noise"] = "mean"
-    #: How often an image is repeated in a batch, augmented differently; 0: no repeats.
+    #: Number of differently augmented copies of an image in a batch; 0: no repeats.
     repeated_augmentation: int = 0
     label_smoothing: float = 0.0
     stochastic_depth: float = 0.0
@@ -55,9 +57,10 @@ class Recipe:
     ema_decay: float | None = None
     #: Optimizer steps between updates of the average.
     ema_every: int = 1
+    #: Sides of the square training and test images, in pixels.
     train_size: int = 224
     test_size: int = 224
-    #: Shorter side of a test image before the center crop.
+    #: Shorter side of a test image before the center crop, in pixels.
     test_resize: int = 256
     #: Interpolation of resizing, in training and testing.
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"

@@ -1,8 +1,8 @@
 """The roadmaps, as data: each step is a small change to a model config or a training recipe.
 
 Source: Liu et al., "A ConvNet for the 2020s" (arXiv:2201.03545v2), Section 2, Tables 10 and 11;
-Woo et al., "ConvNeXt V2" (arXiv:2301.00808), Section 3, for what goes beyond it; the TorchVision
-recipe for ``torchvision_recipe``. Imports no torch.
+Woo et al., "ConvNeXt V2" (arXiv:2301.00808), Section 3, for the steps beyond it; the TorchVision
+recipe (see ``roadmap.recipes``) for ``torchvision_recipe``. Imports no torch.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One change of a roadmap. ``group`` is the paper's section; ``why`` explains in a sentence or
-    two what changes and why. ``adopted`` is false for a step that was tried and undone."""
+    """One change of a roadmap.
+
+    ``group`` is the paper's section. ``why`` explains the change in a sentence or two. ``adopted``
+    is false for a step that was tried and undone.
+    """
 
     key: str
     title: str
@@ -37,7 +40,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Roadmap:
-    """Steps in order, from ``start`` and ``start_recipe``; each builds on those adopted before."""
+    """Steps in order, from ``start`` and ``start_recipe``; each builds on earlier adopted steps."""
 
     name: str
     title: str
@@ -71,7 +74,7 @@ class Roadmap:
         return self.start_recipe.replace(**_accumulated(self._path(key), "recipe_changes"))
 
     def build(self, key: str, num_classes: int = 1000) -> ModernResNet:
-        """Build the network, freshly initialized. Imports torch."""
+        """Build the network of step ``key`` with initial weights. Imports torch."""
         from models import ModernResNet
 
         return ModernResNet(self.config(key, num_classes=num_classes))
@@ -134,14 +137,14 @@ def _modernizing(
             key="baseline",
             title="ResNet",
             group="Baseline",
-            why="The network of 2015 with the training recipe of its time: 90 epochs of SGD with "
+            why="The network of 2015 with its standard training recipe: 90 epochs of SGD with "
             "random crops and flips. All later steps are compared with it.",
         ),
         Step(
             key="training",
             title="Modern training recipe",
             group="Baseline",
-            why="The same network, trained as Swin is: AdamW, 300 epochs, Mixup, CutMix, "
+            why="The same network, trained like Swin: AdamW, 300 epochs, Mixup, CutMix, "
             "RandAugment, random erasing and stochastic depth. No layer changes, and yet this is "
             "the largest gain of the roadmap.",
             config_changes={"init": "trunc_normal"},
@@ -195,8 +198,7 @@ def _modernizing(
             group=KERNEL,
             why="The depthwise convolution moves before the 1×1 layers, as attention comes before "
             "the MLP, and now works on a quarter of the channels. This costs accuracy at first, "
-            "but "
-            "makes large kernels affordable.",
+            "but makes large kernels affordable.",
             config_changes={"depthwise_position": "first"},
         ),
         Step(
@@ -456,8 +458,11 @@ ROADMAPS: dict[str, Roadmap] = {
 
 
 def timed_network(roadmap: str, step: str | None = None) -> tuple[str, str | None]:
-    """The roadmap and step under which the speed of ``step``'s network is measured: its own, and
-    for a roadmap of training the first step of another roadmap with its one network."""
+    """Return the roadmap and step under which the speed of the network of ``step`` is measured.
+
+    These are its own, unless the roadmap only changes recipes: then the first step of another
+    roadmap that has the same network.
+    """
     found = ROADMAPS[roadmap]
     if found.changes_networks:
         return roadmap, step

@@ -1,6 +1,6 @@
-"""What visitors of the explorer may do: everyone may read, only the owner may start work.
+"""Access to the explorer: everyone may read, only the owner may start work.
 
-Work is whatever trains, measures or creates files on the machine that serves the pages. It is
+Work is anything that trains, measures or creates files on the machine that serves the pages. It is
 disabled for visitors from other machines. ``ROADMAP_PUBLIC=0`` enables it for everyone,
 ``ROADMAP_PUBLIC=1`` disables it for everyone; set it as an environment variable or a Streamlit
 secret. Imports no streamlit: without a served page there are no visitors.

@@ -127,7 +127,7 @@ def test_unreadable_folders_are_told_where_they_leave_nothing(runs):
     result = report(runs, "--roadmap", "resnet200")
     assert result.exit_code == 2
     assert "resnet200-gelu-seed0: There is no run.json." in result.stderr
-    assert "no run of resnet200 on tiny is finished." in result.stderr
+    assert "no run of resnet200 on tiny has finished." in result.stderr
 
 
 def test_unfinished_runs_are_counted(runs):
@@ -165,8 +165,12 @@ def test_one_seed_is_told_as_such(tmp_path):
     ("arguments", "data", "sentence"),
     [
         (("--roadmap", "resnet5"), "tiny", "Did you mean 'resnet50'?"),
-        ((), "tinny", "no run is on data named 'tinny'. Did you mean 'tiny'? Available: tiny."),
-        (("--roadmap", "resnet200"), "tiny", "no run of resnet200 on tiny is finished."),
+        (
+            (),
+            "tinny",
+            "no run was trained on data named 'tinny'. Did you mean 'tiny'? Available: tiny.",
+        ),
+        (("--roadmap", "resnet200"), "tiny", "no run of resnet200 on tiny has finished."),
         (("--runs", "nowhere"), "tiny", "nowhere has no readable runs."),
         (("--output", "/dev/null/report.html"), "tiny", "/dev/null/report.html cannot be written"),
     ],

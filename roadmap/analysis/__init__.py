@@ -1,1 +1,1 @@
-"""What numbers say: runs of steps compared and tested, and the paper's counts audited."""
+"""Compare and test runs of steps; audit the paper's counts."""

@@ -1,9 +1,9 @@
-"""The trained roadmap: what each step scored, what each change brought, and how sure that is.
+"""Ablation of a trained roadmap: the score of each step, and the size and certainty of each change.
 
-Only finished runs count, and of each the top-1 that its step is about: that of the raw weights
-after the last epoch (``top1``), or of their average (``ema_top1``) where the step's own recipe on
-the roadmap has one, as from the TorchVision recipe's ``ema`` step on. Neither stands in for the
-other, as steps would then be compared by different measures.
+Only finished runs count. The score is top-1 after the last epoch: with the raw weights (``top1``),
+or with their average (``ema_top1``) if the step's own recipe has one, as in the TorchVision recipe
+from step ``ema`` on. A missing score is never replaced by the other one, since steps would then be
+compared by different measures.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ GAIN, LOSS, INCONCLUSIVE, UNTESTED = "gain", "loss", "inconclusive", "untested"
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """The change from the step before to a step, in top-1 points.
+    """The change from the previous step to a step, in top-1 points.
 
-    ``interval`` is None where one of them has one seed only, and so are ``p`` (adjusted by Holm's
-    method for all changes tested) and ``seeds_needed``, which is also None for more than 100.
+    ``p`` is adjusted by Holm's method for all changes tested. ``interval``, ``p`` and
+    ``seeds_needed`` are None if either step has only one seed; ``seeds_needed`` is also None if
+    more than 100 are needed.
     """
 
     points: float
@@ -56,12 +57,12 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """One step that was trained. Accuracies are percent.
+    """The result of one trained step. Accuracies are percent.
 
-    ``seconds`` is its fastest run's on ``Ablation.timed_on``, as others may have shared it; None
-    where it was not trained there.
-    ``interval`` is that of the mean over ``seeds``, None for one seed. ``change`` is None where
-    the step has none before it, or where that was not trained.
+    ``seconds`` is the training time of the fastest run on ``Ablation.timed_on``, since other runs
+    may have shared the machine; None if the step was not trained there. ``interval`` is the
+    interval of the mean over ``seeds``, None for one seed. ``change`` is None if there is no
+    previous step or if it was not trained.
     """
 
     step: Step
@@ -78,7 +79,7 @@ class StepResult:
 
 
 class Agreement(NamedTuple):
-    """How far two orders of ``n`` steps agree, from -1 to 1, with the chance of as much or more."""
+    """Rank correlations of two orders of ``n`` steps, from -1 to 1, with their p values."""
 
     n: int
     spearman: float
@@ -88,7 +89,7 @@ class Agreement(NamedTuple):
 
 
 class Span(NamedTuple):
-    """What all adopted changes after ``first``, up to ``last``, brought together."""
+    """The total effect of all adopted changes after ``first``, up to and including ``last``."""
 
     first: StepResult
     last: StepResult
@@ -96,12 +97,12 @@ class Span(NamedTuple):
 
 
 class PairedCheck(NamedTuple):
-    """The same changes by a paired t-test, for those whose steps have two seeds in common.
+    """Check of the changes by a paired t-test, for pairs of steps with two or more shared seeds.
 
-    ``verdicts`` are its own by step, corrected by Holm's method; ``agreeing`` are the steps of
-    which it has both the sign and the verdict. ``paired_std`` is the standard deviation of the
-    difference of two steps with the same seed, ``unpaired_std`` with different seeds; both pooled
-    over all steps.
+    ``verdicts`` are the verdicts of the paired test by step, corrected by Holm's method.
+    ``agreeing`` are the steps where both tests give the same sign and verdict. ``paired_std`` and
+    ``unpaired_std`` are the standard deviations, in points, of the difference between two steps
+    with the same seed and with different seeds, pooled over all steps.
     """
 
     verdicts: dict[str, str]
@@ -112,15 +113,16 @@ class PairedCheck(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Ablation:
-    """The finished ``runs`` of one roadmap on one data set, step by step in its order.
+    """The finished ``runs`` of one roadmap on one data set, with one result per step in order.
 
-    ``whole`` goes over all adopted steps that were trained; ``one_recipe`` over those of them that
-    have the last one's recipe, so that only the network changes: None where all have it, and on a
-    roadmap that changes nothing but recipes. Both are None for fewer than two steps, or if an end
-    has one seed only. ``spread`` is that of the runs of one step, by which changes are tested, None
-    where no step has two seeds; ``paired`` checks the tests, None where nothing was tested or no
-    two seeds are in common. ``agreement`` compares the order with that of the paper's top-1 (three
-    steps or more). ``timed_on`` is the machine of all seconds: the one that trained most steps.
+    ``whole`` spans all trained adopted steps. ``one_recipe`` spans the ones that share the last
+    step's recipe, so that only the network changes; None if all share it or if the roadmap only
+    changes recipes. Both are None for fewer than two steps or if the first or last step has only
+    one seed. ``spread`` is the variation between runs of the same step, used to test changes; None
+    if no step has two seeds. ``paired`` checks these tests; None if nothing was tested or no steps
+    share two seeds. ``agreement`` compares the order of the steps with their order in the paper;
+    None for fewer than three steps. All seconds were measured on ``timed_on``, the machine that
+    trained most steps.
     """
 
     data: str
@@ -146,18 +148,18 @@ class Ablation:
 
     @property
     def not_timed(self) -> tuple[Machine, ...]:
-        """Other machines that trained some of the runs."""
+        """The other machines that trained runs."""
         others = dict.fromkeys(run.machine for run in self.runs if run.machine != self.timed_on)
         return tuple(others)
 
 
 def analyse(runs: Iterable[StepRun], data: str, roadmap: str) -> Ablation:
-    """What the finished ones among ``runs`` say about ``roadmap`` (a known one) on ``data``.
+    """Analyze the finished runs of ``roadmap``, a key of ``ROADMAPS``, on ``data``.
 
-    Raises ``ResultsError`` where there are none, where two have the same step and seed, and where
-    they were not trained alike: the same images, scale, precision and recipe. A step whose own
-    recipe is another, as the baseline's, may keep it, at the same epochs and image sizes; in a
-    roadmap whose steps change nothing but the recipe, these are the steps' own as well.
+    Raises ``ResultsError`` if there are none, if two have the same step and seed, or if they were
+    not trained with the same images, scale, precision and recipe. A step with its own recipe, such
+    as the baseline, may keep it if epochs and image sizes are equal; in a roadmap that only changes
+    recipes, these may differ too.
     """
     runs = tuple(runs)
     chosen = finished_runs(runs, data, roadmap)
@@ -184,7 +186,7 @@ def analyse(runs: Iterable[StepRun], data: str, roadmap: str) -> Ablation:
 
 
 def _timed_on(runs: Sequence[StepRun]) -> Machine:
-    """The machine of most steps, of several the one of most runs."""
+    """Return the machine that trained most steps; if tied, the one that trained most runs."""
     steps: dict[Machine, list[str]] = {}
     for run in runs:
         steps.setdefault(run.machine, []).append(run.step)
@@ -192,7 +194,7 @@ def _timed_on(runs: Sequence[StepRun]) -> Machine:
 
 
 def _seconds(runs: Sequence[StepRun], machine: Machine) -> dict[str, float]:
-    """Those of the fastest run on ``machine``, by step."""
+    """Return the seconds of the fastest run on ``machine``, by step."""
     fastest: dict[str, float] = {}
     for run in runs:
         if run.machine == machine:
@@ -201,7 +203,7 @@ def _seconds(runs: Sequence[StepRun], machine: Machine) -> dict[str, float]:
 
 
 class _Scores:
-    """Top-1 by step and seed, on ``images``, and what it says about two of the steps."""
+    """Top-1 (percent of ``images``) by step and seed, and tests of differences between steps."""
 
     def __init__(self, by_step: dict[str, dict[int, float]], images: int) -> None:
         self.by_step, self.images = by_step, images
@@ -213,7 +215,7 @@ class _Scores:
         return list(self.by_step[step].values())
 
     def difference(self, before: str, after: str) -> Difference | None:
-        """The change from ``before`` to ``after``; None where one of them has one seed only."""
+        """Test the change from ``before`` to ``after``; None if either has only one seed."""
         samples = self.values(before), self.values(after)
         if self.spread is None or min(map(len, samples)) < 2:
             return None
@@ -222,14 +224,14 @@ class _Scores:
         return pooled_test(*samples, self.spread)
 
     def paired(self, before: str, after: str) -> Estimate | None:
-        """The same seed by seed; None where they have fewer than two seeds in common."""
+        """Test the change by a paired t-test; None if they share fewer than two seeds."""
         first, second = self.by_step[before], self.by_step[after]
         changes = [second[seed] - first[seed] for seed in sorted(first.keys() & second.keys())]
         return estimate(changes, change_floor(self.images)) if len(changes) > 1 else None
 
 
 def _results(roadmap: Roadmap, scores: _Scores, seconds: dict[str, float]) -> Iterable[StepResult]:
-    """The trained steps, their changes not yet judged."""
+    """Yield the result of each trained step, without verdicts."""
     published = {row["key"]: row for row in step_rows(roadmap.name)}
     for step in roadmap.steps:
         if step.key not in scores.by_step:
@@ -255,7 +257,7 @@ def _results(roadmap: Roadmap, scores: _Scores, seconds: dict[str, float]) -> It
 
 def _difference(published: dict[str, Any], before: str | None, after: str) -> float | None:
     first, second = published[before]["top1"] if before else None, published[after]["top1"]
-    return None if None in (first, second) else round(second - first, 2)  # as printed there
+    return None if None in (first, second) else round(second - first, 2)  # rounded as in the paper
 
 
 def _change(scores: _Scores, before: str, after: str) -> Change:
@@ -271,12 +273,12 @@ def _change(scores: _Scores, before: str, after: str) -> Change:
 def _with_verdicts(
     results: tuple[StepResult, ...], spread: Spread | None
 ) -> tuple[StepResult, ...]:
-    """``results`` with the p values of all changes adjusted together, and their verdicts."""
+    """Return ``results`` with verdicts and with p values adjusted for all changes."""
     tested = {
         r.step.key: (r.change, r.change.interval) for r in results if r.change and r.change.interval
     }
     adjusted = holm([interval.p for _, interval in tested.values()])
-    # Holm's level for the smallest p value, which is enough whatever the others are.
+    # Holm's level for the smallest p value, the strictest of all.
     level = ALPHA / max(len(tested), 1)
     groups = 2 if spread and spread.differs else len(results)
     changes = {
@@ -324,7 +326,7 @@ def _paired_check(results: Sequence[StepResult], scores: _Scores) -> PairedCheck
 
 
 def _sign(points: float) -> float:
-    return math.copysign(1, points) if abs(points) > 1e-9 else 0  # sums are rounded
+    return math.copysign(1, points) if abs(points) > 1e-9 else 0  # sums have rounding errors
 
 
 def _with_the_last_recipe(

@@ -1,4 +1,4 @@
-"""What the numbers say."""
+"""Audit the GFLOPs that the paper prints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SWIN: dict[str, Swin] = {
 
 @dataclass(frozen=True)
 class AuditRow:
-    """The paper's GFLOPs (two decimals) beside the count; ``note`` explains a disagreement."""
+    """The paper's GFLOPs (two decimals) and our count; ``note`` explains a disagreement."""
 
     roadmap: str
     table: str
@@ -38,7 +38,10 @@ class AuditRow:
 
 
 def audit(roadmap: str) -> list[AuditRow]:
-    """Table 10 or 11 of the paper, row by row, against ``results/measured/complexity.csv``."""
+    """Compare each row of the paper's Table 10 or 11 with ``results/measured/complexity.csv``.
+
+    Raises ``ResultsError`` if a table is missing.
+    """
     figures = paper_figures(roadmap)
     counts = _counted_gflops(roadmap)
     rows = []
@@ -58,22 +61,21 @@ def _counted_gflops(roadmap: str) -> dict[str, float]:
 
 
 def rounds_to(gflops: float, printed: float) -> bool:
-    """Whether the paper's two decimals are those of the count."""
+    """Return whether a count equals the printed figure, rounded to two decimals."""
     return f"{gflops:.2f}" == f"{printed:.2f}"
 
 
 def _disagreement(
     key: str, printed: float, counts: dict[str, float], figures: dict[str, dict[str, str]]
 ) -> str:
-    """Which other row the printed figure belongs to, if any."""
+    """Explain a disagreement: whether a later row has the printed figure."""
     if key == "swin":
-        return f"Printed as rounded in the Swin paper; the count is {counts[key]:.2f}."
+        return f"The Swin paper prints this rounded value; the count is {counts[key]:.2f}."
     later = list(counts)[list(counts).index(key) + 1 :]
     for other in later:
         if rounds_to(counts[other], printed):
             return (
                 f"This network has {counts[key]:.2f} GFLOPs. {printed:.2f} is the cost of the "
-                "next row, "
-                f"{figures[other]['label']}: the last rows appear to be shifted by one."
+                f"next row, {figures[other]['label']}: the last rows appear to be shifted by one."
             )
-    return f"This network has {counts[key]:.2f} GFLOPs; no row has the printed cost."
+    return f"This network has {counts[key]:.2f} GFLOPs; no later row has the printed cost."

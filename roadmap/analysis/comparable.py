@@ -1,4 +1,4 @@
-"""Which runs an analysis takes, and whether they were trained alike."""
+"""Select the runs to analyze, and check that they were trained with the same settings."""
 
 from __future__ import annotations
 
@@ -10,31 +10,34 @@ from roadmap.runs import StepRun, judged_by
 from roadmap.steps import Roadmap, existing
 from roadmap.tables.results import ResultsError
 
-#: What all runs of an analysis share, beside the recipe.
+#: Fields that must be equal in all runs, besides the recipe.
 SHARED = ("data_sha256", "classes", "val_images", "scale", "precision")
-#: Of the recipe, what even steps with recipes of their own share.
+#: Recipe fields that must be equal even if a step has its own recipe.
 SHARED_RECIPE = ("epochs", "train_size", "test_size")
 
 
 def finished_runs(runs: Sequence[StepRun], data: str, roadmap: str) -> tuple[StepRun, ...]:
-    """The finished ones of ``roadmap`` on ``data``; raises ``ResultsError`` for none."""
+    """Return the finished runs of ``roadmap`` on ``data``; raises ``ResultsError`` if none."""
     known = sorted({run.data for run in runs})
     if data not in known:
-        raise ResultsError(f"no run is on data named {said(data)}.{existing(data, tuple(known))}")
+        raise ResultsError(
+            f"no run was trained on data named {said(data)}.{existing(data, tuple(known))}"
+        )
     chosen = tuple(
         run for run in runs if run.finished and (run.data, run.roadmap) == (data, roadmap)
     )
     if not chosen:
-        raise ResultsError(f"no run of {roadmap} on {data} is finished")
+        raise ResultsError(f"no run of {roadmap} on {data} has finished")
     return chosen
 
 
 def check_alike(roadmap: Roadmap, runs: Sequence[StepRun]) -> None:
-    """Compare every run with the first one, and with the first of the same recipe of a step.
+    """Check that the settings of the runs are comparable.
 
-    Raises ``ResultsError`` that names the setting in which two differ.
+    All runs must agree in ``SHARED`` and ``SHARED_RECIPE``; steps with the same recipe must agree
+    in all of it. Raises ``ResultsError`` naming the first setting that differs.
     """
-    # Where only recipes change, so may epochs and image sizes: they are what is studied.
+    # A roadmap that only changes recipes may also change epochs and image sizes.
     shared_recipe = SHARED_RECIPE if roadmap.changes_networks else ()
     firsts: dict[Any, StepRun] = {}
     for run in runs:
@@ -51,9 +54,9 @@ def check_alike(roadmap: Roadmap, runs: Sequence[StepRun]) -> None:
 def _check_same(name: str, first: StepRun, there: Any, run: StepRun, here: Any) -> None:
     if there != here:
         raise ResultsError(
-            f"runs of different settings cannot be compared: {name} is {said(there)} in "
-            f"{first.path.name} and {said(here)} in {run.path.name}. Keep the runs of each setting "
-            "in a folder of their own"
+            f"runs with different settings cannot be compared: {name} is {said(there)} in "
+            f"{first.path.name} and {said(here)} in {run.path.name}. Move runs with different "
+            "settings to separate folders"
         )
 
 
@@ -62,23 +65,26 @@ def _score(roadmap: Roadmap, run: StepRun) -> float:
     score = run.scores.get(name)
     if score is None:
         raise ResultsError(
-            f"{run.path.name} has no {name}, by which {run.step} is judged: it was trained "
-            "without a weight average"
+            f"{run.path.name} has no {name}, the score that step {run.step} is judged by: it was "
+            "trained without weight averaging. Train it again with the step's own recipe"
         )
     return float(score)
 
 
 def scores_by_step(roadmap: Roadmap, runs: Sequence[StepRun]) -> dict[str, dict[int, float]]:
-    """Top-1 by step and seed. Raises ``ResultsError`` for two runs of one step and seed, and for
-    a run without the average of its weights that its step is judged by."""
+    """Return top-1 (percent) by step and seed.
+
+    Raises ``ResultsError`` if two runs have the same step and seed, or if a run lacks the score
+    that its step is judged by.
+    """
     scores: dict[str, dict[int, float]] = {}
     places: dict[tuple[str, int], StepRun] = {}
     for run in runs:
         other = places.setdefault((run.step, run.seed), run)
         if other is not run:
             raise ResultsError(
-                f"{other.path.name} and {run.path.name} are both {run.step} with seed {run.seed}: "
-                "move one away"
+                f"{other.path.name} and {run.path.name} are both runs of step {run.step} with seed "
+                f"{run.seed}; move one of them to another folder"
             )
         scores.setdefault(run.step, {})[run.seed] = _score(roadmap, run)
     return scores

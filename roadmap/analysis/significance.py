@@ -1,8 +1,8 @@
-"""Is a difference between two steps more than chance? Intervals, tests, and seeds needed.
+"""Test whether differences between steps could be chance: intervals, tests and seeds needed.
 
-Sources: the two-sample t-test with a variance pooled over all groups, as in a one-way analysis of
+Sources: two-sample t-test with a variance pooled over all groups, as in a one-way analysis of
 variance (Fisher 1925); Welch's t-test (Welch 1947); Levene's test about medians (Brown and
-Forsythe 1974); the paired t-test (Student 1908); Holm's step-down correction (Holm 1979); power
+Forsythe 1974); paired t-test (Student 1908); Holm's step-down correction (Holm 1979); power
 from the noncentral t distribution (Cohen 1988, "Statistical Power Analysis", chapter 2).
 """
 
@@ -17,14 +17,14 @@ import numpy as np
 from scipy import special, stats
 
 CONFIDENCE, ALPHA, POWER = 0.95, 0.05, 0.8
-#: More seeds than this are called too many.
+#: The largest number of seeds that ``seeds_needed`` returns.
 MOST_SEEDS = 100
 
 
 class Estimate(NamedTuple):
-    """A mean with its 95% t interval; ``p`` is that of a mean of zero.
+    """A mean with its 95% t interval; ``p`` tests the hypothesis that it is zero.
 
-    ``std`` is the sample's standard deviation, or the floor where the sample's is below it.
+    ``std`` is the standard deviation of the sample, or the floor if it is below the floor.
     """
 
     n: int
@@ -36,11 +36,11 @@ class Estimate(NamedTuple):
 
 
 def estimate(values: Sequence[float], std_floor: float) -> Estimate:
-    """The mean of at least two values from a normal distribution.
+    """Estimate the mean of two or more values from a normal distribution.
 
-    ``std_floor`` (above 0) is the least standard deviation that the values could have shown: it
-    stands in for a smaller one. Values that happen to be equal, or to differ by a rounding error,
-    would otherwise give an interval of no width and a p value of 0 or none at all.
+    ``std_floor`` (above 0, in the unit of the values) is the smallest standard deviation that the
+    values can resolve; it replaces a smaller one. Without it, equal or nearly equal values would
+    give an interval of zero width and a p value of 0 or NaN.
     """
     n, mean = len(values), fmean(values)
     std = max(stdev(values), std_floor)
@@ -48,10 +48,10 @@ def estimate(values: Sequence[float], std_floor: float) -> Estimate:
 
 
 class Spread(NamedTuple):
-    """How far runs of one step lie apart, pooled over all steps.
+    """The variation between runs of the same step, pooled over all steps.
 
-    ``std`` is the standard deviation of a run, with its degrees of freedom. ``levene_p`` is the p
-    value of equal spread at every step, None where too few seeds were trained to test it.
+    ``std`` is the standard deviation of a run and ``degrees`` its degrees of freedom. ``levene_p``
+    is the p value of equal variance in all steps, None if there are too few seeds to test it.
     """
 
     std: float
@@ -60,14 +60,14 @@ class Spread(NamedTuple):
 
     @property
     def differs(self) -> bool:
-        """Whether Levene's test rejects equal spread at the 5% level."""
+        """Whether Levene's test rejects equal variance at the 5% level."""
         return self.levene_p is not None and self.levene_p <= ALPHA
 
 
 def pooled_spread(groups: Sequence[Sequence[float]], std_floor: float) -> Spread | None:
-    """The spread within ``groups`` (the top-1 of each step's runs); None if none has two values.
+    """Pool the spread within ``groups`` (the scores of each step); None if none has two values.
 
-    ``std_floor`` as in ``estimate``.
+    ``std_floor`` is as in ``estimate``.
     """
     groups = [group for group in groups if len(group) > 1]
     degrees = sum(len(group) - 1 for group in groups)
@@ -78,11 +78,12 @@ def pooled_spread(groups: Sequence[Sequence[float]], std_floor: float) -> Spread
 
 
 def levene(groups: Sequence[Sequence[float]]) -> float | None:
-    """The p value of equal spread by Levene's test about medians.
+    """Return the p value of equal variance by Levene's test about medians.
 
-    It takes two groups of three values (of two, both are equally far from their median); None for
-    fewer, or if no value differs from its group's median. With three values per group the test has
-    little power: it seldom rejects even where some groups spread five times as widely as others.
+    Groups of fewer than three values are ignored, since two values are equally far from their
+    median. Returns None for fewer than two groups, or if every value equals its group's median.
+    With three values per group the test has little power: it rarely rejects even if some groups
+    spread five times as widely as others.
     """
     groups = [group for group in groups if len(group) > 2]
     if len(groups) < 2:
@@ -93,10 +94,9 @@ def levene(groups: Sequence[Sequence[float]]) -> float | None:
 
 
 class Difference(NamedTuple):
-    """The difference of two means, with its 95% interval and the p value of no difference.
+    """The difference of two means with its 95% interval; ``p`` tests whether it is zero.
 
-    ``std`` is the standard deviation of a run that the test used, ``degrees`` its degrees of
-    freedom.
+    ``std`` is the standard deviation of a run used in the test, ``degrees`` its degrees of freedom.
     """
 
     mean: float
@@ -108,7 +108,7 @@ class Difference(NamedTuple):
 
 
 def pooled_test(before: Sequence[float], after: Sequence[float], spread: Spread) -> Difference:
-    """Student's t-test with ``spread``: both samples need one value or more."""
+    """Student's t-test with the pooled ``spread``. Each sample needs at least one value."""
     mean = fmean(after) - fmean(before)
     error = spread.std * math.sqrt(1 / len(before) + 1 / len(after))
     return Difference(
@@ -117,7 +117,7 @@ def pooled_test(before: Sequence[float], after: Sequence[float], spread: Spread)
 
 
 def welch_test(before: Sequence[float], after: Sequence[float], std_floor: float) -> Difference:
-    """Welch's t-test: both samples need two values or more. ``std_floor`` as in ``estimate``."""
+    """Welch's t-test; each sample needs two or more values. ``std_floor`` is as in ``estimate``."""
     mean = fmean(after) - fmean(before)
     variances = [max(variance(sample), std_floor**2) for sample in (before, after)]
     parts = [part / len(sample) for part, sample in zip(variances, (before, after), strict=True)]
@@ -129,17 +129,17 @@ def welch_test(before: Sequence[float], after: Sequence[float], std_floor: float
 
 
 def _interval_and_p(mean: float, error: float, degrees: float) -> tuple[float, float, float]:
-    # The functions behind `stats.t`, without its checks of arrays: 20 times as fast.
+    # The functions behind `stats.t` without its array checks: 20 times faster.
     half = float(special.stdtrit(degrees, (1 + CONFIDENCE) / 2)) * error
     return mean - half, mean + half, float(2 * special.stdtr(degrees, -abs(mean) / error))
 
 
 def paired_std(scores: Sequence[Mapping[int, float]], std_floor: float) -> float:
-    """The standard deviation of a difference between two steps with the same seed.
+    """Return the standard deviation of the difference between two steps with the same seed.
 
-    ``scores`` are those of each step by seed; two steps at least have two seeds in common. It is
-    what an analysis of variance of steps and seeds leaves over, so that luck which all steps share
-    with a seed is not in it. ``std_floor`` as in ``estimate``.
+    ``scores`` has the scores of each step by seed; at least two steps must share two seeds. The
+    result is the residual of a two-way analysis of variance (steps, seeds), which excludes luck
+    that all steps share with a seed. ``std_floor`` is as in ``estimate``.
     """
     seeds = {seed: place for place, seed in enumerate(sorted({s for row in scores for s in row}))}
     cells = [(step, seed) for step, row in enumerate(scores) for seed in row]
@@ -153,24 +153,24 @@ def paired_std(scores: Sequence[Mapping[int, float]], std_floor: float) -> float
 
 
 def accuracy_floor(images: int) -> float:
-    """The standard deviation, in points, that a percentage of ``images`` may hide.
+    """Return the rounding error of a percentage of ``images``, as a standard deviation in points.
 
-    Such a percentage moves in steps of 100 / ``images``, and a value anywhere within a step of
-    width w has the standard deviation w / √12.
+    The percentage changes in steps of 100 / ``images``; a value uniform within a step of width w
+    has a standard deviation of w / √12.
     """
     return 100 / images / math.sqrt(12)
 
 
 def change_floor(images: int) -> float:
-    """The same for the difference of two percentages of ``images``."""
+    """Return ``accuracy_floor`` for the difference of two percentages of ``images``."""
     return math.sqrt(2) * accuracy_floor(images)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p values, in the order given.
+    """Return Holm's adjusted p values, in the given order.
 
-    A comparison whose adjusted value is at most 5% is counted as found; the chance that any one
-    found among all of them is none is then at most 5%.
+    If all comparisons with an adjusted value of at most 5% are called significant, the chance of
+    any false positive among them is at most 5%.
     """
     adjusted = [0.0] * len(p_values)
     least = 0.0
@@ -181,17 +181,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def seeds_needed(effect: float, std: float, groups: int = 2, alpha: float = ALPHA) -> int | None:
-    """Seeds per step for which a t-test at level ``alpha`` finds ``effect`` in 80% of all cases.
+    """Return the seeds per step that give a t-test at level ``alpha`` 80% power for ``effect``.
 
-    ``std`` (above 0) is that of a run, in the effect's unit, estimated from ``groups`` steps with
-    as many seeds each. None: more than ``MOST_SEEDS``.
+    ``std`` (above 0, in the unit of ``effect``) is the standard deviation of a run, estimated from
+    ``groups`` steps with the same number of seeds. Returns None for more than ``MOST_SEEDS``.
     """
     n = np.arange(2, MOST_SEEDS + 1)
     degrees = groups * (n - 1)
     critical = stats.t.isf(alpha / 2, degrees)
     # SciPy's series for the noncentral t converges below 37; such effects are found anyway.
     shift = np.minimum(abs(effect) / std * np.sqrt(n / 2), 37)
-    # It has NaN for some tails that are next to nothing.
+    # SciPy returns NaN for some negligible tails.
     wrong_sign = np.nan_to_num(stats.nct.cdf(-critical, degrees, shift))
     enough = n[stats.nct.sf(critical, degrees, shift) + wrong_sign >= POWER]
     return int(enough[0]) if enough.size else None

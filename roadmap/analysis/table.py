@@ -1,4 +1,4 @@
-"""An ablation as rows and DataFrames: what reports, files and charts take."""
+"""An ablation as rows and DataFrames, for reports, files and charts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from roadmap.steps import Roadmap
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-#: Columns of ``rows`` that are no numbers.
+#: Columns of ``rows`` that are not numbers.
 TEXTS = (
     *("data", "roadmap", "key", "title", "group", "adopted", "seeds", "previous"),
     *("verdict", "timed_on"),
@@ -22,24 +22,24 @@ CURVE_COLUMNS = ("key", "title", "group", "seed", "place", "epoch", "value")
 
 
 def rows(ablation: Ablation) -> list[dict[str, Any]]:
-    """A flat row a trained step; absent figures are None.
+    """Return one flat row per trained step; missing values are None.
 
-    ``number`` counts the roadmap's steps from 1. ``top1*`` and ``paper_top1`` are percent,
-    ``change*`` points, ``seconds`` of training on the machine ``timed_on``, ``gflops`` of the full
-    network at 224 pixels. ``p`` is of the change alone, ``p_holm`` adjusted for all changes tested.
-    ``verdict`` is gain, loss, inconclusive or untested. ``seeds_needed`` is None beside a p value:
-    more than 100.
+    ``number`` is the position of the step in the roadmap, from 1. ``top1*`` and ``paper_top1`` are
+    percent; ``change*`` and ``paper_change`` are points. ``seconds`` is the training time on the
+    machine ``timed_on``. ``gflops`` is the cost of the full-scale network at 224 pixels. ``p`` is
+    not adjusted; ``p_holm`` is adjusted for all changes tested. ``verdict`` is gain, loss,
+    inconclusive or untested. ``seeds_needed`` None with a p value means more than 100.
     """
     return [_row(ablation, result) for result in ablation.steps]
 
 
 def ablation_table(ablation: Ablation) -> DataFrame:
-    """``rows`` as a DataFrame with the step's ``key`` as index too: what the charts take."""
+    """Return ``rows`` as a DataFrame indexed by the step's ``key``, for charts."""
     import pandas as pd
 
     table = pd.DataFrame(rows(ablation)).set_index("key", drop=False).rename_axis(None)
     numbers = [name for name in table if name not in TEXTS]
-    return table.astype(dict.fromkeys(numbers, float))  # columns of nothing but None too
+    return table.astype(dict.fromkeys(numbers, float))  # also columns that are all None
 
 
 def curve_table(roadmap: Roadmap, runs: Iterable[StepRun], measure: str = "top1") -> DataFrame:
@@ -48,7 +48,7 @@ def curve_table(roadmap: Roadmap, runs: Iterable[StepRun], measure: str = "top1"
     Columns: ``key``, ``title`` and ``group`` of the step, ``seed``, ``place`` (counts the step's
     runs from 0), ``epoch`` and ``value``. Epochs without a finite value are left out. ``measure``
     is a column of metrics.csv, read from the weight average for steps that are judged by it.
-    Raises ``ResultsError`` for a metrics.csv that can no longer be read.
+    Raises ``ResultsError`` if a metrics.csv is missing or cannot be read.
     """
     import pandas as pd
 

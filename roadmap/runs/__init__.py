@@ -1,7 +1,7 @@
 """Training runs on disk: ``results/runs/<data>/<run>/`` with ``run.json`` and ``metrics.csv``.
 
-``record`` is run.json (the one type, written and read), ``metrics`` is metrics.csv, ``reader``
-lists the runs of folders. Imports no torch and no pandas.
+``record`` reads and writes run.json, ``metrics`` reads metrics.csv, ``reader`` lists the runs in
+folders. Imports no torch and no pandas.
 """
 
 from roadmap.runs.metrics import curves

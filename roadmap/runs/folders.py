@@ -1,4 +1,4 @@
-"""Where runs are written, and where they are read from."""
+"""The folders that runs are written to and read from."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 
 from roadmap.tables.results import own_results, results_folders
 
-#: Names another folder of runs than ``results/runs``.
+#: Environment variable: a folder of runs to use instead of ``results/runs``.
 RUNS_VARIABLE = "ROADMAP_RUNS"
 
 
 def runs_folder() -> Path:
-    """The folder that runs are written to: the one that ``ROADMAP_RUNS`` names, or ``runs`` in
+    """Return the folder that runs are written to: ``ROADMAP_RUNS``, or ``runs`` in
     ``own_results()``."""
     return Path(os.environ.get(RUNS_VARIABLE) or own_results() / "runs").absolute()
 
 
 def runs_folders() -> tuple[Path, ...]:
-    """The folders that runs are read from: the one that ``ROADMAP_RUNS`` names, or ``runs`` in
+    """Return the folders that runs are read from: ``ROADMAP_RUNS``, or ``runs`` in each of
     ``results_folders()``."""
     if os.environ.get(RUNS_VARIABLE):
         return (runs_folder(),)

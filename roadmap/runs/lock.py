@@ -1,4 +1,4 @@
-"""The lock of a run's folder: whether a process trains in it."""
+"""The lock on a run folder, which a process holds while it trains there."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import IO
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks
+except ImportError:  # not available on Windows
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"
 
 
 def is_locked(folder: Path) -> bool | None:
-    """Whether another process trains in ``folder``; None where that cannot be told.
+    """Return whether another process is training in ``folder``; None if this cannot be determined.
 
-    Do not call it in a process that trains there itself: closing the file releases its lock.
+    Do not call this in a process that is training there: closing the file would release its lock.
     """
     if fcntl is None:
         return None
@@ -34,12 +34,12 @@ def is_locked(folder: Path) -> bool | None:
 
 
 def open_lock(folder: Path, mode: str) -> IO[str]:
-    """The lock file of ``folder``. Raises ``OSError``, also for a pipe, which would block."""
+    """Open the lock file of ``folder``. Raises ``OSError``, also for a pipe, which would block."""
     return open(folder / LOCK, mode, opener=_without_blocking)
 
 
 def take(file: IO[str]) -> bool | None:
-    """Lock ``file`` for this process: False where another has it, None where there are no locks."""
+    """Lock ``file``. Returns False if another process holds the lock, None if locks do not work."""
     return _lock(file, fcntl.LOCK_EX) if fcntl else None
 
 
@@ -49,9 +49,9 @@ def _without_blocking(path: str, flags: int) -> int:
 
 def _lock(file: IO[str], kind: int) -> bool | None:
     try:
-        # A record lock: unlike flock's, data loading workers do not inherit it.
+        # A record lock: unlike with flock, data loading workers do not inherit it.
         fcntl.lockf(file, kind | fcntl.LOCK_NB)
     except OSError as error:
         held = error.errno in (errno.EACCES, errno.EAGAIN)
-        return False if held else None  # not every file system has locks
+        return False if held else None  # not every file system supports locks
     return True

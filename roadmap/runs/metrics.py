@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from roadmap.runs.reader import Run
 
 METRICS = "metrics.csv"
-#: Losses are means over images, top-1 and top-5 percent of the validation images (empty where
-#: that loss is not finite), ``train_top1`` of the training images as augmented; ``seconds`` and
-#: ``images_per_s`` are of the epoch's training, its data loading included, without validation.
+#: Losses are means over images. ``top1`` and ``top5`` are percent of the validation images, empty
+#: if the loss is not finite; ``train_top1`` is percent of the augmented training images.
+#: ``seconds`` and ``images_per_s`` include training and data loading but not validation.
 COLUMNS = (
     "epoch",
     "lr",
@@ -35,7 +35,7 @@ COLUMNS = (
     "seconds",
 )
 MOST_VALUES = 1_000_000  # cached, 32 bytes each
-#: Of those, what the clock decides: everything else is the same in every run of one seed.
+#: The columns that depend on time; the others are equal in all runs with the same seed.
 CLOCK_COLUMNS = ("images_per_s", "seconds")
 
 
@@ -45,10 +45,10 @@ def _values(columns: dict[str, list[float | None]]) -> int:
 
 @remembered(MOST_VALUES, _values)
 def curves(run: Run) -> dict[str, list[float | None]]:
-    """Return the columns of the run's metrics.csv, one value per epoch.
+    """Return the columns of the run's metrics.csv, with one value per epoch.
 
-    Empty before the first epoch has ended; None in an empty cell. Cached until the run has more
-    epochs. Raises ``ResultsError`` for a table that can no longer be read.
+    The columns are empty until the first epoch ends; an empty cell is None. Cached until the run
+    has more epochs. Raises ``ResultsError`` if the table is missing or cannot be read.
     """
     path = run.path / METRICS
     try:
@@ -56,13 +56,13 @@ def curves(run: Run) -> dict[str, list[float | None]]:
     except FileNotFoundError:
         if run.epochs == 0:
             return {name: [] for name in COLUMNS}
-        raise ResultsError(f"{path} is no longer there") from None
+        raise ResultsError(f"{path} no longer exists") from None
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path} cannot be read: {reason(error)}") from None
 
 
 def read_columns(path: Path) -> dict[str, list[float | None]]:
-    """``COLUMNS`` of a metrics.csv. Raises ``OSError``, and ``ValueError`` for another table."""
+    """Read ``COLUMNS`` of a metrics.csv. Raises ``OSError``; ``ValueError`` for any other table."""
     header, *rows = csv.reader(io.StringIO(read_bytes(path).decode(), newline=""))
     cells = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
     return {name: [_number(c) if c else None for c in cells.get(name, ())] for name in COLUMNS}
@@ -71,14 +71,15 @@ def read_columns(path: Path) -> dict[str, list[float | None]]:
 def _number(cell: str) -> float:
     number = float(cell)
     if not math.isfinite(number):
-        raise ValueError(f"it has {cell} as a number")
+        raise ValueError(f"it contains {cell}; expected finite numbers")
     return number
 
 
 def epochs_done(path: Path) -> tuple[int, float]:
-    """Rows of a metrics.csv and the sum of their seconds; 0 before the first epoch has ended.
+    """Return the number of rows of a metrics.csv and their total seconds; 0 if it does not exist.
 
-    Reads one column only: a page asks for thousands of runs. Raises ``RecordError``.
+    Parses a single column, since a page may read thousands of runs. Raises ``RecordError`` if the
+    file is damaged or cannot be read.
     """
     try:
         content = read_bytes(path)
@@ -89,14 +90,16 @@ def epochs_done(path: Path) -> tuple[int, float]:
     lines = content.replace(b"\r\n", b"\n").split(b"\n")  # Git may write either
     header = lines[0].split(b",")
     if header != [name.encode() for name in COLUMNS]:
-        raise RecordError(f"{path.name} does not begin with the columns of a run.")
+        raise RecordError(f"{path.name} has a wrong header; expected {','.join(COLUMNS)}.")
     if lines.pop():
-        raise RecordError(f"{path.name} is cut off in line {len(lines) + 1}.")
+        raise RecordError(f"{path.name} is truncated in line {len(lines) + 1}.")
     column, seconds = header.index(b"seconds"), 0.0
     for number, line in enumerate(lines[1:], start=2):
         cells = line.split(b",")
         try:
             seconds += _number(cells[column].decode())
         except (IndexError, ValueError):
-            raise RecordError(f"{path.name} is damaged in line {number}.") from None
+            raise RecordError(
+                f"{path.name} is damaged: line {number} has no number in column seconds."
+            ) from None
     return len(lines) - 1, seconds

@@ -1,4 +1,4 @@
-"""The training runs in folders: what was trained, how far it came, what it scored."""
+"""Read the training runs in folders: settings, progress and scores."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from roadmap.runs.metrics import METRICS, epochs_done
 from roadmap.runs.record import RECORD, RecordError, RunPoint, RunRecord, read_record
 from roadmap.steps import ROADMAPS, Roadmap, unknown_name
 
-#: Those of runs whose process is, or was last seen, gone or going: told by the lock alone.
+#: Statuses that depend on whether a process is still training, which only the lock shows.
 UNSETTLED = ("running", "stopped")
 
 
 class Machine(NamedTuple):
-    """What runs are trained on, and how: only on one do their seconds compare."""
+    """The hardware and mode of a run. Seconds are only comparable on the same machine."""
 
     device: str
     compiled: bool
@@ -34,10 +34,10 @@ class Machine(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Run(RunRecord):
-    """A run record with its folder ``path`` and what metrics.csv says.
+    """A run record with its folder ``path`` and its progress according to metrics.csv.
 
-    ``epochs`` are the epochs done and ``seconds`` theirs: training with its data loading, without
-    validation, start-up and compilation.
+    ``epochs`` counts completed epochs. ``seconds`` is their total time: training and data loading,
+    without validation, start-up and compilation.
     """
 
     path: Path
@@ -54,9 +54,9 @@ class Run(RunRecord):
 
     @property
     def top1(self) -> float:
-        """Of a finished run, in percent, by the weights that were trained, not their average."""
+        """Top-1 of a finished run, in percent, with the trained weights (not their average)."""
         score = self.scores["top1"]
-        assert score is not None  # no record of a finished run is read without it
+        assert score is not None  # the reader refuses finished runs without it
         return float(score)
 
 
@@ -69,20 +69,20 @@ class StepRun(Run):
 
 @dataclass(frozen=True, kw_only=True)
 class PointRun(Run):
-    """A run of a point of a design."""
+    """A run of a point in a design."""
 
     point: RunPoint = field(hash=False)
 
 
 class Unreadable(NamedTuple):
-    """A folder that holds no whole run, and one sentence that says why."""
+    """A folder without a readable run. ``why`` is one sentence that says what is wrong."""
 
     path: Path
     why: str
 
 
 class Runs(NamedTuple):
-    """What a folder of runs holds: ``runs`` of steps, and ``points`` of designs."""
+    """The runs found in folders: ``runs`` of steps and ``points`` of designs."""
 
     runs: tuple[StepRun, ...]
     unreadable: tuple[Unreadable, ...]
@@ -90,21 +90,20 @@ class Runs(NamedTuple):
 
 
 def read_runs(root: Path | None = None) -> Runs:
-    """Every run in the folders ``<data>/<run>/`` of ``root``, in the order of their names.
+    """Read every run in the folders ``<data>/<run>/`` of ``root``, sorted by name.
 
-    ``root`` None is all of ``runs_folders()``.
+    If ``root`` is None, reads all of ``runs_folders()``. A folder that cannot be read is listed in
+    ``unreadable``; a ``root`` that does not exist has no runs. Never raises.
 
-    A folder that cannot be read is listed and never raises; without ``root`` there are no runs.
-    To tell whether a ``running`` run still is, its lock is tried, so do not call this in a
-    process that trains.
+    Do not call this in a process that is training: it tries the lock of each ``running`` run.
     """
     return RunsReader(*((root,) if root else runs_folders())).read()
 
 
 class RunsReader:
-    """``read_runs`` for those who ask again and again: only what has changed is read anew.
+    """Like ``read_runs``, for repeated calls: reads only the runs that have changed.
 
-    Of runs with the same names in several of ``roots``, the first root's is read.
+    If several ``roots`` have a run of the same name, the first root's run is used.
     """
 
     def __init__(self, *roots: Path):
@@ -131,14 +130,14 @@ class RunsReader:
     def _read(self, folder: Path) -> tuple[Any, Run | Unreadable]:
         stamp = tuple(_stamp(folder / name) for name in (RECORD, METRICS))
         before = self._kept.get(folder)
-        # Whether a run still goes on is not in its files.
+        # The files do not show whether a run is still in progress.
         if before and before[0] == stamp and getattr(before[1], "status", "") not in UNSETTLED:
             return before
         return stamp, read_run(folder)
 
 
 def judged_by(roadmap: Roadmap, step: str) -> str:
-    """The column of the scores and of metrics.csv that ``step`` is judged by."""
+    """Return the name of the score, and the column of metrics.csv, by which ``step`` is judged."""
     return "top1" if roadmap.recipe(step).ema_decay is None else "ema_top1"
 
 
@@ -151,7 +150,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 def _folders(roots: Iterable[Path]) -> Iterator[Path | Unreadable]:
-    """The run folders of each data set's folder, or what cannot be listed."""
+    """Yield the run folders of each data set, and the folders that cannot be listed."""
     taken: set[tuple[str, str]] = set()
     for root in roots:
         for data in _listed(root):
@@ -178,13 +177,18 @@ def _listed(folder: Path) -> list[Path | Unreadable]:
 
 
 def _misnamed(path: Path) -> Unreadable:
-    """A folder whose name no page and no file can hold, under one that they can."""
+    """Return a folder whose name is not Unicode, with a name that pages can show."""
     name = path.name.encode(errors="backslashreplace").decode()
-    return Unreadable(path.with_name(name), "The folder's name is not Unicode: rename it.")
+    return Unreadable(
+        path.with_name(name), "The folder name is not valid Unicode; rename the folder."
+    )
 
 
 def read_run(folder: Path) -> StepRun | PointRun | Unreadable:
-    """The run in ``folder``, wherever it is; never raises. Not in a process that trains."""
+    """Read the run in ``folder``. Never raises.
+
+    Do not call this in a process that is training (see ``is_locked``).
+    """
     try:
         return _run(folder)
     except OSError as error:
@@ -192,7 +196,7 @@ def read_run(folder: Path) -> StepRun | PointRun | Unreadable:
     except RecordError as error:
         remedy = ""
         if "not valid JSON" in str(error) and any((folder / "checkpoints").glob("*.json")):
-            remedy = " The command that trained the run writes it again from a checkpoint."
+            remedy = " Run the training command again to restore it from a checkpoint."
         return Unreadable(folder, f"{error}{remedy}")
 
 
@@ -204,8 +208,7 @@ def _run(folder: Path) -> StepRun | PointRun:
     epochs, seconds = epochs_done(folder / METRICS)
     if record.status == "finished" and epochs != record.recipe["epochs"]:
         raise RecordError(
-            f"The run is finished after {record.recipe['epochs']} epochs, and {METRICS} has "
-            f"{epochs}."
+            f"The run finished after {record.recipe['epochs']} epochs, but {METRICS} has {epochs}."
         )
     gone = record.status == "running" and is_locked(folder) is False
     facts = vars(record) | {"status": "stopped" if gone else record.status}
@@ -214,7 +217,7 @@ def _run(folder: Path) -> StepRun | PointRun:
 
 
 def _check_known(record: RunRecord) -> None:
-    """Refuse a run of another version's roadmap or step."""
+    """Raise ``RecordError`` for a roadmap or step that this version does not have."""
     name, step = record.roadmap, record.step
     if name not in ROADMAPS:
         raise RecordError(f"{RECORD}: {unknown_name('roadmap', name, tuple(ROADMAPS))}")

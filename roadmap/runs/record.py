@@ -1,7 +1,7 @@
-"""run.json: what a training run was asked to do, on what, how far it came and what it scored.
+"""run.json: the settings, data, machine, progress and scores of a training run.
 
-``RunRecord`` is written and read here and nowhere else. A folder of runs may come from anybody,
-so whatever a record holds is checked when it is read.
+Only this module reads and writes ``RunRecord``. A run folder may come from anyone, so every value
+is checked when it is read.
 """
 
 from __future__ import annotations
@@ -16,30 +16,42 @@ from models.text import LONGEST_MESSAGE, LONGEST_PATH, is_unicode, said
 from roadmap.files import read_bytes, read_json, write_bytes, write_json
 
 RECORD, CLASS_NAMES = "run.json", "class_names.json"
-#: Version of the format. Files without one are from before it had a number; all are read.
+#: Version of the format. Older files have no version; they can still be read.
 SCHEMA = 1
-#: Class names that stand in run.json itself; more stand in a file beside it.
+#: Up to this many class names are stored in run.json, more in a file beside it.
 INLINE = 100
-#: What run.json says, and ``stopped``: it says running, and no process is.
+#: The statuses in run.json, and ``stopped``: it says running, but no process is.
 STATUSES = ("running", "finished", "interrupted", "failed", "stopped")
-#: The largest number: torch's largest seed.
+#: The largest allowed number: the largest seed of torch.
 LARGEST = 2**64 - 1
-#: What must match for a run to continue another's, besides the data. The number of processes, the
-#: compiler and the versions may change on the way.
+#: Fields that must match to resume a run, besides the data. The number of processes, the compiler
+#: and the versions may change.
 IDENTITY = (
     *("roadmap", "step", "config", "recipe", "seed", "scale", "precision"),
     *("micro_batch", "sync_batch_norm", "device_type"),
 )
 
+#: What messages call the types of fields.
+_NAMES: dict[Any, str] = {
+    str: "a string",
+    int: "an integer",
+    bool: "true or false",
+    dict: "an object",
+    list: "a list",
+    float | int: "a number",
+    str | None: "a string or null",
+    int | None: "an integer or null",
+    float | int | None: "a number or null",
+}
 _REQUIRED = object()
 
 
 class RecordError(ValueError):
-    """A folder that holds no whole run; one sentence, with a full stop, that says why."""
+    """A folder without a readable run; the message is a sentence with a full stop."""
 
 
 class RunPoint(NamedTuple):
-    """What a run is in a designed experiment (``roadmap.study.design``)."""
+    """The place of a run in a designed experiment (``roadmap.study.design``)."""
 
     design: str
     key: str
@@ -48,23 +60,26 @@ class RunPoint(NamedTuple):
 
 
 class NewerSchemaError(RecordError):
-    """A record that a later version of this project wrote."""
+    """A record written by a later version of this project."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """One run, finished or not: of a ``step``, or with ``step`` None of a ``point`` of a design.
+    """One run of a step, finished or not. A run of a ``point`` in a design has ``step`` None.
 
-    ``recipe`` has the fields of a ``Recipe`` and ``config`` those of a ``ModelConfig`` as JSON has
-    them; ``recipe_name`` is None where the step's own recipe was used. ``class_names`` are in the
-    order of the network's outputs, None where they are not known. ``val_split`` is what the
-    validation images are called where they come from (val, valid, test, ...);
-    ``exif_orientation`` whether images are turned as their EXIF tag says. ``data_changes`` lists
-    each time that changed data was accepted: at which step, and the data before and after.
+    Settings: ``recipe`` and ``config`` have the fields of ``Recipe`` and ``ModelConfig`` as JSON
+    values; ``recipe_name`` is None for the step's own recipe.
 
-    ``wall_seconds`` and ``energy_joules`` are sums over all continuations, None while running and
-    where unknown. ``scores`` are percent and losses on the validation images after the last epoch
-    (``top1``, ``ema_top1`` and so on), empty before the end. ``reason`` says why a run stopped.
+    Data: ``class_names`` are in the order of the network's outputs, or None if unknown.
+    ``val_split`` is the original name of the validation split (val, valid, test, ...).
+    ``exif_orientation`` says whether images are rotated according to their EXIF tag.
+    ``data_changes`` lists every accepted change of the data: the optimizer step, and the data
+    before and after.
+
+    Results: ``wall_seconds`` and ``energy_joules`` (in J) are totals including resumed parts, None
+    while the run is in progress or if unknown. ``scores`` are accuracies (percent) and losses on
+    the validation images after the last epoch, such as ``top1`` and ``ema_top1``; empty until
+    then. ``reason`` says why a run stopped.
     """
 
     status: str
@@ -105,17 +120,20 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, content: Any, class_names: Sequence[str] | None = None) -> RunRecord:
-        """The record that run.json holds; raises ``RecordError`` for anything else.
+        """Return the record for the parsed content of run.json.
 
-        ``class_names``: those of the file beside it, where it refers to one.
+        ``class_names`` are the names in the file beside it, if run.json refers to one. Raises
+        ``RecordError`` for a missing or invalid field.
         """
         if not isinstance(content, dict):
-            raise RecordError(f"{RECORD} holds no object.")
+            raise RecordError(f"{RECORD} is not a JSON object.")
         _check_values(content)
         _check_schema(content)
         status = _get(content, "status", str)
         if status not in STATUSES:
-            raise RecordError(f"{RECORD} has the unknown status {said(status)}.")
+            raise RecordError(
+                f"{RECORD}: status is {said(status)}; expected {', '.join(STATUSES)}."
+            )
         point = _point(content)
         return cls(
             status=status,
@@ -147,7 +165,7 @@ class RunRecord:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """run.json's content."""
+        """Return the content of run.json."""
         changes = {"data_changes": list(self.data_changes)} if self.data_changes else {}
         return {
             "schema": SCHEMA,
@@ -181,7 +199,7 @@ class RunRecord:
         }
 
     def data_json(self) -> dict[str, Any]:
-        """``data`` in run.json, in weights files and in checkpoints."""
+        """Return ``data`` as stored in run.json, weights files and checkpoints."""
         return {
             "name": self.data,
             "sha256": self.data_sha256,
@@ -195,13 +213,13 @@ class RunRecord:
         }
 
     def identity(self) -> dict[str, Any]:
-        """What a checkpoint says about its run."""
+        """Return the fields that a checkpoint stores about its run."""
         content = self.to_json()
         return {name: content[name] for name in (*IDENTITY, "data")}
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
-    """Write run.json, and a long list of class names beside it. Raises ``OSError``."""
+    """Write run.json, and a long list of class names to a file beside it. Raises ``OSError``."""
     content = record.to_json()
     names = content["data"]["class_names"]
     if len(names or ()) > INLINE:
@@ -211,10 +229,9 @@ def write_record(folder: Path, record: RunRecord) -> None:
 
 
 def read_record(folder: Path) -> RunRecord | None:
-    """The record in ``folder``, or None where there is none.
+    """Return the record in ``folder``, or None if it has no run.json.
 
-    Raises ``OSError`` where it cannot be read, and ``RecordError`` for a file that is no record
-    of a run.
+    Raises ``OSError`` if run.json cannot be read, and ``RecordError`` if it is not a valid record.
     """
     try:
         content = json.loads(read_bytes(folder / RECORD))
@@ -223,12 +240,15 @@ def read_record(folder: Path) -> RunRecord | None:
     except OSError:
         raise
     except (ValueError, RecursionError):
-        raise RecordError(f"{RECORD} is not valid JSON; it may be cut off.") from None
+        raise RecordError(f"{RECORD} is not valid JSON; it may be truncated.") from None
     return RunRecord.from_json(content, _names_beside(folder, content))
 
 
 def as_names(value: Any) -> list[str] | None:
-    """``value`` as JSON has it, if it is a list of names or names by index; else None."""
+    """Return class names from a JSON list, or from an object that maps indices to names.
+
+    Returns None for anything else.
+    """
     if isinstance(value, dict):
         value = [value.get(str(index)) for index in range(len(value))]
     good = isinstance(value, list) and value and all(isinstance(name, str) for name in value)
@@ -246,7 +266,7 @@ def _names_beside(folder: Path, content: Any) -> list[str] | None:
 
 
 def _check_values(content: Mapping[str, Any]) -> None:
-    """Refuse what JSON can hold and tables, pages and other files cannot."""
+    """Raise ``RecordError`` for values that JSON allows but tables, pages or files do not."""
     left: list[tuple[str, Any]] = [("", content)]
     while left:
         place, value = left.pop()
@@ -255,22 +275,30 @@ def _check_values(content: Mapping[str, Any]) -> None:
             left += [(f"{place}.{name}" if place else name, each) for name, each in value.items()]
         elif isinstance(value, list):
             left += [(place, each) for each in value]
-        elif not _is_plain(place, value):
-            raise RecordError(f"{RECORD} has {said(value, 40)} as {said(place)[1:-1]}.")
+        elif expected := _limit_exceeded(place, value):
+            raise _wrong(said(place)[1:-1], value, expected)
 
 
-def _is_plain(place: str, value: Any) -> bool:
+def _limit_exceeded(place: str, value: Any) -> str | None:
     if isinstance(value, str):
         longest = {"reason": LONGEST_MESSAGE, "data.class_names": LARGEST}.get(place, LONGEST_PATH)
-        return len(value) <= longest and is_unicode(value)
-    return value is None or -LARGEST <= value <= LARGEST  # false for NaN
+        if len(value) > longest:
+            return f"at most {longest:,} characters"
+        return None if is_unicode(value) else "valid Unicode"
+    if value is None or -LARGEST <= value <= LARGEST:  # false for NaN
+        return None
+    return "a number between -2**64 and 2**64"
+
+
+def _wrong(place: str, value: Any, expected: str) -> RecordError:
+    return RecordError(f"{RECORD}: {place} is {said(value, 40)}; expected {expected}.")
 
 
 def _check_schema(content: Mapping[str, Any]) -> None:
     schema = _get(content, "schema", int, default=0)
     if schema > SCHEMA:
         raise NewerSchemaError(
-            f"{RECORD} has schema {schema}, and this version reads up to {SCHEMA}: update it."
+            f"{RECORD}: schema is {schema}; this version reads up to {SCHEMA}. Update this program."
         )
 
 
@@ -291,7 +319,8 @@ def _recipe(content: Mapping[str, Any]) -> Mapping[str, Any]:
     for name, value in recipe.items():
         several = value if isinstance(value, list) else [value]
         if not all(isinstance(each, str | int | float | None) for each in several):
-            raise RecordError(f"{RECORD} has {said(value, 40)} as recipe.{said(name)[1:-1]}.")
+            expected = "a string, a number or null, or a list of these"
+            raise _wrong(f"recipe.{said(name)[1:-1]}", value, expected)
     return recipe
 
 
@@ -315,25 +344,27 @@ def _changes(content: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     changes = _get(content, "data_changes", list, default=[])
     for change in changes:
         if not isinstance(change, dict):
-            raise RecordError(f"{RECORD} has {said(change, 40)} in data_changes.")
+            raise RecordError(
+                f"{RECORD}: data_changes contains {said(change, 40)}; expected objects."
+            )
         for name in ("before", "after"):
             _get(change, name, dict, "data_changes.")
     return changes
 
 
 def _scores(content: Mapping[str, Any]) -> Mapping[str, float | None]:
-    """The scores of a finished run, top-1 of the raw weights always among them."""
+    """Return the scores of a finished run, which always include ``top1``."""
     scores = _get(content, "scores", dict)
     _get(scores, "top1", float | int, "scores.")
     for name in scores:
         score = _get(scores, name, float | int | None, "scores.")
         if score is not None and name.endswith(("top1", "top5")) and not 0 <= score <= 100:
-            raise RecordError(f"{RECORD} has {score} as scores.{name}, which is no percentage.")
+            raise _wrong(f"scores.{name}", score, "a percentage from 0 to 100")
     return scores
 
 
 def _texts(content: Mapping[str, Any], name: str, place: str = "") -> Mapping[str, str]:
-    """An object of texts."""
+    """Return an object whose values are all strings."""
     texts = _get(content, name, dict, place)
     for key in texts:
         _get(texts, key, str, f"{place}{name}.")
@@ -343,20 +374,23 @@ def _texts(content: Mapping[str, Any], name: str, place: str = "") -> Mapping[st
 def _count(content: Mapping[str, Any], name: str, place: str = "", least: int = 1) -> int:
     value = _get(content, name, int, place)
     if value < least:
-        raise RecordError(f"{RECORD} has {value} as {place}{name}.")
+        raise _wrong(f"{place}{name}", value, f"an integer of at least {least}")
     return value
 
 
 def _get(
     content: Mapping[str, Any], name: str, kind: Any, place: str = "", default: Any = _REQUIRED
 ) -> Any:
-    """The value of a field, of ``kind``; it must be there unless there is a ``default``."""
+    """Return the value of a field, which must be of type ``kind``.
+
+    A field without ``default`` is required. Raises ``RecordError``.
+    """
     if name not in content:
         if default is not _REQUIRED:
             return default
-        raise RecordError(f"{RECORD} has no {place}{name}.")
+        raise RecordError(f"{RECORD}: {place}{name} is missing; expected {_NAMES[kind]}.")
     value = content[name]
-    # JSON's true is no number, although Python's is.
+    # In Python, True is an integer; in JSON, true is not a number.
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise RecordError(f"{RECORD} has {said(value, 40)} as {place}{name}.")
+        raise _wrong(f"{place}{name}", value, _NAMES[kind])
     return value

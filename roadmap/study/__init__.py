@@ -1,4 +1,4 @@
-"""What each change is worth: a designed experiment over a space of networks and recipes.
+"""Designed experiments over networks and recipes, to estimate what each change is worth.
 
-``space`` has the factors and their levels, ``design`` the runs, ``model`` what is fitted to them.
+``space`` has the factors and their levels, ``design`` the planned runs, ``model`` the fitted model.
 """

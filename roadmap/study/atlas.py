@@ -1,4 +1,4 @@
-"""Every valid combination of a space with its cost and predicted top-1, and the best of them."""
+"""The valid combinations of a space, with cost and predicted top-1."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from roadmap.study.space import Levels, Space, StudyError
 
 @dataclass(frozen=True)
 class Atlas:
-    """Combinations of network factors, the others as the settings of ``effects`` have them.
+    """All valid combinations of the factors that change the network, under fixed settings.
 
-    ``top1`` and the ends ``low`` and ``high`` of its 95% prediction interval (percent) are at
-    ``lr``, each network's own best where the study varies it; ``gmacs`` in 1e9 at 224 pixels.
+    ``top1`` and the ends ``low`` and ``high`` of its 95% prediction interval are in percent, at the
+    best learning rate ``lr`` of each network (None if the learning rate is fixed). ``gmacs`` is in
+    1e9 multiply-adds at 224 pixels. Arrays are (combinations,).
     """
 
     levels: tuple[Levels, ...]
@@ -32,9 +33,9 @@ class Atlas:
     lr: np.ndarray | None
 
     def best(self, max_gmacs: float | None = None, max_parameters: float | None = None) -> int:
-        """The place of the combination with the highest prediction within the limits.
+        """Return the index of the combination with the highest prediction within the limits.
 
-        Raises ``StudyError`` where there is none.
+        Raises ``StudyError`` if no combination is within them.
         """
         within = np.ones(len(self.levels), dtype=bool)
         for values, most in ((self.gmacs, max_gmacs), (self.parameters, max_parameters)):
@@ -42,13 +43,13 @@ class Atlas:
                 within &= values <= most
         if not within.any():
             raise StudyError(
-                f"no network is within these limits: the smallest costs {self.gmacs.min():.1f} "
-                f"GFLOPs and has {self.parameters.min() / 1e6:.1f} million parameters"
+                f"no network is within these limits; the lowest cost is {self.gmacs.min():.1f} "
+                f"GFLOPs, the smallest size {self.parameters.min() / 1e6:.1f} million parameters"
             )
         return int(np.where(within, self.top1, -np.inf).argmax())
 
     def front(self, costs: np.ndarray) -> np.ndarray:
-        """The places of those that no cheaper one is predicted to beat, by rising ``costs``."""
+        """Return the indices of the Pareto front of top-1 and ``costs``, cheapest first."""
         order = np.lexsort((-self.top1, costs))
         best = np.maximum.accumulate(self.top1[order])
         first = np.concatenate([[True], best[1:] > best[:-1]])
@@ -56,7 +57,10 @@ class Atlas:
 
 
 def atlas(effects: Effects, *, own_rate: bool = True) -> Atlas:
-    """All combinations of the factors that change the network, under ``effects``' settings."""
+    """Predict all combinations of the factors that change the network, with ``effects``' settings.
+
+    With ``own_rate``, each network is predicted at its own best learning rate.
+    """
     space = effects.space
     networks = _networks(space)
     fixed = {name: effects.start[name] for name in _settings(space)}
@@ -86,7 +90,7 @@ class _Networks:
 
 
 def _settings(space: Space) -> tuple[str, ...]:
-    """Factors that leave the network's layers as they are."""
+    """Return the names of the factors that do not change the network's layers."""
     return tuple(
         factor.name
         for factor in space.factors
@@ -112,7 +116,7 @@ def _networks(space: Space) -> _Networks:
 
 
 def differences(space: Space, levels: Levels, names: Sequence[str] | None = None) -> list[str]:
-    """The titles of the levels other than the start's, for people."""
+    """Return the titles of the levels that differ from the start."""
     return [
         factor.level(levels[factor.name]).title
         if factor.scale is None

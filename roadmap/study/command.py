@@ -1,4 +1,4 @@
-"""``python -m roadmap effects`` and ``predict``. Fitting libraries are imported once needed."""
+"""``python -m roadmap effects`` and ``predict``. Fitting libraries are imported when needed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ RateOption = Annotated[
 ]
 EpochsOption = Annotated[
     float | None,
-    typer.Option("--epochs", help="Number of epochs to compare at [default: the most trained]."),
+    typer.Option("--epochs", help="Number of epochs to compare at [default: the largest trained]."),
 ]
 SettingOption = Annotated[
     list[str] | None,
@@ -76,8 +76,8 @@ def effects(
 ) -> None:
     """Estimate what each change is worth, from a designed experiment.
 
-    Effects are given alone, in the paper's place, averaged over all orders, and at each network's
-    best learning rate, together with the number of epochs from which each change pays.
+    Each change is estimated alone, in the paper's place, averaged over all orders, and at each
+    network's best learning rate, with the number of epochs from which it pays.
     """
     try:
         experiment = _experiment(data, design, runs)
@@ -134,7 +134,7 @@ def predict(
 
     The prediction comes from the runs of a designed experiment.
 
-    The default learning rate is the network's best one. Combinations that the design does not
+    By default, it is for the network's best learning rate. Combinations that the design does not
     cover are refused.
     """
     asked = [step is not None, config is not None, bool(level), best]
@@ -179,8 +179,8 @@ def _experiment(data: str, design: Path | None, folder: Path | None) -> Experime
     runs = found.of_data(read_runs(folder).points, data)
     if not runs:
         raise StudyError(
-            f"no run of a design is on data named {data[:60]!r}: train one with "
-            "`roadmap sweep --design FILE --data PATH`"
+            f"no run of a design was trained on data named {data[:60]!r}; train one with "
+            "`python -m roadmap sweep --design FILE --data PATH`"
         )
     chosen = found.choose_design(found.designs(), runs) if design is None else read_design(design)
     return found.open_experiment(chosen, runs)
@@ -205,7 +205,7 @@ def _pairs(given: Sequence[str], option: str) -> dict[str, str]:
 def _levels(
     effects: Effects, step: str | None, config: Path | None, given: Sequence[str]
 ) -> dict[str, str]:
-    """The combination asked for: of the network's own settings only what it shows is taken."""
+    """Return the requested combination; a network sets only the factors that its config has."""
     space = effects.space
     if config is not None:
         return effects.start | _of_network(space, space.levels_of(read_config(config)))
@@ -273,4 +273,4 @@ def _worths(found: Effects, place: int) -> list[Any]:
 
 
 def _pays(epochs: float | None) -> str:
-    return "not within what was trained" if epochs is None else f"{epochs:g}"
+    return "not in the trained range" if epochs is None else f"{epochs:g}"

@@ -1,6 +1,6 @@
-"""A design: the runs of an experiment over a space, named before anything is trained.
+"""A design: the planned runs of an experiment over a space.
 
-A design is a JSON file with its space, so that it means the same when the roadmaps change.
+A design is a JSON file that includes its space, so that it keeps its meaning if roadmaps change.
 Imports no torch.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from models.text import said
 from roadmap.files import write_bytes
 from roadmap.study.space import Levels, Space, StudyError, space_from_dict
 from roadmap.tables.results import RESULTS, find_committed
@@ -20,12 +21,13 @@ from roadmap.train.errors import RefusedError
 from roadmap.train.settings import check_seed
 
 SCHEMA = 1
-#: The designs that are committed.
+#: Folder of the committed designs.
 DESIGNS = RESULTS / "designs"
-#: ``fit``: the model is fitted to it. ``replicate``: fitted too, and tells chance from lack of
-#: fit. ``held_out``: the model is judged by it. ``confirmation``: neither, trained afterwards.
+#: The model is fitted to ``fit`` and ``replicate`` runs; replicates also measure the variation
+#: between seeds. ``held_out`` runs test it. ``confirmation`` runs, trained later, do neither.
 Role = Literal["fit", "replicate", "held_out", "confirmation"]
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
+NAME_RULE = "start with a lower-case letter or digit, then use these, '.', '_' or '-' (60 at most)"
 MAX_BYTES = 16 << 20
 MAX_POINTS = 10_000
 
@@ -42,8 +44,11 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """``points`` in the order in which they are trained; ``interactions``: pairs of factors whose
-    product the model has, beside every factor by itself."""
+    """The planned runs of an experiment: ``points`` of ``space``, in training order.
+
+    ``interactions`` are the pairs of factors whose products are terms of the model, besides every
+    single factor.
+    """
 
     name: str
     space: Space
@@ -51,27 +56,30 @@ class Design:
     interactions: tuple[tuple[str, str], ...] = ()
 
     def save(self, path: Path) -> None:
-        """Write the file. Raises ``OSError``."""
+        """Write the design to a JSON file. Raises ``OSError``."""
         head = {
             "schema": SCHEMA,
             "name": self.name,
             "space": self.space.to_dict(),
             "interactions": [list(pair) for pair in self.interactions],
         }
-        lines = [json.dumps(_point(point)) for point in self.points]  # a line each: diffs are read
+        # One line per point, for readable diffs.
+        lines = [json.dumps(_point(point)) for point in self.points]
         text = json.dumps(head, indent=1)[:-2] + ',\n "points": [\n  ' + ",\n  ".join(lines)
         write_bytes(path, f"{text}\n ]\n}}\n".encode())
 
 
 def read_design(path: Path) -> Design:
-    """The design in a file. Raises ``StudyError`` with one sentence where it holds none."""
+    """Read the design in a JSON file. Raises ``StudyError`` if it is invalid."""
     found = _json(find_committed(path))
     try:
         return _design(found)
     except StudyError as error:
         raise StudyError(f"{path} is not a usable design: {error}") from None
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise StudyError(f"{path} is not a usable design: it lacks {str(error)[:60]}") from None
+    except KeyError as error:
+        raise StudyError(f"{path} is not a usable design: it has no {str(error)[:60]}") from None
+    except (TypeError, AttributeError, RecursionError) as error:
+        raise StudyError(f"{path} is not a usable design: {str(error)[:60]}") from None
 
 
 def _json(path: Path) -> Any:
@@ -81,18 +89,18 @@ def _json(path: Path) -> Any:
     except OSError as error:
         raise StudyError(f"{path} cannot be read: {error.strerror}") from None
     if len(text) > MAX_BYTES:
-        raise StudyError(f"{path} is larger than {MAX_BYTES >> 20} MB, which no design is")
+        raise StudyError(f"{path} is larger than {MAX_BYTES >> 20} MB, the limit for designs")
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise StudyError(f"{path} is not JSON; it may be cut off") from None
+        raise StudyError(f"{path} is not valid JSON; it may be truncated") from None
 
 
 def _design(found: Mapping[str, Any]) -> Design:
     if found["schema"] != SCHEMA:
         raise StudyError(f"its schema is {str(found['schema'])[:60]}; this version reads {SCHEMA}")
     if not isinstance(found["name"], str) or not NAME.fullmatch(found["name"]):
-        raise StudyError("its name must be of lower-case letters, digits, ., _ and -")
+        raise StudyError(f"its name is {said(found['name'], 60)}; {NAME_RULE}")
     space = space_from_dict(found["space"])
     pairs = tuple((first, second) for first, second in found["interactions"])
     for name in (name for pair in pairs for name in pair):
@@ -103,15 +111,16 @@ def _design(found: Mapping[str, Any]) -> Design:
     keys = [point.key for point in points]
     repeated = next((key for key in keys if keys.count(key) > 1), None)
     if repeated:
-        raise StudyError(f"two points have the key {repeated}")
+        raise StudyError(f"two points have the key {repeated}; use different keys")
     return Design(name=found["name"], space=space, points=points, interactions=pairs)
 
 
 def _checked(point: Point, space: Space) -> Point:
     if not isinstance(point.key, str) or not NAME.fullmatch(point.key):
-        raise StudyError("the key of a point must be of lower-case letters, digits, ., _ and -")
+        raise StudyError(f"the key of a point is {said(point.key, 60)}; {NAME_RULE}")
     if point.role not in get_args(Role):
-        raise StudyError(f"point {point.key} has the unknown role {str(point.role)[:60]!r}")
+        known = ", ".join(get_args(Role))
+        raise StudyError(f"the role of point {point.key} is {said(point.role, 60)}; use {known}")
     try:
         check_seed(point.seed)
     except RefusedError as error:

@@ -1,9 +1,9 @@
-"""What each change is worth, in four ways: alone, in the paper's place, averaged over all orders,
-and at each network's own best learning rate; and the same against the length of training.
+"""The value of each change in four views, and how it depends on the length of training.
 
-Every value but the last is a sum of predictions with weights, of which the model knows the
-interval. The average over orders is the Shapley value (Shapley 1953), over those orders in which
-every network on the way exists.
+The views are: alone, in the paper's place, averaged over all orders, and at each network's own best
+learning rate. In the first three, a value is a weighted sum of predictions, for which the model
+gives the interval. The average over orders is the Shapley value (Shapley 1953), restricted to
+orders in which every intermediate network is valid.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from roadmap.study.model import CONFIDENCE, Effect, Model, Prediction, combinati
 from roadmap.study.space import ON, Factor, Levels, Space, StudyError
 
 VIEWS = ("alone", "in place", "all orders", "own rate")
-#: Draws of the coefficients for intervals at the best rate, whose place is uncertain too.
+#: Draws of the coefficients for intervals at the best rate, which is itself uncertain.
 DRAWS = 1000
 GRID = 41
 RATE_CODES = np.linspace(-1, 1, GRID)
@@ -31,9 +31,10 @@ CORNERS = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
 
 @dataclass(frozen=True)
 class Settings:
-    """How the compared networks are trained: the levels of settings, ``lr`` and ``epochs``.
+    """How the compared networks are trained.
 
-    ``lr`` and ``epochs`` None: the middle of what was trained, and the longest.
+    ``levels`` has level keys by factor. ``lr`` None is the middle learning rate that was trained,
+    ``epochs`` None the largest number of epochs.
     """
 
     levels: Mapping[str, str] = field(default_factory=dict)
@@ -42,7 +43,7 @@ class Settings:
 
 
 class Change(NamedTuple):
-    """One change of the roadmap: the factor, and the level that the path adopts."""
+    """A change of the roadmap: factor ``name`` goes from level ``before`` to ``after``."""
 
     name: str
     title: str
@@ -51,8 +52,11 @@ class Change(NamedTuple):
 
 
 class Worth(NamedTuple):
-    """What a change is worth in one view; ``effect`` None where no such network exists, with
-    ``why``. ``verdict`` after Holm's correction over the view: gain, loss or inconclusive."""
+    """The value of a change in one view.
+
+    ``effect`` is None if there is no such network; ``why`` gives the reason. ``verdict`` is gain,
+    loss, inconclusive or impossible, after Holm's correction for all changes in the view.
+    """
 
     change: Change
     effect: Effect | None
@@ -61,10 +65,10 @@ class Worth(NamedTuple):
 
 
 class Budget(NamedTuple):
-    """What a change is worth at some lengths of training, by rising number of epochs.
+    """The value of a change at several numbers of epochs, in ascending order.
 
-    ``pays_from``: the length from which on its 95% interval stays above zero; None: not within
-    what was trained. ``costs``: whether the interval is below zero at every length.
+    ``pays_from`` is the number of epochs from which on the 95% interval is above zero, None if
+    there is none. ``costs`` is whether the interval is below zero at every number.
     """
 
     change: Change
@@ -81,7 +85,7 @@ class Budget(NamedTuple):
 
 
 class Interaction(NamedTuple):
-    """By how much the effect of one factor differs between the ends of another."""
+    """How much the effect of factor ``first`` changes across the range of ``second``."""
 
     first: Factor
     second: Factor
@@ -89,7 +93,10 @@ class Interaction(NamedTuple):
 
 
 class Effects:
-    """The answers of ``model`` for networks that are trained as ``settings`` say."""
+    """Estimates of ``model`` for networks trained with ``settings``.
+
+    Raises ``StudyError`` for settings that the design does not have or that were not trained.
+    """
 
     def __init__(self, model: Model, settings: Settings | None = None):
         self.model, self.settings = model, settings or Settings()
@@ -99,7 +106,7 @@ class Effects:
 
     @cached_property
     def changes(self) -> tuple[Change, ...]:
-        """The factors that the adopted path sets, in its order."""
+        """The changes on the adopted path, in order."""
         roadmap = ROADMAPS[self.space.roadmap]
         order: dict[str, str] = {}
         for factor in self.space.factors:
@@ -119,9 +126,9 @@ class Effects:
     # -- the four views ----------------------------------------------------------------------
 
     def worth(self, view: str) -> tuple[Worth, ...]:
-        """Every change in one of ``VIEWS``. Raises ``StudyError`` for another view."""
+        """Return the value of every change in one of ``views``. Raises ``StudyError``."""
         if view not in self.views:
-            raise StudyError(f"there is no view {view!r}; use {', '.join(self.views)}")
+            raise StudyError(f"view is {view!r}; use {', '.join(self.views)}")
         found = {
             "alone": self._alone,
             "in place": self._in_place,
@@ -132,7 +139,7 @@ class Effects:
 
     @property
     def views(self) -> tuple[str, ...]:
-        """Those of ``VIEWS`` that the model can answer: a best rate needs the rate's square."""
+        """The available views; a best learning rate needs its square in the model."""
         return VIEWS if self.has_best_rate else VIEWS[:-1]
 
     @property
@@ -176,16 +183,16 @@ class Effects:
     # -- paths -------------------------------------------------------------------------------
 
     def path(self, order: Sequence[str]) -> list[dict[str, str]]:
-        """The networks on the way from the start when changes are made in ``order``.
+        """Return the combinations from the start on, as changes are added in ``order``.
 
-        Raises ``StudyError`` naming the change that must wait, for an order that makes no network.
+        Raises ``StudyError`` naming the first change that gives an invalid network.
         """
         known = {change.name: change for change in self.changes}
         levels = dict(self.start)
         found = [levels]
         for name in order:
             if name not in known:
-                raise StudyError(f"{name} is no change of this space: use {', '.join(known)}")
+                raise StudyError(f"{name} is not a change of this space; use {', '.join(known)}")
             levels = levels | {name: known[name].after}
             problem = self.space.problem(levels)
             if problem:
@@ -194,24 +201,26 @@ class Effects:
         return found
 
     def predicted(self, levels: Levels, lr: float | None = None) -> Prediction:
-        """Top-1 of one combination under the settings. Raises ``StudyError`` outside the space."""
+        """Predict top-1 of one combination. Raises ``StudyError`` if it is not in the space."""
         problem = self.space.problem(levels)
         if problem:
             raise StudyError(f"this combination is not covered: {problem}")
         return self.model.predict(self._row(levels, lr)[None])[0]
 
     def best_rate(self, levels: Levels) -> float | None:
-        """The learning rate, within those trained, at which the model has ``levels`` score most;
-        None where the model has no best one."""
+        """Return the learning rate in the trained range with the highest prediction for ``levels``.
+
+        Returns None if the model has no best rate.
+        """
         if not self.has_best_rate:
             return None
-        scores = self._rate_rows(levels) @ self.model.coefficients  # as high where log-odds are
+        scores = self._rate_rows(levels) @ self.model.coefficients  # log-odds peak where top-1 does
         return float(self.rate_of(RATE_CODES[scores.argmax()]))
 
     # -- length of training, interactions -----------------------------------------------------
 
     def budgets(self, epochs: Sequence[float]) -> tuple[Budget, ...]:
-        """Each change in the paper's place at each of ``epochs``."""
+        """Return the value of each change in the paper's place at each number of ``epochs``."""
         levels, lr = self.settings.levels, self.settings.lr
         columns = [
             Effects(self.model, Settings(levels, lr, one))._effects_in_place() for one in epochs
@@ -223,7 +232,7 @@ class Effects:
         return tuple(found)
 
     def interactions(self) -> tuple[Interaction, ...]:
-        """Those of the model, the strongest first; all else is in the middle of its levels."""
+        """Return the interactions, strongest first, with all other factors at mid-range."""
         found = []
         for first, second in self.model.interactions:
             places = self.model.terms.place(first), self.model.terms.place(second)
@@ -245,8 +254,10 @@ class Effects:
         return self.model.effect(rows, np.array([-1.0, 1.0]))
 
     def _lattice_rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """The terms of every set of changes that is a network, and the weights (changes, sets)
-        that make of their predictions the mean over all valid orders."""
+        """Return the terms of valid sets of changes, (sets, terms), and weights (changes, sets).
+
+        The weighted sums of the predictions are the mean effects over all valid orders.
+        """
         masks, weights = _lattice(self.space, self.changes)
         coded = np.repeat(self.coded([self.start]), len(masks), axis=0)
         for i, change in enumerate(self.changes):
@@ -256,14 +267,17 @@ class Effects:
         return self.model.terms.matrix(coded), weights
 
     def coded(self, combinations: Sequence[Levels]) -> np.ndarray:
-        """Combinations as numbers from -1 to 1 at the settings' rate and length."""
+        """Return combinations as codes from -1 to 1, (combinations, factors).
+
+        Learning rate and epochs are those of the settings.
+        """
         coded = self.model.terms.coded(combinations)
         for name, value in self.quantities.items():
             coded[:, self.model.terms.place(name)] = self.space.factor(name).coded_value(value)
         return coded
 
     def rate_of(self, codes: np.ndarray) -> np.ndarray:
-        """Learning rates of codes from -1 to 1."""
+        """Convert codes from -1 to 1 to learning rates."""
         values = self.space.factor("lr").values
         return min(values) * (max(values) / min(values)) ** ((codes + 1) / 2)
 
@@ -273,12 +287,12 @@ class Effects:
         return self.model.terms.matrix(coded)
 
     def _at_best_rate(self, levels: Levels) -> np.ndarray:
-        """Top-1 at the best rate by each draw of the coefficients, (draws,)."""
+        """Return top-1 at the best rate for each draw of the coefficients, (draws,)."""
         return percent((self._draws @ self._rate_rows(levels).T).max(1))
 
     @cached_property
     def _draws(self) -> np.ndarray:
-        """Coefficients as they may be, (draws, terms): the fitted ones first."""
+        """Draws of the coefficients, (draws, terms), with the fitted ones first."""
         random = np.random.default_rng(0)
         model = self.model
         normal = random.multivariate_normal(
@@ -289,20 +303,20 @@ class Effects:
 
 
 def _quantities(space: Space, settings: Settings) -> dict[str, float]:
-    """The learning rate and length to compare at, where they are quantities of the space."""
+    """Return the learning rate and epochs to compare at, if they are quantitative factors."""
     found = {}
     for name, given in (("lr", settings.lr), ("epochs", settings.epochs)):
         factor = space.by_name.get(name)
         if factor is None or factor.scale is None:
             if given is not None:
-                raise StudyError(f"{name} is no quantity of this design: leave it out")
+                raise StudyError(f"this design does not vary {name} over a range; omit it")
             continue
         values = sorted(factor.values)
         usual = values[-1] if name == "epochs" else values[len(values) // 2]
         value = usual if given is None else given
         if not values[0] <= value <= values[-1]:
             raise StudyError(
-                f"{name} is {value:g}; what was trained goes from {values[0]:g} to {values[-1]:g}"
+                f"{name} is {value:g}; the trained range is {values[0]:g} to {values[-1]:g}"
             )
         found[name] = value
     return found
@@ -315,12 +329,12 @@ def _checked(space: Space, levels: Levels) -> dict[str, str]:
 
 
 def _level_of(factor: Factor, step: Step) -> str | None:
-    """The level of ``factor`` that ``step`` sets; None where it sets another factor."""
+    """Return the level of ``factor`` that ``step`` sets; None if it sets another factor."""
     return next((level.key for level in factor.levels if level.step == step.key), None)
 
 
 def _judged(found: Sequence[Worth]) -> tuple[Worth, ...]:
-    """With verdicts, corrected for the number of changes that were tested."""
+    """Return ``found`` with verdicts, corrected for the number of tested changes."""
     tested = {i: worth.effect for i, worth in enumerate(found) if worth.effect is not None}
     adjusted = dict(zip(tested, holm([effect.p for effect in tested.values()]), strict=True))
     judged = []
@@ -336,7 +350,7 @@ def _judged(found: Sequence[Worth]) -> tuple[Worth, ...]:
 
 
 def _drawn_effect(draws: np.ndarray) -> Effect:
-    """Of differences by draws, the fitted one first."""
+    """Return the effect from draws of a difference, with the fitted one first."""
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(draws[1:], [tail, 100 - tail])
     above = (1 + (draws[1:] > 0).sum()) / (len(draws) + 1)
@@ -346,15 +360,15 @@ def _drawn_effect(draws: np.ndarray) -> Effect:
 
 @lru_cache(maxsize=8)
 def _lattice(space: Space, changes: tuple[Change, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """The sets of ``changes`` that are networks, as bits, and weights (changes, sets).
+    """Return the valid sets of ``changes`` as bit masks, (sets,), and weights, (changes, sets).
 
-    The weights of a change times any value of the sets are the mean over all valid orders of what
-    the change adds to that value. Raises ``StudyError`` where there is no valid order.
+    Weights times any value of the sets is the mean increase of that value by each change, over all
+    valid orders. Raises ``StudyError`` if there is no valid order.
     """
     ways = _ways_there(space, changes)
     whole = (1 << len(changes)) - 1
     if whole not in ways:
-        raise StudyError("no order of the changes makes a network at every step")
+        raise StudyError("no order of the changes has a valid network after every change")
     back = {whole: 1}
     for mask in sorted(ways, reverse=True)[1:]:
         larger = (mask | 1 << i for i in range(len(changes)) if not mask & 1 << i)
@@ -373,7 +387,7 @@ def _lattice(space: Space, changes: tuple[Change, ...]) -> tuple[np.ndarray, np.
 
 
 def _ways_there(space: Space, changes: tuple[Change, ...]) -> dict[int, int]:
-    """In how many valid orders each set of changes is reached, by its bits."""
+    """Count the valid orders that lead to each set of changes, by bit mask."""
     ways = {0: 1}
     for mask in range(1 << len(changes)):
         if mask not in ways:

@@ -1,4 +1,4 @@
-"""An experiment as it stands: a design, its runs, the model fitted to them, how it is judged."""
+"""An experiment: a design, its runs, the fitted model and its test on held-out runs."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ from roadmap.tables.results import results_folders
 
 @dataclass(frozen=True)
 class Experiment:
-    """``runs`` are the finished ones of the design; ``foreign`` have its name and are not what it
-    says, or are of other data: they are left out."""
+    """A design with its finished ``runs`` and the fitted ``model``.
+
+    ``foreign`` runs name the design but do not match it, or were trained on other data; they are
+    excluded. ``judgement`` is None without held-out runs.
+    """
 
     design: Design
     runs: tuple[PointRun, ...]
@@ -35,19 +38,19 @@ class Experiment:
 
     @property
     def unlearned(self) -> tuple[PointRun, ...]:
-        """Runs that ended no better than guessing, of whatever role."""
+        """The runs, of any role, that did not learn (see ``roadmap.study.model.learned``)."""
         return tuple(run for run in self.runs if not learned(run))
 
     @property
     def planned(self) -> int:
-        """How many runs the model is to be fitted to."""
+        """The number of runs that the complete model is fitted to."""
         return sum(point.role in FITTED_ROLES for point in self.design.points)
 
 
 def open_experiment(design: Design, runs: Sequence[PointRun]) -> Experiment:
-    """The experiment of ``design`` by ``runs``, of which others are left out.
+    """Fit the model of ``design`` to its runs among ``runs``.
 
-    Raises ``StudyError`` where too few runs are finished.
+    Raises ``StudyError`` if too few of them have finished.
     """
     model = fit(design, runs)
     own = tuple(run for _, run in finished(design, runs))
@@ -55,9 +58,9 @@ def open_experiment(design: Design, runs: Sequence[PointRun]) -> Experiment:
 
 
 def designs(folder: Path | None = None) -> list[Design]:
-    """Every design in ``folder`` that can be read, in the order of their names.
+    """Read every valid design in ``folder``, sorted by file name.
 
-    ``folder`` None is ``designs`` in all of ``results_folders()``.
+    If ``folder`` is None, reads ``designs`` in all of ``results_folders()``.
     """
     folders = [folder] if folder else [found / "designs" for found in results_folders()]
     paths = {path.name: path for each in reversed(folders) for path in each.glob("*.json")}
@@ -71,18 +74,18 @@ def designs(folder: Path | None = None) -> list[Design]:
 
 
 def of_data(runs: Sequence[PointRun], data: str) -> tuple[PointRun, ...]:
-    """The runs of designs that were trained on the data set named ``data``."""
+    """Return the runs that were trained on the data set named ``data``."""
     return tuple(run for run in runs if run.data == data)
 
 
 def choose_design(found: Sequence[Design], runs: Sequence[PointRun]) -> Design:
-    """The design that most of ``runs`` are of and that has something to fit.
+    """Return the design with the most finished runs, if it has points to fit.
 
-    Raises ``StudyError`` where there is none.
+    Raises ``StudyError`` if there is none.
     """
     names = [run.point.design for run in runs if run.finished]
     usable = [d for d in found if any(p.role in FITTED_ROLES for p in d.points)]
     usable = [design for design in usable if design.name in names]
     if not usable:
-        raise StudyError("no run of a design is finished on this data set")
+        raise StudyError("no run of a design has finished on this data set")
     return max(usable, key=lambda design: names.count(design.name))

@@ -1,4 +1,4 @@
-"""The settings that a study varies beside the steps of a roadmap. Imports no torch."""
+"""The training settings that a study varies besides the steps of a roadmap. Imports no torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from roadmap.study.space import Factor, Level
 
-#: Epochs of training for one of warm-up, as in the runs of docs/experiment.md.
+#: Epochs of training per epoch of warm-up, as in the runs of docs/experiment.md.
 EPOCHS_PER_WARMUP = 15
 LIGHT = {"mixup": 0.0, "cutmix": 0.0, "auto_augment": "none", "random_erasing": 0.0}
 LIGHT |= {"stochastic_depth": 0.0}
@@ -15,7 +15,7 @@ MILD |= {"random_erasing": 0.1, "stochastic_depth": 0.1}
 
 
 def learning_rate(values: Sequence[float]) -> Factor:
-    """Peak learning rates at the batch size of the recipe."""
+    """Return the factor of peak learning rates, for the recipe's batch size."""
     levels = tuple(
         Level(key=f"{v:g}", title=f"Learning rate {v:g}", recipe={"lr": v}, value=v) for v in values
     )
@@ -25,7 +25,7 @@ def learning_rate(values: Sequence[float]) -> Factor:
 
 
 def epochs(values: Sequence[int]) -> Factor:
-    """Lengths of training, with a warm-up in proportion."""
+    """Return the factor of training lengths in epochs, with proportional warm-up."""
     levels = tuple(
         Level(
             key=str(value),
@@ -46,8 +46,11 @@ def _log2(levels: Sequence[Level]) -> str | None:
 
 
 def augmentation() -> Factor:
-    """``light``: crops and flips. ``mild``: also Mixup 0.2, RandAugment of magnitude 5, erasing
-    and stochastic depth 0.1; a good deal less than Table 5 of Liu et al. 2022."""
+    """Return the factor of augmentation, ``light`` or ``mild``.
+
+    ``light`` is crops and flips. ``mild`` adds Mixup 0.2, RandAugment of magnitude 5, random
+    erasing 0.1 and stochastic depth 0.1, much less than in Table 5 of Liu et al. 2022.
+    """
     levels = (
         Level(key="light", title="Light augmentation", recipe=LIGHT),
         Level(key="mild", title="Mild augmentation", recipe=MILD),
@@ -56,6 +59,7 @@ def augmentation() -> Factor:
 
 
 def layer_scale(value: float = 1e-6) -> Factor:
+    """Return the factor of layer scale, none or initialized to ``value``."""
     levels = (
         Level(key="none", title="No layer scale", config={"layer_scale": None}),
         Level(key=f"{value:g}", title=f"Layer scale {value:g}", config={"layer_scale": value}),
@@ -64,6 +68,7 @@ def layer_scale(value: float = 1e-6) -> Factor:
 
 
 def initialization() -> Factor:
+    """Return the factor of initialization: PyTorch's default, or truncated normal (std 0.02)."""
     levels = (
         Level(key="default", title="PyTorch's initialization", config={"init": "default"}),
         Level(

@@ -1,9 +1,9 @@
-"""What is fitted to a design's runs: a linear model of its terms, with its intervals.
+"""The model fitted to the runs of a design, with intervals.
 
-Linear on the scale of log-odds, so that no prediction leaves 0 to 100% and that a network near
-either end has less to gain; effects are told in points of top-1. Ordinary least squares
-(statsmodels), the errors pooled over all runs; intervals of points by the delta method. The model
-can be written to a file before the held-out runs are scored, and is then judged by them.
+The log-odds of top-1 are a linear function of the terms, so that predictions stay between 0 and
+100% and changes are smaller near either end; effects are reported in points of top-1. The fit is by
+ordinary least squares (statsmodels), with one error variance for all runs; intervals in points use
+the delta method. The model can be saved before the held-out runs are scored, and tested on them.
 """
 
 from __future__ import annotations
@@ -28,20 +28,18 @@ from roadmap.study.terms import CROSSED, Terms
 
 SCHEMA = 1
 CONFIDENCE = 0.95
-#: Runs beyond the number of terms, without which no interval is worth its name.
+#: Smallest difference between the numbers of runs and terms, for useful intervals.
 LEAST_DEGREES = 10
 FITTED_ROLES = ("fit", "replicate")
-#: A run that scores less than this many times what guessing would has not learned: no sum of
-#: effects says by how much.
+#: A run that scores less than this multiple of chance accuracy has not learned. Such scores are
+#: not a sum of effects.
 LEARNED = 3.0
-
-
-#: Of the scale: one unit is a point of top-1 at 50%.
+#: Unit of log-odds: one unit is one point of top-1 at 50%.
 UNIT = 25.0
 
 
 class Effect(NamedTuple):
-    """A difference in points of top-1 with its 95% interval; ``p`` is that of no difference."""
+    """A difference in points of top-1 with its 95% interval; ``p`` tests whether it is zero."""
 
     points: float
     low: float
@@ -50,7 +48,7 @@ class Effect(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """Top-1 in percent of one run, with the 95% interval that it falls into."""
+    """The predicted top-1 of one run, in percent, with its 95% prediction interval."""
 
     top1: float
     low: float
@@ -58,9 +56,12 @@ class Prediction(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """The model against the held-out runs: root mean square error in points, the share of their
-    scores inside the 95% prediction intervals, and the standard deviation that seeds alone have
-    (None without replicates)."""
+    """The test of a model on held-out runs.
+
+    ``rmse`` is the root mean square error in points, ``coverage`` the share of scores inside their
+    95% prediction intervals, from 0 to 1, and ``seeds_std`` the standard deviation between seeds in
+    points (None without replicates).
+    """
 
     runs: int
     rmse: float
@@ -69,8 +70,11 @@ class Judgement(NamedTuple):
 
 
 class PureError(NamedTuple):
-    """What runs of one point differ by: their standard deviation, its degrees of freedom, and the
-    p value of the model's errors being no more than that."""
+    """The variation between runs of the same combination.
+
+    ``std`` is the standard deviation in points, ``degrees`` its degrees of freedom, and
+    ``lack_of_fit_p`` the p value of the lack-of-fit test (None if it cannot be computed).
+    """
 
     std: float
     degrees: int
@@ -81,9 +85,10 @@ class PureError(NamedTuple):
 class Model:
     """A fitted model of the runs of ``design`` on ``data``.
 
-    ``coefficients``, their ``covariance`` and ``std``, the standard deviation of a run about the
-    model with its ``degrees`` of freedom, are on the scale of ``log_odds``; ``points_std`` is the
-    same deviation in points of top-1.
+    ``coefficients`` (terms,), their ``covariance`` (terms, terms) and ``std``, the residual
+    standard deviation with its ``degrees`` of freedom, are on the scale of ``log_odds``.
+    ``points_std`` is the residual standard deviation in points of top-1. ``runs`` is the number of
+    fitted runs, and ``squares`` is false if the squares were dropped.
     """
 
     design: Design
@@ -97,7 +102,7 @@ class Model:
     runs: int
     pure_error: PureError | None = None
     squares: bool = True
-    #: Keys of the points whose runs did not learn; the model is fitted to the others.
+    #: Keys of the points whose runs did not learn and are excluded from the fit.
     unlearned: tuple[str, ...] = ()
 
     @cached_property
@@ -106,7 +111,7 @@ class Model:
 
     @property
     def whole(self) -> bool:
-        """Whether all terms of the design could be fitted."""
+        """Whether the model has all terms of the design."""
         return self.squares and self.interactions == self.design.interactions
 
     @property
@@ -114,7 +119,10 @@ class Model:
         return float(stats.t.ppf((1 + CONFIDENCE) / 2, self.degrees))
 
     def effect(self, rows: np.ndarray, weights: np.ndarray) -> Effect:
-        """Of the sum of the predictions of ``rows`` (combinations, terms) times ``weights``."""
+        """Return the weighted sum of the predictions for ``rows``.
+
+        ``rows`` is (combinations, terms), ``weights`` (combinations,).
+        """
         top1 = percent(rows @ self.coefficients)
         slopes = top1 * (100 - top1) / (100 * UNIT)
         gradient = (weights * slopes) @ rows
@@ -125,17 +133,17 @@ class Model:
         return Effect(points, points - half, points + half, p)
 
     def predict(self, rows: np.ndarray) -> list[Prediction]:
-        """Of rows of terms, (combinations, terms)."""
+        """Predict top-1 for ``rows`` of terms, (combinations, terms)."""
         return [Prediction(*map(float, one)) for one in zip(*self.bands(rows), strict=True)]
 
     def bands(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Top-1 in percent, and the ends of its 95% prediction intervals."""
+        """Predict top-1 and the ends of its 95% interval, in percent, each (combinations,)."""
         odds = rows @ self.coefficients
         half = self._quantile * np.sqrt(((rows @ self.covariance) * rows).sum(1) + self.std**2)
         return percent(odds), percent(odds - half), percent(odds + half)
 
     def save(self, path: Path) -> None:
-        """Write the fitted numbers. Raises ``OSError``."""
+        """Write the fitted numbers to a JSON file. Raises ``OSError``."""
         content = {
             "schema": SCHEMA,
             "design": self.design.name,
@@ -157,14 +165,14 @@ class Model:
 
 
 def fit(design: Design, runs: Sequence[PointRun]) -> Model:
-    """The model of the finished runs among ``runs`` that are points of ``design`` to fit.
+    """Fit a model to the finished runs of ``design`` with role ``fit`` or ``replicate``.
 
-    Interactions, then squares are left out while runs are too few for them. Raises
-    ``StudyError`` where even the factors by themselves are too many.
+    With too few runs, interactions are dropped first, then squares. Raises ``StudyError`` if the
+    runs are too few even for the factors alone.
     """
     pairs = [(p, r) for p, r in finished(design, runs) if p.role in FITTED_ROLES]
     if not pairs:
-        raise StudyError(f"no run of the design {design.name} is finished")
+        raise StudyError(f"no run of the design {design.name} has finished")
     fitted = [(point, run) for point, run in pairs if learned(run)]
     unlearned = tuple(point.key for point, run in pairs if not learned(run))
     scores = np.array([log_odds(run.top1, run.val_images) for _, run in fitted])
@@ -175,39 +183,41 @@ def fit(design: Design, runs: Sequence[PointRun]) -> Model:
             return replace(_fitted(design, fitted, terms, matrix, scores), unlearned=unlearned)
     needed = len(terms.names) + LEAST_DEGREES
     raise StudyError(
-        f"{len(fitted)} runs of the design {design.name} are finished and learned; at least "
-        f"{needed} are "
-        "needed to tell its factors apart. Run the same sweep again to train the others"
+        f"only {len(fitted)} runs of the design {design.name} have finished and learned; at least "
+        f"{needed} are needed. Run the same sweep again to train the others"
     )
 
 
 def log_odds(top1: float, images: int) -> float:
-    """Of a top-1 in percent of ``images``, in ``UNIT``; half an image keeps 0 and 100% finite."""
+    """Convert top-1 (percent of ``images``) to log-odds, in ``UNIT``.
+
+    Half an image is added to both sides, so that 0 and 100% are finite.
+    """
     right = top1 / 100 * images + 0.5
     return UNIT * math.log(right / (images + 1 - right))
 
 
 def percent(odds: np.ndarray) -> np.ndarray:
-    """Top-1 in percent of log-odds in ``UNIT``."""
+    """Convert log-odds, in ``UNIT``, to top-1 in percent."""
     return 100 / (1 + np.exp(-odds / UNIT))
 
 
 def learned(run: PointRun) -> bool:
-    """Whether a finished run scores clearly more than guessing."""
+    """Return whether a finished run scores clearly better than chance (see ``LEARNED``)."""
     return run.top1 > min(LEARNED * 100 / run.classes, 50.0)
 
 
 def finished(design: Design, runs: Sequence[PointRun]) -> list[tuple[Point, PointRun]]:
-    """The points of ``design`` with their finished runs, in its order.
+    """Return the points of ``design`` that have a finished run, in order, with the run.
 
-    Runs that are not of their point, or of other data than most, are left out (``foreign``).
+    Excludes runs that do not match their point or that use other data than most (``foreign``).
     """
     found = dict(_matched(design, runs))
     return [(point, found[point.key]) for point in design.points if point.key in found]
 
 
 def foreign(design: Design, runs: Sequence[PointRun]) -> list[PointRun]:
-    """Finished runs that have the design's name and are not what it says, or are of other data."""
+    """Return the finished runs that name the design but do not match it or use other data."""
     own = {run.path for _, run in _matched(design, runs)}
     return [run for run in _of_design(design, runs) if run.path not in own]
 
@@ -217,7 +227,7 @@ def _of_design(design: Design, runs: Sequence[PointRun]) -> list[PointRun]:
 
 
 def _matched(design: Design, runs: Sequence[PointRun]) -> list[tuple[str, PointRun]]:
-    """The runs that are what the design says of their key, of the data that most are of."""
+    """Return the runs that match their point and use the same data as most, with their keys."""
     points = {point.key: (dict(point.levels), point.seed) for point in design.points}
     fitting = [
         (run.point.key, run)
@@ -230,8 +240,10 @@ def _matched(design: Design, runs: Sequence[PointRun]) -> list[tuple[str, PointR
 
 
 def judge(model: Model, runs: Sequence[PointRun], role: str = "held_out") -> Judgement | None:
-    """``model`` against the finished runs of points that it was not fitted to, but for those that
-    did not learn; None without any."""
+    """Test ``model`` on the finished runs with this role, except runs that did not learn.
+
+    Returns None if there are none.
+    """
     kept = [(p, r) for p, r in finished(model.design, runs) if p.role == role and learned(r)]
     if not kept:
         return None
@@ -247,7 +259,7 @@ def judge(model: Model, runs: Sequence[PointRun], role: str = "held_out") -> Jud
 
 
 def read_model(path: Path, design: Design) -> Model:
-    """The model of ``design`` in a file. Raises ``StudyError`` for anything else."""
+    """Read the model of ``design`` from a JSON file. Raises ``StudyError`` if it is invalid."""
     try:
         found = json.loads(path.read_bytes())
         return _model(found, design)
@@ -260,7 +272,10 @@ def read_model(path: Path, design: Design) -> Model:
 
 
 def _from_rich_to_poor(design: Design) -> list[Terms]:
-    """With all interactions; with those of rate and length alone; with none; without squares."""
+    """Return the terms to try in turn.
+
+    All interactions; only interactions with learning rate or epochs; none; and no squares either.
+    """
     some = tuple(pair for pair in design.interactions if set(pair) & set(CROSSED[:2]))
     rich = [Terms(design.space, pairs) for pairs in (design.interactions, some, ())]
     return [*rich, Terms(design.space, (), squares=False)]
@@ -300,7 +315,7 @@ def _points_std(fitted: Sequence[tuple[Point, PointRun]], odds: np.ndarray, degr
 def _pure_error(
     fitted: Sequence[tuple[Point, PointRun]], scores: np.ndarray, left: float, degrees: int
 ) -> PureError | None:
-    """Of the points that were trained more than once; ``left``: the model's sum of squares."""
+    """Return the variation of repeated points; ``left`` is the residual sum of squares."""
     groups: dict[tuple[tuple[str, str], ...], list[int]] = {}
     for place, (point, _) in enumerate(fitted):
         groups.setdefault(tuple(sorted(point.levels.items())), []).append(place)
@@ -323,7 +338,7 @@ def _pure_error(
 
 def _model(found: dict[str, Any], design: Design) -> Model:
     if found["schema"] != SCHEMA or found["design"] != design.name:
-        raise StudyError(f"it is not of the design {design.name}, or of another version")
+        raise StudyError(f"it is for another design than {design.name}, or from another version")
     model = Model(
         design=design,
         data=str(found["data"]),
@@ -339,23 +354,26 @@ def _model(found: dict[str, Any], design: Design) -> Model:
         pure_error=PureError(**found["pure_error"]) if found["pure_error"] else None,
     )
     if tuple(found["coefficients"]) != model.terms.names:
-        raise StudyError("its terms are not those of the design")
+        raise StudyError("its terms differ from those of the design")
     shape = (len(model.coefficients),) * 2
     numbers = (*model.coefficients, *model.covariance.flat, model.std, model.points_std)
     if model.covariance.shape != shape or not np.isfinite(numbers).all() or model.degrees < 1:
-        raise StudyError("its numbers are not those of a fit")
+        raise StudyError("its numbers are not the result of a fit")
     return model
 
 
 def combination_row(model: Model, levels: Levels, **quantities: float) -> np.ndarray:
-    """The terms of one combination, (terms,); ``quantities`` (``lr``, ``epochs``) need not be
-    those of a level. Raises ``StudyError`` outside of what was trained."""
+    """Return the terms of one combination, (terms,).
+
+    ``quantities`` (``lr``, ``epochs``) replace its levels and may lie between the trained values.
+    Raises ``StudyError`` for a value outside their range.
+    """
     coded = model.terms.coded([levels])
     for name, value in quantities.items():
         factor = model.design.space.factor(name)
         code = factor.coded_value(value)
         if not -1 - 1e-9 <= code <= 1 + 1e-9:
             low, high = min(factor.values), max(factor.values)
-            raise StudyError(f"{name} is {value:g}; what was trained goes from {low:g} to {high:g}")
+            raise StudyError(f"{name} is {value:g}; the trained range is {low:g} to {high:g}")
         coded[0, model.terms.place(name)] = code
     return model.terms.matrix(coded)[0]

@@ -1,9 +1,9 @@
-"""I-optimal designs over a space with constraints: the least mean variance of a prediction.
+"""I-optimal designs over a constrained space, which minimize the mean prediction variance.
 
-By exchange of coordinates and of random candidates (Meyer and Nachtsheim 1995; Goos and Jones,
-"Optimal Design of Experiments", 2011, Chapter 4). Against a D-optimal design of the same size,
-effects are known as precisely, and more runs have middle rates and lengths, which tell curvature.
-Imports no torch.
+The algorithm exchanges coordinates and random candidates (Meyer and Nachtsheim 1995; Goos and
+Jones, "Optimal Design of Experiments", 2011, Chapter 4). Compared with a D-optimal design of the
+same size, effects are as precise, and more runs have intermediate learning rates and epochs, which
+show curvature. Imports no torch.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from roadmap.study.design import Design, Point
 from roadmap.study.space import Levels, Space, StudyError
 from roadmap.study.terms import Terms
 
-#: Keeps the information matrix invertible while there are fewer points than terms.
+#: Keeps the information matrix invertible if there are fewer points than terms.
 RIDGE = 1e-3
 MOST_PASSES = 12
 MOST_TRIES = 10_000
-LEAST_GAIN = 1e-5  # of the mean variance, in units of that of a run
+LEAST_GAIN = 1e-5  # in the mean variance, in units of the variance of a run
 SINGULAR = 1e-9
-#: Other valid combinations that each point is compared with in a pass.
+#: Random valid combinations that each point is compared with in a pass.
 CANDIDATES = 48
 #: Random combinations over which the variance is averaged.
 AVERAGED = 3000
@@ -38,16 +38,17 @@ def optimal_design(
     held_out: int = 0,
     seed: int = 0,
 ) -> Design:
-    """``runs`` I-optimal points, ``replicates`` of them once more with another seed, and
-    ``held_out`` random ones, in an order of which every beginning tells as much as it can.
+    """Return a design of ``runs`` I-optimal points.
 
-    Raises ``StudyError`` where there are fewer runs than terms.
+    ``replicates`` of them are repeated with another seed, and ``held_out`` random points are added.
+    Points that add the most information come first. Raises ``StudyError`` for fewer runs than
+    terms, and if almost no combination with some level is valid.
     """
     terms = Terms(space, interactions)
     if runs < len(terms.names):
         raise StudyError(
-            f"{runs} runs cannot tell {len(terms.names)} terms apart: use at least as many runs, "
-            "or fewer interactions"
+            f"{runs} runs are too few for {len(terms.names)} terms; use at least as many runs as "
+            "terms, or fewer interactions"
         )
     random = np.random.default_rng(seed)
     pool = sample(space, runs, random)
@@ -70,10 +71,10 @@ def optimal_design(
 
 
 def sample(space: Space, number: int, random: np.random.Generator) -> list[dict[str, str]]:
-    """Random valid combinations.
+    """Draw ``number`` random valid combinations.
 
-    Of each, one factor's level is set first, all of them alike, and the others are drawn until
-    the combination is valid: so a level that few others go with is not left to chance.
+    For each, one level of a random factor is fixed, and the others are drawn until the combination
+    is valid, so that levels with few valid combinations are not missed.
     """
     return [_drawn(space, random) for _ in range(number)]
 
@@ -87,17 +88,17 @@ def _drawn(space: Space, random: np.random.Generator) -> dict[str, str]:
         if space.problem(levels) is None:
             return levels
     raise StudyError(
-        f"hardly any combination with {fixed.name} {key} is valid: relax the limits of the space"
+        f"almost no combination with {fixed.name} {key} is valid; relax the limits of the space"
     )
 
 
 def exchange(pool: list[dict[str, str]], terms: Terms, random: np.random.Generator) -> None:
-    """Improve ``pool`` in place until no single exchange lessens the mean variance."""
+    """Improve ``pool`` in place until no single exchange reduces the mean variance."""
     average = terms.of(sample(terms.space, AVERAGED, random))
     moments = average.T @ average / AVERAGED
     matrix = terms.of(pool)
     for _ in range(MOST_PASSES):
-        # Anew in each pass: rounding in the updates adds up.
+        # Recomputed in each pass, as rounding errors of the updates add up.
         inverse = np.linalg.inv(matrix.T @ matrix + RIDGE * np.eye(matrix.shape[1]))
         improved = False
         for place in random.permutation(len(pool)):
@@ -115,8 +116,10 @@ def exchange(pool: list[dict[str, str]], terms: Terms, random: np.random.Generat
 
 
 def standard_errors(design: Design, points: Sequence[Levels] | None = None) -> dict[str, float]:
-    """How precisely each factor's effect (from -1 to 1 in code) will be known, in units of the
-    standard deviation of a run, by ``points`` (those of the fit where None)."""
+    """Return the standard error of each factor's effect, from code -1 to 1.
+
+    The unit is the standard deviation of a run. ``points`` None is all points that are fitted.
+    """
     terms = Terms(design.space, design.interactions)
     if points is None:
         points = [p.levels for p in design.points if p.role in ("fit", "replicate")]
@@ -127,8 +130,10 @@ def standard_errors(design: Design, points: Sequence[Levels] | None = None) -> d
 
 
 def precision(design: Design) -> dict[str, float] | None:
-    """Half the 95% interval of each factor's effect in the whole design, for a standard deviation
-    of 1; None where its points are too few for its terms."""
+    """Return half the 95% interval of each factor's effect, for a standard deviation of 1.
+
+    Returns None if the design has too few points for its terms.
+    """
     fitted = sum(point.role in ("fit", "replicate") for point in design.points)
     degrees = fitted - len(Terms(design.space, design.interactions).names)
     if degrees < 1:
@@ -140,7 +145,7 @@ def precision(design: Design) -> dict[str, float] | None:
 
 
 def _neighbors(space: Space, levels: dict[str, str]) -> list[dict[str, str]]:
-    """The valid combinations that differ in one factor."""
+    """Return the valid combinations that differ in one factor."""
     others = [
         levels | {factor.name: key}
         for factor in space.factors
@@ -153,13 +158,13 @@ def _neighbors(space: Space, levels: dict[str, str]) -> list[dict[str, str]]:
 def _gains(
     inverse: np.ndarray, moments: np.ndarray, old: np.ndarray, new: np.ndarray
 ) -> np.ndarray:
-    """By what the mean variance falls when row ``old`` makes place for each row of ``new``."""
+    """Return the reduction of the mean variance when each row of ``new`` replaces ``old``."""
     variance, share = inverse @ old, inverse @ (moments @ (inverse @ old))
     spread = new @ inverse
     own, own_share = old @ variance, old @ share
     each, each_share = (spread * new).sum(1), ((spread @ moments) * spread).sum(1)
     both, both_share = new @ variance, new @ share
-    # Woodbury, with the 2 x 2 matrix of each exchange inverted by hand.
+    # Woodbury identity, with the 2 × 2 matrix of each exchange inverted by hand.
     first, second = 1 + each, own - 1
     determinant = first * second - both**2
     singular = np.abs(determinant) < SINGULAR
@@ -168,7 +173,7 @@ def _gains(
 
 
 def _exchanged(inverse: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """``inverse`` after the exchange (Woodbury)."""
+    """Return ``inverse`` after the exchange (Woodbury identity)."""
     pair = np.column_stack([new, old])
     signs = np.diag([1.0, -1.0])
     at = inverse @ pair
@@ -176,7 +181,7 @@ def _exchanged(inverse: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndar
 
 
 def _informative_order(matrix: np.ndarray) -> list[int]:
-    """Rows so that each is the one that adds most to those before it."""
+    """Return the order of rows in which each adds the most information to those before."""
     inverse = np.eye(matrix.shape[1])
     left, order = list(range(len(matrix))), []
     while left:
@@ -189,7 +194,7 @@ def _informative_order(matrix: np.ndarray) -> list[int]:
 
 
 def _spread(points: list[Point], repeats: list[Point], others: list[Point]) -> list[Point]:
-    """All in one order: the extra ones evenly among ``points``, a replicate after its original."""
+    """Spread held-out points and replicates evenly, each replicate after its original."""
     placed = [(float(i), point) for i, point in enumerate(points)]
     step = len(points) / (len(others) + 1)
     placed += [((i + 1) * step - 0.5, point) for i, point in enumerate(others)]

@@ -1,4 +1,4 @@
-"""The answers of a study as flat rows, for tables, CSV, JSON and charts."""
+"""The results of a study as flat rows, for tables, CSV, JSON and charts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from roadmap.study.atlas import atlas, differences
 from roadmap.study.effects import Effects
 from roadmap.study.space import Levels, network_cost
 
-#: Lengths, between the shortest and the longest trained, at which a change may begin to pay.
+#: How many numbers of epochs to check for the one from which a change pays.
 LENGTHS = 9
 
 
 def effect_rows(effects: Effects) -> list[dict[str, Any]]:
-    """A row per change: of each view points, interval, p and verdict; None where not possible.
+    """Return one row per change, with points, interval, p and verdict in each view.
 
-    ``pays_from_epochs``: in the paper's place; None for not within what was trained.
+    Values are None for impossible changes. ``pays_from_epochs`` is for the change in the paper's
+    place, None if it does not pay in the trained range.
     """
     views = {view: effects.worth(view) for view in effects.views}
     budgets = effects.budgets(lengths(effects)) if "epochs" in effects.quantities else None
@@ -37,7 +38,7 @@ def effect_rows(effects: Effects) -> list[dict[str, Any]]:
 
 
 def lengths(effects: Effects) -> list[float]:
-    """Numbers of epochs from the shortest to the longest trained."""
+    """Return ``LENGTHS`` numbers of epochs, from the smallest to the largest trained."""
     values = effects.space.factor("epochs").values
     return [round(float(e)) for e in np.geomspace(min(values), max(values), LENGTHS)]
 
@@ -49,14 +50,20 @@ def best_levels(
     *,
     own_rate: bool,
 ) -> dict[str, str]:
-    """The combination with the highest prediction; ``max_parameters`` in millions."""
+    """Return the combination with the highest prediction within the limits.
+
+    ``max_gmacs`` is in 1e9, ``max_parameters`` in millions. Raises ``StudyError`` if there is none.
+    """
     found = atlas(effects, own_rate=own_rate)
     most = None if max_parameters is None else 1e6 * max_parameters
     return dict(found.levels[found.best(max_gmacs, most)])
 
 
 def prediction_row(effects: Effects, levels: Levels, *, own_rate: bool) -> dict[str, Any]:
-    """What is predicted for one combination, and what it costs. Raises ``StudyError``."""
+    """Return the prediction and cost of one combination.
+
+    Raises ``StudyError`` if the combination is not in the space.
+    """
     rate = effects.quantities.get("lr")
     if own_rate and effects.has_best_rate:
         rate = effects.best_rate(levels)
@@ -77,7 +84,7 @@ def prediction_row(effects: Effects, levels: Levels, *, own_rate: bool) -> dict[
 
 
 def view_rows(effects: Effects, view: str) -> list[dict[str, Any]]:
-    """A row per change in one view."""
+    """Return one row per change, for one view."""
     return [
         {
             "key": worth.change.name,
@@ -94,7 +101,7 @@ def view_rows(effects: Effects, view: str) -> list[dict[str, Any]]:
 
 
 def interaction_rows(effects: Effects) -> list[dict[str, Any]]:
-    """A row per pair of factors that the model has."""
+    """Return one row per interaction of the model."""
     return [
         {
             "first": one.first.title,
@@ -109,9 +116,9 @@ def interaction_rows(effects: Effects) -> list[dict[str, Any]]:
 
 
 def path_rows(effects: Effects, order: Sequence[str], name: str) -> list[dict[str, Any]]:
-    """A row per network on the way when changes are made in ``order``, the start first.
+    """Return one row per network from the start on, as changes are added in ``order``.
 
-    Raises ``StudyError`` for an order that makes no network.
+    Raises ``StudyError`` for an order with an invalid network.
     """
     titles = {change.name: change.title for change in effects.changes}
     rows = []

@@ -1,7 +1,7 @@
-"""A space of networks and recipes: factors, each with levels that are small changes.
+"""A space of networks and recipes: factors with levels, each a small change.
 
-The factors of a roadmap follow from its steps, so a step of one's own becomes one by itself. A
-combination of levels is valid if ``ModelConfig`` accepts it and its cost is within the limit.
+The factors of a roadmap are derived from its steps, so a new step becomes a factor automatically.
+A combination of levels is valid if ``ModelConfig`` accepts it and its cost is within the limit.
 Imports no torch.
 """
 
@@ -18,23 +18,26 @@ from roadmap.measure.complexity import totals
 from roadmap.recipes import Recipe
 from roadmap.steps import ROADMAPS, Roadmap, Step, existing, unknown_name
 
-#: Level keys by factor name: one combination.
+#: A combination: the chosen level key by factor name.
 Levels = Mapping[str, str]
 OFF, ON = "off", "on"
-#: Image side, in pixels, at which the cost of a network is counted.
+#: Side of the square image, in pixels, for which costs are counted.
 COST_SIZE = 224
-#: Network fields that are factors of their own and not part of a step's change.
+#: Config fields that are separate factors, not part of a step's change.
 _SEPARATE_FIELDS = ("init", "layer_scale")
 
 
 class StudyError(ValueError):
-    """A space, design or model that cannot be used; one sentence says why."""
+    """An invalid space, design or model; the message is one sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
-    """One choice of a factor. ``value`` is its number where the factor is a quantity, ``step``
-    the roadmap's step that makes it, if one does."""
+    """One level of a factor, with its changes to the config and the recipe.
+
+    ``value`` is its number if the factor is quantitative. ``step`` is the key of the roadmap step
+    that it comes from, if any.
+    """
 
     key: str
     title: str
@@ -46,10 +49,10 @@ class Level:
 
 @dataclass(frozen=True, kw_only=True)
 class Factor:
-    """A choice that runs differ in; its first level is the start.
+    """A choice that varies between runs; the first level is the start.
 
-    ``kind``: ``change`` for a step of the roadmap, ``setting`` for how a network is trained.
-    ``scale``: ``log2`` or ``linear`` where the levels are quantities, None for a plain choice.
+    ``kind`` is ``change`` for a step of the roadmap and ``setting`` for a training setting.
+    ``scale`` is ``log2`` or ``linear`` for a quantitative factor, None for a categorical one.
     """
 
     name: str
@@ -68,24 +71,24 @@ class Factor:
 
     @property
     def values(self) -> tuple[float, ...]:
-        """The numbers of a quantity's levels, in their order."""
+        """The values of the levels of a quantitative factor, in order."""
         return tuple(level.value for level in self.levels if level.value is not None)
 
     def level(self, key: str) -> Level:
-        """Raises ``StudyError`` with the levels there are."""
+        """Return the level ``key``. Raises ``StudyError`` that lists the levels."""
         if isinstance(key, str) and key in self._by_key:
             return self._by_key[key]
         raise StudyError(f"{self.name} has no level {key!r}.{existing(str(key), self.keys)}")
 
     def coded(self, key: str) -> float:
-        """The level as a number from -1 to 1: by its value, or -1 and 1 for a plain choice."""
+        """Return the level as a number from -1 to 1: by value, or by order if categorical."""
         place = self.keys.index(self.level(key).key)
         if self.scale is None:
             return 2.0 * place / (len(self.levels) - 1) - 1.0
         return self.coded_value(self.values[place])
 
     def coded_value(self, value: float) -> float:
-        """A quantity, not necessarily that of a level, on the scale of ``coded``."""
+        """Return any value of a quantitative factor on the scale of ``coded``."""
         number = math.log2 if self.scale == "log2" else float
         values = [number(each) for each in self.values]
         low, high = min(values), max(values)
@@ -94,7 +97,10 @@ class Factor:
 
 @dataclass(frozen=True)
 class Space:
-    """Factors over a start. ``max_gmacs``: the most multiply-adds, in 1e9 at 224 pixels."""
+    """All combinations of ``factors``, as changes to the config ``start`` and to ``recipe``.
+
+    ``max_gmacs`` limits the cost of a network, in GFLOPs (1e9 multiply-adds) at 224 pixels.
+    """
 
     roadmap: str
     start: ModelConfig
@@ -108,17 +114,17 @@ class Space:
 
     @property
     def origin(self) -> dict[str, str]:
-        """The combination of all first levels."""
+        """The combination of the first levels of all factors."""
         return {factor.name: factor.keys[0] for factor in self.factors}
 
     def factor(self, name: str) -> Factor:
-        """Raises ``StudyError`` with the nearest name."""
+        """Return the factor ``name``. Raises ``StudyError`` with the nearest name."""
         if name not in self.by_name:
             raise StudyError(unknown_name("factor", name, tuple(self.by_name)))
         return self.by_name[name]
 
     def network(self, levels: Levels) -> ModelConfig:
-        """The network of a combination. Raises ``ConfigError`` where there is none."""
+        """Return the config of a combination. Raises ``ConfigError`` if it is invalid."""
         chosen = self._chosen(levels)
         changes = _merged(level.config for level in chosen)
         recipe = {"stochastic_depth": self.recipe.stochastic_depth}
@@ -127,11 +133,11 @@ class Space:
         return self.start.replace(**changes)
 
     def training(self, levels: Levels) -> Recipe:
-        """The recipe of a combination."""
+        """Return the recipe of a combination."""
         return self.recipe.replace(**_merged(level.recipe for level in self._chosen(levels)))
 
     def problem(self, levels: Levels) -> str | None:
-        """Why a combination is not in the space, in one sentence; None where it is."""
+        """Return why a combination is not in the space, in one sentence; None if it is."""
         try:
             self.cost(levels)
         except (ConfigError, StudyError) as error:
@@ -146,14 +152,15 @@ class Space:
         cost = network_cost(self.network(levels))
         if self.max_gmacs is not None and cost.gmacs > self.max_gmacs:
             raise StudyError(
-                f"it costs {cost.gmacs:.1f} GFLOPs, more than the {self.max_gmacs:g} of the space"
+                f"it costs {cost.gmacs:.1f} GFLOPs; the limit of the space is {self.max_gmacs:g}"
             )
         return cost
 
     def step_levels(self, key: str) -> dict[str, str]:
-        """The combination that is step ``key`` of the roadmap, as ``levels_of`` has it.
+        """Return the combination for the network of step ``key`` of the roadmap.
 
-        In a space of pocket networks, the step's pocket network.
+        In a space of pocket networks, this is the step's pocket network. Raises ``StudyError`` if
+        it is not in the space.
         """
         from roadmap.train.pocket import pocket_config
 
@@ -166,10 +173,10 @@ class Space:
             raise StudyError(f"step {key} is not in this space: {error}") from None
 
     def levels_of(self, config: ModelConfig) -> dict[str, str]:
-        """The combination whose network is ``config``; what no network shows stays at the start.
+        """Return the combination whose network is ``config``, with recipe factors at the start.
 
-        Classes, channels and stochastic depth are those of data and recipe and do not count.
-        Raises ``StudyError`` naming the fields for a network that is not in the space.
+        Ignores classes, input channels and stochastic depth, which depend on data and recipe.
+        Raises ``StudyError`` naming the fields that differ if the network is not in the space.
         """
         found = self.origin
         for factor in self.factors:
@@ -188,7 +195,7 @@ class Space:
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON's types."""
+        """Return the space as JSON types (see ``space_from_dict``)."""
         return {
             "roadmap": self.roadmap,
             "start": self.start.to_dict(),
@@ -211,14 +218,14 @@ class Space:
 
 
 class Cost(NamedTuple):
-    """``gmacs``: multiply-adds of one image of 224 pixels, in 1e9. ``parameters``: with 1,000
-    classes."""
+    """The cost of a network: ``gmacs``, the multiply-adds per image at 224 pixels in 1e9, and
+    ``parameters``."""
 
     gmacs: float
     parameters: int
 
 
-#: Fields that change neither multiply-adds nor parameters: many combinations differ only in these.
+#: Fields that do not affect the cost; many combinations differ only in these.
 _WITHOUT_COST = ("activation", "activations_per_block", "init", "stochastic_depth")
 _WITH_COST = tuple(name for name in FIELDS if name not in _WITHOUT_COST)
 
@@ -256,11 +263,11 @@ def roadmap_space(
     recipe: Mapping[str, Any] | None = None,
     max_gmacs: float | None = None,
 ) -> Space:
-    """The space over the steps of ``roadmap`` but ``skip``, crossed with ``settings``.
+    """Return the space of the steps of ``roadmap`` except ``skip``, combined with ``settings``.
 
-    On a roadmap that changes networks it starts after the last change of the recipe. ``recipe``
-    holds changes of the recipe for all runs. Steps that set the same one field to numbers are
-    levels of one factor.
+    On a roadmap that changes networks, the space starts after the last change of the recipe.
+    ``recipe`` changes the recipe of all runs. Steps that only set the same field to numbers become
+    levels of one factor. ``max_gmacs`` is as in ``Space``.
     """
     begin = _begin(roadmap)
     start = roadmap.steps[begin]
@@ -278,7 +285,7 @@ def roadmap_space(
 
 
 def pocket_space(space: Space) -> Space:
-    """``space`` at the size that ``--scale pocket`` trains, for a laptop."""
+    """Return ``space`` with pocket networks, as trained by ``--scale pocket``."""
     from roadmap.train.pocket import pocket_config
 
     def small(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -297,7 +304,7 @@ def pocket_space(space: Space) -> Space:
 
 
 def _begin(roadmap: Roadmap) -> int:
-    """The place of the step that a space starts from."""
+    """Return the index of the step that the space starts from."""
     if not roadmap.changes_networks:
         return 0
     return max(
@@ -325,7 +332,10 @@ def _add_step(factors: dict[tuple[str, ...], Factor], step: Step, start: ModelCo
 
 
 def _with_level(factor: Factor, name: str, level: Level, start: ModelConfig) -> Factor:
-    """``factor``, which sets field ``name`` alone, with one more level: ordered if numbers."""
+    """Return ``factor``, which only sets field ``name``, with one more level.
+
+    It is quantitative if all values are numbers.
+    """
     begin = getattr(start, name, None)
     off, *others = factor.levels
     values: list[Any] = [begin, *(one.config.get(name) for one in (*others, level))]
@@ -347,7 +357,7 @@ def _with_level(factor: Factor, name: str, level: Level, start: ModelConfig) -> 
 
 
 def space_from_dict(found: Any) -> Space:
-    """A space from ``Space.to_dict``'s form. Raises ``StudyError`` for anything else."""
+    """Return the space of ``Space.to_dict``. Raises ``StudyError`` if it is invalid."""
     try:
         roadmap = found["roadmap"]
         if roadmap not in ROADMAPS:
@@ -363,9 +373,11 @@ def space_from_dict(found: Any) -> Space:
     except StudyError:
         raise
     except ConfigError as error:
-        raise StudyError(f"the space's start is not a network: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StudyError(f"the space is damaged at {str(error)[:60]}") from None
+        raise StudyError(f"the start of the space is not a valid network: {error}") from None
+    except KeyError as error:
+        raise StudyError(f"the space has no field {str(error)[:60]}") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise StudyError(f"the space is damaged: {str(error)[:60]}") from None
     return space
 
 
@@ -378,7 +390,7 @@ def _recipe(found: Mapping[str, Any]) -> Recipe:
 
 
 def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has lists alone."""
+    """Convert the lists of JSON to tuples."""
     return {n: tuple(v) if isinstance(v, list) else v for n, v in fields.items()}
 
 
@@ -392,25 +404,29 @@ def _factor(found: Mapping[str, Any]) -> Factor:
     factor = Factor(**{**found, "levels": levels})
     name = str(factor.name)[:60]
     if len(levels) < 2 or len(set(factor.keys)) < len(levels):
-        raise StudyError(f"factor {name} needs two levels or more, each with a key of its own")
+        raise StudyError(f"factor {name} needs at least two levels with different keys")
     if factor.scale not in (None, "log2", "linear"):
         raise StudyError(f"factor {name} has scale {str(factor.scale)[:60]!r}; use log2 or linear")
     if factor.scale is None and len(levels) > 2:
-        raise StudyError(f"factor {name} has {len(levels)} levels that are no quantities; use two")
+        raise StudyError(
+            f"factor {name} has {len(levels)} levels and no scale; use two levels or set scale"
+        )
     if factor.scale is not None:
         given = [level.value for level in levels]
         values = [v for v in given if isinstance(v, int | float) and math.isfinite(v)]
         if len(values) < len(given):
-            raise StudyError(f"factor {name} has a level without a value")
+            raise StudyError(f"factor {name} has a level without a value; use finite numbers")
         if len(set(values)) < len(values) or (factor.scale == "log2" and min(values) <= 0):
-            raise StudyError(f"factor {name} has two equal values, or one that has no logarithm")
+            raise StudyError(
+                f"factor {name} has equal values, or values below or at 0 with scale log2"
+            )
     return factor
 
 
 def _check(space: Space) -> None:
     names = [factor.name for factor in space.factors]
     if len(set(names)) < len(names) or not names:
-        raise StudyError("the space needs factors, each with a name of its own")
+        raise StudyError("the space needs at least one factor, and different names for all factors")
     if space.max_gmacs is not None and not space.max_gmacs > 0:
         raise StudyError(f"max_gmacs is {space.max_gmacs}; use a positive number")
     for factor in space.factors:

@@ -1,7 +1,8 @@
 """The terms of a study's model, as columns of numbers. Imports no torch.
 
-Every factor is coded from -1 to 1 (``Factor.coded``). The terms are 1, each factor, the square of
-each quantity of three levels or more, and the product of each pair of ``Design.interactions``.
+Factors are coded from -1 to 1 (``Factor.coded``). The terms are the intercept, each factor, the
+square of each quantitative factor with at least three levels, and the products of
+``Design.interactions``.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import numpy as np
 
 from roadmap.study.space import Factor, Levels, Space
 
-#: Settings whose effect on every other factor is of interest.
+#: Settings that may change the effect of any other factor.
 CROSSED = ("lr", "epochs", "augmentation")
 INTERCEPT = "intercept"
 
 
 class Terms:
-    """The columns of a model: ``names``, and ``matrix`` for combinations."""
+    """The terms of a model: their ``names``, and their values for combinations (``of``)."""
 
     def __init__(
         self, space: Space, interactions: Sequence[tuple[str, str]], *, squares: bool = True
@@ -42,25 +43,25 @@ class Terms:
         )
 
     def coded(self, points: Iterable[Levels]) -> np.ndarray:
-        """Combinations as numbers from -1 to 1, (points, factors)."""
+        """Return combinations as codes from -1 to 1, (points, factors)."""
         rows = [
             [codes[levels[factor.name]] for codes, factor in self._factors()] for levels in points
         ]
         return np.array(rows, dtype=float).reshape(-1, len(self._codes))
 
     def matrix(self, coded: np.ndarray) -> np.ndarray:
-        """The columns, (points, terms), of ``coded`` points, (points, factors)."""
+        """Return the terms, (points, terms), of ``coded`` points, (points, factors)."""
         columns = [np.ones(len(coded)), *coded.T]
         columns += [coded[:, i] ** 2 for i in self._squares]
         columns += [coded[:, a] * coded[:, b] for a, b in self._pairs]
         return np.column_stack(columns)
 
     def of(self, points: Iterable[Levels]) -> np.ndarray:
-        """``matrix`` of combinations."""
+        """Return the terms of combinations, (points, terms)."""
         return self.matrix(self.coded(points))
 
     def place(self, factor: str) -> int:
-        """The column of a factor among the coded ones."""
+        """Return the column of a factor in ``coded``."""
         return self._place[factor]
 
     def _factors(self) -> Iterable[tuple[dict[str, float], Factor]]:
@@ -68,7 +69,7 @@ class Terms:
 
 
 def crossed(space: Space, more: Sequence[tuple[str, str]] = ()) -> tuple[tuple[str, str], ...]:
-    """Each of ``CROSSED`` that the space has with every other factor, and ``more``."""
+    """Return the pairs of each ``CROSSED`` setting with every other factor, and ``more``."""
     settings = [name for name in CROSSED if name in space.by_name]
     pairs = [
         (factor.name, setting)

@@ -1,4 +1,4 @@
-"""What a study says, in sentences."""
+"""Sentences about the results of a study."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from roadmap.study.experiment import Experiment
 from roadmap.study.model import Effect
 from roadmap.text import counted
 
-#: Enough to see the pattern, few enough to read.
+#: The most interactions and excluded runs that are listed.
 SHOWN_INTERACTIONS = 6
 MOST_NAMED = 5
 
 
 def with_interval(effect: Effect) -> str:
-    """``+1.20 points (95% interval 0.40 to 2.00)``."""
+    """Format an effect: ``+1.20 points (95% interval +0.40 to +2.00)``."""
     return (
         f"{signed(effect.points, 2)} points (95% interval {signed(effect.low, 2)} to "
         f"{signed(effect.high, 2)})"
@@ -25,12 +25,12 @@ def with_interval(effect: Effect) -> str:
 
 
 def with_interval_of(row: Mapping[str, Any]) -> str:
-    """``with_interval`` of a row that has ``points``, ``low`` and ``high``."""
+    """Format the effect in a row with ``points``, ``low`` and ``high``."""
     return with_interval(Effect(row["points"], row["low"], row["high"], 1.0))
 
 
 def short(effect: Effect | None, verdict: str) -> str:
-    """For a cell: ``+1.20 ±0.83 gain``."""
+    """Format an effect for a table cell: ``+1.20 ±0.83 gain``."""
     if effect is None:
         return "–"
     half = (effect.high - effect.low) / 2
@@ -39,7 +39,7 @@ def short(effect: Effect | None, verdict: str) -> str:
 
 
 def basis(experiment: Experiment) -> list[str]:
-    """What the predictions rest on."""
+    """Describe the runs that the predictions are based on, and the fit."""
     model, judgement = experiment.model, experiment.judgement
     fitted = f"Fitted to {model.runs} of {experiment.planned} runs on {model.data}"
     if not model.whole:
@@ -47,20 +47,20 @@ def basis(experiment: Experiment) -> list[str]:
         fitted += f", so far with {kept} of {counted(all_of_them, 'interaction')}" + (
             "" if model.squares else " and without curvature"
         )
-    about = f"Standard deviation of a run about the model: {model.points_std:.2f} points."
+    about = f"Residual standard deviation: {model.points_std:.2f} points."
     said = [f"{fitted}. {about}"]
     if experiment.foreign:
         names = ", ".join(run.path.name[:60] for run in experiment.foreign[:MOST_NAMED])
         said.append(
-            f"{counted(len(experiment.foreign), 'run')} left out, not as in the design or on "
-            f"other data: {names}."
+            f"{counted(len(experiment.foreign), 'run')} left out for not matching the design or "
+            f"its data: {names}."
         )
     if experiment.unlearned:
         said.append(_unlearned(experiment))
     if model.pure_error is not None:
         pure = model.pure_error
         said.append(
-            f"Runs that differ only in the seed: {pure.std:.2f} points ({pure.degrees} pairs). "
+            f"Standard deviation between seeds: {pure.std:.2f} points ({pure.degrees} pairs). "
             + (
                 ""
                 if pure.lack_of_fit_p is None
@@ -69,15 +69,15 @@ def basis(experiment: Experiment) -> list[str]:
         )
     if judgement is not None:
         said.append(
-            f"On {judgement.runs} held-out runs the predictions are off by {judgement.rmse:.2f} "
-            f"points (root mean square), and {100 * judgement.coverage:.0f}% of the scores are "
+            f"On {judgement.runs} held-out runs, the root mean square error is "
+            f"{judgement.rmse:.2f} points, and {100 * judgement.coverage:.0f}% of the scores are "
             "inside their 95% intervals."
         )
     return [sentence.strip() for sentence in said]
 
 
 def _unlearned(experiment: Experiment) -> str:
-    """How many runs are left out since they did not learn, and what they have in common."""
+    """List the runs that did not learn, and the levels that they share."""
     runs = experiment.unlearned
     levels = [dict(run.point.levels) for run in runs]
     shared = [
@@ -85,16 +85,16 @@ def _unlearned(experiment: Experiment) -> str:
         for factor in experiment.design.space.factors
         if len({one[factor.name] for one in levels}) == 1
     ]
-    common = f" All have in common: {', '.join(shared)}." if len(runs) > 1 and shared else ""
+    common = f" They share: {', '.join(shared)}." if len(runs) > 1 and shared else ""
     verb = "is" if len(runs) == 1 else "are"
     return (
-        f"{counted(len(runs), 'run')} did not learn (no better than three times guessing) and "
+        f"{counted(len(runs), 'run')} did not learn (below three times chance accuracy) and "
         f"{verb} left out: {', '.join(run.point.key for run in runs)}.{common}"
     )
 
 
 def summary(worth: Sequence[Worth], data: str) -> str:
-    """One sentence about one view."""
+    """Summarize one view in a sentence."""
     found = [w for w in worth if w.verdict in ("gain", "loss")]
     if not found:
         return f"On {data}, no change is significant."
@@ -112,16 +112,15 @@ def summary(worth: Sequence[Worth], data: str) -> str:
 
 
 def interaction(found: Interaction) -> str:
-    """``Layer scale 1e-06 and Epochs: the effect of one differs by … between the ends of the
-    other.``"""
+    """Describe an interaction in a sentence."""
     return (
-        f"{found.first.title} and {found.second.title}: from one end of the second to the other, "
-        f"the effect of the first changes by {with_interval(found.effect)}."
+        f"{found.first.title}: across the range of {found.second.title}, the effect changes by "
+        f"{with_interval(found.effect)}."
     )
 
 
 def conditions(effects: Effects, leave_out: Collection[str] = ()) -> str:
-    """How the compared networks are trained, but for the factors to ``leave_out``."""
+    """Describe how the compared networks are trained, without the factors in ``leave_out``."""
     space = effects.space
     said = []
     for factor in space.factors:

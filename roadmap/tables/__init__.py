@@ -1,1 +1,1 @@
-"""The tables in ``results/``: published and measured figures, each with its source."""
+"""The tables in ``results/``: published and measured values, each with its source."""

@@ -1,7 +1,7 @@
-"""Where results are, and reading and writing the tables among them. Imports no torch.
+"""Locate the results folders; read and write the tables in them. Imports no torch.
 
-In a checkout everything is in its ``results/``. An installed package brings a copy, which is only
-read; what is measured and trained goes to ``results/`` in the working directory.
+In a checkout, all results are in its ``results/``. An installed package includes a read-only copy;
+new runs and measurements are written to ``results/`` in the working directory.
 """
 
 from __future__ import annotations
@@ -19,18 +19,21 @@ from roadmap.steps import ROADMAPS, unknown_name
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_PACKAGED = Path(__file__).resolve().parents[1] / "_packaged"  # setup.py fills it in a wheel
+_PACKAGED = Path(__file__).resolve().parents[1] / "_packaged"  # filled by setup.py in a wheel
 INSTALLED = _PACKAGED.is_dir()
 #: The folder of ``app.py`` and the committed results.
 ROOT = _PACKAGED if INSTALLED else _PACKAGED.parents[1]
 RESULTS = ROOT / "results"
-#: Where ``python -m roadmap`` is started from the explorer: without an installation, only here.
+#: Folder in which the explorer starts ``python -m roadmap``; None: any, if it is installed.
 START = None if INSTALLED else ROOT
 
 
 @dataclass(frozen=True)
 class TimedOn:
-    """How a speed of ``throughput_table`` was measured: what speeds to compare have in common."""
+    """The conditions of a measurement in ``throughput_table``; compare speeds only if they match.
+
+    ``image_size`` is the side of the square image, in pixels.
+    """
 
     device: str
     device_name: str
@@ -53,23 +56,23 @@ TIMED_BY = tuple(field.name for field in fields(TimedOn))
 
 
 class ResultsError(ValueError):
-    """A table that is missing or cannot be read; the sentence names it."""
+    """A missing or invalid table or run; the message names it."""
 
 
 def own_results() -> Path:
-    """The folder that runs and tables are written to, and looked for first."""
+    """Return the folder that runs and tables are written to and first read from."""
     return Path.cwd() / "results" if INSTALLED else RESULTS
 
 
 def results_folders() -> tuple[Path, ...]:
-    """The folders that are read: ``own_results()``, then what came with the package."""
+    """Return the folders to read: ``own_results()``, then the committed results."""
     return tuple(dict.fromkeys((own_results(), RESULTS)))
 
 
 def find_committed(path: Path) -> Path:
-    """``path``, or where it is not there, the file of that name in the repository or package.
+    """Return ``path`` or, if it does not exist, the committed file of that name.
 
-    For ``results/designs/digits.json`` on a command line in another folder.
+    With this, ``results/designs/digits.json`` also works on a command line in another folder.
     """
     committed = ROOT / path
     is_result = path.parts[:1] == (RESULTS.name,) and ".." not in path.parts
@@ -77,18 +80,18 @@ def find_committed(path: Path) -> Path:
 
 
 def read_rows(name: str) -> list[dict[str, str]]:
-    """The rows of table ``name`` (``paper/paper_roadmap``, say) as text, without pandas.
+    """Read table ``name``, such as ``paper/paper_roadmap``, as rows of text, without pandas.
 
-    Raises ``ResultsError`` for a table that is not there.
+    Raises ``ResultsError`` if the table is missing.
     """
     with _existing(name).open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def read_table(name: str) -> DataFrame:
-    """Table ``name`` (``measured/throughput``, say) as a DataFrame.
+    """Read table ``name``, such as ``measured/throughput``, as a DataFrame.
 
-    Raises ``ResultsError`` for a table that is not there.
+    Raises ``ResultsError`` if the table is missing.
     """
     import pandas as pd
 
@@ -96,7 +99,7 @@ def read_table(name: str) -> DataFrame:
 
 
 def write_rows(name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Write table ``name`` whole, or leave what was there. Raises ``OSError``."""
+    """Write table ``name`` atomically. Raises ``OSError``."""
     rows = list(rows)
     path = own_results() / f"{name}.csv"
     write_csv(path, list(rows[0]), rows)
@@ -104,27 +107,34 @@ def write_rows(name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
 
 
 def merge_rows(name: str, key: tuple[str, ...], rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Put ``rows`` into table ``name``: one with the same ``key`` columns is replaced in place."""
+    """Add ``rows`` to table ``name``, replacing rows with equal ``key`` columns in place.
+
+    Creates a missing table. Raises ``OSError``.
+    """
 
     def place(row: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(str(row[column]) for column in key)
 
-    old = read_rows(name) if _find(name) else []  # the first rows make the table
+    old = read_rows(name) if _find(name) else []
     merged: dict[tuple[str, ...], Mapping[str, Any]] = {place(row): row for row in old}
     return write_rows(name, (merged | {place(row): row for row in rows}).values())
 
 
 def paper_figures(roadmap: str) -> dict[str, dict[str, str]]:
-    """The paper's rows of an architecture roadmap (Tables 10 and 11) by step key, ``swin`` too."""
+    """Return the paper's rows (Tables 10 and 11) for an architecture roadmap.
+
+    The keys are step keys and ``swin``. Raises ``ResultsError`` if the table is missing.
+    """
     return {
         row["key"]: row for row in read_rows("paper/paper_roadmap") if row["roadmap"] == roadmap
     }
 
 
 def roadmap_table(roadmap: str) -> DataFrame:
-    """One row per step, in order: what the paper reports beside what was counted.
+    """Return one row per step, in order, with the paper's figures and our counts.
 
-    Columns: ``key``, ``title``, ``group``, ``adopted``, ``previous`` (the key compared with),
+    Columns: ``key``, ``title``, ``group``, ``adopted``, ``previous`` (the key of the step to
+    compare with),
     ``top1`` and ``top1_std`` (percent), ``paper_gflops``, ``gflops``, ``params`` and
     ``activations`` (millions), ``receptive_field`` (pixels). Raises ``ResultsError`` for an
     unknown roadmap.
@@ -140,9 +150,10 @@ def roadmap_table(roadmap: str) -> DataFrame:
 
 
 def step_rows(roadmap: str) -> list[dict[str, Any]]:
-    """``roadmap_table``'s main columns as plain rows, without pandas; absent figures are None.
+    """Return the main columns of ``roadmap_table`` as rows, without pandas.
 
-    ``params_m`` is in millions. Raises ``ResultsError`` where the tables are missing.
+    Absent values are None; ``params_m`` is in millions. Raises ``ResultsError`` if a table is
+    missing.
     """
     left_out = ("previous", "activations", "receptive_field")
     return [
@@ -185,9 +196,9 @@ def _published(roadmap: str) -> dict[str, dict[str, str]]:
 
 
 def complexity_rows(roadmap: str) -> dict[str, dict[str, str]]:
-    """The complexity row of each step; a roadmap of training has one network throughout.
+    """Return the complexity row of each step, by key; all are equal if only recipes change.
 
-    Raises ``ResultsError`` where the table, or a step's row, is missing.
+    Raises ``ResultsError`` if the table or the row of a step is missing.
     """
     rows = {(row["source"], row["name"]): row for row in read_rows("measured/complexity")}
     if not ROADMAPS[roadmap].changes_networks:
@@ -197,7 +208,7 @@ def complexity_rows(roadmap: str) -> dict[str, dict[str, str]]:
 
 
 def _only_network(roadmap: str) -> str:
-    """The published network that all steps of a roadmap of training share."""
+    """Return the variant that all steps of a roadmap of recipes share."""
     start = ROADMAPS[roadmap].start
     return next(name for name, config in VARIANTS.items() if config == start)
 
@@ -206,8 +217,8 @@ def _check_counted(roadmap: str, known: Collection[str]) -> None:
     for key in ROADMAPS[roadmap].keys:
         if key not in known:
             raise ResultsError(
-                f"results/measured/complexity.csv has no row of {roadmap}'s step {key}: "
-                f"python -m roadmap profile --roadmap {roadmap} --step {key} --save makes it"
+                f"results/measured/complexity.csv has no row for step {key} of {roadmap}; add it "
+                f"with `python -m roadmap profile --roadmap {roadmap} --step {key} --save`"
             )
 
 
@@ -216,13 +227,15 @@ def _number(text: str | None) -> float | None:
 
 
 def throughput_table() -> DataFrame:
-    """Every measured speed; the columns are described in ``results/measured/README.md``."""
+    """Return all measured speeds; ``results/measured/README.md`` describes the columns."""
     return read_table("measured/throughput")
 
 
 def ours_first(timed: DataFrame) -> DataFrame:
-    """Of rows of ``throughput_table``, one of each network and way to time it: with our depthwise
-    kernels where those were timed, else with PyTorch's."""
+    """Return one row of ``throughput_table`` per network and ``TimedOn``.
+
+    Prefers rows timed with our depthwise kernels to rows with PyTorch's.
+    """
     ours_last = timed.loc[(timed["depthwise"] == "own").sort_values(kind="stable").index]
     return ours_last.drop_duplicates(["source", "name", *TIMED_BY], keep="last").sort_index()
 
@@ -236,6 +249,6 @@ def _existing(name: str) -> Path:
     path = _find(name)
     if path is None:
         raise ResultsError(
-            f"the table results/{name}.csv is missing: restore it, or measure it again"
+            f"the table results/{name}.csv is missing; restore it or measure it again"
         )
     return path

@@ -1,4 +1,4 @@
-"""The learning rate of a whole run, as training sets it: a table. Imports no torch."""
+"""A table of the learning rate over a whole run, as set in training. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 
 #: Training images of ImageNet-1K (Russakovsky et al. 2015).
 IMAGENET_IMAGES = 1_281_167
-#: Rates read off a run, evenly spaced over its steps.
+#: Rows per run, evenly spaced over its steps.
 POINTS = 600
 
 
 def schedule_table(recipes: Mapping[str, Recipe], images: int = IMAGENET_IMAGES) -> DataFrame:
-    """``POINTS`` rows a recipe: ``recipe``, ``step``, ``epoch``, ``share`` of the run, ``rate``.
+    """Return the learning rates of ``recipes``, with ``POINTS`` rows per recipe.
 
-    A run is the recipe's epochs over ``images`` at the recipe's batch size.
+    Columns: ``recipe``, ``step`` (optimizer steps from 0), ``epoch``, ``share`` of the run (0 to
+    1) and ``rate``. A run has the recipe's epochs and batch size on ``images`` training images.
     """
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Networks of every size side by side, as published: a table. Imports no torch."""
+"""A table of published networks of all sizes. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from roadmap.tables.results import ResultsError, read_table
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-#: The networks of the tables of measurements, by source and name there.
+#: Names of the measured networks, by their source and name in the tables of measurements.
 MEASURED = {
     ("variant", "resnet50"): "ResNet-50",
     ("variant", "resnext50"): "ResNeXt-50",
@@ -29,7 +29,7 @@ MEASURED = {
 }
 FAMILIES = ("ConvNeXt", "ConvNeXt V2", "Swin", "ResNet")
 PRETRAINING = {"in1k": "ImageNet-1K", "in22k": "ImageNet-22K"}
-#: Test sets: column, name.
+#: Names of the test sets, by column.
 TEST_SETS = {
     "top1": "ImageNet-1K",
     "imagenet_real": "ImageNet-ReaL",
@@ -38,18 +38,19 @@ TEST_SETS = {
     "imagenet_r": "ImageNet-R",
     "sketch": "ImageNet-Sketch",
 }
-#: What one result is of: a network may be there with several recipes, sizes and pre-trainings.
+#: Columns that identify a result: a network may have several recipes, sizes and pre-trainings.
 PLACE = ["name", "recipe", "image_size", "pretraining"]
 
 
 def sizes_table() -> DataFrame:
-    """A row for each network, training recipe, pre-training and image size.
+    """Return one row per network, training recipe, pre-training and image size.
 
-    Columns: ``key`` (unique), ``label``, ``name``, ``family``, ``recipe`` (empty: the network's
-    own paper's), ``pretraining``, ``image_size`` (pixels), ``params`` (millions), ``gflops``,
-    ``v100`` and ``a100`` (inference images/s), ``memory`` (GB, of a forward pass measured here),
-    the columns of ``TEST_SETS`` (top-1, percent) and ``source``. Top-1 on ImageNet-1K is the
-    paper's where it has the row, timm's elsewhere. Raises ``ResultsError``.
+    Columns: ``key`` (unique), ``label``, ``name``, ``family``, ``recipe`` (empty for the recipe of
+    the network's own paper), ``pretraining``, ``image_size`` (pixels), ``params`` (millions),
+    ``gflops``, ``v100`` and ``a100`` (inference images/s), ``memory`` (GB, for a forward pass
+    measured here), the columns of ``TEST_SETS`` (top-1, percent) and ``source``. Top-1 on
+    ImageNet-1K is from the paper if it has the row, otherwise from timm. Raises ``ResultsError`` if
+    a table is missing.
     """
     paper, timm = _paper(), _timm()
     table = paper.merge(timm, on=PLACE, how="outer", suffixes=("", "_timm"))
@@ -71,11 +72,11 @@ def sizes_table() -> DataFrame:
 
 
 def pareto_front(table: DataFrame, x: str, y: str, *, more_is_better: bool) -> DataFrame:
-    """The rows that no other beats in both ``x`` and ``y``, by rising ``x``.
+    """Return the rows that no other row beats in both ``x`` and ``y``, sorted by ``x``.
 
-    Less of ``x`` is better, or more of it (``more_is_better``); more of ``y`` always is. Values of
-    ``x`` within 1% of each other count as equal, since sources round them differently. Rows
-    without either are left out.
+    Higher ``y`` is better. Lower ``x`` is better, or higher with ``more_is_better``; values of
+    ``x`` within 1% count as equal, since sources round them differently. Rows without ``x`` or
+    ``y`` are excluded.
     """
     rows = table.dropna(subset=[x, y]).sort_values([x, y])
     cost = rows[x].astype(float) ** (-1 if more_is_better else 1)
@@ -89,7 +90,7 @@ def pareto_front(table: DataFrame, x: str, y: str, *, more_is_better: bool) -> D
 
 
 def family(name: str) -> str:
-    """The family of a network: what stands before its size, ResNeXt with ResNet."""
+    """Return the family of a network: its name without the size; ResNeXt counts as ResNet."""
     head = name.rsplit("-", 1)[0]
     return "ResNet" if head in ("ResNet", "ResNeXt") else head
 
@@ -122,7 +123,7 @@ def _counted_gflops() -> dict[str, float]:
 
 
 def _memory() -> DataFrame:
-    """Peak memory in GB by network and image size; no rows before it was measured."""
+    """Return peak memory in GB by network and image size; empty if it was not measured."""
     import pandas as pd
 
     try:
@@ -133,13 +134,13 @@ def _memory() -> DataFrame:
 
 
 def _named(table: DataFrame) -> DataFrame:
-    """The rows of ``MEASURED``, with its names."""
+    """Return the rows of the networks in ``MEASURED``, with their names."""
     names = [MEASURED.get(place) for place in zip(table["source"], table["name"], strict=True)]
     return table.assign(name=names).dropna(subset="name")
 
 
 def _label(row: Series) -> str:
-    """The network, and what sets this result apart: recipe, image size, pre-training."""
+    """Return the network's name with its recipe, image size and pre-training if not the default."""
     words = [row["name"], row["recipe"]]
     words.append("" if row["image_size"] == 224 else str(row["image_size"]))
     words.append("22K" if row["pretraining"] == "in22k" else "")

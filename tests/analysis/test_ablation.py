@@ -294,14 +294,18 @@ def test_raw_weights_count_unless_the_step_is_about_their_average(tmp_path):
     averaged = read(tmp_path, "torchvision_recipe")
     assert curve_table(averaged.roadmap, averaged.runs)["value"].iloc[-1] == 75.0
     write_run(tmp_path, "ema", 1, roadmap="torchvision_recipe")
-    with pytest.raises(ResultsError, match="seed1 has no ema_top1, by which ema is judged"):
+    with pytest.raises(
+        ResultsError, match="seed1 has no ema_top1, the score that step ema is judged by"
+    ):
         read(tmp_path, "torchvision_recipe")
 
 
 def test_one_step_and_seed_twice_is_refused(tmp_path):
     write_run(tmp_path, "gelu").rename(tmp_path / "tiny" / "again")
     write_run(tmp_path, "gelu")
-    with pytest.raises(ResultsError, match="again and resnet50-gelu-seed0 are both gelu"):
+    with pytest.raises(
+        ResultsError, match="again and resnet50-gelu-seed0 are both runs of step gelu with seed 0"
+    ):
         read(tmp_path)
 
 
@@ -314,7 +318,7 @@ def test_unfinished_runs_and_other_data_do_not_count(tmp_path):
 
 def test_nothing_to_analyse_is_a_sentence(tmp_path):
     write_run(tmp_path, done=1)
-    with pytest.raises(ResultsError, match="no run of resnet50 on tiny is finished"):
+    with pytest.raises(ResultsError, match="no run of resnet50 on tiny has finished"):
         read(tmp_path)
     with pytest.raises(ResultsError, match=r"'tinny'\. Did you mean 'tiny'"):
         read(tmp_path, data="tinny")

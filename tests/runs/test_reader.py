@@ -99,7 +99,7 @@ def test_curves_that_have_gone_or_broken_are_one_sentence(tmp_path):
     with pytest.raises(ResultsError, match=r"metrics\.csv cannot be read"):
         curves(run)
     (folder / "metrics.csv").unlink()
-    with pytest.raises(ResultsError, match="no longer there"):
+    with pytest.raises(ResultsError, match="no longer exists"):
         curves(run)
 
 
@@ -217,12 +217,12 @@ def test_a_broken_folder_does_not_hide_the_others(tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "run.json is not valid JSON; it may be cut off."),
+        (b"", "run.json is not valid JSON; it may be truncated."),
         (b'{"status": "fin', "not valid JSON"),
         (b"\xff\xfe\x00", "not valid JSON"),
         (b"[" * 100_000, "not valid JSON"),
-        (b"[]", "holds no object"),
-        (b"{}", "has no status"),
+        (b"[]", "run.json is not a JSON object."),
+        (b"{}", "status is missing; expected a string."),
     ],
 )
 def test_a_run_json_that_is_none(tmp_path, content, sentence):
@@ -236,7 +236,7 @@ def test_where_checkpoints_are_left_it_says_that_run_json_can_be_written_again(t
     assert "checkpoint" not in why(tmp_path)
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "step-000000001.json").write_text("{}")
-    assert "The command that trained the run writes it again from a checkpoint." in why(tmp_path)
+    assert "Run the training command again to restore it from a checkpoint." in why(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -261,22 +261,22 @@ def test_where_checkpoints_are_left_it_says_that_run_json_can_be_written_again(t
 )
 def test_a_missing_key_is_named(tmp_path, places):
     without(write_run(tmp_path), *places)
-    assert f"run.json has no {'.'.join(places)}." in why(tmp_path)
+    assert f"run.json: {'.'.join(places)} is missing; expected " in why(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("facts", "sentence"),
     [
-        ({"status": "done"}, "the unknown status 'done'"),
-        ({"seed": "0"}, "run.json has '0' as seed"),
-        ({"seed": True}, "run.json has True as seed"),
+        ({"status": "done"}, "status is 'done'; expected running, finished, "),
+        ({"seed": "0"}, "run.json: seed is '0'; expected an integer."),
+        ({"seed": True}, "run.json: seed is True; expected an integer."),
         ({"roadmap": "resnet5"}, "Did you mean 'resnet50'?"),
         ({"step": "kernel7"}, "Did you mean 'kernel_7'?"),
-        ({"scores": None}, "run.json has None as scores"),
-        ({"scores": {"top1": None}}, "run.json has None as scores.top1"),
-        ({"scores": {"top1": float("nan")}}, "nan as scores.top1"),
-        ({"scores": {"top1": 101}}, "101 as scores.top1"),
-        ({"scores": {"top1": 50, "ema_top1": -1}}, "-1 as scores.ema_top1"),
+        ({"scores": None}, "run.json: scores is None; expected an object."),
+        ({"scores": {"top1": None}}, "run.json: scores.top1 is None; expected a number."),
+        ({"scores": {"top1": float("nan")}}, "scores.top1 is nan; expected a number between"),
+        ({"scores": {"top1": 101}}, "scores.top1 is 101; expected a percentage from 0 to 100."),
+        ({"scores": {"top1": 50, "ema_top1": -1}}, "scores.ema_top1 is -1; expected a percentage"),
     ],
 )
 def test_a_wrong_value_is_named(tmp_path, facts, sentence):
@@ -287,9 +287,12 @@ def test_a_wrong_value_is_named(tmp_path, facts, sentence):
 @pytest.mark.parametrize(
     ("facts", "sentence"),
     [
-        ({"val_images": 0}, "run.json has 0 as data.val_images"),
-        ({"recipe": {"batch_size": -1}}, "run.json has -1 as recipe.batch_size"),
-        ({"recipe": {"lr": None}}, "run.json has None as recipe.lr"),
+        ({"val_images": 0}, "run.json: data.val_images is 0; expected an integer of at least 1."),
+        (
+            {"recipe": {"batch_size": -1}},
+            "run.json: recipe.batch_size is -1; expected an integer of at least 1.",
+        ),
+        ({"recipe": {"lr": None}}, "run.json: recipe.lr is None; expected a number."),
     ],
 )
 def test_a_wrong_value_below_is_named(tmp_path, facts, sentence):
@@ -308,12 +311,12 @@ def test_lines_may_end_as_windows_ends_them(tmp_path):
 @pytest.mark.parametrize(
     ("cut", "sentence"),
     [
-        (lambda text: text[:-30], "cut off in line 4"),
-        (lambda text: text.rsplit("\n", 2)[0] + "\n", "after 3 epochs, and metrics.csv has 2"),
-        (lambda text: text.replace("10.0\n", "\n", 1), "damaged in line 2"),
-        (lambda text: text.replace(",5000.0,10.0\n", "\n", 1), "damaged in line 2"),
-        (lambda _: "", "does not begin with the columns"),
-        (lambda text: text.split("\n", 1)[1], "does not begin with the columns"),
+        (lambda text: text[:-30], "metrics.csv is truncated in line 4."),
+        (lambda text: text.rsplit("\n", 2)[0] + "\n", "after 3 epochs, but metrics.csv has 2."),
+        (lambda text: text.replace("10.0\n", "\n", 1), "line 2 has no number in column seconds"),
+        (lambda text: text.replace(",5000.0,10.0\n", "\n", 1), "line 2 has no number in column"),
+        (lambda _: "", "has a wrong header; expected epoch,lr,train_loss,"),
+        (lambda text: text.split("\n", 1)[1], "has a wrong header"),
     ],
 )
 def test_a_damaged_metrics_csv(tmp_path, cut, sentence):
@@ -398,4 +401,4 @@ def test_a_point_that_is_none_is_unreadable(tmp_path, changes):
     _point_run(tmp_path, **changes)
     found = read_runs(tmp_path)
     assert (found.runs, found.points) == ((), ())
-    assert "run.json has" in found.unreadable[0].why
+    assert "run.json: point" in found.unreadable[0].why

@@ -51,7 +51,9 @@ def test_a_record_of_before_the_number_of_its_format_is_read(content):
 
 
 def test_a_record_of_a_later_format_is_left_alone(content):
-    with pytest.raises(RecordError, match=rf"schema {SCHEMA + 1}, .* up to {SCHEMA}: update"):
+    with pytest.raises(
+        RecordError, match=rf"schema is {SCHEMA + 1}; .* reads up to {SCHEMA}\. Update"
+    ):
         RunRecord.from_json(content | {"schema": SCHEMA + 1})
 
 
@@ -74,16 +76,22 @@ def test_whatever_stands_in_a_field_is_read_or_refused_in_a_sentence(content):
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"reason": {"a": 1}}, "run.json has {'a': 1} as reason."),
-        ({"seed": 2**200}, r"run.json has 16\d+….*\d as seed."),
-        ({"seed": -1}, "run.json has -1 as seed."),
-        ({"device": "\ud800"}, r"run.json has '\\ud800' as device."),
-        ({"\ud800": 1}, r"run.json has '\\ud800' as the name of a field."),
-        ({"wall_seconds": float("inf")}, "run.json has inf as wall_seconds."),
-        ({"date": "2" * 1000}, "run.json has '2+…2+' as date."),
-        ({"versions": {"torch": 2}}, "run.json has 2 as versions.torch."),
-        ({"data_changes": [1]}, "run.json has 1 in data_changes."),
-        ({"data_changes": [{"before": {}}]}, "run.json has no data_changes.after."),
+        ({"reason": {"a": 1}}, r"run\.json: reason is \{'a': 1\}; expected a string or null\."),
+        ({"seed": 2**200}, r"run.json: seed is 16\d+….*\d; expected a number between .*\."),
+        ({"seed": -1}, "run.json: seed is -1; expected an integer of at least 0."),
+        ({"device": "\ud800"}, r"run.json: device is '\\ud800'; expected valid Unicode."),
+        ({"\ud800": 1}, r"run.json: the name of a field is '\\ud800'; expected valid Unicode."),
+        (
+            {"wall_seconds": float("inf")},
+            r"run.json: wall_seconds is inf; expected a number between -2\*\*64 and 2\*\*64.",
+        ),
+        ({"date": "2" * 1000}, "run.json: date is '2+…2+'; expected at most 400 characters."),
+        ({"versions": {"torch": 2}}, "run.json: versions.torch is 2; expected a string."),
+        ({"data_changes": [1]}, "run.json: data_changes contains 1; expected objects."),
+        (
+            {"data_changes": [{"before": {}}]},
+            "run.json: data_changes.after is missing; expected an object.",
+        ),
     ],
 )
 def test_the_field_is_named(content, fields, sentence):
@@ -95,7 +103,7 @@ def test_the_field_is_named(content, fields, sentence):
 @pytest.mark.parametrize("text", ["[]", "null", "1", '"a"', '{"a":' * 100_000, "1" * 5000])
 def test_a_file_that_holds_no_record(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
-    with pytest.raises(RecordError, match=r"holds no object\.|is not valid JSON"):
+    with pytest.raises(RecordError, match=r"is not a JSON object\.|is not valid JSON"):
         read_record(tmp_path)
 
 

@@ -74,7 +74,7 @@ def test_half_of_the_runs_tell_the_factors_apart(design):
 
 def test_too_few_runs_are_refused():
     space = small_space()
-    with pytest.raises(StudyError, match="10 runs cannot tell 21 terms apart"):
+    with pytest.raises(StudyError, match="10 runs are too few for 21 terms"):
         optimal_design("few", space, crossed(space), runs=10)
 
 
@@ -100,9 +100,9 @@ def test_the_study_has_the_runs_that_it_promises():
 
 
 DAMAGE = [
-    ("", "not JSON"),
-    ("[1, 2]", "lacks"),
-    ("[" * 100_000, "not JSON"),
+    ("", "not valid JSON; it may be truncated"),
+    ("[1, 2]", "is not a usable design"),
+    ("[" * 100_000, "not valid JSON"),
     ('{"schema": 2}', "its schema is 2"),
 ]
 
@@ -118,15 +118,22 @@ def test_text_that_is_no_design_is_refused(text, why, tmp_path):
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda d: d.update(name="../up"), "its name must be"),
-        (lambda d: d["points"][0].update(key="../../etc"), "the key of a point"),
-        (lambda d: d["points"][0].update(role="best"), "unknown role 'best'"),
+        (lambda d: d.update(name="../up"), "its name is '../up'; start with"),
+        (
+            lambda d: d["points"][0].update(key="../../etc"),
+            "the key of a point is '../../etc'; start",
+        ),
+        (
+            lambda d: d["points"][0].update(role="best"),
+            "001 is 'best'; use fit, replicate, held_out",
+        ),
         (lambda d: d["points"][0].update(seed=-1), "seed is -1"),
         (lambda d: d["points"][0].update(seed=True), "seed is True"),
         (lambda d: d["points"][0]["levels"].pop("gelu"), "differ in factor 'gelu'"),
         (lambda d: d["points"][0]["levels"].update(gelu="maybe"), "no level 'maybe'"),
         (lambda d: d["points"].append(d["points"][0]), "two points have the key"),
         (lambda d: d.update(points=[]), "0 points"),
+        (lambda d: d.pop("interactions"), "is not a usable design: it has no 'interactions'"),
         (lambda d: d["interactions"].append(["gelu", "nothing"]), "No factor is named 'nothing'"),
         (
             lambda d: d["points"][0]["levels"].update(

@@ -196,10 +196,11 @@ def test_interactions_wait_until_there_are_runs_for_them(design, world):
 
 def test_too_few_runs_are_a_sentence(design, world):
     with pytest.raises(
-        StudyError, match=r"runs of the design small are finished and learned; at least 18"
+        StudyError,
+        match=r"only \d+ runs of the design small have finished and learned; at least 18",
     ):
         fit(design, made_runs(design, world[0], STD)[:12])
-    with pytest.raises(StudyError, match="no run of the design small is finished"):
+    with pytest.raises(StudyError, match="no run of the design small has finished"):
         fit(design, [])
 
 
@@ -236,12 +237,12 @@ def test_runs_that_are_not_what_the_design_says_are_left_out_and_named(design, w
     right = fit(design, runs[5:])
     np.testing.assert_array_equal(found.model.coefficients, right.coefficients)
     assert found.foreign == tuple(wrong)
-    assert "4 runs left out, not as in the design" in " ".join(basis(found))
+    assert "4 runs left out for not matching the design" in " ".join(basis(found))
 
 
 def test_nothing_is_predicted_outside_of_what_was_trained(design, draws):
     effects = Effects(draws[0])
-    with pytest.raises(StudyError, match=r"lr is 0\.1; what was trained .* 0\.001 to"):
+    with pytest.raises(StudyError, match=r"lr is 0\.1; the trained range is 0\.001 to"):
         effects.predicted(design.space.origin, 0.1)
     with pytest.raises(StudyError, match="epochs is 100"):
         Effects(draws[0], Settings(epochs=100))
@@ -386,7 +387,7 @@ def test_predict_finds_the_best_within_limits(folder):
         (["--step", "nothing"], "No step of resnet50 is named 'nothing'"),
         (["--step", "gelu", "--max-gflops", "3"], "only apply to --best"),
         (["--best", "--setting", "color=red"], "No factor is named 'color'"),
-        (["--level", "gelu=on", "--lr", "3"], "lr is 3; what was trained goes from"),
+        (["--level", "gelu=on", "--lr", "3"], "lr is 3; the trained range is"),
     ],
 )
 def test_wrong_words_are_a_sentence(folder, words, why):
@@ -400,4 +401,4 @@ def test_data_without_runs_is_a_sentence(folder):
     words = ["effects", "--data", "nowhere", "--runs", str(folder / "runs")]
     found = CliRunner().invoke(app, words)
     assert found.exit_code == 2
-    assert "no run of a design is on data named 'nowhere'" in found.stderr
+    assert "no run of a design was trained on data named 'nowhere'" in found.stderr

@@ -165,7 +165,7 @@ def test_a_roadmap_without_finished_runs_says_so():
 def test_runs_that_cannot_be_compared_are_answered(trained):
     write_run(trained, "gelu", 0, 60.0, epochs=5)
     page = html(opened())
-    assert "These runs cannot be analyzed: runs of different settings" in page
+    assert "These runs cannot be analyzed: runs with different settings" in page
 
 
 def test_the_table_filters(trained):
@@ -192,7 +192,7 @@ def test_broken_folders_are_listed_and_nothing_breaks(trained):
     (half / "metrics.csv").write_text((half / "metrics.csv").read_text()[:-20])
     page = html(opened())
     assert "6 folders left out" in page
-    assert "it may be cut off" in page
+    assert "it may be truncated" in page
     assert "<img src=x" not in page
     assert "&lt;img src=x&gt;" in page
 

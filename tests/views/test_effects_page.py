@@ -76,7 +76,7 @@ def test_too_few_runs_say_how_many_are_needed(design, tmp_path, monkeypatch):
     made = made_runs(few, coefficients[: len(Terms(few.space, ()).names)], 0.5, data=DATA)
     save_runs(tmp_path, few, made)
     assert re.search(
-        r"runs of the design digits are finished and learned; at least \d+", html(opened())
+        r"runs of the design digits have finished and learned; at least \d+", html(opened())
     )
 
 
