@@ -43,14 +43,6 @@ def open_source(path: str | Path | None) -> Source:
         raise DataError(f"{error.filename or path} cannot be read: {error.strerror}") from None
 
 
-def source_name(path: str | Path | None) -> str:
-    """Return the name of the source at ``path``, without opening it."""
-    if path is None:
-        return DIGITS
-    prefix, name = _named(path)
-    return f"{prefix}/{name}" if prefix not in ("", "wds") else folder_name(name)
-
-
 def _named(path: str | Path) -> tuple[str, str]:
     """Split a name such as torch/cifar10 into (prefix, name); a folder gives ("", path)."""
     prefix, slash, rest = str(path).partition("/")
