@@ -23,7 +23,7 @@ SIDES = {"A": "middle left", "B": "middle right", START: "bottom left"}
 
 
 @dataclass(frozen=True)
-class Family:
+class FamilyStyle:
     """How the networks of a family are drawn; ``side`` is the position of their labels."""
 
     color: str
@@ -34,13 +34,15 @@ class Family:
 
 
 #: By name, in drawing order. Steps are small and unlabeled; hovering shows their names.
-FAMILIES: dict[str, Family] = {
-    "ResNet-50 steps": Family(GRAY, "circle", {"width": 1, "color": GRAY}, 6),
-    "ResNet-200 steps": Family(GRAY, "circle-open", {"width": 1, "color": GRAY, "dash": "dot"}, 7),
-    "Swin": Family(
+FAMILIES: dict[str, FamilyStyle] = {
+    "ResNet-50 steps": FamilyStyle(GRAY, "circle", {"width": 1, "color": GRAY}, 6),
+    "ResNet-200 steps": FamilyStyle(
+        GRAY, "circle-open", {"width": 1, "color": GRAY, "dash": "dot"}, 7
+    ),
+    "Swin": FamilyStyle(
         ORANGE, "square-open", {"width": 1.5, "color": ORANGE, "dash": "dash"}, 13, "bottom right"
     ),
-    "ConvNeXt": Family(BLUE, "diamond", {"width": 1.5, "color": BLUE}, 9, "top left"),
+    "ConvNeXt": FamilyStyle(BLUE, "diamond", {"width": 1.5, "color": BLUE}, 9, "top left"),
 }
 
 
@@ -80,7 +82,7 @@ def cost_map(table: DataFrame, chosen: Sequence[tuple[str, float, float]]) -> go
     )
 
 
-def _family(name: str, family: Family, rows: DataFrame) -> go.Scatter:
+def _family(name: str, family: FamilyStyle, rows: DataFrame) -> go.Scatter:
     named = family.side is not None
     return go.Scatter(
         x=rows["gflops"].tolist(),

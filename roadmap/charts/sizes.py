@@ -28,7 +28,7 @@ LARGEST, LEAST, UNMEASURED, MEMORY = 30, 8, 8, 2.5
 
 
 @dataclass(frozen=True)
-class Family:
+class FamilyMarker:
     """How a family is drawn: color and symbol, so that color is not the only cue."""
 
     color: str
@@ -36,15 +36,15 @@ class Family:
 
 
 FAMILIES = {
-    "ConvNeXt": Family(BLUE, "circle"),
-    "ConvNeXt V2": Family(CYAN, "triangle-up"),
-    "Swin": Family(ORANGE, "diamond"),
-    "ResNet": Family(PLUM, "square"),
+    "ConvNeXt": FamilyMarker(BLUE, "circle"),
+    "ConvNeXt V2": FamilyMarker(CYAN, "triangle-up"),
+    "Swin": FamilyMarker(ORANGE, "diamond"),
+    "ResNet": FamilyMarker(PLUM, "square"),
 }
 
 
 @dataclass(frozen=True)
-class Cost:
+class CostAxis:
     """What the horizontal axis can show: the table's column, and the axis title with its unit."""
 
     column: str
@@ -58,16 +58,16 @@ class Cost:
 COSTS = {
     cost.column: cost
     for cost in (
-        Cost("gflops", "GFLOPs", "GFLOPs per image (log scale)", "GFLOPs", 1),
-        Cost("params", "Parameters", "Parameters, million (log scale)", "M parameters", 0),
-        Cost("a100", "Images/s, A100", "Images/s on an A100 (log scale)", "images/s", 0, True),
-        Cost("v100", "Images/s, V100", "Images/s on a V100 (log scale)", "images/s", 0, True),
+        CostAxis("gflops", "GFLOPs", "GFLOPs per image (log scale)", "GFLOPs", 1),
+        CostAxis("params", "Parameters", "Parameters, million (log scale)", "M parameters", 0),
+        CostAxis("a100", "Images/s, A100", "Images/s on an A100 (log scale)", "images/s", 0, True),
+        CostAxis("v100", "Images/s, V100", "Images/s on a V100 (log scale)", "images/s", 0, True),
     )
 }
 
 
 def sizes_chart(
-    table: DataFrame, cost: Cost = COSTS["gflops"], test_set: str = "top1", selected: str = ""
+    table: DataFrame, cost: CostAxis = COSTS["gflops"], test_set: str = "top1", selected: str = ""
 ) -> go.Figure:
     """Plot top-1 on ``test_set`` (a column of ``sizes_table``) against ``cost``, on a log scale.
 
@@ -109,7 +109,7 @@ def _present(table: DataFrame) -> list[str]:
 Span = tuple[float, float]
 
 
-def _spans(table: DataFrame, cost: Cost, test_set: str) -> tuple[Span, Span]:
+def _spans(table: DataFrame, cost: CostAxis, test_set: str) -> tuple[Span, Span]:
     """Return the ranges of both axes with room for the marks; the first in log10."""
     spans = []
     for values in (table[cost.column].map(math.log10), table[test_set]):
@@ -135,7 +135,7 @@ def _log_axis(title: str, span: Span) -> dict[str, Any]:
     )
 
 
-def _front_line(front: DataFrame, cost: Cost, test_set: str) -> go.Scatter:
+def _front_line(front: DataFrame, cost: CostAxis, test_set: str) -> go.Scatter:
     return go.Scatter(
         x=list(front[cost.column]),
         y=list(front[test_set]),
@@ -145,7 +145,7 @@ def _front_line(front: DataFrame, cost: Cost, test_set: str) -> go.Scatter:
     )
 
 
-def _series(table: DataFrame, cost: Cost, test_set: str) -> list[go.Scatter]:
+def _series(table: DataFrame, cost: CostAxis, test_set: str) -> list[go.Scatter]:
     """Draw thin lines along the sizes of a family under the same conditions."""
     lines = []
     for (name, pretraining, _), rows in table.groupby(["family", "pretraining", "image_size"]):
@@ -168,7 +168,7 @@ def _series(table: DataFrame, cost: Cost, test_set: str) -> list[go.Scatter]:
     return lines
 
 
-def _marks(table: DataFrame, name: str, cost: Cost, test_set: str) -> go.Scatter:
+def _marks(table: DataFrame, name: str, cost: CostAxis, test_set: str) -> go.Scatter:
     rows, drawn = table[table["family"] == name], FAMILIES[name]
     filled = rows["pretraining"] == "in22k"
     return go.Scatter(
@@ -203,7 +203,7 @@ def bubble(memory: float) -> float:
     return max(LARGEST * math.sqrt(memory / MEMORY), LEAST)
 
 
-def _hover(row: dict[str, Any], cost: Cost, test_set: str) -> str:
+def _hover(row: dict[str, Any], cost: CostAxis, test_set: str) -> str:
     lines = [
         f"<b>{row['label']}</b>",
         f"{number(row[test_set], 1)}% top-1",
@@ -214,7 +214,7 @@ def _hover(row: dict[str, Any], cost: Cost, test_set: str) -> str:
     return "<br>".join(lines)
 
 
-def _ring(chosen: DataFrame, cost: Cost, test_set: str) -> go.Scatter:
+def _ring(chosen: DataFrame, cost: CostAxis, test_set: str) -> go.Scatter:
     """Draw a ring around the selected mark."""
     return go.Scatter(
         x=list(chosen[cost.column]),
@@ -231,7 +231,7 @@ def _ring(chosen: DataFrame, cost: Cost, test_set: str) -> go.Scatter:
 
 
 def _labels(
-    table: DataFrame, front: DataFrame, cost: Cost, test_set: str, spans: tuple[Span, Span]
+    table: DataFrame, front: DataFrame, cost: CostAxis, test_set: str, spans: tuple[Span, Span]
 ) -> list[dict[str, Any]]:
     """Label the front, on its empty side where possible, and each family's best network.
 
@@ -249,7 +249,7 @@ def _labels(
 
 
 def _label(
-    row: dict[str, Any], cost: Cost, test_set: str, across: int, along: int
+    row: dict[str, Any], cost: CostAxis, test_set: str, across: int, along: int
 ) -> dict[str, Any]:
     """Place a row's name at a corner of its mark: right or left, above or below (1 or -1)."""
     clear = round(0.4 * bubble(row["memory"])) + 3
@@ -296,7 +296,7 @@ def _label_box(label: dict[str, Any], spans: tuple[Span, Span]) -> Box:
     return box_at(x + label["xshift"] + across, y + label["yshift"] + along, width, LINE)
 
 
-def _mark_box(row: dict[str, Any], cost: Cost, test_set: str, spans: tuple[Span, Span]) -> Box:
+def _mark_box(row: dict[str, Any], cost: CostAxis, test_set: str, spans: tuple[Span, Span]) -> Box:
     """Return the square inside a round mark: its corners are free for labels."""
     side = bubble(row["memory"])
     if FAMILIES[row["family"]].symbol != "square":

@@ -42,7 +42,7 @@ class Settings:
     epochs: float | None = None
 
 
-class Change(NamedTuple):
+class StudyChange(NamedTuple):
     """A change of the roadmap: factor ``name`` goes from level ``before`` to ``after``."""
 
     name: str
@@ -58,7 +58,7 @@ class Worth(NamedTuple):
     loss, inconclusive or impossible, after Holm's correction for all changes in the view.
     """
 
-    change: Change
+    change: StudyChange
     effect: Effect | None
     verdict: str
     why: str = ""
@@ -71,7 +71,7 @@ class Budget(NamedTuple):
     there is none. ``costs`` is whether the interval is below zero at every number.
     """
 
-    change: Change
+    change: StudyChange
     at: tuple[tuple[float, Effect], ...]
 
     @property
@@ -105,7 +105,7 @@ class Effects:
         self.start = self.space.origin | _checked(self.space, self.settings.levels)
 
     @cached_property
-    def changes(self) -> tuple[Change, ...]:
+    def changes(self) -> tuple[StudyChange, ...]:
         """The changes on the adopted path, in order."""
         roadmap = ROADMAPS[self.space.roadmap]
         order: dict[str, str] = {}
@@ -120,7 +120,7 @@ class Effects:
         for name, level in order.items():
             factor = self.space.factor(name)
             title = factor.title if level == ON else f"{factor.title} {level}"
-            changes.append(Change(name, title, factor.keys[0], level))
+            changes.append(StudyChange(name, title, factor.keys[0], level))
         return tuple(changes)
 
     # -- the four views ----------------------------------------------------------------------
@@ -359,7 +359,7 @@ def _drawn_effect(draws: np.ndarray) -> Effect:
 
 
 @lru_cache(maxsize=8)
-def _lattice(space: Space, changes: tuple[Change, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _lattice(space: Space, changes: tuple[StudyChange, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Return the valid sets of ``changes`` as bit masks, (sets,), and weights, (changes, sets).
 
     Weights times any value of the sets is the mean increase of that value by each change, over all
@@ -386,7 +386,7 @@ def _lattice(space: Space, changes: tuple[Change, ...]) -> tuple[np.ndarray, np.
     return masks, weights
 
 
-def _ways_there(space: Space, changes: tuple[Change, ...]) -> dict[int, int]:
+def _ways_there(space: Space, changes: tuple[StudyChange, ...]) -> dict[int, int]:
     """Count the valid orders that lead to each set of changes, by bit mask."""
     ways = {0: 1}
     for mask in range(1 << len(changes)):

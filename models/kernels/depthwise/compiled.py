@@ -19,7 +19,7 @@ TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 
 
 @dataclass(frozen=True)
-class Source:
+class KernelSource:
     """A file of kernels and the names that it wants defined: what is compiled at once."""
 
     file: str
@@ -38,14 +38,14 @@ class Source:
         )
 
 
-def source(file: str, dtype: torch.dtype, threads: int, **constants: int) -> Source:
-    return Source(file, (("TYPE", TYPES[dtype]), *constants.items()), threads)
+def source(file: str, dtype: torch.dtype, threads: int, **constants: int) -> KernelSource:
+    return KernelSource(file, (("TYPE", TYPES[dtype]), *constants.items()), threads)
 
 
 class Kernel:
     """A kernel on one GPU, compiled and loaded. Raises ``DriverError`` where that fails."""
 
-    def __init__(self, name: str, kernels: Source, device: torch.device):
+    def __init__(self, name: str, kernels: KernelSource, device: torch.device):
         self.device, self.block = device, kernels.threads
         self.function = _module(kernels, device).function(name)
 
@@ -79,12 +79,12 @@ class Kernel:
 
 
 @cache
-def kernel(name: str, kernels: Source, device: torch.device) -> Kernel:
+def kernel(name: str, kernels: KernelSource, device: torch.device) -> Kernel:
     return Kernel(name, kernels, device)
 
 
 @cache
-def _module(kernels: Source, device: torch.device) -> driver.Module:
+def _module(kernels: KernelSource, device: torch.device) -> driver.Module:
     """All kernels of a file at once."""
     binary = driver.compiled(kernels.text, torch.cuda.get_device_capability(device))
     with torch.cuda.device(device):

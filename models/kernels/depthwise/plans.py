@@ -159,7 +159,9 @@ def _gather(*problem: Any) -> Plan:
     return Plan(kernel, splits * a_split, (*numbers, splits), splits)
 
 
-def streaming(size: int, channels: int, out_width: int, dtype: torch.dtype) -> compiled.Source:
+def streaming(
+    size: int, channels: int, out_width: int, dtype: torch.dtype
+) -> compiled.KernelSource:
     """Strips of 8 columns, or of 7: for widths that are multiples of 7, as at 224 pixels,
     and for large kernels, whose taps fill the registers."""
     columns = 4 if out_width <= 4 else 7 if size > 7 or out_width % 7 == 0 else 8
@@ -168,7 +170,7 @@ def streaming(size: int, channels: int, out_width: int, dtype: torch.dtype) -> c
 
 def tiled(
     size: int, stride: int, channels: int, out_width: int, dtype: torch.dtype
-) -> compiled.Source:
+) -> compiled.KernelSource:
     """Odd numbers of channels are taken one at a time; strides and large kernels, whose inputs and
     taps fill the registers, four columns."""
     narrow = stride > 1 or size > 13 or out_width <= 4

@@ -26,7 +26,7 @@ class Batch(NamedTuple):
     targets: Tensor
 
 
-class Stage(Protocol):
+class AugmentationStage(Protocol):
     """A stage: ``draw`` draws its random parameters for a plan's global batch, None if it has
     none; ``apply`` applies them."""
 
@@ -82,10 +82,10 @@ class Mix:
         return Batch(*augment.mix(*batch, drawn))
 
 
-def stages(recipe: Recipe, device: torch.device) -> tuple[Stage, ...]:
+def stages(recipe: Recipe, device: torch.device) -> tuple[AugmentationStage, ...]:
     """Return the stages of ``recipe``, in order. Raises ``DataError`` for an unknown policy."""
     size, named = recipe.train_size, policy(recipe.auto_augment)
-    found: list[Stage] = [Operate(named, size)] if named else []
+    found: list[AugmentationStage] = [Operate(named, size)] if named else []
     found.append(Normalize())
     if recipe.random_erasing:
         fill = augment.ERASING_FILLS[recipe.erasing_fill](device)
@@ -98,7 +98,7 @@ def stages(recipe: Recipe, device: torch.device) -> tuple[Stage, ...]:
 def augmented(
     batch: Batch,
     plans: Sequence[BatchPlan],
-    applied: Sequence[Stage],
+    applied: Sequence[AugmentationStage],
     seen: Callable[[Any], None] | None = None,
 ) -> Batch:
     """Apply the stages to ``batch``, the concatenated crops of ``plans``; ``seen`` is called with

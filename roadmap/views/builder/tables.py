@@ -34,7 +34,7 @@ CONVNEXT_SIZES = {
 
 
 @dataclass(frozen=True)
-class Cost:
+class CostRow:
     """One cost of a network, in the unit it is printed in."""
 
     name: str
@@ -43,23 +43,23 @@ class Cost:
     decimals: int
 
 
-def costs(config: ModelConfig, image_size: int) -> tuple[Cost, ...]:
+def costs(config: ModelConfig, image_size: int) -> tuple[CostRow, ...]:
     """Return the costs of ``config`` per square image. Raises ``ValueError`` if it is too small."""
     counted = count(config, image_size)
     memory = training_memory(config, image_size)
     field = receptive_fields(config)[-1]
     return (
-        Cost("Parameters", "M", counted.parameters / 1e6, 1),
-        Cost("GFLOPs", "per image", counted.macs / 1e9, 2),
-        Cost("Activations", "M", counted.activations / 1e6, 1),
-        Cost("Receptive field", "pixels", field.size, 0),
-        Cost("Training state", "GB", memory.state / 1e9, 2),
-        Cost("Activation memory", "MB per image", memory.saved / 1e6, 1),
+        CostRow("Parameters", "M", counted.parameters / 1e6, 1),
+        CostRow("GFLOPs", "per image", counted.macs / 1e9, 2),
+        CostRow("Activations", "M", counted.activations / 1e6, 1),
+        CostRow("Receptive field", "pixels", field.size, 0),
+        CostRow("Training state", "GB", memory.state / 1e9, 2),
+        CostRow("Activation memory", "MB per image", memory.saved / 1e6, 1),
     )
 
 
 def cost_rows(
-    after: Sequence[Cost], before: Sequence[Cost] | None
+    after: Sequence[CostRow], before: Sequence[CostRow] | None
 ) -> list[tuple[str, str, str, str]]:
     """Return rows of name, unit, value and change from ``before``, equally rounded."""
     rows = []
@@ -71,7 +71,7 @@ def cost_rows(
     return rows
 
 
-def digits(cost: Cost, *values: float) -> int:
+def digits(cost: CostRow, *values: float) -> int:
     """Return the decimals that show three significant digits of the largest of ``values``."""
     decimals, largest = cost.decimals, max(values)
     while cost.decimals and 0 < largest * 10**decimals < 100 and decimals < 6:

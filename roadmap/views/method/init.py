@@ -21,7 +21,7 @@ STEPS = ("gelu", "fewer_activations", "fewer_norms", "layer_norm", "separate_dow
 HEAD = ("Step", f"Table 5, {RATES[0]}", *(f"PyTorch, {rate}" for rate in RATES))
 
 
-class Row(NamedTuple):
+class InitRow(NamedTuple):
     """A step's top-1 in percent: the mean of its runs, and the check's at ``RATES``."""
 
     step: str
@@ -55,7 +55,7 @@ def networks() -> list[str]:
     ]
 
 
-def check() -> list[Row]:
+def check() -> list[InitRow]:
     """Return the initialization check, one row per step; empty if its runs are missing."""
     try:
         return [_row(step) for step in STEPS]
@@ -63,7 +63,7 @@ def check() -> list[Row]:
         return []
 
 
-def finding(rows: list[Row]) -> str:
+def finding(rows: list[InitRow]) -> str:
     """Summarize what the check shows and what it does not."""
     moved = max(abs(row.low - row.path) for row in rows)
     first, norm = rows[0], next(row for row in rows if row.step == "layer_norm")
@@ -81,7 +81,7 @@ def finding(rows: list[Row]) -> str:
     )
 
 
-def cells(row: Row) -> tuple[str, ...]:
+def cells(row: InitRow) -> tuple[str, ...]:
     return (ROADMAP.step(row.step).title, *(number(top1, 2) for top1 in row[1:]))
 
 
@@ -103,9 +103,11 @@ def _size(conv: Conv) -> str:
     return f"{conv.kernel_size}×{conv.kernel_size}"
 
 
-def _row(step: str) -> Row:
+def _row(step: str) -> InitRow:
     path = fmean(_top1(f"{ROADMAP.name}-{step}-seed{seed}", step) for seed in SEEDS)
-    return Row(step, path, *(_top1(f"init_check-{step}-lr{rate}-seed0", step) for rate in RATES))
+    return InitRow(
+        step, path, *(_top1(f"init_check-{step}-lr{rate}-seed0", step) for rate in RATES)
+    )
 
 
 def _top1(name: str, step: str) -> float:

@@ -158,7 +158,7 @@ def _plain(value: Any) -> str:
     return str(value[0] if isinstance(value, list | tuple) else value)
 
 
-def _alt(table: DataFrame, cost: charts.Cost, test_set: str) -> str:
+def _alt(table: DataFrame, cost: charts.CostAxis, test_set: str) -> str:
     front = sizes.pareto_front(table, cost.column, test_set, more_is_better=cost.more_is_better)
     points = "; ".join(
         f"{row['label']} {number(row[test_set], 1)}% at {number(row[cost.column], cost.decimals)}"
