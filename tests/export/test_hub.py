@@ -287,9 +287,9 @@ def test_what_cannot_be_published_is_refused(tmp_path):
     elsewhere = tmp_path / "other.safetensors"
     for folder, weights, sentence in (
         (tmp_path / "nowhere", None, "There is no run.json"),
-        (write_run(tmp_path, "gelu", 1, done=1), None, "only finished runs have scores"),
-        (run, None, "has no weights.safetensors: train the run again, with `python -m roadmap"),
-        (run, run / "weights_ema.safetensors", "kept no average of its weights: add --weights"),
+        (write_run(tmp_path, "gelu", 1, done=1), None, "use a finished run"),
+        (run, None, "train the run again with `python -m roadmap"),
+        (run, run / "weights_ema.safetensors", "has no averaged weights: add --weights"),
         (write_run(tmp_path, "gelu", 2, recipe_name="swin"), None, "No recipe is named 'swin'"),
         (run, elsewhere, "name its weights.safetensors or weights_ema.safetensors"),
     ):
