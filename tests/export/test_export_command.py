@@ -64,7 +64,7 @@ def test_a_config_as_python_and_as_programs(small, here):
     assert "my_net.py: Python code of the network, without weights." in said
     assert (here / "my_net.py").read_text() == network_source(SMALL)
     said = done(*small, "--format", "pt2", "--image-size", 32)
-    assert "my_net.pt2: random initial weights from seed 0 with the config; takes any number of" in said
+    assert "weights from seed 0 with the config; takes any number of" in said
     assert "3 x 32 x 32 images and returns 5 logits." in said
     extra = {"seed": ""}
     network = torch.export.load(here / "my_net.pt2", extra_files=extra).module()

@@ -249,7 +249,7 @@ def test_drop_rates_and_fields_of_the_config_are_arguments():
         ({"kernel_size": 8}, "an even kernel has no center"),
         ({"global_pool": "catavgmax"}, "global_pool is 'catavgmax'; use one of 'avg', "),
         ({"num_classes": -1}, "num_classes is -1; use a whole number"),
-        ({"drop_path_rate": 0.1, "stochastic_depth": 0.1}, "one of the two, not both"),
+        ({"drop_path_rate": 0.1, "stochastic_depth": 0.1}, "use only one of them"),
         ({"in_chans": 1, "in_channels": 2}, "in_chans is timm's name for in_channels"),
         ({"config": {}}, "no field 'config': use one of depths, "),
         ({"model_cfg": {}}, "no field 'model_cfg': use one of depths, "),
