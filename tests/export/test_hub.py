@@ -168,7 +168,8 @@ def test_the_card_states_data_recipe_seeds_and_scores(tmp_path):
         "torch 2.11.0",
         'models.load("model.safetensors")',
         "The recipe is the step's own, with changes: `epochs` 3 instead of 300, `train_size` 64 "
-        "instead of 224, `test_size` 64 instead of 224, `test_resize` 73 instead of 256. Trained for 30 s",
+        "instead of 224, `test_size` 64 instead of 224, `test_resize` 73 instead of 256. "
+        "Trained for 30 s",
     ):
         assert said in text
     assert "90.00" not in text
