@@ -74,7 +74,7 @@ def test_a_config_as_python_and_as_programs(small, here):
         *(*small, "--format", "onnx", "--image-size", 32, "--num-classes", 0),
         *("--output", "folder/net.onnx"),
     )
-    assert "3 x 32 x 32 images to features." in said
+    assert "3 x 32 x 32 images and returns features." in said
     assert "Checked with onnxruntime: outputs" in said
     assert (here / "folder" / "net.onnx").is_file()
 
@@ -245,7 +245,7 @@ def test_force_replaces_a_file_but_not_the_weights_read(small, here):
     assert models.load("a.safetensors").config == SMALL
     result = export("--weights", "a.safetensors", *options)
     assert result.exit_code == 2
-    assert "is the file with the weights" in result.stderr
+    assert "is the weights file itself" in result.stderr
 
 
 @pytest.mark.usefixtures("nothing_computed")
