@@ -1,16 +1,16 @@
-"""What ten hostile visitors of the explorer do to ten honest ones, and to the server's memory.
+"""Effect of ten hostile visitors on ten honest ones and on the memory of the server.
 
     python benchmarks/app_hostile.py [--requests 1000] [--sessions 10] [--rows now]
 
-First honest sessions alone, then the same beside hostile ones, which send 1,000 requests over all
-pages and the upload path (``hostile_requests.py``), each as soon as the one before is answered.
-An honest session opens a page or changes a control every one to three seconds. A time runs from
-sending the request until the script has finished and all it drew has arrived. Server and clients
-share two cores; the hostile ones are a process of their own. The server is as a stranger meets it
-(``ROADMAP_PUBLIC=1``), with a copy of the runs. Linux only.
+Measures honest sessions alone, then together with hostile ones, which send 1,000 requests to all
+pages and the upload path (``hostile_requests.py``), each right after the previous answer. An honest
+session opens a page or changes a control every one to three seconds. Times are from sending the
+request until the script has finished and all its output has arrived. Server and clients share two
+cores; hostile sessions have their own process. The server is public (``ROADMAP_PUBLIC=1``) and has
+a copy of the runs. Linux only.
 
 Writes ``measured/app_hostile`` (times), ``app_hostile_memory`` and ``app_hostile_requests``; rows
-of another ``--rows`` name stay.
+with another ``--rows`` name are kept.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.tables.results import merge_rows, read_rows, write_rows
 
 CPUS = 2
-#: As in the image, but for pages that say what went wrong, which the results are to name.
+#: As in the Docker image, except that pages show error details for the results.
 ENVIRONMENT = {"ROADMAP_PUBLIC": "1", "MALLOC_ARENA_MAX": "2"}
 ENVIRONMENT |= {"STREAMLIT_CLIENT_SHOW_ERROR_DETAILS": "full"}
 LATE = 2.0
-SAMPLED = 1.0  # seconds between looks at the memory
+SAMPLED = 1.0  # seconds between samples of the memory
 
 
 @dataclass
 class Memory:
-    """Samples of the server's memory: seconds since the start, its own, its children's, in MB."""
+    """Samples of memory: phase, seconds since the start, MB of the server, MB of its children."""
 
-    value: str  # of the runs' variable in the environment of all that the server starts
+    value: str  # value of the environment variable that marks the server and its children
     phase: str = "warm-up"
     samples: list[tuple[str, float, float, float]] = field(default_factory=list)
 
@@ -70,10 +70,10 @@ class Memory:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sessions", type=int, default=10, help="honest, and as many hostile")
-    parser.add_argument("--requests", type=int, default=1000, help="of all hostile sessions")
-    parser.add_argument("--seconds", type=float, default=90, help="of honest sessions alone")
-    parser.add_argument("--rows", default="now", help="what the rows are called")
+    parser.add_argument("--sessions", type=int, default=10, help="number of sessions of each kind")
+    parser.add_argument("--requests", type=int, default=1000, help="total hostile requests")
+    parser.add_argument("--seconds", type=float, default=90, help="length of the honest-only part")
+    parser.add_argument("--rows", default="now", help="name of the rows")
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CPUS])
     with tempfile.TemporaryDirectory() as folder:
@@ -91,7 +91,7 @@ def main() -> None:
 async def both(
     url: str, options: argparse.Namespace, memory: Memory
 ) -> tuple[dict[str, Honest], list[Outcome]]:
-    """Honest visitors alone, then beside hostile ones."""
+    """Measure honest visitors alone, then together with hostile ones."""
     watching = asyncio.create_task(memory.watch())
     await warm(url)
     met: dict[str, Honest] = {}
@@ -110,7 +110,7 @@ async def both(
     return met, outcomes
 
 
-# What is written
+# Output
 
 
 def write(rows: str, met: dict[str, Honest], outcomes: list[Outcome], memory: Memory) -> None:
@@ -161,10 +161,10 @@ def write(rows: str, met: dict[str, Honest], outcomes: list[Outcome], memory: Me
 
 
 def replace(table: str, rows: str, new: list[dict[str, Any]]) -> None:
-    """Samples have no key: all of the same name go."""
+    """Replace all rows with the name ``rows``, since samples have no key."""
     try:
         old = [row for row in read_rows(table) if row["rows"] != rows]
-    except ValueError:  # the first
+    except ValueError:  # no table yet
         old = []
     write_rows(table, [*old, *new])
 
@@ -180,7 +180,7 @@ def figures(seconds: list[float]) -> dict[str, object]:
 
 
 def by_kind(outcomes: list[Outcome]) -> list[dict[str, object]]:
-    """How the requests of each kind ended, and how long they took."""
+    """Return one row per kind of request, with outcomes and times."""
     lines = []
     for kind in dict.fromkeys(outcome.kind for outcome in outcomes):
         own = [outcome for outcome in outcomes if outcome.kind == kind]

@@ -1,13 +1,13 @@
-"""How soon the explorer's first chart stands, and a click is answered, beside a bare page; how soon
-its other pages stand, and the cost of what is changed in the builder.
+"""Latency of the explorer's first chart, clicks, page switches and builder.
 
     python benchmarks/app_latency.py [--rounds 9]
 
+The first chart and clicks are compared with those of a bare Streamlit page.
 Both pages are served by Streamlit on this machine and opened in turn in headless Chromium, each
-time in a fresh context (nothing cached in the browser; both servers have answered once). Times are
-taken in the page: the chart from the start of the navigation until its bars are drawn, the click
-from the mouse button's release until the answer stands, the page likewise until its title stands
-and its script has ended. Writes ``measured/app_latency``.
+time in a new context without cache; both servers are warm. Times are taken in the page. The chart's
+is from the start of navigation until the bars are drawn; a click's is from the release of the mouse
+button until the answer is shown; a page switch's until the title is shown and the script has ended.
+Writes ``measured/app_latency``.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ figure = go.Figure(go.Bar(x=list(range(1, 18)), y=list(range(17)), orientation="
 event = st.plotly_chart(figure, on_select="rerun", selection_mode="points")
 st.html(f'<p class="step">{[point["y"] for point in event["selection"]["points"]]}</p>')
 """
-CLICKED = (6, 3, 14, 9, 4)  # bars, in this order; no two neighbors are the same
+CLICKED = (6, 3, 14, 9, 4)  # indices of bars, in this order
 PAGES = ("Inside a step", "Builder", "Sizes", "Recipes", "Method", "Roadmap")
 CHANGES = ("Patchify", "Inverted", "ResNet", "Bottleneck")  # in the builder
-# Resolves with the seconds from the release of the mouse button to the change of the text of the
-# element ``selector``, and until no script runs if ``idle``.
+# Resolves with the seconds from the release of the mouse button until the text of ``selector``
+# changes and, if ``idle``, no script runs.
 WATCH = """
 ({ selector, idle }) => {
   const text = () => document.querySelector(selector)?.textContent;
@@ -64,7 +64,7 @@ WATCH = """
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9, help="how often each page is opened")
+    parser.add_argument("--rounds", type=int, default=9, help="visits per page")
     rounds = parser.parse_args().rounds
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -117,8 +117,8 @@ def row(what: str, page: str, seconds: list[float]) -> dict[str, object]:
 def visit(
     browser: Browser, url: str, own: bool
 ) -> tuple[float, list[float], list[float], list[float]]:
-    """Seconds to the first chart, to the answer of each click, and where it is the explorer to each
-    of the other pages and each cost in the builder."""
+    """Return the seconds until the first chart and the answer of each click; for the explorer, also
+    until each other page and each change in the builder."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     page.goto(url, wait_until="commit")
@@ -143,7 +143,7 @@ def visit(
 
 
 def change(page: Page, url: str) -> list[float]:
-    """Seconds from each click in the builder until the costs beside it have changed."""
+    """Return the seconds from each click in the builder until the costs change."""
     page.goto(f"{url}/builder?a=resnet50.baseline")
     choices = [page.get_by_role("radio", name=name, exact=True) for name in CHANGES]
     choices[0].wait_for()
@@ -158,7 +158,7 @@ def click_bar(page: Page, index: int) -> float:
 
 
 def click(page: Page, target: Locator, selector: str, idle: bool) -> float:
-    """Seconds from clicking ``target`` until the text of ``selector`` has changed."""
+    """Click ``target``; return the seconds until the text of ``selector`` changes."""
     target.wait_for()
     target.scroll_into_view_if_needed()
     box = target.bounding_box()

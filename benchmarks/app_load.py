@@ -1,12 +1,12 @@
-"""How soon the explorer answers when many use it at once, and what a session takes of the server.
+"""Response times of the explorer with many sessions, and server memory and processor time.
 
     python benchmarks/app_load.py [--sessions 1 10 20 40 80] [--seconds 60]
 
-Clients speak Streamlit's own protocol over loopback, one connection a session: each opens the
-app, then acts every one to three seconds, as people who read do: another page, or a control of
-this one (``honest_visitors.py``). A time runs from sending the request until the script has
-finished and all it drew has arrived. No browser draws anything; ``app_latency.py`` measures that.
-The server has one core to itself, the clients another. Linux only. Writes ``measured/app_load``.
+Clients use Streamlit's protocol over loopback, one connection per session. Each opens the app, then
+opens a page or changes a control every one to three seconds (``honest_visitors.py``). Times are
+from sending the request until the script has finished and all its output has arrived, without
+drawing in a browser (``app_latency.py`` measures that). The server has one core, the clients
+another. Linux only. Writes ``measured/app_load``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MARK = "ROADMAP_BENCHMARK"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sessions", type=int, nargs="+", default=[1, 10, 20, 40, 80])
-    parser.add_argument("--seconds", type=float, default=60, help="of each number of sessions")
+    parser.add_argument("--seconds", type=float, default=60, help="per number of sessions")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
     name = str(os.getpid())
@@ -69,7 +69,7 @@ async def measured(
 
 
 async def look(server: int, seconds: float, taken: dict[str, object]) -> None:
-    """What the server takes while all sessions are open."""
+    """Record the memory and processor share of the server while all sessions are open."""
     await asyncio.sleep(START)
     begun, at = cpu_seconds(server), time.perf_counter()
     await asyncio.sleep(seconds)

@@ -1,9 +1,9 @@
-"""How long a batch of augmented images takes to make, part by part.
+"""Time to create a batch of augmented images, by part of the pipeline.
 
     python benchmarks/augmentation.py --data DATA --image-size 128 --batch-size 512
 
-``host`` is the time until everything is launched, ``device`` the time until it is done, nothing
-else running; medians in milliseconds. On CUDA a training run overlaps both with the step before.
+``host`` is the time until all work is launched, ``device`` the time until it is done; medians in
+milliseconds. On CUDA, training overlaps both with the previous step.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", help="folder; the digits without")
+    parser.add_argument("--data", help="folder of the data [default: digits]")
     parser.add_argument("--recipe", default="convnext", choices=list(RECIPES))
     parser.add_argument("--image-size", type=int, default=128)
     parser.add_argument("--batch-size", type=int, default=512)
@@ -63,7 +63,7 @@ def parse() -> argparse.Namespace:
 
 
 def measure(opened: Data, batch_size: int, count: int) -> dict[str, list[tuple[float, float]]]:
-    """(host, device) seconds of ``count`` batches and of their parts, after two to warm up."""
+    """Return (host, device) seconds of ``count`` batches and their parts, after two warm-ups."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for _, name in PARTS} | {"batch": []}
     for index, batch in enumerate(batches(opened, batch_size)):
         times["batch"].append(batch)
@@ -77,7 +77,7 @@ def measure(opened: Data, batch_size: int, count: int) -> dict[str, list[tuple[f
 
 
 def batches(opened: Data, batch_size: int) -> Iterator[tuple[float, float]]:
-    """(host, device) seconds of one batch after another, made here and now."""
+    """Yield (host, device) seconds of each batch, created without prefetching."""
     epoch = 0
     while True:
         steps = range(opened.steps_per_epoch(batch_size))
@@ -88,7 +88,7 @@ def batches(opened: Data, batch_size: int) -> Iterator[tuple[float, float]]:
 
 
 def clock(work: Callable, device: torch.device) -> tuple:
-    """The result of ``work``, and its (host, device) seconds."""
+    """Return the result of ``work`` and its (host, device) seconds."""
     synchronize(device)
     begun = time.perf_counter()
     result = work()
@@ -106,7 +106,7 @@ def synchronize(device: torch.device) -> None:
 
 @contextmanager
 def timed_parts(times: dict[str, list[tuple[float, float]]], device: torch.device):
-    """Within, each function of ``PARTS`` notes its times."""
+    """Record the times of each function of ``PARTS``."""
     kept = [(module, name, getattr(module, name)) for module, name in PARTS]
     for module, name, function in kept:
 

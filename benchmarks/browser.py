@@ -1,4 +1,4 @@
-"""Streamlit served on a free local port, and headless Chromium to look at it."""
+"""A Streamlit server on a free local port, and headless Chromium."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-#: Streamlit's command, which ends with us, however we do: with its standard input.
+#: Streamlit's command, which exits when its standard input is closed, that is, with this process.
 SERVER = """
 import os, threading
 threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
@@ -36,7 +36,7 @@ main(prog_name="streamlit")
 
 @contextmanager
 def served(script: Path, environment: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Streamlit serving ``script`` on a free local port; ``environment`` adds variables."""
+    """Serve ``script`` with Streamlit and yield its URL; ``environment`` adds variables."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -64,7 +64,7 @@ def served(script: Path, environment: Mapping[str, str] | None = None) -> Iterat
         process.terminate()
         try:
             process.wait(timeout=10)
-        except subprocess.TimeoutExpired:  # connections are still open, and it waits for them
+        except subprocess.TimeoutExpired:  # it waits for open connections
             process.kill()
             process.wait()
 
@@ -76,12 +76,12 @@ def wait_for(url: str, seconds: float = 60) -> None:
                 return
         except OSError:
             time.sleep(0.2)
-    raise SystemExit(f"nothing answers at {url} after {seconds:.0f} seconds")
+    raise SystemExit(f"{url} did not answer within {seconds:.0f} seconds")
 
 
 @contextmanager
 def chromium(*more: str) -> Iterator[Browser]:
-    """Headless Chromium, with ``more`` command-line arguments."""
+    """Start headless Chromium with ``more`` command-line arguments."""
     names = ("chromium", "chromium-browser", "google-chrome")
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     with sync_playwright() as playwright:

@@ -1,11 +1,11 @@
-"""Ten epochs with PyTorch's depthwise convolution and with ours: do they end alike?
+"""Scores after ten epochs with PyTorch's depthwise convolution and with ours.
 
     python benchmarks/depthwise_training.py --data PATH [--processes 3] [-- options of train]
 
-Trains `separate_downsampling` with each choice of ``ROADMAP_DEPTHWISE`` and each seed, by
+Trains `separate_downsampling` with each value of ``ROADMAP_DEPTHWISE`` and each seed, with
 ``python -m roadmap train``, ``--processes`` runs at a time on one GPU. Writes
-``measured/depthwise_training``: a row a run with its scores. Ends with the means and what seeds
-alone do.
+``measured/depthwise_training``, one row per run with its scores, and prints mean and standard
+deviation over seeds.
 """
 
 from __future__ import annotations

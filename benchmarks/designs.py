@@ -1,8 +1,8 @@
-"""The designs of docs/experiment.md, in results/designs: what each run of the study is.
+"""Write the designs of docs/experiment.md to results/designs.
 
     python benchmarks/designs.py
 
-Seeded: it writes the same files again. ``roadmap sweep --design FILE`` trains them.
+The seed is fixed, so the files are the same each time. ``roadmap sweep --design FILE`` trains them.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ SIZES = {
     128: {"train_size": 128, "test_size": 128, "test_resize": 146},
     96: {"train_size": 96, "test_size": 96, "test_resize": 110},
 }
-#: Two and a half times the multiply-adds of the start; without a limit, dense convolutions in
-#: wide inverted blocks would cost a hundred times as much.
+#: 2.5 times the multiply-adds of the start; otherwise, dense convolutions in wide inverted blocks
+#: would cost a hundred times as much.
 MAX_GMACS = 9.0
 RATES = (0.0007, 0.002, 0.0056)
 EPOCHS = (10, 20, 40)
-#: Beside the learning rate, epochs and augmentation with everything.
+#: Interactions besides those of learning rate, epochs and augmentation with everything.
 INTERACTIONS = (
     ("fewer_activations", "init"),
     ("fewer_norms", "init"),
@@ -65,7 +65,7 @@ def init_check() -> Design:
 
 
 def size_check() -> Design:
-    """Whether the ends of the roadmap have the same order at 96 pixels as at 128."""
+    """Steps that show whether 96 pixels give the same order as 128."""
     space = _space(96, (factors.learning_rate([2e-3, 4e-3]),), _length(30))
     points = [
         _step(space, f"{key}-96px", key, {"init": "default", "lr": "0.002"})
@@ -75,7 +75,7 @@ def size_check() -> Design:
 
 
 def small_data() -> Design:
-    """The study itself."""
+    """The main study, on 96 pixels."""
     settings = (
         factors.learning_rate(RATES),
         factors.epochs(EPOCHS),

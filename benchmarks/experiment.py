@@ -1,9 +1,8 @@
-"""The runs of docs/experiment.md: both roadmaps of ResNet-50 on one data set, with three seeds.
+"""Train the runs of docs/experiment.md: both ResNet-50 roadmaps on one data set, three seeds.
 
     python benchmarks/experiment.py --data PATH
 
-On every GPU of this machine. Finished runs are left out and interrupted ones continued, so that it
-may be stopped at any time, and begun again.
+Uses all GPUs of this machine. It can be stopped at any time; the same command resumes it.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ SEEDS = (0, 1, 2)
 IMAGE_SIZE = 128
 COMMON = {"batch_size": 512, "warmup_epochs": 2}
 BASELINE = COMMON | {"epochs": 30}
-#: What the search of docs/experiment.md left of the ``convnext`` recipe.
+#: Changes to the ``convnext`` recipe that the search in docs/experiment.md found.
 STEPS = COMMON | {
     "epochs": 30,
     "lr": 2e-3,
@@ -38,27 +37,27 @@ STEPS = COMMON | {
     "random_erasing": 0.0,
     "stochastic_depth": 0.0,
 }
-#: The recipe roadmap's, in place of 90 and 600.
+#: Epochs of the recipe roadmap by those of its recipes.
 EPOCHS = {90: 20, 600: 40}
-#: Averages over as large a part of a run on 50,000 images as the recipe's 0.99998 on ImageNet.
+#: Averages over the same share of a run on 50,000 images as the recipe's 0.99998 on ImageNet.
 EMA_DECAY = 0.9995
 
 
 def main(data: Annotated[str, typer.Option(help="The folder tiny-imagenet-100.")]) -> None:
-    """Train what is not trained yet."""
+    """Train unfinished runs."""
     if not torch.cuda.is_available():
-        fail("This machine has no CUDA GPU, and the experiment is too long for a CPU.")
+        fail("The experiment needs a CUDA GPU, and this machine has none.")
     with sentences():
         source = opened(data)
         jobs = list(plan(data, runs_folder() / source.name))
         check_folders(jobs, source, "cuda")
-    # Two, as compiling one beside training takes longer than training another.
+    # Two, because compiling one run beside training takes longer than training another.
     code = run_jobs(jobs, LocalEngine(range(torch.cuda.device_count()), ahead=2))
     raise typer.Exit(code)
 
 
 def plan(data: str, root: Path) -> Iterator[PlannedRun]:
-    """Every run in order: the architecture's steps seed by seed, then the recipes."""
+    """Yield all runs in order: the architecture's steps seed by seed, then the recipes."""
     for seed in SEEDS:
         yield from _architecture(seeds=[seed], root=root, data=data)
     for seed in SEEDS:

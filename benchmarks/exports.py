@@ -1,8 +1,8 @@
-"""Every step of the roadmaps of networks, at full size, in every format, with its check.
+"""Export and check every full-size step that changes the network, in every format.
 
-``python benchmarks/exports.py`` makes the rows that ``results/measured/exports.csv`` lacks, as
-those of a new step; ``--step KEY``, which may be repeated, makes that step's rows anew. A file that
-would compute something else than the network ends it.
+``python benchmarks/exports.py`` adds the rows that ``results/measured/exports.csv`` lacks, such as
+those of a new step; ``--step KEY`` (may be repeated) measures that step again. It stops at the
+first failed check.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Place = tuple[str, str, str]
 
 
 def places() -> list[Place]:
-    """Roadmap, step and format of every row, in their order; a roadmap of recipes has none."""
+    """Return roadmap, step and format of every row, in order; recipe roadmaps have none."""
     return [
         (roadmap.name, key, form)
         for roadmap in ROADMAPS.values()
@@ -44,7 +44,7 @@ def places() -> list[Place]:
 
 
 def measured(wanted: list[Place]) -> Iterator[dict[str, Any]]:
-    """A row for each of ``wanted``, of weights with which every layer counts."""
+    """Yield one row for each of ``wanted``, with weights that give every layer an effect."""
     before, network = None, None
     for roadmap, step, form in wanted:
         if (roadmap, step) != before:

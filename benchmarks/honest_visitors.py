@@ -1,4 +1,4 @@
-"""Visitors of the explorer as people are: they read, open a page, change a control, read on."""
+"""Honest visitors of the explorer, who read, open pages and change controls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGES = ("", "inside", "builder", "sizes", "recipes", "effects", "ablations", "m
 PAUSE = (1.0, 3.0)  # seconds between a session's actions
 SHARE_OF_PAGES = 0.3
 START = 4.0  # seconds over which sessions begin
-#: What an honest visitor presses: not what trains, measures or makes files.
+#: Buttons that honest visitors press: none that trains, measures or creates files.
 PRESSED = ("Next", "Previous", "Draw again", "Up", "Down", "Reset")
 #: The controls that honest visitors use.
 USED = ("button", "button_group", "selectbox", "checkbox", "number_input", "slider")
@@ -26,7 +26,7 @@ USED = ("button", "button_group", "selectbox", "checkbox", "number_input", "slid
 
 @dataclass
 class Honest:
-    """What honest visitors met: seconds by what they did, and what went wrong."""
+    """Results of honest visitors: seconds by kind of action, and failures."""
 
     times: dict[str, list[float]] = field(default_factory=lambda: {"page": [], "control": []})
     failures: list[str] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Honest:
 
 
 async def warm(url: str) -> None:
-    """Every page once, so that imports and tables that are read once stay out of the times."""
+    """Open every page once, so that one-time imports and reads do not count."""
     async with visiting(url) as visitor:
         for page in PAGES:
             await visitor.open(page)
@@ -45,7 +45,7 @@ async def warm(url: str) -> None:
 
 
 async def honest(url: str, sessions: int, until: Awaitable[object]) -> Honest:
-    """Sessions that act until the awaitable ``until`` has ended."""
+    """Run ``sessions`` sessions until ``until`` has ended."""
     met = Honest()
     ended = asyncio.ensure_future(until)
     await asyncio.gather(*(visit(url, number, ended, met) for number in range(sessions)))
@@ -68,7 +68,7 @@ async def visit(url: str, number: int, ended: asyncio.Future, met: Honest) -> No
 
 
 async def act(visitor: Visitor, chance: random.Random) -> tuple[str, float]:
-    """Open another page, or change a control of this one: what it was, and the seconds."""
+    """Open another page or change a control; return which, and the seconds."""
     controls = usable(visitor.controls.values())
     if not controls or chance.random() < SHARE_OF_PAGES:
         page = chance.choice([other for other in PAGES if other != visitor.page])
@@ -90,7 +90,7 @@ def usable(controls: Iterable[Control]) -> list[Control]:
 
 
 def value_of(control: Control, chance: random.Random) -> dict[str, Any]:
-    """A value that the browser's control can take, as the protocol has it."""
+    """Return a valid value of ``control`` in the form of the protocol."""
     message = control.message
     if control.kind == "button":
         return {"trigger_value": True}

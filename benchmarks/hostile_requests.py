@@ -1,7 +1,7 @@
-"""What a hostile visitor asks of the explorer: addresses, controls and uploads of every page.
+"""Hostile requests to the explorer: URLs, control values and uploads of every page.
 
-``attack`` sends requests from several sessions at once. Request number n is the same in every run
-of the same seed.
+``attack`` sends requests from several sessions at once. Request n is the same in every run with
+the same seed.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from models.config import BOUNDS, FIELDS
 from roadmap.steps import ROADMAPS
 
-#: The parameters of every page's address.
+#: URL parameters of all pages.
 PARAMETERS = (
     *("roadmap", "step", "view", "metric", "tab", "part", "image", "a", "b", "edit", "model"),
     *("x", "y", "pretraining", "method", "base", "scale", "data", "cost", "lr", "epochs"),
 )
-#: Where files can be given: page, address.
+#: Pages with uploads, and their query.
 UPLOADS = (("builder", ""), ("recipes", "part=pictures"))
-FLOOD = 20  # reruns without waiting for an answer; sessions opened and left at once
+FLOOD = 20  # reruns sent without waiting; sessions opened and closed at once
 NUMBERS = (-1.0, 0.5, 1e9, -1e18, 1.7e308, float("inf"), float("-inf"), float("nan"))
 MEGABYTE = 1_000_000
-AGAIN = 1.0  # seconds until a server that took no connection is tried again
+AGAIN = 1.0  # seconds before retrying a server that refused the connection
 ANSWERED, NO_ANSWER = "answered", "no answer"
 
 
 class Outcome(NamedTuple):
-    """What became of a request: ``answered``, ``refused`` (by the server, or the connection was
-    closed), ``page error`` (the page shows an exception) or ``no answer``."""
+    """The outcome of a request: ``answered``, ``refused`` (by the server, or it closed the
+    connection), ``page error`` (the page shows an exception) or ``no answer``."""
 
     kind: str
     outcome: str
@@ -50,11 +50,11 @@ class Outcome(NamedTuple):
     detail: str = ""
 
 
-# Addresses
+# URLs
 
 
 def long_networks(chance: random.Random) -> str:
-    """The builder's address for networks of 1,000 blocks, as wide as they come."""
+    """Return a builder query for networks of 1,000 wide blocks."""
 
     def network() -> str:
         cuts = sorted(chance.sample(range(1, 1000), 3))
@@ -68,7 +68,7 @@ def long_networks(chance: random.Random) -> str:
 
 
 def absurd_address(chance: random.Random) -> str:
-    """Parameters of every page with values of every wrong kind."""
+    """Return a query with parameters of any page and invalid values of every kind."""
 
     def value() -> str:
         name = chance.choice(FIELDS)
@@ -93,7 +93,7 @@ def absurd_address(chance: random.Random) -> str:
 
 
 def large_address(chance: random.Random) -> str:
-    """Megabytes of JSON, deep or long, in an address."""
+    """Return a query with megabytes of JSON, deep or long."""
     name = chance.choice(PARAMETERS)
     return chance.choice(
         (
@@ -109,8 +109,8 @@ def large_address(chance: random.Random) -> str:
 
 
 def files(page: str, chance: random.Random) -> tuple[str, bytes]:
-    """A name that ``page`` takes, mostly, and contents: too large, deep, long, no picture, or one
-    of 400 million pixels."""
+    """Return a file name, mostly one that ``page`` accepts, and hostile content: too large, deep,
+    long, not a picture, or a picture of 400 million pixels."""
     configs = (
         lambda: ("large.json", b" " * 100 * MEGABYTE),
         lambda: ("long.json", b"[" + b"1," * (4 * MEGABYTE) + b"1]"),
@@ -133,7 +133,7 @@ def files(page: str, chance: random.Random) -> tuple[str, bytes]:
 
 @cache
 def large_picture(side: int) -> bytes:
-    """A PNG of some kilobytes that takes megabytes once it is decoded."""
+    """Return a PNG of a few kilobytes that takes megabytes when decoded."""
     file = io.BytesIO()
     Image.new("1", (side, side)).save(file, "PNG", optimize=True)
     return file.getvalue()
@@ -143,7 +143,7 @@ def large_picture(side: int) -> bytes:
 
 
 def wild_value(control: Control, chance: random.Random) -> dict[str, object]:
-    """A state of ``control`` that no browser would send: out of range, huge, of a wrong kind."""
+    """Return a value of ``control`` that no browser would send: out of range, huge, wrong type."""
     own = {
         "number_input": {"double_value": chance.choice(NUMBERS)},
         "slider": {"double_array_value": [chance.choice(NUMBERS)] * chance.choice((0, 1, 3))},
@@ -180,7 +180,7 @@ def wild_value(control: Control, chance: random.Random) -> dict[str, object]:
     return chance.choice(wrong)
 
 
-# The kinds of requests
+# Kinds of requests
 
 
 async def _networks(visitor: Visitor, chance: random.Random) -> None:
@@ -204,7 +204,7 @@ async def _controls(visitor: Visitor, chance: random.Random) -> None:
 
 
 async def _buttons(visitor: Visitor, chance: random.Random) -> None:
-    """Press whatever there is to press: start, measure, make a file."""
+    """Press any buttons: start, measure, create a file."""
     await visitor.open(chance.choice(("builder", "ablations", "inside")), "tab=field")
     buttons = [control for control in visitor.controls.values() if control.kind == "button"]
     for button in chance.sample(buttons, min(2, len(buttons))):
@@ -226,7 +226,7 @@ async def _upload(visitor: Visitor, chance: random.Random) -> None:
 
 
 async def _flood(visitor: Visitor, chance: random.Random) -> None:
-    """Reruns that nobody waits for, then a page."""
+    """Send reruns without waiting for answers, then open a page."""
     await visitor.open("builder")
     for _ in range(FLOOD):
         request = BackMsg()
@@ -234,11 +234,11 @@ async def _flood(visitor: Visitor, chance: random.Random) -> None:
         request.rerun_script.page_name = "builder"
         await visitor.connection.send(request.SerializeToString())
     await visitor.open(chance.choice(PAGES))
-    await visitor.connection.close()  # the answers on the way are nobody's
+    await visitor.connection.close()  # pending answers belong to no request
 
 
 async def _sessions(visitor: Visitor, chance: random.Random) -> None:
-    """Sessions that are opened, ask for a page and are left."""
+    """Open sessions, request a page in each, and leave."""
 
     async def one(page: str) -> None:
         async with visiting(visitor.url) as other:
@@ -251,7 +251,7 @@ async def _sessions(visitor: Visitor, chance: random.Random) -> None:
 
 
 async def _protocol(visitor: Visitor, chance: random.Random) -> None:
-    """Messages for the server rather than for a page, and such as are none."""
+    """Send protocol messages to the server itself, and invalid ones."""
     await visitor.open(chance.choice(PAGES))
     request = BackMsg()
     what = chance.choice(("cache", "chunk", "file", "junk", "ids", "debug"))
@@ -274,7 +274,7 @@ async def _protocol(visitor: Visitor, chance: random.Random) -> None:
 
 
 Kind = Callable[[Visitor, random.Random], Awaitable[None]]
-#: Of 20 requests, as many are of each kind.
+#: Kinds of requests, and their number among 20.
 KINDS: dict[str, tuple[Kind, int]] = {
     "long networks": (_networks, 4),
     "absurd address": (_absurd, 3),
@@ -290,11 +290,11 @@ PLAN: Sequence[str] = [name for name, (_, share) in KINDS.items() for _ in range
 
 
 class RefusedError(RuntimeError):
-    """The server said no, with a status."""
+    """The server refused with an HTTP status."""
 
 
 def put(url: str, path: str, name: str, content: bytes) -> int:
-    """The status of giving a file as a browser does; 413 where the connection is closed on it."""
+    """Upload a file as a browser does; return the status, 413 if the connection was closed."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=120)
     try:
         connection.request("GET", "/_stcore/health")
@@ -319,11 +319,11 @@ def put(url: str, path: str, name: str, content: bytes) -> int:
         connection.close()
 
 
-# All of them
+# The attack
 
 
 def attack(url: str, sessions: int, requests: int, seed: int = 0) -> list[Outcome]:
-    """Send ``requests`` from so many ``sessions`` at once."""
+    """Send ``requests`` requests from ``sessions`` sessions at once."""
     return asyncio.run(_attack(url, sessions, requests, seed))
 
 
@@ -335,8 +335,8 @@ async def _attack(url: str, sessions: int, requests: int, seed: int) -> list[Out
 
 
 async def _session(url: str, numbers: Iterator[int], seed: int, outcomes: list[Outcome]) -> None:
-    """One hostile session after the other, until no number is left: what a page makes an error of
-    stays with its session, and would answer all that follows."""
+    """Run hostile sessions until no number is left; each ends at its first page error, which would
+    otherwise be the answer to all later requests."""
     for number in numbers:
         try:
             async with visiting(url) as visitor:
@@ -347,7 +347,7 @@ async def _session(url: str, numbers: Iterator[int], seed: int, outcomes: list[O
                     outcomes.append(await _one(visitor, number, seed))
         except (WebSocketException, OSError, TimeoutError) as error:
             outcomes.append(Outcome(PLAN[number % len(PLAN)], NO_ANSWER, 0.0, f"{error}"))
-            await asyncio.sleep(AGAIN)  # the server is gone, or takes no more
+            await asyncio.sleep(AGAIN)  # the server has ended or accepts no more connections
 
 
 async def _one(visitor: Visitor, number: int, seed: int) -> Outcome:

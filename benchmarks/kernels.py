@@ -1,13 +1,12 @@
-"""The depthwise kernels on a CUDA GPU: compiled, checked against float64, timed beside PyTorch.
+"""Check the depthwise kernels against float64 on a CUDA GPU and compare their speed with PyTorch's.
 
     python benchmarks/kernels.py [--only kernels|networks]
 
-Writes ``measured/kernels-h200``: a row for each operation of each shape of ConvNeXt-T's stages,
-kernel size and stride, then one for each network and mode. Both of a row are timed in the same
-process, one after the other: single kernels by replays of a CUDA graph, without the time that
-Python takes, networks each in the faster of eager and compiled. Milliseconds are medians. A kernel
-that is wrong ends the script. Rows are written as they come; those that were there and are not made
-again are kept.
+Writes ``measured/kernels-h200``: one row per operation, kernel size, stride and shape of
+ConvNeXt-T's stages, then one row per network and mode. Ours and PyTorch's are timed in the same
+process, one after the other. Kernels are timed by replaying a CUDA graph, which excludes Python's
+time; networks in the faster of eager and compiled. Milliseconds are medians. A wrong result ends
+the script. Each row is written at once; other existing rows are kept.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ SIZES = (3, 5, 7, 9, 11)
 TABLE = "measured/kernels-h200"
 KEY = ("what", "shape", "kernel_size", "stride", "device_name")
 MODES = ("training", "inference")
-#: Our network, and what it is compared with: another name of it, or another network.
+#: Our step, and the network that it is compared with (the same one, under another name).
 NETWORKS = (
     ("separate_downsampling", "timm:convnext_tiny"),
     ("kernel_11", "resnet50:kernel_11"),
@@ -119,7 +118,7 @@ def relative_error(found: Tensor, exact: Tensor) -> float:
 
 
 def median_ms(run: Callable[[], Tensor]) -> float:
-    """Of a run on the GPU: replays of a CUDA graph of some, fewer of slow ones."""
+    """Return the median time of ``run`` over replays of a CUDA graph, fewer if it is slow."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -155,7 +154,7 @@ def seconds(run: Callable[[], Tensor], stream: torch.cuda.Stream) -> float:
 
 
 def timed_networks(step: str, other: str, mode: str) -> dict[str, object]:
-    """A training or inference step with our kernels and of ``other`` with PyTorch's."""
+    """Time ``step`` with our kernels and ``other`` with PyTorch's, in training or inference."""
     ours, our_way = fastest("own", f"resnet50:{step}", mode)
     theirs, their_way = fastest("torch", other, mode)
     found = row(mode, f"{step} ({our_way}) / {other} ({their_way})") | compared(ours, theirs)
@@ -165,7 +164,7 @@ def timed_networks(step: str, other: str, mode: str) -> dict[str, object]:
 
 @cache
 def fastest(choice: str, name: str, mode: str) -> tuple[float, str]:
-    """Milliseconds a step, and how."""
+    """Return milliseconds per step, and whether eager or compiled."""
     found = []
     for compiled in (False, True):
         torch.compiler.reset()

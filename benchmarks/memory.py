@@ -1,8 +1,8 @@
-"""Peak memory of a forward pass for networks of every size, each in a process of its own.
+"""Peak memory of a forward pass for networks of every size, each in its own process.
 
-``python benchmarks/memory.py`` writes ``results/measured/memory.csv``. In one process for all, a
-network would take over memory that the one before gave back. Each child first runs a small
-network, so that what the libraries load at a first pass is not counted.
+``python benchmarks/memory.py`` writes ``results/measured/memory.csv``. In a single process, a
+network would reuse memory that the previous one freed. Each process first runs a small network, so
+that memory for loading libraries is not counted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ throughput.MIN_REPETITIONS, throughput.WARM_UP = 1, 2
 
 
 def first() -> nn.Module:
-    """One layer of each kind."""
+    """Return a network with one layer of each kind."""
     convolutions = (nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 7, groups=8, padding=3))
     rest = (nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8 * 30 * 30, 9), nn.LayerNorm(9), nn.GELU())
     return nn.Sequential(*convolutions, *rest)
@@ -41,7 +41,7 @@ def setting(batch_size: int, image_size: int) -> throughput.Setting:
 
 
 def measure(source: str, name: str, image_size: int) -> None:
-    """In a child: a row on standard output."""
+    """Measure one network and write a row to standard output; runs in a child process."""
     throughput.measure(first, setting(1, 32))
     found = throughput.measure(f"{source}:{name}", setting(BATCH, image_size))
     row = (source, name, "inference", "cpu", found.device_name, "float32", found.batch_size)
@@ -52,7 +52,7 @@ def measure(source: str, name: str, image_size: int) -> None:
 
 
 def networks() -> list[tuple[str, str, int]]:
-    """Every network at the sizes that it takes."""
+    """Return every network with the image sizes that it accepts."""
     return [
         (source, name, size)
         for source, name in MEASURED

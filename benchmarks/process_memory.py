@@ -1,4 +1,4 @@
-"""What a server and all that it started take, also what has left it. Linux only."""
+"""Memory and processor time of a server and its descendants, detached ones included. Linux only."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-SEEN = (FileNotFoundError, PermissionError, ProcessLookupError)  # of a process that has just ended
+SEEN = (FileNotFoundError, PermissionError, ProcessLookupError)  # the process has just ended
 
 
 def marked(name: str, value: str) -> list[int]:
-    """Processes, oldest first, that have the environment variable ``name`` with ``value``."""
+    """Return the processes, oldest first, whose environment variable ``name`` is ``value``."""
     wanted = f"{name}={value}".encode()
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
@@ -22,7 +22,7 @@ def marked(name: str, value: str) -> list[int]:
 
 
 def megabytes(processes: list[int]) -> float:
-    """Proportional set size in 1e6 bytes: what they share counts once."""
+    """Return the proportional set size in 1e6 bytes; shared memory counts once."""
     total = 0
     for process in processes:
         with suppress(*SEEN):
@@ -32,13 +32,13 @@ def megabytes(processes: list[int]) -> float:
 
 
 def cpu_seconds(process: int) -> float:
-    """Processor time that it has taken, all threads together."""
+    """Return the processor time of all threads."""
     fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def end(processes: list[int]) -> None:
-    """Kill those, as far as they are still there."""
+    """Kill those that still run."""
     for process in processes:
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)

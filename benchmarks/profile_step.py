@@ -1,11 +1,11 @@
-"""Where the time of a training step goes on a CUDA GPU, kernel by kernel.
+"""Time of a training step on a CUDA GPU by kernel.
 
     python benchmarks/profile_step.py [--network resnet50:separate_downsampling] [--eager]
         [--code "what was changed"]
 
-Writes ``measured/profile-h200``: for PyTorch's depthwise convolution and for ours the milliseconds
-and launches a step of each group of kernels, by torch's profiler, compiled unless ``--eager``.
-``--code`` names the state of the code, so that its rows stand beside those of another.
+Writes ``measured/profile-h200``: milliseconds and launches per step for each group of kernels, with
+PyTorch's depthwise convolution and with ours, from torch's profiler, compiled unless ``--eager``.
+``--code`` names the version of the code; rows of other versions are kept.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from roadmap.measure.throughput import Setting, _training_step
 from roadmap.tables.results import merge_rows
 
 STEPS = 5
-#: The first whose pattern is in a kernel's name; compiled kernels name what they fuse.
+#: A kernel is in the first group whose pattern its name matches.
 GROUPS = {
     "depthwise convolution": "_strips$|_tiles$|_positions$|^pack$|depthwise|2d_c1_k1|2d_grouped",
     "dense convolution": "implicit_gemm|convolve_common",
@@ -72,7 +72,7 @@ def main() -> None:
 def profiled(
     choice: str, name: str, *, compiled: bool
 ) -> tuple[Counter, Counter, list[tuple[str, float]]]:
-    """Milliseconds and launches a step by group, and the kernels that take longest."""
+    """Return milliseconds and launches per step by group, and the slowest kernels."""
     setting = Setting(
         mode="training", device="cuda", dtype="bf16", compiled=compiled, batch_size=BATCH
     )

@@ -1,11 +1,13 @@
-"""How long many training runs take, to read and on the page of ablations.
+"""Time to read 5,000 training runs and to show them on the Ablations page.
 
-``python benchmarks/runs.py`` writes 5,000 runs of 300 epochs each into a temporary folder. Python:
-reading them all, their learning curves, the analysis. Headless Chromium: opening the page, from the
-start of the navigation until its table of runs stands and no script runs, in turn with a page of 20
-runs, which takes what the browser and Streamlit take; and choosing a step in the table's filter,
-from the release of the mouse until the rows have changed. Each is done once uncounted. Writes
-``measured/runs``.
+``python benchmarks/runs.py`` writes 5,000 runs of 300 epochs each to a temporary folder and times:
+
+- in Python: reading the runs, reading their learning curves, the analysis;
+- in headless Chromium: opening the page, from the start of navigation until its table is shown and
+  no script runs, in turn with a page of 20 runs (the share of browser and Streamlit); and choosing
+  a step in the table's filter, from the release of the mouse until the rows change.
+
+The first time of each does not count. Writes ``measured/runs``.
 """
 
 from __future__ import annotations
@@ -38,12 +40,12 @@ from roadmap.tables.results import write_rows  # noqa: E402
 
 RUNS, FEW, EPOCHS, REPETITIONS = 5000, 20, 300, 5
 DATA = "tiny"
-#: Says how many runs are shown; only the filter changes it.
+#: Element with the number of runs shown, which only the filter changes.
 COUNT = ":has(> .st-key-ablations-filters) + div"
 
 
 def write_runs(root: Path, runs: int) -> None:
-    """All steps of a roadmap with one seed after another, until there are ``runs``."""
+    """Write ``runs`` runs: all steps of a roadmap, seed by seed."""
     draw = random.Random(0)
     keys = ROADMAPS["resnet50"].keys
     for number in range(runs):
@@ -62,7 +64,7 @@ def timed(action: Callable[[], object]) -> list[float]:
 
 
 def opened(browser: Browser, url: str) -> tuple[float, list[float]]:
-    """Seconds until the page stands, and until each choice in its filter is answered."""
+    """Return the seconds until the page is shown and until each filter choice is answered."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     page.goto(f"{url}/ablations", wait_until="commit")

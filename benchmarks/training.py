@@ -1,21 +1,20 @@
-"""How much of the bare training step's speed is left end to end, and what timm's loop reaches.
+"""Training speed end to end, of the bare training step, and of timm's loop.
 
-For each step, on one machine and in one go:
+For each step, in one run on one machine:
 
 - ``bare``: our training step on random tensors that stay on the device;
-- ``end to end``: ``python -m roadmap train`` itself, its first epoch (without compilation) and
-  the steady state (the median of the later ones);
-- ``timm``: a loop as in timm's train.py over timm's ``create_loader``, with the same network,
-  data, augmentation, optimizer and average.
+- ``end to end``: ``python -m roadmap train``, its first epoch (without compilation) and steady
+  state (median of the later epochs);
+- ``timm``: a loop as in timm's train.py with timm's ``create_loader`` and the same network, data,
+  augmentation, optimizer and weight average.
 
     python benchmarks/training.py --data PATH --image-size 128 --batch-size 512 --compile
     python benchmarks/training.py --scale pocket --device cpu --threads 1 --workers 0 --cpu-time
 
-With ``--cpu-time`` seconds are those the processor spent on this process, which other programs
-on the machine do not lengthen; with one thread and no workers they are what an idle machine takes.
+With ``--cpu-time``, seconds are processor time of this process, which other programs do not affect;
+with one thread and no workers, it is the time on an idle machine.
 
-Rows go to results/measured/training.csv; those of the same step, device, data and scale are
-replaced.
+Writes results/measured/training.csv, replacing rows of the same step, device, data and scale.
 """
 
 from __future__ import annotations
@@ -53,10 +52,10 @@ from roadmap.train.settings import Settings, choose_recipe, run_config
 from roadmap.train.trainer import Trainer
 
 STEPS = ("kernel_7", "separate_downsampling")
-#: Of a row: a new measurement replaces the one with the same.
+#: Columns that identify a measurement; a new row replaces an old one.
 KEY = ("roadmap", "step", "what", "device", "data", "scale")
 clock = time.perf_counter
-#: timm's train.py reads the loss once in so many steps.
+#: Steps between reads of the loss, as in timm's train.py.
 LOG_INTERVAL = 50
 
 
@@ -98,11 +97,11 @@ def _options() -> argparse.Namespace:
 def _measured(
     step: str, options: argparse.Namespace, device: torch.device
 ) -> Iterator[tuple[str, list[float]]]:
-    """What was timed, and its images/s, one or several figures."""
+    """Yield the name of each measurement and its images/s."""
     changes = {"epochs": options.epochs, "warmup_epochs": 1}
     if options.batch_size:
         changes["batch_size"] = options.batch_size
-    # The recipe in full, average included: the steps of the roadmap leave the average out.
+    # The full recipe, including the weight average, which the steps of the roadmap omit.
     recipe, _ = choose_recipe(
         "resnet50",
         step,
@@ -122,7 +121,7 @@ def _measured(
     yield "bare step", [*before, *after]
     yield "end to end, first epoch", speeds[:1]
     yield "end to end, steady", speeds[1:]
-    del trainer  # timm's loop may have its memory
+    del trainer  # frees its memory for timm's loop
     speeds = _timm(config, recipe, source.train, spe, options, device)
     yield "timm, first epoch", speeds[:1]
     yield "timm, steady", speeds[1:]
@@ -147,7 +146,7 @@ def _trainer(
 
 
 def _bare(trainer: Trainer, steps: int) -> list[float]:
-    """Images/s of three series of steps on random tensors, after ten that warm up."""
+    """Return the images/s of three series of steps on random tensors, after ten warm-up steps."""
     size, device = trainer.recipe.batch_size, trainer.device
     shape = (size, 3, trainer.recipe.train_size, trainer.recipe.train_size)
     images = torch.randn(shape, device=device).contiguous(memory_format=torch.channels_last)
@@ -166,7 +165,7 @@ def _bare(trainer: Trainer, steps: int) -> list[float]:
 
 
 def _end_to_end(step: str, recipe: Recipe, options: argparse.Namespace) -> list[float]:
-    """Images/s of each epoch of a run, from its metrics.csv."""
+    """Return the images/s of each epoch of a run, from its metrics.csv."""
     with tempfile.TemporaryDirectory() as folder:
         run.train(
             Settings(
@@ -186,7 +185,7 @@ def _end_to_end(step: str, recipe: Recipe, options: argparse.Namespace) -> list[
 
 
 def _posterize(image: Image.Image, bits: int, **_options: object) -> Image.Image:
-    """timm's, which at high magnitudes asks for 0 bits; Pillow refuses that since version 12."""
+    """timm's posterize, which may ask for 0 bits; Pillow refuses that since version 12."""
     return auto_augment.posterize(image, max(bits, 1))
 
 
@@ -194,7 +193,7 @@ auto_augment.NAME_TO_OP["PosterizeIncreasing"] = _posterize
 
 
 class _Dataset(torch.utils.data.Dataset):
-    """A split as timm's loader wants it: images and class indices."""
+    """A split as timm's loader expects it: images and class indices."""
 
     def __init__(self, split: Split):
         self.split = split
@@ -216,7 +215,7 @@ def _timm(
     options: argparse.Namespace,
     device: torch.device,
 ) -> list[float]:
-    """Images/s of each epoch of a loop that does what timm's train.py does."""
+    """Return the images/s of each epoch of a loop like that of timm's train.py."""
     cuda = device.type == "cuda"
     mixing = {
         "mixup_alpha": recipe.mixup,

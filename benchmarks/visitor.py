@@ -1,8 +1,8 @@
-"""A visitor of the explorer without a browser: Streamlit's protocol over a websocket.
+"""A visitor of the explorer without a browser, using Streamlit's protocol over a websocket.
 
-It sends what a browser sends (opened addresses, changed controls with their fragment, looks at what
-redraws itself, but not the values of controls that nobody changed), keeps the controls that the
-page shows, and draws nothing. ``tests/views/test_visitor_in_browser.py`` compares it with Chromium.
+It sends what a browser sends: opened URLs, changed controls with their fragment, and automatic
+reruns, but not the values of unchanged controls. It keeps the controls of the page and draws
+nothing. ``tests/views/test_visitor_in_browser.py`` compares it with Chromium.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import ClientConnection, connect
 
-PATIENCE = 120.0  # seconds until an answer that has not come is given up
+PATIENCE = 120.0  # longest wait for an answer, in seconds
 
 
 class PageError(RuntimeError):
@@ -30,7 +30,7 @@ class PageError(RuntimeError):
 
 @dataclass(frozen=True)
 class Control:
-    """An element with a state, as the page shows it: its kind in the protocol, its message."""
+    """A control on the page: its kind in the protocol, its message and its fragment."""
 
     kind: str
     message: Message
@@ -63,20 +63,20 @@ class Visitor:
     _script_hash: str = ""
     _values: dict[str, WidgetState] = field(default_factory=dict)
     _redrawn: dict[str, tuple[float, float]] = field(default_factory=dict)
-    _kept: dict[str, ForwardMsg] = field(default_factory=dict)  # the server sends their hash again
+    _kept: dict[str, ForwardMsg] = field(default_factory=dict)  # the server later sends their hash
 
     async def open(self, page: str, query: Mapping[str, str] | str = "") -> float:
-        """Seconds until ``page`` with ``query`` has been sent whole."""
+        """Open ``page`` with ``query``; return the seconds until all of it has arrived."""
         self.page = page
         self.query = query if isinstance(query, str) else urlencode(query)
         self._values.clear()
-        self._script_hash = ""  # a page is chosen by its name or by its hash, which goes first
+        self._script_hash = ""  # a hash would take precedence over the page's name
         request = self._request()
         request.rerun_script.page_name = page
         return await self._answered(request)
 
     async def set(self, control: Control, **value: Any) -> float:
-        """Seconds until what follows from the new ``value`` of a control has been sent."""
+        """Set a control to ``value``; return the seconds until the answer has arrived."""
         state = widget_state(control.id, **value)
         trigger = "trigger_value" in value
         others = [kept for kept in self._values.values() if kept.id != control.id]
@@ -87,7 +87,7 @@ class Visitor:
         return await self._answered(request)
 
     async def read(self, seconds: float) -> None:
-        """Do nothing for a while, but for what the page does by itself."""
+        """Wait for ``seconds``, answering automatic reruns of the page."""
         end = time.perf_counter() + seconds
         while due := min((at for _, at in self._redrawn.values() if at < end), default=None):
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
@@ -101,11 +101,11 @@ class Visitor:
         await asyncio.sleep(max(0.0, end - time.perf_counter()))
 
     async def send(self, request: BackMsg) -> float:
-        """Seconds until ``request``, which is any that runs a script, has been answered."""
+        """Send a ``request`` that runs a script; return the seconds until it is answered."""
         return await self._answered(request)
 
     async def upload_address(self, name: str) -> Any:
-        """Where the server takes a file: ids and URLs, as its protocol has them."""
+        """Request the upload id and URLs for a file from the server."""
         request = BackMsg()
         request.file_urls_request.session_id = self.session_id
         request.file_urls_request.request_id = name
@@ -142,7 +142,7 @@ class Visitor:
         return self.take(await asyncio.wait_for(self.connection.recv(), timeout=PATIENCE))
 
     def take(self, data: bytes) -> ForwardMsg:
-        """A message of the server: what it changes on the page."""
+        """Apply a message of the server to the controls; return it."""
         answer = ForwardMsg.FromString(data)
         if answer.WhichOneof("type") == "ref_hash":
             metadata = answer.metadata
@@ -195,7 +195,7 @@ class Visitor:
 
 
 def widget_state(name: str, **value: Any) -> WidgetState:
-    """A control's state: ``string_array_value=["Block"]``, and so for the other kinds."""
+    """Return a control's state, such as ``string_array_value=["Block"]``."""
     state = WidgetState(id=name)
     for kind, content in value.items():
         if kind.endswith("_array_value"):
@@ -210,7 +210,7 @@ def widget_state(name: str, **value: Any) -> WidgetState:
 
 @asynccontextmanager
 async def visiting(url: str):
-    """A ``Visitor`` of the server at ``url``."""
+    """Connect a ``Visitor`` to the server at ``url``."""
     address = url.replace("http://", "ws://") + "/_stcore/stream"
     async with connect(
         address, subprotocols=["streamlit"], max_size=None, origin=url, ping_timeout=None

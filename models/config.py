@@ -79,7 +79,8 @@ class ModelConfig:
     block: BlockKind = "bottleneck"
     #: Groups of the spatial convolution (ResNeXt's cardinality); ``depthwise`` overrides it.
     groups: int = 1
-    #: Channels per group in the first stage, doubling in each later stage; None: the width's share.
+    #: Channels per group in the first stage, doubling in each later stage; None: the inner width
+    #: divided by ``groups``.
     group_width: int | None = None
     #: Whether the spatial convolution gives every channel its own filter (Section 2.3).
     depthwise: bool = False
@@ -200,11 +201,15 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> ModelConfig:
-        """Create a config from a dict as of ``to_dict``; missing fields have their defaults."""
+        """Create a config from a dict such as ``to_dict`` returns; missing fields get defaults.
+
+        Raises ``ConfigError`` for an unknown field or an invalid value.
+        """
         _check_names(fields)
         return cls(**fields)
 
     def to_json(self, **options: Any) -> str:
+        """Return the fields as JSON; ``options`` go to ``json.dumps``."""
         return json.dumps(self.to_dict(), **options)
 
     @classmethod

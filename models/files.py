@@ -1,6 +1,6 @@
 """Weights as safetensors files that record which network they hold.
 
-The metadata has the config as JSON under ``config``; other entries are facts about the weights.
+The metadata has the config as JSON under ``config``; other entries describe the weights.
 ``safetensors.torch.save_file(network.state_dict(), path, metadata={"config":
 network.config.to_json()})`` writes such a file.
 """
@@ -69,11 +69,11 @@ def network_of(
 
 
 def read_weights(path: str | Path) -> WeightsFile:
-    """Read tensors, config and other facts of a safetensors file from any source.
+    """Read the tensors, config and metadata of a safetensors or ``torch.save`` file.
 
-    From a ``torch.save`` file, read the state dict without running any code in the file; if it has
-    a name there (such as ``state_dict_ema``), the only fact is ``part``, that name. Raises
-    ``WeightsFileError`` if the file is missing or of another kind, or its config is not valid here.
+    A ``torch.save`` file is read without running any code in it. If its state dict has a name
+    there (such as ``state_dict_ema``), ``facts`` is ``{"part": name}``. Raises
+    ``WeightsFileError`` if the file is missing or of another kind, or its config is invalid.
     """
     try:
         with safe_open(path, framework="pt") as file:

@@ -24,11 +24,11 @@ class LayerNorm2d(nn.LayerNorm):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        shape = self.normalized_shape  # TorchScript takes a tuple for a list
+        shape = self.normalized_shape  # TorchScript converts this tuple to a list
         return _layer_norm(x, shape, self.weight, self.bias, self.eps)  # type: ignore[arg-type]
 
 
-@torch.fx.wrap  # it reads its input's dtype, which a symbolic trace lacks
+@torch.fx.wrap  # reads its input's dtype, which a symbolic trace lacks
 def _layer_norm(x: Tensor, channels: list[int], weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     height, width = x.shape[2], x.shape[3]
     # Rows of channels instead of (N, H, W, C): torch.compile 2.11 swaps H and W in its saved
@@ -78,7 +78,7 @@ class LayerScale(nn.Module):
 
 
 class NarrowStridedConv(nn.Conv2d):
-    """A strided 1x1 convolution of few channels that drops unread positions beforehand.
+    """A strided 1x1 convolution with few channels that first drops the positions it does not read.
 
     The output is the same. oneDNN's weight gradient of such a layer writes outside its memory if
     the input is channels_last with fewer than 16 channels: wrong gradients or a crash (oneDNN

@@ -20,7 +20,7 @@ NORM_EPS = {
     "layer": 1e-6,
     "response": 1e-6,
 }
-# Meaning of each choice's values for the layers. A value without an entry fails to build.
+# What each config value means for the layers. A value without an entry fails to build.
 #: Whether convolutions have a bias.
 BIASED = {"batch": False, "layer": True}
 #: Whether stages have a downsampling layer of their own.
@@ -305,9 +305,10 @@ def place_layers(layers: tuple[Layer, ...], path: str, size: int) -> Iterator[Pl
 
 
 def placed_layers(spec: NetworkSpec, image_size: int) -> Iterator[PlacedLayer]:
-    """Return every layer of stem and stages for a square image, with paths as in the network.
+    """Yield every layer of stem and stages for a square image of ``image_size`` pixels.
 
-    Raises ``ValueError`` if the image is so small that a layer would have no output pixel.
+    Paths are module names of the network. Raises ``ValueError`` if a layer would have no output
+    pixel.
     """
     size = image_size
     for placed in place_layers(spec.stem, "stem", size):

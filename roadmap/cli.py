@@ -56,7 +56,7 @@ app.command()(export)
 
 
 def main() -> None:
-    """Run the command line; a missing table is reported in one sentence, with exit code 2."""
+    """Run the command line. A missing table gives one sentence and exit code 2."""
     try:
         app()
     except ResultsError as error:
@@ -85,7 +85,8 @@ def options(
 @app.command(name="app")
 def app_command(
     port: Annotated[
-        int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")
+        int,
+        typer.Option("--port", min=1, max=65535, help="Port to listen on.", metavar="PORT"),
     ] = 8501,
     address: Annotated[
         str,
@@ -93,6 +94,7 @@ def app_command(
             "--address",
             help="Address to listen on; 0.0.0.0 means all addresses. Visitors from other machines "
             "have read-only access unless ROADMAP_PUBLIC=0.",
+            metavar="ADDRESS",
         ),
     ] = "localhost",
 ) -> None:
@@ -126,17 +128,19 @@ def steps(roadmap: RoadmapOption = "resnet50", form: FormatOption = Format.table
 
 @app.command(name="timm", context_settings={"allow_interspersed_args": False})
 def timm_command(
-    script: Annotated[
-        str,
-        typer.Argument(help="timm's train.py, validate.py or benchmark.py, or your own script."),
-    ],
-    arguments: Annotated[list[str] | None, typer.Argument(help="Arguments of the script.")] = None,
+    # Hidden from the list of options, where Typer would add Python types.
+    script: Annotated[str, typer.Argument(metavar="SCRIPT", hidden=True)],
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="ARGUMENTS", hidden=True)] = None,
 ) -> None:
-    """Run a timm script with our networks in timm's registry."""
+    """Run a timm script with our networks in timm's registry.
+
+    SCRIPT is timm's train.py, validate.py or benchmark.py, or your own script. ARGUMENTS are its
+    arguments.
+    """
     if not os.path.isfile(script):  # noqa: PTH113 - pathlib raises if the name is too long
         fail(f"{script} does not exist or is not a file; use the path of a Python script.")
     path = Path(script).resolve()
-    # Like Python; before timm is imported, so that scripts in a checkout use its timm.
+    # As Python does; before the import of timm, so that a checkout's own timm is used.
     sys.path.insert(0, str(path.parent))
     sys.argv = [script, *(arguments or [])]
     from roadmap.timm_models.script import run
@@ -147,17 +151,17 @@ def timm_command(
 @app.command(name="audit")
 def audit_command(
     roadmap: Annotated[
-        str | None, typer.Option("--roadmap", help=f"One of {', '.join(SWIN)} [default: both].")
+        str | None,
+        typer.Option(
+            "--roadmap", help=f"One of {', '.join(SWIN)} [default: both].", metavar="NAME"
+        ),
     ] = None,
     form: FormatOption = Format.table,
 ) -> None:
-    """Compare the paper's GFLOPs with our counts, row by row.
-
-    The paper's GFLOPs are from Tables 10 and 11.
-    """
+    """Compare the paper's GFLOPs (Tables 10 and 11) with our counts."""
     if roadmap is not None and roadmap not in SWIN:
         find_roadmap(roadmap)
-        fail(f"{roadmap} only changes the recipe, not the GFLOPs; use {' or '.join(SWIN)}.")
+        fail(f"{roadmap} only changes recipes, not GFLOPs; use {' or '.join(SWIN)}.")
     rows = [
         {**vars(row), "agrees": row.agrees}
         for name in ([roadmap] if roadmap else SWIN)
@@ -189,12 +193,20 @@ def profile(
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config", help="Count the config in this JSON file, without building the network."
+            "--config",
+            help="Count the config in this JSON file, without building the network.",
+            metavar="FILE",
         ),
     ] = None,
     image_size: Annotated[
         int,
-        typer.Option("--image-size", min=1, max=4096, help="Side of the square image, in pixels."),
+        typer.Option(
+            "--image-size",
+            min=1,
+            max=4096,
+            help="Side of the square image, in pixels.",
+            metavar="N",
+        ),
     ] = 224,
     modules: Annotated[
         bool, typer.Option("--modules", help="List the modules of one network.")
@@ -217,7 +229,7 @@ def profile(
     if modules and stages:
         fail("--modules and --stages print different tables; use only one of them.")
     if save and (modules or stages or config):
-        fail("--save only works for whole steps and models; omit --modules, --stages and --config.")
+        fail("--save only stores whole steps and models; omit --modules, --stages and --config.")
     if step and (model or config):
         fail("--step, --model and --config each select a network; use only one of them.")
     if config is not None:
@@ -239,9 +251,7 @@ def profile(
         if not stages:
             _profile_names(names, image_size, modules, save, form)
         elif configs[0] is None:
-            fail(
-                f"--stages needs a config, which {names[0]} does not have; use a step or a variant."
-            )
+            fail(f"--stages needs a config, and {names[0]} has none; use a step or a variant.")
         else:
             _print_stages(configs[0], form)
     except UnknownNetworkError as error:

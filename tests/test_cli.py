@@ -1,10 +1,12 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from models import VARIANTS
@@ -24,6 +26,16 @@ def test_version_and_summaries_that_are_not_cut():
     assert len(listed) > 12
     assert not [line for line in listed if line.strip() and not line.endswith(".")]
     assert "..." not in "".join(listed)
+
+
+def test_help_names_values_in_plain_words():
+    """No Python type, such as ``<int range>`` or ``INTEGER``; choices may be listed."""
+    types = re.compile(r"<(?!=|[\w.]+(\|[\w.]+)+>)|\b(INTEGER|FLOAT|TEXT|BOOLEAN)\b")
+    for name, command in typer.main.get_command(app).commands.items():
+        text = run(name, "--help").stdout
+        assert not types.search(text), name
+        for parameter in command.params:
+            assert parameter.help or parameter.hidden, (name, parameter.name)
 
 
 def test_steps_for_people_and_for_programs():
@@ -58,7 +70,7 @@ def test_recipe_roadmap_lists_too():
         (("profile", "--model", "timm:convnext_tinny"), "convnext_tiny"),
         (("profile", "--modules"), "--modules describes a single network"),
         (("profile", "--modules", "--stages"), "use only one of them"),
-        (("profile", "--step", "gelu", "--modules", "--save"), "--save only works for whole steps"),
+        (("profile", "--step", "gelu", "--modules", "--save"), "--save only stores whole steps"),
         (("profile", "--config", "c.json", "--step", "gelu"), "use only one of them"),
         (("profile", "--model", "variant:resnet50", "--roadmap", "none"), "No roadmap is named"),
         (
@@ -170,7 +182,7 @@ def test_profile_by_stage():
     assert rows[-1]["size"] == 1492
     refused = run("profile", "--model", "timm:resnet50", "--stages")
     assert refused.exit_code == 2
-    assert "timm:resnet50 does not have" in refused.stderr
+    assert "timm:resnet50 has none" in refused.stderr
 
 
 def test_audit_calls_out_the_rows():

@@ -1,1 +1,1 @@
-"""Operators of our own, faster on CUDA than PyTorch's at the shapes of these networks."""
+"""Custom CUDA operators that are faster than PyTorch's at the shapes of these networks."""

@@ -14,7 +14,7 @@ from models import spec as layers
 L = TypeVar("L", bound=layers.Layer)
 WIDTH = 100  # of a line
 Names = Mapping[str, Sequence[int]]
-#: Classes whose epsilon is the network's by default.
+#: Norm classes whose default epsilon is the network's.
 NORMS = {
     "batch": "nn.BatchNorm2d",
     "response": "ResponseNorm",
@@ -27,7 +27,7 @@ ACTIVATIONS = {
 
 
 def call(name: str, arguments: Sequence[str], indent: int, end: str = "") -> str:
-    """Write ``name(arguments)`` on one line, or with one argument per line if too long."""
+    """Write ``name(arguments)`` on one line, or one argument per line if it is too long."""
     space = " " * indent
     line = f"{space}{name}({', '.join(arguments)}){end}"
     if len(line) <= WIDTH:
@@ -84,9 +84,9 @@ def _expression(column: Sequence[layers.Layer], names: Names) -> tuple[str, list
 
 
 def _all_of(kind: type[L], column: Sequence[layers.Layer]) -> list[L]:
-    """A column's layers, which are of one class: they stand at one place of every block."""
+    """Return the layers of ``column``, checked to be of class ``kind``."""
     if strangers := [each for each in column if not isinstance(each, kind)]:
-        raise TypeError(f"{strangers[0]} stands where other blocks have a {kind.__name__}")
+        raise TypeError(f"{strangers[0]} is at a position where other blocks have {kind.__name__}")
     return [each for each in column if isinstance(each, kind)]
 
 

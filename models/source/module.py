@@ -1,7 +1,7 @@
 """A network as a Python file that only needs torch, written from the block specification.
 
-The file has only the classes and the numbers of this network, and the state dict, initialization
-and logits of ``ModernResNet``. Imports no torch.
+The file contains only the classes and numbers that this network needs; its state dict,
+initialization and logits equal those of ``ModernResNet``. Imports no torch.
 """
 
 from __future__ import annotations
@@ -50,11 +50,12 @@ def _head_of_file(config: ModelConfig, spec: layers.NetworkSpec) -> str:
     """Return docstring and imports."""
     widths = [config.output_width(stage) for stage in range(len(config.depths))]
     about = (
-        f"{_listed(config.depths)} blocks of {_listed(widths)} channels. Written by the explorer "
-        'of the roadmap of "A ConvNet for the 2020s" (Liu et al. 2022) from this config:'
+        f"Stages of {_listed(config.depths)} blocks with {_listed(widths)} channels. Exported by "
+        'Modernizing a ResNet, an explorer of "A ConvNet for the 2020s" (Liu et al. 2022), from '
+        "this config:"
     )
     lines = [
-        '"""A convolutional network between ResNet and ConvNeXt, in PyTorch alone.',
+        '"""A convolutional network between ResNet and ConvNeXt that only needs PyTorch.',
         "",
         *textwrap.wrap(about, TEXT_WIDTH),
         "",
@@ -195,7 +196,7 @@ def _network_class(config: ModelConfig, spec: layers.NetworkSpec, block: BlockCl
     )
     lines = [
         "class Network(nn.Module):",
-        f'    """Images (N, {config.in_channels}, H, W) to {output}."""',
+        f'    """Takes images (N, {config.in_channels}, H, W) and returns {output}."""',
         "",
         "    def __init__(self):",
         "        super().__init__()",
@@ -211,7 +212,7 @@ def _network_class(config: ModelConfig, spec: layers.NetworkSpec, block: BlockCl
         for arguments, size in zip(_stage_arguments(spec, block), sizes, strict=True)
     ]
     lines += [
-        f"        # Sizes for images of {DOCUMENTED_SIZE} x {DOCUMENTED_SIZE}.",
+        f"        # Output sizes for images of {DOCUMENTED_SIZE} x {DOCUMENTED_SIZE}.",
         "        self.stages = nn.Sequential(",
         *stages,
         "        )",

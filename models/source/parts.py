@@ -11,7 +11,7 @@ def network_class(name: str) -> str:
     text = Path(__file__).parents[1].joinpath("network.py").read_text(encoding="utf-8")
     classes = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)}
     segment = ast.get_source_segment(text, classes[name])
-    assert segment is not None  # it is of this very text
+    assert segment is not None  # the node was parsed from this text
     return segment
 
 
@@ -27,7 +27,7 @@ class LayerNorm2d(nn.LayerNorm):
 
 LAYER_SCALE = '''
 class LayerScale(nn.Module):
-    """A learned factor per channel (Touvron et al. 2021), {init} at first."""
+    """A learned factor per channel, initially {init} (Touvron et al. 2021)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -39,7 +39,7 @@ class LayerScale(nn.Module):
 
 DROP_PATH = '''
 class DropPath(nn.Module):
-    """Stochastic depth (Huang et al. 2016): in training, drops the branch of single images."""
+    """Stochastic depth (Huang et al. 2016): in training, drops the branch for random images."""
 
     def __init__(self, rate: float):
         super().__init__()
@@ -55,9 +55,9 @@ class DropPath(nn.Module):
 
 NARROW_CONV = '''
 class NarrowStridedConv(nn.Conv2d):
-    """A strided 1x1 convolution that drops the positions it would not read beforehand.
+    """A strided 1x1 convolution that first drops the positions it does not read.
 
-    With few channels in channels_last, oneDNN's own gradient is wrong (oneDNN #6035).
+    oneDNN's own gradient is wrong for few channels in channels_last (oneDNN #6035).
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class NarrowStridedConv(nn.Conv2d):
 
 KAIMING_INIT = '''
 def initialize(module: nn.Module) -> None:
-    """He et al. 2015: normal, by fan-out; norms and classifier keep PyTorch's own."""
+    """Normal, scaled by fan-out (He et al. 2015); norms and classifier keep PyTorch's default."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         if module.bias is not None:

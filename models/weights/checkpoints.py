@@ -24,10 +24,10 @@ MOST_NESTED = 8
 PREFIXES = ("module.", "model.")
 #: Key prefix of torch.compile.
 COMPILED = "_orig_mod."
-#: Signatures of other files, and what they are.
+#: Signatures of other kinds of files, and the message for each.
 KINDS: dict[bytes, str] = {
     b"version https://git-lfs": "a Git LFS pointer instead of the file: run git lfs pull",
-    b"\x89HDF": "an HDF5 file, as of Keras: convert it to a PyTorch state dict",
+    b"\x89HDF": "an HDF5 file, such as Keras writes: convert it to a PyTorch state dict",
     b"GGUF": "a GGUF file: use the original weights",
     b"\x1f\x8b": "compressed with gzip: decompress it first",
     b"BZh": "compressed with bzip2: decompress it first",
@@ -68,7 +68,7 @@ def state_dict_of(saved: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
 def with_bare_keys(state_dict: Mapping[str, Any]) -> dict[str, Any]:
     """Remove ``PREFIXES``, ``COMPILED`` and an average's count from ``state_dict``.
 
-    Raises ``ValueError`` for keys that are not text or would become equal.
+    Raises ``ValueError`` if a key is not text or two keys become equal.
     """
     bare: dict[str, Any] = {}
     for key, value in state_dict.items():
@@ -133,7 +133,7 @@ def _check_kind(path: Path) -> None:
 
 
 def _check_archive(path: Path) -> None:
-    """Check a zip archive: one by ``torch.save`` has its pickle and no code."""
+    """Check a zip archive: one that ``torch.save`` wrote has a pickle and no code."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = {name.partition("/")[2] for name in archive.namelist()}

@@ -16,7 +16,7 @@ from models.weights.checkpoints import state_dict_of, with_bare_keys
 
 
 def _block(path: str, **names: str) -> dict[str, str]:
-    """Return key templates of a ConvNeXt block's layers under ``path``, by our names."""
+    """Map our names of a ConvNeXt block's layers to key templates under ``path``."""
     return {f"branch.{ours}": f"{path}{theirs}" for ours, theirs in names.items()}
 
 
@@ -153,7 +153,7 @@ def _key_map(ours: Mapping[str, object], source: str) -> dict[str, str] | None:
     keys = {}
     for key in ours:
         place = _OUR_KEY.fullmatch(key)
-        assert place is not None, key  # every key of a network of ours is one
+        assert place is not None, key  # all keys of our networks match
         template = _TEMPLATES[source].get(place["role"])
         if template is None:
             return None
@@ -198,8 +198,7 @@ def _source_keys(
     if extra:
         raise ValueError(
             f"these weights do not fit the config: {len(extra)} keys are not in {source}'s "
-            "network, "
-            f"the first {said(extra[0])}"
+            f"network, the first {said(extra[0])}"
         )
     return candidates[source]
 
@@ -220,14 +219,13 @@ def _checked(key: str, value: Any) -> Tensor:
     if not (count or value.is_meta or value.float().isfinite().all()):
         raise ValueError(
             f"{said(key)} has values that are not finite (NaN or infinity) in these weights: "
-            "training "
-            "diverged, or the file is damaged; use earlier weights"
+            "training diverged, or the file is damaged; use earlier weights"
         )
     return value
 
 
 def _reshaped(key: str, tensor: Tensor, shape: torch.Size) -> Tensor:
-    """Linear weights as 1x1 convolutions, a factor per channel as (C, 1, 1)."""
+    """Reshape linear weights to 1x1 convolutions, and factors per channel to (C, 1, 1)."""
     plain = tensor.squeeze()
     if plain.shape != torch.empty(shape, device="meta").squeeze().shape:
         raise ValueError(

@@ -1,1 +1,1 @@
-"""Long work beside the explorer: a queue, the processes that do it, and their temporary files."""
+"""Background work of the explorer: a queue, its worker processes and their temporary files."""

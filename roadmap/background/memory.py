@@ -1,4 +1,4 @@
-"""How much memory this machine, or the container that we are in, has left."""
+"""Free memory of this machine or container."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 MEMINFO, CGROUP, CGROUPS = Path("/proc/meminfo"), Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
-#: Limit, use, and the name of file cache that the kernel gives up: control groups 2, then 1.
+#: Names of the limit, the usage and the reclaimable file cache: control groups version 2, then 1.
 VERSIONS = (
     ("memory.max", "memory.current", "inactive_file"),
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -16,10 +16,9 @@ VERSIONS = (
 
 
 def free_memory() -> int | None:
-    """Bytes that are left: the least of the machine and the containers around this process.
+    """Return the free bytes: the minimum of the machine and the containers of this process.
 
-    Where the system does not say what is free, all that the machine has; None where it does not
-    say that either.
+    If the system does not report free memory, returns its total memory, or None if unknown.
     """
     return min((*_of_machine(), *_of_containers()), default=None)
 
@@ -36,7 +35,7 @@ def _of_machine() -> Iterator[int]:
 
 
 def _of_containers() -> Iterator[int]:
-    """What is left of each limit of memory, where there are any."""
+    """Yield the free bytes of each memory limit."""
     for folder in _groups():
         for limit, use, cache in VERSIONS:
             with suppress(OSError, ValueError):  # "max" is no limit
@@ -47,7 +46,7 @@ def _of_containers() -> Iterator[int]:
 
 
 def _groups() -> Iterator[Path]:
-    """Our control groups and those around them, as far as they can be seen from inside."""
+    """Yield the visible control groups of this process and their parents."""
     try:
         lines = CGROUP.read_text().splitlines()
     except OSError:

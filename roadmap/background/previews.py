@@ -1,7 +1,7 @@
-"""Augmented pictures from a process of their own, so that the server of the pages holds no PyTorch.
+"""Augmented pictures from a separate process, so that the page server does not load PyTorch.
 
-``python -m roadmap.background.previews`` is that process. It is started by the first page that
-asks, answers one at a time, and ends with the server or when nobody has asked for a while.
+The process, ``python -m roadmap.background.previews``, starts with the first request, answers one
+request at a time, and ends with the server or when idle.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
     from roadmap.recipes import Recipe
 
-#: Behind the server of the pages, which answers people.
+#: Niceness: lower priority than the page server.
 NICE = 5
-#: Seconds after which a process ends that nobody asks, or that takes too long to answer.
+#: Seconds after which an idle process ends; longest time for one answer.
 IDLE, LONGEST = 300.0, 120.0
-#: Bytes that the process takes.
+#: Bytes that the process needs.
 NEEDED = 0.5e9
 
 
 class PreviewError(Exception):
-    """No pictures; the sentence says why."""
+    """The pictures cannot be augmented; the message says why."""
 
 
 class Drawn(NamedTuple):
-    """``roadmap.train.data.preview.Preview``, read without PyTorch: arrays uint8 (N, S, S, 3)."""
+    """``roadmap.train.data.preview.Preview`` without PyTorch: uint8 arrays (N, S, S, 3)."""
 
     before: np.ndarray
     after: np.ndarray
@@ -46,12 +46,12 @@ class Drawn(NamedTuple):
 def preview(
     pictures: Sequence[np.ndarray], recipe: Recipe, seed: int, *, crop: bool = False
 ) -> Drawn:
-    """``roadmap.train.data.preview.preview``. Raises ``PreviewError``."""
+    """Call ``roadmap.train.data.preview.preview`` in the process. Raises ``PreviewError``."""
     return _ARTIST.ask((pictures, recipe, seed, crop))
 
 
 class _Artist:
-    """The process, while there is one."""
+    """Starts, asks and ends the process."""
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
@@ -73,8 +73,7 @@ class _Artist:
                 self._end()
                 raise PreviewError(
                     "The pictures could not be augmented: the process ended, probably out of "
-                    "memory. "
-                    "Try again."
+                    "memory. Try again."
                 ) from None
             finally:
                 late.cancel()
@@ -110,7 +109,7 @@ class _Artist:
             self._process.wait()
             for pipe in (self._process.stdin, self._process.stdout):
                 assert pipe
-                with suppress(OSError):  # what was not sent yet
+                with suppress(OSError):  # unsent data
                     pipe.close()
         self._process = None
 

@@ -1,7 +1,7 @@
-"""Long work beside the explorer: one process at a time, with progress, that can be stopped.
+"""Background jobs of the explorer: one process at a time, with progress and cancellation.
 
-A process of its own takes no interpreter from other sessions, leaves no memory behind, and ends at
-once when it is killed. One at a time, because two would falsify each other's measurement.
+A separate process does not block other sessions, frees its memory, and can be killed at once. Only
+one runs at a time, since two would slow each other's measurement down.
 """
 
 from __future__ import annotations
@@ -22,32 +22,31 @@ from roadmap.background import scratch
 from roadmap.tables.results import START
 from roadmap.train.errors import RefusedError
 
-#: ``expired``: it was done, and its files are removed.
+#: ``expired``: done, but its files are removed.
 State = Literal["waiting", "running", "done", "failed", "canceled", "expired"]
 
-#: Seconds after which a job ends that nobody has looked at, or that takes too long.
+#: Seconds after which a job is canceled if no page asks for its state; longest run time.
 ABANDONED, LONGEST = 90.0, 600.0
-#: Seconds for which the files of a job that is done are kept, seconds between looks whether they
-#: are still wanted, and looks in a row that say they are not.
+#: Seconds for which the files of a finished job are kept, seconds between checks whether they are
+#: still wanted, and failed checks in a row before they are removed.
 KEPT, WATCH, MISSED = 900.0, 5.0, 6
-#: Jobs that wait for their turn; more are refused.
+#: Most waiting jobs; more are refused.
 MOST_WAITING = 20
-#: What a task does, to begin a sentence with.
+#: First word of messages about each task.
 DOING = {"measure": "Measuring", "effective_fields": "Measuring", "export": "Creating files"}
-#: The exit code of a process that was killed, as the system does when memory runs out.
+#: Exit code of a killed process; the system kills processes when memory runs out.
 KILLED = -9
 _TURN = threading.Lock()
 _QUEUE = threading.BoundedSemaphore(MOST_WAITING)
-#: The process that waits for a request, and whoever takes it or puts one there.
+#: A process that waits for a request.
 _spare: subprocess.Popen[str] | None = None
 _SPARING = threading.Lock()
 
 
 def prepare() -> None:
-    """Start the next job's process now, with all it needs loaded; it waits ``ABANDONED`` seconds.
+    """Start the next job's process early, since loading takes seconds; call it on likely pages.
 
-    For a page on which a job is likely: loading takes seconds. None is started for a visitor who
-    may not start the job.
+    The process waits for ``ABANDONED`` seconds. Does nothing for visitors who may not start jobs.
     """
     global _spare
     if visitors.is_public():
@@ -71,7 +70,7 @@ def _dismiss(spare: subprocess.Popen[str]) -> None:
 
 
 def _ready_process() -> subprocess.Popen[str]:
-    """The one that waits, or a new one."""
+    """Return the waiting process or a new one."""
     global _spare
     with _SPARING:
         spare, _spare = _spare, None
@@ -90,11 +89,11 @@ def _process(*options: str) -> subprocess.Popen[str]:
 
 
 class Job:
-    """One request to ``roadmap.background.worker``, waiting for its turn, then running.
+    """One request to ``roadmap.background.worker``.
 
-    ``done`` of ``total`` steps are done; ``result`` is there when ``state`` is ``done``, ``error``,
-    a sentence, when it is ``failed``. ``folder`` is for its files. Once the job is done they are
-    kept as long as the object, at most ``KEPT`` seconds, and while ``wanted()`` says so.
+    ``done`` of ``total`` steps are done. ``result`` is set if ``state`` is ``done``, ``error`` (a
+    sentence) if it is ``failed``. The files in ``folder`` of a finished job are kept as long as
+    the object, for at most ``KEPT`` seconds and while ``wanted()`` is true.
     """
 
     def __init__(self, task: str, wanted: Callable[[], bool] = lambda: True, **request: Any):
@@ -117,9 +116,9 @@ class Job:
         return self.state not in ("waiting", "running")
 
     def start(self, **request: Any) -> Job:
-        """Queue it; ``request`` adds to what was asked, file names in ``folder`` for instance.
+        """Queue the job; ``request`` adds fields to its request, such as file names in ``folder``.
 
-        Raises ``RefusedError`` for a visitor who may not, and where too many are waiting.
+        Raises ``RefusedError`` if the visitor may not start jobs or too many are waiting.
         """
         visitors.require_owner(DOING.get(self._request["task"], "This"))
         if not _QUEUE.acquire(blocking=False):
@@ -132,16 +131,16 @@ class Job:
         return self
 
     def look(self) -> State:
-        """The state, and a sign that somebody still waits for it."""
+        """Return the state; also tells the job that it is still wanted."""
         self._looked = time.monotonic()
         return self.state
 
     def cancel(self) -> None:
-        """Stop it within a fraction of a second; one that has ended stays as it is."""
+        """Stop the job within a fraction of a second, unless it has ended."""
         self._stop.set()
 
     def discard(self) -> None:
-        """Remove its files; nothing where they are removed already."""
+        """Remove its files, if any."""
         self._files.cleanup()
         if self.state == "done":
             self.state = "expired"
@@ -181,7 +180,7 @@ class Job:
         stopped, seconds = reader.is_alive(), time.monotonic() - started
         if not (stopped or answers):
             with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=1)  # it is ending, and its exit code says why
+                process.wait(timeout=1)  # for its exit code
         process.kill()
         process.wait()
         reader.join()
@@ -201,7 +200,7 @@ class Job:
                     answers.append(answer)
                     return
         except (OSError, ValueError):
-            return  # it was killed in the middle of a line
+            return  # killed while writing a line
 
     def _end(self, answers: list[dict[str, Any]], stopped: bool, seconds: float, code: int) -> None:
         if answers and "result" in answers[0]:
@@ -220,10 +219,10 @@ class Job:
 
 
 def _watch(job: weakref.ref[Job]) -> None:
-    """Remove the files of ``job``, which is done, once nobody wants them. Does not keep it."""
+    """Remove the files of the finished ``job`` when unwanted; a weak reference can be collected."""
     begun, missed = time.monotonic(), 0
     while (found := job()) is not None:
-        missed = 0 if found.wanted() else missed + 1  # a connection may be lost for a moment
+        missed = 0 if found.wanted() else missed + 1  # a connection may be lost briefly
         if missed >= MISSED or time.monotonic() - begun > KEPT:
             found.discard()
             return

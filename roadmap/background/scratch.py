@@ -1,4 +1,4 @@
-"""Temporary folders that go with the process that made them, however it ends."""
+"""Temporary folders that are removed even if the process that created them was killed."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from typing import Any
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks, and so nothing tells the dead from the living
+except ImportError:  # without these locks, as on Windows, ended processes cannot be recognized
     fcntl = None  # type: ignore[assignment]
 
 PREFIX, LOCK = "roadmap-work-", "lock"
-#: Seconds within which a folder gets its lock.
+#: Longest time in seconds between creating a folder and locking it.
 NEW = 60.0
 _MAKING = threading.Lock()
 
 
 def new_folder() -> tempfile.TemporaryDirectory[str]:
-    """A folder that is removed with the object, when this process exits, or else by another
-    process's ``sweep``."""
+    """Create a folder that is removed with the object, when this process exits, or by the ``sweep``
+    of another process."""
     with _MAKING:
         own = _own()[0]
     return tempfile.TemporaryDirectory(dir=own.name, ignore_cleanup_errors=True)
@@ -34,20 +34,20 @@ def new_folder() -> tempfile.TemporaryDirectory[str]:
 
 @cache
 def _own() -> tuple[tempfile.TemporaryDirectory[str], Any]:
-    """This process's folder, and the lock that says that it lives."""
+    """Return this process's folder and the lock that it holds while it runs."""
     sweep()
     folder = tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
     path = Path(folder.name) / LOCK
     lock = path.with_suffix(".new").open("w")
     if fcntl is not None:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        path.with_suffix(".new").rename(path)  # seen once it is held
+        path.with_suffix(".new").rename(path)  # visible only once locked
     return folder, lock
 
 
 @cache
 def sweep() -> None:
-    """Remove what processes of ours that were killed have left; once in a process."""
+    """Remove folders of killed processes; runs once per process."""
     _sweep(Path(tempfile.gettempdir()))
 
 
@@ -55,7 +55,7 @@ def _sweep(parent: Path) -> None:
     if fcntl is None:
         return
     for folder in parent.glob(f"{PREFIX}*"):
-        with suppress(OSError):  # another process removes it, or it is not ours
+        with suppress(OSError):  # removed by another process, or not ours
             state = folder.lstat()
             if stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and _left(folder):
                 shutil.rmtree(folder, ignore_errors=True)

@@ -1,9 +1,8 @@
-"""``python -m roadmap.background.worker [--load]``: the process that does what ``queue`` hands on.
+"""``python -m roadmap.background.worker [--load]``: the process that runs one job of ``queue``.
 
-``--load`` is for one that is to wait: it loads what a request needs before it reads it. Reads one
-JSON line, a request, and answers in JSON lines: ``{"done": 3, "total": 15}`` on the way, then
-``{"result": {...}}`` or ``{"error": "a sentence"}``. Ends when its standard input is closed:
-whoever asked is gone.
+Reads one request as a JSON line and answers in JSON lines: progress, ``{"done": 3, "total":
+15}``, then ``{"result": {...}}`` or ``{"error": "a sentence"}``. With ``--load``, it imports the
+libraries before reading the request. It exits when its standard input is closed.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from typing import Any, TextIO
 
 from models.config import ModelConfig
 
-#: Behind the server of the pages, which answers people.
+#: Niceness: lower priority than the page server.
 NICE = 10
-#: Called with how much of how much is done.
+#: Called with the finished steps and their total.
 OnProgress = Callable[[int, int], None]
 
 
 def measure(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
-    """Images per second of ``config``; ``setting`` has fields of ``throughput.Setting``."""
+    """Measure images/s of ``config``; ``setting`` has fields of ``throughput.Setting``."""
     from models.network import ModernResNet
     from roadmap.measure import throughput
 
@@ -54,7 +53,7 @@ def measure(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
 
 
 def export(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
-    """``config`` with weights from ``seed`` as a checked file of format ``form`` at ``path``."""
+    """Export ``config`` with random weights from ``seed`` to ``path`` in the format ``form``."""
     from roadmap.export.formats import save
     from roadmap.export.weights import initialized
 
@@ -66,10 +65,10 @@ def export(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
 
 
 def effective_fields(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
-    """The untrained effective receptive field of each of ``configs``, in cells of ``cell`` pixels.
+    """Measure the untrained effective receptive field of each of ``configs``.
 
-    A thread a network, none of which waits for the other: faster than two threads in one network,
-    which wait for each other after every layer.
+    ``cell`` is the side in pixels of the result's cells. Each network runs in its own thread, which
+    is faster than several threads per network, as those synchronize after every layer.
     """
     import torch
 
@@ -112,14 +111,14 @@ TASKS = {
 
 
 def main() -> None:
-    """Answer the request on standard input; what libraries print goes to standard error."""
+    """Answer the request on standard input; output of libraries goes to standard error."""
     if hasattr(os, "nice"):
         os.nice(NICE)
     answers, sys.stdout = sys.stdout, sys.stderr
     if "--load" in sys.argv[1:]:
         _load()
     request = json.loads(sys.stdin.readline())
-    tempfile.tempdir = request.get("folder")  # of the libraries too: removed with the job
+    tempfile.tempdir = request.get("folder")  # so that libraries' files are removed with the job
     threading.Thread(target=_end_with_input, daemon=True).start()
 
     def on_progress(done: int, total: int) -> None:
@@ -130,19 +129,19 @@ def main() -> None:
         answer = {"result": TASKS[request["task"]](request, on_progress)}
     except MemoryError:
         answer = {"error": "This machine ran out of memory: try a smaller network or batch."}
-    except (ValueError, OSError) as error:  # refusals: one sentence each
+    except (ValueError, OSError) as error:  # their messages are one sentence
         answer = {"error": str(error)}
     _answer(answers, answer)
 
 
 def _load() -> None:
-    """A tiny field brings in all that networks load when they are first made and run."""
+    """Compute a tiny field, which loads everything that building and running networks needs."""
     config = ModelConfig(depths=(1,), width=8)
     effective_fields({"configs": [config.to_dict()], "cell": 4}, lambda _done, _total: None)
 
 
 def _answer(answers: TextIO, answer: dict[str, Any]) -> None:
-    answers.write(json.dumps(answer) + "\n")  # at once: threads write progress side by side
+    answers.write(json.dumps(answer) + "\n")  # one write, since threads report concurrently
     answers.flush()
 
 

@@ -1,1 +1,1 @@
-"""Networks as files that other programs read, each checked against the network first."""
+"""Exports of networks to files, each checked against the network before it is written."""

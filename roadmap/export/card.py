@@ -19,7 +19,7 @@ from roadmap.train.data.augment import MEAN, STD
 from roadmap.train.data.class_names import quoted
 from roadmap.train.data.split import TEST_NAMES
 
-#: What the networks are after, and what those with global response normalization are.
+#: Source of the networks, and of those with global response normalization.
 PAPER = ("2201.03545", "A ConvNet for the 2020s", "Liu et al. 2022")
 PAPER_V2 = (
     "2301.00808",
@@ -27,7 +27,7 @@ PAPER_V2 = (
     "Woo et al. 2023",
 )
 USE = """With PyTorch and safetensors, in this folder (`hf download USER/NAME --local-dir FOLDER`
-fetches it); `network.py` needs PyTorch alone:
+downloads it); `network.py` only needs PyTorch:
 
 ```python
 import torch
@@ -41,11 +41,11 @@ with torch.inference_mode():
     logits = network(torch.zeros(1, {channels}, {size}, {size}))  # (images, {classes})
 ```
 
-Images are RGB from 0 to 1, resized and cropped as above, less the mean and over the standard
-deviation of each channel: {mean} and {std}.
+Images are RGB from 0 to 1, resized and cropped as above, and normalized with mean {mean} and
+standard deviation {std} per channel.
 
-With timm, where *Modernizing a ResNet* is installed: importing `roadmap.timm_models` tells timm
-the network's name. From the hub or from this folder:
+With timm and *Modernizing a ResNet*, from the hub or from this folder; importing
+`roadmap.timm_models` registers the network in timm:
 
 ```python
 import timm
@@ -58,7 +58,7 @@ settings = timm.data.resolve_data_config(model=network)
 transform = timm.data.create_transform(**settings, is_training=False)
 ```
 
-With `models` alone:
+With `models` of *Modernizing a ResNet*:
 
 ```python
 import models
@@ -66,16 +66,16 @@ import models
 network = models.load("model.safetensors")  # with its config; in evaluation mode
 ```
 
-There, `python -m roadmap export --weights model.safetensors --format onnx`, or `pt2`, makes a
-program for onnxruntime or for `torch.export.load`."""
-#: A line for each class, as timm's ``--class-map`` reads it.
+To create a program for onnxruntime, run
+`python -m roadmap export --weights model.safetensors --format onnx`; for `torch.export.load`, use
+`--format pt2`."""
+#: File with one class per line, as timm's ``--class-map`` reads it.
 CLASS_MAP = "class_map.txt"
-#: Classes that the card names.
+#: Number of classes that the card names.
 FEW = 5
 NO_LICENSE = (
-    "No license is stated: the header has no `license`, so nobody knows what may be done with the "
-    "weights. Before publishing, write `license: NAME` into the header, or export again with "
-    "`--license NAME --force`."
+    "No license is stated, so it is unclear how the weights may be used. Before publishing, add "
+    "`license: NAME` to the header, or export again with `--license NAME --force`."
 )
 
 
@@ -86,11 +86,10 @@ def model_card(
     class_names: Sequence[str] | None = None,
     mapped: bool = False,
 ) -> str:
-    """The text of README.md, with the header in YAML that the hub reads.
+    """Return the text of README.md, with the YAML header that the hub reads.
 
     ``license_name`` is the hub's identifier, such as apache-2.0; if it is None, the card says that
-    no license is stated. ``mapped`` says whether the folder has a class map. ``USE`` expects the
-    file names of ``roadmap.export.hub``.
+    no license is stated. ``mapped`` says whether the folder has a class map.
     """
     run = published.run
     parts = [
@@ -107,7 +106,7 @@ def model_card(
         "## Use",
         _use(run, config),
         "## License",
-        f"The license of the weights is `{license_name}`." if license_name else NO_LICENSE,
+        f"The weights are licensed under `{license_name}`." if license_name else NO_LICENSE,
     ]
     header = _header(published, config, license_name).to_yaml()
     return str(ModelCard(f"---\n{header}\n---\n\n" + "\n\n".join(parts) + "\n"))
@@ -142,7 +141,7 @@ def _about(run: StepRun, config: ModelConfig) -> str:
     roadmap = ROADMAPS[run.roadmap]
     step = roadmap.step(run.step)
     cost = count(config, run.recipe["test_size"])
-    scale = "" if run.scale == "full" else f" The network is small: scale {run.scale}."
+    scale = "" if run.scale == "full" else f" The network is a small version ({run.scale} scale)."
     papers = " and ".join(
         f"[{title}](https://arxiv.org/abs/{paper}) ({authors})"
         for paper, title, authors in _papers(config)
@@ -151,8 +150,8 @@ def _about(run: StepRun, config: ModelConfig) -> str:
         f"The step *{step.title}* (`{step.key}`, {roadmap.keys.index(step.key) + 1} of "
         f"{len(roadmap.steps)}) on the roadmap *{roadmap.title}*. {step.why}{scale}\n\n"
         f"{number(cost.parameters / 1e6, 1)} million parameters, "
-        f"{cost.macs / 1e9:.3g} GFLOPs (multiply-adds) for an image of "
-        f"{run.recipe['test_size']} pixels. Built by *Modernizing a ResNet*, after {papers}."
+        f"{cost.macs / 1e9:.3g} GFLOPs (multiply-adds) per image of "
+        f"{run.recipe['test_size']} pixels. Built with *Modernizing a ResNet*, based on {papers}."
     )
 
 
@@ -173,22 +172,22 @@ def _scores(published: Publication) -> list[str]:
     recipe = run.recipe
     turned = "rotated by their EXIF orientation tag, " if run.exif_orientation else ""
     return [
-        f"Of {weights}, on the {run.val_images:,} {_split(run)} images: {turned}shorter side "
-        f"resized to {recipe['test_resize']} pixels ({recipe['interpolation']}), the central "
-        f"{recipe['test_size']} pixels.",
+        f"Scores of {weights} on the {run.val_images:,} {_split(run)} images. Images are {turned}"
+        f"resized to {recipe['test_resize']} pixels on the shorter side "
+        f"({recipe['interpolation']}) and center-cropped to {recipe['test_size']} pixels.",
         _table(["seed", "top-1 %", "top-5 %", "loss"], rows),
         _spread([published.score(each) for each in published.runs]),
     ]
 
 
 def _split(run: Run) -> str:
-    """What the images are that gave the scores."""
+    """Return the kind of images that the scores are from."""
     return "test" if run.val_split.lower() in TEST_NAMES else "validation"
 
 
 def _spread(top1: Sequence[float]) -> str:
     if len(top1) == 1:
-        return "One seed was trained: how far another one's score lies is not known."
+        return "Only one seed was trained, so the variation between seeds is unknown."
     return (
         f"Top-1 over {len(top1)} seeds: mean {number(fmean(top1), 2)}%, standard deviation "
         f"{number(stdev(top1), 2)}."
@@ -205,16 +204,16 @@ def _data(run: Run) -> str:
 
 def _classes(names: Sequence[str] | None, mapped: bool) -> str:
     if names is None:
-        return "The weights record no class names: the outputs are in the order of the labels."
+        return "The weights record no class names; the outputs are in the order of the labels."
     shown = ", ".join(f"{place} is {quoted([name])}" for place, name in enumerate(names[:FEW]))
     text = f"Of the {len(names):,} outputs, {shown}{', and so on' if len(names) > FEW else ''}. "
     if not mapped:
-        return text + "`label_names` in `config.json` has them all in order."
+        return text + "`label_names` in `config.json` lists all classes in order."
     return (
-        f"{text}`{CLASS_MAP}` has a class on each line, in the order of the outputs, and so has "
-        "`label_names` in `config.json`. Libraries number class folders in orders of their own: "
-        "torchvision by code point (10 before 2, Z before a), timm naturally (2 before 10, a "
-        "before Z). For a folder of images give timm the order of the outputs:\n\n"
+        f"{text}`{CLASS_MAP}` (one class per line) and `label_names` in `config.json` list all "
+        "classes in order. Libraries sort class folders differently: torchvision by code point "
+        "(10 before 2, Z before a), timm naturally (2 before 10, a before Z). For a folder of "
+        "images, pass timm the order of the outputs:\n\n"
         "```\npython -m roadmap timm validate.py --data-dir DATA --model local-dir:FOLDER "
         f"--pretrained --class-map FOLDER/{CLASS_MAP}\n```"
     )
@@ -226,14 +225,14 @@ def _recipe(run: StepRun) -> list[str]:
         f"`{field}` {_value(here)} instead of {_value(there)}"
         for field, (there, here) in recipe_changes(run).items()
     ]
-    changed = f"but for {', '.join(changes)}" if changes else "unchanged"
+    changed = f"with changes: {', '.join(changes)}" if changes else "unchanged"
     machine = f"{run.processes} × {run.device}" if run.processes > 1 else run.device
     compiled = ", compiled" if run.compiled else ""
     versions = ", ".join(f"{package} {version}" for package, version in run.versions.items())
     return [
         f"The recipe is {name}, {changed}. Trained for "
-        f"{duration(run.seconds)} on {machine} in {run.precision}{compiled}; ended on {run.date}; "
-        f"{versions}.",
+        f"{duration(run.seconds)} on {machine} in {run.precision}{compiled}, until {run.date}, "
+        f"with {versions}.",
         _table(["field", "value"], [[f"`{key}`", _value(v)] for key, v in run.recipe.items()]),
     ]
 

@@ -1,4 +1,4 @@
-"""Whether a file computes what the network does."""
+"""Comparison of an exported file's outputs with the network's."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import Tensor
 from models.config import ModelConfig
 from models.network import ModernResNet
 
-#: Images at once: one, which exporters treat apart, and more than they were shown.
+#: Batch sizes of the check: 1, which exporters may specialize, and more than they traced.
 BATCHES = (1, 3)
-#: Largest difference of an output, over the largest output: float32 summed in another order, which
-#: made up to 2e-6 (results/measured/exports.csv).
+#: Largest allowed difference relative to the largest output. Float32 sums in another order gave up
+#: to 2e-6 (results/measured/exports.csv).
 TOLERANCE = 1e-4
 
 
 class ExportError(ValueError):
-    """A network that cannot be exported; the sentence says why and what would help."""
+    """A network that cannot be exported; the message says why and what would help."""
 
 
 def sample_images(config: ModelConfig, image_size: int, count: int = max(BATCHES)) -> Tensor:
-    """(count, in_channels, image_size, image_size) of normal noise, the same each time."""
+    """Return (count, in_channels, image_size, image_size) of normal noise with a fixed seed."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn(count, config.in_channels, image_size, image_size, generator=generator)
 
@@ -30,10 +30,10 @@ def sample_images(config: ModelConfig, image_size: int, count: int = max(BATCHES
 def difference(
     computed: Callable[[Tensor], Tensor], network: ModernResNet, image_size: int
 ) -> float:
-    """The largest difference of ``computed``'s outputs from the network's, for ``BATCHES``.
+    """Return the largest difference between outputs of ``computed`` and ``network`` (on the CPU).
 
-    Relative to the largest output. ``network`` is on the CPU. Raises ``ExportError`` where it is
-    over ``TOLERANCE`` or no number, and where the network's own outputs are not finite.
+    It is over ``BATCHES`` and relative to the largest output. Raises ``ExportError`` if it is NaN
+    or larger than ``TOLERANCE``, or the network's outputs are not finite.
     """
     images = sample_images(network.config, image_size)
     with torch.inference_mode():
@@ -47,16 +47,16 @@ def difference(
     found = errors.max().item() / (wanted.abs().max().item() or 1.0)
     if not found <= TOLERANCE:  # nor NaN
         raise ExportError(
-            "the file would not compute the same as the network: outputs differ by up to "
-            f"{found:.1e} of the largest; {TOLERANCE:.0e} is allowed"
+            "the outputs of the exported network differ from the network's by up to "
+            f"{found:.1e} of the largest output; at most {TOLERANCE:.0e} is allowed"
         )
     return found
 
 
 def fill(network: ModernResNet) -> ModernResNet:
-    """Give ``network`` values, the same each time, with which every layer counts.
+    """Fill ``network`` with values from a fixed seed that give every layer an effect.
 
-    As initialized, a layer scale of 1e-6 hides its branch, and norms and biases do nothing.
+    Initial values would hide layers: layer scales are 1e-6, and norms and biases do nothing.
     """
     generator = torch.Generator().manual_seed(0)
     for name, tensor in network.state_dict().items():

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from roadmap.export.publication import Publication
     from roadmap.export.subject import Subject
 
-#: Of ``--step`` where none is named.
+#: Default roadmap of ``--step``.
 ROADMAP = "resnet50"
 
 
 class Form(str, Enum):
-    """What ``--format`` takes: the formats of one file, and a folder."""
+    """Values of ``--format``."""
 
     py = "py"
     safetensors = "safetensors"
@@ -43,8 +43,7 @@ def export(
         typer.Option(
             "--format",
             help="py: Python code. safetensors: weights. onnx: an ONNX program. pt2: a "
-            "torch.export "
-            "program. hub: a finished run as a folder for the Hugging Face hub.",
+            "torch.export program. hub: a finished run as a folder for the Hugging Face hub.",
         ),
     ],
     roadmap: Annotated[
@@ -66,21 +65,22 @@ def export(
         typer.Option(
             "--weights",
             help="A safetensors or torch.save file (.pth, .bin), from this project or, with "
-            "--step, "
-            "from timm [default: random initial weights].",
+            "--step, from timm [default: random initial weights].",
             metavar="FILE",
         ),
     ] = None,
     run: Annotated[
         Path | None,
         typer.Option(
-            "--run", help="Folder of a finished run, whose weights are exported.", metavar="DIR"
+            "--run", help="Folder of a finished run to export the weights of.", metavar="DIR"
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", help="Output file, or folder for hub [default: named after the step]."
+            "--output",
+            help="Output file, or folder for hub [default: named after the step].",
+            metavar="PATH",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing output.")] = False,
@@ -95,13 +95,20 @@ def export(
     seed: Annotated[
         int | None,
         typer.Option(
-            "--seed", min=0, max=MOST_SEED, help="Seed of random initial weights [default: 0]."
+            "--seed",
+            min=0,
+            max=MOST_SEED,
+            help="Seed of random initial weights [default: 0].",
+            metavar="N",
         ),
     ] = None,
     num_classes: Annotated[
         int | None,
         typer.Option(
-            "--num-classes", min=0, help="Number of classes; 0: no classifier, output features."
+            "--num-classes",
+            min=0,
+            help="Number of classes; 0: output features, no classifier.",
+            metavar="N",
         ),
     ] = None,
     image_size: Annotated[
@@ -112,10 +119,11 @@ def export(
             max=4096,
             help="Image size of programs and of the check, in pixels [default: the recipe's, or "
             "224].",
+            metavar="N",
         ),
     ] = None,
 ) -> None:
-    """Export a network to a file and check its outputs first.
+    """Export a network to a file and check its outputs.
 
     The check compares the outputs of the file with those of the network. A Python file has no
     weights; all other formats include weights and config. pt2 and onnx accept any number of images.
@@ -125,7 +133,7 @@ def export(
         fail("--roadmap only applies to a step: add --step KEY, or omit --roadmap.")
     roadmap = roadmap or ROADMAP
     if form is Form.hub and (num_classes, image_size) != (None, None):
-        fail("--format hub takes both from the run: omit --num-classes and --image-size.")
+        fail("--format hub uses the run's values: omit --num-classes and --image-size.")
     _check_license(license_name, form)
     asked = _asked(roadmap, step, config)
     path = output or _default_path(form, _name(roadmap, step, run or config or weights))
@@ -133,7 +141,7 @@ def export(
         published = _publication(run, weights)
         source = published.weights if published else weights
         if source is not None and path.resolve() == source.resolve():
-            fail(f"{path} is the file with the weights: use another --output.")
+            fail(f"{path} is the weights file itself: use another --output.")
         _check_path(path, form, force)
         facts: dict[str, Any] = {"roadmap": roadmap, "step": step} if step else {}
         if published:
@@ -187,7 +195,7 @@ def _publication(run: Path | None, weights: Path | None) -> Publication | None:
 
 
 def _name(roadmap: str, step: str | None, path: Path | None) -> str:
-    """Of the step, or else of the file or folder that the network comes from."""
+    """Return the name of the step, or of the file or folder of the network."""
     return path.resolve().stem if path and not step else f"{roadmap}_{step}"
 
 
@@ -197,7 +205,7 @@ def _default_path(form: Form, name: str) -> Path:
 
 
 def _check_path(path: Path, form: Form, force: bool) -> None:
-    """Refuse output that cannot be written or would overwrite a file, before computing."""
+    """Refuse an output that cannot be written or exists, before anything is computed."""
     try:
         if form is not Form.hub and path.is_dir():
             fail(f"{path} is a folder; use a file name.")
@@ -222,7 +230,7 @@ def _subject(
 
     if source is not None:
         return from_file(source, asked, num_classes, image_size, facts)
-    assert asked is not None  # one of the two was given
+    assert asked is not None  # checked by _check_options
     if num_classes is not None:
         asked = asked.replace(num_classes=num_classes)
     return fresh(asked, seed or 0, image_size, facts)
@@ -244,8 +252,8 @@ def _write_hub(
     with _writing(path):
         checked = save_hub(published, subject.network, path, subject.facts, license_name)
     typer.echo(
-        f"{path}: {subject.origin}, with config, Python code of the network, config.json for timm "
-        "and a model card."
+        f"{path}: {subject.origin}, config, Python code of the network, config.json for timm and "
+        "model card."
     )
     for form, largest in checked.items():
         typer.echo(verdict(form, largest))
@@ -269,5 +277,6 @@ def _content(form: Form, subject: Subject) -> str:
     text = f"{subject.origin} with the config"
     if form in (Form.onnx, Form.pt2):
         output = f"{config.num_classes} logits" if config.num_classes else "features"
-        text += f"; any number of {config.in_channels} x {size} x {size} images to {output}"
+        images = f"{config.in_channels} x {size} x {size} images"
+        text += f"; takes any number of {images} and returns {output}"
     return text

@@ -1,4 +1,4 @@
-"""The formats of a network as one file, by name. Imports no torch."""
+"""Export formats that are a single file. Imports no torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models.text import said
 if TYPE_CHECKING:
     from models.network import ModernResNet
 
-#: Each format, which is also the ending of its files, with what computes in its check.
+#: Each format, which is also its file extension, and the program that checks it.
 CHECKED_BY: dict[str, str] = {
     "py": "PyTorch alone",
     "safetensors": "models.load",
@@ -21,7 +21,7 @@ CHECKED_BY: dict[str, str] = {
 
 
 def verdict(form: str, difference: float) -> str:
-    """What ``save`` has found out, as a sentence."""
+    """Return a sentence about the ``difference`` that ``save`` returned."""
     if difference == 0:
         return f"Checked with {CHECKED_BY[form]}: outputs equal the network's."
     share = f"{difference:.0e}".replace("e-0", "e-")
@@ -34,13 +34,13 @@ def verdict(form: str, difference: float) -> str:
 def save(
     form: str, network: ModernResNet, path: Path, facts: Mapping[str, Any], image_size: int
 ) -> float:
-    """Write ``network`` (on the CPU, in evaluation mode) in the format ``form``, once checked.
+    """Check and write ``network`` (on the CPU, in evaluation mode) in the format ``form``.
 
-    Every format has the config in it, and all but ``py`` the weights and ``facts`` about them
-    (JSON values). Programs, ``onnx`` and ``pt2``, take any number of square images of
-    ``image_size``. Returns the largest difference of an output of the file's network from this
-    one's, relative to the largest output. Raises ``ExportError`` (a ``ValueError``) where the file
-    would compute something else or cannot be made, ``OSError`` where it cannot be written.
+    All formats contain the config; all but ``py`` contain the weights and ``facts`` about them
+    (JSON values). ``onnx`` and ``pt2`` take any number of square images of ``image_size`` pixels.
+    Returns the largest difference between outputs of the file and of ``network``, relative to the
+    largest output. Raises ``ExportError`` (a ``ValueError``) if outputs differ or the export
+    fails, ``OSError`` if the file cannot be written.
     """
     match form:
         case "py":

@@ -1,8 +1,8 @@
 """A finished run as a folder for the Hugging Face hub: weights, code, config for timm, model card.
 
-``hf upload USER/NAME FOLDER`` publishes it. ``Network`` in its Python file takes its weights with
-PyTorch alone, ``models.load`` reads them, and ``timm.create_model("local-dir:FOLDER",
-pretrained=True)`` the folder.
+``hf upload USER/NAME FOLDER`` publishes it. Three programs load the weights: PyTorch with
+``Network`` of the Python file, ``models.load``, and
+``timm.create_model("local-dir:FOLDER", pretrained=True)``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from roadmap.train.data.augment import MEAN, STD
 from roadmap.train.data.class_names import class_map
 
 WEIGHTS, CODE, CONFIG, CARD = "model.safetensors", "network.py", "config.json", "README.md"
-#: Fields of a config that shape no weight, or that timm has in places of its own.
+#: Config fields that do not affect the shapes of weights, or for which timm has its own entries.
 UNSHAPED = ("init", "layer_scale", "stochastic_depth", "num_classes", "in_channels")
 
 
@@ -38,13 +38,12 @@ def save_hub(
     facts: Mapping[str, Any],
     license_name: str | None = None,
 ) -> dict[str, float]:
-    """Write ``folder``: ``network``, which has the published weights, with ``facts`` about them.
+    """Write ``folder`` from ``network``, which has the published weights, and ``facts`` about them.
 
-    ``license_name`` goes into the card, as ``model_card`` has it. What else is in a folder of an
-    earlier export stays. Returns the largest difference of an output of the weights read back and
-    of the Python file, relative to the largest output, as ``{format: difference}``. Raises
-    ``ExportError`` where one differs or the folder is somebody else's, ``OSError`` when it cannot
-    be written.
+    ``license_name`` is that of ``model_card``. Other files in a folder of an earlier export are
+    kept. Returns ``{format: difference}``, the largest difference between outputs of each file
+    and of ``network``, relative to the largest output. Raises ``ExportError`` if outputs differ or
+    the folder is not from an earlier export, ``OSError`` if it cannot be written.
     """
     _check_ours(folder)
     names = facts.get("class_names")
@@ -59,7 +58,7 @@ def save_hub(
     write_json(folder / CONFIG, config)
     write_bytes(folder / CARD, card.encode())
     if mapped is None:
-        (folder / CLASS_MAP).unlink(missing_ok=True)  # that of an earlier export
+        (folder / CLASS_MAP).unlink(missing_ok=True)  # from an earlier export
     else:
         write_bytes(folder / CLASS_MAP, mapped.encode())
     return differences
@@ -68,9 +67,9 @@ def save_hub(
 def timm_config(
     published: Publication, config: ModelConfig, class_names: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """The hub's ``config.json`` as timm reads it.
+    """Return the hub's ``config.json`` as timm reads it.
 
-    ``model_args`` are there where the network is not the step's full one, as at pocket scale.
+    It has ``model_args`` if the network is not the full-size step, as at pocket scale.
     """
     recipe = published.run.recipe
     size = recipe["test_size"]
@@ -101,13 +100,14 @@ def timm_config(
 
 
 def crop_share(size: int, resize: int) -> float:
-    """The ``crop_pct`` from which timm gets ``resize``, as it rounds ``size / crop_pct`` down."""
+    """Return the ``crop_pct`` with which timm, which rounds ``size / crop_pct`` down, resizes to
+    ``resize``."""
     share = size / resize
     return share if math.floor(size / share) == resize else math.nextafter(share, 0)
 
 
 def _changed(published: Publication, config: ModelConfig) -> dict[str, Any]:
-    """Where the shapes are others than those of the step's full network."""
+    """Return the fields that change shapes relative to the step's full-size network."""
     full = ROADMAPS[published.run.roadmap].config(published.run.step).to_dict()
     return {
         name: value
@@ -117,7 +117,7 @@ def _changed(published: Publication, config: ModelConfig) -> dict[str, Any]:
 
 
 def _check_ours(folder: Path) -> None:
-    """Refuse a folder with files that are not of an earlier export."""
+    """Refuse a folder with files that are not from an earlier export."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:

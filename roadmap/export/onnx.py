@@ -1,6 +1,6 @@
-"""A network as ONNX, written only when onnxruntime computes what the network does.
+"""Export to ONNX, checked with onnxruntime.
 
-Needs the packages of the extra ``onnx``: ``pip install -e '.[onnx]'``.
+Needs the packages of the ``onnx`` extra: ``pip install -e '.[onnx]'``.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from roadmap.files import write_bytes
 def save_onnx(
     network: ModernResNet, path: Path, facts: Mapping[str, Any], image_size: int = 224
 ) -> float:
-    """Write ``network`` (on the CPU, in evaluation mode) for square images of ``image_size``.
+    """Write ``network`` (on the CPU, in evaluation mode) for images of ``image_size`` pixels.
 
-    Input ``images`` (N, in_channels, image_size, image_size), output ``logits`` (N, num_classes),
-    or ``features`` (N, num_features) without a classifier; float32, any N. The config and
-    ``facts`` (JSON values) are in the metadata. Returns the largest difference of an output of
-    onnxruntime from the network's, relative to the largest output. Raises ``ExportError`` where
-    packages are missing, the exporter fails, or the two disagree; ``OSError`` when the file
-    cannot be written.
+    The input is ``images`` (N, in_channels, image_size, image_size), the output ``logits`` (N,
+    num_classes) or, without a classifier, ``features`` (N, num_features); float32, any N. The
+    metadata has the config and ``facts`` (JSON values). Returns the largest difference between
+    outputs of onnxruntime and of ``network``, relative to the largest output. Raises
+    ``ExportError`` if packages are missing, the exporter fails or outputs differ; ``OSError`` if
+    the file cannot be written.
     """
     missing = missing_packages()
     if missing:
@@ -56,12 +56,12 @@ def _exported(network: ModernResNet, facts: Mapping[str, Any], image_size: int) 
                 output_names=["logits" if network.config.num_classes else "features"],
                 verbose=False,
             )
-            assert exported is not None  # by dynamo it is a program
+            assert exported is not None  # with dynamo=True
             model = exported.model_proto
             for name, text in entries(network, facts).items():
                 model.metadata_props.add(key=name, value=text)
             return model.SerializeToString()  # fails past 2 GB
-    except Exception as error:  # the exporter has no base class of its own
+    except Exception as error:  # the exporter's errors have no common base class
         reason = first_line(error)
         raise ExportError(f"PyTorch cannot export this network to ONNX: {reason}") from error
 
@@ -80,7 +80,7 @@ def _computed_by_onnxruntime(content: bytes) -> Callable[[Tensor], Tensor]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter reports each of its stages and warns of its own internals."""
+    """Silence the exporter, which reports each stage and warns about its internals."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""What some formats need beside the project's own requirements. Imports none of it."""
+"""Optional packages of export formats, found without importing them."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 def missing_packages() -> tuple[str, ...]:
-    """Those of ``ONNX_PACKAGES`` that are not installed."""
+    """Return the ``ONNX_PACKAGES`` that are not installed."""
     return tuple(name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None)

@@ -1,4 +1,4 @@
-"""Which weights of a finished run are published, and what belongs to them."""
+"""The weights of a finished run to publish, and the runs with other seeds."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from roadmap.runs import PointRun, Run, StepRun, Unreadable, judged_by, read_run
 from roadmap.steps import ROADMAPS, unknown_name
 from roadmap.timm_models.names import PREFIX, step_configs
 
-#: A run's weights files, by the column of its scores that they have.
+#: A run's weights files by the measure that scores them.
 WEIGHTS_OF = {"top1": "weights.safetensors", "ema_top1": "weights_ema.safetensors"}
-#: What runs have in common that differ in nothing but the seed.
+#: Fields that are equal in runs that only differ in the seed.
 ALIKE = ("roadmap", "step", "data", "data_sha256", "classes", "recipe", "scale", "precision")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Publication:
-    """The weights of ``run`` that score ``measure`` (top1 or ema_top1).
+    """The weights of ``run`` that ``measure`` (top1 or ema_top1) scores.
 
-    ``runs`` are all finished runs in the folder around it that differ in nothing but the seed,
-    ``run`` among them, by seed.
+    ``runs`` are ``run`` and the finished runs beside it that only differ in the seed, by seed.
     """
 
     run: StepRun
@@ -32,9 +31,9 @@ class Publication:
     runs: tuple[StepRun, ...]
 
     def score(self, run: Run) -> float:
-        """``measure`` of one of the ``runs``."""
+        """Return the ``measure`` of one of the ``runs``."""
         score = run.scores[self.measure]
-        assert score is not None  # else it is none of them
+        assert score is not None  # checked in _seeds
         return score
 
     @property
@@ -43,8 +42,10 @@ class Publication:
 
     @property
     def architecture(self) -> str:
-        """timm's name of the network: that of its step, or where only recipes change, that of
-        the step of another roadmap with the same network."""
+        """Return timm's name of the network.
+
+        A roadmap that only changes recipes uses the name of the same network in another roadmap.
+        """
         known = step_configs()
         name = f"{PREFIX}{self.run.roadmap}_{self.run.step}"
         if name in known:
@@ -54,19 +55,19 @@ class Publication:
 
 
 def publication(folder: Path, weights: Path | None = None) -> Publication:
-    """The run in ``folder`` with its ``weights``, one of its two files.
+    """Return the run in ``folder`` with ``weights``, one of its two weights files.
 
-    Without ``weights``: those that its step is judged by. Raises ``ExportError`` for a folder
-    without a finished run and for weights that are not there or not its own; for those that are
-    not there it says how to train them again.
+    The default is the file that the step is judged by. Raises ``ExportError`` if the folder has no
+    finished run, or ``weights`` are missing (the message has the command to train them again) or
+    not from this run.
     """
     run = read_run(folder)
     if isinstance(run, Unreadable):
-        raise ExportError(f"{folder} holds no run that can be read. {run.why}")
+        raise ExportError(f"{folder} has no readable run. {run.why}")
     if isinstance(run, PointRun):
-        raise ExportError(f"the run in {folder} is of a design: only runs of steps are published")
+        raise ExportError(f"the run in {folder} belongs to a design; use the run of a step")
     if not run.finished:
-        raise ExportError(f"the run in {folder} is {run.status}: only finished runs have scores")
+        raise ExportError(f"the run in {folder} is {run.status}; use a finished run")
     for name in ("test_resize", "interpolation"):
         if name not in run.recipe:
             raise ExportError(f"run.json in {folder} has no recipe.{name}")
@@ -76,14 +77,13 @@ def publication(folder: Path, weights: Path | None = None) -> Publication:
     measure = _measure(run, weights)
     if run.scores.get(measure) is None:
         raise ExportError(
-            f"the run in {folder} kept no average of its weights: "
+            f"the run in {folder} has no averaged weights: "
             f"add --weights {folder / WEIGHTS_OF['top1']}"
         )
     if not (folder / WEIGHTS_OF[measure]).is_file():
         raise ExportError(
-            f"{folder} has no {WEIGHTS_OF[measure]}: train the run again, with "
-            f"`{train_command(run)} --output DIR`, and export DIR, or put the file there if you "
-            "have it"
+            f"{folder} has no {WEIGHTS_OF[measure]}: copy it there if you have it, or train the "
+            f"run again with `{train_command(run)} --output DIR` and export DIR"
         )
     return Publication(run=run, measure=measure, runs=_seeds(run, measure))
 
@@ -95,12 +95,12 @@ def _measure(run: StepRun, weights: Path | None) -> str:
         if weights.resolve() == (run.path / name).resolve():
             return measure
     raise ExportError(
-        f"{weights} is not of the run in {run.path}: name its {' or '.join(WEIGHTS_OF.values())}"
+        f"{weights} is not from the run in {run.path}; use its {' or '.join(WEIGHTS_OF.values())}"
     )
 
 
 def _seeds(run: StepRun, measure: str) -> tuple[StepRun, ...]:
-    """By seed; of several with one seed ``run`` or else the first by name."""
+    """Return one run per seed: ``run`` or the first by name."""
     found = {run.seed: run}
     for other in _beside(run.path):
         alike = all(getattr(other, name) == getattr(run, name) for name in ALIKE)

@@ -1,4 +1,4 @@
-"""What a run changed of its recipe, and the command that trains it again."""
+"""A run's changes to its recipe, and the command that trains it again."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 from roadmap.runs import StepRun
 from roadmap.train.settings import Scale, choose_recipe
 
-#: A field that ``train`` scales with another where it is not given itself.
+#: Fields, and the field that ``train`` scales with each unless it is given.
 FOLLOWS = {"batch_size": "lr", "epochs": "warmup_epochs"}
-#: Beginnings of data sets' names that ``--data`` takes as they are.
+#: Prefixes of data set names that ``--data`` accepts.
 NAMED = ("torch/", "hfds/")
 
 
 def recipe_changes(run: StepRun, scale: Scale = "full") -> dict[str, tuple[Any, Any]]:
-    """Fields in which the run's recipe differs from the one it began with, by ``scale``.
+    """Return the changes to the run's recipe as ``{field: (original, in the run)}``.
 
-    As ``{field: (there, in the run)}``. That is the recipe that ``run.recipe_name`` names, or else
-    the step's own. Raises ``RefusedError`` for a recipe that is not known.
+    The original is the recipe ``run.recipe_name`` [default: the step's] at ``scale``. Raises
+    ``RefusedError`` if the recipe is unknown.
     """
     begun = asdict(choose_recipe(run.roadmap, run.step, run.recipe_name, scale=scale)[0])
     begun = {name: list(v) if isinstance(v, tuple) else v for name, v in begun.items()}
@@ -31,9 +31,9 @@ def recipe_changes(run: StepRun, scale: Scale = "full") -> dict[str, tuple[Any, 
 
 
 def train_command(run: StepRun) -> str:
-    """``python -m roadmap train`` with the options of ``run``, but for its folder.
+    """Return the ``python -m roadmap train`` command of ``run``, without ``--output``.
 
-    Data that is known by its name alone is in a folder of that name: ``--data PATH/NAME``.
+    If only the name of the data is known, the command has ``--data PATH/NAME``.
     """
     scale: Scale = "pocket" if run.scale == "pocket" else "full"
     changed = {name: value for name, (_, value) in recipe_changes(run, scale).items()}
@@ -43,7 +43,7 @@ def train_command(run: StepRun) -> str:
     options = {"roadmap": run.roadmap, "step": run.step, "seed": run.seed, "scale": scale}
     if run.recipe_name:
         options["recipe"] = run.recipe_name
-    if run.data != "digits":  # of scikit-learn, which train takes without a name
+    if run.data != "digits":  # the default of train
         options["data"] = run.data if run.data.startswith(NAMED) else f"PATH/{run.data}"
     options |= {"precision": run.precision, **changed}
     words = [word for name, value in options.items() for word in (_option(name), _text(value))]

@@ -1,4 +1,4 @@
-"""A network as a file of Python that needs PyTorch alone, executed before it is written."""
+"""Export to a Python file that only needs PyTorch, executed before it is written."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from models.source import network_source
 from roadmap.export.check import ExportError, difference, fill
 from roadmap.files import write_bytes
 
-#: What the file may import.
+#: Modules that the file may import.
 ALONE = ("collections", "torch")
 
 
 def save_source(config: ModelConfig, path: Path, image_size: int = 224) -> float:
-    """Write the Python file of ``config``, its ``Network`` without weights.
+    """Write the Python code of ``config``, without weights.
 
-    Executed where nothing but PyTorch can be imported, ``Network()`` has the keys and shapes of
-    ``ModernResNet(config)`` and, with the same weights, its outputs. Returns their largest
-    difference, relative to the largest output. Raises ``ExportError`` where it is not so,
-    ``OSError`` when the file cannot be written.
+    The code is first executed with no imports but PyTorch: its ``Network()`` must have the state
+    dict keys and shapes of ``ModernResNet(config)`` and, with the same weights, the same outputs.
+    Returns the largest difference between outputs, relative to the largest. Raises ``ExportError``
+    if the check fails, ``OSError`` if the file cannot be written.
     """
     text = network_source(config)
     with torch.device("meta"):
@@ -42,7 +42,7 @@ def save_source(config: ModelConfig, path: Path, image_size: int = 224) -> float
 
 
 def _executed(text: str) -> type[nn.Module]:
-    """The file's ``Network``."""
+    """Execute the file and return its ``Network``."""
     names: dict[str, Any] = {"__name__": "exported"}
     names["__builtins__"] = {**vars(builtins), "__import__": _import}
     exec(compile(text, "network.py", "exec"), names)
@@ -51,5 +51,5 @@ def _executed(text: str) -> type[nn.Module]:
 
 def _import(name: str, *arguments: Any) -> Any:
     if name.partition(".")[0] not in ALONE:
-        raise ExportError(f"the file imports {name}, and is to need PyTorch alone")
+        raise ExportError(f"the file imports {name}, but may only need PyTorch")
     return builtins.__import__(name, *arguments)

@@ -1,4 +1,4 @@
-"""What is exported: a network, its weights, and where they are from."""
+"""The network to export: its weights and their origin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from roadmap.train.data.class_names import label_names
 from roadmap.train.errors import RefusedError
 from roadmap.train.settings import recorded_view
 
-#: Of an image, in pixels, where neither the person nor the weights' recipe says one.
+#: Default image size in pixels, if neither the command nor the recipe of the weights sets it.
 IMAGE_SIZE = 224
 
 
@@ -27,7 +27,7 @@ IMAGE_SIZE = 224
 class Subject:
     """A network on the CPU in evaluation mode, for square images of ``image_size`` pixels.
 
-    ``facts`` are JSON values about its weights, ``origin`` says in words where those are from.
+    ``facts`` are JSON values about its weights; ``origin`` describes where they are from.
     """
 
     network: ModernResNet
@@ -39,7 +39,10 @@ class Subject:
 def fresh(
     config: ModelConfig, seed: int, image_size: int | None, facts: Mapping[str, Any]
 ) -> Subject:
-    """``config`` with weights drawn from ``seed``. Raises ``ExportError`` for too small images."""
+    """Return ``config`` with random weights from ``seed``.
+
+    Raises ``ExportError`` if the image is too small for the network.
+    """
     size = _checked_size(config, image_size or IMAGE_SIZE)
     return Subject(
         network=initialized(config, seed),
@@ -56,10 +59,11 @@ def from_file(
     image_size: int | None,
     facts: Mapping[str, Any],
 ) -> Subject:
-    """The weights in ``path``: of the file's own config, or of ``config`` where it has none.
+    """Return the network with the weights in ``path``; ``config`` is for files without a config.
 
-    ``num_classes`` 0 leaves the classifier out. Images are of the recipe's test size where the
-    file has one. Raises a ``ValueError`` with a sentence where one is not what it should be.
+    If ``num_classes`` is 0, the classifier is omitted. The default ``image_size`` is the test size
+    of the file's recipe, if any. Raises ``ValueError`` if the file cannot be read, its weights do
+    not fit, or the image is too small.
     """
     tensors, own, told = read_weights(path)
     if own is not None and config is not None:

@@ -1,4 +1,4 @@
-"""A network's weights as a safetensors file with the config in it."""
+"""Export of weights to a safetensors file that contains the config."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from roadmap.files import write_bytes
 
 
 def initialized(config: ModelConfig, seed: int) -> ModernResNet:
-    """``ModernResNet(config)`` in evaluation mode, its weights drawn on the CPU from ``seed``.
+    """Return ``ModernResNet(config)`` in evaluation mode, with random weights from ``seed``.
 
-    The process's own random state stays as it was.
+    Weights are drawn on the CPU; the global random state is unchanged.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -32,10 +32,10 @@ def save_safetensors(
 ) -> float:
     """Write the weights of ``network`` (on the CPU), the config and ``facts`` (JSON values).
 
-    ``models.load`` reads it, and ``roadmap evaluate --weights``. Equal weights and facts are equal
-    files. Returns the largest difference of an output of the network read back, relative to the
-    largest output. Raises ``ExportError`` where a weight is not finite, and where a weight or an
-    output differs; ``OSError`` when the file cannot be written.
+    ``models.load`` and ``roadmap evaluate --weights`` read the file. Equal weights and facts give
+    equal files. Returns the largest difference between outputs of the network read back and of
+    ``network``, relative to the largest output. Raises ``ExportError`` if a weight is not finite
+    or a weight or output differs; ``OSError`` if the file cannot be written.
     """
     try:
         check_weights(network.state_dict())
@@ -46,7 +46,7 @@ def save_safetensors(
     wanted, found = network.state_dict(), again.state_dict()
     for name, tensor in wanted.items():
         if not torch.equal(found[name], tensor):
-            raise ExportError(f"{name}, read back, is not what was written")
+            raise ExportError(f"{name} differs after reading the file back")
     largest = difference(again, network, image_size)
     write_bytes(path, *content)
     return largest

@@ -1,1 +1,1 @@
-"""What a network costs: complexity, throughput and memory, receptive field."""
+"""Measurements of networks: complexity, throughput, memory and receptive field."""

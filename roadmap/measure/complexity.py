@@ -1,11 +1,10 @@
 """Parameters, multiply-adds and activations of a network.
 
-``count`` adds them up from the block specification: no torch, no weights, well under a
-millisecond a block, for any config. ``trace`` measures any torch network with fvcore. The two agree
-to the last multiply-add, which the tests hold them to.
+``count`` adds them up from the block specification, without torch, in less than a millisecond per
+block. ``trace`` measures any torch network with fvcore. Both give equal numbers; tests check it.
 
-A GFLOP of the paper is 1e9 multiply-adds of convolutions, linear layers and matrix products; norms,
-activations and additions are not counted.
+One GFLOP is 1e9 multiply-adds of convolutions, linear layers and matrix products, as in the paper;
+norms, activations and additions are not counted.
 """
 
 from __future__ import annotations
@@ -30,16 +29,19 @@ from models.spec import (
 if TYPE_CHECKING:
     from torch import nn
 
-#: The operators, in fvcore's names, whose multiply-adds the paper counts.
+#: fvcore's names of the operators that the paper counts.
 COUNTED_OPERATORS = ("conv", "linear", "matmul")
-#: Modules of the counts that are kept, of about 300 bytes each.
+#: Most modules in cached counts, about 300 bytes each.
 MOST_MODULES_KEPT = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class ModuleCost:
-    """One module: ``macs`` are multiply-adds, ``activations`` output elements of convolutions and
-    linear layers, both for one image; ``out_size`` is the side of its output in pixels."""
+    """The cost of one module per image.
+
+    ``macs`` are multiply-adds, ``activations`` output elements of convolutions and linear layers;
+    ``out_size`` is the side of the output in pixels.
+    """
 
     path: str
     kind: str
@@ -51,7 +53,7 @@ class ModuleCost:
 
 @dataclass(frozen=True)
 class Complexity:
-    """What one image costs in a network, and where."""
+    """The cost of a network per image, by module."""
 
     modules: tuple[ModuleCost, ...]
 
@@ -72,8 +74,8 @@ class Complexity:
 class Trace:
     """fvcore's analysis of one forward pass with one image.
 
-    ``operators_by_module`` has fvcore's count by operator. Each mapping has the totals of every
-    module by its path and, under ``""``, of the whole network.
+    Each mapping has totals by module path; the path of the whole network is ``""``.
+    ``operators_by_module`` maps each path to counts by operator.
     """
 
     operators_by_module: Mapping[str, Mapping[str, int]]
@@ -93,7 +95,7 @@ class Trace:
         return self.macs_of("")
 
     def macs_of(self, path: str) -> int:
-        """Multiply-adds of a module as the paper counts them; 0 for one that has none."""
+        """Return the multiply-adds of a module, as the paper counts them."""
         operators = self.operators_by_module.get(path, {})
         return sum(operators.get(name, 0) for name in COUNTED_OPERATORS)
 
@@ -108,9 +110,9 @@ def _modules(complexity: Complexity) -> int:
 
 @remembered(MOST_MODULES_KEPT, _modules)
 def count(config: ModelConfig, image_size: int = 224) -> Complexity:
-    """The cost of ``config`` for one square image of ``image_size`` pixels.
+    """Return the cost of ``config`` for one square image of ``image_size`` pixels.
 
-    Raises ``ValueError`` for an image too small for the network.
+    Raises ``ValueError`` if the image is too small for the network.
     """
     spec = network_spec(config)
     modules = [_module_cost(placed) for placed in placed_layers(spec, image_size)]
@@ -201,14 +203,14 @@ def _kind(placed: PlacedLayer) -> str:
 
 
 def trace(network: nn.Module, image_size: int = 224, in_channels: int = 3) -> Trace:
-    """Counts by running ``network`` once on a zero image, on the CPU and in evaluation mode.
+    """Run ``network`` on one zero image, on the CPU in evaluation mode, and count with fvcore.
 
-    Takes about a second for a network of ResNet-50's size. Attention must not be fused
-    (``timm.layers.set_fused_attn(False)``), or its products go uncounted.
+    Takes about a second for ResNet-50. Disable fused attention first
+    (``timm.layers.set_fused_attn(False)``), since fvcore cannot count it.
     """
     import torch
 
-    with warnings.catch_warnings():  # fvcore scripts a helper at import, which torch deprecates
+    with warnings.catch_warnings():  # importing fvcore scripts a function, which torch deprecates
         warnings.simplefilter("ignore")
         from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis, parameter_count
 

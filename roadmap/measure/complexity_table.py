@@ -1,4 +1,4 @@
-"""``results/measured/complexity.csv``: what fvcore counts, a row a network."""
+"""``results/measured/complexity.csv``: fvcore's counts, one row per network."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ OPERATORS = ("conv", "linear", "matmul", "batch_norm", "layer_norm")
 
 
 def rows(names: list[str], image_size: int = 224) -> list[dict[str, Any]]:
-    """A row for each network, with a progress bar on standard error where a person watches.
+    """Return one row per network; show progress if standard error is a terminal.
 
-    Raises ``UnknownNetworkError`` for a wrong name, ``ValueError`` for an image too small.
+    Raises ``UnknownNetworkError`` for an unknown name, ``ValueError`` if the image is too small.
     """
     from rich.console import Console
     from rich.progress import track
@@ -34,7 +34,10 @@ def rows(names: list[str], image_size: int = 224) -> list[dict[str, Any]]:
 
 
 def module_rows(name: str, image_size: int = 224) -> list[dict[str, Any]]:
-    """A row for each module that costs something, the whole network first."""
+    """Return one row per module with parameters or operations, the whole network first.
+
+    Raises the same errors as ``rows``.
+    """
     counts = _trace(name, image_size)
     return [
         {
@@ -50,7 +53,7 @@ def module_rows(name: str, image_size: int = 224) -> list[dict[str, Any]]:
 
 
 def save(new: list[dict[str, Any]]) -> None:
-    """Put ``new`` into the table; rows of the same networks are replaced in place."""
+    """Add ``new`` to the table, replacing rows of the same networks in place."""
     merge_rows(TABLE, ("source", "name"), new)
 
 
@@ -76,7 +79,7 @@ def _row(name: str, image_size: int) -> dict[str, Any]:
 
 
 def _fields(config: ModelConfig | None) -> dict[str, int | None]:
-    """The last stage's receptive field and stride, which attention and other code don't state."""
+    """Return receptive field and stride of the last stage; None for a library's network."""
     if config is None:
         return {"receptive_field": None, "stride": None}
     last = receptive_fields(config)[-1]
@@ -87,12 +90,12 @@ def _trace(name: str, image_size: int) -> Trace:
     from models.spec import network_spec, placed_layers
 
     config = networks.config_of(name)
-    if config is not None:  # refuse an image too small in a sentence, before torch does in many
+    if config is not None:  # gives a clearer error than torch if the image is too small
         list(placed_layers(network_spec(config), image_size))
     if name.startswith("timm:"):
         import timm
 
-        timm.layers.set_fused_attn(False)  # fvcore sees no products inside a fused kernel
+        timm.layers.set_fused_attn(False)  # fvcore cannot count fused attention
     try:
         return trace(networks.build(name), image_size)
     except (AssertionError, RuntimeError) as error:

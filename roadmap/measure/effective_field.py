@@ -1,9 +1,9 @@
-"""The effective receptive field: how much of the image really moves one position of the output.
+"""The effective receptive field: how strongly each pixel influences one output position.
 
-The gradient of one position with respect to the input (Luo et al. 2016, "Understanding the
-Effective Receptive Field in Deep Convolutional Neural Networks"), its absolute values averaged
-over random images. Its size is a share's, as in Ding et al. 2022 ("Scaling Up Your Kernels to
-31x31"): the side of the smallest square around its center that holds, say, half of the whole.
+It is the absolute gradient of the position with respect to the input, averaged over random images
+(Luo et al. 2016, "Understanding the Effective Receptive Field in Deep Convolutional Neural
+Networks"). Its size is the side of the smallest centered square that holds a given share of the
+total, as in Ding et al. 2022 ("Scaling Up Your Kernels to 31x31").
 """
 
 from __future__ import annotations
@@ -19,20 +19,23 @@ from models.network import LayerScale, ModernResNet
 from roadmap.measure.complexity import count
 from roadmap.measure.receptive_field import center
 
-#: Side of the images: an odd number of strides, so that one position is in the middle.
+#: Side of the images in pixels: an odd number of strides, so that one position is in the middle.
 IMAGE_SIZE = 352
 SHARES = (0.2, 0.5, 0.8)
-#: Multiply-adds of the forward passes that one network is given, the fewest and the most images.
-#: All steps of a roadmap come out with as many images.
+#: Multiply-adds of the forward passes per network, and bounds on the number of images. All steps
+#: of a roadmap get the same number.
 BUDGET, FEWEST_IMAGES, MOST_IMAGES = 53e9, 2, 4
-#: Called with how many of how many images are done.
+#: Called with the number of finished images and their total.
 OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class EffectiveField:
-    """``contributions`` (image_size, image_size) add up to 1; ``center`` is the pixel, counted
-    from 0 and possibly between two, on which the position looks."""
+    """``contributions`` (image_size, image_size) add up to 1.
+
+    ``center`` is the center of the position's theoretical field in pixels from 0, possibly
+    between two pixels; ``images`` is the number of images averaged.
+    """
 
     contributions: Tensor
     center: float
@@ -43,9 +46,9 @@ class EffectiveField:
         return self.contributions.shape[-1]
 
     def side(self, share: float) -> int:
-        """Side in pixels of the smallest square around the center that holds ``share``.
+        """Return the side in pixels of the smallest centered square that holds ``share``.
 
-        A square that reaches over the image's edge counts what is inside.
+        The square may extend beyond the image.
         """
         offsets = (torch.arange(self.image_size) - self.center).abs()
         distance = torch.maximum(offsets[:, None], offsets[None, :]).flatten()
@@ -55,23 +58,23 @@ class EffectiveField:
         return round(2 * distance[order[last]].item() + 1)
 
     def cells(self, size: int) -> Tensor:
-        """The map in squares of ``size`` x ``size`` pixels, as shares of the largest."""
+        """Average ``contributions`` over ``size`` x ``size`` pixels, relative to the largest."""
         pooled = nn.functional.avg_pool2d(self.contributions[None, None], size)[0, 0]
         return pooled / pooled.max()
 
 
 def image_count(config: ModelConfig, image_size: int = IMAGE_SIZE) -> int:
-    """Over how many images ``config`` is averaged: what the budget allows, within the limits."""
+    """Return the number of images to average over for ``config``."""
     allowed = int(BUDGET // count(config, image_size).macs)
     return max(FEWEST_IMAGES, min(MOST_IMAGES, allowed))
 
 
 def untrained(config: ModelConfig, image_size: int = IMAGE_SIZE, seed: int = 0) -> ModernResNet:
-    """``config`` with random weights under which every branch counts, ready for evaluation.
+    """Build ``config`` in evaluation mode, with random weights that give every branch influence.
 
-    Fields are compared as architectures, so all steps start alike: He et al. 2015 for the
-    convolutions whatever the config's own initialization, layer scale 1 (at 1e-6 next to nothing
-    passes the branches), batch norms with the statistics of random images.
+    To compare architectures, all steps use the same initialization: He et al. 2015 for
+    convolutions, layer scale 1 (1e-6 would hide the branches), and batch norms with statistics of
+    random images.
     """
     scale = None if config.layer_scale is None else 1.0
     with torch.device("meta"):
@@ -95,7 +98,7 @@ def untrained(config: ModelConfig, image_size: int = IMAGE_SIZE, seed: int = 0) 
 
 
 def _calibrate(network: ModernResNet, image_size: int, generator: torch.Generator) -> None:
-    """The statistics of a random image of half the size as running ones; a forward pass."""
+    """Set the running statistics of batch norms from a random image of half the size."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0
@@ -112,13 +115,13 @@ def effective_field(
     seed: int = 0,
     on_progress: OnProgress | None = None,
 ) -> EffectiveField:
-    """The field of the middle position of ``network``'s last stage, before pooling.
+    """Return the field of the middle position of ``network``'s last stage, before pooling.
 
-    Differentiates the sum of that position's channels by the input, for ``images`` images of
-    standard normal noise, one at a time; takes the absolute values, adds the image's channels,
-    averages. ``network`` may be trained or ``untrained``; it is run in evaluation mode.
+    For each of ``images`` images of standard normal noise, differentiates the sum of the
+    position's channels with respect to the input; absolute values are summed over input channels
+    and averaged. ``network`` may be trained or ``untrained``; it is run in evaluation mode.
     """
-    layout = torch.channels_last  # faster here, most of all for depthwise convolutions
+    layout = torch.channels_last  # faster, especially for depthwise convolutions
     network = network.eval().requires_grad_(False).to(memory_format=layout)
     generator = torch.Generator().manual_seed(seed)
     total = torch.zeros(image_size, image_size, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""What the explorer's machine is asked to hold in memory: more is counted, not allocated."""
+"""Memory limits of the explorer: larger networks are counted but not built."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from roadmap.measure.complexity import count
 from roadmap.measure.training_memory import BYTES, COPIES, training_memory
 
 LIMIT = 4e9  # bytes
-#: Tensors of the largest size that a forward pass holds at a time: input, output, shortcut.
+#: Tensors of the largest size that a forward pass holds at once: input, output, shortcut.
 LIVE_TENSORS = 3
-#: Bytes of a process that has made a file of the smallest network, and how many times the weights
-#: of a larger one it holds at its highest, by format: measured on Linux with torch 2.14.
+#: Peak memory of an export by format: bytes for the smallest network, and copies of the weights of
+#: a larger one. Measured on Linux with torch 2.14.
 EXPORTING = {"safetensors": (0.62e9, 4.5), "onnx": (0.85e9, 6.0), "pt2": (0.77e9, 4.0)}
-#: Of one that runs networks; the images that an export is checked with.
+#: Bytes of a process that runs networks; number of images that check an export.
 LOADED, CHECKED_IMAGES = 0.6e9, 3
-#: Pixels of a side of the images that receptive fields are measured with.
+#: Side in pixels of the images for effective receptive fields.
 FIELD_SIZE = 352
 
 
 def refusal(config: ModelConfig, image_size: int) -> str:
-    """Why a network is not built here; empty where it is.
+    """Return why ``config`` is not built, or an empty string if it is.
 
-    Its weights with gradients and AdamW's moments have to fit, and what one image saves. Raises
-    ``ValueError`` for an image too small for the network.
+    Weights, gradients, AdamW's moments and the activations of one image must fit. Raises
+    ``ValueError`` if the image is too small for the network.
     """
     memory = training_memory(config, image_size).batch(1)
     if memory <= LIMIT:
@@ -38,7 +38,7 @@ def refusal(config: ModelConfig, image_size: int) -> str:
 
 
 def run_refusal(config: ModelConfig, mode: str, batch_size: int, image_size: int) -> str:
-    """Why a network that is built is not run with ``batch_size`` images; empty where it is."""
+    """Return why ``config`` is not run with ``batch_size`` images, or an empty string."""
     memory = running_memory(config, mode, batch_size, image_size)
     if memory <= LIMIT:
         return ""
@@ -49,7 +49,7 @@ def run_refusal(config: ModelConfig, mode: str, batch_size: int, image_size: int
 
 
 def running_memory(config: ModelConfig, mode: str, batch_size: int, image_size: int) -> int:
-    """About how many bytes ``mode`` (inference or training) takes at a time, in float32."""
+    """Return the approximate bytes that ``mode`` (inference or training) needs in float32."""
     if mode == "training":
         return training_memory(config, image_size).batch(batch_size)
     largest = config.in_channels * image_size**2
@@ -60,30 +60,32 @@ def running_memory(config: ModelConfig, mode: str, batch_size: int, image_size: 
     return BYTES * (parameters + batch_size * LIVE_TENSORS * largest)
 
 
-# What this machine has left
+# Limits by free memory
 
 
 def measuring_refusal(config: ModelConfig, mode: str, batch_size: int, image_size: int) -> str:
-    """Why a network that is built is not timed now; empty where it is."""
+    """Return why ``config`` is not timed now, or an empty string."""
     needed = LOADED + running_memory(config, mode, batch_size, image_size)
-    return run_refusal(config, mode, batch_size, image_size) or _shortage("Measuring it", needed)
+    return run_refusal(config, mode, batch_size, image_size) or _shortage("Measuring", needed)
 
 
 def export_refusal(what: str, form: str, config: ModelConfig, image_size: int) -> str:
-    """Why a file of format ``form``, called ``what``, is not made now; empty where it is."""
+    """Return why ``config`` is not exported as ``form`` now, or an empty string.
+
+    ``what`` names the format in the sentence.
+    """
     loaded, copies = EXPORTING[form]
     weights = BYTES * count(config, image_size).parameters
     running = running_memory(config, "inference", CHECKED_IMAGES, image_size) - weights
     needed = loaded + copies * weights + running
-    return _shortage(f"Making {what} of it", needed)
+    return _shortage(f"Creating the {what} file", needed)
 
 
 def fields_refusal(configs: Sequence[ModelConfig]) -> str:
-    """Why the effective receptive fields of ``configs`` are not measured now; empty where they
-    are."""
+    """Return why effective receptive fields are not measured now, or an empty string."""
     memory = (training_memory(config, FIELD_SIZE) for config in configs)
     needed = LOADED + sum(each.state / COPIES + each.saved for each in memory)
-    return _shortage("Measuring it", needed)
+    return _shortage("Measuring", needed)
 
 
 def _shortage(doing: str, needed: float) -> str:
@@ -92,6 +94,5 @@ def _shortage(doing: str, needed: float) -> str:
         return ""
     return (
         f"{doing} takes about {needed / 1e9:.1f} GB of memory, but only {free / 1e9:.1f} GB are "
-        "free "
-        "on this machine: close other programs, or use a smaller network."
+        "free on this machine: close other programs, or use a smaller network."
     )

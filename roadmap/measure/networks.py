@@ -1,5 +1,5 @@
-"""Networks by name: ``resnet50:kernel_7``, ``variant:convnext_tiny``, ``timm:swin_tiny...``,
-``torchvision:resnet50``."""
+"""Networks by name, such as ``resnet50:kernel_7``, ``variant:convnext_tiny``,
+``timm:convnext_tiny`` or ``torchvision:resnet50``."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SOURCES = (*ROADMAPS, "variant", *LIBRARIES)
 
 
 class UnknownNetworkError(ValueError):
-    """A name of no network; the sentence has the nearest that exists."""
+    """An unknown network name; the message suggests the nearest one."""
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """``source:name`` in two, the source checked. Raises ``UnknownNetworkError``."""
+    """Split ``source:name``. Raises ``UnknownNetworkError`` for an unknown source."""
     source, colon, rest = name.partition(":")
     if not colon or source not in SOURCES:
         raise UnknownNetworkError(
@@ -34,7 +34,7 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def config_of(name: str) -> ModelConfig | None:
-    """The config of a step or variant; None for a library's network, whose name goes unchecked.
+    """Return the config of a step or variant, or None for a library's network (not checked).
 
     Raises ``UnknownNetworkError`` with the nearest name.
     """
@@ -49,7 +49,7 @@ def config_of(name: str) -> ModelConfig | None:
 
 
 def check(name: str) -> None:
-    """Raises ``UnknownNetworkError`` with the nearest name; a library's name imports it."""
+    """Raise ``UnknownNetworkError`` if ``name`` is unknown; imports its library, if any."""
     source, rest = split_name(name)
     if source == "timm":
         _check_timm(rest)
@@ -60,7 +60,7 @@ def check(name: str) -> None:
 
 
 def build(name: str, **options: Any) -> nn.Module:
-    """A freshly initialized network; ``options`` such as ``num_classes`` go to its constructor.
+    """Build an initialized network; ``options`` such as ``num_classes`` go to its constructor.
 
     Raises ``UnknownNetworkError`` with the nearest name.
     """
@@ -83,7 +83,7 @@ def build(name: str, **options: Any) -> nn.Module:
 def _check_timm(name: str) -> None:
     import timm
 
-    import roadmap.timm_models  # noqa: F401 - steps and sizes are among timm's names
+    import roadmap.timm_models  # noqa: F401 - registers steps and sizes
 
     if not timm.is_model(name):
         near = difflib.get_close_matches(shortened(name), timm.list_models(), n=5, cutoff=0.5)

@@ -1,4 +1,4 @@
-"""Peak memory of what runs on a device, above what was there before."""
+"""Peak memory on a device, relative to the memory in use at the start."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GB = 1e9
 
 
 def release(device: torch.device) -> None:
-    """Give the memory of dropped tensors back to the device."""
+    """Return the memory of deleted tensors to the device."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -24,11 +24,10 @@ def release(device: torch.device) -> None:
 
 
 class PeakMemory:
-    """Peak memory from now on; ``restart`` forgets the peak so far, not the starting point.
+    """Records peak memory from its creation; ``restart`` resets the peak, not the starting point.
 
-    CUDA: the most bytes in tensors at one time. MPS: what Metal's driver holds for the process;
-    it only grows until released, so it is a peak. CPU: growth of the process's peak resident
-    memory, which Linux alone lets one reset; None elsewhere.
+    CUDA: peak bytes in tensors. MPS: memory that Metal's driver holds for the process, which only
+    grows until released. CPU: growth of the process's peak resident memory (Linux only).
     """
 
     def __init__(self, device: torch.device):
@@ -46,7 +45,7 @@ class PeakMemory:
                 Path("/proc/self/clear_refs").write_text("5")
 
     def gigabytes(self) -> float | None:
-        """The peak, in units of 1e9 bytes."""
+        """Return the peak in 1e9 bytes, or None if the system does not report it."""
         peak = self._used("VmHWM")
         return None if peak is None else max(peak - self._before, 0) / GB
 
@@ -61,7 +60,7 @@ class PeakMemory:
 
 
 def _process_status(field: str) -> int | None:
-    """A field of Linux's process status in bytes; None on other systems."""
+    """Return a field of Linux's process status in bytes; None on other systems."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -71,6 +70,6 @@ def _process_status(field: str) -> int | None:
 
 
 def _trim_heap() -> None:
-    """Have glibc return freed memory, or the next network reuses it and seems to need less."""
+    """Make glibc return freed memory; reused memory would not count for the next network."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)

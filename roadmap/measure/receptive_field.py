@@ -1,4 +1,4 @@
-"""The theoretical receptive field: how much of the image one position of a stage can see."""
+"""The theoretical receptive field: how much of the image one position of a stage depends on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from models.spec import Conv, Layer, MaxPool, network_spec, placed_layers
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """Side of the field in pixels after a part of the network, and pixels between neighbors."""
+    """The field after ``part`` of the network: ``size`` is its side, ``stride`` the distance of
+    neighboring positions, both in pixels."""
 
     part: str
     size: int
@@ -18,11 +19,10 @@ class ReceptiveField:
 
 
 def receptive_fields(config: ModelConfig) -> tuple[ReceptiveField, ...]:
-    """The field after the stem and after each stage, padding ignored.
+    """Return the field after the stem and after each stage, ignoring padding.
 
-    Along the branches, where the spatial convolutions are: each layer adds (kernel - 1) times the
-    stride before it (Araujo et al. 2019, "Computing Receptive Fields of Convolutional Neural
-    Networks").
+    Each layer of the branches adds (kernel size - 1) times the stride before it (Araujo et al.
+    2019, "Computing Receptive Fields of Convolutional Neural Networks").
     """
     spec = network_spec(config)
     size, stride = _through(spec.stem, 1, 1)
@@ -44,10 +44,10 @@ def _through(layers: tuple[Layer, ...], size: int, stride: int) -> tuple[int, in
 
 
 def center(config: ModelConfig, image_size: int) -> float:
-    """The pixel, from 0, on which the middle position of the last stage looks.
+    """Return the center of the field of the last stage's middle position, in pixels from 0.
 
-    It is between two pixels where even kernels take part. Of an even number of positions it is
-    the one after the middle.
+    Even kernels can put it between two pixels. If the number of positions is even, the middle
+    position is the one after the middle.
     """
     placed = list(placed_layers(network_spec(config), image_size))
     first, stride = 0.0, 1

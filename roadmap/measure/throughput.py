@@ -1,7 +1,7 @@
-"""Images per second and peak memory of a network, in inference and in training.
+"""Images per second and peak memory of inference and training steps.
 
-Inputs are random and stay on the device, so that no data loading is measured. Stochastic depth is
-off: it belongs to a training recipe, and libraries set different rates by default.
+Inputs are random and stay on the device, so data loading is not measured. Stochastic depth is off,
+since it belongs to the recipe and libraries have different default rates.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ DTYPES: dict[str, torch.dtype] = {
     "fp16": torch.float16,
 }
 CHOICES = {"mode": get_args(Mode), "device": get_args(Device), "dtype": get_args(DType)}
-#: Untimed runs first: compilation, the choice of algorithms, the growth of memory pools.
+#: Untimed first runs, which compile, choose algorithms and allocate memory.
 WARM_UP = 5
 MIN_REPETITIONS = 10
 NUM_CLASSES = 1000
 
-#: Called with how many runs of how many are done, the warm-up among them. May raise to cancel.
+#: Called with the number of finished runs and their total, warm-up included. May raise to cancel.
 OnProgress = Callable[[int, int], None]
 
 
 class MeasureError(ValueError):
-    """Something that cannot be measured; the sentence says what and why."""
+    """A network or setting that cannot be measured; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """How to measure. Raises ``MeasureError`` for a value that makes no sense.
+    """How to measure. Raises ``MeasureError`` for an invalid value.
 
-    ``image_size`` is the side of a square image in pixels, ``in_channels`` what the network takes,
-    ``repetitions`` the timed runs.
+    ``image_size`` is the side of a square image in pixels, ``in_channels`` the network's input
+    channels, ``repetitions`` the number of timed runs.
     """
 
     mode: Mode = "inference"
@@ -81,9 +81,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured: ``seconds`` of each repetition at ``batch_size``, which is smaller than
-    the setting's where memory ran out; ``peak_memory_gb`` in 1e9 bytes, None where unknown;
-    ``depthwise`` whose kernels its depthwise convolutions ran on: ``own`` or ``torch``."""
+    """The result of ``measure``.
+
+    ``seconds`` has one value per repetition. ``batch_size`` is smaller than the setting's if memory
+    ran out. ``peak_memory_gb`` is in 1e9 bytes, None if unknown. ``depthwise`` says which kernels
+    the depthwise convolutions used: ``own`` or ``torch``.
+    """
 
     model: str
     setting: Setting
@@ -95,14 +98,14 @@ class Measurement:
 
     @property
     def rates(self) -> tuple[float, float, float]:
-        """Images per second: 10th percentile, median and 90th percentile."""
+        """Return images/s: 10th percentile, median and 90th percentile."""
         rates = [self.batch_size / seconds for seconds in self.seconds]
         tenths = statistics.quantiles(rates, n=10, method="inclusive")
         return tenths[0], tenths[4], tenths[8]
 
     @property
     def note(self) -> str | None:
-        """A sentence where the batch had to shrink."""
+        """Return a sentence if the batch size was reduced, else None."""
         if self.batch_size == self.setting.batch_size:
             return None
         return (
@@ -114,11 +117,11 @@ class Measurement:
 def measure(
     model: str | Callable[[], nn.Module], setting: Setting, on_progress: OnProgress | None = None
 ) -> Measurement:
-    """Time a network: its name (``timm:convnext_tiny``) or a function that builds it.
+    """Time a network, given by name (``timm:convnext_tiny``) or as a function that builds it.
 
-    Where memory runs out the batch is halved, down to one image. Raises ``UnknownNetworkError``
-    for a wrong name, ``MeasureError`` for a network that does not run in this setting, and
-    whatever ``on_progress`` raises; the memory is given back either way.
+    If memory runs out, the batch size is halved, down to one image. Raises ``UnknownNetworkError``
+    for an unknown name, ``MeasureError`` if the network does not run in this setting, and errors of
+    ``on_progress``. Memory is always released.
     """
     name = model if isinstance(model, str) else getattr(model, "__name__", "network")
     device = checked_device(setting.device)
@@ -135,14 +138,14 @@ def measure(
 
 
 def best_device() -> Device:
-    """The fastest kind of device this machine has."""
+    """Return the fastest kind of device of this machine."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def checked_device(kind: str) -> torch.device:
-    """Raises ``MeasureError`` for a device this machine does not have."""
+    """Return the device; raise ``MeasureError`` if this machine does not have it."""
     available: dict[str, Callable[[], bool]] = {
         "cuda": torch.cuda.is_available,
         "mps": torch.backends.mps.is_available,
@@ -153,7 +156,7 @@ def checked_device(kind: str) -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """The hardware's own name; for a CPU also the number of cores that torch uses."""
+    """Return the hardware's name and, for a CPU, the number of cores that torch uses."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     cores = torch.get_num_threads()
@@ -180,13 +183,13 @@ def _attempt(
     batch_size: int,
     on_progress: OnProgress | None,
 ) -> tuple[tuple[float, ...], float | None, str] | None:
-    """Seconds, peak memory and depthwise kernels at ``batch_size``; None where memory ran out."""
+    """Return seconds, peak memory and depthwise kernels, or None if memory ran out."""
     device = torch.device(setting.device)
     try:
         return _measured(model, setting, batch_size, on_progress or (lambda _done, _total: None))
     except networks.UnknownNetworkError:
         raise
-    # A ``ValueError`` is torch's where batch norm gets a single value per channel.
+    # torch raises ``ValueError`` if batch norm gets only one value per channel.
     except (RuntimeError, ValueError, AssertionError, MemoryError) as error:
         traceback.clear_frames(error.__traceback__)
         if _out_of_memory(error):
@@ -197,7 +200,7 @@ def _attempt(
             f"{setting.image_size} pixels in {setting.dtype} on {setting.device}: {reason[0]}"
         ) from error
     except BaseException as error:
-        traceback.clear_frames(error.__traceback__)  # they hold the network
+        traceback.clear_frames(error.__traceback__)  # frees the network
         raise
     finally:
         if setting.compiled:
@@ -206,7 +209,7 @@ def _attempt(
 
 
 def _out_of_memory(error: Exception) -> bool:
-    # torch.compile wraps the error, MPS and the CPU allocator raise a plain RuntimeError.
+    # torch.compile wraps the error; MPS and the CPU allocator raise a plain RuntimeError.
     words = ("out of memory", "can't allocate memory", "not enough memory")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
         word in str(error) for word in words
@@ -262,7 +265,7 @@ def _timed_by_clock(
 def _timed_by_events(
     step: Callable[[], None], repetitions: int, device: torch.device, on_done: Callable[[int], None]
 ) -> tuple[float, ...]:
-    """Back to back, as in real work: the device is never left waiting between repetitions."""
+    """Time repetitions back to back, as in real work, so the device never waits between them."""
     marks = [torch.cuda.Event(enable_timing=True) for _ in range(repetitions + 1)]
     marks[0].record()
     for done, mark in enumerate(marks[1:], start=1):
@@ -281,7 +284,7 @@ def _synchronize(device: torch.device) -> None:
 
 
 def _step(network: nn.Module, setting: Setting, batch_size: int) -> Callable[[], None]:
-    """One run over one random batch, in the setting's mode and precision."""
+    """Return a function that runs one random batch in the setting's mode and precision."""
     layout = torch.channels_last if setting.channels_last else torch.contiguous_format
     device = torch.device(setting.device)
     _disable_stochastic_depth(network)
@@ -294,7 +297,7 @@ def _step(network: nn.Module, setting: Setting, batch_size: int) -> Callable[[],
 
 
 def _inference_step(network: nn.Module, images: Tensor, setting: Setting) -> Callable[[], None]:
-    """A forward pass under autocast, from float32 weights."""
+    """Return a forward pass under autocast with float32 weights."""
     network = network.eval()
     run = torch.compile(network) if setting.compiled else network
 
@@ -306,14 +309,14 @@ def _inference_step(network: nn.Module, images: Tensor, setting: Setting) -> Cal
 
 
 def _training_step(network: nn.Module, images: Tensor, setting: Setting) -> Callable[[], None]:
-    """Forward under autocast, cross-entropy, backward, AdamW (fused on CUDA), in float32 weights;
-    fp16 with a gradient scaler."""
+    """Return a training step with float32 weights: forward pass under autocast, cross-entropy,
+    backward pass, AdamW (fused on CUDA); fp16 uses a gradient scaler."""
     kind = images.device.type
     network = network.train()
     run = torch.compile(network) if setting.compiled else network
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=kind == "cuda")
     scaler = torch.amp.GradScaler(kind, enabled=setting.dtype == "fp16")
-    labels = torch.zeros(len(images), dtype=torch.long, device=images.device)  # in any network
+    labels = torch.zeros(len(images), dtype=torch.long, device=images.device)  # any valid class
 
     def step() -> None:
         optimizer.zero_grad()

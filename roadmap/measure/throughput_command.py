@@ -62,23 +62,44 @@ def benchmark(
         list[str] | None,
         typer.Option(
             "--model",
-            help="SOURCE:NAME of a model to measure, instead of or after steps; may be repeated.",
+            help="Measure this model, instead of or after steps; may be repeated.",
+            metavar="SOURCE:NAME",
         ),
     ] = None,
-    mode: Annotated[ModeChoice, typer.Option("--mode")] = ModeChoice.both,
+    mode: Annotated[ModeChoice, typer.Option("--mode", help="What to measure.")] = ModeChoice.both,
     device: Annotated[
         DeviceChoice, typer.Option("--device", help="auto: the fastest available.")
     ] = DeviceChoice.auto,
-    dtype: Annotated[DTypeChoice, typer.Option("--dtype")] = DTypeChoice.float32,
+    dtype: Annotated[
+        DTypeChoice, typer.Option("--dtype", help="bf16 and fp16 use autocast.")
+    ] = DTypeChoice.float32,
     batch_size: Annotated[
         int,
-        typer.Option("--batch-size", min=1, help="Images per batch; halved if memory runs out."),
+        typer.Option(
+            "--batch-size",
+            min=1,
+            help="Images per batch; halved if memory runs out.",
+            metavar="N",
+        ),
     ] = 8,
-    image_size: Annotated[int, typer.Option("--image-size", min=1, help="Pixels.")] = 224,
-    compiled: Annotated[bool, typer.Option("--compile/--no-compile")] = False,
-    channels_last: Annotated[bool, typer.Option("--channels-last/--no-channels-last")] = True,
+    image_size: Annotated[
+        int,
+        typer.Option(
+            "--image-size", min=1, help="Side of the square image, in pixels.", metavar="N"
+        ),
+    ] = 224,
+    compiled: Annotated[
+        bool, typer.Option("--compile/--no-compile", help="Compile the network first.")
+    ] = False,
+    channels_last: Annotated[
+        bool,
+        typer.Option(
+            "--channels-last/--no-channels-last", help="Use the channels_last memory format."
+        ),
+    ] = True,
     repetitions: Annotated[
-        int, typer.Option("--repetitions", min=10, help="Timed runs after the warm-up.")
+        int,
+        typer.Option("--repetitions", min=10, help="Timed runs after the warm-up.", metavar="N"),
     ] = 10,
     save: Annotated[
         bool, typer.Option("--save", help="Save the rows to results/measured/throughput.csv.")
@@ -117,7 +138,7 @@ def benchmark(
 
 
 def _checked_names(roadmap: str | None, step: str | None, models: list[str]) -> list[str]:
-    """The steps asked for, then ``models``; one sentence and exit code 2 for a wrong name."""
+    """Return the selected steps, then ``models``; exit with code 2 for an unknown name."""
     names = list(models)
     if roadmap is not None or step is not None or not models:
         found = find_roadmap(roadmap or "resnet50")
@@ -133,9 +154,9 @@ def _checked_names(roadmap: str | None, step: str | None, models: list[str]) -> 
 def _measured(
     names: list[str], settings: list[Setting], save: bool
 ) -> tuple[list[dict[str, Any]], list[str], list[str]]:
-    """Rows, notes on smaller batches, and a sentence for each network that does not run.
+    """Return rows, notes on smaller batches, and errors of networks that do not run.
 
-    Rows are saved as they come, so that nothing is lost when a long run is stopped.
+    Each row is saved at once, so stopping a long run loses nothing.
     """
     from roadmap.measure import throughput_table as table
     from roadmap.measure.throughput import MeasureError, measure
@@ -159,7 +180,7 @@ def _measured(
 
 @contextmanager
 def _progress(measurements: int) -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """A progress bar on standard error; yields what starts the next measurement's share of it."""
+    """Show progress on standard error; yield a function that starts the next measurement's part."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 

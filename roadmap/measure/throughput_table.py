@@ -1,4 +1,4 @@
-"""``results/measured/throughput.csv``: a row for each network, mode and setting measured."""
+"""``results/measured/throughput.csv``: one row per measured network, mode and setting."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from roadmap.measure.throughput import Measurement
 
 TABLE = "measured/throughput"
-#: What makes two rows the same measurement; the newer replaces the older.
+#: Columns that identify a measurement; a newer row replaces an older one.
 KEY = (
     "source",
     "name",
@@ -31,9 +31,9 @@ KEY = (
 
 
 def row(measured: Measurement) -> dict[str, Any]:
-    """The table's row; ``results/measured/README.md`` describes the columns.
+    """Return the table's row; ``results/measured/README.md`` describes the columns.
 
-    Raises ``UnknownNetworkError`` for a network that was not measured by name.
+    Raises ``UnknownNetworkError`` if the network was not measured by name.
     """
     import torch
 
@@ -69,5 +69,5 @@ def row(measured: Measurement) -> dict[str, Any]:
 
 
 def save(rows: Iterable[Mapping[str, Any]]) -> None:
-    """Put ``rows`` into the table; a row of the same measurement is replaced in place."""
+    """Add ``rows`` to the table, replacing rows of the same measurement in place."""
     merge_rows(TABLE, KEY, rows)

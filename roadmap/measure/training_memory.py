@@ -1,7 +1,7 @@
-"""The tensors that training must keep, counted from the block specification without torch.
+"""Memory of the tensors that training keeps, from the block specification without torch.
 
-What is left out: the workspace of single operations, copies that a device makes, and the loss. So
-it is a lower bound of what a device needs, the same on every device.
+It is a lower bound on every device, since it excludes workspaces of operations, copies that a
+device makes, and the loss.
 """
 
 from __future__ import annotations
@@ -23,41 +23,41 @@ from models.spec import (
 )
 from roadmap.measure.complexity import count
 
-BYTES = 4  # of a float32
+BYTES = 4  # per float32 number
 #: Float32 copies of each parameter: itself, its gradient, AdamW's first and second moment.
 COPIES = 4
-INDEX_BYTES = 8  # max pooling remembers where each maximum was, as int64
-#: Whether an activation works in place and keeps its output, or keeps its input.
+INDEX_BYTES = 8  # max pooling saves the position of each maximum as int64
+#: Whether an activation works in place and saves its output instead of its input.
 IN_PLACE = {
     "relu": True,
     "gelu": False,
 }
-#: Numbers that a norm keeps beside its input: in all, per channel, per position.
+#: Numbers that a norm saves besides its input: in total, per channel, per position.
 NORM_KEEPS = {
     "batch": (0, 0, 0),
     "layer": (0, 0, 2),  # mean and standard deviation
-    "response": (1, 3, 0),  # the norms, weighted, over their mean
+    "response": (1, 3, 0),  # mean; norms, normalized norms and scales
 }
 
 
 @dataclass(frozen=True)
 class TrainingMemory:
-    """In bytes: ``state`` for weights, gradients and AdamW's moments, ``saved`` for what the
-    backward pass of one image reads (inputs of layers, mostly), both in float32."""
+    """Bytes in float32: ``state`` for weights, gradients and AdamW's moments; ``saved`` for the
+    tensors (mostly layer inputs) that the backward pass of one image reads."""
 
     state: int
     saved: int
 
     def batch(self, size: int) -> int:
-        """Bytes to train with ``size`` images at a time."""
+        """Return the bytes for training with a batch size of ``size``."""
         return self.state + size * self.saved
 
 
 @lru_cache(maxsize=512)
 def training_memory(config: ModelConfig, image_size: int = 224) -> TrainingMemory:
-    """What training ``config`` in channels_last keeps, stochastic depth aside.
+    """Return the memory for training ``config`` in channels_last, without stochastic depth.
 
-    Raises ``ValueError`` for an image too small for the network.
+    Raises ``ValueError`` if the image is too small for the network.
     """
     return TrainingMemory(
         COPIES * BYTES * count(config, image_size).parameters, _saved(config, image_size)
@@ -65,7 +65,7 @@ def training_memory(config: ModelConfig, image_size: int = 224) -> TrainingMemor
 
 
 def _saved(config: ModelConfig, image_size: int) -> int:
-    """Bytes that autograd saves for one image: each tensor once, whoever reads it."""
+    """Return the bytes that autograd saves for one image, counting each tensor once."""
     spec = network_spec(config)
     walk = _Walk(config.in_channels, image_size)
     walk.layers(spec.stem, "stem")
@@ -83,13 +83,13 @@ def _saved(config: ModelConfig, image_size: int) -> int:
 
 
 class _Walk:
-    """Follows one image through the network; ``kept`` is whether the tensor it stands at is."""
+    """Follows one image through the network; ``kept`` says whether the current tensor is saved."""
 
     def __init__(self, channels: int, size: int):
         self.channels, self.size, self.kept, self.bytes = channels, size, False, 0
 
     def keep(self) -> None:
-        """The tensor here is read by the backward pass."""
+        """Count the current tensor, which the backward pass reads."""
         if not self.kept:
             self.bytes += BYTES * self.channels * self.size**2
         self.kept = True
@@ -103,7 +103,7 @@ class _Walk:
         self.layers(block.branch, f"{path}.branch")
         if block.shortcut:
             (self.channels, self.size, _) = start
-            self.kept = True  # by the branch, which begins with a convolution
+            self.kept = True  # by the branch, whose first layer is a convolution
             self.layers(block.shortcut, f"{path}.shortcut")
         self.kept = False  # the sum is a new tensor
         if block.activation:
@@ -130,7 +130,7 @@ class _Walk:
             case Activation():
                 self._activation(layer.kind)
             case _:
-                raise TypeError(f"what a {type(layer).__name__} keeps is not known")
+                raise TypeError(f"the memory of a {type(layer).__name__} is unknown")
         self.size = out_size
 
     def _activation(self, kind: str) -> None:

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 def report(
     data: Annotated[
-        str, typer.Option("--data", help="Name of the data set: a folder in results/runs.")
+        str,
+        typer.Option(
+            "--data", help="Name of the data set: a folder in results/runs.", metavar="NAME"
+        ),
     ],
     roadmap: RoadmapOption = "resnet50",
     runs: Annotated[

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from roadmap.study.experiment import Experiment
 
 StudyDataOption = Annotated[
-    str, typer.Option("--data", help="Name of the data set, as in run.json.")
+    str, typer.Option("--data", help="Name of the data set, as in run.json.", metavar="NAME")
 ]
 DesignOption = Annotated[
     Path | None,
@@ -43,11 +43,19 @@ RunsOption = Annotated[
 ]
 RateOption = Annotated[
     float | None,
-    typer.Option("--lr", help="Learning rate to compare at [default: the middle one trained]."),
+    typer.Option(
+        "--lr",
+        help="Learning rate to compare at [default: the middle one trained].",
+        metavar="RATE",
+    ),
 ]
 EpochsOption = Annotated[
     float | None,
-    typer.Option("--epochs", help="Number of epochs to compare at [default: the largest trained]."),
+    typer.Option(
+        "--epochs",
+        help="Number of epochs to compare at [default: the most trained].",
+        metavar="N",
+    ),
 ]
 SettingOption = Annotated[
     list[str] | None,
@@ -115,16 +123,25 @@ def predict(
         bool, typer.Option("--best", help="Find the network with the highest prediction.")
     ] = False,
     max_gflops: Annotated[
-        float | None, typer.Option("--max-gflops", help="Limit on GFLOPs, with --best.", min=0)
+        float | None,
+        typer.Option("--max-gflops", help="Limit on GFLOPs, with --best.", min=0, metavar="X"),
     ] = None,
     max_parameters: Annotated[
         float | None,
         typer.Option(
-            "--max-parameters", help="Limit on millions of parameters, with --best.", min=0
+            "--max-parameters",
+            help="Limit on millions of parameters, with --best.",
+            min=0,
+            metavar="X",
         ),
     ] = None,
     design: DesignOption = None,
-    lr: RateOption = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            "--lr", help="Learning rate [default: the best one for the network].", metavar="RATE"
+        ),
+    ] = None,
     epochs: EpochsOption = None,
     setting: SettingOption = None,
     runs: RunsOption = None,
@@ -132,10 +149,8 @@ def predict(
 ) -> None:
     """Predict the top-1 of a combination that was not trained.
 
-    The prediction comes from the runs of a designed experiment.
-
-    By default, it is for the network's best learning rate. Combinations that the design does not
-    cover are refused.
+    The prediction comes from the runs of a designed experiment. Combinations that the design does
+    not cover are refused.
     """
     asked = [step is not None, config is not None, bool(level), best]
     if sum(asked) != 1:

@@ -1,7 +1,7 @@
-"""A pocket sweep in the background of this machine: start, find, stop.
+"""Start, find and stop a pocket sweep in the background of this machine.
 
-There is one at a time per folder of runs. Its folder ``.background`` has a lock that the process
-holds, its description (``task.json``) and its output. Imports no torch.
+Each folder of runs has at most one. Its ``.background`` folder has a lock that the process holds,
+its description (``task.json``) and its output. Imports no torch.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
 
 FOLDER, LOCK, TASK, OUTPUT = ".background", "lock", "task.json", "output.txt"
-#: Niceness: lower priority than the server of the pages.
+#: Niceness: lower priority than the page server.
 NICE = 5
 #: Bytes read from the end of the output.
 TAIL = 4000
@@ -74,7 +74,11 @@ class Task:
 
 
 def start(root: Path, task: Task) -> None:
-    """Start ``task``, which outlives this process. Raises ``RefusedError``."""
+    """Start ``task``, which outlives this process.
+
+    Raises ``RefusedError`` if the visitor may not train, a task is running, or the system does not
+    allow it.
+    """
     visitors.require_owner("Training")
     if fcntl is None:
         raise RefusedError(
@@ -85,8 +89,8 @@ def start(root: Path, task: Task) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with (folder / LOCK).open("w") as lock:
-                # The process inherits the open file and thereby the lock, which ends with it, so
-                # that no lock outlives its process and the stored process id is valid.
+                # The process inherits the open file and its lock, which ends with the process, so
+                # the stored process id is valid as long as the lock is held.
                 _lock(lock, folder)
                 with (folder / OUTPUT).open("w") as output:
                     _begin(root, task, lock, output)
@@ -129,7 +133,7 @@ def _begin(root: Path, task: Task, lock: Any, output: Any) -> None:
 def stop(root: Path) -> None:
     """Ask the running task, if any, to save and stop.
 
-    Raises ``RefusedError`` for a visitor who may not.
+    Raises ``RefusedError`` if the visitor may not stop training.
     """
     visitors.require_owner("Stopping training")
     with _TURN:
@@ -145,13 +149,13 @@ def stop(root: Path) -> None:
 
 
 def is_running(root: Path) -> bool:
-    """Whether the process started last is still running."""
+    """Whether the last started process is still running."""
     with _TURN:
         return _held(root)
 
 
 def read_task(root: Path) -> Task | None:
-    """Return the task started last, running or not; None if unknown."""
+    """Return the last started task, running or not; None if unknown."""
     try:
         found = read_json(root / FOLDER / TASK)
         task = Task(**{**found, "steps": tuple(found["steps"]), "seeds": tuple(found["seeds"])})

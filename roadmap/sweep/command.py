@@ -90,7 +90,11 @@ def sweep(
     ] = "local",
     address: Annotated[
         str | None,
-        typer.Option("--address", help="Address of the Ray cluster [default: this machine's]."),
+        typer.Option(
+            "--address",
+            help="Address of the Ray cluster [default: this machine's].",
+            metavar="ADDRESS",
+        ),
     ] = None,
     ahead: Annotated[
         int,
@@ -99,6 +103,7 @@ def sweep(
             min=0,
             help="Number of following runs to load and compile on each GPU while one trains; each "
             "takes memory.",
+            metavar="N",
         ),
     ] = 0,
     design: Annotated[
@@ -122,6 +127,7 @@ def sweep(
             "--output",
             help="Folder for the run folders [default: results/runs/DATA]. On a cluster, it must "
             "be on storage shared by all nodes.",
+            metavar="DIR",
         ),
     ] = None,
     changes: dict[str, str] | None = None,
@@ -182,8 +188,7 @@ def _designs(paths: Sequence[Path], *others: Any) -> list[Design]:
     if paths and any(others):
         raise RefusedError(
             "--design sets steps, seeds and recipes: omit --step, --skip, --seeds, --recipe and "
-            "the "
-            "recipe fields"
+            "the recipe fields"
         )
     try:
         designs = [read_design(path) for path in paths]
@@ -221,7 +226,7 @@ def _print_plan(runs: list[PlannedRun], engine: str, device: str | None, images:
     from roadmap.sweep.estimate import REFERENCE_DEVICE, estimate
     from roadmap.train.machine import choose_device, device_name
 
-    # This machine's device says nothing about a cluster's.
+    # A cluster's devices may differ from this machine's.
     name = REFERENCE_DEVICE if engine == "ray" else device_name(choose_device(device))
     found = estimate(runs, name, images)
     typer.echo(f"Runs: {found.runs}, {found.finished} already finished.")

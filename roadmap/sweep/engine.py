@@ -78,10 +78,10 @@ class Engine(Protocol):
         """Return the running runs that wait for their turn to train."""
 
     def endings(self) -> list[Ending]:
-        """Return the jobs that ended since the last call."""
+        """Return the runs that ended since the last call."""
 
     def stop(self) -> None:
-        """Ask all jobs to save and stop, and wait for them."""
+        """Ask all runs to save and stop, and wait for them."""
 
 
 @dataclass
@@ -114,10 +114,10 @@ class LocalEngine:
         visible = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": _visible(gpu, given)}
         run.folder.mkdir(parents=True, exist_ok=True)
         with (run.folder / LOG).open("ab") as log:
-            # Its own session: Ctrl-C in the terminal only reaches us, and we then ask it to save.
+            # Its own session, so that Ctrl-C only reaches this process, which asks it to save.
             process = subprocess.Popen(
                 [sys.executable, "-m", "roadmap.sweep.worker"],
-                stdin=subprocess.PIPE,  # closes when we die, which ends the worker
+                stdin=subprocess.PIPE,  # closes when this process dies, which ends the worker
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=os.environ | visible,
@@ -126,7 +126,7 @@ class LocalEngine:
         self._free.remove(gpu)
         self._planned[run] = Started(process, gpu, time.time())
         assert process.stdin
-        with suppress(BrokenPipeError):  # already ended, which `endings` will notice
+        with suppress(BrokenPipeError):  # it has ended, which `endings` will report
             process.stdin.write(base64.b64encode(pickle.dumps(run)) + b"\n")
             process.stdin.flush()
         self._give_turns()
@@ -164,7 +164,7 @@ class LocalEngine:
             _close(process)
 
     def _give_turns(self) -> None:
-        """Let the oldest worker of each GPU train, and the next once only results remain."""
+        """Let the oldest worker of each GPU train; let the next train once its epochs are done."""
         taken = set()
         for run, started in self._planned.items():
             if started.gpu in taken:

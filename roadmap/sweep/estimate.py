@@ -24,7 +24,7 @@ MOMENTS = {"sgd": 1, "adamw": 2, "lamb": 2}
 
 @dataclass(frozen=True)
 class Hours:
-    """Hours of the runs with measured speeds; ``unknown`` are the steps of the others."""
+    """Hours of the runs with measured speeds; ``unknown`` has the steps of the other runs."""
 
     known: float
     unknown: tuple[str, ...]
@@ -32,8 +32,7 @@ class Hours:
 
 @dataclass(frozen=True)
 class SweepCost:
-    """``hours`` on one device, by its name; ``disk`` in bytes, ``kept`` in bytes without
-    checkpoints."""
+    """``hours`` on one device, by device name; ``disk`` in bytes, ``kept`` without checkpoints."""
 
     runs: int
     finished: int
@@ -43,7 +42,10 @@ class SweepCost:
 
 
 def estimate(runs: Sequence[PlannedRun], device_name: str, train_images: int) -> SweepCost:
-    """SweepCost the unfinished runs, on ``device_name`` and ``REFERENCE_DEVICE``."""
+    """Estimate the cost of the unfinished runs on ``device_name`` and ``REFERENCE_DEVICE``.
+
+    ``train_images`` is the number of training images.
+    """
     waiting = [run for run in runs if read_progress(run.folder).status != "finished"]
     disk = kept = 0
     for run in waiting:
@@ -79,8 +81,10 @@ def _hours(runs: Sequence[PlannedRun], device_name: str, train_images: int) -> H
 
 
 def _speed(run: PlannedRun, device_name: str) -> float | None:
-    """Return images per second, scaled to the image size by its pixels: the fastest measurement,
-    compiled ones only if the run is compiled."""
+    """Return the fastest measured images/s, scaled by the number of pixels.
+
+    Measurements of compiled networks only count if the run is compiled.
+    """
     settings = run.settings
     if settings.scale != "full":
         return None
@@ -101,8 +105,10 @@ def _speed(run: PlannedRun, device_name: str) -> float | None:
 
 
 def _speed_of_network(settings: Settings, device_name: str) -> float | None:
-    """Estimate the speed of an unmeasured network from its activations, which dominate on a GPU:
-    the median over the roadmap's measured steps."""
+    """Estimate the images/s of an unmeasured network from its activations, which dominate on a GPU.
+
+    The result is the median over the roadmap's measured steps.
+    """
     rates = [
         float(row["images_per_s"]) * _activations(ROADMAPS[row["source"]].config(row["name"]))
         for row in _training_speeds()

@@ -25,11 +25,12 @@ OF_THE_DATA = {"num_classes", "in_channels"}
 def check_folders(
     jobs: Iterable[PlannedRun], source: Source | None = None, device: str | None = None
 ) -> None:
-    """Raise ``RefusedError``, before any job starts, if folders hold runs with other settings or
-    with data that differs from ``source`` in names or numbers.
+    """Check run folders before any job starts.
 
-    ``device`` is the type of device that the sweep trains on, None if unknown. The device and
-    precision of a finished run only matter if a job requests them.
+    Raises ``RefusedError`` if folders have runs with other settings, or with data that differs
+    from ``source`` in class names or numbers of images. ``device`` is the type of device that the
+    sweep trains on, None if unknown. The device and precision of a finished run only matter if a
+    job requests them.
     """
     others: dict[str, list[str]] = {}
     roots = set()

@@ -1,4 +1,4 @@
-"""The jobs of a sweep, and their progress from their folders. Imports no torch."""
+"""The runs of a sweep, and their progress as read from their folders. Imports no torch."""
 
 from __future__ import annotations
 
@@ -41,8 +41,11 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress in a run's folder. ``status`` is from run.json, or ``waiting`` without one;
-    ``top1`` (percent) and ``epoch_seconds`` are from the last epoch."""
+    """The progress in a run's folder.
+
+    ``status`` is that of run.json [default: ``waiting``]; ``top1`` (percent) and
+    ``epoch_seconds`` are from the last epoch.
+    """
 
     status: str = "waiting"
     epochs: int = 0
@@ -152,8 +155,8 @@ def _undone(runs: Sequence[PlannedRun]) -> Iterable[str]:
         before = settings.get(previous.key) if previous else None
         if before and _trained(own) == _trained(before):
             yield (
-                f"{key} is then the same as {before.step}: an option sets for all steps what "
-                "it changes"
+                f"{key} is the same as {before.step} here, because an option sets for all steps "
+                "what it changes"
             )
 
 

@@ -1,4 +1,4 @@
-"""The progress table of a sweep: rows are steps, columns seeds; lines if not a terminal."""
+"""The progress table of a sweep (one row per step, one column per seed); lines in a pipe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ HELD = "waiting: another process is training it"
 
 
 class ProgressTable:
-    """Shows the state of ``runs`` on standard error while entered; ``devices`` train at once."""
+    """Shows the state of ``runs`` on standard error while entered.
+
+    ``devices`` is the number of runs that train at once.
+    """
 
     def __init__(self, runs: Sequence[PlannedRun], devices: int):
         self._planned, self._devices = list(runs), devices

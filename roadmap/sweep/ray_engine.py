@@ -18,7 +18,7 @@ from roadmap.sweep.plan import PlannedRun
 from roadmap.text import counted
 from roadmap.train.errors import RefusedError, TrainingError
 
-#: How many times a run may lose its node.
+#: Number of times that a run may lose its node.
 MOST_LOSSES = 10
 #: Seconds that runs have to save when a sweep is stopped.
 SAVING = 120
@@ -27,9 +27,9 @@ SAVING = 120
 class RayEngine:
     """Runs jobs on the cluster at ``address`` [default: this machine's, started if needed].
 
-    A run takes one GPU, or all CPUs of a node if ``device`` is not ``cuda``, or is None and the
-    cluster has no GPU. Raises ``RefusedError`` if Ray is missing, or the cluster is unreachable or
-    has nothing to run on.
+    A run takes one GPU; it takes all CPUs of a node if ``device`` is another device than ``cuda``,
+    or is None and the cluster has no GPU. Raises ``RefusedError`` if Ray is missing, or the cluster
+    is unreachable or lacks the devices.
     """
 
     def __init__(self, address: str | None = None, *, device: str | None = None):
@@ -54,7 +54,7 @@ class RayEngine:
         except RefusedError:
             ray.shutdown()
             raise
-        # A GPU without a CPU, or some would wait on nodes with fewer CPUs than GPUs.
+        # No CPUs are requested with a GPU, as a node may have fewer CPUs than GPUs.
         resources = {"num_gpus": 1, "num_cpus": 0} if self._gpus else {"num_cpus": self._cpus()}
         # max_calls: one process per run, so that runs do not affect each other.
         options: dict[str, Any] = {"max_calls": 1, "max_retries": MOST_LOSSES, **resources}
@@ -134,7 +134,7 @@ def _check_reachable(address: str | None) -> None:
 
 
 def _train(run: PlannedRun) -> tuple[int, str]:
-    """Run a run on a node; return its exit code and, if it is not 0, its ``failure_line``."""
+    """Train ``run`` on a node; return its exit code and, if it is not 0, its ``failure_line``."""
     from roadmap.train.run import train
 
     run.folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The scheduler: runs a sweep's runs to the end, through failures and interruptions."""
+"""The scheduler, which trains a sweep's runs and retries failed ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from roadmap.sweep.engine import Ending, Engine
 from roadmap.sweep.plan import PlannedRun, read_progress
 from roadmap.train.errors import RefusedError, TrainingError
 
-#: Seconds between checks of the running jobs.
+#: Seconds between checks of the running runs.
 PAUSE = 0.5
 #: Seconds before retrying a run that was in use, if its lock cannot be tested from here.
 IN_USE = 10
@@ -41,11 +41,11 @@ def schedule(
     watch: Callable[[State, list[PlannedRun], list[PlannedRun]], None],
     stopped: Callable[[], bool],
 ) -> State:
-    """Run unfinished ``runs`` on ``engine`` until all have ended or ``stopped`` is true.
+    """Train unfinished ``runs`` on ``engine`` until all have ended or ``stopped()`` is true.
 
-    A job that another process is training waits until that has ended. ``watch`` is called at each
-    check with the sweep's state and the jobs that train or start. When ``stopped``, running jobs
-    are asked to save; the same command resumes them.
+    A run that another process is training waits for that process. ``watch`` is called at each
+    check with the sweep's state and the runs that train or start. When stopped, running runs are
+    asked to save; the same command resumes them. Returns the final state.
     """
     state = State(deque())
     for run in runs:

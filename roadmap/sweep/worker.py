@@ -1,8 +1,8 @@
-"""A worker: one run of a sweep in its own process, ``python -m roadmap.sweep.worker``.
+"""``python -m roadmap.sweep.worker``: one run of a sweep in its own process.
 
-Standard input is one line with the run, pickled in base64, and one more byte when the run may
-train. When it closes, the sweep has ended, and the run saves and stops. Exit codes are those of
-``roadmap train``; a failure writes a line to standard output that ``engine.failed`` reads.
+Standard input has one line with the run (pickled, in base64) and one more byte when the run may
+train. When it is closed, the run saves and stops. Exit codes are those of ``roadmap train``; on
+failure, standard output has one line that ``engine.failed`` reads.
 """
 
 from __future__ import annotations

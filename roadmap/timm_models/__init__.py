@@ -1,6 +1,6 @@
-"""Every step and size in timm's registry, from the import of this package on.
+"""Importing this package adds every step and size to timm's registry.
 
-``timm.create_model("roadmap_resnet50_kernel_7")`` then builds one, and ``python -m roadmap timm
+``timm.create_model("roadmap_resnet50_kernel_7")`` then builds one; ``python -m roadmap timm
 SCRIPT ...`` runs a script with them.
 """
 

@@ -1,4 +1,4 @@
-"""``create``: what the entry points in timm's registry call."""
+"""``create``, which the entry points in timm's registry call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from roadmap.timm_models.weights import PretrainedWeights
 
 #: timm's names of two fields of the config.
 _TIMM_TERMS = {"in_channels": "in_chans", "stochastic_depth": "drop_path_rate"}
-#: What ``create`` takes besides fields of the config, less what it says itself.
+#: Arguments that ``create`` passes on to timm, except those that it sets itself.
 _TIMM_ARGUMENTS = {
     *inspect.signature(build_model_with_cfg).parameters,
     *inspect.signature(TimmNetwork).parameters,
@@ -26,17 +26,16 @@ _TIMM_ARGUMENTS = {
 
 
 class UnknownArgumentError(ConfigError, TypeError):
-    """An argument that is neither timm's nor a field of the config."""
+    """An argument that is neither one of timm's nor a config field."""
 
 
 def create(
     name: str, config: ModelConfig, pretrained: bool = False, /, **arguments: Any
 ) -> nn.Module:
-    """The network ``name`` of timm's registry, from ``config``.
+    """Build the network registered as ``name`` from ``config``.
 
-    ``arguments`` are timm's, and fields of the config to replace. Raises ``ConfigError`` for
-    values and names that make no network, and ``WeightsError`` where ``pretrained`` finds no
-    weights that fit.
+    ``arguments`` are timm's arguments or config fields to replace. Raises ``ConfigError`` for
+    invalid names or values, and ``WeightsError`` if ``pretrained`` is true and no weights fit.
     """
     arguments = _in_timms_terms(arguments)
     fields = {key: arguments.pop(key) for key in list(arguments) if key not in _TIMM_ARGUMENTS}
@@ -61,24 +60,23 @@ def create(
 
 
 def _feature_cfg(config: ModelConfig, given: Any) -> dict[str, Any]:
-    """What timm's feature extractors get: all of ``feature_info``, or what is ``given``."""
+    """Return the arguments of timm's feature extractors: by default, all features."""
     if not isinstance(given, Mapping | type(None)):
         raise ConfigError(
             f"feature_cfg is {said(given)}; use a dict such as {{'feature_cls': 'fx'}}",
             "feature_cfg",
         )
     indices = tuple(range(len(feature_info(config))))
-    # A feature's module is inside others, where timm finds it with this alone.
+    # Feature modules are nested; timm only finds them if flattened.
     return {"out_indices": indices} | dict(given or {}) | {"flatten_sequential": True}
 
 
 def _check_output_stride(config: ModelConfig, wanted: Any) -> None:
-    """timm's networks dilate their convolutions for a smaller one; ours have the one they have."""
+    """Refuse any output stride but the network's: ours lack the dilation that timm's have."""
     stride = feature_info(config)[-1]["reduction"]
     if wanted is not None and wanted != stride:
         raise ConfigError(
-            f"output_stride is {said(wanted)}; this network's is {stride}, and it has no dilation "
-            "for another",
+            f"output_stride is {said(wanted)}; use {stride}, since this network has no dilation",
             "output_stride",
         )
 
@@ -86,9 +84,7 @@ def _check_output_stride(config: ModelConfig, wanted: Any) -> None:
 def _in_timms_terms(arguments: dict[str, Any]) -> dict[str, Any]:
     for ours, timms in _TIMM_TERMS.items():
         if ours in arguments and timms in arguments:
-            raise ConfigError(
-                f"{timms} is timm's name for {ours}: give one of the two, not both", ours
-            )
+            raise ConfigError(f"{timms} is timm's name for {ours}: use only one of them", ours)
     return {_TIMM_TERMS.get(key, key): value for key, value in arguments.items()}
 
 

@@ -1,4 +1,4 @@
-"""The names that timm knows the networks by: ``roadmap_<size>``, ``roadmap_<roadmap>_<step>``."""
+"""Names in timm's registry: ``roadmap_<size>`` and ``roadmap_<roadmap>_<step>``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PREFIX = "roadmap_"
 
 
 def step_configs() -> dict[str, ModelConfig]:
-    """Name and network of each step, for each roadmap that changes the network."""
+    """Return the config of each step by name, for roadmaps that change the network."""
     return {
         f"{PREFIX}{roadmap.name}_{key}": roadmap.config(key)
         for roadmap in ROADMAPS.values()

@@ -1,6 +1,6 @@
 """``TimmNetwork``: ``ModernResNet`` with the methods that timm's tools call.
 
-Annotations are types here, not text, as in ``models.network``.
+Annotations are types here, not strings, as in ``models.network``.
 """
 
 import contextlib
@@ -18,13 +18,15 @@ from models.network import INITS, Head, ModernResNet, Stage
 from models.spec import Activation, network_spec
 from models.text import said
 
-#: timm's kinds of global pooling that leave the head's width as it is.
+#: timm's kinds of global pooling that keep the number of features.
 POOLINGS = ("avg", "fast", "max", "avgmax", "")
 
 
 class TimmStage(nn.Module):
-    """``Stage``; with ``grad_checkpointing`` it keeps each block's input for the way back, and
-    computes the rest again."""
+    """``Stage`` with optional gradient checkpointing.
+
+    With ``grad_checkpointing``, only each block's input is saved for the backward pass.
+    """
 
     def __init__(self, stage: Stage):
         super().__init__()
@@ -40,7 +42,7 @@ class TimmStage(nn.Module):
 
 
 class MeanPool(nn.Module):
-    """Average pooling of (N, C, H, W) to (N, C, 1, 1), with its gradient in channels_last."""
+    """Average pooling of (N, C, H, W) to (N, C, 1, 1) with a channels_last gradient."""
 
     def __init__(self, pool_type: str):
         super().__init__()
@@ -61,9 +63,9 @@ class TimmHead(nn.Module):
         self.fc = head.fc
 
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """Logits (N, classes), or with ``pre_logits`` what the classifier reads, (N, C).
+        """Return logits (N, classes), or, if ``pre_logits``, the classifier's input (N, C).
 
-        Without pooling both are maps, (N, classes, H, W) and (N, C, H, W).
+        Without pooling, the shapes are (N, classes, H, W) and (N, C, H, W).
         """
         pool_type = self.global_pool.pool_type
         x = self.drop(self.norm(self.global_pool(x)))
@@ -75,22 +77,21 @@ class TimmHead(nn.Module):
 
 
 class NoConfig:
-    """In the place of a pruned network's config: asked for anything, it says why there is none."""
+    """Replaces the config of a pruned network; any access raises an error that says why."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(
-            "the network is pruned, and no config describes what is left of it: save its state "
-            "dict alone, or build the network anew and leave it whole"
+            "the network is pruned, so no config describes it: save only its state dict, or build "
+            "an unpruned network"
         )
 
 
 class TimmNetwork(ModernResNet):
-    """``ModernResNet``, with the same state dict, as ``timm.create_model`` returns it.
+    """``ModernResNet`` as ``timm.create_model`` returns it, with the same state dict.
 
-    ``cfg`` is the network; ``num_classes``, ``in_chans`` and ``drop_path_rate`` replace its
-    classes, input channels and stochastic depth. ``global_pool`` is one of ``POOLINGS``,
-    ``drop_rate`` the dropout before the classifier. Raises ``ConfigError`` for a value that makes
-    no network.
+    ``num_classes``, ``in_chans`` and ``drop_path_rate`` replace the classes, input channels and
+    stochastic depth of ``cfg``. ``global_pool`` is one of ``POOLINGS``; ``drop_rate`` is the
+    dropout before the classifier. Raises ``ConfigError`` for an invalid value.
     """
 
     def __init__(
@@ -113,7 +114,6 @@ class TimmNetwork(ModernResNet):
         self.in_chans = in_chans
         self.drop_rate = drop_rate
         self.head_hidden_size = self.num_features
-        # Each in the place of what ModernResNet has there.
         self.stages = nn.Sequential(*map(TimmStage, self.stages))  # type: ignore[arg-type]
         self.head = TimmHead(self.head, global_pool, drop_rate)  # type: ignore[assignment]
         self.feature_info = feature_info(config)
@@ -121,25 +121,26 @@ class TimmNetwork(ModernResNet):
         self._init = config.init
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """From the last stage's output to logits, or with ``pre_logits`` to pooled features."""
+        """Return logits for the last stage's output, or pooled features if ``pre_logits``."""
         return self.head(x, pre_logits)
 
     def forward_intermediates(
         self,
         x: Tensor,
         indices: int | Sequence[int] | None = None,
-        norm: bool = False,  # noqa: ARG002 - no norm follows the stages, only one the pooling
+        norm: bool = False,  # noqa: ARG002 - the only norm is after the pooling
         stop_early: bool = False,
         output_fmt: str = "NCHW",
         intermediates_only: bool = False,
     ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
-        """The last stage's output and the features of ``feature_info``, each (N, C, H, W).
+        """Return the last stage's output and the features of ``feature_info``, each (N, C, H, W).
 
-        ``indices`` are those of the features, or how many of the last; all if None. With
-        ``stop_early`` nothing is computed past the last of them.
+        ``indices`` are indices of features or the number of last features; None means all. With
+        ``stop_early``, nothing after the last of them is computed. Raises ``ValueError`` if
+        ``output_fmt`` is not NCHW.
         """
         if output_fmt != "NCHW":
-            raise ValueError(f"output_fmt is {said(output_fmt)}; these networks give 'NCHW'")
+            raise ValueError(f"output_fmt is {said(output_fmt)}; use 'NCHW'")
         taken, last = self._taken(indices)
         features = []
         for name, layer in self.stem.named_children():
@@ -157,37 +158,37 @@ class TimmNetwork(ModernResNet):
     def prune_intermediate_layers(
         self,
         indices: int | Sequence[int] = 1,
-        prune_norm: bool = False,  # noqa: ARG002 - the only one belongs to the head
+        prune_norm: bool = False,  # noqa: ARG002 - the only norm belongs to the head
         prune_head: bool = True,
     ) -> list[int]:
-        """Removes what the features ``indices`` do without, and returns their indices.
+        """Remove layers that the features ``indices`` do not need; return their indices.
 
-        Where that is more than the classifier, ``config`` is ``NoConfig`` from then on.
+        If more than the classifier is removed, ``config`` becomes ``NoConfig``.
         """
         taken, last = self._taken(indices)
         stages = last + 1 - self._stem_features
         if stages < len(self.stages) or prune_head:
             self.reset_classifier(0, "")
             if stages < len(self.stages) or not isinstance(self.head.norm, nn.Identity):
-                self.config = NoConfig()  # type: ignore[assignment] # says why there is none
+                self.config = NoConfig()  # type: ignore[assignment]
             self.head.norm = nn.Identity()
         self.num_features = self.head_hidden_size = self.feature_info[last]["num_chs"]
         self.stages = self.stages[:stages]
         if not stages:
-            self.stem.pool = nn.Identity()  # the stem's feature is taken before
+            self.stem.pool = nn.Identity()  # the stem's feature is from before pooling
         return taken
 
     def _taken(self, indices: int | Sequence[int] | None) -> tuple[list[int], int]:
-        """The features that are meant, and the last of them."""
+        """Return the selected feature indices and the last of them."""
         count = self._stem_features + len(self.stages)
-        # timm's own networks pass it tuples, too.
+        # Tuples work too; timm's own networks pass them.
         return feature_take_indices(count, indices)  # type: ignore[arg-type]
 
     def get_classifier(self) -> nn.Module:
         return self.head.fc
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """A fresh classifier, or none for 0 classes, and if it is given another pooling."""
+        """Replace the classifier (none for 0 classes) and, if given, the pooling."""
         if global_pool is not None:
             self.head.global_pool = _pooling(global_pool)
         if isinstance(self.config, ModelConfig):
@@ -202,13 +203,13 @@ class TimmNetwork(ModernResNet):
         self.head.train(self.training)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Less memory for more computing: see ``TimmStage``."""
+        """Enable or disable gradient checkpointing in all stages."""
         stage: Any
         for stage in self.stages:
             stage.grad_checkpointing = enable
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Groups of parameters for layer-wise learning rates: stem, blocks (or stages), head."""
+        """Return parameter groups for layer-wise learning rates: stem, blocks or stages, head."""
         downsample, block = r"^stages\.(\d+)\.downsample", r"^stages\.(\d+)\.blocks\.(\d+)"
         return {
             "stem": r"^stem",
@@ -216,12 +217,12 @@ class TimmNetwork(ModernResNet):
         }
 
     def no_weight_decay(self) -> set[str]:
-        """Factors a channel: (C, 1, 1) here, so that timm does not see vectors in them."""
+        """Return the factors per channel, whose shape (C, 1, 1) timm does not recognize."""
         return {name for name, parameter in self.named_parameters() if parameter.ndim == 3}
 
 
 def feature_info(config: ModelConfig) -> list[dict[str, Any]]:
-    """timm's description of a network's features: the stem's before pooling, then each stage's."""
+    """Describe the features for timm: the stem's before pooling, if any, then each stage's."""
     stem = [{"num_chs": config.width, "reduction": 2, "module": "stem.act"}]
     stages = [
         {

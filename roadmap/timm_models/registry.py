@@ -1,6 +1,6 @@
 """Entry points in timm's registry: ``roadmap_<size>`` and ``roadmap_<roadmap>_<step>``.
 
-Entry points live in this module, with ``default_cfgs``, as timm's ``register_model`` expects it.
+timm's ``register_model`` expects the entry points in the same module as ``default_cfgs``.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from roadmap.timm_models.names import PREFIX, step_configs
 if TYPE_CHECKING:
     from torch import nn
 
-#: Where timm finds the layers that it adapts to other input channels and classes.
+#: Layers that timm adapts to other input channels and classes.
 _OUR_LAYERS: dict[str, Any] = {"first_conv": "stem.conv", "classifier": "head.fc"}
 
 default_cfgs: dict[str, DefaultCfg] = {}
 
 
 def register() -> None:
-    """Add the sizes and steps that timm's registry lacks. Builds and imports no network."""
+    """Add sizes and steps to timm's registry, unless present. Builds no network."""
     sizes = {PREFIX + name: config for name, config in VARIANTS.items()}
     for name, config in (sizes | step_configs()).items():
         if not is_model(name):
@@ -52,7 +52,7 @@ def _entry_point(name: str, config: ModelConfig) -> Callable[..., nn.Module]:
 
 
 def _pretrained_cfgs(name: str, config: ModelConfig) -> dict[str, PretrainedCfg]:
-    """timm's own for the same network, with its tags and weights; one without weights else."""
+    """Return timm's configs of the same network, with tags and weights, or an empty one."""
     twins = [TIMM_NAMES[variant] for variant in VARIANTS if VARIANTS[variant] == config]
     cfgs = {
         tagged.replace(twin, name): dataclasses.replace(cfg, **_OUR_LAYERS)

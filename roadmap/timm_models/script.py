@@ -1,4 +1,4 @@
-"""Scripts of timm's, or your own, run with the networks in timm's registry."""
+"""Run timm's scripts, or your own, with our networks in timm's registry."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from roadmap.timm_models.weights import WeightsError
 
 
 def run(script: Path) -> None:
-    """Run ``script`` as Python does; its folder is first on ``sys.path`` already.
+    """Run ``script`` as Python does; its folder is already first on ``sys.path``.
 
-    A sentence of ours about a field of the config or about weights ends it with exit code 2, and
-    so does an import that fails because our ``models`` hides another project's.
+    Invalid config fields, missing weights, and imports that fail because our ``models`` hides
+    another project's, print one sentence and exit with code 2.
     """
-    # From the start, so that the script's own folder comes next to ours.
+    # Rebuilt, so that the script's own ``models`` comes right after ours.
     models.__path__ = pkgutil.extend_path(models.__path__[:1], models.__name__)
     try:
         runpy.run_path(str(script), run_name="__main__")
@@ -34,16 +34,16 @@ def run(script: Path) -> None:
         if not (module and hidden):
             raise
         fail(
-            f"{error}. This project's {module.__name__} hides {hidden}: rename that, and the "
-            "script can use both."
+            f"{error}. This project's {module.__name__} hides {hidden}: rename the latter to use "
+            "both."
         )
-    except EOFError:  # which typer takes for the end of what is typed, and says nothing of
+    except EOFError:  # typer takes it for the end of standard input and hides it
         traceback.print_exc()
         sys.exit(1)
 
 
 def _asked(error: ImportError | AttributeError) -> ModuleType | None:
-    """The module of ``models`` that lacks what was asked of it."""
+    """Return our module that lacks the requested name, or None."""
     if isinstance(error, AttributeError):
         found = error.obj
     else:
@@ -56,7 +56,7 @@ def _asked(error: ImportError | AttributeError) -> ModuleType | None:
 
 
 def _hidden_by(module: ModuleType) -> str | None:
-    """The file or folder of another project's module of the same name."""
+    """Return the file or folder of another project's module with the same name."""
     _, *parents = module.__name__.split(".")[:-1] or [""]
     parent = "." in module.__name__
     folders = [str(Path(f, *parents)) for f in models.__path__] if parent else sys.path

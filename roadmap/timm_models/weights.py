@@ -1,4 +1,4 @@
-"""Pretrained weights on their way into a network of timm's registry."""
+"""Pretrained weights for the networks in timm's registry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.error import URLError
 
 import torch
 from huggingface_hub import constants, utils
-from huggingface_hub.errors import HTTPError  # of the library that the hub's client stands on
+from huggingface_hub.errors import HTTPError  # from the client's HTTP library
 from timm.models import PretrainedCfg, is_model_pretrained, list_models
 from timm.models.convnext import checkpoint_filter_fn
 from torch import Tensor
@@ -22,22 +22,21 @@ from models.weights import convert_state_dict, export_state_dict
 from roadmap.timm_models.names import PREFIX
 from roadmap.timm_models.network import TimmNetwork
 
-_OWN_FILE = "name a file of them with pretrained_cfg_overlay=dict(file=...)"
+_OWN_FILE = "use a local file with pretrained_cfg_overlay=dict(file=...)"
 _ONE_AT_A_TIME = threading.Lock()
-#: Before 1.0 the hub's client made its sessions either offline or online.
+#: Before version 1.0, sessions of the hub's client were either offline or online.
 _forget_sessions = getattr(utils, "reset_sessions", lambda: None)
 
 
 class WeightsError(RuntimeError):
-    """Pretrained weights that do not exist, cannot be fetched or read, or are of another
-    network."""
+    """Pretrained weights that do not exist, cannot be read, or do not fit the network."""
 
     def __init__(self, message: str):
         super().__init__(bounded(message))
 
 
 class PretrainedWeights:
-    """The weights that ``cfg`` names. Raises ``WeightsError`` where ``name`` has none."""
+    """The weights that ``cfg`` selects. Raises ``WeightsError`` if ``name`` has none."""
 
     def __init__(self, name: str, cfg: PretrainedCfg):
         if not (cfg.has_weights or cfg.state_dict):
@@ -47,9 +46,9 @@ class PretrainedWeights:
 
     @contextlib.contextmanager
     def loading(self) -> Iterator[None]:
-        """Within, whatever goes wrong before ``convert`` is done is a ``WeightsError``.
+        """Turn errors before the end of ``convert`` into ``WeightsError``.
 
-        Where the hub does not answer, its cache is all that is looked into.
+        If the hub does not answer, only its cache is used.
         """
         from_hub = self.cfg.hf_hub_id and not (self.cfg.file or self.cfg.state_dict)
         with _offline() if from_hub and not _hub_answers() else contextlib.nullcontext():
@@ -57,14 +56,14 @@ class PretrainedWeights:
                 yield
             except (ConfigError, WeightsError):
                 raise
-            except Exception as error:  # a damaged file can end in any
+            except Exception as error:  # a damaged file can raise anything
                 if self.converted:
                     raise
                 raise WeightsError(_failure(self.cfg, error)) from error
 
     def convert(self, state_dict: Mapping[str, Tensor], network: TimmNetwork) -> dict[str, Tensor]:
-        """Our keys; classifier and first convolution stay as they are, timm adapts them after."""
-        source: Any = network.pretrained_cfg  # which timm sets
+        """Convert to our keys; timm then adapts the classifier and the first convolution."""
+        source: Any = network.pretrained_cfg  # set by timm
         config = network.config.replace(
             num_classes=source["num_classes"], in_channels=source["input_size"][0]
         )
@@ -74,21 +73,21 @@ class PretrainedWeights:
             try:
                 converted = convert_state_dict(_timms_keys(state_dict, network), config)
             except ValueError as error:
-                raise WeightsError(str(error)) from None
+                raise WeightsError(f"{_source(self.cfg)}: {error}") from None
         self.converted = True
         return converted
 
 
 def _timms_keys(state_dict: Mapping[str, Tensor], network: TimmNetwork) -> Mapping[str, Tensor]:
-    """A file as timm's ConvNeXt reads it, OpenCLIP's for one; as it is where timm cannot."""
+    """Convert formats that timm's ConvNeXt reads, such as OpenCLIP's; keep others as they are."""
     try:
         ours = export_state_dict(network.state_dict(), network.config, "timm")
-        # All that timm asks its network for are the shapes of its weights.
+        # timm only reads the shapes of its network's weights.
         theirs = checkpoint_filter_fn(state_dict, SimpleNamespace(state_dict=lambda: ours))
     except (ValueError, KeyError):
         return state_dict
     source: Any = network.pretrained_cfg
-    if source["tag"] == "fcmae":  # trained without; timm keeps the initial norm
+    if source["tag"] == "fcmae":  # trained without the head norm; timm keeps the initial one
         width = network.config.num_features
         norm = {"head.norm.weight": torch.ones(width), "head.norm.bias": torch.zeros(width)}
         return norm | theirs
@@ -96,7 +95,7 @@ def _timms_keys(state_dict: Mapping[str, Tensor], network: TimmNetwork) -> Mappi
 
 
 def _hub_answers() -> bool:
-    """Anything, to one question: the hub's client asks for half a minute, twice."""
+    """Whether the hub answers one request; its client would retry for a minute."""
     try:
         utils.get_session().head(constants.ENDPOINT, timeout=constants.HF_HUB_ETAG_TIMEOUT)
     except (OSError, HTTPError):
@@ -119,20 +118,24 @@ def _offline() -> Iterator[None]:
 def _no_weights(name: str) -> str:
     with_weights = [other for other in list_models(f"{PREFIX}*") if is_model_pretrained(other)]
     return (
-        f"{name} has no pretrained weights: use pretrained=False, name a file of your own with "
-        f"pretrained_cfg_overlay=dict(file=...), or take one that has: {', '.join(with_weights)}"
+        f"{name} has no pretrained weights: use pretrained=False, {_OWN_FILE}, or use a model with "
+        f"weights: {', '.join(with_weights)}"
     )
+
+
+def _source(cfg: PretrainedCfg) -> str:
+    return str(cfg.file or cfg.hf_hub_id or cfg.url or "state_dict")
 
 
 def _failure(cfg: PretrainedCfg, error: Exception) -> str:
     if cfg.file and isinstance(error, FileNotFoundError):
-        return f"there are no weights at {cfg.file}: {_OWN_FILE}"
-    where = f"the weights {cfg.file or cfg.hf_hub_id or cfg.url}"
+        return f"{cfg.file} does not exist: {_OWN_FILE}"
+    where = f"the weights {_source(cfg)}"
     status = _status(error)
     if status in (401, 403, 404):
         return (
-            f"{where} could not be downloaded (HTTP status {status}): check the name, and for a "
-            f"private or gated repository ask for access and log in to the hub, or {_OWN_FILE}"
+            f"{where} could not be downloaded (HTTP status {status}): check the name; for a "
+            f"private or gated repository, request access and log in to the hub; or {_OWN_FILE}"
         )
     if status:
         return (
@@ -140,14 +143,14 @@ def _failure(cfg: PretrainedCfg, error: Exception) -> str:
             f"{_OWN_FILE}"
         )
     if isinstance(error, FileNotFoundError | ConnectionError | URLError | HTTPError):
-        return f"{where} could not be downloaded: check the network, or {_OWN_FILE}"
+        return f"{where} could not be downloaded: check the connection, or {_OWN_FILE}"
     reason = f"{type(error).__name__}: {error}".partition("\n")[0].removesuffix(": ")
-    again = "save or copy it again" if cfg.file else "delete it from the cache to fetch it again"
-    return f"{where} cannot be read ({reason}): if the file is damaged {again}, or {_OWN_FILE}"
+    again = "save or copy it again" if cfg.file else "delete it from the cache"
+    return f"{where} cannot be read ({reason}): if the file is damaged, {again}; or {_OWN_FILE}"
 
 
 def _status(error: BaseException | None) -> int | None:
-    """The server's, which the hub's client gives with the error or with its cause."""
+    """Return the HTTP status of ``error`` or of its causes, or None."""
     while error:
         status = getattr(getattr(error, "response", error), "status_code", None)
         if status or isinstance(error, URLError):

@@ -40,10 +40,12 @@ ImageSizeOption = Annotated[
     typer.Option(
         "--image-size",
         help="Test image size in pixels; the recipe's other sizes scale in proportion.",
+        metavar="N",
     ),
 ]
 DeviceOption = Annotated[
-    str | None, typer.Option("--device", help="cuda, mps or cpu [default: fastest available].")
+    str | None,
+    typer.Option("--device", help="cuda, mps or cpu [default: fastest available].", metavar="NAME"),
 ]
 RecipeOption = Annotated[
     str | None,
@@ -69,6 +71,7 @@ WorkersOption = Annotated[
         "--workers",
         help="Processes per GPU that read images [default: one per core, up to 16].",
         min=0,
+        metavar="N",
     ),
 ]
 AcceptOption = Annotated[
@@ -131,7 +134,9 @@ def train(
     data: DataOption = None,
     image_size: ImageSizeOption = None,
     scale: ScaleOption = "full",
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Seed of all random numbers.", metavar="N")
+    ] = 0,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
     compiled: CompileOption = False,
@@ -141,6 +146,7 @@ def train(
             "--micro-batch",
             min=1,
             help="Images per forward pass; gradients accumulate up to the batch size.",
+            metavar="N",
         ),
     ] = None,
     sync_batch_norm: Annotated[
@@ -151,7 +157,10 @@ def train(
         ),
     ] = True,
     checkpoint_every: Annotated[
-        float, typer.Option("--checkpoint-every", min=0, help="Seconds between checkpoints.")
+        float,
+        typer.Option(
+            "--checkpoint-every", min=0, help="Seconds between checkpoints.", metavar="SECONDS"
+        ),
     ] = 300.0,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard event files.")
@@ -161,7 +170,9 @@ def train(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", help="Folder of the run [default: results/runs/DATA/ROADMAP-STEP-seedN]."
+            "--output",
+            help="Folder of the run [default: results/runs/DATA/ROADMAP-STEP-seedN].",
+            metavar="DIR",
         ),
     ] = None,
     changes: dict[str, str] | None = None,
@@ -217,19 +228,24 @@ def evaluate(
         str | None,
         typer.Option(
             "--model",
-            help="Network of the weights as SOURCE:NAME, such as resnet50:kernel_7, "
-            "variant:convnext_tiny or timm:convnext_tiny. Not needed for this project's files, "
-            "which record their network.",
+            help="Network of the weights, such as resnet50:kernel_7, variant:convnext_tiny or "
+            "timm:convnext_tiny. Not needed for this project's files, which record their network.",
+            metavar="SOURCE:NAME",
         ),
     ] = None,
     roadmap: RoadmapOption = "resnet50",
     step: Annotated[
-        str | None, typer.Option("--step", help="Key of a step, instead of --model.")
+        str | None,
+        typer.Option("--step", help="Key of a step, instead of --model.", metavar="KEY"),
     ] = None,
     image_size: ImageSizeOption = None,
     device: DeviceOption = None,
-    precision: Annotated[Precision, typer.Option("--precision")] = "float32",
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 256,
+    precision: Annotated[
+        Precision, typer.Option("--precision", help="bf16 uses autocast.")
+    ] = "float32",
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, help="Images per forward pass.", metavar="N")
+    ] = 256,
     workers: WorkersOption = None,
     by_index: Annotated[
         bool,

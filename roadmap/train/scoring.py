@@ -86,18 +86,18 @@ def score_file(
     matched = "by index" if by_index else _match_classes(path, names, data, notes.append)
     if model is not None:
         try:
-            network = _named(model, tensors, num_classes=classes, in_channels=data.info.channels)
+            options = {"num_classes": classes, "in_channels": data.info.channels}
+            network = _named(model, path, tensors, **options)
         except RefusedError as error:
             if config is None:
                 raise
             held = _name(facts, config)
             raise RefusedError(
                 f"{error}. According to its config, the file holds {held}: omit the network's "
-                "name to "
-                "score that"
+                "name to score that"
             ) from None
     elif config is not None:
-        network = _ours(config, tensors)
+        network = _ours(config, path, tensors)
     else:
         raise RefusedError(
             f"{shortened(path)} does not record its network: add --model SOURCE:NAME, such as "
@@ -188,14 +188,14 @@ def _turned(facts: dict[str, Any]) -> bool:
     return isinstance(data, dict) and bool(data.get("exif_orientation", False))
 
 
-def _ours(config: ModelConfig, tensors: dict[str, Tensor]) -> nn.Module:
+def _ours(config: ModelConfig, path: Path, tensors: dict[str, Tensor]) -> nn.Module:
     try:
         return network_of(tensors, config)
     except ValueError as error:
-        raise RefusedError(str(error)) from None
+        raise RefusedError(f"{shortened(path)}: {error}") from None
 
 
-def _named(name: str, tensors: dict[str, Tensor], **options: int) -> nn.Module:
+def _named(name: str, path: Path, tensors: dict[str, Tensor], **options: int) -> nn.Module:
     """Return our network of that name with converted weights, or a library's with its own."""
     try:
         check(name)
@@ -204,7 +204,7 @@ def _named(name: str, tensors: dict[str, Tensor], **options: int) -> nn.Module:
         raise RefusedError(str(error)) from None
     if config is not None:
         try:
-            return _ours(config.replace(**options), tensors)
+            return _ours(config.replace(**options), path, tensors)
         except ConfigError as error:
             raise RefusedError(str(error)) from None
     options.pop("in_channels")
@@ -217,8 +217,8 @@ def _named(name: str, tensors: dict[str, Tensor], **options: int) -> nn.Module:
         check_weights({key: value for key, value in tensors.items() if key in real})
         network.load_state_dict(tensors)
     except ValueError as error:
-        raise RefusedError(str(error)) from None
+        raise RefusedError(f"{shortened(path)}: {error}") from None
     except RuntimeError as error:
-        first = str(error).splitlines()[1].strip()
-        raise RefusedError(f"these weights do not fit {name}: {shortened(first)}") from None
+        first = shortened(str(error).splitlines()[1].strip())
+        raise RefusedError(f"{shortened(path)}: these weights do not fit {name}: {first}") from None
     return network

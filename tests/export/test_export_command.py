@@ -64,8 +64,8 @@ def test_a_config_as_python_and_as_programs(small, here):
     assert "my_net.py: Python code of the network, without weights." in said
     assert (here / "my_net.py").read_text() == network_source(SMALL)
     said = done(*small, "--format", "pt2", "--image-size", 32)
-    assert "my_net.pt2: random initial weights from seed 0 with the config; any number of" in said
-    assert "3 x 32 x 32 images to 5 logits." in said
+    assert "weights from seed 0 with the config; takes any number of" in said
+    assert "3 x 32 x 32 images and returns 5 logits." in said
     extra = {"seed": ""}
     network = torch.export.load(here / "my_net.pt2", extra_files=extra).module()
     assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 5)
@@ -74,7 +74,7 @@ def test_a_config_as_python_and_as_programs(small, here):
         *(*small, "--format", "onnx", "--image-size", 32, "--num-classes", 0),
         *("--output", "folder/net.onnx"),
     )
-    assert "3 x 32 x 32 images to features." in said
+    assert "3 x 32 x 32 images and returns features." in said
     assert "Checked with onnxruntime: outputs" in said
     assert (here / "folder" / "net.onnx").is_file()
 
@@ -165,7 +165,7 @@ def test_checkpoints_of_training_programs_are_exported(small):
             "for the model card",
         ),
         (("--format", "hub", "--run", "nowhere"), "There is no run.json"),
-        (("--format", "hub", "--run", "run", "--num-classes", "3"), "takes both from the run"),
+        (("--format", "hub", "--run", "run", "--num-classes", "3"), "uses the run's values"),
         (("--format", "onnx", "--weights", "w", "--seed", "1"), "omit it"),
         (("--format", "onnx", "--weights", "../nowhere"), "../nowhere does not exist"),
         (("--format", "onnx", "--weights", "bare"), "add --step KEY or --config FILE"),
@@ -245,7 +245,7 @@ def test_force_replaces_a_file_but_not_the_weights_read(small, here):
     assert models.load("a.safetensors").config == SMALL
     result = export("--weights", "a.safetensors", *options)
     assert result.exit_code == 2
-    assert "is the file with the weights" in result.stderr
+    assert "is the weights file itself" in result.stderr
 
 
 @pytest.mark.usefixtures("nothing_computed")
@@ -267,5 +267,5 @@ def test_an_unfinished_run_is_refused(here):
     run = write_run(here, "gelu", done=1)
     result = export("--run", run, "--format", "onnx")
     assert result.exit_code == 2
-    assert "only finished runs have scores" in result.stderr
+    assert "use a finished run" in result.stderr
     assert json.loads((run / "run.json").read_text())["status"] == "running"

@@ -161,14 +161,15 @@ def test_the_card_states_data_recipe_seeds_and_scores(tmp_path):
         "| 5, these weights | 72.00 | 86.00 |",
         f"Top-1 over 3 seeds: mean {fmean(scores.values()):.2f}%, standard deviation "
         f"{stdev(scores.values()):.2f}.",
-        "resized to 73 pixels (bicubic), the central 64 pixels",
+        "resized to 73 pixels on the shorter side (bicubic) and center-cropped to 64 pixels",
         "| `optimizer` | adamw |",
         "| `betas` | 0.9, 0.999 |",
         "NVIDIA H200 in bf16",
         "torch 2.11.0",
         'models.load("model.safetensors")',
-        "The recipe is the step's own, but for `epochs` 3 instead of 300, `train_size` 64 instead "
-        "of 224, `test_size` 64 instead of 224, `test_resize` 73 instead of 256. Trained for 30 s",
+        "The recipe is the step's own, with changes: `epochs` 3 instead of 300, `train_size` 64 "
+        "instead of 224, `test_size` 64 instead of 224, `test_resize` 73 instead of 256. "
+        "Trained for 30 s",
     ):
         assert said in text
     assert "90.00" not in text
@@ -183,10 +184,10 @@ def test_the_card_says_where_the_scores_are_of_a_test_split(tmp_path):
     (result,) = card.data.eval_results
     assert result.dataset_split == "test"
     assert "50,000 training images and 10,000 test images." in card.text
-    assert "on the 10,000 test images: rotated by their EXIF orientation tag, " in card.text
+    assert "test images. Images are rotated by their EXIF orientation tag, resized" in card.text
     old = card_of(exported(write_published(tmp_path, "gelu", 1), tmp_path / "old"))
     assert old.data.eval_results[0].dataset_split == "validation"
-    assert "on the 10,000 validation images: shorter side resized" in old.text
+    assert "on the 10,000 validation images. Images are resized" in old.text
 
 
 def test_the_card_names_what_was_changed_of_the_recipe_that_was_named(tmp_path):
@@ -197,7 +198,10 @@ def test_the_card_names_what_was_changed_of_the_recipe_that_was_named(tmp_path):
     )
     unchanged = write_run(tmp_path, "gelu", 1, recipe=a1, **options)
     for run, said in (
-        (changed, "`resnet_timm_a1`, but for `lr` 0.25 instead of 0.005, `betas` 0.5, 0.9 instead"),
+        (
+            changed,
+            "`resnet_timm_a1`, with changes: `lr` 0.25 instead of 0.005, `betas` 0.5, 0.9",
+        ),
         (unchanged, "The recipe is `resnet_timm_a1`, unchanged. Trained"),
     ):
         write_weights(run)
@@ -263,11 +267,11 @@ def test_one_seed_says_so_and_the_average_can_be_chosen(tmp_path):
     write_weights(run, "weights", "weights_ema")
     card = card_of(exported(run, tmp_path / "hub"))
     assert card.data.eval_results[0].metric_value == 70.0
-    assert "One seed was trained" in card.text
-    assert "Of the weights after the last epoch" in card.text
+    assert "Only one seed was trained" in card.text
+    assert "Scores of the weights after the last epoch" in card.text
     card = card_of(exported(run, tmp_path / "hub", run / "weights_ema.safetensors"))
     assert card.data.eval_results[0].metric_value == 71.5
-    assert "Of the moving average of the weights" in card.text
+    assert "Scores of the moving average of the weights" in card.text
 
 
 def test_a_step_judged_by_its_average_publishes_that(tmp_path):
@@ -287,11 +291,11 @@ def test_what_cannot_be_published_is_refused(tmp_path):
     elsewhere = tmp_path / "other.safetensors"
     for folder, weights, sentence in (
         (tmp_path / "nowhere", None, "There is no run.json"),
-        (write_run(tmp_path, "gelu", 1, done=1), None, "only finished runs have scores"),
-        (run, None, "has no weights.safetensors: train the run again, with `python -m roadmap"),
-        (run, run / "weights_ema.safetensors", "kept no average of its weights: add --weights"),
+        (write_run(tmp_path, "gelu", 1, done=1), None, "use a finished run"),
+        (run, None, "train the run again with `python -m roadmap"),
+        (run, run / "weights_ema.safetensors", "has no averaged weights: add --weights"),
         (write_run(tmp_path, "gelu", 2, recipe_name="swin"), None, "No recipe is named 'swin'"),
-        (run, elsewhere, "name its weights.safetensors or weights_ema.safetensors"),
+        (run, elsewhere, "use its weights.safetensors or weights_ema.safetensors"),
     ):
         with pytest.raises(ExportError, match=sentence):
             publication(folder, weights)

@@ -62,7 +62,7 @@ def test_a_file_is_refused_where_making_it_would_take_all_that_is_free(free, nam
     for form, highest in HIGHEST[name].items():
         free(int(0.98 * highest * 1e9))
         reason = export_refusal("ONNX", form, config, 224)
-        assert reason.startswith("Making ONNX of it takes about ")
+        assert reason.startswith("Creating the ONNX file takes about ")
         assert "GB are free on this machine" in reason
         free(int(1.3 * highest * 1e9))
         assert not export_refusal("ONNX", form, config, 224)

@@ -188,7 +188,7 @@ def test_gradients_in_double_precision(stride, padding, bias):
         ((8, 2, 3, 3), None, 1, "a depthwise convolution takes"),
         ((8, 1, 3, 5), None, 1, "a depthwise convolution takes"),
         ((8, 1, 3, 3), (4,), 1, r"bias is \(4,\); use \(8,\)"),
-        ((8, 1, 9, 9), None, 1, "does not fit"),
+        ((8, 1, 9, 9), None, 1, "kernel size is 9, larger than the input"),
     ],
 )
 def test_what_does_not_fit_is_refused(weight, bias, padding, sentence):
@@ -304,7 +304,7 @@ def test_a_network_can_be_traced():
 def test_it_says_whose_kernels_are_used(monkeypatch):
     cpu, gpu = torch.device("cpu"), torch.device("cuda", 0)
     config = VARIANTS["convnext_tiny"].replace(depths=(1, 2))
-    assert "no others for cpu" in depthwise_used(ModernResNet(config), cpu)[1]
+    assert "the device is cpu" in depthwise_used(ModernResNet(config), cpu)[1]
     assert "no depthwise convolution" in depthwise_used(nn.Linear(1, 1), gpu)[1]
     monkeypatch.setattr(compiled, "missing", lambda _device: None)
     used = depthwise_used(ModernResNet(config), gpu)

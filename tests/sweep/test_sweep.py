@@ -138,8 +138,8 @@ def test_a_step_whose_change_is_set_for_all_is_named(tmp_path):
     runs = plan_runs("torchvision_recipe", steps, (), (0, 1), tmp_path, **options)
     said = [note for note in notes_of(runs) if "same as" in note]
     assert said == [
-        "long_training is then the same as trivial_augment: an option sets for all steps what "
-        "it changes"
+        "long_training is the same as trivial_augment here, because an option sets for all steps "
+        "what it changes"
     ]
     assert not [note for note in notes_of(planned(tmp_path, ())) if "same as" in note]
 

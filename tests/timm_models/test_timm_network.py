@@ -174,7 +174,7 @@ def test_a_pruned_network_has_the_config_of_what_it_is_or_none(name):
             else:
                 assert index < features - 1 or prune_head
                 for pruned in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
-                    with pytest.raises(AttributeError, match="pruned, and no config describes"):
+                    with pytest.raises(AttributeError, match="pruned, so no config describes"):
                         weights_content(pruned.state_dict(), pruned.config)
 
 
@@ -249,7 +249,7 @@ def test_drop_rates_and_fields_of_the_config_are_arguments():
         ({"kernel_size": 8}, "an even kernel has no center"),
         ({"global_pool": "catavgmax"}, "global_pool is 'catavgmax'; use one of 'avg', "),
         ({"num_classes": -1}, "num_classes is -1; use a whole number"),
-        ({"drop_path_rate": 0.1, "stochastic_depth": 0.1}, "one of the two, not both"),
+        ({"drop_path_rate": 0.1, "stochastic_depth": 0.1}, "use only one of them"),
         ({"in_chans": 1, "in_channels": 2}, "in_chans is timm's name for in_channels"),
         ({"config": {}}, "no field 'config': use one of depths, "),
         ({"model_cfg": {}}, "no field 'model_cfg': use one of depths, "),
@@ -331,7 +331,7 @@ def test_only_the_output_stride_that_a_network_has_is_taken():
     network = timm.create_model(KINDS[0], output_stride=32, device="meta")
     assert network.feature_info[-1]["reduction"] == 32
     for stride in (8, 16, "32"):
-        with pytest.raises(ConfigError, match="this network's is 32, and it has no dilation"):
+        with pytest.raises(ConfigError, match="use 32, since this network has no dilation"):
             timm.create_model(KINDS[0], output_stride=stride)
 
 

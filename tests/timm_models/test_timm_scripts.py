@@ -270,7 +270,7 @@ def test_a_module_that_ours_hides_is_named(run_here, tmp_path, theirs, code):
     assert result.stderr.startswith("Error: ")
     assert result.stderr.count("\n") == 1
     where = tmp_path / theirs.removesuffix("/build.py")
-    assert f" hides {where}: rename that" in result.stderr
+    assert f" hides {where}: rename the latter" in result.stderr
 
 
 @pytest.mark.parametrize(

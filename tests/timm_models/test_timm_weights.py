@@ -219,7 +219,7 @@ def test_without_network_one_sentence_names_the_weights(tmp_path, monkeypatch):
 
 def test_a_file_that_is_not_there_is_named():
     overlay = {"file": "missing.safetensors"}
-    with pytest.raises(WeightsError, match=r"no weights at missing.safetensors"):
+    with pytest.raises(WeightsError, match=r"missing.safetensors does not exist"):
         timm.create_model("roadmap_resnet50", pretrained=True, pretrained_cfg_overlay=overlay)
 
 
@@ -264,7 +264,7 @@ def no_hub(monkeypatch) -> None:
 @pytest.mark.usefixtures("no_hub")
 def test_without_network_the_sentence_comes_at_once(tmp_path):
     start = time.monotonic()
-    with pytest.raises(WeightsError, match="could not be downloaded: check the network"):
+    with pytest.raises(WeightsError, match="could not be downloaded: check the connection"):
         timm.create_model(**SMALL, pretrained=True, cache_dir=tmp_path)
     assert time.monotonic() - start < 5
     assert not huggingface_hub.constants.HF_HUB_OFFLINE
@@ -309,7 +309,7 @@ def answers(monkeypatch) -> Iterator[list]:
     ("status", "reason", "help_"),
     [
         (401, "", "log in to the hub"),
-        (403, "GatedRepo", "ask for access"),
+        (403, "GatedRepo", "request access"),
         (404, "RepoNotFound", "check the name"),
         (503, "", "try again later"),
     ],

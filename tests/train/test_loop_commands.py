@@ -122,8 +122,8 @@ def test_weights_or_losses_that_are_not_finite_have_no_scores(trained, tmp_path)
     state = load_file(folder / "weights.safetensors")
     path = tmp_path / "weights.safetensors"
     for value, code, sentence in (
-        (torch.nan, 2, "'head.fc.weight' has values that are not finite"),
-        (torch.inf, 2, "'head.fc.weight' has values that are not finite"),
+        (torch.nan, 2, f"{path}: 'head.fc.weight' has values that are not finite"),
+        (torch.inf, 2, f"{path}: 'head.fc.weight' has values that are not finite"),
         (3e38, 3, f"the validation loss of {path} on digits is not finite"),
     ):
         weight = torch.full_like(state["head.fc.weight"], value)
@@ -137,7 +137,12 @@ def test_weights_or_losses_that_are_not_finite_have_no_scores(trained, tmp_path)
     save_file({**theirs, "fc.weight": weight}, path)
     done = evaluated(path, "--model", "timm:resnet18")
     assert done.exit_code == 2
-    assert "'fc.weight' has values that are not finite" in done.stderr
+    assert f"{path}: 'fc.weight' has values that are not finite" in done.stderr
+    del theirs["fc.weight"]
+    save_file(theirs, path)
+    done = evaluated(path, "--model", "timm:resnet18")
+    assert done.exit_code == 2
+    assert f"{path}: these weights do not fit timm:resnet18: " in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -206,7 +211,10 @@ def test_evaluate_refuses_what_does_not_fit(trained, tmp_path):
         (("--weights", tmp_path / "none"), "does not exist; use a safetensors"),
         (("--weights", tmp_path / "text"), "not a readable safetensors file"),
         (("--weights", tmp_path / "a.safetensors"), "does not record its network"),
-        (("--weights", tmp_path / "a.safetensors", "--step", "kernel_7"), "do not fit"),
+        (
+            ("--weights", tmp_path / "a.safetensors", "--step", "kernel_7"),
+            f"{tmp_path / 'a.safetensors'}: these weights do not fit",
+        ),
         (("--weights", tmp_path / "a.safetensors", "--step", "kernel_8"), "kernel_7"),
         (("--weights", tmp_path / "a.safetensors", "--model", "timm:resnet5"), "resnet5"),
         (("--weights", folder / "weights.safetensors", "--data", tmp_path / "x"), "not exist"),

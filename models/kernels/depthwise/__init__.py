@@ -1,11 +1,11 @@
-"""Depthwise convolution as a ``torch.library`` operator with kernels of its own for CUDA.
+"""Depthwise convolution as a ``torch.library`` operator with its own CUDA kernels.
 
-``layer`` is what networks are built with and decides where the kernels are used; ``operator`` and
-``autograd`` are the operator; ``plans`` cuts its work into threads; ``compiled`` has the kernels,
-in ``kernels/``, which ``driver`` compiles for the GPU at hand and launches.
+``layer`` is the module in networks; it decides where the kernels are used. ``operator`` and
+``autograd`` define the operator and its gradients. ``plans`` divides the work among threads.
+``compiled`` and ``driver`` compile the kernels in ``kernels/`` and launch them.
 """
 
-from models.kernels.depthwise import autograd as _autograd  # noqa: F401 - gives the operators gradients
+from models.kernels.depthwise import autograd as _autograd  # noqa: F401 - registers the gradients
 from models.kernels.depthwise.layer import DepthwiseConv2d, depthwise_used
 from models.kernels.depthwise.operator import depthwise_conv2d
 

@@ -1,4 +1,4 @@
-"""Gradients of the depthwise operators: each is made of the three."""
+"""Gradients of the three depthwise operators, each computed with the same three operators."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _remember_input(ctx: Any, inputs: Any, output: Any) -> None:  # noqa: ARG001
 
 
 def _input_backward(ctx: Any, by_dx: Tensor) -> Gradients:
-    """The input gradient is linear in the output's gradient and in the weight."""
+    """Differentiate the input gradient, which is linear in the output gradient and the weight."""
     gradient, weight = ctx.saved_tensors
     by_gradient = by_weight = None
     if ctx.needs_input_grad[0]:
@@ -59,7 +59,7 @@ def _remember_weight(ctx: Any, inputs: Any, output: Any) -> None:  # noqa: ARG00
 
 
 def _weight_backward(ctx: Any, by_weight: Tensor, by_bias: Tensor) -> Gradients:
-    """The weight gradient is linear in the output's gradient and in the input."""
+    """Differentiate the weight gradient, which is linear in the output gradient and the input."""
     gradient, x = ctx.saved_tensors
     by_gradient = by_x = None
     if ctx.needs_input_grad[0]:

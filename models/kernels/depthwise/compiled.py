@@ -1,4 +1,4 @@
-"""The kernels of ``kernels/``, compiled on first use for a kind of shape and the GPU at hand."""
+"""The kernels in ``kernels/``, compiled on first use for the shape and the GPU."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from torch import Tensor
 from models.kernels.depthwise import driver
 
 FOLDER = Path(__file__).with_name("kernels")
-LEAST_CAPABILITY = (8, 0)  # converts bfloat16
+LEAST_CAPABILITY = (8, 0)  # the first with bfloat16 conversion
 TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 
 
 @dataclass(frozen=True)
 class KernelSource:
-    """A file of kernels and the names that it wants defined: what is compiled at once."""
+    """A kernel file and the constants that it is compiled with."""
 
     file: str
     constants: tuple[tuple[str, int], ...]
-    threads: int  # of a block
+    threads: int  # per block
 
     def __getitem__(self, constant: str) -> int:
         return dict(self.constants)[constant]
@@ -43,20 +43,20 @@ def source(file: str, dtype: torch.dtype, threads: int, **constants: int) -> Ker
 
 
 class Kernel:
-    """A kernel on one GPU, compiled and loaded. Raises ``DriverError`` where that fails."""
+    """A kernel, compiled for and loaded on one GPU. Raises ``DriverError`` if that fails."""
 
     def __init__(self, name: str, kernels: KernelSource, device: torch.device):
         self.device, self.block = device, kernels.threads
         self.function = _module(kernels, device).function(name)
 
     def launch(self, threads: int, tensors: Sequence[Tensor], numbers: Sequence[int]) -> None:
-        """On the current stream. Networks launch hundreds a step, so little is done here."""
+        """Launch on the current stream; kept short, as a training step launches hundreds."""
         if torch.cuda.current_device() != self.device.index:
             with torch.cuda.device(self.device):
                 return self.launch(threads, tensors, numbers)
         driver.make_context_current(self.device.index)
         count = len(tensors) + len(numbers)
-        # The driver reads each argument at its place: a pointer's 8 bytes, an int's lower 4.
+        # The driver reads 8 bytes for a pointer and the lower 4 for an int.
         values = (ctypes.c_int64 * count)(*(tensor.data_ptr() for tensor in tensors), *numbers)
         first = ctypes.addressof(values)
         places = (ctypes.c_void_p * count)(*range(first, first + 8 * count, 8))
@@ -67,7 +67,7 @@ class Kernel:
         return None
 
     def threads_at_once(self) -> int:
-        """How many threads the GPU holds, which the kernel's registers decide."""
+        """Return how many threads the GPU can run at once, given the kernel's registers."""
         blocks = ctypes.c_int()
         with torch.cuda.device(self.device):
             driver.make_context_current(self.device.index)
@@ -85,7 +85,6 @@ def kernel(name: str, kernels: KernelSource, device: torch.device) -> Kernel:
 
 @cache
 def _module(kernels: KernelSource, device: torch.device) -> driver.Module:
-    """All kernels of a file at once."""
     binary = driver.compiled(kernels.text, torch.cuda.get_device_capability(device))
     with torch.cuda.device(device):
         driver.make_context_current(device.index)
@@ -94,13 +93,14 @@ def _module(kernels: KernelSource, device: torch.device) -> driver.Module:
 
 @cache
 def missing(device: torch.device) -> str | None:
-    """Why kernels can't be compiled for a GPU, or launched on it; None where they can."""
+    """Return why kernels cannot be compiled for or launched on ``device``, or None if they can."""
     if torch.version.hip or torch.cuda.get_device_capability(device) < LEAST_CAPABILITY:
-        return "ours want an NVIDIA GPU of compute capability {}.{}".format(*LEAST_CAPABILITY)
+        least = "{}.{}".format(*LEAST_CAPABILITY)
+        return f"our kernels need an NVIDIA GPU of compute capability {least} or higher"
     try:
         tensors = [torch.zeros(2, device=device) for _ in range(3)]
         probe = kernel("pack", source("taps", torch.float32, 32, C=1, K=1), device)
         probe.launch(2, tensors, (1, 0))
     except (driver.DriverError, OSError) as error:
-        return f"ours could not be made, {str(error).strip().splitlines()[0]!r}"
+        return f"our kernels could not be compiled ({str(error).strip().splitlines()[0]})"
     return None

@@ -1,6 +1,6 @@
-"""NVRTC and the CUDA driver by ctypes: what compiles a kernel and launches it.
+"""Kernel compilation with NVRTC and launch with the CUDA driver, through ctypes.
 
-Both come with torch and the GPU's driver; neither a compiler nor the CUDA toolkit is needed.
+NVRTC comes with torch and the driver with the GPU; no compiler or CUDA toolkit is needed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import torch
 
 
 class DriverError(RuntimeError):
-    """What NVRTC or the driver said."""
+    """An error of NVRTC or the CUDA driver."""
 
 
 def compiled(text: str, capability: tuple[int, int]) -> bytes:
-    """``text`` in CUDA C++ as machine code for GPUs of ``capability``. Raises ``DriverError``."""
+    """Compile CUDA C++ to machine code for GPUs of ``capability``. Raises ``DriverError``."""
     library, program = nvrtc(), ctypes.c_void_p()
     options = [b"--gpu-architecture=sm_%d%d" % capability, b"--std=c++17"]
     _check_nvrtc(
@@ -37,7 +37,10 @@ def compiled(text: str, capability: tuple[int, int]) -> bytes:
 
 @cache
 def nvrtc() -> ctypes.CDLL:
-    """The library that came with torch, or the system's. Raises ``DriverError`` without one."""
+    """Load the system's NVRTC, or the one that came with torch.
+
+    Raises ``DriverError`` if there is none.
+    """
     if torch.version.cuda is None:
         raise DriverError("this torch is built without CUDA")
     major = torch.version.cuda.partition(".")[0]
@@ -50,11 +53,11 @@ def nvrtc() -> ctypes.CDLL:
             return ctypes.CDLL(place)
         except OSError:
             continue
-    raise DriverError(f"{name} was not found")
+    raise DriverError(f"{name} was not found; reinstall torch")
 
 
 class Module:
-    """Machine code loaded on a device, whose context is current."""
+    """Machine code loaded on the device whose context is current."""
 
     def __init__(self, binary: bytes):
         self._module = ctypes.c_void_p()
@@ -75,7 +78,7 @@ def cuda() -> ctypes.CDLL:
 
 
 def check(result: int) -> None:
-    """Raises ``DriverError`` for a result of the driver that is not success."""
+    """Raise ``DriverError`` if the driver returned an error."""
     if result:
         text = ctypes.c_char_p()
         cuda().cuGetErrorString(result, ctypes.byref(text))
@@ -86,8 +89,10 @@ _thread = threading.local()
 
 
 def make_context_current(device: int) -> None:
-    """What the CUDA runtime does in a thread's first call. Autograd's threads may come here before
-    that, and the driver, which launches, does not do it."""
+    """Make the context of ``device`` current in this thread.
+
+    The CUDA runtime does so in a thread's first call, but autograd's threads may get here earlier.
+    """
     if getattr(_thread, "ready", False):
         return
     context = ctypes.c_void_p()
@@ -99,7 +104,7 @@ def make_context_current(device: int) -> None:
 
 
 def _read(function: Callable[..., int], program: ctypes.c_void_p) -> bytes:
-    """What ``function`` writes, as long as ``function`` + Size says."""
+    """Return what ``function`` writes; the function of the same name plus "Size" has its size."""
     size = ctypes.c_size_t()
     _check_nvrtc(getattr(nvrtc(), f"{function.__name__}Size")(program, ctypes.byref(size)))
     buffer = ctypes.create_string_buffer(size.value)

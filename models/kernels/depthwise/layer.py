@@ -1,4 +1,4 @@
-"""The depthwise convolution of the networks: PyTorch's layer, on CUDA with kernels of our own."""
+"""The depthwise convolution layer: PyTorch's, with our own kernels on CUDA."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from models.kernels.depthwise import compiled
 from models.kernels.depthwise.operator import MOST_SIZE, depthwise_conv2d
 from models.text import said
 
-#: The environment variable that chooses when a network is built, and what it may say.
+#: Environment variable, read when a network is built, and its values.
 SWITCH, CHOICES = "ROADMAP_DEPTHWISE", ("own", "torch")
-#: At stride 2 PyTorch's convolution is as fast or faster below this kernel size
-#: (results/measured/kernels-h200.csv), at stride 1 at none.
+#: Kernel size from which our kernels are faster at stride 2; at stride 1 they always are
+#: (results/measured/kernels-h200.csv).
 STRIDED_FROM = 7
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """``nn.Conv2d`` with a filter a channel; same parameters, same outputs but for rounding.
+    """``nn.Conv2d`` with one filter per channel; same parameters, same outputs up to rounding.
 
-    On CUDA, in channels_last, it runs the kernels of this package for the shapes at which they are
-    faster, and PyTorch's convolution everywhere else; everywhere too with
-    ``ROADMAP_DEPTHWISE=torch`` in the environment when it is built. Raises ``ValueError`` for a
-    value of that variable that is neither ``own`` nor ``torch``.
+    Takes (N, C, H, W). On CUDA and in channels_last, it uses this package's kernels for shapes
+    where they are faster; otherwise, or if ``ROADMAP_DEPTHWISE`` is ``torch`` when the layer is
+    built, PyTorch's. Raises ``ValueError`` if that variable is neither ``own`` nor ``torch``.
     """
 
     __jit_unused_properties__ = ("own",)
@@ -40,7 +39,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
     @property
     def own(self) -> bool:
-        """Whether our kernels are to be used, where they can."""
+        """Whether to use our kernels on devices that support them."""
         size, stride = self.kernel_size[0], self.stride[0]
         plain = self.padding_mode == "zeros" and self.dilation == (1, 1)
         depthwise = self.groups == self.in_channels == self.out_channels
@@ -53,7 +52,7 @@ class DepthwiseConv2d(nn.Conv2d):
         return bool(self.wanted and fits and faster)
 
     def forward(self, x: Tensor) -> Tensor:
-        # TorchScript leaves out what is behind this alone. It must run where we are not.
+        # TorchScript omits code only behind this exact condition, and must run without our code.
         if not torch.jit.is_scripting():  # noqa: SIM102
             if self.own:
                 return _convolved(x, self.weight, self.bias, self.stride[0], int(self.padding[0]))
@@ -62,10 +61,10 @@ class DepthwiseConv2d(nn.Conv2d):
 
 @torch.fx.wrap
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
-    """By the operator where it is faster. What is exported must run where we are not."""
+    """Use the operator where it is faster, but not in exports, which must run without our code."""
     if not torch.jit.is_scripting():
         nhwc = x.is_cuda and x.is_contiguous(memory_format=torch.channels_last)
-        # torch 2.11's compiler takes is_exporting() for true whenever it runs.
+        # Under torch 2.11's compiler, is_exporting() is always true.
         exporting = torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling()
         if nhwc and x.dtype != torch.float64 and not exporting:
             if torch.is_autocast_enabled("cuda"):
@@ -77,20 +76,20 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padd
 def depthwise_used(
     network: nn.Module, device: torch.device, *, channels_last: bool = True
 ) -> tuple[str, str]:
-    """Which of ``CHOICES`` a network's depthwise convolutions use on a device, and a sentence."""
+    """Return which of ``CHOICES`` the depthwise convolutions use on ``device``, and a sentence."""
     layers = [module for module in network.modules() if isinstance(module, DepthwiseConv2d)]
     own = sum(layer.own for layer in layers)
     reason = None
     if not layers:
-        return "torch", "The network has no depthwise convolution of ours."
+        return "torch", "The network has no depthwise convolution layers of this project."
     if not any(layer.wanted for layer in layers):
         reason = f"{SWITCH} is torch"
     elif device.type != "cuda":
-        reason = f"there are no others for {device.type}"
+        reason = f"our kernels need CUDA, and the device is {device.type}"
     elif not own:
-        reason = "they are the faster ones at its shapes"
+        reason = "they are faster for the shapes of this network"
     elif not channels_last:
-        reason = "ours want channels_last"
+        reason = "our kernels need channels_last"
     else:
         index = torch.cuda.current_device() if device.index is None else device.index
         reason = compiled.missing(torch.device("cuda", index))

@@ -1,8 +1,8 @@
-"""``depthwise_conv2d``: one filter a channel, as an operator of ``torch.library``.
+"""``depthwise_conv2d``: one filter per channel, as a ``torch.library`` operator.
 
-``torch.compile``, autograd (twice, too) and DDP see an ordinary operator. On CUDA in float32,
-bfloat16 and float16 it runs the kernels of ``plans``, which add in float32; everywhere else
-PyTorch's own convolution. The transforms of ``torch.func`` do not know it.
+Works with ``torch.compile``, first and second derivatives, and DDP, but not with ``torch.func``
+transforms. On CUDA in float32, bfloat16 and float16 it runs the kernels in ``plans``, which
+accumulate in float32; otherwise it runs PyTorch's convolution.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 
 from models.kernels.depthwise import compiled, plans
 
-#: What the kernels are made, and tested, for.
+#: Largest stride and kernel size that the kernels are written and tested for.
 MOST_STRIDE, MOST_SIZE = 2, 31
 
 operators: Any = torch.ops.roadmap
-# Streamlit and notebooks import a changed module again: the operators of before go first.
+# Streamlit and notebooks reload a changed module, so the old operators are removed first.
 if hasattr(operators, "library"):
     operators.library._destroy()
-# Not ``custom_op``: its checks take longer than the smaller convolutions.
+# Not ``custom_op``, whose checks take longer than a small convolution.
 operators.library = _library = torch.library.Library("roadmap", "FRAGMENT")
 _library.define(
     "depthwise_conv2d(Tensor x, Tensor weight, Tensor? bias, SymInt stride, SymInt padding)"
@@ -43,15 +43,15 @@ _library.define(
 def depthwise_conv2d(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int
 ) -> Tensor:
-    """``x`` (N, C, H, W) with ``weight`` (C, 1, K, K) and ``bias`` (C) or None, in ``x``'s dtype.
+    """Convolve ``x`` (N, C, H, W) with ``weight`` (C, 1, K, K) and ``bias`` (C,) or None.
 
-    ``stride`` and ``padding`` are those of both directions. The output is channels_last. Raises
-    ``RuntimeError`` for shapes or devices that do not fit each other.
+    ``stride`` and ``padding`` apply to both directions. The output is channels_last and has the
+    dtype of ``x``. Raises ``RuntimeError`` if shapes or devices do not match.
     """
     return operators.depthwise_conv2d(x, weight, bias, stride, padding)
 
 
-# The operators. Each checks its tensors here, and where torch.compile asks for the output's shape.
+# The operators. Each checks its tensors here and in its fake implementation for torch.compile.
 
 
 @torch.library.impl(_library, "depthwise_conv2d", "CompositeExplicitAutograd")
@@ -68,7 +68,7 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padd
 def _input_gradient(
     gradient: Tensor, weight: Tensor, height: int, width: int, stride: int, padding: int
 ) -> Tensor:
-    """The gradient by an input of ``height`` x ``width``, in the dtype of ``gradient``."""
+    """Return the gradient of the input (N, C, height, width), in the dtype of ``gradient``."""
     batch, channels, *out = gradient.shape
     _check_outputs(out, (height, width), weight.shape[-1], stride, padding)
     if _own(gradient, weight.shape[-1], stride, padding):
@@ -82,7 +82,7 @@ def _input_gradient(
 def _weight_gradient(
     gradient: Tensor, x: Tensor, kernel_size: int, stride: int, padding: int
 ) -> tuple[Tensor, Tensor]:
-    """The gradients by weight (C, 1, K, K) and bias (C); in float32, or float64 of float64."""
+    """Return the gradients of weight (C, 1, K, K) and bias (C,), in float32 or float64."""
     _check_outputs(gradient.shape[2:], x.shape[2:], kernel_size, stride, padding)
     if _own(x, kernel_size, stride, padding):
         gradient = gradient.to(x.dtype)
@@ -136,10 +136,16 @@ def _check(x: Tensor, weight: Tensor, stride: int, padding: int, bias: Tensor | 
         x.device == weight.device and (bias is None or bias.device == x.device),
         lambda: f"x is on {x.device}, weight on {weight.device}: put both on one device",
     )
-    torch._check(stride >= 1 and padding >= 0, lambda: f"stride {stride}, padding {padding}")
+    torch._check(
+        stride >= 1 and padding >= 0,
+        lambda: f"stride is {stride} and padding {padding}; use a stride from 1, a padding from 0",
+    )
     torch._check(
         min(x.shape[2:]) + 2 * padding >= size,
-        lambda: f"a kernel of {size} does not fit into {tuple(x.shape[2:])} with {padding} around",
+        lambda: (
+            f"the kernel size is {size}, larger than the input {tuple(x.shape[2:])} with padding "
+            f"{padding}; use a larger input"
+        ),
     )
 
 
@@ -149,13 +155,15 @@ def _check_outputs(
     fit = [plans.outputs(side, size, stride, padding) for side in sides]
     torch._check(
         list(outputs) == fit,
-        lambda: f"the gradient is {tuple(outputs)}; the output of {tuple(sides)} is {tuple(fit)}",
+        lambda: (
+            f"the gradient is {tuple(outputs)}; for an input of {tuple(sides)} use {tuple(fit)}"
+        ),
     )
 
 
 def _nhwc(x: Tensor) -> Tensor:
     x = x.contiguous(memory_format=torch.channels_last)
-    # Kernels read two channels at once: a view may begin in between.
+    # Kernels read two channels at once, so a view must be aligned to two.
     return x if x.data_ptr() % (2 * x.element_size()) == 0 else x.clone()
 
 

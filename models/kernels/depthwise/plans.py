@@ -1,7 +1,7 @@
-"""How a depthwise convolution on CUDA is cut into threads, and its kernels run on tensors.
+"""How the work of a depthwise convolution on CUDA is divided among threads.
 
-Tensors are channels_last, of a dtype in ``compiled.TYPES``; the padding is less than the kernel.
-Kernels whose taps fit into registers stream down strips at stride 1, the others work on tiles.
+Tensors are channels_last, with a dtype in ``compiled.TYPES``; the padding is less than the kernel
+size. At stride 1, kernels whose taps fit into registers move down strips; the others use tiles.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from torch import Tensor
 
 from models.kernels.depthwise import compiled
 
-#: The largest kernel whose taps and window of sums fit into the 255 registers of a thread.
+#: Largest kernel size whose taps and partial sums fit into the 255 registers of a thread.
 MOST_STREAMED = 11
-THREADS = 128  # of a block
-#: Threads that keep the largest GPUs busy: rows are cut into segments until there are as many.
+THREADS = 128  # per block
+#: Threads that keep the largest GPUs busy; rows are divided into segments to get this many.
 BUSY_THREADS = 1 << 16
-#: Of a thread of the tiled weight gradient: rows of the kernel, and sums in registers (rows x K).
+#: Limits per thread of the tiled weight gradient: kernel rows, and sums in registers (rows x K).
 MOST_ROWS, MOST_SUMS = 4, 50
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A convolution of (batch, channels, height, width) to out_height x out_width on a device."""
+    """A convolution of (batch, channels, height, width) to out_height x out_width on ``device``."""
 
     batch: int
     channels: int
@@ -42,7 +42,7 @@ class Problem:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """What every kernel is told."""
+        """Return the arguments that all kernels take."""
         outputs = (self.out_height, self.out_width)
         return (self.batch, self.height, self.width, *outputs, self.padding)
 
@@ -53,12 +53,12 @@ class Problem:
 
 @dataclass(frozen=True)
 class Plan:
-    """A kernel, with how many threads and with which numbers it runs."""
+    """A kernel, its number of threads and its integer arguments."""
 
     kernel: compiled.Kernel
     threads: int
     numbers: tuple[int, ...]
-    splits: int = 0  # of the weight gradient's sums
+    splits: int = 0  # partial sums of the weight gradient
 
     def run(self, *tensors: Tensor) -> None:
         self.kernel.launch(self.threads, tensors, self.numbers)
@@ -80,7 +80,7 @@ def input_gradient(
     batch, channels, *out = gradient.shape
     size, kind = weight.shape[-1], (gradient.dtype, gradient.device)
     dx = empty((batch, channels, height, width), gradient)
-    if stride == 1:  # a convolution with the kernel turned half round
+    if stride == 1:  # a convolution with the kernel rotated by 180 degrees
         pad = size - 1 - padding
         plan = _convolution(batch, channels, *out, height, width, size, 1, pad, *kind)
     else:
@@ -111,7 +111,7 @@ def empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
     )
 
 
-# Plans are made once for a shape: a step of a network wants dozens.
+# Plans are cached per shape, since a training step needs dozens.
 
 
 @cache
@@ -162,8 +162,8 @@ def _gather(*problem: Any) -> Plan:
 def streaming(
     size: int, channels: int, out_width: int, dtype: torch.dtype
 ) -> compiled.KernelSource:
-    """Strips of 8 columns, or of 7: for widths that are multiples of 7, as at 224 pixels,
-    and for large kernels, whose taps fill the registers."""
+    """Return kernels with strips of 8 columns, or 7 for widths that are multiples of 7 (as at 224
+    pixels) and for large kernels, whose taps fill the registers."""
     columns = 4 if out_width <= 4 else 7 if size > 7 or out_width % 7 == 0 else 8
     return compiled.source("streaming", dtype, THREADS, C=channels, K=size, TW=columns)
 
@@ -171,8 +171,10 @@ def streaming(
 def tiled(
     size: int, stride: int, channels: int, out_width: int, dtype: torch.dtype
 ) -> compiled.KernelSource:
-    """Odd numbers of channels are taken one at a time; strides and large kernels, whose inputs and
-    taps fill the registers, four columns."""
+    """Return kernels that process two channels at a time, or one if the number of channels is odd.
+
+    Strided and large kernels, whose inputs and taps fill the registers, process fewer columns.
+    """
     narrow = stride > 1 or size > 13 or out_width <= 4
     rows = max(1, min(MOST_ROWS, MOST_SUMS // size))
     return compiled.source(
@@ -190,12 +192,12 @@ def tiled(
 
 
 def _segment(threads: int, rows: int) -> int:
-    """Rows of a thread, if there are ``threads`` where each takes all ``rows``."""
+    """Return the rows per thread, given ``threads`` if each took all ``rows``."""
     return _parts(rows, min(rows, _parts(BUSY_THREADS, threads)))
 
 
 def _taps(weight: Tensor, bias: Tensor | None, *, flipped: bool = False) -> Tensor:
-    """(K * K + 1, C) in float32, the bias last: neighboring channels beside each other."""
+    """Return weight and bias as (K * K + 1, C) in float32, the bias last."""
     channels, size = weight.shape[0], weight.shape[-1]
     weight = weight.contiguous() if weight.dtype in compiled.TYPES else weight.float()
     beside = weight if bias is None else bias.to(weight.dtype).contiguous()

@@ -1,10 +1,10 @@
-// What every kernel here begins with: how it is compiled, and its scalars.
+// The common beginning of all kernels: compilation and scalar types.
 //
-// No shared memory and no barriers: a thread keeps its sums in registers, neighbors share what
-// they read through the caches. So the same text also compiles for a CPU, thread after thread,
-// which is how it is tested where there is no GPU.
+// There is no shared memory and there are no barriers: a thread keeps its sums in registers, and
+// neighbors share reads through the caches. Tests without a GPU can therefore compile the same text
+// for a CPU, which runs one thread after another.
 //
-// Defined before this text: TYPE (0 float, 1 bfloat16, 2 half) and THREADS (of a block).
+// Macros: TYPE (0 float, 1 bfloat16, 2 half) and THREADS (per block).
 
 #ifdef __CUDACC_RTC__
 #define KERNEL extern "C" __global__ void __launch_bounds__(THREADS)
@@ -71,8 +71,8 @@ DEVICE Scalar narrowed(float value) {
 #endif
 #endif
 
-// What was loaded but is not looked at yet. A register of its own for each: 16-bit variables would be
-// packed two to a register, for which the load would be waited for at once.
+// Values loaded but not used yet. Each has its own register: packing two 16-bit variables into one
+// would wait for the load at once.
 #if TYPE == 0
 typedef float Loaded;
 #else

@@ -1,21 +1,20 @@
 // Depthwise convolution of NHWC tensors at stride 1: forward (which is also the input gradient, with
 // flipped taps) and weight gradient, for kernels whose taps fit into registers.
 //
-// A thread has one channel of a strip of TW columns and goes down its rows. It holds the whole filter
-// (or its gradient), and K rows of sums (or of the output's gradient), so each input is loaded once
-// and used for K * TW products. The row after is loaded while this one is worked on.
+// A thread processes one channel of a strip of TW columns, row by row. It holds the whole filter (or
+// its gradient) and K rows of sums (or of the output's gradient), so each input is loaded once and
+// used for K * TW products. The next row is loaded while the current one is processed.
 //
-// Defined before this text: C (channels: addresses become constants), K (kernel) and TW (columns of a
-// thread).
+// Macros: C (channels; makes addresses constants), K (kernel size) and TW (columns per thread).
 
 enum { SPAN = TW + K - 1 };  // input columns under TW outputs
 
 struct Strip {
-  int channel, column, first, end;  // output rows from `first` to before `end`
+  int channel, column, first, end;  // output rows [first, end)
   long long picture;
 };
 
-// Threads count channels, then strips across, then segments of rows, then pictures.
+// Threads are numbered by channel, then strip, then segment of rows, then image.
 DEVICE Strip strip_of(long long index, int channel, int out_height, int out_width, int segment) {
   const int across = (out_width + TW - 1) / TW, segments = (out_height + segment - 1) / segment;
   Strip strip;
@@ -27,7 +26,7 @@ DEVICE Strip strip_of(long long index, int channel, int out_height, int out_widt
   return strip;
 }
 
-// Of COUNT columns from `left` on, a bit for each that lies in [0, width).
+// One bit for each of COUNT columns from `left` that lies in [0, width).
 template <int COUNT>
 DEVICE unsigned columns_within(int left, int width) {
   unsigned columns = 0;
@@ -36,8 +35,8 @@ DEVICE unsigned columns_within(int left, int width) {
   return columns;
 }
 
-// The columns of a row that are in `columns`; the others are zero. Without branches, so that it can be
-// done long before the values are wanted.
+// Loads the columns of a row that are in `columns`; the others are zero. There are no branches, so
+// that the loads can be issued long before the values are needed.
 template <int COUNT>
 DEVICE void load(Loaded (&values)[COUNT], const Scalar* row, unsigned columns) {
   UNROLL for (int j = 0; j < COUNT; ++j) {
@@ -52,7 +51,7 @@ DEVICE void store(Scalar* row, const float (&values)[TW], unsigned columns) {
 }
 
 // x (n, height, width, C), weight (K * K + 1, C) with the bias last, y (n, out_height, out_width, C).
-// `pad` is at most K - 1. A thread makes up to `segment` rows of a strip.
+// `pad` is at most K - 1. A thread computes up to `segment` rows of a strip.
 KERNEL convolve_strips(const Scalar* x, const float* weight, Scalar* y, int n, int height, int width,
                        int out_height, int out_width, int pad, int segment) {
   const long long thread = THREAD;
@@ -75,7 +74,7 @@ KERNEL convolve_strips(const Scalar* x, const float* weight, Scalar* y, int n, i
   Scalar* target =
       y + ((strip.picture * out_height + out_row) * out_width + strip.column) * C + strip.channel;
 
-  float sums[K][TW];  // of output rows from `out_row` on
+  float sums[K][TW];  // for output rows from `out_row`
   UNROLL for (int i = 0; i < K; ++i)
     UNROLL for (int tx = 0; tx < TW; ++tx) sums[i][tx] = bias;
   Loaded next[SPAN];
@@ -97,7 +96,7 @@ KERNEL convolve_strips(const Scalar* x, const float* weight, Scalar* y, int n, i
     target += out_width * C;
     ++out_row;
   }
-  // What is left at the bottom has met all its inputs.
+  // The remaining rows at the bottom have had all their inputs.
   UNROLL for (int i = 0; i < K - 1; ++i) {
     const bool there = out_row >= strip.first && out_row < strip.end;
     store(target, sums[i], there ? outside : 0);
@@ -106,7 +105,7 @@ KERNEL convolve_strips(const Scalar* x, const float* weight, Scalar* y, int n, i
   }
 }
 
-// Adds a strip's share to the gradient of the filter and to the `total` of the bias.
+// Adds a strip's contribution to the gradients of the filter and of the bias (`total`).
 DEVICE void gather(float (&sums)[K][K], float& total, const Scalar* x, const Scalar* dy, Strip strip,
                    int height, int width, int out_height, int out_width, int pad) {
   const int left = strip.column - pad;
@@ -119,7 +118,7 @@ DEVICE void gather(float (&sums)[K][K], float& total, const Scalar* x, const Sca
   const Scalar* gradient =
       dy + ((strip.picture * out_height + out_row) * out_width + strip.column) * C + strip.channel;
 
-  float window[K][TW];  // of the gradient: row `ky` is what kernel row `ky` meets at input `row`
+  float window[K][TW];  // of the gradient: row `ky` belongs to kernel row `ky` at input `row`
   UNROLL for (int ky = 1; ky < K; ++ky) {
     Loaded values[TW];
     const bool there = out_row - ky >= strip.first && out_row - ky < strip.end;
@@ -152,8 +151,8 @@ DEVICE void gather(float (&sums)[K][K], float& total, const Scalar* x, const Sca
   }
 }
 
-// Sums over a share of the positions: `partial` (splits, K * K + 1, C), the last row that of the
-// bias. A thread takes every `splits`-th strip of up to `segment` rows. `pad` is at most K - 1.
+// Partial sums over positions: `partial` (splits, K * K + 1, C); the last row is the bias. A thread
+// processes every `splits`-th strip of up to `segment` rows. `pad` is at most K - 1.
 KERNEL gather_strips(const Scalar* x, const Scalar* dy, float* partial, int n, int height, int width,
                      int out_height, int out_width, int pad, int segment, int splits) {
   const long long thread = THREAD;

@@ -1,9 +1,9 @@
-// The filters as the other kernels read them: in float32, neighboring channels beside each other.
+// Packs the filters for the other kernels: float32, channels last.
 //
-// Defined before this text: C (channels) and K (kernel); TYPE is that of the filters.
+// Macros: C (channels), K (kernel size) and TYPE (of the filters).
 
-// weight (C, 1, K, K) and bias (C), or none, into taps (K * K + 1, C), the bias last. `flipped` turns
-// a filter half round, as the input gradient wants it.
+// Packs weight (C, 1, K, K) and bias (C), if any, into taps (K * K + 1, C), the bias last. `flipped`
+// rotates the filters by 180 degrees, for the input gradient.
 KERNEL pack(const Scalar* weight, const Scalar* bias, float* taps, int has_bias, int flipped) {
   const int thread = (int)THREAD;
   if (thread >= (K * K + 1) * C) return;

@@ -1,11 +1,10 @@
-// Depthwise convolution of NHWC tensors: forward, input gradient, weight gradient, for any kernel and
-// stride. A thread makes a tile of outputs and reads the filter row by row.
+// Depthwise convolution of NHWC tensors: forward, input gradient and weight gradient, for any kernel
+// size and stride. A thread computes a tile of outputs and reads the filter row by row.
 //
-// Defined before this text: C (channels: addresses become constants), K (kernel), S (stride), TH and
-// TW (outputs of a thread), V (channels of a thread, 1 or 2) and ROWS (kernel rows of a thread of the
-// weight gradient).
+// Macros: C (channels; makes addresses constants), K (kernel size), S (stride), TH and TW (outputs per
+// thread), V (channels per thread, 1 or 2) and ROWS (kernel rows per thread in the weight gradient).
 
-// V neighboring channels: read and written at once, so their address is a multiple of V scalars.
+// V neighboring channels, read and written at once; their address is a multiple of V scalars.
 struct alignas(V * sizeof(Scalar)) Pack {
   Scalar value[V];
 };
@@ -16,7 +15,7 @@ struct alignas(V * sizeof(float)) Wide {
 DEVICE Wide load(const Scalar* source) {
   Wide wide;
 #if TYPE == 1 && V == 2
-  // A bfloat16 is the upper half of its float: one instruction each.
+  // A bfloat16 is the upper half of its float, so each takes one instruction.
   const unsigned bits = *reinterpret_cast<const unsigned*>(source);
   union { unsigned bits[2]; Wide wide; } both;
   both.bits[0] = bits << 16;
@@ -37,7 +36,7 @@ DEVICE void store(Scalar* target, const float* values) {
 
 enum { SPAN = (TW - 1) * S + K };  // input columns under TW outputs
 
-// `row` points to column `first`; columns outside of [0, width) are zero.
+// `row` points to column `first`; columns outside [0, width) are zero.
 template <bool INSIDE>
 DEVICE void load_span(Wide* span, const Scalar* row, int first, int width) {
   UNROLL for (int j = 0; j < SPAN; ++j) {
@@ -50,7 +49,7 @@ DEVICE void load_span(Wide* span, const Scalar* row, int first, int width) {
   }
 }
 
-// `image` points to row `top`, column `left` of a picture, perhaps outside of it.
+// `image` points to row `top` and column `left` of an image, possibly outside it.
 template <bool INSIDE>
 DEVICE void accumulate(float (&sums)[TH][TW][V], const Scalar* image, const float* weight, int top,
                        int left, int height, int width) {
@@ -73,8 +72,8 @@ DEVICE void accumulate(float (&sums)[TH][TW][V], const Scalar* image, const floa
 }
 
 // x (n, height, width, C), weight (K * K + 1, C) with the bias last, y (n, out_height, out_width, C).
-// A thread makes TH x TW outputs of V channels. With flipped taps, stride 1 and a `pad` of K - 1 -
-// the convolution's it is the input gradient.
+// A thread computes TH x TW outputs of V channels. With flipped taps, stride 1 and `pad` K - 1 minus
+// the convolution's padding, this is the input gradient.
 KERNEL convolve_tiles(const Scalar* x, const float* weight, Scalar* y, int n, int height, int width,
                 int out_height, int out_width, int pad) {
   const int groups = C / V;
@@ -109,7 +108,7 @@ KERNEL convolve_tiles(const Scalar* x, const float* weight, Scalar* y, int n, in
   }
 }
 
-// The input gradient for any stride: dx (n, height, width, C) of dy. One position a thread.
+// The input gradient dx (n, height, width, C) of dy for any stride, one position per thread.
 KERNEL spread_positions(const Scalar* dy, const float* weight, Scalar* dx, int n, int height, int width,
                       int out_height, int out_width, int pad) {
   const int groups = C / V;
@@ -153,8 +152,8 @@ DEVICE void gather(float (&sums)[ROWS][K][V], const Wide* gradient, const Scalar
   }
 }
 
-// Sums over a share of the positions: `partial` (splits, K * K + 1, C), the last row that of
-// the bias. A thread takes every `splits`-th strip of TW positions for ROWS rows of the kernel.
+// Partial sums over positions: `partial` (splits, K * K + 1, C); the last row is the bias. A thread
+// processes every `splits`-th strip of TW positions for ROWS rows of the kernel.
 KERNEL gather_tiles(const Scalar* x, const Scalar* dy, float* partial, int n, int height, int width,
                        int out_height, int out_width, int pad, int splits) {
   const int groups = C / V, parts = (K + ROWS - 1) / ROWS;
