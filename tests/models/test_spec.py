@@ -6,6 +6,7 @@ import pytest
 
 from models import VARIANTS, ModelConfig
 from models.spec import (
+    NORM_EPS,
     Activation,
     BlockSpec,
     Conv,
@@ -33,7 +34,9 @@ CONVNEXT = VARIANTS["convnext_tiny"].replace(depths=(2, 1), width=16, num_classe
     ],
 )
 def test_the_output_of_a_layer_has_the_size_of_its_windows(layer, sizes):
-    assert {size: layer.output_size(size) for size in sizes} == sizes
+    found = {size: layer.output_size(size) for size in sizes}
+    assert found == sizes
+    assert {type(size) for size in found.values()} == {int}
 
 
 def test_a_convolution_counts_its_groups_and_its_bias():
@@ -44,6 +47,10 @@ def test_a_convolution_counts_its_groups_and_its_bias():
     assert Norm("norm", "batch", 8).parameters == 16
     assert LayerScale("scale", 8, 1e-6).parameters == 8
     assert Activation("act", "relu").parameters == MaxPool("pool").parameters == 0
+
+
+def test_norms_have_the_epsilons_of_the_networks_they_are_from():
+    assert NORM_EPS == {"batch": 1e-5, "layer": 1e-6, "response": 1e-6}
 
 
 def test_depthwise_is_a_group_per_channel_of_several():
@@ -128,10 +135,24 @@ def test_the_layers_of_a_convnext():
     assert spec.head_norm == Norm("norm", "layer", 32)
 
 
+def test_convolutions_have_a_bias_where_no_batch_norm_follows():
+    spec = network_spec(RESNET.replace(norm="layer"))
+    block = spec.stages[0].blocks[0]
+    convs = [layer for layer in (*spec.stem, *block.branch) if isinstance(layer, Conv)]
+    assert [conv.bias for conv in convs] == [True] * 4
+    assert block.shortcut[0].bias is False
+
+
 def test_patches_before_separate_downsampling_have_no_norm():
     assert told(network_spec(RESNET.replace(stem="patchify")).stem) == [
         ("conv", 3, 16, 4, 4, 1, True)
     ]
+
+
+def test_a_single_norm_follows_the_depthwise_convolution():
+    for position, name in (("first", "norm1"), ("middle", "norm2")):
+        block = block_spec(CONVNEXT.replace(depthwise_position=position), 0, 16)
+        assert [layer.name for layer in block.branch if isinstance(layer, Norm)] == [name]
 
 
 def test_grn_stands_before_the_last_convolution():
@@ -159,8 +180,9 @@ def test_a_block_by_itself_keeps_the_size_and_is_never_dropped():
 def test_stochastic_depth_grows_from_none_at_the_first_block():
     spec = network_spec(RESNET.replace(stochastic_depth=0.5))
     assert [b.drop_path for stage in spec.stages for b in stage.blocks] == [0, 0.25, 0.5]
-    [stage] = network_spec(RESNET.replace(depths=(1,), stochastic_depth=0.5)).stages
-    assert [block.drop_path for block in stage.blocks] == [0]
+    for depth, rates in ((1, [0]), (2, [0, 0.5])):
+        [stage] = network_spec(RESNET.replace(depths=(depth,), stochastic_depth=0.5)).stages
+        assert [block.drop_path for block in stage.blocks] == rates
 
 
 def test_layers_have_their_place_and_output_size():
