@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from roadmap.analysis.significance import (
+    Spread,
     accuracy_floor,
     change_floor,
     estimate,
@@ -98,6 +99,12 @@ def test_seeds_needed_fall_with_the_effect_without_a_gap_or_a_warning():
         assert needed[-1] == 2
 
 
+def test_more_than_100_seeds_are_too_many():
+    needed = [seeds_needed(effect, 1.0) for effect in np.linspace(0.39, 0.41, 41)]
+    assert needed[0] is None
+    assert max(n for n in needed if n) == 100
+
+
 def test_a_sharper_level_takes_more_seeds_and_a_known_spread_fewer():
     assert seeds_needed(1, 1, alpha=0.05 / 16) > seeds_needed(1, 1)
     assert seeds_needed(2, 1, groups=17) < seeds_needed(2, 1)
@@ -171,10 +178,16 @@ def test_levenes_test_is_scipys_about_medians_and_takes_three_seeds():
     assert levene(scores) == stats.levene(*scores, center="median").pvalue
     assert levene(scores) < 0.05
     assert pooled_spread(scores, 0.01).differs
+    assert levene(scores[1:]) == stats.levene(*scores[1:], center="median").pvalue
+    assert levene(scores[1:2]) is None
     two = [row[:2] for row in scores]
     assert levene(two) is None  # two values are equally far from their median
     assert levene([*scores, *two]) == levene(scores)
     assert not pooled_spread(two, 0.01).differs
+
+
+def test_spread_differs_from_the_5_percent_level_on():
+    assert [Spread(1.0, 8, p).differs for p in (None, 0.05, 0.051)] == [False, True, False]
 
 
 def test_with_three_seeds_levenes_test_has_little_power():
