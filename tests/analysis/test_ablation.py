@@ -8,6 +8,7 @@ from fake_runs import write_ablation, write_run
 from scipy import stats
 
 from roadmap.analysis.ablation import GAIN, INCONCLUSIVE, LOSS, UNTESTED, analyse
+from roadmap.analysis.significance import seeds_needed
 from roadmap.analysis.table import ablation_table, curve_table, rows
 from roadmap.runs import read_runs
 from roadmap.steps import ROADMAPS
@@ -83,6 +84,7 @@ def test_of_two_steps_the_test_is_scipys(tmp_path):
     assert change.interval.p == pytest.approx(expected.pvalue)
     assert change.p == pytest.approx(expected.pvalue)  # one comparison needs no correction
     assert change.points == pytest.approx(np.mean(after) - np.mean(STEADY))
+    assert change.seeds_needed == seeds_needed(change.points, change.interval.std, 2, 0.05)
     assert ablation.whole.change == change.interval
 
 
@@ -117,6 +119,7 @@ def test_where_the_spread_differs_each_change_has_its_own(tmp_path):
     expected = stats.ttest_ind(scores["kernel_7"], STEADY, equal_var=False)
     assert change.interval.p == pytest.approx(expected.pvalue)
     assert (change.verdict, change.seeds_needed <= 5) == (GAIN, True)
+    assert change.seeds_needed == seeds_needed(change.points, change.interval.std, 2, 0.05 / 5)
     assert ablation.whole.change.degrees == pytest.approx(8)
 
 
@@ -412,6 +415,9 @@ def test_a_row_has_every_figure_of_its_step(tmp_path):
         "timed_on": "NVIDIA H200, eager",
     }
     assert change.p == pytest.approx(2 * interval.p)
+    for tested in ablation.tested:
+        points, std = tested.change.points, tested.change.interval.std
+        assert tested.change.seeds_needed == seeds_needed(points, std, 4, 0.05 / 2)
     unknown = {"top1_std", "top1_low", "top1_high", "change"}
     untold = {"change_low", "change_high", "p", "p_holm", "seeds_needed"}
     assert {name for name, value in untested.items() if value is None} == untold
@@ -481,7 +487,7 @@ def test_of_several_settings_that_differ_the_first_is_named_whatever_the_hash_se
 def test_unknown_data_is_refused_with_those_that_there_are_in_order(tmp_path):
     for data in ("d", "b", "e", "a", "c"):
         write_run(tmp_path, data=data)
-    with pytest.raises(ResultsError, match="zzzz.*a, b, c, d, e"):
+    with pytest.raises(ResultsError, match=r"zzzz.*a, b, c, d, e"):
         read(tmp_path, data="zzzz")
 
 

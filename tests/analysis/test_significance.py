@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -169,7 +170,7 @@ def test_equal_scores_spread_as_the_images_allow():
     spread = pooled_spread(same, floor)
     assert spread == (floor, 4, None)
     for found in (pooled_test(*same, spread), welch_test(*same, floor)):
-        assert found.p == 1
+        assert (found.p, found.std) == (1, pytest.approx(floor))
         assert found.low < 0 < found.high
 
 
@@ -184,6 +185,13 @@ def test_levenes_test_is_scipys_about_medians_and_takes_three_seeds():
     assert levene(two) is None  # two values are equally far from their median
     assert levene([*scores, *two]) == levene(scores)
     assert not pooled_spread(two, 0.01).differs
+
+
+def test_levenes_test_of_equal_distances_warns_of_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert levene([[50.0] * 3, [50.0] * 3]) is None
+        assert levene([[0.0, 0.0, 2.0, 2.0], [0.0, 0.0, 4.0, 4.0]]) == 0
 
 
 def test_spread_differs_from_the_5_percent_level_on():

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from fake_runs import write_run
 
-from roadmap.runs import Machine, RunsReader, curves, lock, read_runs, reader
+from roadmap.runs import Machine, RunsReader, curves, judged_by, lock, read_runs, reader
 from roadmap.runs.folders import RUNS_VARIABLE, runs_folder, runs_folders
 from roadmap.runs.lock import is_locked, open_lock, take
 from roadmap.runs.metrics import CLOCK_COLUMNS, COLUMNS
+from roadmap.steps import ROADMAPS
 from roadmap.tables import results
 from roadmap.tables.results import RESULTS, ResultsError
 from roadmap.train import stopping
@@ -300,6 +301,11 @@ def test_a_run_that_is_believed_to_run_is_looked_at_again(tmp_path, monkeypatch)
     assert [run.status for run in found.read().runs] == ["running"]
 
 
+def test_a_step_is_judged_by_the_average_of_its_weights_if_its_recipe_has_one():
+    assert judged_by(ROADMAPS["torchvision_recipe"], "ema") == "ema_top1"
+    assert judged_by(ROADMAPS["torchvision_recipe"], "baseline") == "top1"
+
+
 def test_a_machine_in_words():
     assert str(Machine("NVIDIA H200", True, 1)) == "NVIDIA H200, compiled"
     assert str(Machine("NVIDIA H200", False, 2)) == "2 × NVIDIA H200, eager"
@@ -318,11 +324,11 @@ def test_namesakes_of_other_data_are_other_runs(tmp_path):
 def test_a_folder_whose_name_is_no_text_is_listed_under_one_that_is(tmp_path):
     write_run(tmp_path)
     (tmp_path / "tiny" / os.fsdecode(b"run\xff")).mkdir()
-    (tmp_path / os.fsdecode(b"z\xff")).mkdir()
+    (tmp_path / os.fsdecode(b"a\xff")).mkdir()
     found = read_runs(tmp_path)
     assert len(found.runs) == 1
     names = [folder.path.name for folder in found.unreadable]
-    assert names == [r"run\udcff", r"z\udcff"]
+    assert names == [r"a\udcff", r"run\udcff"]
     assert all("Unicode" in folder.why for folder in found.unreadable)
 
 
