@@ -240,7 +240,7 @@ def differences(before: ModelConfig, after: ModelConfig) -> dict[str, tuple[Any,
 def _check_names(fields: dict[str, Any]) -> None:
     for name in fields:
         if name not in FIELDS:
-            near = difflib.get_close_matches(shortened(name), FIELDS, n=1)
+            near = difflib.get_close_matches(shortened(name), FIELDS)
             hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(FIELDS)}"
             raise ConfigError(f"the config has no field {said(name)}: {hint}", str(name))
 

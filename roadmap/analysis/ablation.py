@@ -226,7 +226,7 @@ class _Scores:
     def paired(self, before: str, after: str) -> Estimate | None:
         """Test the change by a paired t-test; None if they share fewer than two seeds."""
         first, second = self.by_step[before], self.by_step[after]
-        changes = [second[seed] - first[seed] for seed in sorted(first.keys() & second.keys())]
+        changes = [second[seed] - first[seed] for seed in first.keys() & second.keys()]
         return estimate(changes, change_floor(self.images)) if len(changes) > 1 else None
 
 

@@ -63,7 +63,7 @@ def curves(run: Run) -> dict[str, list[float | None]]:
 
 def read_columns(path: Path) -> dict[str, list[float | None]]:
     """Read ``COLUMNS`` of a metrics.csv. Raises ``OSError``; ``ValueError`` for any other table."""
-    header, *rows = csv.reader(io.StringIO(read_bytes(path).decode(), newline=""))
+    header, *rows = csv.reader(io.StringIO(read_bytes(path).decode()))
     cells = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
     return {name: [_number(c) if c else None for c in cells.get(name, ())] for name in COLUMNS}
 

@@ -92,7 +92,7 @@ class RunRecord:
     data: str
     data_sha256: str | None
     classes: int
-    class_names: Sequence[str] | None = field(default=None, hash=False, repr=False)
+    class_names: Sequence[str] | None = field(default=None, hash=False)
     train_images: int
     val_images: int
     train_split: str = "train"
@@ -341,7 +341,7 @@ def _data(content: Mapping[str, Any], beside: Sequence[str] | None) -> dict[str,
 
 
 def _changes(content: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    changes = _get(content, "data_changes", list, default=[])
+    changes = _get(content, "data_changes", list, default=())
     for change in changes:
         if not isinstance(change, dict):
             raise RecordError(

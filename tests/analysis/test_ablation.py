@@ -8,6 +8,7 @@ from fake_runs import write_ablation, write_run
 from scipy import stats
 
 from roadmap.analysis.ablation import GAIN, INCONCLUSIVE, LOSS, UNTESTED, analyse
+from roadmap.analysis.significance import seeds_needed
 from roadmap.analysis.table import ablation_table, curve_table, rows
 from roadmap.runs import read_runs
 from roadmap.steps import ROADMAPS
@@ -63,11 +64,11 @@ def test_verdicts_of_known_effects(tmp_path):
     verdicts = {row["key"]: row["verdict"] for row in rows(ablation)}
     assert verdicts == {
         "kernel_5": None,
-        "kernel_7": GAIN,
-        "kernel_9": INCONCLUSIVE,
-        "gelu": LOSS,
+        "kernel_7": "gain",
+        "kernel_9": "inconclusive",
+        "gelu": "loss",
         "layer_norm": None,
-        "separate_downsampling": UNTESTED,
+        "separate_downsampling": "untested",
     }
     assert result(ablation, "kernel_7").change.seeds_needed <= 5
     unclear = result(ablation, "kernel_9").change
@@ -83,6 +84,7 @@ def test_of_two_steps_the_test_is_scipys(tmp_path):
     assert change.interval.p == pytest.approx(expected.pvalue)
     assert change.p == pytest.approx(expected.pvalue)  # one comparison needs no correction
     assert change.points == pytest.approx(np.mean(after) - np.mean(STEADY))
+    assert change.seeds_needed == seeds_needed(change.points, change.interval.std, 2, 0.05)
     assert ablation.whole.change == change.interval
 
 
@@ -117,6 +119,7 @@ def test_where_the_spread_differs_each_change_has_its_own(tmp_path):
     expected = stats.ttest_ind(scores["kernel_7"], STEADY, equal_var=False)
     assert change.interval.p == pytest.approx(expected.pvalue)
     assert (change.verdict, change.seeds_needed <= 5) == (GAIN, True)
+    assert change.seeds_needed == seeds_needed(change.points, change.interval.std, 2, 0.05 / 5)
     assert ablation.whole.change.degrees == pytest.approx(8)
 
 
@@ -149,6 +152,17 @@ def test_seeds_need_not_be_the_same(tmp_path):
     change = result(ablation, "gelu").change
     assert (change.points, change.verdict) == (pytest.approx(2), GAIN)
     assert ablation.paired is None
+
+
+def test_one_seed_in_common_is_no_pair_and_two_seeds_have_a_spread(tmp_path):
+    for seed, top1 in ((0, 70.0), (1, 71.0)):
+        write_run(tmp_path, "kernel_7", seed, top1)
+        write_run(tmp_path, "gelu", seed + 1, top1 + 1)
+    ablation = read(tmp_path)
+    assert ablation.paired is None
+    gelu = result(ablation, "gelu")
+    assert gelu.std == pytest.approx(0.5**0.5)
+    assert gelu.interval.low < gelu.top1 < gelu.interval.high
 
 
 def test_gelu_and_both_larger_kernels_are_compared_with_kernel_7(tmp_path):
@@ -368,3 +382,122 @@ def test_the_table_has_numbers_where_figures_are_absent(tmp_path):
     assert table["change_low"].dtype == float
     assert table.loc["gelu", "change"] == 1.0
     assert table["p"].isna().all()
+
+
+def test_a_row_has_every_figure_of_its_step(tmp_path):
+    write_ablation(tmp_path, {"kernel_5": [70.0], "kernel_7": STEADY, "kernel_9": shifted(0.1)})
+    write_ablation(tmp_path, {"gelu": shifted(1)})
+    ablation = read(tmp_path)
+    found = result(ablation, "gelu")
+    change, interval = found.change, found.change.interval
+    first, untested, _, row = rows(ablation)
+    assert row == {
+        "data": "tiny",
+        "roadmap": "resnet50",
+        "number": 13,
+        "key": "gelu",
+        "title": "ReLU to GELU",
+        "group": "Micro design",
+        "adopted": True,
+        "n": 5,
+        "seeds": "0 1 2 3 4",
+        "top1": found.top1,
+        "top1_std": found.std,
+        "top1_low": found.interval.low,
+        "top1_high": found.interval.high,
+        "previous": "kernel_7",
+        "change": change.points,
+        "change_low": interval.low,
+        "change_high": interval.high,
+        "p": interval.p,
+        "p_holm": change.p,
+        "verdict": GAIN,
+        "seeds_needed": change.seeds_needed,
+        "paper_top1": 80.62,
+        "paper_change": 0.05,
+        "gflops": found.gflops,
+        "seconds": 30.0,
+        "timed_on": "NVIDIA H200, eager",
+    }
+    assert change.p == pytest.approx(2 * interval.p)
+    for tested in ablation.tested:
+        points, std = tested.change.points, tested.change.interval.std
+        assert tested.change.seeds_needed == seeds_needed(points, std, 4, 0.05 / 2)
+    unknown = {"top1_std", "top1_low", "top1_high", "change"}
+    untold = {"change_low", "change_high", "p", "p_holm", "seeds_needed"}
+    assert {name for name, value in untested.items() if value is None} == untold
+    assert {name for name, value in first.items() if value is None} == {
+        *(unknown | untold),
+        "verdict",
+    }
+
+
+def test_seeds_are_in_the_order_of_their_numbers(tmp_path):
+    for seed in (2, 10):
+        write_run(tmp_path, "gelu", seed, 70 + seed)
+    assert result(read(tmp_path), "gelu").seeds == (2, 10)
+    assert rows(read(tmp_path))[0]["seeds"] == "2 10"
+
+
+def test_texts_of_the_table_stay_texts_and_all_else_is_numbers(tmp_path):
+    write_ablation(tmp_path, {"kernel_7": [70.0], "gelu": [71.0]})
+    table = ablation_table(read(tmp_path))
+    texts = [
+        "data",
+        "roadmap",
+        "key",
+        "title",
+        "group",
+        "adopted",
+        "seeds",
+        "previous",
+        "verdict",
+        "timed_on",
+    ]
+    assert [name for name in table if table[name].dtype != float] == [
+        name for name in table if name in texts
+    ]
+    assert set(texts) <= set(table)
+
+
+def test_curves_are_means_of_the_seeds_that_have_a_figure(tmp_path):
+    for seed, top1 in ((0, 70.0), (1, 72.0)):
+        folder = write_run(tmp_path, "gelu", seed, top1)
+        header, *lines = (folder / "metrics.csv").read_text().splitlines()
+        place = header.split(",").index("top1")
+        for number, line in enumerate(lines[: 1 + seed]):  # not finite in 1 and 2 epochs
+            cells = line.split(",")
+            cells[place] = ""
+            lines[number] = ",".join(cells)
+        (folder / "metrics.csv").write_text("\n".join([header, *lines, ""]))
+    write_run(tmp_path, "kernel_7", 5, 60.0)
+    table = curve_table(read(tmp_path))
+    assert list(table.columns) == ["key", "title", "group", "epoch", "top1", "n"]
+    assert list(table["key"]) == ["kernel_7"] * 3 + ["gelu"] * 3
+    assert list(table["epoch"]) == [1, 2, 3, 1, 2, 3]
+    assert list(table["n"]) == [1, 1, 1, 0, 1, 2]
+    assert np.isnan(table["top1"][3])
+    assert table["top1"][5] == 71.0
+    assert set(table["title"][3:]) == {"ReLU to GELU"}
+
+
+def test_of_several_settings_that_differ_the_first_is_named_whatever_the_hash_seed(tmp_path):
+    write_run(tmp_path, "gelu")
+    changes = {"lr": 0.5, "mixup": 0.5, "cutmix": 0.5, "weight_decay": 0.5, "erasing": 0.5}
+    write_run(tmp_path, "kernel_7", recipe=changes)
+    with pytest.raises(ResultsError, match=r"recipe\.cutmix"):
+        read(tmp_path)
+
+
+def test_unknown_data_is_refused_with_those_that_there_are_in_order(tmp_path):
+    for data in ("d", "b", "e", "a", "c"):
+        write_run(tmp_path, data=data)
+    with pytest.raises(ResultsError, match=r"zzzz.*a, b, c, d, e"):
+        read(tmp_path, data="zzzz")
+
+
+def test_steps_with_recipes_of_their_own_still_share_their_epochs(tmp_path):
+    write_run(tmp_path, "baseline", epochs=5)
+    write_run(tmp_path, "gelu")
+    with pytest.raises(ResultsError, match=r"recipe\.epochs is 5 in resnet50-baseline-seed0 and 3"):
+        read(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from roadmap.analysis.significance import (
+    Spread,
     accuracy_floor,
     change_floor,
     estimate,
@@ -98,6 +100,12 @@ def test_seeds_needed_fall_with_the_effect_without_a_gap_or_a_warning():
         assert needed[-1] == 2
 
 
+def test_more_than_100_seeds_are_too_many():
+    needed = [seeds_needed(effect, 1.0) for effect in np.linspace(0.39, 0.41, 41)]
+    assert needed[0] is None
+    assert max(n for n in needed if n) == 100
+
+
 def test_a_sharper_level_takes_more_seeds_and_a_known_spread_fewer():
     assert seeds_needed(1, 1, alpha=0.05 / 16) > seeds_needed(1, 1)
     assert seeds_needed(2, 1, groups=17) < seeds_needed(2, 1)
@@ -162,7 +170,7 @@ def test_equal_scores_spread_as_the_images_allow():
     spread = pooled_spread(same, floor)
     assert spread == (floor, 4, None)
     for found in (pooled_test(*same, spread), welch_test(*same, floor)):
-        assert found.p == 1
+        assert (found.p, found.std) == (1, pytest.approx(floor))
         assert found.low < 0 < found.high
 
 
@@ -171,10 +179,23 @@ def test_levenes_test_is_scipys_about_medians_and_takes_three_seeds():
     assert levene(scores) == stats.levene(*scores, center="median").pvalue
     assert levene(scores) < 0.05
     assert pooled_spread(scores, 0.01).differs
+    assert levene(scores[1:]) == stats.levene(*scores[1:], center="median").pvalue
+    assert levene(scores[1:2]) is None
     two = [row[:2] for row in scores]
     assert levene(two) is None  # two values are equally far from their median
     assert levene([*scores, *two]) == levene(scores)
     assert not pooled_spread(two, 0.01).differs
+
+
+def test_levenes_test_of_equal_distances_warns_of_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert levene([[50.0] * 3, [50.0] * 3]) is None
+        assert levene([[0.0, 0.0, 2.0, 2.0], [0.0, 0.0, 4.0, 4.0]]) == 0
+
+
+def test_spread_differs_from_the_5_percent_level_on():
+    assert [Spread(1.0, 8, p).differs for p in (None, 0.05, 0.051)] == [False, True, False]
 
 
 def test_with_three_seeds_levenes_test_has_little_power():
