@@ -1,4 +1,4 @@
-"""Takes the pictures of the explorer anew.
+"""Regenerates the screenshots of the explorer in this folder.
 
 python docs/screenshots.py
 """

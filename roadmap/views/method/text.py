@@ -94,14 +94,15 @@ SOURCES = (
 UNKNOWN = (
     "Accuracy on ImageNet of the steps as built here: no network was trained on ImageNet. The "
     "networks have the paper's parameters and GFLOPs, and with the published weights they give the "
-    "published logits. That training them would reach the published top-1 is likely but not shown.",
-    "Which differences between neighboring steps are real: the paper reports three seeds for "
+    "published logits. Training them would probably reach the published top-1, but this was not "
+    "tested.",
+    "Which differences between consecutive steps are real: the paper reports three seeds for "
     "ResNet-50's roadmap and one for ResNet-200's, and a difference of 0.1 is within its own "
     "standard deviations.",
     "How well the speeds transfer: they were measured on one GPU model and one CPU, with the "
     "versions above. Our depthwise kernels have not run on any other GPU. PyTorch's kernels of "
     "size 9 and 11 take a slow path there, so those figures say little about the architecture.",
-    "Why the last GFLOPs of Table 10 are shifted: the counts show that they are, not why.",
+    "Why the last GFLOPs of Table 10 are shifted: the counts show the shift but not its cause.",
     "The effect of other orders: each gain is measured on top of the changes before it, and "
     "another order would divide the total differently.",
 )
