@@ -101,7 +101,7 @@ def _browser() -> Any:
     try:
         return Kaleido(mathjax=False)
     except ChromeNotFoundError:
-        sys.exit("Pictures of charts need Chrome or Chromium. Install one, or run plotly_get_chrome.")
+        sys.exit("Pictures of charts need Chromium. Install it, or run plotly_get_chrome.")
 
 
 async def _execute_in_place(paths: list[Path]) -> None:
@@ -118,7 +118,8 @@ async def _execute_in_place(paths: list[Path]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Execute the notebooks in place.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one or more of {', '.join(NOTEBOOKS)} [default: all]")
+    which = f"one or more of {', '.join(NOTEBOOKS)} [default: all]"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=which)
     names = parser.parse_args().names
     for name in names:
         if name not in NOTEBOOKS:

@@ -150,8 +150,8 @@ def test_it_fits(open_page, viewport, scheme):
     page.screenshot(path=PICTURES / f"builder-{viewport['width']}-{scheme}.png")
 
 
-CUT_OFF = """() => [...document.querySelectorAll('[data-testid=stColumn] [data-testid=stButtonGroup]')]
-  .flatMap(group => {
+CUT_OFF = """() => [...document.querySelectorAll(
+    '[data-testid=stColumn] [data-testid=stButtonGroup]')].flatMap(group => {
     const right = group.closest('[data-testid=stColumn]').getBoundingClientRect().right;
     return [...group.querySelectorAll('button')]
       .filter(button => button.getBoundingClientRect().right > right + 1)
