@@ -291,7 +291,7 @@ def _budgets(effects: Effects) -> None:
         markup.heading("When each change pays off", 2, "section")
         + "".join(markup.paragraph(f"{what}: {_list(names)}.", "text") for what, names in parts)
         + markup.paragraph(
-            "For changes in the paper's place. A change pays off if its 95% interval is above zero.",
+            "For each change in the paper's place. It pays off if its 95% interval is above zero.",
             "faint",
         )
     )
