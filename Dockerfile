@@ -1,4 +1,4 @@
-# The explorer on a public host (docs/deploy.md): not root, and /data is all that it writes to.
+# The explorer on a public host (docs/deploy.md): runs as user 1000 and writes only to /data.
 #
 #     docker build --tag explorer .
 #     docker run --init --read-only --tmpfs /tmp --volume results:/data --publish 8501:8501 explorer
@@ -9,7 +9,7 @@ COPY . .
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM python:3.12-slim
-# PyTorch for CPUs. With --build-arg TORCH_INDEX=https://pypi.org/simple it is the one for CUDA.
+# PyTorch for CPUs; --build-arg TORCH_INDEX=https://pypi.org/simple installs PyTorch for CUDA.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 COPY requirements.txt /
 RUN grep '^torch' /requirements.txt > /torch.txt \
@@ -25,7 +25,7 @@ USER 1000:1000
 # An installed package writes to results/ in the working directory and reads the committed ones too.
 WORKDIR /data
 VOLUME /data
-# Visitors only read; 0 lets every visitor train, measure and make files.
+# Read-only for visitors; with 0, every visitor can train, measure and create files.
 ENV ROADMAP_PUBLIC=1 \
     MALLOC_ARENA_MAX=2 \
     PYTHONDONTWRITEBYTECODE=1

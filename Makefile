@@ -1,10 +1,10 @@
 # make app        set up once, then serve the explorer on localhost:8501
 # make check      set up once, then check style and types and run the tests that take seconds
 # make test       set up once, then check everything
-# make notebooks  set up once, then execute the notebooks in place; wants Chromium
+# make notebooks  set up once, then execute the notebooks in place; needs Chromium
 # make docs       set up once, then build the documentation as a site in build/docs
-# make measured   check that every step has its measured speeds, which take a GPU
-# make lowest     try the lowest versions that the requirements allow, in an environment of their own
+# make measured   check that every step has measured speeds (measuring needs a GPU)
+# make lowest     test the lowest versions that the requirements allow, in a separate environment
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -41,12 +41,12 @@ lowest:
 	@PYTHON=$(PYTHON) .ci/lowest
 
 .venv/app.stamp: requirements.txt pyproject.toml | .venv/bin/python
-	@echo "Installing requirements.txt into .venv: some minutes, once"
+	@echo "Installing requirements.txt into .venv (once; takes a few minutes)"
 	@$(BIN)/pip install --quiet --editable .
 	@touch $@
 
 .venv/test.stamp: requirements.txt pyproject.toml | .venv/bin/python
-	@echo "Installing requirements.txt and the tools into .venv: some minutes, once"
+	@echo "Installing requirements.txt and the tools into .venv (once; takes a few minutes)"
 	@$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $@ .venv/app.stamp
 

@@ -1,6 +1,6 @@
-"""Writes into every notebook how to open it in Colab: a link, and the cell that sets Colab up.
+"""Writes into every notebook a link to Colab and the cell that sets Colab up.
 
-python notebooks/colab.py    # after repo_url in mkdocs.yml has changed
+python notebooks/colab.py    # after a change of repo_url in mkdocs.yml
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FIRST_LINE = "# On Google Colab, fetch the project and install it; anywhere else
 
 
 def repository() -> str:
-    """The project's public address, from the one place that has it."""
+    """Return the project's public address, from mkdocs.yml."""
     return re.search(r"^repo_url: (\S+)$", SETTINGS.read_text(encoding="utf-8"), re.MULTILINE)[1]
 
 
@@ -38,14 +38,14 @@ def set_up() -> str:
 
 
 def write(notebook: NotebookNode, name: str) -> None:
-    """Put both at the top, in place of what was there; the other cells keep their outputs."""
+    """Write both at the top, replacing old ones; the other cells keep their outputs."""
     executed = notebook.metadata.roadmap.executed_sources == fingerprint(notebook)
     title, second = notebook.cells[:2]
     parts = [part for part in title.source.split("\n\n") if not part.startswith(LINK_TEXT)]
     title.source = "\n\n".join([parts[0], link(name), *parts[1:]])
     if second.source.startswith(FIRST_LINE):
         second.source = set_up()
-        if executed:  # the cell has no output, whatever the address
+        if executed:  # the cell has no output for any address
             notebook.metadata.roadmap.executed_sources = fingerprint(notebook)
     else:
         notebook.cells.insert(1, nbformat.v4.new_code_cell(set_up()))

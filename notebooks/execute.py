@@ -1,4 +1,4 @@
-"""Executes the notebooks in place, with a PNG beside every chart.
+"""Executes the notebooks in place and adds a PNG to every chart.
 
 python notebooks/execute.py                          # all of them
 python notebooks/execute.py 04-read-the-results      # one
@@ -27,7 +27,7 @@ FOLDER = Path(__file__).resolve().parent
 NOTEBOOKS = {path.stem: path for path in sorted(FOLDER.glob("*.ipynb"))}
 SECONDS = 300  # for one cell, on a busy machine
 FIGURE, PICTURE = "application/vnd.plotly.v1+json", "image/png"
-SCALE, COLORS = 2, 256  # pixels of a picture for one of the chart; its palette makes it small
+SCALE, COLORS = 2, 256  # picture pixels per chart pixel; a palette keeps the file small
 
 
 async def execute(notebook: NotebookNode, folder: Path) -> None:
@@ -44,22 +44,22 @@ async def execute(notebook: NotebookNode, folder: Path) -> None:
         extra_arguments=["--log-level=ERROR"],
     )
     environment = {
-        # The packages beside this folder, wherever another copy of them is installed.
+        # This checkout's packages, even if another copy is installed.
         "PYTHONPATH": os.pathsep.join([str(FOLDER.parent), os.environ.get("PYTHONPATH", "")]),
-        # timm brings a progress bar that misses Jupyter's widgets, which nothing here needs.
+        # timm imports a progress bar, which warns that Jupyter's widgets are missing.
         "PYTHONWARNINGS": "ignore:IProgress not found",
     }
     await client.async_execute(env=os.environ | environment)
 
 
 def fingerprint(notebook: NotebookNode) -> str:
-    """Of all sources: outputs that carry another one are of other cells."""
+    """Return the hash of all sources; outputs stored with another hash are out of date."""
     sources = [(cell.cell_type, cell.source) for cell in notebook.cells]
     return hashlib.sha256(json.dumps(sources).encode()).hexdigest()
 
 
 def tidy(notebook: NotebookNode) -> None:
-    """Keep of the metadata what is the same after every execution."""
+    """Keep only the metadata that is the same after every execution."""
     notebook.metadata = NotebookNode(
         kernelspec={"display_name": "Python 3", "language": "python", "name": "python3"},
         language_info={"name": "python", "file_extension": ".py", "pygments_lexer": "ipython3"},
@@ -70,13 +70,13 @@ def tidy(notebook: NotebookNode) -> None:
 
 
 def figures(notebook: NotebookNode) -> list[NotebookNode]:
-    """The outputs that are charts."""
+    """Return the outputs that are charts."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     return [output for output in outputs if FIGURE in output.get("data", {})]
 
 
 async def add_pictures(notebook: NotebookNode, kaleido: Any) -> None:
-    """A PNG of each chart into its output, for pages that run no script."""
+    """Add a PNG of each chart to its output, for pages that run no scripts."""
     for output in figures(notebook):
         figure = output.data[FIGURE]
         size = {side: figure["layout"][side] for side in ("width", "height")}
@@ -92,16 +92,16 @@ def _small(png: bytes) -> bytes:
 
 
 def _browser() -> Any:
-    """What draws charts; without it the program ends with a sentence."""
+    """Return the browser that draws charts; exit with a message if there is none."""
     try:
         from kaleido import Kaleido
         from kaleido.errors import ChromeNotFoundError
     except ModuleNotFoundError:
-        sys.exit("The pictures need kaleido: pip install -e '.[dev]'")
+        sys.exit("Pictures of charts need kaleido. Install it with pip install -e '.[dev]'.")
     try:
         return Kaleido(mathjax=False)
     except ChromeNotFoundError:
-        sys.exit("The pictures need Chrome or Chromium: install one, or run plotly_get_chrome.")
+        sys.exit("Pictures of charts need Chromium. Install it, or run plotly_get_chrome.")
 
 
 async def _execute_in_place(paths: list[Path]) -> None:
@@ -118,15 +118,16 @@ async def _execute_in_place(paths: list[Path]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Execute the notebooks in place.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NOTEBOOKS)}")
+    which = f"one or more of {', '.join(NOTEBOOKS)} [default: all]"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=which)
     names = parser.parse_args().names
     for name in names:
         if name not in NOTEBOOKS:
-            parser.error(f"no notebook is named {name!r}; there are: {', '.join(NOTEBOOKS)}")
+            parser.error(f"unknown notebook {name!r}; choose from {', '.join(NOTEBOOKS)}")
     try:
         asyncio.run(_execute_in_place([NOTEBOOKS[name] for name in names or NOTEBOOKS]))
     except CellExecutionError as error:
-        sys.exit(f"A cell failed; its notebook is as it was.\n{error}")
+        sys.exit(f"A cell failed; its notebook was not changed.\n{error}")
 
 
 if __name__ == "__main__":

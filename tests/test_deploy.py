@@ -151,3 +151,18 @@ def test_measured_figures_in_the_text_are_the_tables():
         assert (float(median), float(p95)) == (float(row["median_s"]), float(row["p95_s"]))
         assert int(share) == round(100 * float(row["cpu_share"]))
         assert megabytes == row["server_mb"]
+
+
+def test_hostile_figures_in_the_texts_are_the_tables():
+    rows = read_rows("measured/app_hostile_memory")
+    now = [row for row in rows if row["rows"] == "now"]
+    server = max(int(row["server_mb"]) for row in now)
+    both = max(int(row["server_mb"]) + int(row["children_mb"]) for row in now)
+    together = f"{both} MB together with the "
+    for name, alone in (
+        ("docs/deploy.md", f"took up to {server} MB,"),
+        ("results/measured/README.md", f"up to {server} MB, without growth"),
+    ):
+        text = " ".join((ROOT / name).read_text(encoding="utf-8").split())
+        assert alone in text
+        assert together in text

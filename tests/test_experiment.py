@@ -74,7 +74,11 @@ def test_a_run_of_train_by_hand_is_named_before_the_experiment_starts(
 
 def test_the_text_says_how_many_are_in():
     both = len(ablation().runs), len(ablation(RECIPES).runs)
-    check_said(EXPERIMENT, f"All {both[0]} runs of the one and {both[1]} of the other are in")
+    check_said(
+        EXPERIMENT,
+        f"All {both[0]} runs of the architecture roadmap and all {both[1]} of the recipe roadmap "
+        "are in",
+    )
 
 
 def test_the_table_has_the_scores_of_the_runs():
@@ -183,7 +187,7 @@ def test_the_page_on_sweeps_says_what_the_digits_tell():
     means = [result.top1 for result in found.steps]
     check_said(
         PROJECT / "docs" / "sweeps.md",
-        f"their means are {min(means):.0f} to {max(means):.0f}%, and one of {len(found.tested)} "
+        f"the means are {min(means):.0f} to {max(means):.0f}%, and one of {len(found.tested)} "
         f"changes is significant, {norm.step.title} ({signed(norm.change.points, 1)} points)",
     )
 
@@ -278,8 +282,8 @@ def test_what_the_text_says_of_seeds_is_in_the_runs():
 def test_what_the_text_says_of_the_machines_is_in_the_runs():
     check_said(
         EXPERIMENT,
-        "architecture roadmap on one NVIDIA H200; of the recipe roadmap the steps up to `ema` with "
-        "seed 0 as well, all else on two H100s",
+        "architecture roadmap ran on one NVIDIA H200, and so did the steps of the recipe roadmap "
+        "up to `ema` with seed 0. All other runs of the recipe roadmap used two H100s",
         "The seconds of the recipe roadmap are the H100s'.",
     )
     until = ROADMAPS[RECIPES].keys.index("ema")

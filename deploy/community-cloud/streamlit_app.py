@@ -1,4 +1,4 @@
-"""The explorer on Streamlit Community Cloud, which installs the requirements beside this file."""
+"""Runs the explorer on Streamlit Community Cloud, with the requirements beside this file."""
 
 import runpy
 import sys

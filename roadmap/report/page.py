@@ -132,8 +132,7 @@ def _bars_note(table: DataFrame, published: DataFrame) -> str:
     if published["top1"].notna().any():
         said.append(
             "Ticks across the bars: published top-1 on the upper axis, which is shifted so that "
-            "both "
-            "means agree."
+            "both means agree."
         )
     return " ".join([*said, _tried(published, "Hatched")])
 

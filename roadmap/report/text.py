@@ -81,9 +81,8 @@ def _paired(check: PairedCheck) -> str:
     return (
         f"As a check, a paired t-test agrees in sign and verdict on {len(check.agreeing)} of "
         f"{counted(len(check.verdicts), 'change')}{f' (the others: {listed})' if listed else ''}; "
-        f"the standard deviation of a change is {number(check.paired_std, 2)} points when "
-        "paired by "
-        f"seed and {number(check.unpaired_std, 2)} points unpaired."
+        f"the standard deviation of a change is {number(check.paired_std, 2)} points when paired "
+        f"by seed and {number(check.unpaired_std, 2)} points unpaired."
     )
 
 
@@ -91,16 +90,13 @@ def changes(ablation: Ablation) -> str:
     """Explain the figures for changes."""
     if not ablation.tested:
         return (
-            "Change in top-1 from the previous step, in points. Intervals and tests need two "
-            "seeds of "
-            "both steps."
+            "Change in top-1 from the previous step, in points. Intervals and tests need two seeds "
+            "of both steps."
         )
     return (
-        "Change in top-1 from the previous step, in points, with 95% intervals. Each interval "
-        "is for "
-        "one change alone. The verdict corrects p for all changes tested, so an interval may "
-        "exclude "
-        "0 although the change is inconclusive."
+        "Change in top-1 from the previous step, in points, with 95% intervals. Each interval is "
+        "for one change alone. The verdict corrects p for all changes tested, so an interval may "
+        "exclude 0 although the change is inconclusive."
     )
 
 
@@ -130,10 +126,9 @@ def notes(ablation: Ablation, found: Runs) -> list[str]:
     if others := _of_other_data(ablation, found.runs):
         listed = ", ".join(f"{count} on {shortened(name, 60)}" for name, count in others.items())
         said.append(
-            f"Finished runs in the same folder, left out because their data is not "
+            "Finished runs in the same folder, left out because their data is not "
             f"{shortened(ablation.data, 60)}: {listed}. Keep the runs of each data set in a "
-            "separate "
-            "folder."
+            "separate folder."
         )
     if ablation.runs[0].scale == "pocket":
         said.append(

@@ -193,7 +193,7 @@ def test_results_of_other_runs_are_read_as_they_are(tmp_path, monkeypatch):
     assert "Of 2 changes tested, 1 is a gain" in said
     assert "1 is a loss" in said
     assert "Fewer activations: +3.07 points" in said
-    assert "2 of 3 changes go the same way as in the paper." in said
+    assert "2 of 3 changes have the same sign as in the paper." in said
     assert "Of those that are significant here: 1 of 2." in said
 
 

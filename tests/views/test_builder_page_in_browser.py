@@ -148,3 +148,18 @@ def test_it_fits(open_page, viewport, scheme):
     assert start >= page.locator("[data-testid=stHeader]").bounding_box()["height"]
     PICTURES.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=PICTURES / f"builder-{viewport['width']}-{scheme}.png")
+
+
+CUT_OFF = """() => [...document.querySelectorAll(
+    '[data-testid=stColumn] [data-testid=stButtonGroup]')].flatMap(group => {
+    const right = group.closest('[data-testid=stColumn]').getBoundingClientRect().right;
+    return [...group.querySelectorAll('button')]
+      .filter(button => button.getBoundingClientRect().right > right + 1)
+      .map(button => button.textContent);
+  })"""
+
+
+def test_all_choices_of_a_control_are_visible_on_a_laptop(open_page):
+    page = open_page("builder", {"width": 1280, "height": 800})
+    expect(page.get_by_role("radio", name="PyTorch's default")).to_be_visible()
+    assert page.evaluate(CUT_OFF) == []

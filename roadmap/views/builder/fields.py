@@ -87,8 +87,7 @@ GROUPS: dict[str, tuple[Control, ...]] = {
         Control(
             "group_width",
             "Channels per group in the first stage, doubling in each later stage. Empty: the "
-            "width's "
-            "share.",
+            "width's share.",
         ),
     ),
     "Micro design": (
@@ -235,6 +234,7 @@ def _widget(control: Control, on_change: Callable[[str], None]) -> None:
             options=CHOICES[name],
             format_func=control.said,
             required=True,
+            wrap=True,
             **common,
         )
     elif name == "depths":

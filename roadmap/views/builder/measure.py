@@ -28,9 +28,8 @@ def show(config: ModelConfig, image_size: int, name: str) -> None:
     """Show the section; ``name`` is the table's name for ``config``."""
     if visitors.is_public():
         sentence = (
-            "Measuring is disabled on this public explorer. Start your own to measure a network "
-            "on your "
-            "device:"
+            "Measuring is disabled on this public explorer. Start your own to measure a network on "
+            "your device:"
         )
         st.html(markup.own_machine(sentence, "python -m roadmap app"))
         return

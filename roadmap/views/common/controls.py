@@ -7,5 +7,5 @@ from typing import Any
 
 
 def titled(titles: Mapping[Any, str]) -> Callable[[Any], str]:
-    """For ``format_func``: the title of an option; a browser may still hold what is none."""
+    """For ``format_func``: the title of an option; a browser may send any value."""
     return lambda key: titles.get(key, str(key))

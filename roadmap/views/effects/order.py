@@ -27,9 +27,8 @@ def show(effects: Effects) -> None:
     st.html(
         markup.heading("Your own order", 2, "section")
         + markup.paragraph(
-            "Move a change up or down to update the chart. The order is part of this page's "
-            "URL, so "
-            "you can share it.",
+            "Move a change up or down to update the chart. The order is part of this page's URL, "
+            "so you can share it.",
             "faint",
         )
     )

@@ -269,7 +269,7 @@ def _alt(rows: Sequence[dict[str, Any]], view: str) -> str:
 
 
 def _budgets(effects: Effects) -> None:
-    """Show from how many epochs on each change pays."""
+    """Show the training length from which each change pays off."""
     trained = lengths(effects)
     found = effects.budgets(trained)
     always = [b.change.title for b in found if b.pays_from == trained[0]]
@@ -282,16 +282,16 @@ def _budgets(effects: Effects) -> None:
     unclear = [b.change.title for b in found if b.pays_from is None and not b.costs]
     every = f"at every length from {trained[0]:g} to {trained[-1]:g} epochs"
     parts = (
-        (f"Pays {every}", always),
-        ("Pays only with longer training", later),
+        (f"Pays off {every}", always),
+        ("Pays off only with longer training", later),
         (f"Costs accuracy {every}", costs),
         ("Inconclusive at the lengths trained", unclear),
     )
     st.html(
-        markup.heading("How long until it pays", 2, "section")
+        markup.heading("When each change pays off", 2, "section")
         + "".join(markup.paragraph(f"{what}: {_list(names)}.", "text") for what, names in parts)
         + markup.paragraph(
-            "For changes in the paper's place. A change pays if its 95% interval is above zero.",
+            "For each change in the paper's place. It pays off if its 95% interval is above zero.",
             "faint",
         )
     )

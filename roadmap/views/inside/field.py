@@ -81,8 +81,7 @@ def _effect(networks: Sequence[Named], name: str) -> None:
     if visitors.is_public():
         sentence = (
             "Measuring is disabled on this public explorer. Start your own to measure these in "
-            "about ten "
-            "seconds:"
+            "about ten seconds:"
         )
         st.html(markup.own_machine(sentence, "python -m roadmap app"))
         return

@@ -32,7 +32,7 @@ TABS = {
 SIZED = ("block", "network", "cost")  # tabs whose figures depend on the image size
 KEY = (
     ("+", "new"),
-    ("−", "gone"),
+    ("−", "removed"),
     ("Δ", "changed"),
     ("", "Under each layer: height, width and channels of its output."),
     ("", "Widths are proportional to channels. The grid is the kernel."),
@@ -266,7 +266,7 @@ def _said(inside: Inside, changed: list[str]) -> str:
 
 
 def _fields(heads: list[str], rows: list[tuple[str, list[str]]]) -> str:
-    """Return whether the last value differs from the one before, which marks the row."""
+    """Return the table of all fields; a row is marked if its last two values differ."""
     lines = [(name, values, len(values) > 1 and values[-1] != values[-2]) for name, values in rows]
     return markup.config_table(["Field", *heads], lines)
 

@@ -43,9 +43,8 @@ def show() -> None:
             markup.heading("Method", 1, "title")
             + markup.paragraph(
                 "Every figure in the explorer comes from a table that states its source, or is "
-                "counted "
-                "from the network when you open a page. This page describes how the tables were "
-                "made.",
+                "counted from the network when you open a page. This page describes how the tables "
+                "were made.",
                 "lead",
             )
         )
@@ -173,10 +172,9 @@ def _throughput() -> str:
         + markup.paragraph(
             "Inference and training, eager and (on the GPU) compiled. On the GPU, depthwise "
             "convolutions use our kernels; for ResNet-50's roadmap, PyTorch's were timed too. "
-            "After "
-            "five warm-up runs, runs follow each other without a pause and are timed with device "
-            "events. One network was measured under two names; their difference estimates the "
-            "measurement error.",
+            "After five warm-up runs, runs follow each other without a pause and are timed with "
+            "device events. One network was measured under two names; their difference estimates "
+            "the measurement error.",
             "text",
         )
         + _table(head, rows, numbers=(2, 3, 4))
@@ -263,10 +261,9 @@ def _audits() -> None:
     st.html(
         _section(
             "Audit of the paper's GFLOPs",
-            f"{sum(row.agrees for row in every)} of the {len(every)} GFLOPs figures in Tables "
-            "10 and "
-            "11 match the networks built here to both decimals. The last "
-            f"{len(steps)} steps of Table 10 differ, and Swin-T differs in the last digit.",
+            f"{sum(row.agrees for row in every)} of the {len(every)} GFLOPs figures in Tables 10 "
+            f"and 11 match the networks built here to both decimals. The last {len(steps)} steps "
+            "of Table 10 differ, and Swin-T differs in the last digit.",
         )
         + "".join(_explained(row) for row in wrong)
         + markup.paragraph(

@@ -33,14 +33,12 @@ DEFINITIONS = (
     (
         "Peak memory",
         "On CUDA, the most bytes held by tensors at one time; on a CPU, the growth of the "
-        "process's "
-        "resident memory from before the network was built. 1 GB is 10⁹ bytes.",
+        "process's resident memory from before the network was built. 1 GB is 10⁹ bytes.",
     ),
     (
         "Top-1",
         "The share of validation images whose most probable class is correct. No ImageNet model "
-        "was "
-        "trained here; those figures are published ones.",
+        "was trained here; those figures are published ones.",
     ),
 )
 PROFILE = "python -m roadmap profile --roadmap resnet50 --save"
@@ -96,16 +94,15 @@ SOURCES = (
 UNKNOWN = (
     "Accuracy on ImageNet of the steps as built here: no network was trained on ImageNet. The "
     "networks have the paper's parameters and GFLOPs, and with the published weights they give the "
-    "published logits. That training them would reach the published top-1 is likely but not shown.",
-    "Which differences between neighboring steps are real: the paper reports three seeds for "
+    "published logits. Training them would probably reach the published top-1, but this was not "
+    "tested.",
+    "Which differences between consecutive steps are real: the paper reports three seeds for "
     "ResNet-50's roadmap and one for ResNet-200's, and a difference of 0.1 is within its own "
     "standard deviations.",
     "How well the speeds transfer: they were measured on one GPU model and one CPU, with the "
     "versions above. Our depthwise kernels have not run on any other GPU. PyTorch's kernels of "
-    "size "
-    "9 and 11 take a slow path there, so those figures say little about the architecture.",
-    "Why the last GFLOPs of Table 10 are shifted: the counts show that they are, not why.",
+    "size 9 and 11 take a slow path there, so those figures say little about the architecture.",
+    "Why the last GFLOPs of Table 10 are shifted: the counts show the shift but not its cause.",
     "The effect of other orders: each gain is measured on top of the changes before it, and "
-    "another "
-    "order would divide the total differently.",
+    "another order would divide the total differently.",
 )

@@ -136,9 +136,9 @@ def _fields() -> None:
         wide(html_table(["", *TITLES.values()], rows, "fields"), "Recipes")
         + markup.paragraph(
             "Δ differs from the selected recipe. – not applicable. Learning rates are for the "
-            "given "
-            "batch size. Top-1 is as printed in each publication. The first bar of the roadmap and "
-            "the gains of each change come from other runs. The Method page lists the sources.",
+            "given batch size. Top-1 is as printed in each publication. The first bar of the "
+            "roadmap and the gains of each change come from other runs. The Method page lists the "
+            "sources.",
             "faint below",
         )
     )
@@ -356,8 +356,7 @@ def _gains() -> None:
     st.html(
         markup.paragraph(
             "All rows train the same ResNet-50. Each change is added to those above it, so its "
-            "gain "
-            "also depends on them.",
+            "gain also depends on them.",
             "why",
         )
         + markup.recipe_table(("Change", "Gain", "Top-1 %", "Why"), rows)
