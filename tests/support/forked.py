@@ -52,14 +52,17 @@ class Forked(_Module):
     _process: Any = None
 
     def _forked(self, words: Any, folder: Any, environment: Any, ends: Any, session: Any) -> int:
+        begun, beginning = PROCESSES.Pipe(duplex=False)
         streams = [None if end is None else Connection(os.dup(end)) for end in ends]
-        arguments = (words, folder, environment, streams, session)
+        arguments = (words, folder, environment, streams, session, beginning)
         self._process = PROCESSES.Process(target=_run, args=arguments, daemon=True)
         self._polling = threading.Lock()
         self._process.start()
-        for stream in streams:
+        for stream in (*streams, beginning):
             if stream is not None:
                 stream.close()  # or it would not end with the process
+        begun.poll(None)  # closed: the process has its session, or has ended
+        begun.close()
         assert self._process.pid
         return self._process.pid
 
@@ -103,9 +106,9 @@ def _exit_code(
     for number, end in enumerate(ends):
         if end is not None:
             os.dup2(end, number)
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # pipes of others, which would not end with them
     if session:
         os.setsid()
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # pipes of others, which would not end with them
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
@@ -137,6 +140,7 @@ def _run(
     environment: Mapping[str, str],
     streams: Sequence[Connection | None],
     session: bool,
+    _beginning: Connection,
 ) -> None:
     import torch
 
