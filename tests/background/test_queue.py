@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forked import Forked
 from processes import in_group
 
 from models import ModelConfig
@@ -18,6 +19,12 @@ from roadmap.background.queue import Job
 from roadmap.train.errors import RefusedError
 
 SMALL = ModelConfig(depths=(1, 1), width=8, num_classes=7, in_channels=2)
+
+
+@pytest.fixture
+def forked(monkeypatch):
+    """Workers are forked, not started: test_files_go_with_the_job and others start some."""
+    monkeypatch.setattr(jobs.subprocess, "Popen", Forked)
 
 
 def after(job: Job, *states: str, seconds: float = 60) -> str:
@@ -34,12 +41,14 @@ def measuring(config: ModelConfig = SMALL, **setting) -> Job:
     return Job("measure", config=config.to_dict(), setting=fields).start()
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_refusal_is_a_sentence():
     job = measuring(image_size=1, batch_size=1)  # batch norm over one value
     assert after(job, "done", "failed") == "failed"
     assert "more than 1 value per channel" in job.error
 
 
+@pytest.mark.usefixtures("forked")
 def test_canceling_ends_it_and_the_next_one_runs_to_its_end():
     long = measuring(ModelConfig(depths=(3, 24, 36, 3)), batch_size=64, image_size=224)
     assert after(long, "running") == "running"
@@ -55,6 +64,7 @@ def test_canceling_ends_it_and_the_next_one_runs_to_its_end():
     assert waiting.done == waiting.total == 15
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_process_that_dies_is_a_sentence(monkeypatch):
     job = Job("no such task").start()
     assert after(job, "failed") == "failed"
@@ -71,6 +81,7 @@ def killed(process: subprocess.Popen) -> subprocess.Popen:
     return process
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_job_that_nobody_looks_at_ends(monkeypatch):
     monkeypatch.setattr(jobs, "ABANDONED", 0.2)
     job = measuring()
@@ -81,6 +92,7 @@ def test_a_job_that_nobody_looks_at_ends(monkeypatch):
     assert job.state == "canceled"
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_prepared_process_takes_the_next_job(monkeypatch):
     jobs.prepare()
     spare = jobs._spare
@@ -93,13 +105,14 @@ def test_a_prepared_process_takes_the_next_job(monkeypatch):
     assert spare.wait(5) is not None
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_prepared_process_does_not_wait_for_ever(monkeypatch):
-    monkeypatch.setattr(jobs, "ABANDONED", 0.2)
-    jobs.prepare()
-    spare = jobs._spare
-    assert spare.wait(5) is not None
-    assert jobs._spare is None
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "ABANDONED", 0.2)
+        jobs.prepare()
+        spare = jobs._spare
+        assert spare.wait(5) is not None
+        assert jobs._spare is None
     job = measuring()  # in a process of its own
     assert after(job, "done", "failed") == "done", job.error
 

@@ -20,18 +20,28 @@ SMALL = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture(scope="module")
+def head():
+    """A cluster of a head without CPUs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+        found = cluster_utils.Cluster(
+            initialize_head=True, head_node_args=SMALL | {"num_cpus": 0, "include_dashboard": False}
+        )
+        yield found
+        found.shutdown()
+
+
 @pytest.fixture
-def cluster(monkeypatch):
-    """A head without CPUs, and two nodes with one each."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    found = cluster_utils.Cluster(
-        initialize_head=True, head_node_args=SMALL | {"num_cpus": 0, "include_dashboard": False}
-    )
-    yield found
+def cluster(head):
+    """``head``; the nodes that a test adds go with it."""
+    yield head
     ray.shutdown()
-    found.shutdown()
+    for node in list(head.worker_nodes):
+        head.remove_node(node)
+    head.wait_for_nodes()
 
 
 def test_a_run_goes_on_elsewhere_when_its_node_is_killed(cluster, tmp_path):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from cases import cats_and_dogs, dogs_and_kittens
+from forked import Forked
 from processes import children, listed
 from typer.testing import CliRunner
 
@@ -536,8 +537,9 @@ def training_in(folder: Path) -> subprocess.Popen:
     return process
 
 
-def test_the_reason_of_a_failure_is_its_own(tmp_path):
+def test_the_reason_of_a_failure_is_its_own(tmp_path, monkeypatch):
     """Not the last line of the log, which another process may have written."""
+    monkeypatch.setattr(subprocess, "Popen", Forked)
     runs = planned(tmp_path, scale="pocket")
     refused, other, held, killed = runs
     write_run(refused, "interrupted", scale="pocket", step=other.settings.step)
@@ -708,7 +710,7 @@ def test_killed_and_stopped_runs_are_finished_in_the_end(tmp_path):
 
     def begun(*options: str) -> subprocess.Popen:
         line = [*command, *options]
-        return subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True)
+        return Forked(line, env=environment, stderr=subprocess.PIPE, text=True)
 
     sweep = begun()
     wait_for(lambda: read_progress(first).epochs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from functools import partial
 
 import pages
@@ -12,8 +11,12 @@ from pages import address, checked
 from streamlit.testing.v1 import AppTest
 
 from models.source import network_source
+from roadmap.background import worker
+from roadmap.background.queue import Job
+from roadmap.measure import effective_field
 from roadmap.measure.complexity import count
 from roadmap.steps import ROADMAPS
+from roadmap.views.inside import field
 from roadmap.views.inside.page import TABS
 
 opened = partial(pages.opened, "inside")
@@ -93,17 +96,40 @@ def test_the_config_marks_what_the_step_changes():
     assert 'aria-label="changed"' not in same
 
 
-def test_the_receptive_field_is_measured_kept_and_drawn():
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """A job's task runs as the job starts, with one image for each field.
+
+    Its own process is for tests/background and test_inside_page_in_browser.py.
+    """
+
+    def start(job: Job, **request: object) -> Job:
+        asked = {**job._request, **request}
+        job.result = worker.TASKS[asked["task"]](asked, lambda _done, _total: None)
+        job.state = "done"
+        return job
+
+    monkeypatch.setattr(Job, "start", start)
+    monkeypatch.setattr(field, "prepare", lambda: None)
+    monkeypatch.setattr(effective_field, "image_count", lambda _config: 1)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_the_receptive_field_is_measured_kept_and_drawn(monkeypatch):
+    field._kept.clear()
     app = opened(step="kernel_5", tab="field")
     titles = [RESNET50.previous("kernel_5").title, "Kernel size 5"]
     assert not app.get("plotly_chart")
     app.button(key="measure-field").click()
-    for _ in range(240):
-        if checked(app.run()).get("plotly_chart"):
-            break
-        time.sleep(0.25)
-    charts = app.get("plotly_chart")
+    charts = checked(app.run()).get("plotly_chart")
     assert [chart.proto.alt.split("field of ")[1].split(".")[0] for chart in charts] == titles
+    measured = effective_field.effective_field(
+        effective_field.untrained(RESNET50.config("kernel_5"))
+    )
+    assert f" 50% of it is within {measured.side(0.5)} by {measured.side(0.5)} " in (
+        charts[1].proto.alt
+    )
+    monkeypatch.setattr(Job, "start", None)
     again = opened(step="kernel_5", tab="field")  # another session finds it
     assert len(again.get("plotly_chart")) == 2
 

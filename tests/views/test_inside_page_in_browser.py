@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
+import runpy
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from models.source import network_source
 from roadmap.measure.complexity import count
 from roadmap.steps import ROADMAPS
 from roadmap.views.inside.page import TABS
@@ -40,7 +40,8 @@ def test_from_tab_to_tab_to_the_next_step_and_back(open_path):
     expect(page.get_by_role("radio", name="Block")).to_be_checked()
 
 
-def test_the_downloaded_file_runs_on_its_own(open_path, tmp_path):
+def test_the_downloaded_file_runs(open_path, tmp_path, capsys):
+    """That it needs nothing of ours is for tests/models/test_source.py."""
     page = open_path("inside?roadmap=resnet50&step=kernel_7&tab=code")
     settle(page)
     with page.expect_download() as started:
@@ -48,13 +49,15 @@ def test_the_downloaded_file_runs_on_its_own(open_path, tmp_path):
     assert started.value.suggested_filename == "resnet50_kernel_7.py"
     path = tmp_path / "downloaded.py"
     started.value.save_as(path)
-    run = subprocess.run([sys.executable, "-I", path], capture_output=True, text=True)
-    parameters = count(ROADMAPS["resnet50"].config("kernel_7")).parameters
-    assert run.stdout == f"output (1, 1000), {parameters:,} parameters\n", run.stderr
+    config = ROADMAPS["resnet50"].config("kernel_7")
+    assert path.read_text() == network_source(config)
+    runpy.run_path(str(path), run_name="__main__")
+    assert capsys.readouterr().out == f"output (1, 1000), {count(config).parameters:,} parameters\n"
 
 
 def test_measuring_the_receptive_field_shows_two_maps(open_path):
-    page = open_path("inside?roadmap=resnet50&step=depthwise_conv&tab=field")
+    # The step changes no network, so that one is measured.
+    page = open_path("inside?roadmap=torchvision_recipe&step=ema&tab=field")
     settle(page)
     page.get_by_role("button", name="Measure the effective receptive field").click()
     expect(page.get_by_role("button", name="Cancel")).to_be_visible(timeout=15_000)
