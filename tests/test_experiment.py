@@ -444,6 +444,18 @@ def test_the_text_says_how_far_the_study_is():
     finished = sum(name.startswith("small_data-") for name in points())
     check_said(EXPERIMENT, f"So far {finished} of the 164 are")
     check_said(EXPERIMENT, f"{finished} of its 164 runs are trained")
+    design = read_design(DESIGNS / "small_data.json")
+    found = open_experiment(design, of_data(read_runs(ROOT.parent).points, ROOT.name))
+    fitted, planned = len(found.model.interactions), len(design.interactions)
+    check_said(
+        EXPERIMENT,
+        f"only {fitted} of the {planned} interactions can be fitted, the model misses a run by "
+        f"{found.model.points_std:.1f} points, where seeds alone differ by "
+        f"{found.model.pure_error.std:.1f}",
+    )
+    alone = [worth.effect for worth in Effects(found.model).worth("alone") if worth.effect]
+    halves = [effect.high - effect.points for effect in alone]
+    check_said(EXPERIMENT, f"±{min(halves):.0f} to ±{max(halves):.0f} points. No change is")
 
 
 def test_what_is_said_of_the_laptops_study_follows_from_its_runs():

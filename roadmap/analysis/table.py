@@ -43,7 +43,7 @@ def ablation_table(ablation: Ablation) -> DataFrame:
 
 
 def curve_table(roadmap: Roadmap, runs: Iterable[StepRun], measure: str = "top1") -> DataFrame:
-    """Return the learning curves of ``runs``: one row per run and epoch.
+    """Return the learning curves of ``runs``, by step: one row per run and epoch.
 
     Columns: ``key``, ``title`` and ``group`` of the step, ``seed``, ``place`` (counts the step's
     runs from 0), ``epoch`` and ``value``. Epochs without a finite value are left out. ``measure``
@@ -55,7 +55,7 @@ def curve_table(roadmap: Roadmap, runs: Iterable[StepRun], measure: str = "top1"
     steps = {step.key: step for step in roadmap.steps}
     counts = Counter[str]()
     parts = []
-    for run in runs:
+    for run in sorted(runs, key=lambda run: roadmap.keys.index(run.step)):
         columns = curves(run)
         cells = columns["epoch"], columns[_column(roadmap, run.step, measure, columns)]
         part = pd.DataFrame(dict(zip(("epoch", "value"), cells, strict=True)), dtype=float)

@@ -10,6 +10,7 @@ from scipy import stats
 from roadmap.analysis.ablation import GAIN, INCONCLUSIVE, LOSS, UNTESTED, analyse
 from roadmap.analysis.significance import seeds_needed
 from roadmap.analysis.table import ablation_table, curve_table, rows
+from roadmap.charts.curves import mean_curves
 from roadmap.runs import read_runs
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import ResultsError, roadmap_table
@@ -460,7 +461,7 @@ def test_texts_of_the_table_stay_texts_and_all_else_is_numbers(tmp_path):
     assert set(texts) <= set(table)
 
 
-def test_curves_are_means_of_the_seeds_that_have_a_figure(tmp_path):
+def test_curves_leave_out_epochs_without_a_figure(tmp_path):
     for seed, top1 in ((0, 70.0), (1, 72.0)):
         folder = write_run(tmp_path, "gelu", seed, top1)
         header, *lines = (folder / "metrics.csv").read_text().splitlines()
@@ -471,14 +472,14 @@ def test_curves_are_means_of_the_seeds_that_have_a_figure(tmp_path):
             lines[number] = ",".join(cells)
         (folder / "metrics.csv").write_text("\n".join([header, *lines, ""]))
     write_run(tmp_path, "kernel_7", 5, 60.0)
-    table = curve_table(read(tmp_path))
-    assert list(table.columns) == ["key", "title", "group", "epoch", "top1", "n"]
+    ablation = read(tmp_path)
+    table = curve_table(ablation.roadmap, ablation.runs)
     assert list(table["key"]) == ["kernel_7"] * 3 + ["gelu"] * 3
-    assert list(table["epoch"]) == [1, 2, 3, 1, 2, 3]
-    assert list(table["n"]) == [1, 1, 1, 0, 1, 2]
-    assert np.isnan(table["top1"][3])
-    assert table["top1"][5] == 71.0
+    assert list(table["seed"]) == [5] * 3 + [0, 0, 1]
+    assert list(table["place"]) == [0] * 3 + [0, 0, 1]
+    assert list(table["epoch"]) == [1, 2, 3, 2, 3, 3]
     assert set(table["title"][3:]) == {"ReLU to GELU"}
+    assert list(mean_curves(table)["value"][3:]) == [table["value"][3], 71.0]
 
 
 def test_of_several_settings_that_differ_the_first_is_named_whatever_the_hash_seed(tmp_path):
