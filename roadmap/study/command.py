@@ -23,7 +23,7 @@ from roadmap.study.design import read_design
 from roadmap.study.space import StudyError
 
 if TYPE_CHECKING:
-    from roadmap.study.effects import Effects, Settings
+    from roadmap.study.effects import Effects, EffectSettings
     from roadmap.study.experiment import Experiment
 
 StudyDataOption = Annotated[
@@ -201,10 +201,12 @@ def _experiment(data: str, design: Path | None, folder: Path | None) -> Experime
     return found.open_experiment(chosen, runs)
 
 
-def _settings(lr: float | None, epochs: float | None, given: Sequence[str] | None) -> Settings:
-    from roadmap.study.effects import Settings
+def _settings(
+    lr: float | None, epochs: float | None, given: Sequence[str] | None
+) -> EffectSettings:
+    from roadmap.study.effects import EffectSettings
 
-    return Settings(_pairs(given or (), "--setting"), lr, epochs)
+    return EffectSettings(_pairs(given or (), "--setting"), lr, epochs)
 
 
 def _pairs(given: Sequence[str], option: str) -> dict[str, str]:

@@ -30,7 +30,7 @@ CORNERS = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
 
 
 @dataclass(frozen=True)
-class Settings:
+class EffectSettings:
     """How the compared networks are trained.
 
     ``levels`` has level keys by factor. ``lr`` None is the middle learning rate that was trained,
@@ -98,8 +98,8 @@ class Effects:
     Raises ``StudyError`` for settings that the design does not have or that were not trained.
     """
 
-    def __init__(self, model: Model, settings: Settings | None = None):
-        self.model, self.settings = model, settings or Settings()
+    def __init__(self, model: Model, settings: EffectSettings | None = None):
+        self.model, self.settings = model, settings or EffectSettings()
         self.space: Space = model.design.space
         self.quantities = _quantities(self.space, self.settings)
         self.start = self.space.origin | _checked(self.space, self.settings.levels)
@@ -223,7 +223,8 @@ class Effects:
         """Return the value of each change in the paper's place at each number of ``epochs``."""
         levels, lr = self.settings.levels, self.settings.lr
         columns = [
-            Effects(self.model, Settings(levels, lr, one))._effects_in_place() for one in epochs
+            Effects(self.model, EffectSettings(levels, lr, one))._effects_in_place()
+            for one in epochs
         ]
         found = []
         for i, change in enumerate(self.changes):
@@ -302,7 +303,7 @@ class Effects:
         return np.vstack([model.coefficients, model.coefficients + normal * wide[:, None]])
 
 
-def _quantities(space: Space, settings: Settings) -> dict[str, float]:
+def _quantities(space: Space, settings: EffectSettings) -> dict[str, float]:
     """Return the learning rate and epochs to compare at, if they are quantitative factors."""
     found = {}
     for name, given in (("lr", settings.lr), ("epochs", settings.epochs)):

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from roadmap.cli import app
 from roadmap.runs import RunPoint
 from roadmap.study.atlas import atlas
-from roadmap.study.effects import VIEWS, Effects, Settings
+from roadmap.study.effects import VIEWS, Effects, EffectSettings
 from roadmap.study.experiment import open_experiment
 from roadmap.study.model import combination_row, fit, judge, read_model
 from roadmap.study.space import StudyError
@@ -245,7 +245,7 @@ def test_nothing_is_predicted_outside_of_what_was_trained(design, draws):
     with pytest.raises(StudyError, match=r"lr is 0\.1; the trained range is 0\.001 to"):
         effects.predicted(design.space.origin, 0.1)
     with pytest.raises(StudyError, match="epochs is 100"):
-        Effects(draws[0], Settings(epochs=100))
+        Effects(draws[0], EffectSettings(epochs=100))
     with pytest.raises(StudyError, match="not covered"):
         effects.predicted(design.space.origin | {"move_up_depthwise": "on"})
 

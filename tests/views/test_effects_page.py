@@ -16,7 +16,7 @@ from roadmap.report.text import signed
 from roadmap.runs import read_runs
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.study.design import DESIGNS, read_design
-from roadmap.study.effects import Effects, Settings
+from roadmap.study.effects import Effects, EffectSettings
 from roadmap.study.experiment import open_experiment
 from roadmap.study.terms import Terms
 from roadmap.views.builder import address as builder_address
@@ -101,7 +101,7 @@ def test_the_sliders_move_the_bars_and_stand_in_the_url(experiment):
     checked(app.run())
     assert address(app)["lr"] == "0.001"
     assert alt(app, "Effect of each change") != before
-    effects = Effects(experiment.model, Settings({}, 0.001, 20))
+    effects = Effects(experiment.model, EffectSettings({}, 0.001, 20))
     first = effects.worth("in place")[0]
     assert f"{first.change.title} {signed(first.effect.points, 2)} points" in alt(
         app, "Effect of each change"

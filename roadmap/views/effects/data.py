@@ -10,7 +10,7 @@ from roadmap.runs import PointRun
 from roadmap.study.atlas import Atlas
 from roadmap.study.atlas import atlas as make_atlas
 from roadmap.study.design import Design
-from roadmap.study.effects import Effects, Settings
+from roadmap.study.effects import Effects, EffectSettings
 from roadmap.study.experiment import (
     Experiment,
     choose_design,
@@ -55,7 +55,7 @@ Levels = tuple[tuple[str, str], ...]
 @lru_cache(maxsize=MOST_KEPT)
 def effects(model: Model, levels: Levels, lr: float | None, epochs: float | None) -> Effects:
     """Return the effects that ``model`` predicts under these settings. Raises ``StudyError``."""
-    return Effects(model, Settings(dict(levels), lr, epochs))
+    return Effects(model, EffectSettings(dict(levels), lr, epochs))
 
 
 @lru_cache(maxsize=2)
