@@ -41,6 +41,11 @@ def measuring(config: ModelConfig = SMALL, **setting) -> Job:
     return Job("measure", config=config.to_dict(), setting=fields).start()
 
 
+def measuring_long() -> Job:
+    """One that takes minutes."""
+    return measuring(ModelConfig(depths=(3, 24, 36, 3)), batch_size=64, image_size=224)
+
+
 @pytest.mark.usefixtures("forked")
 def test_a_refusal_is_a_sentence():
     job = measuring(image_size=1, batch_size=1)  # batch norm over one value
@@ -50,7 +55,7 @@ def test_a_refusal_is_a_sentence():
 
 @pytest.mark.usefixtures("forked")
 def test_canceling_ends_it_and_the_next_one_runs_to_its_end():
-    long = measuring(ModelConfig(depths=(3, 24, 36, 3)), batch_size=64, image_size=224)
+    long = measuring_long()
     assert after(long, "running") == "running"
     waiting, never = measuring(), measuring()
     time.sleep(0.5)
@@ -84,7 +89,7 @@ def killed(process: subprocess.Popen) -> subprocess.Popen:
 @pytest.mark.usefixtures("forked")
 def test_a_job_that_nobody_looks_at_ends(monkeypatch):
     monkeypatch.setattr(jobs, "ABANDONED", 0.2)
-    job = measuring()
+    job = measuring_long()
     for _ in range(200):
         if job.state == "canceled":
             break

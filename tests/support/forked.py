@@ -6,6 +6,7 @@ A process of these has a number, pipes, signals and an exit code of its own, lik
 
 from __future__ import annotations
 
+import gc
 import os
 import runpy
 import signal
@@ -144,6 +145,7 @@ def _run(
 ) -> None:
     import torch
 
+    gc.freeze()  # collecting would copy all that the fork server has imported
     torch.set_num_threads(1)
     ends = [None if stream is None else stream.fileno() for stream in streams]
     os._exit(_exit_code(words, folder, environment, ends, session))

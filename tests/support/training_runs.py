@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import gc
 import io
 import multiprocessing
 import os
@@ -80,6 +81,7 @@ def _child(
 
     from roadmap.train.run import train
 
+    gc.freeze()  # collecting would copy all that the fork server has imported
     torch.set_num_threads(1)
     with log.open("w", buffering=1) as stream:
         sys.stderr = stream
@@ -148,6 +150,7 @@ def _place(rank: int, size: int, port: int) -> None:
     """Makes this process what torchrun would start."""
     import torch
 
+    gc.freeze()
     torch.set_num_threads(1)
     places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in places.items()})
