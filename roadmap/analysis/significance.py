@@ -141,7 +141,7 @@ def paired_std(scores: Sequence[Mapping[int, float]], std_floor: float) -> float
     result is the residual of a two-way analysis of variance (steps, seeds), which excludes luck
     that all steps share with a seed. ``std_floor`` is as in ``estimate``.
     """
-    seeds = {seed: place for place, seed in enumerate(sorted({s for row in scores for s in row}))}
+    seeds = {seed: place for place, seed in enumerate({s for row in scores for s in row})}
     cells = [(step, seed) for step, row in enumerate(scores) for seed in row]
     design = np.zeros((len(cells), len(scores) + len(seeds)))
     for place, (step, seed) in enumerate(cells):

@@ -238,6 +238,8 @@ def test_agreement_with_the_paper_is_scipys(tmp_path):
 def test_no_agreement_of_two_steps_or_of_equal_scores(tmp_path):
     write_ablation(tmp_path, {"kernel_5": [70.0], "kernel_7": [71.0]})
     assert read(tmp_path).agreement is None
+    write_ablation(tmp_path, {"gelu": [72.0]})
+    assert read(tmp_path).agreement[:2] == (3, pytest.approx(1))
     write_ablation(tmp_path / "b", {key: [70.0] for key in ("kernel_5", "kernel_7", "gelu")})
     assert read(tmp_path / "b").agreement is None
 
