@@ -19,6 +19,7 @@ lint: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 check: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile \

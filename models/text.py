@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import re
@@ -61,3 +62,15 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _finite(each) for name, each in value.items()}
     return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def unknown_name(kind: str, name: str, names: tuple[str, ...]) -> str:
+    """Return an error message for an unknown name, with the nearest match and all names."""
+    return f"No {kind} is named {said(name)}.{existing(name, names)}"
+
+
+def existing(name: str, names: tuple[str, ...]) -> str:
+    """Return what to use instead of ``name``: the nearest of ``names``, and all of them."""
+    near = difflib.get_close_matches(shortened(name), names, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{hint} Available: {', '.join(names)}."

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from roadmap.steps import ROADMAPS, Roadmap, Step
+    from roadmap.definition import Roadmap, Step
+    from roadmap.steps import ROADMAPS
 
 __all__ = ["ROADMAPS", "Roadmap", "Step"]
 

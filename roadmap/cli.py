@@ -27,6 +27,7 @@ from roadmap.console import (
     number,
     read_config,
 )
+from roadmap.errors import RefusedError
 from roadmap.export.command import export
 from roadmap.measure.networks import UnknownNetworkError, config_of
 from roadmap.measure.throughput_command import benchmark
@@ -35,7 +36,6 @@ from roadmap.study.command import effects, predict
 from roadmap.sweep.command import SeedsCommand, sweep
 from roadmap.tables.results import ROOT, ResultsError, step_rows
 from roadmap.train.commands import evaluate, train
-from roadmap.train.errors import RefusedError
 from roadmap.visitors import VARIABLE, checked_setting
 
 app = typer.Typer(

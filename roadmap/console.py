@@ -14,9 +14,10 @@ import typer
 from typer.core import TyperGroup
 
 from models.config import ConfigError, ModelConfig
-from models.text import bounded, json_text, shortened
+from models.text import bounded, json_text, shortened, unknown_name
+from roadmap.definition import Roadmap
 from roadmap.files import csv_text
-from roadmap.steps import ROADMAPS, Roadmap, unknown_name
+from roadmap.steps import ROADMAPS
 
 
 class Format(str, Enum):

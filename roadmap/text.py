@@ -21,6 +21,14 @@ def signed(value: float | None, decimals: int) -> str:
     return f"+{text}" if text.strip("0.") and text[0].isdigit() else text
 
 
+def p_value(p: float | None, equals: str = "") -> str:
+    """Format p to three decimals, or as '<0.001'; ``equals`` precedes an exact value."""
+    if p is None or p != p:
+        return ABSENT
+    sign = f"{equals} " if equals else ""
+    return f"{'< ' if equals else '<'}0.001" if p < 0.001 else f"{sign}{p:.3f}"
+
+
 def change(after: float | None, before: float | None, decimals: int) -> str:
     """Format the signed difference of the rounded values; a missing value is a dash."""
     if after is None or before is None or math.isnan(after) or math.isnan(before):

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from models.text import said
-from roadmap.train.errors import RefusedError
+from roadmap.errors import RefusedError
 
 VARIABLE = "ROADMAP_PUBLIC"
 CLOSED, OPEN = ("1", "true", "yes", "on"), ("0", "false", "no", "off")

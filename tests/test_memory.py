@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roadmap.background import memory
+from roadmap.measure import host_memory as memory
 
 GB = 10**9
 

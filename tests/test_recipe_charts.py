@@ -6,9 +6,9 @@ import pytest
 
 from roadmap.charts.recipes import gains, schedules
 from roadmap.recipes import RECIPES
+from roadmap.schedule import learning_rate
 from roadmap.tables.results import roadmap_table
 from roadmap.tables.schedules import IMAGENET_IMAGES, POINTS, schedule_table
-from roadmap.train.schedule import learning_rate
 
 TITLES = {name: name for name in RECIPES}
 TABLE = schedule_table(RECIPES)

@@ -18,9 +18,9 @@ from models.text import (
     shortened,
 )
 from roadmap.console import Format, emit
+from roadmap.errors import RefusedError
 from roadmap.files import csv_text, plain_cell, write_csv, write_json
 from roadmap.tables.results import RESULTS
-from roadmap.train.errors import RefusedError
 from roadmap.views.common.figure import plain_cells
 
 

@@ -32,8 +32,9 @@ from roadmap.analysis.significance import (
     seeds_needed,
     welch_test,
 )
+from roadmap.definition import Roadmap, Step
 from roadmap.runs import Machine, StepRun
-from roadmap.steps import ROADMAPS, Roadmap, Step
+from roadmap.steps import ROADMAPS
 from roadmap.tables.results import step_rows
 
 GAIN, LOSS, INCONCLUSIVE, UNTESTED = "gain", "loss", "inconclusive", "untested"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from models.text import said
+from models.text import existing, said
+from roadmap.definition import Roadmap
 from roadmap.runs import StepRun, judged_by
-from roadmap.steps import Roadmap, existing
 from roadmap.tables.results import ResultsError
 
 #: Fields that must be equal in all runs, besides the recipe.

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from roadmap.analysis.ablation import Ablation, StepResult
+from roadmap.definition import Roadmap
 from roadmap.runs import StepRun, curves, judged_by
-from roadmap.steps import Roadmap
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from roadmap.background.memory import free_memory
+from roadmap.measure.host_memory import free_memory
 from roadmap.tables.results import START
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from typing import Any, Literal
 
 from roadmap import visitors
 from roadmap.background import scratch
+from roadmap.errors import RefusedError
 from roadmap.tables.results import START
-from roadmap.train.errors import RefusedError
 
 #: ``expired``: done, but its files are removed.
 State = Literal["waiting", "running", "done", "failed", "canceled", "expired"]

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from roadmap.charts import style
 from roadmap.charts.ablation import SIGNS
 from roadmap.palette import BLUE, GRAY, ORANGE
-from roadmap.report.text import signed
+from roadmap.text import signed
 
 if TYPE_CHECKING:
     from pandas import DataFrame

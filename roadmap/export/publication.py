@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.text import unknown_name
 from roadmap.export.check import ExportError
 from roadmap.export.recipe import train_command
 from roadmap.recipes import RECIPES
 from roadmap.runs import PointRun, Run, StepRun, Unreadable, judged_by, read_run
-from roadmap.steps import ROADMAPS, unknown_name
+from roadmap.steps import ROADMAPS
 from roadmap.timm_models.names import PREFIX, step_configs
 
 #: A run's weights files by the measure that scores them.

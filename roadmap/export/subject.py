@@ -12,11 +12,11 @@ from models.files import network_of, read_weights
 from models.network import ModernResNet
 from models.spec import network_spec, placed_layers
 from models.text import shortened
+from roadmap.errors import RefusedError
 from roadmap.export.check import ExportError
 from roadmap.export.weights import initialized
 from roadmap.runs.record import as_names
 from roadmap.train.data.class_names import label_names
-from roadmap.train.errors import RefusedError
 from roadmap.train.settings import recorded_view
 
 #: Default image size in pixels, if neither the command nor the recipe of the weights sets it.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from models.config import ModelConfig
 from models.spec import Conv, network_spec, placed_layers
-from roadmap.background.memory import free_memory
 from roadmap.measure.complexity import count
+from roadmap.measure.host_memory import free_memory
 from roadmap.measure.training_memory import BYTES, COPIES, training_memory
 
 LIMIT = 4e9  # bytes

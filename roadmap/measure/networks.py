@@ -7,9 +7,9 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from models.config import ModelConfig
-from models.text import said, shortened
+from models.text import said, shortened, unknown_name
 from models.variants import VARIANTS
-from roadmap.steps import ROADMAPS, unknown_name
+from roadmap.steps import ROADMAPS
 
 if TYPE_CHECKING:
     from torch import nn

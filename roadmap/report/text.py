@@ -18,7 +18,7 @@ from roadmap.analysis.ablation import (
 )
 from roadmap.analysis.significance import MOST_SEEDS, Spread
 from roadmap.runs import Run, Runs
-from roadmap.text import ABSENT, counted, number, signed
+from roadmap.text import ABSENT, counted, number, p_value, signed
 
 #: Explanation of the tests, for readers who do not know them.
 METHOD = (
@@ -163,14 +163,6 @@ def _of_other_data(ablation: Ablation, runs: Iterable[Run]) -> Counter[str]:
         and run.roadmap == ablation.roadmap.name
         and run.data != ablation.data
     )
-
-
-def p_value(p: float | None, equals: str = "") -> str:
-    """Format p to three decimals, or as '<0.001'; ``equals`` precedes an exact value."""
-    if p is None or p != p:
-        return ABSENT
-    sign = f"{equals} " if equals else ""
-    return f"{'< ' if equals else '<'}0.001" if p < 0.001 else f"{sign}{p:.3f}"
 
 
 def listed(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -4,7 +4,6 @@
 folders. Imports no torch and no pandas.
 """
 
-from roadmap.runs.metrics import curves
 from roadmap.runs.reader import (
     Machine,
     PointRun,
@@ -13,6 +12,7 @@ from roadmap.runs.reader import (
     RunsReader,
     StepRun,
     Unreadable,
+    curves,
     judged_by,
     read_run,
     read_runs,

@@ -6,15 +6,9 @@ import csv
 import io
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from models.remembered import remembered
 from roadmap.files import read_bytes, reason
 from roadmap.runs.record import RecordError
-from roadmap.tables.results import ResultsError
-
-if TYPE_CHECKING:
-    from roadmap.runs.reader import Run
 
 METRICS = "metrics.csv"
 #: Losses are means over images. ``top1`` and ``top5`` are percent of the validation images, empty
@@ -34,31 +28,8 @@ COLUMNS = (
     "images_per_s",
     "seconds",
 )
-MOST_VALUES = 1_000_000  # cached, 32 bytes each
 #: The columns that depend on time; the others are equal in all runs with the same seed.
 CLOCK_COLUMNS = ("images_per_s", "seconds")
-
-
-def _values(columns: dict[str, list[float | None]]) -> int:
-    return sum(map(len, columns.values()))
-
-
-@remembered(MOST_VALUES, _values)
-def curves(run: Run) -> dict[str, list[float | None]]:
-    """Return the columns of the run's metrics.csv, with one value per epoch.
-
-    The columns are empty until the first epoch ends; an empty cell is None. Cached until the run
-    has more epochs. Raises ``ResultsError`` if the table is missing or cannot be read.
-    """
-    path = run.path / METRICS
-    try:
-        return read_columns(path)
-    except FileNotFoundError:
-        if run.epochs == 0:
-            return {name: [] for name in COLUMNS}
-        raise ResultsError(f"{path} no longer exists") from None
-    except (OSError, ValueError) as error:
-        raise ResultsError(f"{path} cannot be read: {reason(error)}") from None
 
 
 def read_columns(path: Path) -> dict[str, list[float | None]]:

@@ -8,16 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from models.text import is_unicode
+from models.remembered import remembered
+from models.text import is_unicode, unknown_name
+from roadmap.definition import Roadmap
 from roadmap.files import reason
 from roadmap.runs.folders import runs_folders
 from roadmap.runs.lock import is_locked
-from roadmap.runs.metrics import METRICS, epochs_done
+from roadmap.runs.metrics import COLUMNS, METRICS, epochs_done, read_columns
 from roadmap.runs.record import RECORD, RecordError, RunPoint, RunRecord, read_record
-from roadmap.steps import ROADMAPS, Roadmap, unknown_name
+from roadmap.steps import ROADMAPS
+from roadmap.tables.results import ResultsError
 
 #: Statuses that depend on whether a process is still training, which only the lock shows.
 UNSETTLED = ("running", "stopped")
+MOST_VALUES = 1_000_000  # of learning curves cached, 32 bytes each
 
 
 class Machine(NamedTuple):
@@ -223,3 +227,25 @@ def _check_known(record: RunRecord) -> None:
         raise RecordError(f"{RECORD}: {unknown_name('roadmap', name, tuple(ROADMAPS))}")
     if step is not None and step not in ROADMAPS[name].keys:
         raise RecordError(f"{RECORD}: {unknown_name(f'step of {name}', step, ROADMAPS[name].keys)}")
+
+
+def _values(columns: dict[str, list[float | None]]) -> int:
+    return sum(map(len, columns.values()))
+
+
+@remembered(MOST_VALUES, _values)
+def curves(run: Run) -> dict[str, list[float | None]]:
+    """Return the columns of the run's metrics.csv, with one value per epoch.
+
+    The columns are empty until the first epoch ends; an empty cell is None. Cached until the run
+    has more epochs. Raises ``ResultsError`` if the table is missing or cannot be read.
+    """
+    path = run.path / METRICS
+    try:
+        return read_columns(path)
+    except FileNotFoundError:
+        if run.epochs == 0:
+            return {name: [] for name in COLUMNS}
+        raise ResultsError(f"{path} no longer exists") from None
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path} cannot be read: {reason(error)}") from None

@@ -229,7 +229,7 @@ def _levels(
     if step is not None:
         roadmap = find_roadmap(space.roadmap)
         if step not in roadmap.keys:
-            from roadmap.steps import unknown_name
+            from models.text import unknown_name
 
             raise StudyError(unknown_name(f"step of {roadmap.name}", step, roadmap.keys)[:-1])
         return effects.start | _of_network(space, space.step_levels(step))

@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from roadmap.analysis.significance import ALPHA, holm
-from roadmap.steps import ROADMAPS, Step
+from roadmap.definition import Step
+from roadmap.steps import ROADMAPS
 from roadmap.study.model import CONFIDENCE, Effect, Model, Prediction, combination_row, percent
 from roadmap.study.space import ON, Factor, Levels, Space, StudyError
 

@@ -14,9 +14,11 @@ from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from models.config import FIELDS, ConfigError, ModelConfig, differences
+from models.text import existing, unknown_name
+from roadmap.definition import Roadmap, Step
 from roadmap.measure.complexity import totals
 from roadmap.recipes import Recipe
-from roadmap.steps import ROADMAPS, Roadmap, Step, existing, unknown_name
+from roadmap.steps import ROADMAPS
 
 #: A combination: the chosen level key by factor name.
 Levels = Mapping[str, str]

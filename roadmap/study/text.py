@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from roadmap.report.text import p_value, signed
 from roadmap.study.effects import Effects, Interaction, Worth
 from roadmap.study.experiment import Experiment
 from roadmap.study.model import Effect
-from roadmap.text import counted
+from roadmap.text import counted, p_value, signed
 
 #: The most interactions and excluded runs that are listed.
 SHOWN_INTERACTIONS = 6

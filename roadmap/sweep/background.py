@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from roadmap import visitors
+from roadmap.errors import RefusedError
 from roadmap.files import read_json
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import START
-from roadmap.train.errors import RefusedError
 from roadmap.train.pocket import EPOCHS
 
 try:

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from roadmap.console import RoadmapOption, fail
+from roadmap.errors import RefusedError
 from roadmap.runs.folders import runs_folder
 from roadmap.study.design import Design, read_design
 from roadmap.study.space import StudyError
@@ -30,7 +31,6 @@ from roadmap.train.commands import (
     sentences,
     with_recipe_options,
 )
-from roadmap.train.errors import RefusedError
 from roadmap.train.settings import parse_field
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from roadmap.errors import FolderInUseError, TrainingError
 from roadmap.sweep.plan import PlannedRun, read_progress
-from roadmap.train.errors import FolderInUseError, TrainingError
 
 LOG = "train.log"
 #: Byte that tells a worker to train; end of file means that the scheduler has died.
@@ -27,7 +27,7 @@ MOST_SAID = 2000
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended: an exit code of ``roadmap.train.errors``, and a reason if it is not 0.
+    """How a run ended: an exit code of ``roadmap.errors``, and a reason if it is not 0.
 
     ``in_use`` means that it was refused because another process is training it.
     """

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from roadmap.errors import RefusedError
 from roadmap.runs.lock import is_locked
 from roadmap.runs.record import IDENTITY, RecordError, RunRecord, read_record
 from roadmap.sweep.plan import PlannedRun
 from roadmap.text import counted
 from roadmap.train.data.class_names import quoted
 from roadmap.train.data.split import Source
-from roadmap.train.errors import RefusedError
 from roadmap.train.same_run import Differences, differences, free_folder, listed
 from roadmap.train.settings import Settings, trained_config
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from models.config import ModelConfig
+from models.text import unknown_name
+from roadmap.errors import RefusedError
 from roadmap.recipes import Recipe
 from roadmap.runs.metrics import METRICS, read_columns
 from roadmap.runs.record import RecordError, read_record
-from roadmap.steps import ROADMAPS, unknown_name
+from roadmap.steps import ROADMAPS
 from roadmap.study.design import Design
-from roadmap.train.errors import RefusedError
 from roadmap.train.settings import (
     Settings,
     check_seed,

@@ -13,10 +13,10 @@ import socket
 import traceback
 from typing import Any
 
+from roadmap.errors import RefusedError, TrainingError
 from roadmap.sweep.engine import LOG, Ending, failed, failure_line
 from roadmap.sweep.plan import PlannedRun
 from roadmap.text import counted
-from roadmap.train.errors import RefusedError, TrainingError
 
 #: Number of times that a run may lose its node.
 MOST_LOSSES = 10

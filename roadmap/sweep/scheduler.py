@@ -7,10 +7,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from roadmap.errors import RefusedError, TrainingError
 from roadmap.runs.lock import is_locked
 from roadmap.sweep.engine import Ending, Engine
 from roadmap.sweep.plan import PlannedRun, read_progress
-from roadmap.train.errors import RefusedError, TrainingError
 
 #: Seconds between checks of the running runs.
 PAUSE = 0.5

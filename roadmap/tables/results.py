@@ -12,9 +12,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.text import unknown_name
 from models.variants import VARIANTS
 from roadmap.files import write_csv
-from roadmap.steps import ROADMAPS, unknown_name
+from roadmap.steps import ROADMAPS
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from roadmap.recipes import Recipe
-from roadmap.train.schedule import learning_rate
+from roadmap.schedule import learning_rate
 
 if TYPE_CHECKING:
     from pandas import DataFrame

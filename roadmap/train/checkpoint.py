@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from roadmap.errors import TrainingError
 from roadmap.files import read_json, remove_partial, write_bytes
-from roadmap.train.errors import TrainingError
 
 KEEP = 2
 _NAME = re.compile(r"step-\d+")

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from models.config import ModelConfig
 from models.spec import Norm, network_spec, placed_layers
+from roadmap.errors import RefusedError
 from roadmap.recipes import Recipe
-from roadmap.train.errors import RefusedError
 
 
 def check_image_sizes(config: ModelConfig, recipe: Recipe) -> None:

@@ -15,8 +15,8 @@ import typer
 
 from models.text import bounded
 from roadmap.console import Column, Format, FormatOption, RoadmapOption, emit, number
+from roadmap.errors import InterruptedRunError, RefusedError, TrainingError
 from roadmap.recipes import RECIPES, Recipe
-from roadmap.train.errors import InterruptedRunError, RefusedError, TrainingError
 from roadmap.train.settings import (
     Precision,
     Scale,

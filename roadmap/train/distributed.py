@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from roadmap.train.errors import TrainingError
+from roadmap.errors import TrainingError
 from roadmap.train.stopping import stop_with_parent
 
 T = TypeVar("T")

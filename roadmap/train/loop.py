@@ -12,20 +12,20 @@ from torch import Tensor
 
 from models.config import ModelConfig
 from models.kernels.depthwise import depthwise_used
+from roadmap.errors import InterruptedRunError, NonFiniteError, TrainingError
 from roadmap.runs.metrics import COLUMNS
 from roadmap.runs.record import RunRecord
+from roadmap.schedule import learning_rate
 from roadmap.text import counted
 from roadmap.train.checkpoint import Checkpoint
 from roadmap.train.data.batches import Data, DataError
 from roadmap.train.data.damage import ImageError
 from roadmap.train.distributed import World
-from roadmap.train.errors import InterruptedRunError, NonFiniteError, TrainingError
 from roadmap.train.evaluate import Scores, evaluate
 from roadmap.train.machine import device_name, out_of_memory
 from roadmap.train.metrics import Display
 from roadmap.train.opening import ACCEPT
 from roadmap.train.recorder import Recorder
-from roadmap.train.schedule import learning_rate
 from roadmap.train.settings import Settings
 from roadmap.train.stopping import Signals
 from roadmap.train.stopwatch import Stopwatch

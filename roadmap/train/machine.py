@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from models.text import said
+from roadmap.errors import RefusedError
 from roadmap.measure.throughput import MeasureError, best_device, checked_device, device_name
-from roadmap.train.errors import RefusedError
 
 __all__ = [
     "EnergyMeter",

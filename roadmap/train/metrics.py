@@ -17,8 +17,8 @@ from rich.progress import (
 )
 
 from models.text import bounded
+from roadmap.errors import RefusedError
 from roadmap.runs.metrics import COLUMNS
-from roadmap.train.errors import RefusedError
 
 
 class Display:

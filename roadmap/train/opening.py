@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from roadmap.errors import RefusedError
 from roadmap.files import read_json, remove_partial
 from roadmap.runs.record import (
     IDENTITY,
@@ -23,7 +24,6 @@ from roadmap.train.checkpoint import Checkpoint, load_checkpoint
 from roadmap.train.data.batches import Data
 from roadmap.train.data.class_names import ClassNamesError
 from roadmap.train.distributed import World
-from roadmap.train.errors import RefusedError
 from roadmap.train.same_run import differences, free_folder, listed, options
 from roadmap.train.settings import flat_differences
 from roadmap.train.stopping import FolderLock

@@ -11,12 +11,12 @@ from typing import Any
 
 from models.config import ModelConfig
 from models.files import weights_content
+from roadmap.errors import InterruptedRunError, TrainingError
 from roadmap.files import write_bytes, write_csv
 from roadmap.runs.metrics import COLUMNS, METRICS
 from roadmap.runs.record import RunRecord, write_record
 from roadmap.train.checkpoint import last_step, save_checkpoint
 from roadmap.train.distributed import World
-from roadmap.train.errors import InterruptedRunError, TrainingError
 from roadmap.train.metrics import Display, EventFiles
 from roadmap.train.settings import Settings
 from roadmap.train.stopwatch import Stopwatch

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from models.config import ConfigError, ModelConfig
+from roadmap.errors import RefusedError
 from roadmap.measure.throughput import best_device
 from roadmap.runs.folders import runs_folder
 from roadmap.runs.record import RunPoint, RunRecord
@@ -20,7 +21,6 @@ from roadmap.train.checks import check_batch_norm, check_image_sizes
 from roadmap.train.data.batches import Data, DataError, open_data
 from roadmap.train.data.sources import open_source
 from roadmap.train.distributed import World, joined
-from roadmap.train.errors import RefusedError
 from roadmap.train.loop import Training
 from roadmap.train.machine import device_name, prepare_device, reproducible, versions
 from roadmap.train.metrics import Display, check_tensorboard

@@ -13,11 +13,11 @@ from models.files import WeightsFileError, network_of, read_weights
 from models.text import said, shortened
 from models.weights import check_weights
 from models.weights.checkpoints import with_bare_keys
+from roadmap.errors import NonFiniteError, RefusedError, TrainingError
 from roadmap.measure.networks import UnknownNetworkError, build, check, config_of
 from roadmap.runs.record import as_names
 from roadmap.train.data.batches import Data, DataError, open_data
 from roadmap.train.data.class_names import ClassNamesError, label_names, quoted
-from roadmap.train.errors import NonFiniteError, RefusedError, TrainingError
 from roadmap.train.evaluate import BATCH_SIZE, evaluate
 from roadmap.train.machine import out_of_memory, prepare_device
 from roadmap.train.settings import MOST_PIXELS, SIZES, recorded_view, sizes_at

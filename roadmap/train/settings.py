@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from models.config import ModelConfig
-from models.text import said
+from models.text import said, unknown_name
+from roadmap.errors import RefusedError
 from roadmap.recipes import RECIPES, Recipe
-from roadmap.steps import ROADMAPS, unknown_name
+from roadmap.schedule import scaled_lr
+from roadmap.steps import ROADMAPS
 from roadmap.text import counted
-from roadmap.train.errors import RefusedError
-from roadmap.train.schedule import scaled_lr
 
 Scale = Literal["full", "pocket"]
 Precision = Literal["float32", "bf16"]

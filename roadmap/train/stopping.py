@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from roadmap.errors import FolderInUseError
 from roadmap.runs.lock import open_lock, take
-from roadmap.train.errors import FolderInUseError
 
 #: Seconds to retry a lock, which processes that only test it hold for a moment.
 PATIENCE = 0.5

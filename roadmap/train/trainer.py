@@ -13,11 +13,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from models import ModelConfig, ModernResNet
 from roadmap.recipes import Recipe
+from roadmap.schedule import learning_rate
 from roadmap.train.distributed import World, synchronize_batch_norm
 from roadmap.train.drop_path import DropPaths
 from roadmap.train.graph import StepGraph
 from roadmap.train.optimizer import average_decay, build_optimizer, loss_function
-from roadmap.train.schedule import learning_rate
 
 #: Optimizer steps between reads of the device's sums, where a read waits for the device.
 READ_EVERY = 25

@@ -16,7 +16,7 @@ from processes import in_group
 from models import ModelConfig
 from roadmap.background import queue as jobs
 from roadmap.background.queue import Job
-from roadmap.train.errors import RefusedError
+from roadmap.errors import RefusedError
 
 SMALL = ModelConfig(depths=(1, 1), width=8, num_classes=7, in_channels=2)
 

@@ -16,11 +16,11 @@ from models import ModelConfig, ModernResNet
 from models.kernels.depthwise import depthwise_conv2d
 from models.kernels.depthwise import layer as depthwise_layer
 from roadmap import ROADMAPS
+from roadmap.definition import Roadmap
 from roadmap.export import check, formats, packages, program, source, weights
 from roadmap.export import onnx as onnx_export
 from roadmap.export.check import ExportError, fill
 from roadmap.export.formats import save
-from roadmap.steps import Roadmap
 from roadmap.tables.results import read_rows
 
 FORMS = tuple(formats.CHECKED_BY)

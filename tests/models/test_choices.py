@@ -16,10 +16,10 @@ from roadmap.measure.complexity import count
 from roadmap.measure.effective_field import untrained
 from roadmap.measure.training_memory import training_memory
 from roadmap.recipes import RECIPES, Recipe
+from roadmap.schedule import learning_rate, scaled_lr
 from roadmap.timm_models.network import TimmNetwork
 from roadmap.train.data import augment, preview
 from roadmap.train.optimizer import build_optimizer, loss_function
-from roadmap.train.schedule import learning_rate, scaled_lr
 from roadmap.views.builder.fields import CONTROLS
 
 #: Every value of every choice makes a network with the others of this one.

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from fake_runs import write_run
 
+from roadmap.errors import FolderInUseError
 from roadmap.runs import Machine, RunsReader, curves, judged_by, lock, read_runs, reader
 from roadmap.runs.folders import RUNS_VARIABLE, runs_folder, runs_folders
 from roadmap.runs.lock import is_locked, open_lock, take
@@ -23,7 +24,6 @@ from roadmap.steps import ROADMAPS
 from roadmap.tables import results
 from roadmap.tables.results import RESULTS, ResultsError
 from roadmap.train import stopping
-from roadmap.train.errors import FolderInUseError
 from roadmap.train.stopping import FolderLock
 
 

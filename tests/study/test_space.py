@@ -8,7 +8,8 @@ import pytest
 from studies import small_space
 
 from models.config import ModelConfig
-from roadmap.steps import ROADMAPS, Roadmap, Step
+from roadmap.definition import Roadmap, Step
+from roadmap.steps import ROADMAPS
 from roadmap.study import factors
 from roadmap.study.space import (
     StudyError,

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from roadmap.errors import TrainingError
 from roadmap.runs.metrics import CLOCK_COLUMNS
 from roadmap.train.distributed import joined, synchronize_batch_norm
-from roadmap.train.errors import TrainingError
 from roadmap.train.settings import Settings, choose_recipe, run_config
 
 #: Processes are forked from one that has imported torch but never used it: real ones, really

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from training_runs import tiny_settings
 
+from roadmap.errors import RefusedError
 from roadmap.sweep.plan import PlannedRun, read_progress
 from roadmap.sweep.ray_engine import RayEngine
 from roadmap.sweep.scheduler import schedule
-from roadmap.train.errors import RefusedError
 
 ray = pytest.importorskip("ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")

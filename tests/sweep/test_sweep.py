@@ -21,6 +21,7 @@ from processes import children, listed
 from typer.testing import CliRunner
 
 from roadmap.cli import app
+from roadmap.errors import FolderInUseError, RefusedError
 from roadmap.runs.lock import is_locked
 from roadmap.runs.record import RunPoint, RunRecord
 from roadmap.steps import ROADMAPS
@@ -44,7 +45,6 @@ from roadmap.sweep.worker import _turn
 from roadmap.text import duration
 from roadmap.train.checkpoint import last_step
 from roadmap.train.data.sources import open_source
-from roadmap.train.errors import FolderInUseError, RefusedError
 from roadmap.train.settings import trained_config
 from roadmap.train.stopping import Signals, ask_to_stop
 

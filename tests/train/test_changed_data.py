@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 from models.files import weights_content
 from models.network import ModernResNet
 from roadmap.cli import app
+from roadmap.errors import RefusedError, TrainingError
 from roadmap.recipes import RECIPES
 from roadmap.runs.record import read_record
 from roadmap.steps import ROADMAPS
 from roadmap.train.data import damage, in_memory, sampling
 from roadmap.train.data.batches import DataError, open_data
-from roadmap.train.errors import RefusedError, TrainingError
 from roadmap.train.pocket import pocket_recipe
 from roadmap.train.run import train
 

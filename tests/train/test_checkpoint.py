@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from roadmap import files
+from roadmap.errors import TrainingError
 from roadmap.train.checkpoint import last_step, load_checkpoint, save_checkpoint
-from roadmap.train.errors import TrainingError
 
 TENSORS = {"weights": torch.arange(6.0).reshape(2, 3).T, "step": torch.tensor(3)}
 

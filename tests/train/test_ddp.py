@@ -19,8 +19,8 @@ from training_runs import (
     whole_run,
 )
 
+from roadmap.errors import TrainingError
 from roadmap.train.checkpoint import last_step
-from roadmap.train.errors import TrainingError
 from roadmap.train.run import train
 
 #: An epoch and two steps of the next.

@@ -17,20 +17,16 @@ from torch import nn
 from training_runs import tiny_settings
 
 from models import ModernResNet
+from roadmap.errors import InterruptedRunError, NonFiniteError, RefusedError, TrainingError
 from roadmap.recipes import RECIPES
 from roadmap.runs import curves, read_run
 from roadmap.runs.metrics import COLUMNS
+from roadmap.schedule import learning_rate, scaled_lr
 from roadmap.steps import ROADMAPS
 from roadmap.sweep.plan import read_progress
 from roadmap.train import loop, recorder, stopwatch
 from roadmap.train import trainer as trainer_module
 from roadmap.train.drop_path import DrawnDropPath, DropPaths
-from roadmap.train.errors import (
-    InterruptedRunError,
-    NonFiniteError,
-    RefusedError,
-    TrainingError,
-)
 from roadmap.train.optimizer import (
     average_decay,
     build_optimizer,
@@ -38,7 +34,6 @@ from roadmap.train.optimizer import (
     parameter_groups,
 )
 from roadmap.train.run import train
-from roadmap.train.schedule import learning_rate, scaled_lr
 from roadmap.train.settings import choose_recipe, run_config
 from roadmap.train.trainer import Trainer
 

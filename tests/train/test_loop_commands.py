@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 from models import VARIANTS, ModelConfig, ModernResNet
 from roadmap.cli import app
+from roadmap.errors import RefusedError, TrainingError
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.steps import ROADMAPS
 from roadmap.train.checks import check_batch_norm
-from roadmap.train.errors import RefusedError, TrainingError
 from roadmap.train.run import train
 from roadmap.train.scoring import score_file
 from roadmap.train.settings import choose_recipe, flat_differences, parse_field, run_config

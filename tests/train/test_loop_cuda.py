@@ -7,10 +7,10 @@ import pytest
 import torch
 from training_runs import fail_reading_at, outcome, tiny_settings
 
+from roadmap.errors import NonFiniteError, TrainingError
 from roadmap.recipes import RECIPES
 from roadmap.train import trainer as trainer_module
 from roadmap.train.data.prefetch import prefetched
-from roadmap.train.errors import NonFiniteError, TrainingError
 from roadmap.train.graph import StepGraph
 from roadmap.train.run import train
 

@@ -10,7 +10,7 @@ import pytest
 from training_runs import tiny_settings
 
 from models.text import said
-from roadmap.train.errors import RefusedError
+from roadmap.errors import RefusedError
 from roadmap.train.run import train
 from roadmap.train.same_run import differences, free_folder, listed, options
 from roadmap.train.settings import choose_recipe, parse_field

@@ -20,16 +20,11 @@ from training_runs import (
 )
 
 from models.network import LayerNorm2d
+from roadmap.errors import InterruptedRunError, NonFiniteError, RefusedError, TrainingError
 from roadmap.runs import lock
 from roadmap.train import loop
 from roadmap.train.checkpoint import last_step
 from roadmap.train.data.batches import DataError
-from roadmap.train.errors import (
-    InterruptedRunError,
-    NonFiniteError,
-    RefusedError,
-    TrainingError,
-)
 from roadmap.train.evaluate import evaluate
 from roadmap.train.run import train
 from roadmap.train.trainer import Trainer

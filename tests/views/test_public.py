@@ -18,10 +18,10 @@ from websockets.sync.client import connect
 
 from roadmap import visitors
 from roadmap.background import queue as jobs
+from roadmap.errors import RefusedError
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.sweep import background
 from roadmap.sweep.background import Task
-from roadmap.train.errors import RefusedError
 
 LOCAL = {
     "listens": "localhost",

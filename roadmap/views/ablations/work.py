@@ -7,12 +7,12 @@ from html import escape
 import streamlit as st
 
 from roadmap import visitors
+from roadmap.errors import RefusedError
 from roadmap.runs import Run, Runs, Unreadable
 from roadmap.steps import ROADMAPS
 from roadmap.sweep import background
 from roadmap.sweep.background import Task
 from roadmap.text import ABSENT, counted, number
-from roadmap.train.errors import RefusedError
 from roadmap.train.pocket import EPOCHS
 from roadmap.views.ablations import data as ablations_data
 from roadmap.views.common import markup

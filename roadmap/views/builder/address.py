@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from models.config import BOUNDS, CHOICES, FIELDS, ConfigError, ModelConfig, differences
-from models.text import said
+from models.text import said, unknown_name
 from models.variants import VARIANTS
-from roadmap.steps import ROADMAPS, unknown_name
+from roadmap.steps import ROADMAPS
 
 Slot = Literal["a", "b"]
 IMAGE_SIZE, IMAGE_SIZES = 224, (1, 1024)

@@ -10,7 +10,7 @@ from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from roadmap.background.queue import KEPT, Job
-from roadmap.train.errors import RefusedError
+from roadmap.errors import RefusedError
 from roadmap.views.common import markup
 
 POLL = 0.7  # seconds between updates of a running job

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from models.text import said
-from roadmap.steps import ROADMAPS, existing, unknown_name
+from models.text import existing, said, unknown_name
+from roadmap.steps import ROADMAPS
 
 
 @dataclass(frozen=True)

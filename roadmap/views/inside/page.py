@@ -10,9 +10,10 @@ import streamlit as st
 from models.config import FIELDS, ModelConfig
 from models.source import network_source
 from models.text import said
+from roadmap.definition import Roadmap, Step
 from roadmap.drawing import diagrams
 from roadmap.drawing.network import network_diagram
-from roadmap.steps import ROADMAPS, Roadmap, Step
+from roadmap.steps import ROADMAPS
 from roadmap.views.builder.fields import CONTROLS
 from roadmap.views.common import address, markup, turns
 from roadmap.views.common.controls import titled

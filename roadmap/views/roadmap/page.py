@@ -13,8 +13,9 @@ from models.config import ModelConfig, differences
 from models.spec import BIASED
 from roadmap import charts
 from roadmap.analysis.audit import SWIN, rounds_to
+from roadmap.definition import Roadmap
 from roadmap.drawing import diagrams
-from roadmap.steps import ROADMAPS, Roadmap
+from roadmap.steps import ROADMAPS
 from roadmap.tables.results import TimedOn
 from roadmap.text import ABSENT, change, number, telling
 from roadmap.views.common import address, markup, tables, turns

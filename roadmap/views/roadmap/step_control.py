@@ -6,9 +6,10 @@ import streamlit as st
 
 from models.config import ModelConfig
 from models.spec import network_spec
+from roadmap.definition import Roadmap
 from roadmap.drawing import diagrams
 from roadmap.palette import GRAY, GROUP_COLORS
-from roadmap.steps import ROADMAPS, Roadmap
+from roadmap.steps import ROADMAPS
 from roadmap.views.common import markup
 from roadmap.views.common.address import Selection, select
 from roadmap.views.common.bounds import known

@@ -12,8 +12,8 @@ from training_runs import fail_reading_at, tiny_settings
 from typer.testing import CliRunner
 
 from roadmap.cli import app
+from roadmap.errors import TrainingError
 from roadmap.train.checkpoint import load_checkpoint, save_checkpoint
-from roadmap.train.errors import TrainingError
 from roadmap.train.opening import turns_images
 from roadmap.train.run import train
 
