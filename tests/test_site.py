@@ -107,7 +107,7 @@ def test_the_reference_has_what_is_public(pages):
     assert {f"roadmap.recipes.Recipe.{field.name}" for field in fields(Recipe)} <= ids
     names = {name.rpartition(".")[2] for name in pages["reference/runs"].ids if name}
     assert set(of_runs) <= names
-    assert "roadmap.steps.Roadmap.build" in pages["reference/steps"].ids
+    assert "roadmap.definition.Roadmap.build" in pages["reference/steps"].ids
     assert "roadmap.study.effects.Effects" in pages["reference/study"].ids
 
 

@@ -15,8 +15,8 @@ from roadmap.steps import ROADMAPS
 from roadmap.tables.results import ResultsError
 from roadmap.text import number
 from roadmap.views.ablations import data as ablations_data
-from roadmap.views.common import address, figure, markup
-from roadmap.views.common.controls import titled
+from roadmap.views.common import figure, markup
+from roadmap.views.common.controls import choice, titled
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -48,8 +48,9 @@ def _section(folder: str, roadmap: str) -> None:
     data = ablations_data.analyzed(begun)
     begun = [run for run in begun if run.data == data]
     with st.container(horizontal=True, gap="medium", key="ablations-curve-controls"):
-        measure = _choice("curve", "Measure", {key: m.name for key, m in MEASURES.items()})
-        lines = _choice("lines", "Lines", LINES)
+        titles = {key: measure.name for key, measure in MEASURES.items()}
+        measure = choice("ablations", "curve", "Measure", titles, wrap=True)
+        lines = choice("ablations", "lines", "Lines", LINES, wrap=True)
     steps = _steps(roadmap, begun)
     if not steps:
         st.html(markup.notice("Choose a step to see its learning curves."))
@@ -68,25 +69,6 @@ def _section(folder: str, roadmap: str) -> None:
     chart = curves_chart(drawn, measure, by_seed=by_seed)
     figure.show(chart, _exported(drawn, by_seed), "curves", _alt(table, measure))
     st.html(_legend(table, by_seed))
-
-
-def _choice(name: str, title: str, options: dict[str, str]) -> str:
-    """Return the chosen one of ``options``, stored in the URL as ``name``."""
-    chosen, message = address.option(st.query_params, name, tuple(options))
-    if message:
-        st.html(markup.notice(message))
-    key = f"ablations-{name}"
-    st.session_state[key] = chosen
-    st.segmented_control(
-        title,
-        list(options),
-        format_func=titled(options),
-        key=key,
-        required=True,
-        wrap=True,
-        on_change=lambda: st.query_params.update({name: st.session_state[key]}),
-    )
-    return chosen
 
 
 def _steps(roadmap: str, runs: list[StepRun]) -> list[str]:

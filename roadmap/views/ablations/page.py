@@ -21,7 +21,7 @@ from roadmap.views.ablations import data as ablations_data
 from roadmap.views.ablations import table as ablations_table
 from roadmap.views.ablations import work as ablations_work
 from roadmap.views.common import address, figure, markup
-from roadmap.views.common.controls import titled
+from roadmap.views.common.controls import select
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -73,7 +73,8 @@ def _nothing() -> str:
     roadmap, problem = address.option(st.query_params, "roadmap", tuple(ROADMAPS))
     if problem:
         st.html(markup.notice(problem))
-    _select("roadmap", "Roadmap", {name: ROADMAPS[name].title for name in ROADMAPS}, roadmap)
+    titles = {name: ROADMAPS[name].title for name in ROADMAPS}
+    select("ablations", "roadmap", "Roadmap", titles, roadmap, width=300)
     return roadmap
 
 
@@ -87,22 +88,9 @@ def _choices(runs: tuple[StepRun, ...]) -> tuple[str, str]:
         st.html(markup.notice(" ".join(filter(None, (problem, other)))))
     titles = {name: ROADMAPS[name].title for name in known}
     with st.container(horizontal=True, gap="medium", key="ablations-controls"):
-        _select("data", "Data", {name: name for name in folders}, folder)
-        _select("roadmap", "Roadmap", titles, roadmap)
+        select("ablations", "data", "Data", {name: name for name in folders}, folder, width=300)
+        select("ablations", "roadmap", "Roadmap", titles, roadmap, width=300)
     return folder, roadmap
-
-
-def _select(name: str, title: str, options: dict[str, str], chosen: str) -> None:
-    key = f"ablations-{name}"
-    st.session_state[key] = chosen
-    st.selectbox(
-        title,
-        list(options),
-        format_func=titled(options),
-        key=key,
-        width=300,
-        on_change=lambda: st.query_params.update({name: st.session_state[key]}),
-    )
 
 
 # Results of the finished runs

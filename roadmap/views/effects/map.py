@@ -12,6 +12,7 @@ from roadmap.study.atlas import Atlas, differences
 from roadmap.text import number
 from roadmap.views.builder import address as builder_address
 from roadmap.views.common import address, figure, markup
+from roadmap.views.common.controls import segments
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -39,7 +40,7 @@ def show(effects: Effects, atlas: Atlas) -> None:
     said = " ".join(filter(None, (problem, other)))
     if said:
         st.html(markup.notice(said))
-    _control(cost)
+    segments("effects", "cost", "Cost", {key: title for key, (title, _) in COSTS.items()}, cost)
     table = _table(atlas)
     path = _path(effects, atlas, table)
     front = table.iloc[atlas.front(table[cost].to_numpy())]
@@ -67,18 +68,6 @@ def _selected(atlas: Atlas) -> tuple[int, str]:
     return best, (
         f"In the URL, at must be a whole number from 0 to {len(atlas.levels) - 1:,}. "
         "Showing the best network."
-    )
-
-
-def _control(cost: str) -> None:
-    st.session_state["effects-cost"] = cost
-    st.segmented_control(
-        "Cost",
-        list(COSTS),
-        format_func=lambda name: COSTS[name][0],
-        key="effects-cost",
-        required=True,
-        on_change=lambda: st.query_params.update({"cost": st.session_state["effects-cost"]}),
     )
 
 

@@ -13,7 +13,7 @@ from roadmap.study.rows import lengths, view_rows
 from roadmap.study.space import StudyError
 from roadmap.text import number
 from roadmap.views.common import address, figure, markup, turns
-from roadmap.views.common.controls import titled
+from roadmap.views.common.controls import segments, select
 from roadmap.views.effects import data as effects_data
 from roadmap.views.effects import interactions as effects_interactions
 from roadmap.views.effects import map as effects_map
@@ -74,7 +74,7 @@ def show() -> None:
     if problem:
         st.html(markup.notice(problem))
     if len(names) > 1:
-        _select("data", "Data", {one: one for one in names}, name)
+        select("effects", "data", "Data", {one: one for one in names}, name, width=300)
     try:
         experiment = effects_data.experiment(name)
     except StudyError as error:
@@ -171,13 +171,15 @@ def _controls(
     views: Sequence[str],
 ) -> None:
     with st.container(horizontal=True, gap="medium", key="effects-views"):
-        _segmented("view", "Value of a change", {name: VIEWS[name][1] for name in views}, view)
+        segments(
+            "effects", "view", "Value of a change", {name: VIEWS[name][1] for name in views}, view
+        )
     with st.container(horizontal=True, gap="medium", key="effects-controls"):
         for factor in _shown(space):
             options = _options(factor)
             if factor.scale is None:
                 titles = {key: _short(key) for key in options}
-                _segmented(factor.name, _heading(factor), titles, levels[factor.name])
+                segments("effects", factor.name, _heading(factor), titles, levels[factor.name])
             else:
                 value = lr if factor.name == "lr" else epochs
                 _slider(factor, options, value)
@@ -194,20 +196,6 @@ def _short(key: str) -> str:
     return names.get(key, key.capitalize())
 
 
-def _segmented(name: str, title: str, options: dict[str, str], chosen: str) -> None:
-    key = f"effects-{name}"
-    st.session_state[key] = chosen
-    st.segmented_control(
-        title,
-        list(options),
-        format_func=titled(options),
-        key=key,
-        required=True,
-        on_change=_changed,
-        args=(name,),
-    )
-
-
 def _slider(factor: Factor, options: dict[str, float], value: float | None) -> None:
     key = f"effects-{factor.name}"
     st.session_state[key] = next(name for name, one in options.items() if one == value)
@@ -219,12 +207,6 @@ def _slider(factor: Factor, options: dict[str, float], value: float | None) -> N
         args=(factor.name,),
         width=240,
     )
-
-
-def _select(name: str, title: str, options: dict[str, str], chosen: str) -> None:
-    key = f"effects-{name}"
-    st.session_state[key] = chosen
-    st.selectbox(title, list(options), key=key, width=300, on_change=_changed, args=(name,))
 
 
 def _changed(name: str) -> None:

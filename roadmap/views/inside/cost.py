@@ -13,6 +13,7 @@ from roadmap.measure.complexity import count
 from roadmap.text import ABSENT, number
 from roadmap.views.common import address, figure, markup, turns
 from roadmap.views.common.bounds import known
+from roadmap.views.common.controls import segments
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -37,16 +38,8 @@ def show(config: ModelConfig, image_size: int, name: str) -> None:
         return
     if problem:
         st.html(markup.notice(problem))
-    st.session_state["inside-costs"] = cost
-    st.segmented_control(
-        "Area shows",
-        list(COSTS),
-        format_func=lambda key: COSTS[key][0],
-        key="inside-costs",
-        required=True,
-        label_visibility="collapsed",
-        on_change=lambda: st.query_params.update({"cost": st.session_state["inside-costs"]}),
-    )
+    titles = {key: title for key, (title, *_) in COSTS.items()}
+    segments("inside-area", "cost", "Area shows", titles, cost, label_visibility="collapsed")
     _, unit, decimals = COSTS[cost]
     st.html(_total(table, image_size))
     figure.show(charts.cost_treemap(table, cost, unit, decimals), table, name, _alt(table, cost))

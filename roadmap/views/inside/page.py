@@ -16,7 +16,7 @@ from roadmap.drawing.network import network_diagram
 from roadmap.steps import ROADMAPS
 from roadmap.views.builder.fields import CONTROLS
 from roadmap.views.common import address, markup, turns
-from roadmap.views.common.controls import titled
+from roadmap.views.common.controls import segments
 from roadmap.views.inside import cost as inside_cost
 from roadmap.views.inside import field as inside_field
 from roadmap.views.roadmap import step_control
@@ -107,19 +107,10 @@ def image_size_of(parameters: Mapping[str, str]) -> tuple[int, str]:
 
 
 def _tab_controls(tab: str, image_size: int) -> None:
-    st.session_state["inside-tab"] = tab
     with st.container(
         horizontal=True, gap="medium", vertical_alignment="bottom", key="inside-controls"
     ):
-        st.segmented_control(
-            "Show",
-            list(TABS),
-            format_func=titled(TABS),
-            key="inside-tab",
-            required=True,
-            wrap=True,
-            on_change=lambda: st.query_params.update({"tab": st.session_state["inside-tab"]}),
-        )
+        segments("inside", "tab", "Show", TABS, tab, wrap=True)
         if tab in SIZED:
             st.session_state["inside-image"] = image_size
             st.number_input(
@@ -154,16 +145,14 @@ def _block(inside: Inside) -> None:
     part, problem = address.option(st.query_params, "part", tuple({"stage1": "", **parts}))
     if problem:
         st.html(markup.notice(problem))
-    st.session_state["inside-part"] = part
-    st.segmented_control(
+    segments(
+        "inside",
+        "part",
         "Part of the network",
-        list(parts),
-        format_func=titled(parts),
-        key="inside-part",
-        required=True,
+        parts,
+        part,
         wrap=True,
         label_visibility="collapsed",
-        on_change=lambda: st.query_params.update({"part": st.session_state["inside-part"]}),
     )
     try:
         diagram = diagrams.part_diagram(inside.before, inside.config, part, inside.image_size)

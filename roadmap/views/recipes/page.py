@@ -18,9 +18,9 @@ from roadmap.steps import ROADMAPS
 from roadmap.tables import schedules
 from roadmap.tables.results import read_rows
 from roadmap.text import ABSENT, change, number
-from roadmap.views.common import address, figure, markup, pictures, tables, turns
+from roadmap.views.common import figure, markup, pictures, tables, turns
 from roadmap.views.common.bounds import known, within
-from roadmap.views.common.controls import titled
+from roadmap.views.common.controls import choice, titled
 from roadmap.views.recipes.text import SUBJECTS, TITLES, value
 
 if TYPE_CHECKING:
@@ -87,47 +87,15 @@ def show() -> None:
 
 @turns.fragment
 def _part() -> None:
-    problem = st.empty()
-    part, message = address.option(st.query_params, "part", tuple(PARTS))
-    if message:
-        problem.html(markup.notice(message))
-    st.session_state["recipes-part"] = part
-    st.segmented_control(
-        "Show",
-        list(PARTS),
-        format_func=titled(PARTS),
-        key="recipes-part",
-        required=True,
-        wrap=True,
-        label_visibility="collapsed",
-        on_change=lambda: st.query_params.update({"part": st.session_state["recipes-part"]}),
-    )
+    part = choice("recipes", "part", "Show", PARTS, wrap=True, label_visibility="collapsed")
     {"fields": _fields, "rate": _rate, "pictures": _pictures, "gains": _gains}[part]()
-
-
-def _choice(name: str, title: str, options: dict[str, str]) -> str:
-    """Return the chosen one of ``options``, stored in the URL as ``name``."""
-    chosen, message = address.option(st.query_params, name, tuple(options))
-    if message:
-        st.html(markup.notice(message))
-    st.session_state[f"recipes-{name}"] = chosen
-    st.segmented_control(
-        title,
-        list(options),
-        format_func=titled(options),
-        key=f"recipes-{name}",
-        required=True,
-        wrap=True,
-        on_change=lambda: st.query_params.update({name: st.session_state[f"recipes-{name}"]}),
-    )
-    return chosen
 
 
 # Field by field
 
 
 def _fields() -> None:
-    base = _choice("base", "Mark differences from", TITLES)
+    base = choice("recipes", "base", "Mark differences from", TITLES, wrap=True)
     rows: list[Row | list[Cell]] = [*_published()]
     for subject, names in SUBJECTS.items():
         group = Cell(subject, heads=True, attributes={"scope": "rowgroup", "colspan": "5"})
@@ -174,7 +142,7 @@ def _schedules() -> DataFrame:
 
 
 def _rate() -> None:
-    relative = _choice("rate", "Rates", RATES) == "relative"
+    relative = choice("recipes", "rate", "Rates", RATES, wrap=True) == "relative"
     table = _schedules()
     figure.show(
         charts.schedules(table, TITLES, relative=relative), table, "schedules", _rate_alt(table)
@@ -214,7 +182,7 @@ def _rate_alt(table: DataFrame) -> str:
 
 
 def _pictures() -> None:
-    method = _choice("method", "Method", METHODS)
+    method = choice("recipes", "method", "Method", METHODS, wrap=True)
     st.html(markup.paragraph(WHAT[method], "why"))
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         recipe = _recipe_controls(method)

@@ -12,7 +12,7 @@ from roadmap.tables.results import ResultsError, read_rows
 from roadmap.tables.sizes import PRETRAINING, TEST_SETS
 from roadmap.text import ABSENT, change, number
 from roadmap.views.common import address, figure, markup, turns
-from roadmap.views.common.controls import titled
+from roadmap.views.common.controls import segments, select
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -91,23 +91,10 @@ def _selected(table: DataFrame) -> tuple[Series, list[str]]:
 def _controls(chosen: dict[str, str]) -> None:
     with st.container(horizontal=True, gap="medium", key="sizes-controls"):
         for name, options in CHOICES.items():
-            st.session_state[f"sizes-{name}"] = chosen[name]
-            axis = name in ("x", "y")
-            control: Any = st.selectbox if axis else st.segmented_control
-            more: dict[str, Any] = {"width": 190} if axis else {"required": True}
-            control(
-                TITLES[name],
-                list(options),
-                format_func=titled(options),
-                key=f"sizes-{name}",
-                on_change=_changed,
-                args=(name,),
-                **more,
-            )
-
-
-def _changed(name: str) -> None:
-    st.query_params[name] = st.session_state[f"sizes-{name}"]
+            if name in ("x", "y"):
+                select("sizes", name, TITLES[name], options, chosen[name], width=190)
+            else:
+                segments("sizes", name, TITLES[name], options, chosen[name])
 
 
 def _filtered(table: DataFrame, chosen: dict[str, str]) -> DataFrame:
@@ -228,16 +215,8 @@ def _panel(table: DataFrame, row: Series) -> None:
 
 def _model_control(table: DataFrame, key: str) -> None:
     """The keyboard equivalent of a click on a mark."""
-    st.session_state["sizes-model"] = key
     labels = dict(zip(table["key"], table["label"], strict=True))
-    st.selectbox(
-        "Network",
-        list(labels),
-        format_func=titled(labels),
-        key="sizes-model",
-        on_change=lambda: st.query_params.update({"model": st.session_state["sizes-model"]}),
-        label_visibility="collapsed",
-    )
+    select("sizes", "model", "Network", labels, key, label_visibility="collapsed")
 
 
 def _rival(table: DataFrame, row: Series) -> Series | None:
