@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from models.config import ModelConfig
-from models.spec import Norm, network_spec, placed_layers
+from models.spec import NetworkSpec, Norm, PlacedLayer, network_spec, placed_layers
 from roadmap.errors import RefusedError
 from roadmap.recipes import Recipe
 
 
-def check_image_sizes(config: ModelConfig, recipe: Recipe) -> None:
-    """Raise ``RefusedError`` if a layer would have no output at the recipe's image sizes."""
-    for side in sorted({recipe.train_size, recipe.test_size}):
-        try:
-            list(placed_layers(network_spec(config), side))
-        except ValueError as error:
-            raise RefusedError(f"--image-size: at {side} pixels {error}") from None
-
-
-def check_batch_norm(
+def check_network(
     config: ModelConfig,
     recipe: Recipe,
     *,
@@ -27,17 +18,20 @@ def check_batch_norm(
     processes: int,
     synchronized: bool,
 ) -> None:
-    """Raise ``RefusedError`` if batch norm would normalize a single value.
+    """Raise ``RefusedError`` if a layer would have no output at the recipe's image sizes, or if
+    batch norm would normalize a single value.
 
-    That happens if its feature map is a single pixel and a part of the batch is a single image: the
-    part of one process, or of all processes if the statistics are ``synchronized``.
+    The second happens if its feature map is a single pixel and a part of the batch is a single
+    image: the part of one process, or of all processes if the statistics are ``synchronized``.
     """
+    spec = network_spec(config)
+    placed = {side: _placed(spec, side) for side in sorted({recipe.test_size, recipe.train_size})}
     share = recipe.batch_size // processes
     size = min(micro_batch or share, share)
     smallest = share % size or size
     if smallest * (processes if synchronized else 1) > 1:
         return
-    layer = next(_on_one_pixel(config, recipe.train_size), None)
+    layer = next(_on_one_pixel(spec, placed[recipe.train_size]), None)
     if layer is None:
         return
     if smallest == share:
@@ -51,15 +45,20 @@ def check_batch_norm(
     raise RefusedError(
         f"{part} passes one image at a time to batch norm ({layer}), whose feature map is a single "
         f"pixel at image size {recipe.train_size}: one value has no variance. Use {wanted}, or "
-        "larger "
-        "images"
+        "larger images"
     )
 
 
-def _on_one_pixel(config: ModelConfig, image_size: int) -> Iterator[str]:
-    """Return the batch norms whose feature map is a single pixel."""
-    spec = network_spec(config)
-    for placed in placed_layers(spec, image_size):
+def _placed(spec: NetworkSpec, side: int) -> list[PlacedLayer]:
+    try:
+        return list(placed_layers(spec, side))
+    except ValueError as error:
+        raise RefusedError(f"--image-size: at {side} pixels {error}") from None
+
+
+def _on_one_pixel(spec: NetworkSpec, layers: Iterable[PlacedLayer]) -> Iterator[str]:
+    """Yield the batch norms whose feature map is a single pixel."""
+    for placed in layers:
         if isinstance(placed.layer, Norm) and placed.layer.kind == "batch" and placed.out_size == 1:
             yield placed.path
     if spec.head_norm and spec.head_norm.kind == "batch":

@@ -262,8 +262,7 @@ class Training:
         if last["top1"] is None or (self.trainer.average and last["ema_top1"] is None):
             raise NonFiniteError(
                 "after the last epoch, the validation loss is not finite, so the run has no "
-                "scores: "
-                f"the weights are too large. {self.recorder.last_checkpoint()}"
+                f"scores: the weights are too large. {self.recorder.last_checkpoint()}"
             )
         scores = {name: last[name] for name in COLUMNS[4:10]}
         seconds = self.stopwatch.wall_seconds()

@@ -191,8 +191,7 @@ class _Folder:
         if self.checkpoint is None and any(self._path.glob("*.safetensors")):
             raise RefusedError(
                 f"{path} is damaged ({fault}), and the folder has weights but no checkpoint to "
-                "resume "
-                "from: restore run.json, or use another --output"
+                "resume from: restore run.json, or use another --output"
             )
         kept = path.with_name(f"{RECORD}.damaged")
         path.replace(kept)
@@ -243,8 +242,7 @@ class _Folder:
             raise RefusedError(
                 f"{self._path} holds a run on other data: {changed}. If the data was changed on "
                 f"purpose, for example to remove a damaged image, add {ACCEPT}: the run then "
-                "resumes "
-                "and run.json records the change. Otherwise use another --output"
+                "resumes and run.json records the change. Otherwise use another --output"
             )
         if step is None:
             self._say(f"the data has changed since the run finished: {changed}")

@@ -17,7 +17,7 @@ from roadmap.errors import RefusedError
 from roadmap.measure.throughput import best_device
 from roadmap.runs.folders import runs_folder
 from roadmap.runs.record import RunPoint, RunRecord
-from roadmap.train.checks import check_batch_norm, check_image_sizes
+from roadmap.train.checks import check_network
 from roadmap.train.data.batches import Data, DataError, open_data
 from roadmap.train.data.sources import open_source
 from roadmap.train.distributed import World, joined
@@ -86,8 +86,7 @@ def _open_run(
         config = trained_config(settings).replace(
             num_classes=data.info.num_classes, in_channels=data.info.channels
         )
-        check_image_sizes(config, recipe)
-        check_batch_norm(
+        check_network(
             config,
             recipe,
             micro_batch=settings.micro_batch,

@@ -19,7 +19,7 @@ from roadmap.cli import app
 from roadmap.errors import RefusedError, TrainingError
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.steps import ROADMAPS
-from roadmap.train.checks import check_batch_norm
+from roadmap.train.checks import check_network
 from roadmap.train.run import train
 from roadmap.train.scoring import score_file
 from roadmap.train.settings import choose_recipe, flat_differences, parse_field, run_config
@@ -287,7 +287,7 @@ def test_batch_norm_is_refused_one_value_and_nothing_else():
             processes=1, synchronized=True, recipe=settings.recipe, config=config, micro=micro
         ):
             options = {"processes": processes, "synchronized": synchronized}
-            check_batch_norm(config, recipe, micro_batch=micro, **options)
+            check_network(config, recipe, micro_batch=micro, **options)
 
         network = ModernResNet(config).train()
         parts = torch.zeros(batch, 3, size, size).split(micro or batch)
@@ -305,9 +305,9 @@ def test_over_processes_batch_norm_counts_their_images_together():
     settings = tiny_settings(None, step="baseline", changes={"batch_size": 2})
     config = run_config("resnet50", "baseline", settings.recipe, scale="pocket")
     options = {"micro_batch": None, "processes": 2}
-    check_batch_norm(config, settings.recipe, synchronized=True, **options)
+    check_network(config, settings.recipe, synchronized=True, **options)
     with pytest.raises(RefusedError, match=r"batch of 2 over 2 processes .* --batch-size 4 or"):
-        check_batch_norm(config, settings.recipe, synchronized=False, **options)
+        check_network(config, settings.recipe, synchronized=False, **options)
 
 
 @pytest.mark.parametrize("seed", [2**63, 2**64 - 1])

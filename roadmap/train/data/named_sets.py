@@ -23,17 +23,13 @@ from roadmap.train.data.split import (
     VAL_NAMES,
     EncodedSplit,
     Source,
-    check_classes,
-    check_range,
+    checked_source,
     file_pattern,
     folder_name,
-    label_names,
-    no_val_note,
     other_files_note,
     renumber,
     skipped_note,
     split_files,
-    val_notes,
 )
 
 T = TypeVar("T")
@@ -110,35 +106,16 @@ def _source(
     *,
     splits: tuple[str, str],
     places: tuple[str, str] | None = None,
-    notes: Sequence[str] = (),
     **options: Any,
 ) -> Source:
     """Build a ``Source``. ``names`` are the class names of both splits, or empty; ``places`` are
     the splits' names in messages [default: their own names]."""
-    train_at, val_at = places or (f"the split {split} of {name}" for split in splits)
+    places = places or (f"the split {splits[0]} of {name}", f"the split {splits[1]} of {name}")
     classes, val_classes = names
-    named = bool(classes)
     if classes and val_classes:
-        val.labels = renumber(val.labels, val_classes, classes, val_at, train_at)
-    if not named:
-        classes = label_names(train.labels, train_at)
-    check_classes(train.labels, classes, train_at)
-    check_range(val.labels, len(classes), val_at)
-    notes = (
-        *no_val_note(name, splits),
-        *notes,
-        *val_notes(val.labels, classes, val_at),
-    )
-    return Source(
-        name,
-        classes,
-        train,
-        val,
-        splits=splits,
-        taken=(train_at, val_at),
-        named=named,
-        notes=notes,
-        **options,
+        val.labels = renumber(val.labels, val_classes, classes, places[1], places[0])
+    return checked_source(
+        name, classes or None, train, val, splits=splits, places=places, at=name, **options
     )
 
 

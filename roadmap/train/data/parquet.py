@@ -19,15 +19,11 @@ from roadmap.train.data.split import (
     VAL_NAMES,
     EncodedSplit,
     Source,
-    check_classes,
-    check_range,
+    checked_source,
     file_pattern,
-    label_names,
-    no_val_note,
     other_files_note,
     renumber,
     split_files,
-    val_notes,
 )
 
 
@@ -100,30 +96,17 @@ def parquet(root: Path, name: str) -> Source:
     train_tables = [_read(file, columns) for file in train_files]
     val_tables = [_read(file, columns) for file in val_files]
     notes = _same_names(train_tables, val_tables)
-    names = next((table.names for table in train_tables if table.names), None)
-    train, val = _split(train_tables), _split(val_tables)
-    train_at = file_pattern(train_name, train_files)
-    named = names is not None
-    if names is None:
-        names = label_names(train.labels, train_at)
-    val_at = file_pattern(val_name, val_files)
-    check_classes(train.labels, names, train_at)
-    check_range(val.labels, len(names), val_at)
-    splits = (train_name, val_name)
-    return Source(
+    train_at, val_at = file_pattern(train_name, train_files), file_pattern(val_name, val_files)
+    return checked_source(
         name,
-        names,
-        train,
-        val,
-        splits=splits,
+        next((table.names for table in train_tables if table.names), None),
+        _split(train_tables),
+        _split(val_tables),
+        splits=(train_name, val_name),
+        places=(train_at, val_at),
+        at=root,
         taken=(train_at, f"{val_at}, {columns.taken}"),
-        named=named,
-        notes=(
-            *no_val_note(root, splits),
-            *other_files_note(root, ".parquet", train_files + val_files),
-            *notes,
-            *val_notes(val.labels, names, val_at),
-        ),
+        notes=(*other_files_note(root, ".parquet", train_files + val_files), *notes),
     )
 
 

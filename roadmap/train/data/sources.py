@@ -22,13 +22,11 @@ from roadmap.train.data.split import (
     VAL_NAMES,
     EncodedSplit,
     Source,
-    check_classes,
+    checked_source,
     folder_name,
-    no_val_note,
     skipped_note,
     split_files,
     split_folder,
-    val_notes,
 )
 
 #: Prefixes of names as in timm's ``create_dataset`` (``named_sets``).
@@ -72,9 +70,9 @@ def _opened(path: str | Path | None) -> Source:
     if not path.is_dir():
         fault = "is not a folder" if path.exists() else "does not exist"
         raise DataError(f"the data folder {path} {fault}")
-    train = split_folder(path, TRAIN_NAMES)
+    train, val = split_folder(path, TRAIN_NAMES), split_folder(path, VAL_NAMES)
     if train is not None and _class_folders(train):
-        return folder(path, train)
+        return folder(path, train, val)
     for place in (path, path / "data"):
         if split_files(place, TRAIN_NAMES, ".parquet")[1]:
             return parquet(place, folder_name(path))
@@ -120,36 +118,28 @@ class FolderSplit(EncodedSplit):
         return status.st_size
 
 
-def folder(root: Path, train: Path) -> Source:
+def folder(root: Path, train: Path, val: Path | None) -> Source:
     """Open a folder as of ImageNet: ``train/CLASS/*.jpg``, ``val/CLASS/*.jpg``, sorted classes."""
-    val = split_folder(root, VAL_NAMES)
     if val is None:
         raise DataError(f"{root} has no validation images: add val/ with one folder per class")
     names = _class_folders(train)
     train_split, train_skipped = _folder_split(train, names)
-    train_notes = skipped_note(train_skipped, train)
-    check_classes(train_split.labels, names, str(train), train_notes)
     strange = sorted(set(_class_folders(val)) - set(names))
     if strange:
         raise DataError(
             f"{val / strange[0]} is a class that {train} does not have: add or remove it"
         )
     val_split, val_skipped = _folder_split(val, names)
-    splits = (train.name, val.name)
-    return Source(
+    return checked_source(
         folder_name(root),
         names,
         train_split,
         val_split,
-        splits=splits,
-        taken=(str(train), str(val)),
-        notes=(
-            *no_val_note(root, splits),
-            *train_notes,
-            *skipped_note(val_skipped, val),
-            *order_note(names),
-            *val_notes(val_split.labels, names, val),
-        ),
+        splits=(train.name, val.name),
+        places=(str(train), str(val)),
+        at=root,
+        skipped=skipped_note(train_skipped, train),
+        notes=(*skipped_note(val_skipped, val), *order_note(names)),
     )
 
 

@@ -163,6 +163,33 @@ def label_names(labels: np.ndarray, where: str) -> tuple[str, ...]:
     return tuple(map(str, range(names)))
 
 
+def checked_source(
+    name: str,
+    names: tuple[str, ...] | None,
+    train: Split,
+    val: Split,
+    *,
+    splits: tuple[str, str],
+    places: tuple[str, str],
+    at: Any,
+    skipped: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    **options: Any,
+) -> Source:
+    """Return a ``Source`` with checked labels and all notes for the user.
+
+    ``names`` are the class names; None if the set has none. ``places`` are the splits in messages,
+    ``at`` the set. ``skipped`` are notes on training files, since a class may have only those.
+    """
+    named = names is not None
+    names = names if names is not None else label_names(train.labels, places[0])
+    check_classes(train.labels, names, places[0], skipped)
+    check_range(val.labels, len(names), places[1])
+    notes = (*no_val_note(at, splits), *skipped, *notes, *val_notes(val.labels, names, places[1]))
+    given: dict[str, Any] = {"taken": places, "named": named, "notes": notes} | options
+    return Source(name, names, train, val, splits=splits, **given)
+
+
 def check_classes(
     labels: np.ndarray, names: tuple[str, ...], where: str, notes: Sequence[str] = ()
 ) -> None:
