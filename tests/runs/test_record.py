@@ -236,6 +236,8 @@ def put(content, place, value):
         ("depthwise", "torch"),
         ("recipe_name", "convnext"),
         ("point", None),
+        ("data.class_names", ["n" * 401, "m"]),
+        ("data.val_images", 1),
     ],
 )
 def test_what_a_field_may_be(content, place, value):
@@ -287,6 +289,10 @@ def test_what_a_field_may_be(content, place, value):
         ("scores.top1", 100.5),
         ("scores.top5", -0.5),
         ("scores.val_loss", "1"),
+        ("point.design", 1),
+        ("point.levels", []),
+        ("point.levels.gelu", 1),
+        ("recipe.name", ["a", {"b": 1}]),
     ],
 )
 def test_what_a_field_may_not_be_is_named(content, place, value):
