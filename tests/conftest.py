@@ -47,6 +47,11 @@ SLOW = (
 )
 
 
+def pytest_configure():
+    """Collecting tests makes little garbage, and imports a lot to look through for it."""
+    gc.disable()
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest looks at the marks
 def pytest_collection_modifyitems(items):
     """Mark the slow files and what uses the browser; skip what needs CUDA where there is none."""
@@ -74,10 +79,12 @@ def pytest_collection_finish():
     """Collecting garbage, as each measurement does, need not go through all that is imported."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure():
     gc.unfreeze()
+    gc.enable()  # nor does an error in collecting end without
 
 
 @pytest.fixture(scope="module")
