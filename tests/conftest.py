@@ -96,3 +96,14 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def few_digits(monkeypatch):
+    """The digits are a tenth of their images: 148 to train on, 32 to score."""
+    from sklearn.datasets import load_digits
+    from sklearn.utils import Bunch
+
+    loaded = load_digits()
+    few = Bunch(images=loaded.images[:180], target=loaded.target[:180])
+    monkeypatch.setattr("sklearn.datasets.load_digits", lambda: few)

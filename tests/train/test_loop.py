@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from data_sets import make_folder
-from sklearn.datasets import load_digits
-from sklearn.utils import Bunch
 from torch import nn
 from training_runs import tiny_settings
 
@@ -42,14 +40,6 @@ from roadmap.train.trainer import Trainer
 CPU = torch.device("cpu")
 FEW = {"epochs": 1, "warmup_epochs": 0, "batch_size": 36}  # four steps of ``few_digits``
 pytestmark = pytest.mark.usefixtures("few_digits")
-
-
-@pytest.fixture
-def few_digits(monkeypatch):
-    """The digits are a tenth of their images: 148 to train on, 32 to score."""
-    loaded = load_digits()
-    few = Bunch(images=loaded.images[:180], target=loaded.target[:180])
-    monkeypatch.setattr("sklearn.datasets.load_digits", lambda: few)
 
 
 @pytest.mark.parametrize("name", RECIPES)
