@@ -21,6 +21,7 @@ def blocks() -> list[tuple[str, str]]:
     return found
 
 
+@pytest.mark.usefixtures("few_digits")
 def test_it_runs_from_start_to_end(blocks, tmp_path, monkeypatch):
     """Each training for one epoch, and the sweep's in this process (tests/sweep has its own)."""
     trained = []

@@ -63,14 +63,17 @@ def test_a_free_folder_is_in_another_folder_of_runs(tmp_path):
     assert free_folder(tmp_path / "runs" / "other") == tmp_path / "runs-2" / "other"
 
 
+@pytest.mark.usefixtures("few_digits")
 def test_train_says_how_the_run_that_is_there_is_asked_for(tmp_path, capfd):
     folder = tmp_path / "runs" / "digits" / "mine"
-    one = tiny_settings(folder, step="layer_norm", changes={"epochs": 1, "warmup_epochs": 0})
+    one = tiny_settings(
+        folder, step="layer_norm", changes={"epochs": 1, "warmup_epochs": 0, "batch_size": 36}
+    )
     done = train(one)
-    assert ", 1 epoch of 11 steps of 128 images, " in capfd.readouterr().err
-    more = dataclasses.replace(one, workers=2, micro_batch=64, checkpoint_every=1.0, compiled=True)
+    assert ", 1 epoch of 4 steps of 36 images, " in capfd.readouterr().err
+    more = dataclasses.replace(one, workers=2, micro_batch=18, checkpoint_every=1.0, compiled=True)
     assert train(more, quiet=True) == done  # nothing of it changes a result
-    other = tiny_settings(folder, step="layer_norm")
+    other = tiny_settings(folder, step="layer_norm", changes={"batch_size": 36})
     with pytest.raises(RefusedError) as refused:
         train(other, quiet=True)
     assert str(refused.value) == (
