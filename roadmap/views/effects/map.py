@@ -7,7 +7,9 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from models.config import ModelConfig
 from roadmap.charts import effects as charts
+from roadmap.steps import ROADMAPS
 from roadmap.study.atlas import Atlas, differences
 from roadmap.text import number
 from roadmap.views.builder import address as builder_address
@@ -113,7 +115,7 @@ def _details(effects: Effects, atlas: Atlas, place: int) -> None:
     config = effects.space.network(levels)
     names = differences(effects.space, levels, [c.name for c in effects.changes])
     rate = "" if atlas.lr is None else f" at learning rate {atlas.lr[place]:.2g}"
-    builder = _builder_link(config)
+    builder = _builder_link(effects.space.roadmap, config)
     st.html(
         markup.heading(", ".join(names) or "The start", 3, "subsection")
         + markup.paragraph(
@@ -127,8 +129,8 @@ def _details(effects: Effects, atlas: Atlas, place: int) -> None:
     )
 
 
-def _builder_link(config: Any) -> str:
-    start = builder_address.Start("resnet50", "baseline")
+def _builder_link(roadmap: str, config: ModelConfig) -> str:
+    start = builder_address.Start(roadmap, ROADMAPS[roadmap].keys[0])
     chosen = builder_address.Chosen(start, config.replace(stochastic_depth=0.0))
     return "builder?" + urlencode({"a": builder_address.format_chosen(chosen)})
 
