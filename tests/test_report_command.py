@@ -41,8 +41,8 @@ def test_the_table_says_what_was_found(runs):
     assert result.exit_code == 0, result.stderr
     lines = {line.split()[0]: line for line in result.stdout.splitlines() if line.strip()}
     assert "+1.01" in lines["kernel_7"]
-    verdicts = {"kernel_7": "gain", "gelu": "inconclusive", "fewer_activations": "loss"}
-    assert {step: lines[step].split()[9] for step in verdicts} == verdicts
+    verdicts = {"kernel_7": "Gain", "gelu": "Inconclusive;", "fewer_activations": "Loss"}
+    assert {step: lines[step].split()[1] for step in verdicts} == verdicts
     said = " ".join(result.stdout.split())
     assert (
         "Of 3 changes tested, 1 is a gain (Kernel size 7, +1.01 points), 1 is a loss (Fewer "
@@ -154,7 +154,7 @@ def test_seeds_that_one_end_lacks_are_told(runs):
 def test_one_seed_is_told_as_such(tmp_path):
     write_ablation(tmp_path, {"kernel_7": [70.0], "gelu": [71.0]})
     result = report(tmp_path)
-    assert "untested" in result.stdout
+    assert "Untested; needs two seeds" in result.stdout
     assert "The best of 2 trained steps on tiny is ReLU to GELU with 71.00% top-1 (1 seed)." in (
         result.stdout
     )

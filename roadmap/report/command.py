@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +16,6 @@ from roadmap.console import (
     emit,
     fail,
     find_roadmap,
-    number,
 )
 from roadmap.files import write_bytes
 from roadmap.runs import Runs, read_runs
@@ -81,26 +80,23 @@ def _write_page(path: Path, ablation: Ablation, found: Runs) -> None:
 def _print(ablation: Ablation, found: Runs, form: Format) -> None:
     from roadmap.analysis.table import rows
     from roadmap.report import text
+    from roadmap.report.figures_table import FORMATS, verdict
 
     printed = rows(ablation)
     if form is not Format.table:
         emit(printed, (), form)
         return
+    columns = [name for name in FORMATS if name != "Published %"]
     emit(
-        [_with_texts(row) for row in printed],
         [
-            Column("key", "step"),
-            number("n", "seeds", 0),
-            number("top1", "top-1 %"),
-            number("top1_std", "±"),
-            Column("change", "change", lambda value: text.signed(value, 2), right=True),
-            Column("interval", "95% interval", right=True),
-            Column("p_holm", "p (Holm)", text.p_value, right=True),
-            Column("verdict", "verdict", lambda verdict: verdict or ""),
-            Column("needed", "seeds for 80%", right=True),
-            Column("paper_change", "published", lambda value: text.signed(value, 2), right=True),
-            number("gflops", "GFLOPs"),
-            number("seconds", "train s", 0),
+            {"step": row["key"], "Verdict": verdict(row)}
+            | {name: FORMATS[name](row) for name in columns}
+            for row in printed
+        ],
+        [
+            Column("step", "Step"),
+            Column("Verdict", "Verdict"),
+            *(Column(name, name, right=True) for name in columns),
         ],
         form,
         f"{ablation.roadmap.title}, trained on {ablation.data}",
@@ -112,13 +108,3 @@ def _print(ablation: Ablation, found: Runs, form: Format) -> None:
             *text.notes(ablation, found),
         ],
     )
-
-
-def _with_texts(row: dict[str, Any]) -> dict[str, Any]:
-    from roadmap.report import text
-
-    return {
-        **row,
-        "interval": text.interval(row["change_low"], row["change_high"]),
-        "needed": text.seeds(row["seeds_needed"], row["p"]),
-    }

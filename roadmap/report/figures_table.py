@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from roadmap.analysis.ablation import GAIN, INCONCLUSIVE, LOSS, UNTESTED
+from roadmap.analysis.significance import MOST_SEEDS
 from roadmap.html_table import NUMBER, Cell, Row, html_table, numbers, row_head, wide
 from roadmap.report import text
 from roadmap.text import number
@@ -56,8 +57,8 @@ def figures_table(rows: Iterable[Figures]) -> str:
 
 
 def _numbered(row: Figures) -> Row:
-    number = f'<span class="number">{row["number"]}</span>'
-    cells = [row_head(row["title"], before=number), _verdict(row), *_figures(row, FORMATS)]
+    place = f'<span class="number">{row["number"]}</span>'
+    cells = [row_head(row["title"], before=place), _verdict(row), *_figures(row, FORMATS)]
     return Row(cells, "" if row["adopted"] else "off")
 
 
@@ -71,16 +72,18 @@ def _figures(row: Figures, columns: Iterable[str]) -> list[Cell]:
 def _verdict(row: Figures) -> Cell:
     """Return the verdict in words, with its sign before them."""
     sign = f'<i class="sign {row["verdict"]}"></i>' if row["verdict"] else ""
-    return Cell(_words(row), "words", before=sign)
+    return Cell(verdict(row), "words", before=sign)
 
 
-def _words(row: Figures) -> str:
-    verdict: str | None = row["verdict"]
-    if verdict is None:
+def verdict(row: Figures) -> str:
+    """Return a row's verdict in words."""
+    found: str | None = row["verdict"]
+    if found is None:
         return "Previous step not trained" if row["previous"] else "Start of the roadmap"
-    if verdict == UNTESTED:
+    if found == UNTESTED:
         return "Untested; needs two seeds of both steps"
-    if verdict != INCONCLUSIVE:
-        return verdict.capitalize()
-    needed = text.seeds(row["seeds_needed"], row["p"])
-    return f"Inconclusive; about {needed} seeds needed".replace("about >", "more than ")
+    if found != INCONCLUSIVE:
+        return found.capitalize()
+    needed = row["seeds_needed"]
+    many = f"more than {MOST_SEEDS}" if needed is None else f"about {needed}"
+    return f"Inconclusive; {many} seeds needed"

@@ -16,7 +16,7 @@ from roadmap.analysis.ablation import (
     PairedCheck,
     Span,
 )
-from roadmap.analysis.significance import MOST_SEEDS, Spread
+from roadmap.analysis.significance import Spread
 from roadmap.runs import Run, Runs
 from roadmap.text import ABSENT, counted, number, p_value, signed
 
@@ -177,13 +177,6 @@ def listed(rows: Iterable[Mapping[str, Any]]) -> str:
 
 def interval(low: float | None, high: float | None) -> str:
     return ABSENT if low is None or low != low else f"{signed(low, 2)} to {signed(high, 2)}"
-
-
-def seeds(needed: float | None, p: float | None) -> str:
-    """Format the seeds needed, if the change was tested."""
-    if p is None or p != p:
-        return ABSENT
-    return f">{MOST_SEEDS}" if needed is None or needed != needed else f"{needed:.0f}"
 
 
 def _overall(ablation: Ablation) -> str:
