@@ -8,6 +8,8 @@ et al. 2022 (arXiv:2201.03545v2), Table 5. ``results/paper/recipes.csv`` compare
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -79,6 +81,49 @@ class Recipe:
     def replace(self, **changes: Any) -> Recipe:
         return dataclasses.replace(self, **changes)
 
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """What depends on a recipe's ``optimizer``."""
+
+    title: str
+    timm_name: str
+    #: Tensors of the weights' size that it keeps.
+    moments: int
+    #: Whether torch has a fused version, which can skip an update without a synchronization.
+    fused: bool
+    #: Factor of the learning rate for a factor of the batch size.
+    lr_factor: Callable[[float], float]
+    #: Learning rate of pocket networks, for their batch size.
+    pocket_lr: float
+
+
+OPTIMIZERS = {
+    "sgd": Optimizer(
+        title="SGD",
+        timm_name="momentum",  # timm's ``sgd`` uses Nesterov momentum, which no recipe does
+        moments=1,
+        fused=True,
+        lr_factor=float,
+        pocket_lr=0.1,
+    ),
+    "lamb": Optimizer(
+        title="LAMB",
+        timm_name="lamb",
+        moments=2,
+        fused=False,
+        lr_factor=math.sqrt,
+        pocket_lr=1e-2,
+    ),
+    "adamw": Optimizer(
+        title="AdamW",
+        timm_name="adamw",
+        moments=2,
+        fused=True,
+        lr_factor=float,
+        pocket_lr=3e-3,
+    ),
+}
 
 #: Allowed values of the fields with a fixed choice.
 CHOICES: dict[str, tuple[str, ...]] = {

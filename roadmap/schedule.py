@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 
 from models.text import said
-from roadmap.recipes import Recipe
-
-#: Scaling of each optimizer's learning rate with the batch size.
-_GROWTH = {"sgd": float, "adamw": float, "lamb": math.sqrt}
+from roadmap.recipes import OPTIMIZERS, Recipe
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
@@ -35,4 +32,4 @@ def scaled_lr(recipe: Recipe, batch_size: int) -> float:
     It scales linearly for SGD and AdamW (Goyal et al. 2017; Liu et al. 2022), and with the square
     root for LAMB (You et al. 2020).
     """
-    return recipe.lr * _GROWTH[recipe.optimizer](batch_size / recipe.batch_size)
+    return recipe.lr * OPTIMIZERS[recipe.optimizer].lr_factor(batch_size / recipe.batch_size)

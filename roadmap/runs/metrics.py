@@ -11,6 +11,7 @@ from roadmap.files import read_bytes, reason
 from roadmap.runs.record import RecordError
 
 METRICS = "metrics.csv"
+SCORES = ("val_loss", "top1", "top5", "ema_val_loss", "ema_top1", "ema_top5")
 #: Losses are means over images. ``top1`` and ``top5`` are percent of the validation images, empty
 #: if the loss is not finite; ``train_top1`` is percent of the augmented training images.
 #: ``seconds`` and ``images_per_s`` include training and data loading but not validation.
@@ -19,12 +20,7 @@ COLUMNS = (
     "lr",
     "train_loss",
     "train_top1",
-    "val_loss",
-    "top1",
-    "top5",
-    "ema_val_loss",
-    "ema_top1",
-    "ema_top5",
+    *SCORES,
     "images_per_s",
     "seconds",
 )

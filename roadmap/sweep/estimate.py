@@ -8,6 +8,7 @@ from functools import cache, lru_cache
 from statistics import median
 
 from models.config import ModelConfig
+from roadmap.recipes import OPTIMIZERS
 from roadmap.steps import ROADMAPS, timed_network
 from roadmap.sweep.plan import PlannedRun, read_progress
 from roadmap.tables.results import ResultsError, read_rows
@@ -18,8 +19,6 @@ REFERENCE_DEVICE = "NVIDIA H200"
 MEASURED_SIZE = 224
 BYTES = 4  # per float32 number
 KEPT_CHECKPOINTS = 2
-#: Tensors of the weights' size that each optimizer keeps.
-MOMENTS = {"sgd": 1, "adamw": 2, "lamb": 2}
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,11 @@ def estimate(runs: Sequence[PlannedRun], device_name: str, train_images: int) ->
     disk = kept = 0
     for run in waiting:
         weights = _parameters(run) * BYTES
-        average = run.settings.recipe.ema_decay is not None
+        recipe = run.settings.recipe
+        average = recipe.ema_decay is not None
         kept += weights * (1 + average)
-        disk += weights * (1 + average + MOMENTS[run.settings.recipe.optimizer]) * KEPT_CHECKPOINTS
+        kept_for_each = 1 + average + OPTIMIZERS[recipe.optimizer].moments
+        disk += weights * kept_for_each * KEPT_CHECKPOINTS
     return SweepCost(
         runs=len(runs),
         finished=len(runs) - len(waiting),

@@ -13,7 +13,7 @@ from torch import Tensor
 from models.config import ModelConfig
 from models.kernels.depthwise import depthwise_used
 from roadmap.errors import InterruptedRunError, NonFiniteError, TrainingError
-from roadmap.runs.metrics import COLUMNS
+from roadmap.runs.metrics import SCORES
 from roadmap.runs.record import RunRecord
 from roadmap.schedule import learning_rate
 from roadmap.text import counted
@@ -264,7 +264,7 @@ class Training:
                 "after the last epoch, the validation loss is not finite, so the run has no "
                 f"scores: the weights are too large. {self.recorder.last_checkpoint()}"
             )
-        scores = {name: last[name] for name in COLUMNS[4:10]}
+        scores = {name: last[name] for name in SCORES}
         seconds = self.stopwatch.wall_seconds()
         ended = self.recorder.now(
             "finished", self.step, seconds, energy_joules=joules, scores=scores
@@ -279,8 +279,8 @@ class Training:
 
     def _stop(self, number: int) -> NoReturn:
         raise InterruptedRunError(
-            f"stopped and saved after step {self.step} of {self.total_steps}: the same command "
-            "continues",
+            f"stopped and saved after step {self.step} of {self.total_steps}: run the same command "
+            "to resume",
             number,
         )
 

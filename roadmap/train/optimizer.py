@@ -12,22 +12,20 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from models.network import NORMS, LayerScale
-from roadmap.recipes import Recipe
-
-#: timm's names; its ``sgd`` uses Nesterov momentum, which no recipe does.
-_TIMM_NAMES = {"sgd": "momentum", "lamb": "lamb", "adamw": "adamw"}
+from roadmap.recipes import OPTIMIZERS, Recipe
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Create the recipe's optimizer for ``model``, fused if torch has a fused version."""
+    kind = OPTIMIZERS[recipe.optimizer]
     options: dict[str, Any] = {}
-    if recipe.optimizer != "sgd":
+    if kind.moments == 2:
         options["betas"] = recipe.betas
-    if recipe.optimizer != "lamb" and next(model.parameters()).device.type in ("cuda", "cpu"):
+    if kind.fused and next(model.parameters()).device.type in ("cuda", "cpu"):
         options["fused"] = True
     return create_optimizer_v2(
         parameter_groups(model, recipe),
-        opt=_TIMM_NAMES[recipe.optimizer],
+        opt=kind.timm_name,
         lr=recipe.lr,
         weight_decay=recipe.weight_decay,
         momentum=recipe.momentum,

@@ -7,13 +7,12 @@ and the length of training shrink.
 from __future__ import annotations
 
 from models.config import ModelConfig
-from roadmap.recipes import Recipe
+from roadmap.recipes import OPTIMIZERS, Recipe
 
 WIDTH_DIVISOR = 4
 DEPTH_DIVISOR = 3
 IMAGE_SIZE = 32  # the last of four stages has one pixel
 EPOCHS = 15
-LR = {"sgd": 0.1, "lamb": 1e-2, "adamw": 3e-3}
 
 
 def pocket_config(config: ModelConfig) -> ModelConfig:
@@ -32,7 +31,7 @@ def pocket_recipe(recipe: Recipe) -> Recipe:
     """
     return recipe.replace(
         batch_size=64,
-        lr=LR[recipe.optimizer],
+        lr=OPTIMIZERS[recipe.optimizer].pocket_lr,
         epochs=EPOCHS,
         warmup_epochs=min(recipe.warmup_epochs, 1),
         step_epochs=EPOCHS // 3,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from models import ModelConfig, ModernResNet
-from roadmap.recipes import Recipe
+from roadmap.recipes import OPTIMIZERS, Recipe
 from roadmap.schedule import learning_rate
 from roadmap.train.distributed import World, synchronize_batch_norm
 from roadmap.train.drop_path import DropPaths
@@ -79,7 +79,7 @@ class Trainer:
         self._stop = torch.zeros((), device=device)
         #: A fused optimizer on CUDA skips its update once ``_stop`` is 1, so the weights stay those
         #: of the bad step without a synchronization at every step.
-        self._deferred = device.type == "cuda" and recipe.optimizer != "lamb"
+        self._deferred = device.type == "cuda" and OPTIMIZERS[recipe.optimizer].fused
         self._reading: _Reading | None = None
         self._known = Sums(0.0, 0.0, 0, None)
         if self._deferred:  # what torch's gradient scaler sets, so no attribute of the type

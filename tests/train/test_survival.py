@@ -94,7 +94,7 @@ def test_a_signal_saves_and_the_exit_code_says_so(
     settings = long_settings(folder, checkpoint_every=1000)
     child = Child(settings, signal_at_step, 15, number)
     assert child.join() == code
-    assert "stopped and saved after step 16 of 44: the same command continues" in child.output
+    assert "stopped and saved after step 16 of 44: run the same command to resume" in child.output
     assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
     assert last_step(folder / "checkpoints") == 16
     assert Child(settings).join() == 0

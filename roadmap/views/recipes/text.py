@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roadmap.recipes import Recipe
+from roadmap.recipes import OPTIMIZERS, Recipe
 from roadmap.text import ABSENT, number
 
 TITLES = {
@@ -55,9 +55,7 @@ SUBJECTS = {
     },
 }
 VALUES = {
-    "sgd": "SGD",
-    "lamb": "LAMB",
-    "adamw": "AdamW",
+    **{key: optimizer.title for key, optimizer in OPTIMIZERS.items()},
     "none": "none",
     "trivial": "TrivialAugmentWide",
     "cross_entropy": "cross-entropy",
@@ -66,8 +64,8 @@ VALUES = {
 }
 #: Conditions under which a field applies.
 APPLIES = {
-    "momentum": lambda recipe: recipe.optimizer == "sgd",
-    "betas": lambda recipe: recipe.optimizer != "sgd",
+    "momentum": lambda recipe: OPTIMIZERS[recipe.optimizer].moments == 1,
+    "betas": lambda recipe: OPTIMIZERS[recipe.optimizer].moments == 2,
     "step_epochs": lambda recipe: recipe.schedule == "step",
     "step_gamma": lambda recipe: recipe.schedule == "step",
     "erasing_fill": lambda recipe: recipe.random_erasing > 0,

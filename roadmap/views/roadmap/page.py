@@ -15,6 +15,7 @@ from roadmap import charts
 from roadmap.analysis.audit import SWIN, rounds_to
 from roadmap.definition import Roadmap
 from roadmap.drawing import diagrams
+from roadmap.recipes import OPTIMIZERS
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import TimedOn
 from roadmap.text import ABSENT, change, number, telling
@@ -58,7 +59,9 @@ RECIPE_NAMES = {
     "mixup": "Mixup, alpha",
     "cutmix": "CutMix, alpha",
 }
-RECIPE_VALUES = {"sgd": "SGD", "lamb": "LAMB", "adamw": "AdamW", "trivial": "TrivialAugmentWide"}
+RECIPE_VALUES = {"trivial": "TrivialAugmentWide"} | {
+    key: optimizer.title for key, optimizer in OPTIMIZERS.items()
+}
 PAUSE = 0.5  # seconds
 DRAWN = {"bars": roadmap_charts.bars, "path": roadmap_charts.path, "both": roadmap_charts.both}
 
