@@ -16,9 +16,7 @@ import pytest
 from command_lines import checked, command_lines
 from execute import FIGURE, FOLDER, PICTURE, execute, figures, fingerprint
 from fake_runs import write_ablation
-from forked import Forked
 from IPython.core.interactiveshell import InteractiveShell
-from jupyter_client import launcher
 
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.tables.results import RESULTS
@@ -56,11 +54,8 @@ def sources(name):
     return "\n".join(cell.source for cell in committed(name).cells)
 
 
-def executed(name, folder, monkeypatch):
-    """The notebook, ``SHORTER``, run in ``folder`` without the outputs it is committed with.
-
-    The first one's kernel is started as ``make notebooks`` starts it, the others' are forked.
-    """
+def executed(name, folder):
+    """The notebook, ``SHORTER``, run in ``folder`` without the outputs it is committed with."""
     notebook = committed(name)
     for long, short in SHORTER.get(name, {}).items():
         (cell,) = [cell for cell in notebook.cells if long in cell.source]
@@ -68,10 +63,7 @@ def executed(name, folder, monkeypatch):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    with monkeypatch.context() as patch:
-        if name != NAMES[0]:
-            patch.setattr(launcher, "Popen", Forked)
-        asyncio.run(execute(notebook, folder))
+    asyncio.run(execute(notebook, folder))
     return notebook
 
 
@@ -107,7 +99,7 @@ def test_these_are_all():
 def test_it_runs_from_start_to_end(name, tmp_path, monkeypatch):
     monkeypatch.setenv(RUNS_VARIABLE, str(committed_runs(tmp_path / "runs")))
     before = sorted(RESULTS.rglob("*"))
-    notebook = executed(name, tmp_path, monkeypatch)  # a cell that fails raises
+    notebook = executed(name, tmp_path)  # a cell that fails raises
     assert [cell.execution_count for cell in code(notebook)] == [
         place + 1 for place in range(len(code(notebook)))
     ]
@@ -196,7 +188,7 @@ def test_another_address_is_written_into_all_and_outputs_stay(tmp_path, monkeypa
 def test_results_of_other_runs_are_read_as_they_are(tmp_path, monkeypatch):
     write_ablation(tmp_path, TRAINED, data=DATA, val_images=1000)
     monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path))
-    said = "\n".join(sentences(executed(NAMES[3], tmp_path, monkeypatch)))
+    said = "\n".join(sentences(executed(NAMES[3], tmp_path)))
     assert "10 finished, 4 of" in said
     assert "Of 2 changes tested, 1 is a gain" in said
     assert "1 is a loss" in said
