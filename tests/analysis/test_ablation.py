@@ -463,6 +463,22 @@ def test_texts_of_the_table_stay_texts_and_all_else_is_numbers(tmp_path):
     assert set(texts) <= set(table)
 
 
+def test_curves_are_of_the_average_only_where_steps_are_judged_by_it(tmp_path):
+    write_run(tmp_path, "gelu", top1=70.0, ema_top1=75.0)
+    raw = read(tmp_path)
+    assert curve_table(raw.roadmap, raw.runs)["value"].iloc[-1] == 70.0
+    folder = write_run(tmp_path, "ema", top1=70.0, ema_top1=75.0, roadmap="torchvision_recipe")
+    header, first, *others = (folder / "metrics.csv").read_text().splitlines()
+    cells = first.split(",")
+    cells[header.split(",").index("ema_top1")] = ""  # not finite in the first epoch
+    (folder / "metrics.csv").write_text("\n".join([header, ",".join(cells), *others, ""]))
+    averaged = read(tmp_path, "torchvision_recipe")
+    table = curve_table(averaged.roadmap, averaged.runs)
+    assert list(table["epoch"]) == [2, 3]
+    assert table["value"].iloc[-1] == 75.0
+    assert len(curve_table(averaged.roadmap, averaged.runs, "lr")) == 3
+
+
 def test_curves_leave_out_epochs_without_a_figure(tmp_path):
     for seed, top1 in ((0, 70.0), (1, 72.0)):
         folder = write_run(tmp_path, "gelu", seed, top1)
