@@ -115,7 +115,7 @@ def predict(
         list[str] | None,
         typer.Option(
             "--level",
-            help="Predict for the start with this change, such as kernel_size=7; may be repeated.",
+            help="Predict for the start with this change, such as gelu=on; may be repeated.",
             metavar="NAME=LEVEL",
         ),
     ] = None,
@@ -168,6 +168,7 @@ def predict(
         else:
             levels = _levels(found, step, config, level or ())
         row = prediction_row(found, levels, own_rate=lr is None)
+        best_rate = row["lr"] if lr is None and found.has_best_rate else None
     except StudyError as error:
         fail(f"{error}.")
     from roadmap.study import text
@@ -182,7 +183,8 @@ def predict(
         number("parameters", "parameters M", 1, 1e6),
     ]
     notes = [
-        f"Predicted for one run on {data}: {text.conditions(found)}, 95% interval.",
+        f"Predicted for one run on {data}, with its 95% interval: "
+        f"{text.conditions_of_one(found, levels, best_rate)}.",
         *text.basis(experiment),
     ]
     emit([row], columns, form, "", notes)
@@ -206,15 +208,15 @@ def _settings(
 ) -> EffectSettings:
     from roadmap.study.effects import EffectSettings
 
-    return EffectSettings(_pairs(given or (), "--setting"), lr, epochs)
+    return EffectSettings(_pairs(given or (), "--setting", "init=trunc_normal"), lr, epochs)
 
 
-def _pairs(given: Sequence[str], option: str) -> dict[str, str]:
+def _pairs(given: Sequence[str], option: str, example: str) -> dict[str, str]:
     found = {}
     for text in given:
         name, sign, key = text.partition("=")
         if not sign:
-            raise StudyError(f"{option} is {text[:60]!r}; use NAME=LEVEL, such as kernel_size=7")
+            raise StudyError(f"{option} is {text[:60]!r}; use NAME=LEVEL, such as {example}")
         found[name] = key
     return found
 
@@ -233,10 +235,8 @@ def _levels(
 
             raise StudyError(unknown_name(f"step of {roadmap.name}", step, roadmap.keys)[:-1])
         return effects.start | _of_network(space, space.step_levels(step))
-    pairs = _pairs(given, "--level")
-    for name, key in pairs.items():
-        space.factor(name).level(key)
-    return effects.start | pairs
+    pairs = _pairs(given, "--level", "gelu=on")
+    return effects.start | effects.checked(pairs)
 
 
 def _of_network(space: Any, levels: dict[str, str]) -> dict[str, str]:
@@ -282,6 +282,8 @@ def _print(
         *(["Strongest interactions:"] if strongest else []),
         *(f"  {text.interaction(one)}" for one in strongest),
     ]
+    if found.has_best_rate:
+        notes.insert(0, "Own rate: in place, but each network at its own best learning rate.")
     emit(shown, columns, form, f"Points of top-1: {text.conditions(found)}", notes)
 
 

@@ -220,9 +220,10 @@ def _worth(experiment: Experiment, effects: Effects, chosen: str) -> None:
     import pandas as pd
 
     view, _, meaning = VIEWS[chosen]
+    conditions = text.conditions(effects, leave_out={"lr"} if chosen == "rate" else ())
     st.html(
         markup.paragraph(text.summary(effects.worth(view), experiment.model.data), "finding")
-        + markup.paragraph(f"{meaning} Compared with {text.conditions(effects)}.", "faint")
+        + markup.paragraph(f"{meaning} Compared with {conditions}.", "faint")
     )
     rows = view_rows(effects, view)
     table = pd.DataFrame(rows).astype({"points": float, "low": float, "high": float})
