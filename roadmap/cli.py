@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from models.config import ModelConfig
-from models.text import bounded
+from models.text import bounded, ended
 from roadmap import __version__
 from roadmap.analysis.audit import SWIN, audit
 from roadmap.console import (
@@ -60,7 +60,7 @@ def main() -> None:
     try:
         app()
     except ResultsError as error:
-        typer.echo(f"Error: {bounded(str(error))}", err=True)
+        typer.echo(f"Error: {ended(bounded(str(error)))}", err=True)
         sys.exit(2)
 
 

@@ -152,8 +152,7 @@ def export(
         else:
             _write(form, path, subject)
     except ValueError as error:
-        text = str(error)
-        fail(text if text.endswith((".", "?")) else f"{text}.")
+        fail(str(error))
 
 
 def _check_options(form: Form, *, seed: int | None, **sources: Any) -> None:

@@ -47,7 +47,7 @@ _REQUIRED = object()
 
 
 class RecordError(ValueError):
-    """A folder without a readable run; the message is a sentence with a full stop."""
+    """A folder without a readable run; the message is one sentence."""
 
 
 class RunPoint(NamedTuple):

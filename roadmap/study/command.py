@@ -97,7 +97,7 @@ def effects(
         if save_model is not None:
             _save(experiment, save_model)
     except StudyError as error:
-        fail(f"{error}.")
+        fail(str(error))
     _print(rows, found, experiment, form)
 
 
@@ -170,7 +170,7 @@ def predict(
         row = prediction_row(found, levels, own_rate=lr is None)
         best_rate = row["lr"] if lr is None and found.has_best_rate else None
     except StudyError as error:
-        fail(f"{error}.")
+        fail(str(error))
     from roadmap.study import text
 
     columns = [
@@ -233,7 +233,7 @@ def _levels(
         if step not in roadmap.keys:
             from models.text import unknown_name
 
-            raise StudyError(unknown_name(f"step of {roadmap.name}", step, roadmap.keys)[:-1])
+            raise StudyError(unknown_name(f"step of {roadmap.name}", step, roadmap.keys))
         return effects.start | _of_network(space, space.step_levels(step))
     pairs = _pairs(given, "--level", "gelu=on")
     return effects.start | effects.checked(pairs)
@@ -248,7 +248,7 @@ def _save(experiment: Experiment, path: Path) -> None:
     try:
         experiment.model.save(path)
     except OSError as error:
-        fail(f"{path} cannot be written: {error.strerror}.")
+        fail(f"{path} cannot be written: {error.strerror}")
 
 
 def _print(

@@ -389,6 +389,7 @@ def test_predict_finds_the_best_within_limits(folder):
         (["--level", "gelu=yes"], "no level 'yes'"),
         (["--step", "nothing"], "No step of resnet50 is named 'nothing'"),
         (["--step", "gelu", "--max-gflops", "3"], "only apply to --best"),
+        (["--best", "--setting", "gelu=foo"], "no level 'foo'. Available: off, on."),
         (["--best", "--setting", "color=red"], "No factor is named 'color'"),
         (["--level", "lr=0.001"], "lr is not selected by a level; use --lr 0.001"),
         (["--best", "--setting", "epochs=10"], "use --epochs 10"),
@@ -400,6 +401,7 @@ def test_wrong_words_are_a_sentence(folder, words, why):
     assert found.exit_code == 2
     assert why in found.stderr
     assert "Traceback" not in found.stderr
+    assert re.search(r"[^.]\.\n$", found.stderr)
 
 
 def test_predict_states_the_rate_that_it_used(folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from models.config import ModelConfig
+from models.text import ended
 from roadmap.study import text
 from roadmap.study.effects import Effects
 from roadmap.study.space import StudyError
@@ -27,7 +28,7 @@ def show(config: ModelConfig) -> None:
         try:
             said.append(_prediction(effects, config, experiment.model.data))
         except StudyError as error:
-            excuses.append(f"Not covered by the experiment on {data}: {error}.")
+            excuses.append(f"Not covered by the experiment on {data}: {ended(error)}")
     if not said and not excuses:
         return
     st.html(

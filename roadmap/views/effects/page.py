@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from models.text import ended
 from roadmap.charts import effects as charts
 from roadmap.study import text
 from roadmap.study.rows import lengths, view_rows
@@ -78,7 +79,7 @@ def show() -> None:
     try:
         experiment = effects_data.experiment(name)
     except StudyError as error:
-        _nothing(f"{NOTHING} On {name}: {error}.")
+        _nothing(f"{NOTHING} On {name}: {ended(error)}")
         return
     _explorer(experiment)
 
