@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 def report(
     data: Annotated[
         str,
-        typer.Option(
-            "--data", help="Name of the data set: a folder in results/runs.", metavar="NAME"
-        ),
+        typer.Option("--data", help="Name of the data set, as in run.json.", metavar="NAME"),
     ],
     roadmap: RoadmapOption = "resnet50",
     runs: Annotated[

@@ -237,8 +237,6 @@ def read_record(folder: Path) -> RunRecord | None:
         content = json.loads(read_bytes(folder / RECORD))
     except FileNotFoundError:
         return None
-    except OSError:
-        raise
     except (ValueError, RecursionError):
         raise RecordError(f"{RECORD} is not valid JSON; it may be truncated.") from None
     return RunRecord.from_json(content, _names_beside(folder, content))

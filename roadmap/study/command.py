@@ -130,7 +130,7 @@ def predict(
         float | None,
         typer.Option(
             "--max-parameters",
-            help="Limit on millions of parameters, with --best.",
+            help="Limit on parameters, in millions, with --best.",
             min=0,
             metavar="X",
         ),

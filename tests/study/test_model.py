@@ -309,8 +309,15 @@ def test_the_best_is_within_the_limits_and_the_front_rises(draws):
     front = found.front(found.gmacs)
     assert (np.diff(found.gmacs[front]) > 0).all()
     assert (np.diff(found.top1[front]) > 0).all()
-    with pytest.raises(StudyError, match="no network is within these limits"):
+    with pytest.raises(StudyError, match="no network is within these limits") as error:
         found.best(max_gmacs=1e-6)
+    numbers = re.search(
+        r"cost is ([\d.]+) GFLOPs, the smallest size ([\d.]+) mil", str(error.value)
+    )
+    gflops, parameters = map(float, numbers.groups())
+    assert found.gmacs.min() <= gflops <= 1.1 * found.gmacs.min()
+    found.best(gflops)
+    found.best(max_parameters=1e6 * parameters)
 
 
 # -- the commands ----------------------------------------------------------------------------
