@@ -116,21 +116,22 @@ def _read_checkpoint(path: str | Path, before: Exception) -> WeightsFile:
         raise _unreadable(path, error) from None
     except CheckpointError as error:
         if not str(error):
-            more = "; use a safetensors or torch.save file (.pth, .pth.tar, .bin)"
-            raise _unreadable(path, before, more) from None
+            raise _unreadable(path, before) from None
         raise WeightsFileError(f"{shortened(path)} is {error}") from None
     return WeightsFile(tensors, None, {"part": part} if part else {})
 
 
-def _unreadable(path: str | Path, error: Exception, more: str = "") -> WeightsFileError:
-    reason = getattr(error, "strerror", None) or shortened(error)
+def _unreadable(path: str | Path, error: Exception) -> WeightsFileError:
+    fault = "is not a safetensors file, or is damaged"
     if isinstance(error, FileNotFoundError):
-        return WeightsFileError(
-            f"{shortened(path)} does not exist; use a safetensors or torch.save file"
-        )
-    if Path(path).is_dir():
-        reason = "it is a folder; use the file in it"
-    return WeightsFileError(f"{shortened(path)} is not a readable safetensors file: {reason}{more}")
+        fault = "does not exist"
+    elif Path(path).is_dir():
+        return WeightsFileError(f"{shortened(path)} is a folder; use the file in it")
+    elif isinstance(error, OSError):
+        fault = f"cannot be read ({error.strerror or shortened(error)})"
+    return WeightsFileError(
+        f"{shortened(path)} {fault}; use a safetensors or torch.save file (.pth, .pth.tar, .bin)"
+    )
 
 
 def _fact(text: str) -> Any:

@@ -28,6 +28,16 @@ def bounded(message: str) -> str:
     return shortened(words, LONGEST_MESSAGE)
 
 
+def ended(message: object) -> str:
+    """End ``message`` with a period, if it has no end yet.
+
+    Messages of errors may end with a period or not; all that print one, or continue after one, call
+    this.
+    """
+    text = str(message)
+    return text if text.endswith((".", "?", "!", "…")) else f"{text}."
+
+
 def said(value: object, longest: int = LONGEST_VALUE) -> str:
     """Format ``value`` as in code, in at most ``longest`` characters: it may come from a file, a
     URL or the command line and have any length."""

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from models.text import bounded
+from models.text import bounded, ended
 from roadmap import __version__
 from roadmap.analysis.audit_command import audit_command
 from roadmap.console import Commands, fail
@@ -50,7 +50,7 @@ def main() -> None:
     try:
         app()
     except ResultsError as error:
-        typer.echo(f"Error: {bounded(str(error))}", err=True)
+        typer.echo(f"Error: {ended(bounded(str(error)))}", err=True)
         sys.exit(2)
 
 

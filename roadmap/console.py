@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from models.config import ConfigError, ModelConfig
-from models.text import bounded, json_text, shortened, unknown_name
+from models.text import bounded, ended, json_text, shortened, unknown_name
 from roadmap.definition import Roadmap
 from roadmap.files import csv_text
 from roadmap.steps import ROADMAPS
@@ -83,7 +83,7 @@ def number(field: str, heading: str, places: int = 2, scale: float = 1.0) -> Col
 
 def fail(sentence: str) -> NoReturn:
     """Print an error message to standard error and exit with code 2."""
-    typer.echo(f"Error: {bounded(sentence)}", err=True)
+    typer.echo(f"Error: {ended(bounded(sentence))}", err=True)
     raise typer.Exit(2)
 
 
@@ -109,9 +109,9 @@ def read_config(path: Path) -> ModelConfig:
         return ModelConfig.from_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not a text file"
-        fail(f"{shortened(path)} cannot be read: {reason}.")
+        fail(f"{shortened(path)} cannot be read: {reason}")
     except ConfigError as error:
-        fail(f"{shortened(path)}: {error}.")
+        fail(f"{shortened(path)}: {error}")
 
 
 def emit(

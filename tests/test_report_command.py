@@ -56,7 +56,7 @@ def test_the_table_says_what_was_found(runs):
     assert "Top-1 on tiny changes by −8.97 points (95% interval " in said
     assert " 3 seeds) from Kernel size 5 to Fewer activations. Of 3" in said
     assert "Over 4 steps, the rank correlation" in said
-    assert "Steps without a finished run: baseline, training" in said
+    assert "Steps without a finished run: ResNet, Modern training recipe" in said
     assert (
         "Training seconds are those of the fastest run on NVIDIA H200, eager. Steps without a"
     ) in said
@@ -170,6 +170,7 @@ def test_one_seed_is_told_as_such(tmp_path):
             "tinny",
             "no run was trained on data named 'tinny'. Did you mean 'tiny'? Available: tiny.",
         ),
+        ((), "../tiny", "no run was trained on data named '../tiny'. Did you mean 'tiny'?"),
         (("--roadmap", "resnet200"), "tiny", "no run of resnet200 on tiny has finished."),
         (("--runs", "nowhere"), "tiny", "nowhere has no readable runs."),
         (("--output", "/dev/null/report.html"), "tiny", "/dev/null/report.html cannot be written"),
@@ -181,6 +182,8 @@ def test_wrong_names_are_one_sentence_and_exit_code_2(runs, arguments, data, sen
     assert sentence in result.stderr
     assert result.stderr.startswith("Error: ")
     assert result.stderr.count("\n") == 1
+    assert result.stderr.endswith((".\n", "?\n"))
+    assert not result.stderr.endswith("..\n")
     assert result.stdout == ""
 
 

@@ -91,7 +91,7 @@ def test_it_says_what_was_run(html):
         "torch 2.11.0",
         "resnet50-gelu-seed7</b> stopped after 2 of 3 epochs",
         "resnet50-gelu-seed9</b> There is no run.json.",
-        "Steps without a finished run: training",
+        "Steps without a finished run: Modern training recipe",
     ):
         assert fact in html
 
@@ -152,7 +152,8 @@ def test_times_of_one_machine_are_drawn(tmp_path):
     assert "Training time: ReLU to GELU 30 s." in html
     assert (
         "Training seconds are those of the fastest run on NVIDIA H200, eager. "
-        "Runs on NVIDIA A100, compiled are not included. Steps without a time: kernel_7." in html
+        "Runs on NVIDIA A100, compiled are not included. Steps without a time: Kernel size 7."
+        in html
     )
 
 

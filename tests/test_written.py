@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 
 import pandas as pd
 import pytest
@@ -13,6 +14,7 @@ from models.text import (
     LONGEST_PATH,
     LONGEST_VALUE,
     bounded,
+    ended,
     json_text,
     said,
     shortened,
@@ -20,7 +22,7 @@ from models.text import (
 from roadmap.console import Format, emit
 from roadmap.errors import RefusedError
 from roadmap.files import csv_text, plain_cell, write_csv, write_json
-from roadmap.tables.results import RESULTS
+from roadmap.tables.results import RESULTS, ROOT
 from roadmap.views.common.figure import plain_cells
 
 
@@ -111,3 +113,18 @@ def test_messages_are_short_and_keep_their_advice():
     assert found.endswith("does not exist: give another with --data")
     assert len(bounded(sentence.format("x " * 1_000_000))) == LONGEST_MESSAGE
     assert len(str(RefusedError("x" * 1_000_000))) == LONGEST_PATH
+
+
+@pytest.mark.parametrize("message", ["no run", "no run.", "no run named '..'", "Did you mean 'a'?"])
+def test_a_message_ends_once(message):
+    assert ended(message) in (message, f"{message}.")
+    assert ended(message)[-1] in ".?"
+    assert ended(ended(message)) == ended(message)
+
+
+def test_no_period_is_added_to_an_errors_text_but_by_ended():
+    added = re.compile(r"""\{(error|fault)\}\.["' ]|str\(error\)(\[:-1\]|\.rstrip)""")
+    paths = [path for name in ("roadmap", "models") for path in (ROOT / name).rglob("*.py")]
+    found = [path for path in paths if added.search(path.read_text(encoding="utf-8"))]
+    # Before ``models`` can be imported, and in parentheses.
+    assert sorted(path.name for path in found) == ["__main__.py", "opening.py"]

@@ -42,8 +42,8 @@ def export(
         Form,
         typer.Option(
             "--format",
-            help="py: Python code. safetensors: weights. onnx: an ONNX program. pt2: a "
-            "torch.export program. hub: a finished run as a folder for the Hugging Face hub.",
+            help="py: Python code. safetensors: weights. onnx: an ONNX graph. pt2: a "
+            "torch.export program. hub: a finished run as a folder for the Hugging Face Hub.",
         ),
     ],
     roadmap: Annotated[
@@ -152,8 +152,7 @@ def export(
         else:
             _write(form, path, subject)
     except ValueError as error:
-        text = str(error)
-        fail(text if text.endswith((".", "?")) else f"{text}.")
+        fail(str(error))
 
 
 def _check_options(form: Form, *, seed: int | None, **sources: Any) -> None:

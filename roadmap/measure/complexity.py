@@ -138,7 +138,7 @@ def totals(config: ModelConfig, image_size: int = 224) -> tuple[int, int]:
     Several times as fast, for studies of thousands of networks. Raises ``ValueError`` for an image
     too small for the network.
     """
-    # A stage's blocks after the first are equal: the second stands for them.
+    # A stage's blocks after the first are equal, so only the second one is counted.
     short = config.replace(depths=tuple(min(depth, 2) for depth in config.depths))
     whole, second_blocks = _short_totals(short, image_size)
     for depth, block in zip(config.depths, second_blocks, strict=True):

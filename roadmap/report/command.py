@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from models.text import bounded
+from models.text import bounded, ended
 from roadmap.console import (
     Column,
     Format,
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 def report(
     data: Annotated[
         str,
-        typer.Option(
-            "--data", help="Name of the data set: a folder in results/runs.", metavar="NAME"
-        ),
+        typer.Option("--data", help="Name of the data set, as in run.json.", metavar="NAME"),
     ],
     roadmap: RoadmapOption = "resnet50",
     runs: Annotated[
@@ -49,7 +47,7 @@ def report(
     root = runs or runs_folder()
     found = read_runs(runs)
     for folder in found.unreadable:
-        typer.echo(bounded(f"Skipping {folder.path}: {folder.why}"), err=True)
+        typer.echo(ended(bounded(f"Skipping {folder.path}: {folder.why}")), err=True)
     if not found.runs:
         try:
             one_set = any(root.glob("*/run.json"))
@@ -64,7 +62,7 @@ def report(
         if output is not None:
             _write_page(output, ablation, found)
     except ResultsError as error:
-        fail(f"{error}.".replace("..", "."))
+        fail(str(error))
     _print(ablation, found, form)
 
 
@@ -74,7 +72,7 @@ def _write_page(path: Path, ablation: Ablation, found: Runs) -> None:
     try:
         write_bytes(path, page(ablation, found).encode())
     except OSError as error:
-        fail(f"{path} cannot be written: {error.strerror}.")
+        fail(f"{path} cannot be written: {error.strerror}")
 
 
 def _print(ablation: Ablation, found: Runs, form: Format) -> None:

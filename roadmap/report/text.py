@@ -117,7 +117,8 @@ def notes(ablation: Ablation, found: Runs) -> list[str]:
     """Return notes on the figures: what is missing and what is not comparable."""
     said = []
     if ablation.untrained:
-        said.append(f"Steps without a finished run: {', '.join(ablation.untrained)}.")
+        titles = [ablation.roadmap.step(key).title for key in ablation.untrained]
+        said.append(f"Steps without a finished run: {', '.join(titles)}.")
     waiting = unfinished(ablation, found.runs)
     if waiting:
         counts = Counter(run.status for run in waiting)
@@ -142,7 +143,7 @@ def timing(ablation: Ablation) -> str:
     said = f"Training seconds are those of the fastest run on {ablation.timed_on}."
     if ablation.not_timed:
         said += f" Runs on {'; on '.join(map(str, ablation.not_timed))} are not included."
-    without = [result.step.key for result in ablation.steps if result.seconds is None]
+    without = [result.step.title for result in ablation.steps if result.seconds is None]
     return f"{said} Steps without a time: {', '.join(without)}." if without else said
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from models.remembered import remembered
-from models.text import is_unicode, unknown_name
+from models.text import ended, is_unicode, unknown_name
 from roadmap.definition import Roadmap
 from roadmap.files import reason
 from roadmap.runs.folders import runs_folders
@@ -201,7 +201,7 @@ def read_run(folder: Path) -> StepRun | PointRun | Unreadable:
         remedy = ""
         if "not valid JSON" in str(error) and any((folder / "checkpoints").glob("*.json")):
             remedy = " Run the training command again to restore it from a checkpoint."
-        return Unreadable(folder, f"{error}{remedy}")
+        return Unreadable(folder, f"{ended(error)}{remedy}")
 
 
 def _run(folder: Path) -> StepRun | PointRun:

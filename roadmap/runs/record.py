@@ -47,7 +47,7 @@ _REQUIRED = object()
 
 
 class RecordError(ValueError):
-    """A folder without a readable run; the message is a sentence with a full stop."""
+    """A folder without a readable run; the message is one sentence."""
 
 
 class RunPoint(NamedTuple):
@@ -237,8 +237,6 @@ def read_record(folder: Path) -> RunRecord | None:
         content = json.loads(read_bytes(folder / RECORD))
     except FileNotFoundError:
         return None
-    except OSError:
-        raise
     except (ValueError, RecursionError):
         raise RecordError(f"{RECORD} is not valid JSON; it may be truncated.") from None
     return RunRecord.from_json(content, _names_beside(folder, content))

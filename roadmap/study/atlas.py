@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -42,9 +43,10 @@ class Atlas:
             if most is not None:
                 within &= values <= most
         if not within.any():
+            gflops, parameters = _two_digits(self.gmacs.min(), self.parameters.min() / 1e6)
             raise StudyError(
-                f"no network is within these limits; the lowest cost is {self.gmacs.min():.1f} "
-                f"GFLOPs, the smallest size {self.parameters.min() / 1e6:.1f} million parameters"
+                f"no network is within these limits; the lowest cost is {gflops} GFLOPs, the "
+                f"smallest size {parameters} million parameters"
             )
         return int(np.where(within, self.top1, -np.inf).argmax())
 
@@ -54,6 +56,12 @@ class Atlas:
         best = np.maximum.accumulate(self.top1[order])
         first = np.concatenate([[True], best[1:] > best[:-1]])
         return order[first]
+
+
+def _two_digits(*numbers: float) -> list[str]:
+    """Round up to two significant digits, so that the results work as limits."""
+    steps = [10.0 ** (math.floor(math.log10(number)) - 1) for number in numbers]
+    return [f"{math.ceil(n / s) * s:.3g}" for n, s in zip(numbers, steps, strict=True)]
 
 
 def atlas(effects: Effects, *, own_rate: bool = True) -> Atlas:

@@ -97,7 +97,7 @@ def effects(
         if save_model is not None:
             _save(experiment, save_model)
     except StudyError as error:
-        fail(f"{error}.")
+        fail(str(error))
     _print(rows, found, experiment, form)
 
 
@@ -115,7 +115,7 @@ def predict(
         list[str] | None,
         typer.Option(
             "--level",
-            help="Predict for the start with this change, such as kernel_size=7; may be repeated.",
+            help="Predict for the start with this change, such as gelu=on; may be repeated.",
             metavar="NAME=LEVEL",
         ),
     ] = None,
@@ -130,7 +130,7 @@ def predict(
         float | None,
         typer.Option(
             "--max-parameters",
-            help="Limit on millions of parameters, with --best.",
+            help="Limit on parameters, in millions, with --best.",
             min=0,
             metavar="X",
         ),
@@ -168,8 +168,9 @@ def predict(
         else:
             levels = _levels(found, step, config, level or ())
         row = prediction_row(found, levels, own_rate=lr is None)
+        best_rate = row["lr"] if lr is None and found.has_best_rate else None
     except StudyError as error:
-        fail(f"{error}.")
+        fail(str(error))
     from roadmap.study import text
 
     columns = [
@@ -182,7 +183,8 @@ def predict(
         number("parameters", "parameters M", 1, 1e6),
     ]
     notes = [
-        f"Predicted for one run on {data}: {text.conditions(found)}, 95% interval.",
+        f"Predicted for one run on {data}, with its 95% interval: "
+        f"{text.conditions_of_one(found, levels, best_rate)}.",
         *text.basis(experiment),
     ]
     emit([row], columns, form, "", notes)
@@ -206,15 +208,15 @@ def _settings(
 ) -> EffectSettings:
     from roadmap.study.effects import EffectSettings
 
-    return EffectSettings(_pairs(given or (), "--setting"), lr, epochs)
+    return EffectSettings(_pairs(given or (), "--setting", "init=trunc_normal"), lr, epochs)
 
 
-def _pairs(given: Sequence[str], option: str) -> dict[str, str]:
+def _pairs(given: Sequence[str], option: str, example: str) -> dict[str, str]:
     found = {}
     for text in given:
         name, sign, key = text.partition("=")
         if not sign:
-            raise StudyError(f"{option} is {text[:60]!r}; use NAME=LEVEL, such as kernel_size=7")
+            raise StudyError(f"{option} is {text[:60]!r}; use NAME=LEVEL, such as {example}")
         found[name] = key
     return found
 
@@ -231,12 +233,10 @@ def _levels(
         if step not in roadmap.keys:
             from models.text import unknown_name
 
-            raise StudyError(unknown_name(f"step of {roadmap.name}", step, roadmap.keys)[:-1])
+            raise StudyError(unknown_name(f"step of {roadmap.name}", step, roadmap.keys))
         return effects.start | _of_network(space, space.step_levels(step))
-    pairs = _pairs(given, "--level")
-    for name, key in pairs.items():
-        space.factor(name).level(key)
-    return effects.start | pairs
+    pairs = _pairs(given, "--level", "gelu=on")
+    return effects.start | effects.checked(pairs)
 
 
 def _of_network(space: Any, levels: dict[str, str]) -> dict[str, str]:
@@ -248,7 +248,7 @@ def _save(experiment: Experiment, path: Path) -> None:
     try:
         experiment.model.save(path)
     except OSError as error:
-        fail(f"{path} cannot be written: {error.strerror}.")
+        fail(f"{path} cannot be written: {error.strerror}")
 
 
 def _print(
@@ -282,6 +282,8 @@ def _print(
         *(["Strongest interactions:"] if strongest else []),
         *(f"  {text.interaction(one)}" for one in strongest),
     ]
+    if found.has_best_rate:
+        notes.insert(0, "Own rate: in place, but each network at its own best learning rate.")
     emit(shown, columns, form, f"Points of top-1: {text.conditions(found)}", notes)
 
 

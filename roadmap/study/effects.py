@@ -103,7 +103,16 @@ class Effects:
         self.model, self.settings = model, settings or EffectSettings()
         self.space: Space = model.design.space
         self.quantities = _quantities(self.space, self.settings)
-        self.start = self.space.origin | _checked(self.space, self.settings.levels)
+        self.start = self.space.origin | self.checked(self.settings.levels)
+
+    def checked(self, levels: Levels) -> dict[str, str]:
+        """Return ``levels``, checked. Raises ``StudyError`` for an unknown factor or level, and for
+        a factor whose value comes from the settings (learning rate, epochs)."""
+        for name, key in levels.items():
+            self.space.factor(name).level(key)
+            if name in self.quantities:
+                raise StudyError(f"{name} is not selected by a level; use --{name} {key}")
+        return dict(levels)
 
     @cached_property
     def changes(self) -> tuple[StudyChange, ...]:
@@ -311,23 +320,17 @@ def _quantities(space: Space, settings: EffectSettings) -> dict[str, float]:
         factor = space.by_name.get(name)
         if factor is None or factor.scale is None:
             if given is not None:
-                raise StudyError(f"this design does not vary {name} over a range; omit it")
+                raise StudyError(f"this design does not vary {name} over a range; omit --{name}")
             continue
         values = sorted(factor.values)
         usual = values[-1] if name == "epochs" else values[len(values) // 2]
         value = usual if given is None else given
         if not values[0] <= value <= values[-1]:
             raise StudyError(
-                f"{name} is {value:g}; the trained range is {values[0]:g} to {values[-1]:g}"
+                f"--{name} is {value:g}; the trained range is {values[0]:g} to {values[-1]:g}"
             )
         found[name] = value
     return found
-
-
-def _checked(space: Space, levels: Levels) -> dict[str, str]:
-    for name, key in levels.items():
-        space.factor(name).level(key)
-    return dict(levels)
 
 
 def _level_of(factor: Factor, step: Step) -> str | None:

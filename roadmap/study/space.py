@@ -27,6 +27,8 @@ OFF, ON = "off", "on"
 COST_SIZE = 224
 #: Config fields that are separate factors, not part of a step's change.
 _SEPARATE_FIELDS = ("init", "layer_scale")
+#: Config fields that pocket networks change.
+_SIZES = ("depths", "width")
 
 
 class StudyError(ValueError):
@@ -119,6 +121,14 @@ class Space:
         """The combination of the first levels of all factors."""
         return {factor.name: factor.keys[0] for factor in self.factors}
 
+    @property
+    def is_pocket(self) -> bool:
+        """Whether the networks are pocket networks (see ``pocket_space``)."""
+        from roadmap.train.pocket import pocket_config
+
+        roadmap = ROADMAPS[self.roadmap]
+        return self.start.width == pocket_config(roadmap.config(roadmap.keys[0])).width
+
     def factor(self, name: str) -> Factor:
         """Return the factor ``name``. Raises ``StudyError`` with the nearest name."""
         if name not in self.by_name:
@@ -127,11 +137,8 @@ class Space:
 
     def network(self, levels: Levels) -> ModelConfig:
         """Return the config of a combination. Raises ``ConfigError`` if it is invalid."""
-        chosen = self._chosen(levels)
-        changes = _merged(level.config for level in chosen)
-        recipe = {"stochastic_depth": self.recipe.stochastic_depth}
-        recipe |= _merged(level.recipe for level in chosen)
-        changes["stochastic_depth"] = recipe["stochastic_depth"]
+        changes = _merged(level.config for level in self._chosen(levels))
+        changes["stochastic_depth"] = self.training(levels).stochastic_depth
         return self.start.replace(**changes)
 
     def training(self, levels: Levels) -> Recipe:
@@ -166,11 +173,9 @@ class Space:
         """
         from roadmap.train.pocket import pocket_config
 
-        roadmap = ROADMAPS[self.roadmap]
-        is_small = self.start.width == pocket_config(roadmap.config(roadmap.keys[0])).width
-        config = roadmap.config(key)
+        config = ROADMAPS[self.roadmap].config(key)
         try:
-            return self.levels_of(pocket_config(config) if is_small else config)
+            return self.levels_of(pocket_config(config) if self.is_pocket else config)
         except StudyError as error:
             raise StudyError(f"step {key} is not in this space: {error}") from None
 
@@ -178,7 +183,7 @@ class Space:
         """Return the combination whose network is ``config``, with recipe factors at the start.
 
         Ignores classes, input channels and stochastic depth, which depend on data and recipe.
-        Raises ``StudyError`` naming the fields that differ if the network is not in the space.
+        Raises ``StudyError`` naming the choices that differ if the network is not in the space.
         """
         found = self.origin
         for factor in self.factors:
@@ -192,8 +197,10 @@ class Space:
             if name not in ("num_classes", "in_channels", "stochastic_depth")
         ]
         if different:
-            values = ", ".join(f"{name} {getattr(config, name)}" for name in different)
-            raise StudyError(f"no run was planned with {values}")
+            choices = ", ".join(self._choice(name, getattr(config, name)) for name in different)
+            sized = self.is_pocket and not set(_SIZES).isdisjoint(different)
+            small = "it trained small networks (--scale pocket); " if sized else ""
+            raise StudyError(f"{small}no run was planned with {choices}")
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -214,6 +221,17 @@ class Space:
                 for factor in self.factors
             ],
         }
+
+    def _choice(self, name: str, value: Any) -> str:
+        """Describe a field's value: by the title of the step that only sets this, if any.
+
+        Sizes are always numbers, since those of pocket networks differ from the steps'.
+        """
+        for step in ROADMAPS[self.roadmap].steps:
+            if name not in _SIZES and dict(step.config_changes) == {name: value}:
+                return step.title
+        words = {"init": "initialization"}.get(name, name.replace("_", " "))
+        return f"{words} {value}"
 
     def _chosen(self, levels: Levels) -> list[Level]:
         return [factor.level(levels[factor.name]) for factor in self.factors]
@@ -291,7 +309,7 @@ def pocket_space(space: Space) -> Space:
     from roadmap.train.pocket import pocket_config
 
     def small(config: Mapping[str, Any]) -> dict[str, Any]:
-        sizes = {name: value for name, value in config.items() if name in ("depths", "width")}
+        sizes = {name: value for name, value in config.items() if name in _SIZES}
         whole = pocket_config(space.start.replace(**sizes))
         return {**config, **{name: getattr(whole, name) for name in sizes}}
 
@@ -420,7 +438,7 @@ def _factor(found: Mapping[str, Any]) -> Factor:
             raise StudyError(f"factor {name} has a level without a value; use finite numbers")
         if len(set(values)) < len(values) or (factor.scale == "log2" and min(values) <= 0):
             raise StudyError(
-                f"factor {name} has equal values, or values below or at 0 with scale log2"
+                f"factor {name} has equal values, or non-positive values with scale log2"
             )
     return factor
 

@@ -8,6 +8,7 @@ from typing import Any
 from roadmap.study.effects import Effects, Interaction, Worth
 from roadmap.study.experiment import Experiment
 from roadmap.study.model import Effect
+from roadmap.study.space import Levels
 from roadmap.text import counted, p_value, signed
 
 #: The most interactions and excluded runs that are listed.
@@ -118,9 +119,14 @@ def interaction(found: Interaction) -> str:
     )
 
 
-def conditions(effects: Effects, leave_out: Collection[str] = ()) -> str:
-    """Describe how the compared networks are trained, without the factors in ``leave_out``."""
-    space = effects.space
+def conditions(
+    effects: Effects, levels: Levels | None = None, leave_out: Collection[str] = ()
+) -> str:
+    """Describe how networks are trained, without the factors in ``leave_out``.
+
+    The settings are those of the combination ``levels`` [default: of the compared networks].
+    """
+    space, levels = effects.space, levels or effects.start
     said = []
     for factor in space.factors:
         if factor.kind == "change" or factor.name in leave_out:
@@ -130,9 +136,22 @@ def conditions(effects: Effects, leave_out: Collection[str] = ()) -> str:
             epochs = factor.name == "epochs"
             said.append(f"{value} epochs" if epochs else f"{factor.title.lower()} {value}")
         else:
-            title = factor.level(effects.start[factor.name]).title
+            title = factor.level(levels[factor.name]).title
             said.append(title if title.startswith("PyTorch") else title[0].lower() + title[1:])
     return ", ".join(said)
+
+
+def conditions_of_one(
+    effects: Effects, levels: Levels, best_rate: float | None, leave_out: Collection[str] = ()
+) -> str:
+    """Describe how one predicted network is trained, without the factors in ``leave_out``.
+
+    ``best_rate`` is None if it is predicted at the learning rate of ``effects``.
+    """
+    if best_rate is None:
+        return conditions(effects, levels, leave_out)
+    rate = f"at its best learning rate, {best_rate:.2g}, within the range trained; "
+    return rate + conditions(effects, levels, {"lr", *leave_out})
 
 
 def _listed(found: Sequence[Worth]) -> str:

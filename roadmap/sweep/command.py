@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
+from models.text import ended
 from roadmap.console import RoadmapOption, fail
 from roadmap.errors import RefusedError
 from roadmap.runs.folders import runs_folder
@@ -272,9 +273,8 @@ def run_jobs(runs: list[PlannedRun], engine: Engine) -> int:
     with Signals() as signals, ProgressTable(runs, engine.devices) as table:
         state = schedule(runs, engine, table.show, lambda: signals.number > 0)
     for ending in state.failed:
-        typer.echo(
-            f"Error: {ending.run.name}: {ending.reason or f'exit code {ending.code}'}", err=True
-        )
+        reason = ended(ending.reason or f"exit code {ending.code}")
+        typer.echo(f"Error: {ending.run.name}: {reason}", err=True)
     if signals.number:
         left = counted(len(state.waiting), "run")
         typer.echo(f"Stopped and saved; {left} left. Run the same command to resume.", err=True)

@@ -76,7 +76,7 @@ def plan_runs(
     """
     keys = _chosen(roadmap, steps, skip)
     for seed in seeds:
-        check_seed(seed)
+        check_seed(seed, "--seeds")
     repeated = sorted({seed for seed in seeds if list(seeds).count(seed) > 1})
     if repeated:
         raise RefusedError(f"--seeds has {repeated[0]} twice; use each seed once")

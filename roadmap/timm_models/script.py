@@ -12,6 +12,7 @@ from types import ModuleType
 
 import models
 from models.config import ConfigError
+from models.text import ended
 from roadmap.console import fail
 from roadmap.timm_models.weights import WeightsError
 
@@ -34,8 +35,8 @@ def run(script: Path) -> None:
         if not (module and hidden):
             raise
         fail(
-            f"{error}. This project's {module.__name__} hides {hidden}: rename the latter to use "
-            "both."
+            f"{ended(error)} This project's {module.__name__} hides {hidden}: rename the "
+            "latter to use both."
         )
     except EOFError:  # typer takes it for the end of standard input and hides it
         traceback.print_exc()

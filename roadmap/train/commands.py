@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from models.text import bounded
+from models.text import bounded, ended
 from roadmap.console import Column, Format, FormatOption, RoadmapOption, emit, number
 from roadmap.errors import InterruptedRunError, RefusedError, TrainingError
 from roadmap.recipes import RECIPES, Recipe
@@ -276,7 +276,7 @@ def evaluate(
             batch_size=batch_size,
             workers=workers,
             by_index=by_index,
-            say=lambda sentence: typer.echo(f"{bounded(sentence)}.", err=True),
+            say=lambda sentence: typer.echo(ended(bounded(sentence)), err=True),
         )
     columns = [
         Column("weights", "weights"),
@@ -298,6 +298,5 @@ def sentences() -> Iterator[None]:
         # All processes of torchrun are refused for the same reason: print it once per node.
         if os.environ.get("LOCAL_RANK", "0") == "0" or not isinstance(error, RefusedError):
             start = error.name if isinstance(error, InterruptedRunError) else "Error"
-            end = "" if str(error).endswith((".", "?", "!")) else "."
-            typer.echo(f"{start}: {error}{end}", err=True)
+            typer.echo(f"{start}: {ended(error)}", err=True)
         raise typer.Exit(error.code) from None

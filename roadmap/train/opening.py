@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from models.text import ended
 from roadmap.errors import RefusedError
 from roadmap.files import read_json, remove_partial
 from roadmap.runs.record import (
@@ -261,7 +262,7 @@ def _order_classes(data: Data, names: list[str], path: Path) -> bool:
         data.reorder(names, str(path))
     except ClassNamesError as error:
         raise RefusedError(
-            f"{path} holds a run with other classes: {error}. Use another --output"
+            f"{path} holds a run with other classes: {ended(error)} Use another --output"
         ) from None
     return True
 

@@ -45,7 +45,7 @@ def train(
     ``InterruptedRunError`` (saved) or another ``TrainingError``, with the last good checkpoint
     intact.
     """
-    check_seed(settings.seed)
+    check_seed(settings.seed, "--seed")
     if settings.tensorboard:
         check_tensorboard()
     kind = settings.device or best_device()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.config import ConfigError, ModelConfig
 from models.files import WeightsFileError, network_of, read_weights
-from models.text import said, shortened
+from models.text import ended, said, shortened
 from models.weights import check_weights
 from models.weights.checkpoints import with_bare_keys
 from roadmap.errors import NonFiniteError, RefusedError, TrainingError
@@ -93,8 +93,8 @@ def score_file(
                 raise
             held = _name(facts, config)
             raise RefusedError(
-                f"{error}. According to its config, the file holds {held}: omit the network's "
-                "name to score that"
+                f"{ended(error)} According to its config, the file holds {held}: omit the "
+                "network's name to score that"
             ) from None
     elif config is not None:
         network = _ours(config, path, tensors)
@@ -160,9 +160,9 @@ def _match_classes(
     try:
         data.reorder(names, str(path))
     except ClassNamesError as error:
-        renamed = ". If these are the same classes in the same order, only renamed, add --by-index"
+        renamed = " If these are the same classes in the same order, only renamed, add --by-index"
         more = renamed if len(names) == data.info.num_classes else ""
-        raise RefusedError(f"{error}{more}") from None
+        raise RefusedError(f"{ended(error)}{more}") from None
     say(f"{data.info.name} and {path} have the classes in different orders: matched by name")
     return "matched by name"
 

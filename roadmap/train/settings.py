@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -106,7 +106,7 @@ def choose_recipe(
     notes = []
     changes = dict(changes or {})
     if image_size is not None:
-        _check("image_size", image_size, 1 <= image_size <= MOST_PIXELS, SIZES)
+        _check("--image-size", image_size, 1 <= image_size <= MOST_PIXELS, SIZES)
         sizes = sizes_at(image_size, recipe)
         changes = sizes | changes
         if changes["train_size"] == sizes["train_size"] != image_size:
@@ -136,10 +136,10 @@ def choose_recipe(
     return recipe, notes
 
 
-def check_seed(seed: int) -> None:
-    """Raise ``RefusedError`` for a seed that the generators do not accept."""
+def check_seed(seed: int, name: str = "seed") -> None:
+    """Raise ``RefusedError``, with ``name``, for a seed that the generators do not accept."""
     good = isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed <= MOST_SEED
-    _check("seed", seed, good, f"a whole number from 0 to {MOST_SEED}")
+    _check(name, seed, good, f"a whole number from 0 to {MOST_SEED}")
 
 
 def sizes_at(image_size: int, recipe: Recipe) -> dict[str, int]:
@@ -168,7 +168,7 @@ def recorded_view(recipe: Any) -> Recipe:
             good = type(value) is int and 1 <= value <= MOST_PIXELS
             _check(f"its recipe's {name}", value, good, SIZES)
     view = RECIPES["convnext"].replace(**given)
-    _check_fields(view)
+    _check_fields(view, "its recipe's {}".format)
     return view
 
 
@@ -207,7 +207,7 @@ def parse_field(name: str, text: str) -> Any:
     if type(None) in kinds and text.lower() == "none":
         return None
     kind = kinds[0]
-    option = "--" + name.replace("_", "-")
+    option = _option(name)
     try:
         if get_origin(kind) is Literal:
             if text not in get_args(kind):
@@ -281,7 +281,12 @@ def _kinds(name: str) -> tuple[Any, ...]:
     return (hint,)
 
 
-def _check_fields(recipe: Recipe) -> None:
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _check_fields(recipe: Recipe, named: Callable[[str], str] = _option) -> None:
+    """Raise ``RefusedError`` for a value out of range; ``named`` names fields in messages."""
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
         numbers = value if isinstance(value, tuple) else (value,)
@@ -290,21 +295,22 @@ def _check_fields(recipe: Recipe) -> None:
         low = 1 if field.name in _AT_LEAST_ONE else 0
         below = 1 if field.name in _UNDER_ONE or field.name == "betas" else math.inf
         wanted = f"{low} or more" + (" and under 1" if below == 1 else "")
-        _check(field.name, value, all(low <= number < below for number in numbers), wanted)
+        _check(named(field.name), value, all(low <= number < below for number in numbers), wanted)
     most = recipe.batch_size <= MOST_IMAGES
-    _check("batch_size", recipe.batch_size, most, f"1 to {MOST_IMAGES:,}")
-    _check("random_erasing", recipe.random_erasing, recipe.random_erasing <= 1, "0 to 1")
+    _check(named("batch_size"), recipe.batch_size, most, f"1 to {MOST_IMAGES:,}")
+    erasing = recipe.random_erasing
+    _check(named("random_erasing"), erasing, erasing <= 1, "0 to 1")
     _check(
-        "warmup_epochs",
+        named("warmup_epochs"),
         recipe.warmup_epochs,
         recipe.warmup_epochs == 0 or recipe.warmup_epochs < recipe.epochs,
-        f"fewer than the {counted(recipe.epochs, 'epoch')} of the run (--warmup-epochs)",
+        f"fewer than the {counted(recipe.epochs, 'epoch')} of the run",
     )
     _check(
-        "test_resize",
+        named("test_resize"),
         recipe.test_resize,
         recipe.test_resize >= recipe.test_size,
-        f"at least test_size, {recipe.test_size}",
+        f"at least {named('test_size')}, {recipe.test_size}",
     )
 
 

@@ -81,10 +81,10 @@ def test_what_holds_no_network_is_refused_in_one_sentence(tmp_path):
     refused("use the file in it")
     path.rmdir()
     path.write_text("no tensors")
-    refused("not a readable safetensors file")
+    refused("is not a safetensors file, or is damaged; use a safetensors or torch.save file")
     whole = write(path, SMALL).read_bytes()
     path.write_bytes(whole[:-100])
-    refused("not a readable safetensors file")
+    refused("is not a safetensors file, or is damaged; use a safetensors or torch.save file")
     state = ModernResNet(SMALL).state_dict()
     save_file(state, path)
     refused(r"no config: .* ModernResNet\(config\)")
@@ -140,5 +140,5 @@ def test_facts_are_json_or_plain_text(tmp_path):
 def test_models_imports_no_torch_before_it_loads():
     code = "import sys, models; assert 'torch' not in sys.modules; models.load('nowhere')"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    said = "nowhere does not exist; use a safetensors or torch.save file"
+    said = "use a safetensors or torch.save file (.pth, .pth.tar, .bin)"
     assert ran.stderr.strip().endswith(said)

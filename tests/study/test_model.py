@@ -2,16 +2,19 @@
 
 import itertools
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from studies import made_run, made_runs, save_runs, small_design, truth
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from roadmap.cli import app
 from roadmap.runs import RunPoint
 from roadmap.study.atlas import atlas
+from roadmap.study.design import DESIGNS, read_design
 from roadmap.study.effects import VIEWS, Effects, EffectSettings
 from roadmap.study.experiment import open_experiment
 from roadmap.study.model import combination_row, fit, judge, read_model
@@ -306,8 +309,15 @@ def test_the_best_is_within_the_limits_and_the_front_rises(draws):
     front = found.front(found.gmacs)
     assert (np.diff(found.gmacs[front]) > 0).all()
     assert (np.diff(found.top1[front]) > 0).all()
-    with pytest.raises(StudyError, match="no network is within these limits"):
+    with pytest.raises(StudyError, match="no network is within these limits") as error:
         found.best(max_gmacs=1e-6)
+    numbers = re.search(
+        r"cost is ([\d.]+) GFLOPs, the smallest size ([\d.]+) mil", str(error.value)
+    )
+    gflops, parameters = map(float, numbers.groups())
+    assert found.gmacs.min() <= gflops <= 1.1 * found.gmacs.min()
+    found.best(gflops)
+    found.best(max_parameters=1e6 * parameters)
 
 
 # -- the commands ----------------------------------------------------------------------------
@@ -386,8 +396,11 @@ def test_predict_finds_the_best_within_limits(folder):
         (["--level", "gelu=yes"], "no level 'yes'"),
         (["--step", "nothing"], "No step of resnet50 is named 'nothing'"),
         (["--step", "gelu", "--max-gflops", "3"], "only apply to --best"),
+        (["--best", "--setting", "gelu=foo"], "no level 'foo'. Available: off, on."),
         (["--best", "--setting", "color=red"], "No factor is named 'color'"),
-        (["--level", "gelu=on", "--lr", "3"], "lr is 3; the trained range is"),
+        (["--level", "lr=0.001"], "lr is not selected by a level; use --lr 0.001"),
+        (["--best", "--setting", "epochs=10"], "use --epochs 10"),
+        (["--level", "gelu=on", "--lr", "3"], "--lr is 3; the trained range is"),
     ],
 )
 def test_wrong_words_are_a_sentence(folder, words, why):
@@ -395,6 +408,31 @@ def test_wrong_words_are_a_sentence(folder, words, why):
     assert found.exit_code == 2
     assert why in found.stderr
     assert "Traceback" not in found.stderr
+    assert re.search(r"[^.]\.\n$", found.stderr)
+
+
+def test_predict_states_the_rate_that_it_used(folder):
+    words = ["--level", "gelu=on"]
+    (row,) = json.loads(command("predict", folder, *words, "--format", "json").stdout)
+    said = command("predict", folder, *words).stdout
+    assert f"at its best learning rate, {row['lr']:.2g}, within the range trained; " in said
+    assert said.count("learning rate") == 1
+    assert "learning rate 0.001" in command("predict", folder, *words, "--lr", "0.001").stdout
+
+
+def test_effects_says_what_own_rate_means(folder):
+    said = command("effects", folder).stdout
+    assert "Own rate: in place, but each network at its own best learning rate." in said
+
+
+@pytest.mark.parametrize("path", sorted(DESIGNS.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("option", ["level", "setting"])
+def test_the_examples_in_the_help_work_with_every_design(path, option):
+    space = read_design(path).space
+    texts = {one.name: one.help for one in get_command(app).commands["predict"].params}
+    name, key = re.search(r"such as (\w+)=(\w+)", texts[option]).groups()
+    assert key != space.origin[name]
+    assert space.problem(space.origin | {name: key}) is None
 
 
 def test_data_without_runs_is_a_sentence(folder):

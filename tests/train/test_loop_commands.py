@@ -155,7 +155,10 @@ def test_weights_or_losses_that_are_not_finite_have_no_scores(trained, tmp_path)
         ({"recipe": '{"test_size": 1e999}'}, "its recipe's test_size is inf; use 1 to"),
         ({"recipe": '{"test_resize": -1}'}, "its recipe's test_resize is -1; use 1 to"),
         ({"recipe": '{"interpolation": ["x"]}'}, "use bilinear or bicubic"),
-        ({"recipe": '{"test_resize": 8}'}, "test_resize is 8; use at least test_size, 224"),
+        (
+            {"recipe": '{"test_resize": 8}'},
+            "its recipe's test_resize is 8; use at least its recipe's test_size, 224",
+        ),
     ],
 )
 @pytest.mark.parametrize("command", ["evaluate", "export"])
@@ -210,7 +213,7 @@ def test_evaluate_refuses_what_does_not_fit(trained, tmp_path):
     save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors")
     for arguments, sentence in (
         (("--weights", tmp_path / "none"), "does not exist; use a safetensors"),
-        (("--weights", tmp_path / "text"), "not a readable safetensors file"),
+        (("--weights", tmp_path / "text"), "text is not a safetensors file, or is damaged; use"),
         (("--weights", tmp_path / "a.safetensors"), "does not record its network"),
         (
             ("--weights", tmp_path / "a.safetensors", "--step", "kernel_7"),
@@ -240,22 +243,25 @@ def test_evaluate_refuses_what_does_not_fit(trained, tmp_path):
         (("--recipe", "convnxt"), "Did you mean 'convnext'?"),
         (("--optimizer", "adam"), "Did you mean 'adamw'?"),
         (("--lr", "fast"), "--lr is 'fast'; use a number"),
-        (("--lr", "nan"), "lr is nan; use 0 or more"),
+        (("--lr", "nan"), "--lr is nan; use 0 or more"),
         (("--epochs", "2.5"), "--epochs is '2.5'; use a whole number"),
         (
             ("--epochs", "10", "--warmup-epochs", "20"),
-            "warmup_epochs is 20; use fewer than the 10 epochs",
+            "--warmup-epochs is 20; use fewer than the 10 epochs",
         ),
-        (("--batch-size", "0"), "batch_size is 0; use 1 or more"),
-        (("--batch-size", "10000000000"), "batch_size is 10000000000; use 1 to 1,000,000"),
-        (("--ema-decay", "1"), "ema_decay is 1.0; use 0 or more and under 1"),
+        (("--batch-size", "0"), "--batch-size is 0; use 1 or more"),
+        (("--batch-size", "10000000000"), "--batch-size is 10000000000; use 1 to 1,000,000"),
+        (("--ema-decay", "1"), "--ema-decay is 1.0; use 0 or more and under 1"),
         (("--betas", "0.9"), "--betas is '0.9'; use two numbers"),
-        (("--test-resize", "100"), "test_resize is 100; use at least test_size, 224"),
+        (("--test-resize", "100"), "--test-resize is 100; use at least --test-size, 224"),
         (("--data", "nowhere"), "nowhere does not exist"),
         (("--device", "tpu"), "--device is 'tpu', which this machine does not have"),
         (("--scale", "pocket", "--batch-size", "63"), "use a multiple of 2"),
         (("--scale", "pocket", "--image-size", "3"), "at 3 pixels the image is too small"),
-        (("--seed", "-1"), "seed is -1; use a whole number from 0 to 18446744073709551615"),
+        (
+            ("--seed", "-1"),
+            "--seed is -1; use a whole number from 0 to 18446744073709551615",
+        ),
         (("--seed", str(2**64)), "use a whole number from 0 to 18446744073709551615"),
         (("--scale", "pocket", "--step", "baseline", "--batch-size", "1"), "Use --batch-size 2"),
         (

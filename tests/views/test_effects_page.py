@@ -10,8 +10,10 @@ import pages
 import pytest
 from pages import address, checked, html
 from studies import made_runs, save_runs
+from typer.testing import CliRunner
 
 from models.config import ModelConfig
+from roadmap.cli import app as command_line
 from roadmap.report.text import signed
 from roadmap.runs import read_runs
 from roadmap.runs.folders import RUNS_VARIABLE
@@ -87,6 +89,8 @@ def test_too_few_runs_say_how_many_are_needed(design, tmp_path, monkeypatch):
 def test_the_chart_has_the_values_of_the_view(experiment, url, view):
     app = opened(view=url)
     said = alt(app, "Effect of each change in points of top-1")
+    compared = html(app).split(" Compared with ")[1].split("</p>")[0]
+    assert ("learning rate 0.003" in compared) is (url != "rate")
     for worth in Effects(experiment.model).worth(view):
         if worth.effect is None:
             assert f"{worth.change.title}: not possible alone" in said
@@ -207,10 +211,19 @@ def test_the_builder_predicts_what_the_experiment_covers(experiment):
     assert f"made: {top1:.1f}% top-1, " in body
 
 
+@pytest.mark.parametrize("init", ["default", "trunc_normal"])
+def test_predict_states_the_settings_of_the_network(root, init):
+    words = ["predict", "--data", DATA, "--runs", str(root), "--level", f"init={init}"]
+    said = CliRunner().invoke(command_line, words).stdout
+    assert ("PyTorch's initialization" in said) is (init == "default")
+    assert ("truncated normal 0.02 initialization" in said) is (init == "trunc_normal")
+
+
 @pytest.mark.usefixtures("root")
 def test_the_builder_says_what_is_not_covered():
     body = html(pages.opened("builder", a="resnet50.gelu"))
-    assert "Not covered by the experiment on made: no run was planned with depths" in body
+    assert "Not covered by the experiment on made: it trained small networks" in body
+    assert "no run was planned with depths (3, 3, 9, 3), width 96." in body
 
 
 def test_the_report_has_the_effects(root, tmp_path):

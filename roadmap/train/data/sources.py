@@ -69,7 +69,10 @@ def _opened(path: str | Path | None) -> Source:
     path = Path(path)
     if not path.is_dir():
         fault = "is not a folder" if path.exists() else "does not exist"
-        raise DataError(f"the data folder {path} {fault}")
+        raise DataError(
+            f"the data folder {path} {fault}; --data takes a folder, or a name such as "
+            "torch/cifar10"
+        )
     train, val = split_folder(path, TRAIN_NAMES), split_folder(path, VAL_NAMES)
     if train is not None and _class_folders(train):
         return folder(path, train, val)
@@ -185,7 +188,7 @@ def _kind(file: str) -> str:
 
 
 def _files(root: Path) -> list[str]:
-    """Yield every file below ``root``, also in linked folders; each folder is read once, since a
+    """Return every file below ``root``, also in linked folders; each folder is read once, since a
     link may point back up."""
     seen = {_identity(folder) for folder in root.resolve().parents}
     found: list[str] = []

@@ -59,7 +59,7 @@ def _section(folder: str, roadmap: str) -> None:
         shown = [run for run in begun if run.step in steps]
         table = curve_table(ROADMAPS[roadmap], shown, measure)
     except ResultsError as error:
-        st.html(markup.notice(f"These curves cannot be drawn: {error}."))
+        st.html(markup.notice(f"These curves cannot be drawn: {error}"))
         return
     if table.empty:
         st.html(markup.notice("None of these steps' runs recorded this measure."))

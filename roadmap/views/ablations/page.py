@@ -105,7 +105,7 @@ def _analysis(runs: tuple[StepRun, ...], found: Runs, roadmap: str) -> None:
     try:
         ablation = ablations_data.ablation(runs)
     except ResultsError as error:
-        st.html(markup.notice(f"These runs cannot be analyzed: {error}."))
+        st.html(markup.notice(f"These runs cannot be analyzed: {error}"))
         return
     notes = text.notes(ablation, found._replace(runs=runs))
     listed = "".join(f"<li>{escape(note)}</li>" for note in notes)

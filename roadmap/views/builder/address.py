@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from models.config import BOUNDS, CHOICES, FIELDS, ConfigError, ModelConfig, differences
-from models.text import said, unknown_name
+from models.text import ended, said, unknown_name
 from models.variants import VARIANTS
 from roadmap.steps import ROADMAPS
 
@@ -115,9 +115,7 @@ def parse(parameters: Mapping[str, str], start: Start) -> Builder:
             try:
                 found[slot] = parse_chosen(text)
             except (AddressError, ConfigError) as error:
-                problems.append(
-                    f"Config {slot.upper()} in this link is not valid: {str(error).rstrip('.')}."
-                )
+                problems.append(f"Config {slot.upper()} in this link is not valid: {ended(error)}")
     edited: Slot = "b" if parameters.get("edit") == "b" and "b" in found else "a"
     size = _image_size(parameters.get("image"), problems)
     return Builder(found["a"], found.get("b"), edited, size, tuple(problems))

@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from models.config import BOUNDS, CHOICES, FIELDS, ConfigError, ModelConfig
+from models.text import ended
 from roadmap.drawing.words import ACTIVATIONS, NORMS
 from roadmap.views.common import markup
 
@@ -217,7 +218,8 @@ def _read(name: str, value: Any) -> Any:
 
 
 def _sentence(reason: str) -> str:
-    return f"{reason[0].upper()}{reason[1:]}." if not reason.startswith(FIELDS) else f"{reason}."
+    reason = ended(reason)
+    return reason if reason.startswith(FIELDS) else f"{reason[0].upper()}{reason[1:]}"
 
 
 def _widget(control: Control, on_change: Callable[[str], None]) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from models.config import ConfigError, ModelConfig
+from models.text import ended
 from roadmap import charts, visitors
 from roadmap.charts.costs import START
 from roadmap.measure.complexity import count
@@ -212,7 +213,7 @@ def _opened(builder: Builder) -> None:
     except UnicodeDecodeError:
         st.session_state["not-opened"] = "The file is not text: use a config saved as JSON."
     except ConfigError as error:
-        st.session_state["not-opened"] = str(error)
+        st.session_state["not-opened"] = ended(error)
     else:
         _go(builder.with_current(Chosen(builder.current.start, config)))
 
@@ -276,7 +277,7 @@ def _answer(builder: Builder) -> str:
     try:
         costs = builder_tables.costs(chosen.config, size)
     except ValueError as error:
-        text = f"At {size} × {size} pixels {error}. Choose a larger image."
+        text = f"At {size} × {size} pixels {ended(error)} Choose a larger image."
         st.html(markup.notice(text))
         return text
     try:
@@ -298,7 +299,7 @@ def _chart(builder: Builder) -> None:
     try:
         table = builder_tables.known_networks()
     except ResultsError as error:
-        st.html(markup.notice(f"The chart cannot be drawn: {error}."))
+        st.html(markup.notice(f"The chart cannot be drawn: {error}"))
         return
     points = _points(builder)
     named = ", ".join(

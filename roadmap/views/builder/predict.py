@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from models.config import ModelConfig
+from models.text import ended
 from roadmap.study import text
 from roadmap.study.effects import Effects
 from roadmap.study.space import StudyError
@@ -27,7 +28,7 @@ def show(config: ModelConfig) -> None:
         try:
             said.append(_prediction(effects, config, experiment.model.data))
         except StudyError as error:
-            excuses.append(f"Not covered by the experiment on {data}: {error}.")
+            excuses.append(f"Not covered by the experiment on {data}: {ended(error)}")
     if not said and not excuses:
         return
     st.html(
@@ -46,11 +47,6 @@ def _prediction(effects: Effects, config: ModelConfig, data: str) -> str:
     levels = effects.start | {name: key for name, key in found.items() if name in shown}
     rate = effects.best_rate(levels)
     prediction = effects.predicted(levels, rate)
-    own = (
-        ""
-        if rate is None
-        else (f"at its best learning rate, {rate:.2g}, within the range trained; ")
-    )
-    fixed = text.conditions(effects, leave_out=shown | ({"lr"} if rate is not None else set()))
+    trained = text.conditions_of_one(effects, levels, rate, leave_out=shown)
     ends = f"{number(prediction.low, 1)} to {number(prediction.high, 1)}"
-    return f"{data}: {number(prediction.top1, 1)}% top-1, {ends} ({own}{fixed})."
+    return f"{data}: {number(prediction.top1, 1)}% top-1, {ends} ({trained})."

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from models.text import ended
 from roadmap.drawing.diagrams import Diagram, StageRow, side_by_side
 from roadmap.html_table import NUMBER, Cell, Row, html_table, numbers, row_head
 
 
 def notice(text: str) -> str:
-    return f'<p class="notice" role="status">{escape(text)}</p>'
+    return f'<p class="notice" role="status">{escape(ended(text))}</p>'
 
 
 def own_machine(sentence: str, *commands: str) -> str:

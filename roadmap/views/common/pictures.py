@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from models.text import shortened
+from models.text import ended, shortened
 
 #: Limits of an upload: the longest side after scaling, and bytes and millions of pixels, checked
 #: before decoding. A JPEG is decoded at a smaller scale.
@@ -87,7 +87,7 @@ def read(
         try:
             picture = before[key] if key in before else _read(upload)
         except DataError as error:
-            problems.append(f"{error}.")
+            problems.append(ended(error))
             continue
         pictures.append((picture, shortened(upload.name, 60)))
         if kept is not None and key:

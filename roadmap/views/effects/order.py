@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from models.text import ended
 from roadmap.charts import effects as charts
 from roadmap.study.rows import path_rows
 from roadmap.study.space import StudyError
@@ -100,7 +101,7 @@ def _path(effects: Effects, order: list[str], usual: list[str]) -> None:
         try:
             rows = path_rows(effects, order, YOURS)
         except StudyError as error:
-            refused = f"{error}. Move the changes that it needs before it."
+            refused = f"{ended(error)} Move the changes that it needs before it."
     if refused:
         st.html(markup.notice(refused))
     shown = [*rows, *paper]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from models.text import ended
 from roadmap.charts import effects as charts
 from roadmap.study import text
 from roadmap.study.rows import lengths, view_rows
@@ -78,7 +79,7 @@ def show() -> None:
     try:
         experiment = effects_data.experiment(name)
     except StudyError as error:
-        _nothing(f"{NOTHING} On {name}: {error}.")
+        _nothing(f"{NOTHING} On {name}: {ended(error)}")
         return
     _explorer(experiment)
 
@@ -220,9 +221,10 @@ def _worth(experiment: Experiment, effects: Effects, chosen: str) -> None:
     import pandas as pd
 
     view, _, meaning = VIEWS[chosen]
+    conditions = text.conditions(effects, leave_out={"lr"} if chosen == "rate" else ())
     st.html(
         markup.paragraph(text.summary(effects.worth(view), experiment.model.data), "finding")
-        + markup.paragraph(f"{meaning} Compared with {text.conditions(effects)}.", "faint")
+        + markup.paragraph(f"{meaning} Compared with {conditions}.", "faint")
     )
     rows = view_rows(effects, view)
     table = pd.DataFrame(rows).astype({"points": float, "low": float, "high": float})

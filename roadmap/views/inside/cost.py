@@ -8,6 +8,7 @@ import streamlit as st
 
 from models.config import ModelConfig
 from models.spec import Conv, network_spec, placed_layers
+from models.text import ended
 from roadmap.charts import inside as charts
 from roadmap.measure.complexity import count
 from roadmap.text import ABSENT, number
@@ -34,7 +35,7 @@ def show(config: ModelConfig, image_size: int, name: str) -> None:
         table = layers(config, image_size)
     except ValueError as error:
         text = str(error)
-        st.html(markup.notice(f"{text[:1].upper()}{text[1:]}. Choose a larger image."))
+        st.html(markup.notice(f"{text[:1].upper()}{ended(text[1:])} Choose a larger image."))
         return
     if problem:
         st.html(markup.notice(problem))

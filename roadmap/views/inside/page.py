@@ -9,7 +9,7 @@ import streamlit as st
 
 from models.config import FIELDS, ModelConfig
 from models.source import network_source
-from models.text import said
+from models.text import ended, said
 from roadmap.definition import Roadmap, Step
 from roadmap.drawing import diagrams
 from roadmap.drawing.network import network_diagram
@@ -157,7 +157,7 @@ def _block(inside: Inside) -> None:
     try:
         diagram = diagrams.part_diagram(inside.before, inside.config, part, inside.image_size)
     except ValueError as error:
-        st.html(markup.notice(f"{_capital(error)}. Choose a larger image."))
+        st.html(markup.notice(f"{ended(_capital(error))} Choose a larger image."))
         return
     compared = len(diagram.panels) == 2
     captions = _captions(inside) if compared else ()
@@ -173,7 +173,7 @@ def _network(inside: Inside) -> None:
         diagram = network_diagram(inside.before, inside.config, inside.image_size)
         stages = step_control.stages(inside.before, inside.config, inside.image_size)
     except ValueError as error:
-        st.html(markup.notice(f"{_capital(error)}. Choose a larger image."))
+        st.html(markup.notice(f"{ended(_capital(error))} Choose a larger image."))
         return
     captions = _captions(inside) if len(diagram.panels) == 2 else ()
     key = [

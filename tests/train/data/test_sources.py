@@ -152,7 +152,10 @@ def test_hash_follows_the_data_and_not_its_packing(tmp_path):
 
 
 def test_missing_folder(tmp_path):
-    assert refusal(tmp_path / "gone") == f"the data folder {tmp_path / 'gone'} does not exist"
+    assert refusal(tmp_path / "gone") == (
+        f"the data folder {tmp_path / 'gone'} does not exist; --data takes a "
+        "folder, or a name such as torch/cifar10"
+    )
     (tmp_path / "file").write_text("x")
     assert "is not a folder" in refusal(tmp_path / "file")
     assert "neither train/" in refusal(tmp_path)
