@@ -138,7 +138,7 @@ def test_it_says_what_the_report_says():
 
 @pytest.mark.parametrize("roadmap", ["resnet50", RECIPES])
 def test_the_committed_report_has_the_figures_of_the_runs(roadmap):
-    """docs/experiment.md has the commands that make them anew."""
+    """docs/experiment.md has the commands that write it."""
     name = ROOT.name if roadmap == "resnet50" else f"{ROOT.name}-{roadmap}"
     table = pd.read_csv(PROJECT / "results" / "reports" / f"{name}.csv")
     expected = StringIO(pd.DataFrame(rows(ablation(roadmap))).to_csv(index=False))
