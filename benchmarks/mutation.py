@@ -1,7 +1,7 @@
 """Mutation tests: which small changes to a module does no test notice?
 
-``python benchmarks/mutation.py [MODULE ...]`` makes every change that ``changes`` knows, one at a
-time, and runs the module's ``TESTS`` on each, in a process forked after the libraries are imported.
+``python benchmarks/mutation.py [MODULE ...]`` makes each change that ``changes`` yields, one at a
+time, and runs the module's ``TESTS`` on it, in a process forked after the libraries are imported.
 It writes ``results/measured/mutation.csv`` and lists survivors in ``mutation_survivors.csv``, where
 ``equivalent`` (yes or no) and ``why`` are filled in by hand and kept. Linux only; takes minutes.
 """
@@ -32,10 +32,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-# Imports nothing of models or roadmap, which are imported with a change in each fork.
+# This file imports nothing from models or roadmap: each fork imports them with its change.
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "results" / "measured"
-#: The modules, and the tests of each, the quickest first.
+#: The modules and the tests of each, fastest first.
 TESTS = {
     "models/config.py": ("models/test_config.py", "test_steps.py"),
     "models/spec.py": ("models/test_spec.py", "models/test_remembered.py"),
@@ -83,7 +83,7 @@ FUNCTIONS = {"min": "max", "max": "min", "any": "all", "all": "any", "sorted": "
 
 
 class Mutant(NamedTuple):
-    """A changed module: ``before`` became ``after`` in ``line`` of its text."""
+    """A module with one change: ``before`` is replaced by ``after`` in the source line ``line``."""
 
     module: str
     line: str
@@ -99,7 +99,7 @@ def mutants(module: str) -> Iterator[Mutant]:
     lines, tree = text.splitlines(), ast.parse(text)
     for owner, name, node, around in _places(tree, ()):
         for changed in changes(node, ast.Raise in around):
-            # The tree is changed in place and back, as a copy for each would take longer.
+            # Change the tree in place and undo it: copying it for each mutant would take longer.
             _put(owner, name, ast.copy_location(changed, node))
             code = compile(ast.fix_missing_locations(tree), str(ROOT / module), "exec")
             _put(owner, name, node)
@@ -116,7 +116,7 @@ def mutants(module: str) -> Iterator[Mutant]:
 
 
 def changes(node: ast.AST, within_raise: bool) -> Iterator[ast.AST]:
-    """What ``node`` could be instead, by mistake."""
+    """Yield replacements for ``node``, each a plausible mistake."""
     match node:
         case ast.Constant() if within_raise:
             return  # a message
@@ -168,15 +168,15 @@ def _places(
             continue
         several = value if isinstance(value, list) else [value]
         for index, node in enumerate(several):
-            if not isinstance(node, ast.AST) or _says_nothing(node):
+            if not isinstance(node, ast.AST) or _has_no_effect(node):
                 continue
             if hasattr(node, "lineno"):
                 yield owner, (name, index if several is value else None), node, around
             yield from _places(node, around)
 
 
-def _says_nothing(node: ast.AST) -> bool:
-    """Docstrings and what is there for type checkers and importers."""
+def _has_no_effect(node: ast.AST) -> bool:
+    """Return whether ``node`` is a docstring, ``__all__`` or a block for type checkers."""
     match node:
         case ast.Expr(value=ast.Constant()) | ast.If(test=ast.Name("TYPE_CHECKING")):
             return True
@@ -194,24 +194,24 @@ def _put(owner: ast.AST, place: tuple[str, int | None], node: ast.AST) -> None:
 
 
 def survivors(found: list[Mutant], tests: list[str], jobs: int) -> list[Mutant]:
-    """Those of a module's mutants that pass ``tests``; who takes too long does not."""
+    """Return the mutants in ``found`` (of one module) that pass ``tests`` within the time limit."""
     module = found[0].module
     code = compile((ROOT / module).read_text(), str(ROOT / module), "exec")
     unchanged = Mutant(module, "", "", "", code, within_function=False)
     survived = []
     for inside, install in ((False, _imported_instead), (True, _put_in_place)):
-        if inside:  # a function can be changed where it stands, with everything imported
+        if inside:  # import everything first: functions are changed in the imported module
             pytest.main(["--collect-only", *OPTIONS, *tests])
         began = time.monotonic()
-        if not _alive([unchanged], install, tests, 600, jobs):
+        if not _surviving([unchanged], install, tests, 600, jobs):
             sys.exit(f"the tests of {module} fail without a change")
         limit = 20 + int(5 * (time.monotonic() - began))
         those = [mutant for mutant in found if mutant.within_function is inside]
-        survived += _alive(those, install, tests, limit, jobs)
+        survived += _surviving(those, install, tests, limit, jobs)
     return [mutant for mutant in found if mutant in survived]
 
 
-def _alive(
+def _surviving(
     left: list[Mutant],
     install: Callable[[Mutant], None],
     tests: list[str],
@@ -244,7 +244,10 @@ def _passes(tests: list[str]) -> int:
 
 
 def _forked(act: Callable[[], int], limit: int) -> int:
-    """A process of its own group that exits with what ``act`` returns, silently."""
+    """Fork a silent process, in a process group of its own, that exits with the result of ``act``.
+
+    Return its process ID. It is killed after ``limit`` seconds.
+    """
     child = os.fork()
     if child:
         return child
@@ -264,7 +267,7 @@ def _forked(act: Callable[[], int], limit: int) -> int:
 def _wait(running: dict[int, Any]) -> tuple[Any, int]:
     child, status = os.wait()
     with suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # what it has left behind
+        os.killpg(child, signal.SIGKILL)  # processes that the tests started and did not end
     return running.pop(child), status
 
 
@@ -273,7 +276,7 @@ def _name(mutant: Mutant) -> str:
 
 
 def _imported_instead(mutant: Mutant) -> None:
-    """Have the changed module imported, which nothing has imported yet."""
+    """Import the changed code when the module, not imported so far, is imported."""
     usual, name = SourceFileLoader.get_code, _name(mutant)
     SourceFileLoader.get_code = lambda loader, asked: (  # type: ignore[method-assign]
         mutant.code if asked == name else usual(loader, asked)
@@ -281,10 +284,10 @@ def _imported_instead(mutant: Mutant) -> None:
 
 
 def _put_in_place(mutant: Mutant) -> None:
-    """Give the functions of the imported module the changed code."""
+    """Replace the code of the functions in the imported module."""
     changed = ModuleType(_name(mutant))
     module = sys.modules[changed.__name__]
-    sys.modules[changed.__name__] = changed  # where dataclasses look for types
+    sys.modules[changed.__name__] = changed  # dataclasses look up types here
     exec(mutant.code, vars(changed))
     sys.modules[changed.__name__] = module
     new = dict(_functions(changed))
@@ -293,7 +296,7 @@ def _put_in_place(mutant: Mutant) -> None:
 
 
 def _functions(owner: ModuleType | type) -> Iterator[tuple[str, FunctionType]]:
-    """The functions and methods that are defined in a module, by qualified name."""
+    """Yield the functions and methods defined in a module, with their qualified names."""
     home = getattr(owner, "__module__", owner.__name__)
     for value in vars(owner).values():
         value = getattr(value, "__func__", getattr(value, "fget", value))
@@ -305,7 +308,10 @@ def _functions(owner: ModuleType | type) -> Iterator[tuple[str, FunctionType]]:
 
 
 def judged(module: str, survived: list[Mutant]) -> list[dict[str, str]]:
-    """Replace the module's rows of mutation_survivors.csv, and keep what was said of a mutant."""
+    """Replace the module's rows in mutation_survivors.csv; keep ``equivalent`` and ``why``.
+
+    Return the new rows.
+    """
     path = MEASURED / "mutation_survivors.csv"
     names = ("module", "line", "before", "after", "equivalent", "why")
     rows = _read(path)
@@ -333,7 +339,7 @@ def _write(path: Path, rows: list[dict[str, str]], names: Iterable[str]) -> None
 
 
 def measure(module: str, tests: list[str], jobs: int) -> None:
-    """Write the rows of one module. In a process of its own, as it imports the module."""
+    """Measure one module and write its rows. Imports the module, so it needs its own process."""
     found = list(mutants(module))
     survived = survivors(found, tests, jobs)
     row = {
@@ -352,11 +358,17 @@ def measure(module: str, tests: list[str], jobs: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("modules", nargs="*", default=TESTS, help="[default: all]")
-    parser.add_argument("--jobs", type=int, default=2, help="processes at a time [default: 2]")
+    parser.add_argument(
+        "modules", nargs="*", default=TESTS, metavar="MODULE", help="[default: all]"
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="processes at once [default: 2]")
     asked = parser.parse_args()
+    for module in asked.modules:
+        if module not in TESTS:
+            parser.error(f"{module} is not one of the modules: use {', '.join(TESTS)}")
     os.chdir(ROOT)
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # many packages bring one
+    # Plugins of installed packages would slow down every run.
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     for name in LIBRARIES:
         importlib.import_module(name)
     for module in asked.modules:

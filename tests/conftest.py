@@ -1,5 +1,5 @@
-"""One thread a worker, as its neighbors compute too; Hypothesis without deadlines, as how long an
-example takes says nothing on a shared machine."""
+"""One thread per worker, since the other workers compute too; no deadlines for Hypothesis, since
+the time of an example says nothing on a shared machine."""
 
 import fnmatch
 import gc

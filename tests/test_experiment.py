@@ -138,7 +138,7 @@ def test_it_says_what_the_report_says():
 
 @pytest.mark.parametrize("roadmap", ["resnet50", RECIPES])
 def test_the_committed_report_has_the_figures_of_the_runs(roadmap):
-    """docs/experiment.md has the commands that make them anew."""
+    """docs/experiment.md has the commands that write it."""
     name = ROOT.name if roadmap == "resnet50" else f"{ROOT.name}-{roadmap}"
     table = pd.read_csv(PROJECT / "results" / "reports" / f"{name}.csv")
     expected = StringIO(pd.DataFrame(rows(ablation(roadmap))).to_csv(index=False))
@@ -157,7 +157,7 @@ def test_the_text_gives_the_finding_in_short_and_so_does_the_readme():
         f"{steps['training'].top1:.1f}%)",
         f"cost {-network.mean:.1f} points (95% interval {-network.high:.1f} to "
         f"{-network.low:.1f}, 3 seeds)",
-        f"each of the last four, which gain in the paper, loses {lost()}",
+        f"last four changes, which are gains in the paper, each lose {lost()}",
     )
     check_said(PROJECT / "README.md", *both)
     check_said(
@@ -208,7 +208,7 @@ def test_what_the_text_adds_is_in_the_runs():
         f"rank correlation of these {len(ablation().steps) - 4} steps with the paper is "
         f"{before_the_last_four()}",
         f"is inconclusive (about {step('kernel_7').change.seeds_needed} seeds needed)",
-        f"which gain in the paper, loses {lost()}",
+        f"which are gains in the paper, each lose {lost()}",
         f"with {crops['layer_norm'] - crops['separate_downsampling']:.0f} points fewer crops right",
     )
     for key in (*gains, *losses):

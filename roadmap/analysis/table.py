@@ -52,14 +52,13 @@ def curve_table(roadmap: Roadmap, runs: Iterable[StepRun], measure: str = "top1"
     """
     import pandas as pd
 
-    steps = {step.key: step for step in roadmap.steps}
     counts = Counter[str]()
     parts = []
     for run in sorted(runs, key=lambda run: roadmap.keys.index(run.step)):
         columns = curves(run)
-        cells = columns["epoch"], columns[_column(roadmap, run.step, measure, columns)]
-        part = pd.DataFrame(dict(zip(("epoch", "value"), cells, strict=True)), dtype=float)
-        step = steps[run.step]
+        values = columns[_column(roadmap, run.step, measure, columns)]
+        part = pd.DataFrame({"epoch": columns["epoch"], "value": values}, dtype=float)
+        step = roadmap.step(run.step)
         about = {"key": step.key, "title": step.title, "group": step.group, "seed": run.seed}
         parts.append(part.dropna().assign(**about, place=counts[step.key]))
         counts[step.key] += 1

@@ -21,7 +21,7 @@ HEIGHT, PANEL_HEIGHT = 380, 250
 #: Up to this many epochs, each has a tick, and the whole curve is shown.
 FEW = 10
 #: Color and dash of each line, in order.
-LINES = (
+STYLES = (
     (BLUE, "solid"),
     (ORANGE, "solid"),
     (CYAN, "dash"),
@@ -29,11 +29,11 @@ LINES = (
     (BROWN, "dot"),
 )
 #: Most steps that can be told apart in one chart.
-MOST_STEPS = len(LINES)
+MOST_STEPS = len(STYLES)
 #: A short sample of each dash, shown before the curve's name.
 MARKS = {"solid": "━", "dash": "╍", "dot": "┅"}
-#: A panel's width for names, their least distance, and its other margins, in pixels.
-NAMES, LINE = 158, 15
+#: A panel's width for names, the smallest distance between two, and its other margins, in pixels.
+NAME_WIDTH, NAME_GAP = 158, 15
 PANEL_TOP, PANEL_BOTTOM = 10, 40
 
 
@@ -43,7 +43,7 @@ class Measure:
 
     name: str
     axis: str
-    digits: str
+    format: str
     #: Start the axis at the lowest value after a third of the epochs, to tell the ends apart.
     late: bool = False
 
@@ -67,7 +67,7 @@ def curves_chart(curves: DataFrame, name: str, *, by_seed: bool) -> go.Figure:
     traces: list[go.Scatter] = []
     for place, (_, rows) in enumerate(curves.groupby("key", sort=False)):
         draw = _seeds if by_seed else _mean
-        traces += draw(rows, measure, *LINES[place % len(LINES)])
+        traces += draw(rows, measure, *STYLES[place % len(STYLES)])
     return go.Figure(
         traces,
         style.layout(
@@ -100,16 +100,16 @@ def learning_curves(curves: DataFrame, group: str) -> go.Figure:
                 for _, rows in means[means["group"] != group].groupby("key", sort=False)
             ),
             *(
-                _line(rows, rows["title"].iloc[0], measure, *LINES[place % len(LINES)])
+                _line(rows, rows["title"].iloc[0], measure, *STYLES[place % len(STYLES)])
                 for place, (_, rows) in enumerate(shown.groupby("key", sort=False))
             ),
         ],
         style.layout(
             PANEL_HEIGHT,
-            margin={"l": 36, "r": NAMES, "t": PANEL_TOP, "b": PANEL_BOTTOM, "pad": 0},
+            margin={"l": 36, "r": NAME_WIDTH, "t": PANEL_TOP, "b": PANEL_BOTTOM, "pad": 0},
             xaxis=style.axis("Epoch", fixedrange=True, automargin=False, nticks=4),
             yaxis=style.axis("", range=span, fixedrange=True, automargin=False),
-            annotations=_names(ends, span),
+            annotations=_name_labels(ends, span),
             hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
@@ -163,7 +163,7 @@ def _line(
         name=name,
         line={"color": color, "dash": dash, "width": width},
         marker={"color": color, "size": 8},
-        hovertemplate=f"{name}: %{{y:{measure.digits}}}<extra></extra>",
+        hovertemplate=f"{name}: %{{y:{measure.format}}}<extra></extra>",
     )
 
 
@@ -191,16 +191,18 @@ def _faint(color: str) -> str:
     return f"rgba({red}, {green}, {blue}, 0.18)"
 
 
-def _names(ends: Sequence[tuple[str, float]], span: tuple[float, float]) -> list[dict[str, Any]]:
+def _name_labels(
+    ends: Sequence[tuple[str, float]], span: tuple[float, float]
+) -> list[dict[str, Any]]:
     """Write each curve's name at the height of its end, shifted where names would overlap."""
     top = PANEL_HEIGHT - PANEL_TOP - PANEL_BOTTOM
     scale = top / (span[1] - span[0])
     order = sorted(range(len(ends)), key=lambda place: ends[place][1])
-    heights = spread([scale * (ends[place][1] - span[0]) for place in order], LINE, top)
-    names = []
+    heights = spread([scale * (ends[place][1] - span[0]) for place in order], NAME_GAP, top)
+    labels = []
     for place, height in zip(order, heights, strict=True):
-        color, dash = LINES[place % len(LINES)]
-        names.append(
+        color, dash = STYLES[place % len(STYLES)]
+        labels.append(
             {
                 "text": f"<span style='color:{color}'>{MARKS[dash]}</span> {ends[place][0]}",
                 "x": 1,
@@ -213,7 +215,7 @@ def _names(ends: Sequence[tuple[str, float]], span: tuple[float, float]) -> list
                 "font": {"size": style.FONT_SIZE - 1},
             }
         )
-    return names
+    return labels
 
 
 def spread(heights: Sequence[float], distance: float, top: float) -> list[float]:

@@ -78,7 +78,7 @@ AcceptOption = Annotated[
     bool,
     typer.Option(
         "--accept-changed-data",
-        help="Continue although the data has changed, for example after removing a damaged "
+        help="Resume although the data has changed, for example after removing a damaged "
         "image; run.json records the change.",
     ),
 ]

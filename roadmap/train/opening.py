@@ -52,7 +52,7 @@ def open_run(
     accept: bool,
     say: Callable[[str], None],
 ) -> tuple[RunRecord, Checkpoint | None]:
-    """Claim a run's folder; return the record to go on with and the checkpoint to resume from.
+    """Claim a run's folder; return its record and the checkpoint to resume from.
 
     Every process calls it and gets the same; the main process writes run.json. If the folder's run
     is finished, its record is returned and nothing changes. Otherwise ``data``'s classes are then
@@ -138,7 +138,7 @@ class _Folder:
         self.checkpoint: Checkpoint | None = None
 
     def open(self) -> tuple[RunRecord, dict[str, Any] | None]:
-        """Return the record to go on with, written to run.json, and the checkpoint's state."""
+        """Return the run's record, as now in run.json, and the checkpoint's state."""
         try:
             return self._open()
         except OSError as error:
@@ -165,15 +165,15 @@ class _Folder:
             self._set_aside(fault)
         # Batches per epoch stay, even if the number of images has changed.
         steps = [one["steps_per_epoch"] for one in earlier if one.get("steps_per_epoch")]
-        goes_on = dataclasses.replace(
+        opened = dataclasses.replace(
             self._own,
             steps=0,
             steps_per_epoch=steps[0] if steps else self._own.steps_per_epoch,
             data_changes=self._changes,
             **self._data.info.record_fields(self._class_names),
         )
-        write_record(self._path, goes_on)
-        return goes_on, state
+        write_record(self._path, opened)
+        return opened, state
 
     def _record(self) -> tuple[RunRecord | None, str | None]:
         """Return the record in run.json, or what is wrong with it."""

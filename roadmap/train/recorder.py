@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -49,7 +50,7 @@ class Recorder:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Of the run; only records of before it was written down lack it."""
+        """The number for this run; a record that is being trained always has it."""
         steps = self.record.steps_per_epoch
         assert steps is not None
         return steps
@@ -137,7 +138,7 @@ class Recorder:
             return "No checkpoint has been written yet"
         return f"The last good checkpoint is from step {step}, in {self.checkpoints}"
 
-    def _write(self, write: Any) -> None:
+    def _write(self, write: Callable[[], None]) -> None:
         try:
             write()
         except OSError as error:

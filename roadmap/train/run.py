@@ -37,10 +37,11 @@ def train(
     quiet: bool = False,
     turn: threading.Event | None = None,
 ) -> dict[str, Any]:
-    """Train a run, or resume the one in its folder; return the record (run.json).
+    """Train a run, or resume the one in its folder; return the content of its run.json.
 
     Under ``torchrun``, every process calls it. ``notes`` are printed once data and recipe are
-    valid; ``quiet`` suppresses all output. After loading and compiling, the run waits for ``turn``.
+    valid; ``quiet`` suppresses all output. If several runs share a device, each gets a ``turn``: it
+    loads its data and compiles its network at once, and trains when the event is set.
     Raises ``RefusedError`` before anything has started; later ``NonFiniteError``,
     ``InterruptedRunError`` (saved) or another ``TrainingError``, with the last good checkpoint
     intact.
@@ -56,10 +57,10 @@ def train(
         Display(world.is_main and not quiet) as display,
         Signals() as signals,
     ):
-        return _open_run(settings, notes, device, world, display, signals, turn).to_json()
+        return _train(settings, notes, device, world, display, signals, turn).to_json()
 
 
-def _open_run(
+def _train(
     settings: Settings,
     notes: Iterable[str],
     device: torch.device,

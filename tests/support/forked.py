@@ -1,7 +1,7 @@
 """``python -m MODULE`` without the seconds that importing torch takes: forked, then run.
 
-A process of these has a number, pipes, signals and an exit code of its own, like any that
-``subprocess`` starts; only the interpreter is not started anew.
+Each process has its own process ID, pipes, signals and exit code, like any that ``subprocess``
+starts; only the start of the interpreter and its imports are skipped.
 """
 
 from __future__ import annotations
@@ -22,12 +22,16 @@ from training_runs import PROCESSES
 
 
 class _Module(subprocess.Popen):
-    """``Popen`` for ``[sys.executable, "-m", MODULE, ...]``; other commands start as ever."""
+    """``Popen`` for ``[sys.executable, "-m", MODULE, ...]``; other commands start as usual."""
 
     def _execute_child(self, command: Any, *rest: Any) -> None:
         if list(command[:2]) != [sys.executable, "-m"]:
             super()._execute_child(command, *rest)
             return
+        # CPython 3.10 to 3.14 pass these positional arguments after the command: executable,
+        # preexec_fn, close_fds, pass_fds, cwd [4], env [5], startupinfo, creationflags, shell, the
+        # pipe ends p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite [9:15], restore_signals,
+        # gid, gids, uid, umask, start_new_session [20].
         folder, environment = rest[4:6]
         pipes = rest[9:15]
         own_session = rest[20]
@@ -42,14 +46,14 @@ class _Module(subprocess.Popen):
         self._close_pipe_fds(*pipes)
 
     def _forked(self, *process: Any) -> int:
-        """The number of a new process that runs ``_run(*process)``."""
+        """Start a process that runs ``_run(*process)``; return its process ID."""
         raise NotImplementedError
 
 
 class Forked(_Module):
     """Forked from the fork server of ``training_runs``."""
 
-    #: None for a command that was started as ever.
+    #: None for a command that was started as usual.
     _process: Any = None
 
     def _forked(self, words: Any, folder: Any, environment: Any, ends: Any, session: Any) -> int:
@@ -71,7 +75,7 @@ class Forked(_Module):
         if self._process is None:
             return super()._internal_poll(*arguments, **options)
         if self.returncode is None:
-            with self._polling:  # what the server says of an end can be read once
+            with self._polling:  # the server's report of an exit can be read only once
                 self.returncode = self._process.exitcode
         return self.returncode
 
@@ -86,7 +90,7 @@ class Forked(_Module):
 
 
 class _Child(_Module):
-    """Forked from this process, which is ``Forked``: what it starts has imported torch as well."""
+    """Forked from a ``Forked`` process, so that torch is already imported here too."""
 
     def _forked(self, *process: Any) -> int:
         words, folder, environment, ends, session = process
@@ -103,13 +107,13 @@ def _exit_code(
     ends: Sequence[int | None],
     session: bool,
 ) -> int:
-    """Run a module as the interpreter would; its exit code."""
+    """Run a module as the interpreter would; return the exit code."""
     for number, end in enumerate(ends):
         if end is not None:
             os.dup2(end, number)
     if session:
         os.setsid()
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # pipes of others, which would not end with them
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # other processes' pipes, which would stay open
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
@@ -145,7 +149,7 @@ def _run(
 ) -> None:
     import torch
 
-    gc.freeze()  # collecting would copy all that the fork server has imported
+    gc.freeze()  # garbage collection would copy all memory shared with the fork server
     torch.set_num_threads(1)
     ends = [None if stream is None else stream.fileno() for stream in streams]
     os._exit(_exit_code(words, folder, environment, ends, session))

@@ -50,7 +50,7 @@ def long_settings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, long_settings):
-    """What a run ends with that nothing happens to, and its seconds a step."""
+    """The outcome of a run without interruptions, and its seconds per step."""
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
     child = Child(long_settings(folder))
     assert child.join() == 0, child.output

@@ -31,10 +31,10 @@ def browser():
 
 @pytest.fixture(scope="session")
 def context(browser):
-    """A visitor's session by whether his screen is touched.
+    """Return a function that gives a visitor's browser session, with or without a touch screen.
 
-    A page costs two to three times as much where Chromium has yet to compile Streamlit and Plotly.
-    So all pages of a session are of one process, which the first, a blank one, keeps alive.
+    A page takes two to three times as long if Chromium must first compile Streamlit and Plotly. So
+    all pages of a session share one process, which its first page, a blank one, keeps running.
     """
     contexts = {}
 

@@ -1,4 +1,8 @@
-"""Splits and sources of images, and checks that need no pixels."""
+"""Splits of images, and the data set (``Source``) that holds two of them.
+
+Finds the splits by names of folders and files, and checks labels and classes before any image is
+decoded.
+"""
 
 from __future__ import annotations
 
@@ -228,7 +232,7 @@ def renumber(
     """Convert ``labels`` from indices in ``names`` to indices in ``to``.
 
     ``where`` and ``first`` say where these lists come from. Raises ``DataError`` unless each of
-        ``names`` is one class of ``to``.
+    ``names`` is one class of ``to``.
     """
     if tuple(names) == tuple(to):
         return labels

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from roadmap.analysis.table import curve_table
-from roadmap.charts.curves import LINES as STYLES
-from roadmap.charts.curves import MEASURES, MOST_STEPS, curves_chart, mean_curves
+from roadmap.charts.curves import MEASURES, MOST_STEPS, STYLES, curves_chart, mean_curves
 from roadmap.runs import StepRun
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import ResultsError

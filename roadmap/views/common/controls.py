@@ -1,4 +1,4 @@
-"""Controls whose value is a parameter of the page's URL, and what they are told about options."""
+"""Controls whose value is a parameter of the page's URL, and the titles of their options."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def segments(
 def select(
     page: str, name: str, title: str, titles: Mapping[str, str], chosen: str, **more: Any
 ) -> None:
-    """Show the options as ``segments`` does, in a list that opens."""
+    """Show the options as ``segments`` does, in a drop-down list."""
     _control(st.selectbox, page, name, title, titles, chosen, **more)
 
 
