@@ -22,25 +22,29 @@ def shortened(text: object, longest: int = LONGEST_PATH) -> str:
 
 
 def bounded(message: str) -> str:
-    """Shorten words of over ``LONGEST_PATH`` characters in ``message``, which it quotes from a
-    file, a URL or the command line."""
+    """Shorten words of over ``LONGEST_PATH`` characters in ``message``.
+
+    It may quote them from a file, a URL or the command line.
+    """
     words = re.sub(rf"\S{{{LONGEST_PATH + 1},}}", lambda word: shortened(word[0]), message)
     return shortened(words, LONGEST_MESSAGE)
 
 
 def ended(message: object) -> str:
-    """End ``message`` with a period, if it has no end yet.
+    """Add a period to ``message`` unless it ends with a punctuation mark.
 
-    Messages of errors may end with a period or not; all that print one, or continue after one, call
-    this.
+    An error's message of one clause has no period. Code that prints a message, or adds a sentence
+    to it, calls this.
     """
     text = str(message)
     return text if text.endswith((".", "?", "!", "…")) else f"{text}."
 
 
 def said(value: object, longest: int = LONGEST_VALUE) -> str:
-    """Format ``value`` as in code, in at most ``longest`` characters: it may come from a file, a
-    URL or the command line and have any length."""
+    """Format ``value`` as in code, in at most ``longest`` characters.
+
+    It may come from a file, a URL or the command line and have any length.
+    """
     if isinstance(value, str):  # shortened first, to avoid escaping a whole file
         value = shortened(value, longest)
     try:

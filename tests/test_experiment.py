@@ -69,7 +69,7 @@ def test_a_run_of_train_by_hand_is_named_before_the_experiment_starts(
     said = capsys.readouterr().err
     assert f"{tmp_path}/runs/pets holds 1 run with other settings; nothing was started" in said
     assert "resnet50-kernel_7-seed0 (finished): " in said
-    assert "recipe.epochs 300 there, 30 here" in said
+    assert "--epochs 300 before, 30 now" in said
 
 
 def test_the_text_says_how_many_are_in():

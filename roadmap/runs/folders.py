@@ -12,14 +12,18 @@ RUNS_VARIABLE = "ROADMAP_RUNS"
 
 
 def runs_folder() -> Path:
-    """Return the folder that runs are written to: ``ROADMAP_RUNS``, or ``runs`` in
-    ``own_results()``."""
+    """Return the folder that runs are written to.
+
+    It is ``ROADMAP_RUNS``, or ``runs`` in ``own_results()``.
+    """
     return Path(os.environ.get(RUNS_VARIABLE) or own_results() / "runs").absolute()
 
 
 def runs_folders() -> tuple[Path, ...]:
-    """Return the folders that runs are read from: ``ROADMAP_RUNS``, or ``runs`` in each of
-    ``results_folders()``."""
+    """Return the folders that runs are read from.
+
+    They are ``ROADMAP_RUNS``, or ``runs`` in each of ``results_folders()``.
+    """
     if os.environ.get(RUNS_VARIABLE):
         return (runs_folder(),)
     return tuple(folder / "runs" for folder in results_folders())

@@ -238,8 +238,10 @@ class Space:
 
 
 class Cost(NamedTuple):
-    """The cost of a network: ``gmacs``, the multiply-adds per image at 224 pixels in 1e9, and
-    ``parameters``."""
+    """The cost of a network.
+
+    ``gmacs`` are GFLOPs: multiply-adds in 1e9, per image of 224 pixels.
+    """
 
     gmacs: float
     parameters: int

@@ -42,9 +42,9 @@ def _without_effect(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterab
 
 
 def listed(found: Differences) -> str:
-    """Return the differences ``found`` as text."""
+    """Return the differences ``found`` as text, with the options that set them."""
     return "; ".join(
-        f"{name} {said(there)} there, {said(here)} here"
+        f"{_shown(name)} {said(there)} before, {said(here)} now"
         for name, (there, here) in _told(found).items()
     )
 
@@ -80,6 +80,11 @@ def _option(name: str, value: Any) -> str | None:
         values = value if isinstance(value, list) else ["none" if value is None else value]
         return f"--{field.replace('_', '-')} {','.join(map(str, values))}"
     return f"{_OPTIONS[name]} {value}" if name in _OPTIONS and value is not None else None
+
+
+def _shown(name: str) -> str:
+    field = name.removeprefix("recipe.")
+    return _OPTIONS.get(name, name) if field == name else f"--{field.replace('_', '-')}"
 
 
 def free_folder(folder: Path) -> Path:

@@ -174,11 +174,14 @@ def test_a_run_of_the_same_settings_is_the_sweeps(tmp_path, status):
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        ({"scale": "pocket"}, "scale 'pocket' there, 'full' here"),
-        ({"step": "gelu"}, "step 'gelu' there, 'kernel_7' here"),
-        ({"micro_batch": 64}, "micro_batch 64 there, None here"),
-        ({"processes": 2, "sync_batch_norm": False}, "sync_batch_norm False there, True here"),
-        ({"seed": 5}, "seed 5 there, 0 here"),
+        ({"scale": "pocket"}, "--scale 'pocket' before, 'full' now"),
+        ({"step": "gelu"}, "--step 'gelu' before, 'kernel_7' now"),
+        ({"micro_batch": 64}, "--micro-batch 64 before, None now"),
+        (
+            {"processes": 2, "sync_batch_norm": False},
+            "sync_batch_norm False before, True now",
+        ),
+        ({"seed": 5}, "--seed 5 before, 0 now"),
     ],
 )
 def test_a_run_of_other_settings_is_named_before_any_starts(tmp_path, status, more, sentence):
@@ -195,11 +198,11 @@ def test_machine_and_precision_of_a_finished_run_matter_where_one_is_asked_for(t
     write_run(run, **facts_of(run))
     check_folders([run], device="cuda")
     for asked in ({"device": "cuda"}, {"precision": "bf16"}):
-        with pytest.raises(RefusedError, match=r"'(cpu|float32)' there"):
+        with pytest.raises(RefusedError, match=r"'(cpu|float32)' before"):
             check_folders([replace(run, settings=replace(run.settings, **asked))], device="cuda")
     write_run(run, "interrupted", **facts_of(run))
     check_folders([run])  # a cluster's machines are not known
-    with pytest.raises(RefusedError, match="precision 'float32' there, 'bf16' here; device_type"):
+    with pytest.raises(RefusedError, match="--precision 'float32' before, 'bf16' now; --device"):
         check_folders([run], device="cuda")
 
 
@@ -218,8 +221,8 @@ def test_all_of_them_are_named_with_the_way_out(tmp_path):
     assert str(refused.value) == (
         f"{root} holds 3 runs with other settings; nothing was started. "
         f"{runs[0].name} (finished), {runs[1].name} (stopped), {runs[2].name} (being trained): "
-        "recipe.epochs 30 there, 4 here; recipe.warmup_epochs 2 there, 1 here; recipe.mixup 0.0 "
-        f"there, 0.8 here. Use another --output, such as {tmp_path}/runs-3/pets, use the same "
+        "--epochs 30 before, 4 now; --warmup-epochs 2 before, 1 now; --mixup 0.0 "
+        f"before, 0.8 now. Use another --output, such as {tmp_path}/runs-3/pets, use the same "
         "settings, or delete those runs"
     )
 
@@ -231,7 +234,7 @@ def test_runs_of_a_design_that_was_changed_are_named(tmp_path):
     check_folders(runs)
     other = trained_config(runs[0].settings).replace(init="kaiming").to_dict()
     write_run(runs[0], **facts_of(runs[0], step=None, config=other))
-    with pytest.raises(RefusedError, match=r"config\.init 'kaiming' there, 'default' here"):
+    with pytest.raises(RefusedError, match=r"config\.init 'kaiming' before, 'default' now"):
         check_folders(runs)
 
 
@@ -251,10 +254,10 @@ def test_a_run_on_other_data_is_not_taken_for_this_one(tmp_path):
     for status in ("finished", "interrupted"):
         write_run(run, status, data=data)
         check_folders([run], pets)
-        with pytest.raises(RefusedError, match=r"data\.class_names .*cat.* there, .*kitten.* here"):
+        with pytest.raises(RefusedError, match=r"data\.class_names .*cat.* before, .*kitten.* now"):
             check_folders([run], kittens)
         write_run(run, status, data=data | {"train_images": 23})
-        with pytest.raises(RefusedError, match=r"data\.train_images 23 there, 24 here"):
+        with pytest.raises(RefusedError, match=r"data\.train_images 23 before, 24 now"):
             check_folders([run], pets)
         accepting = replace(run, settings=replace(run.settings, accept_changed_data=True))
         check_folders([accepting], pets)

@@ -57,7 +57,7 @@ def test_a_removed_image_is_refused_then_accepted_and_recorded(large, pets, tmp_
     (pets / "train" / "dog" / "7.png").unlink()
     with pytest.raises(RefusedError) as refused:
         train(settings(run, pets))
-    assert "holds a run on other data: data.train_images 24 there, 23 here" in str(refused.value)
+    assert "holds a run on other data: data.train_images 24 before, 23 now" in str(refused.value)
     assert "add --accept-changed-data" in str(refused.value)
     assert read_record(run).data_json() == before
     content = train(settings(run, pets, accept_changed_data=True))
@@ -102,7 +102,7 @@ def test_a_finished_run_stays_as_it_is(pets, tmp_path, capfd):
     capfd.readouterr()
     assert train(settings(tmp_path / "run", pets, accept_changed_data=True)) == done
     said = " ".join(capfd.readouterr().err.split())
-    assert "the data has changed since the run finished: data.train_images 24 there" in said
+    assert "the data has changed since the run finished: data.train_images 24 before" in said
     assert "recorded in run.json" not in said
 
 

@@ -405,7 +405,7 @@ def test_differences_name_the_place():
 
 def test_another_device_or_seed_is_another_run(trained):
     folder, _ = trained
-    with pytest.raises(RefusedError, match=r"seed 0 there, 7 here"):
+    with pytest.raises(RefusedError, match=r"--seed 0 before, 7 now"):
         train(tiny_settings(folder, seed=7))
 
 

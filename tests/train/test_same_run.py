@@ -49,10 +49,10 @@ def test_there_are_no_options_for_what_no_option_says():
 
 def test_a_network_that_differs_with_its_recipe_is_not_named_twice():
     rates = {"recipe.stochastic_depth": (0.1, 0.0), "config.stochastic_depth": (0.1, 0.0)}
-    assert listed(rates) == "recipe.stochastic_depth 0.1 there, 0.0 here"
+    assert listed(rates) == "--stochastic-depth 0.1 before, 0.0 now"
     assert options(rates, {}) == "--stochastic-depth 0.1"
     alone = {"config.width": (8, 16)}
-    assert listed(alone) == f"config.width {said(8)} there, 16 here"
+    assert listed(alone) == f"config.width {said(8)} before, 16 now"
 
 
 def test_a_free_folder_is_in_another_folder_of_runs(tmp_path):
@@ -77,9 +77,11 @@ def test_train_says_how_the_run_that_is_there_is_asked_for(tmp_path, capfd):
     with pytest.raises(RefusedError) as refused:
         train(other, quiet=True)
     assert str(refused.value) == (
-        f"{folder} holds another run: recipe.epochs 1 there, 2 here; recipe.warmup_epochs 0 there, "
-        f"1 here. Use another --output, such as {tmp_path}/runs-2/digits/mine, add --epochs 1 "
+        f"{folder} holds another run: --epochs 1 before, 2 now; --warmup-epochs 0 before, "
+        f"1 now. Use another --output, such as {tmp_path}/runs-2/digits/mine, add --epochs 1 "
         "--warmup-epochs 0 to resume that run, or delete the folder"
     )
-    with pytest.raises(RefusedError, match=re.escape(f"{folder} holds another run: seed 0 there")):
+    with pytest.raises(
+        RefusedError, match=re.escape(f"{folder} holds another run: --seed 0 before")
+    ):
         train(dataclasses.replace(one, seed=1), quiet=True)

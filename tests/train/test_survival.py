@@ -244,10 +244,10 @@ def test_another_run_in_the_folder_is_refused_with_the_difference(run, long_sett
     other = long_settings(run, changes=LONG | {"lr": 1e-3}, seed=1)
     with pytest.raises(RefusedError) as caught:
         train(other)
-    assert "recipe.lr 0.002 there, 0.001 here" in str(caught.value)
-    assert "seed 0 there, 1 here" in str(caught.value)
+    assert "--lr 0.002 before, 0.001 now" in str(caught.value)
+    assert "--seed 0 before, 1 now" in str(caught.value)
     (run / "run.json").unlink()  # the checkpoints still know
-    with pytest.raises(RefusedError, match=r"recipe\.lr 0\.002 there, 0\.001 here"):
+    with pytest.raises(RefusedError, match=r"--lr 0\.002 before, 0\.001 now"):
         train(other)
 
 
@@ -272,11 +272,11 @@ def test_a_torn_run_json_beside_whole_checkpoints_is_said_and_rebuilt(
 
 def test_a_torn_run_json_of_another_run_stays_as_it_is(run, long_settings):
     (run / "run.json").write_text("{")
-    with pytest.raises(RefusedError, match="seed 0 there, 1 here"):
+    with pytest.raises(RefusedError, match="--seed 0 before, 1 now"):
         train(long_settings(run, seed=1))
     assert (run / "run.json").read_text() == "{"
     (run / "run.json").unlink()
-    with pytest.raises(RefusedError, match="seed 0 there, 1 here"):
+    with pytest.raises(RefusedError, match="--seed 0 before, 1 now"):
         train(long_settings(run, seed=1))
     assert not (run / "run.json").exists()
 

@@ -188,8 +188,10 @@ def _kind(file: str) -> str:
 
 
 def _files(root: Path) -> list[str]:
-    """Return every file below ``root``, also in linked folders; each folder is read once, since a
-    link may point back up."""
+    """Return every file below ``root``, also in linked folders, sorted.
+
+    Each folder is read once, since a link may point back up.
+    """
     seen = {_identity(folder) for folder in root.resolve().parents}
     found: list[str] = []
     for place, folders, files in os.walk(root, onerror=_raise, followlinks=True):
