@@ -53,8 +53,9 @@ def test_the_table_says_what_was_found(runs):
         "As a check, a paired t-test agrees in sign and verdict on 3 of 3 changes; the standard "
         "deviation of a change is 0.10 points when paired by seed and 0.37 points unpaired." in said
     )
-    assert "Top-1 on tiny changes by −8.97 points (95% interval " in said
-    assert " 3 seeds) from Kernel size 5 to Fewer activations. Of 3" in said
+    whole = "From Kernel size 5 to Fewer activations, top-1 on tiny changes by −8.97 points (95% "
+    assert whole in said
+    assert " 3 seeds). Of 3" in said
     assert "Over 4 steps, the rank correlation" in said
     assert "Steps without a finished run: ResNet, Modern training recipe" in said
     assert (
@@ -64,16 +65,17 @@ def test_the_table_says_what_was_found(runs):
 
 def test_what_the_network_alone_brought_is_told(tmp_path):
     write_ablation(tmp_path, {"baseline": (70.0,), "training": (75.0, 75.2)})
-    assert "with one recipe" not in told(tmp_path)
+    assert "only the network" not in told(tmp_path)
     write_ablation(tmp_path, {"gelu": (72.0, 72.3)})
-    alone = "2 seeds) from Modern training recipe to ReLU to GELU with one recipe."
-    alone, three = (
-        f"by −2.95 points (95% interval {interval}, {alone}"
+    alone = "From Modern training recipe to ReLU to GELU, where only the network changes, "
+    two, three = (
+        f"changes by −2.95 points (95% interval {interval}, 2 seeds)."
         for interval in ("−3.73 to −2.17", "−3.49 to −2.41")
     )
-    assert f"Top-1 on tiny changes {alone}" in told(tmp_path)
+    assert f"{alone}top-1 on tiny {two}" in told(tmp_path)
     write_run(tmp_path, "baseline", 1, 70.2)  # its seeds tell of the spread as well
-    assert f"2 seeds) from ResNet to ReLU to GELU, and {three}" in told(tmp_path)
+    assert f"2 seeds). {alone}it {three}" in told(tmp_path)
+    assert "From ResNet to ReLU to GELU, top-1 on tiny changes by " in told(tmp_path)
 
 
 def test_which_test_was_made_and_why(tmp_path):
@@ -148,7 +150,7 @@ def test_runs_of_other_data_in_the_folder_are_counted(runs):
 
 def test_seeds_that_one_end_lacks_are_told(runs):
     write_run(runs, "kernel_5", 7, 71.0)
-    assert ", 4 and 3 seeds) from Kernel size 5 to Fewer activations" in told(runs)
+    assert "4 and 3 seeds). Of 3 changes" in told(runs)
 
 
 def test_one_seed_is_told_as_such(tmp_path):

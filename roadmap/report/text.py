@@ -181,14 +181,14 @@ def interval(low: float | None, high: float | None) -> str:
 
 
 def _overall(ablation: Ablation) -> str:
-    spans = [
-        f"by {_with_interval(span)} from {span.first.step.title} to {span.last.step.title}{how}"
-        for span, how in ((ablation.whole, ""), (ablation.one_recipe, " with one recipe"))
-        if span is not None
-    ]
-    if not spans:
-        return _best(ablation)
-    return f"Top-1 on {ablation.data} changes {', and '.join(spans)}."
+    sentences: list[str] = []
+    alone = " where only the network changes,"
+    for span, where in ((ablation.whole, ""), (ablation.one_recipe, alone)):
+        if span is not None:
+            score = "it" if sentences else f"top-1 on {ablation.data}"
+            ends = f"{span.first.step.title} to {span.last.step.title}"
+            sentences.append(f"From {ends},{where} {score} changes by {_with_interval(span)}.")
+    return " ".join(sentences) or _best(ablation)
 
 
 def _best(ablation: Ablation) -> str:

@@ -285,7 +285,12 @@ def _answer(builder: Builder) -> str:
     except ValueError:
         before = None
     rows = builder_tables.cost_rows(costs, before)
-    st.html(markup.summary_bar(rows[:2]))
+    units = ("M parameters", "GFLOPs")
+    st.html(
+        markup.summary_bar(
+            (value, unit, change) for unit, (_, _, value, change) in zip(units, rows, strict=False)
+        )
+    )
     name = builder.edited.upper() + (", last valid" if _refused(chosen.config) else "")
     caption = (name, f"vs. {chosen.start.title}")
     st.html(markup.figures_table(caption, rows))

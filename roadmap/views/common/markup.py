@@ -126,11 +126,11 @@ def refusal(text: str) -> str:
     return f'<p class="refusal" role="alert">{escape(text)}</p>'
 
 
-def summary_bar(rows: Iterable[Sequence[str]]) -> str:
-    """Repeat the main figures in a bar that stays visible while scrolling on narrow screens."""
+def summary_bar(figures: Iterable[tuple[str, str, str]]) -> str:
+    """Repeat figures (value, unit, change) in a bar that stays visible on narrow screens."""
     items = "".join(
         f"<span><b>{escape(value)}</b> {escape(unit)} {escape(change)}</span>"
-        for _, unit, value, change in rows
+        for value, unit, change in figures
     )
     return f'<div class="summary-bar" aria-hidden="true">{items}</div>'
 

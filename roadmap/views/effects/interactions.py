@@ -39,8 +39,8 @@ def show(effects: Effects) -> None:
     others = [one for one in found if one.second.name not in columns or one.first.name in columns]
     st.html(
         markup.paragraph(
-            "How many points the row's effect changes by when the column goes from its lowest to "
-            "its highest value. Bold: the 95% interval excludes zero.",
+            "How many more points the change in the row gains at the column's highest value than "
+            "at its lowest (negative: fewer). Bold: the 95% interval excludes zero.",
             "faint",
         )
         + _table(effects, rows, columns, cells, most)

@@ -193,7 +193,7 @@ def _heading(factor: Factor) -> str:
 
 
 def _short(key: str) -> str:
-    names = {"default": "PyTorch's", "trunc_normal": "Truncated normal", "1e-06": "10⁻⁶"}
+    names = {"default": "PyTorch's", "trunc_normal": "Truncated normal"}
     return names.get(key, key.capitalize())
 
 
