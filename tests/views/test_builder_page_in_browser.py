@@ -161,3 +161,13 @@ def test_all_choices_of_a_control_are_visible_on_a_laptop(open_page):
     page = open_page("builder", {"width": 1280, "height": 800})
     expect(page.get_by_role("radio", name="PyTorch's default")).to_be_visible()
     assert page.evaluate(CUT_OFF) == []
+
+
+def test_a_row_of_controls_aligns_and_the_bar_names_its_figures(open_page):
+    page = open_page(SMALL, NARROW)
+    bar = page.locator(".summary-bar")
+    expect(bar).to_have_text(re.compile(r"^[\d.]+ M parameters .*[\d.]+ GFLOPs .*$"))
+    page.set_viewport_size(WIDE)
+    settle(page)
+    labels = page.locator(".st-key-builder-head [data-testid=stWidgetLabel]:visible").all()
+    assert len({round(label.bounding_box()["y"]) for label in labels[:4]}) == 1
