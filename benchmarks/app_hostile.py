@@ -150,6 +150,8 @@ def write(rows: str, met: dict[str, Honest], outcomes: list[Outcome], memory: Me
             f"median of the first half {halves[0]:.0f}, of the second {halves[1]:.0f}"
         )
     for phase, found in met.items():
+        for seconds, what in sorted(found.actions, reverse=True)[:8]:
+            print(f"{phase}: {seconds:.3f} s for {what}")
         for text, count in Counter(found.failures).most_common(5):
             print(f"{phase}: {count} x {text}")
     errors = Counter((outcome.kind, outcome.detail) for outcome in outcomes if outcome.detail)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pytest
 import streamlit as st
@@ -99,3 +100,25 @@ def test_nobody_waits_for_ever(session, monkeypatch):
         pass
     assert turns._one.acquire(blocking=False)
     turns._one.release()
+
+
+def test_a_program_rests_as_long_as_it_worked_while_there_are_readers(session, monkeypatch):
+    now, rests = [100.0], []
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=rests.append)
+    monkeypatch.setattr(turns, "time", clock)
+    monkeypatch.setattr(turns._Readers, "seen", float("-inf"))
+
+    def work(pause, seconds):
+        session(pause)
+        with turn():
+            now[0] += seconds
+
+    work(0.0, 0.5)
+    assert rests == []  # nobody is disturbed
+    work(2.0, 0.5)  # a reader
+    work(0.0, 0.25)
+    work(0.0, 2.0)
+    assert rests == [0.25, turns.LONGEST_REST]
+    now[0] += turns.PRESENT
+    work(0.0, 0.5)
+    assert len(rests) == 2  # the reader has left

@@ -3,8 +3,8 @@
 Streamlit runs the scripts of all sessions as threads of one interpreter. Ten programs that send
 the next request as soon as the last is answered would make everyone wait ten times as long. They
 are recognized by the missing pauses and run one at a time, so a reader shares the processor with
-only one of them. A reader who clicks that fast takes turns too, but only notices it while such
-programs are active.
+only one of them, and while there are readers, that one rests as long as it has worked. A reader who
+clicks that fast takes turns too, but only notices it while others are active.
 """
 
 from __future__ import annotations
@@ -25,8 +25,16 @@ P = ParamSpec("P")
 HASTY, FIRST = 0.7, 1.0
 #: Seconds after which a session stops waiting for its turn.
 LONGEST = 10.0
+#: Seconds for which a request of a reader counts as presence, and the longest rest.
+PRESENT, LONGEST_REST = 3.0, 1.0
 _one = threading.Lock()
 _working = threading.local()
+
+
+class _Readers:
+    """When a session that makes pauses last sent a request."""
+
+    seen = float("-inf")
 
 
 @dataclass
@@ -50,15 +58,26 @@ def turn() -> Iterator[None]:
         yield
         return
     pace = st.session_state.setdefault("pace", Pace())
-    waits = pace.ask(time.monotonic()) and _one.acquire(timeout=LONGEST)
+    hasty = pace.ask(time.monotonic())
+    if not hasty:
+        _Readers.seen = time.monotonic()
+    waits = hasty and _one.acquire(timeout=LONGEST)
+    began = time.monotonic()
     _working.now = True
     try:
         yield
     finally:
         _working.now = False
         if waits:
+            _rest(time.monotonic() - began)
             _one.release()
         pace.answered = time.monotonic()
+
+
+def _rest(worked: float) -> None:
+    """Leave the processor to readers, if there are any, for as long as it was used."""
+    if time.monotonic() - _Readers.seen < PRESENT:
+        time.sleep(min(worked, LONGEST_REST))
 
 
 def fragment(part: Callable[P, None]) -> Callable[P, None]:
