@@ -9,7 +9,7 @@ COPY . .
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM python:3.12-slim
-# PyTorch for CPUs; --build-arg TORCH_INDEX=https://pypi.org/simple installs PyTorch for CUDA.
+# The index of PyTorch for CPUs; --build-arg TORCH_INDEX=INDEX installs PyTorch from another one.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 COPY requirements.txt /
 RUN grep '^torch' /requirements.txt > /torch.txt \

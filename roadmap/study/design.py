@@ -16,7 +16,8 @@ from typing import Any, Literal, get_args
 from models.text import said
 from roadmap.errors import RefusedError
 from roadmap.files import write_bytes
-from roadmap.study.space import Levels, Space, StudyError, space_from_dict
+from roadmap.study.space import Levels, Space, StudyError
+from roadmap.study.space_reading import space_from_dict
 from roadmap.tables.results import RESULTS, find_committed
 from roadmap.train.settings import check_seed
 

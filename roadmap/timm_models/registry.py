@@ -52,7 +52,7 @@ def _entry_point(name: str, config: ModelConfig) -> Callable[..., nn.Module]:
 
 
 def _pretrained_cfgs(name: str, config: ModelConfig) -> dict[str, PretrainedCfg]:
-    """Return timm's configs of the same network, with tags and weights; else one without."""
+    """Return timm's configs of the same network with tags and weights, or one without weights."""
     twins = [TIMM_NAMES[variant] for variant in VARIANTS if VARIANTS[variant] == config]
     cfgs = {
         tagged.replace(twin, name): dataclasses.replace(cfg, **_OUR_LAYERS)

@@ -1,4 +1,4 @@
-"""Writes a run's folder: ``run.json``, ``metrics.csv``, ``checkpoints/`` and weights."""
+"""Write a run's folder: ``run.json``, ``metrics.csv``, ``checkpoints/`` and weights."""
 
 from __future__ import annotations
 

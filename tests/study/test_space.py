@@ -16,8 +16,8 @@ from roadmap.study.space import (
     network_cost,
     pocket_space,
     roadmap_space,
-    space_from_dict,
 )
+from roadmap.study.space_reading import space_from_dict
 from roadmap.train.pocket import pocket_config
 
 RESNET50 = ROADMAPS["resnet50"]
