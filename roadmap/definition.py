@@ -18,14 +18,18 @@ if TYPE_CHECKING:
 class Step:
     """One change of a roadmap.
 
-    ``group`` is the paper's section. ``why`` explains the change in a sentence or two. ``adopted``
-    is false for a step that was tried and undone.
+    ``group`` is the paper's section. ``hypothesis`` is one sentence: what the change was expected
+    to bring. ``source`` says where it is stated, if not in the source of its group
+    (``roadmap.steps.SOURCES``). ``why`` explains the change in a sentence or two. ``adopted`` is
+    false for a step that was tried and undone.
     """
 
     key: str
     title: str
     group: str
     why: str
+    hypothesis: str = ""
+    source: str = ""
     adopted: bool = True
     config_changes: Mapping[str, Any] = field(default_factory=dict, hash=False)
     recipe_changes: Mapping[str, Any] = field(default_factory=dict, hash=False)

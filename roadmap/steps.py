@@ -23,6 +23,16 @@ MACRO, RESNEXT, INVERTED, KERNEL, MICRO, BEYOND = (
     "Micro design",
     "Beyond the paper",
 )
+#: Where the hypotheses of each group are stated.
+SOURCES = {
+    "Baseline": "Liu et al. 2022, Section 2.1",
+    MACRO: "Liu et al. 2022, Section 2.2",
+    RESNEXT: "Liu et al. 2022, Section 2.3",
+    INVERTED: "Liu et al. 2022, Section 2.4",
+    KERNEL: "Liu et al. 2022, Section 2.5",
+    MICRO: "Liu et al. 2022, Section 2.6",
+    BEYOND: "Woo et al. 2023, Section 3",
+}
 
 
 def _recipe_fields(recipe: Recipe, **changes: Any) -> dict[str, Any]:
@@ -42,6 +52,8 @@ def _modernizing(
             key="baseline",
             title="ResNet",
             group="Baseline",
+            hypothesis="The starting point: every later change is a hypothesis about this network.",
+            source="He et al. 2016",
             why="The network of 2015 with its standard training recipe: 90 epochs of SGD with "
             "random crops and flips. All later steps are compared with it.",
         ),
@@ -49,6 +61,8 @@ def _modernizing(
             key="training",
             title="Modern training recipe",
             group="Baseline",
+            hypothesis="Part of the lead of vision transformers comes from how they are trained, "
+            "so a ResNet gains from the same recipe.",
             why="The same network, trained like Swin: AdamW, 300 epochs, Mixup, CutMix, "
             "RandAugment, random erasing and stochastic depth. No layer changes, and yet this is "
             "the largest gain of the roadmap.",
@@ -59,6 +73,8 @@ def _modernizing(
             key="stage_ratio",
             title="Stage ratio",
             group=MACRO,
+            hypothesis="Transformers put most of their blocks in the third stage; a ConvNet gains "
+            "from the same distribution.",
             why=stage_ratio_why,
             config_changes=stage_ratio,
         ),
@@ -66,6 +82,8 @@ def _modernizing(
             key="patchify_stem",
             title="Patchify stem",
             group=MACRO,
+            hypothesis="The stem can be as simple as a transformer's, with patches that do not "
+            "overlap, at no loss.",
             why="The 7×7 convolution and max pooling become one 4×4 convolution with stride 4: "
             "non-overlapping patches, as in a vision transformer. This is simpler and equally "
             "accurate.",
@@ -75,6 +93,8 @@ def _modernizing(
             key="depthwise_conv",
             title="Depthwise convolution",
             group=RESNEXT,
+            hypothesis="Mixing positions and channels in separate layers, as self-attention does, "
+            "saves most of the cost.",
             why="The 3×3 convolution gives every channel its own filter. Like the weighted sum of "
             "self-attention, it mixes positions within a channel and leaves the mixing of channels "
             "to the 1×1 layers. Cost falls by nearly half, and accuracy falls too.",
@@ -84,6 +104,7 @@ def _modernizing(
             key="increase_width",
             title="Increase width",
             group=RESNEXT,
+            hypothesis="GFLOPs saved by depthwise convolution are better spent on more channels.",
             why="As in ResNeXt, more groups allow more width: the saved GFLOPs are spent on "
             f"{width} channels in the first stage, as many as in the Swin of this size.",
             config_changes={"width": width},
@@ -92,6 +113,8 @@ def _modernizing(
             key="inverted_bottleneck",
             title="Inverted bottleneck",
             group=INVERTED,
+            hypothesis="A block that is wide in the middle, like a transformer's MLP, costs less "
+            "at equal or better accuracy.",
             why="The block is four times wider in the middle instead of at its ends, like a "
             "transformer's MLP. The shortcuts become narrow, so the network as a whole costs less "
             "although its depthwise layers cost more.",
@@ -101,6 +124,8 @@ def _modernizing(
             key="move_up_depthwise",
             title="Move up depthwise",
             group=KERNEL,
+            hypothesis="With fewer channels in the depthwise layer, large kernels become "
+            "affordable.",
             why="The depthwise convolution moves before the 1×1 layers, as attention comes before "
             "the MLP, and now works on a quarter of the channels. This costs accuracy at first, "
             "but makes large kernels affordable.",
@@ -110,6 +135,7 @@ def _modernizing(
             key="kernel_5",
             title="Kernel size 5",
             group=KERNEL,
+            hypothesis="Self-attention sees beyond 3×3; a ConvNet gains from a larger window too.",
             why="A larger window for the depthwise convolution, on the way to Swin's 7×7.",
             config_changes={"kernel_size": 5},
         ),
@@ -117,6 +143,7 @@ def _modernizing(
             key="kernel_7",
             title="Kernel size 7",
             group=KERNEL,
+            hypothesis="A window as large as Swin's, 7×7, gains more than 5×5.",
             why="The same window size as Swin's attention, as a convolution, for almost no GFLOPs. "
             "In ResNet-50 it recovers what moving the layer up had cost.",
             config_changes={"kernel_size": 7},
@@ -125,6 +152,7 @@ def _modernizing(
             key="kernel_9",
             title="Kernel size 9",
             group=KERNEL,
+            hypothesis="A window larger than 7×7 gains even more.",
             why="Tried but not adopted: beyond kernel size 7, accuracy no longer increases.",
             adopted=False,
             config_changes={"kernel_size": 9},
@@ -133,6 +161,7 @@ def _modernizing(
             key="kernel_11",
             title="Kernel size 11",
             group=KERNEL,
+            hypothesis="A window of 11×11 gains even more than one of 7×7.",
             why="Tried but not adopted: like 9, it gains nothing over kernel size 7.",
             adopted=False,
             config_changes={"kernel_size": 11},
@@ -141,6 +170,7 @@ def _modernizing(
             key="gelu",
             title="ReLU to GELU",
             group=MICRO,
+            hypothesis="The activation of transformers, GELU, can replace ReLU in a ConvNet.",
             why="The smoother activation of transformers, used throughout. By itself it changes "
             "almost nothing.",
             config_changes={"activation": "gelu"},
@@ -149,6 +179,7 @@ def _modernizing(
             key="fewer_activations",
             title="Fewer activations",
             group=MICRO,
+            hypothesis="One activation per block, as in a transformer's MLP, is enough.",
             why="A transformer block has one activation, inside its MLP. Here too, only the one "
             "between the two 1×1 layers stays; even the one after the addition is removed.",
             config_changes={"activations_per_block": 1},
@@ -157,6 +188,7 @@ def _modernizing(
             key="fewer_norms",
             title="Fewer norms",
             group=MICRO,
+            hypothesis="One norm per block is enough.",
             why="One norm per block is enough, before the 1×1 layers. That is fewer than in a "
             "transformer block, and accuracy still increases.",
             config_changes={"norms_per_block": 1},
@@ -165,6 +197,8 @@ def _modernizing(
             key="layer_norm",
             title="BatchNorm to LayerNorm",
             group=MICRO,
+            hypothesis="Layer norm, simpler than batch norm, works in a ConvNet that has been "
+            "modernized this far.",
             why="Each position is normalized over its channels instead of each channel over the "
             "batch. In the original ResNet this hurts; after the changes so far it no longer does.",
             config_changes={"norm": "layer"},
@@ -173,6 +207,8 @@ def _modernizing(
             key="separate_downsampling",
             title="Separate downsampling",
             group=MICRO,
+            hypothesis="Downsampling between stages, as in Swin, with norms that keep training "
+            "stable, improves accuracy.",
             why="A separate 2×2 convolution with stride 2 between stages, like patch merging in "
             "Swin. On its own it makes training diverge; a norm wherever the resolution changes "
             "makes training stable. Together with layer scale, this is ConvNeXt.",
@@ -182,6 +218,7 @@ def _modernizing(
             key="global_response_norm",
             title="Global response norm",
             group=BEYOND,
+            hypothesis="Channels that compete with each other carry more diverse features.",
             why="Each channel is scaled by its strength relative to the other channels (GRN, "
             "ConvNeXt V2), so that channels compete instead of becoming redundant.",
             config_changes={"response_norm": True},
@@ -190,6 +227,7 @@ def _modernizing(
             key="no_layer_scale",
             title="No layer scale",
             group=BEYOND,
+            hypothesis="Global response normalization makes layer scale unnecessary.",
             why="With global response normalization, layer scale is no longer needed. The result "
             "is the block of ConvNeXt V2.",
             config_changes={"layer_scale": None},
@@ -205,11 +243,12 @@ def _torchvision_steps() -> tuple[Step, ...]:
         "Regularization",
         "Evaluation and averaging",
     )
-    rows: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
+    rows: tuple[tuple[str, str, str, str, str, dict[str, Any]], ...] = (
         (
             "baseline",
             "Baseline",
             "Baseline",
+            "The starting point: the network never changes, so every gain comes from its training.",
             "SGD for 90 epochs; the learning rate falls tenfold every 30 epochs.",
             {},
         ),
@@ -217,6 +256,7 @@ def _torchvision_steps() -> tuple[Step, ...]:
             "lr_optimizations",
             "Learning rate",
             schedule,
+            "A larger batch with warm-up and a cosine schedule trains better than steps.",
             "A larger batch and learning rate, with five epochs of warm-up and then a cosine "
             "schedule. Warm-up keeps the first steps stable, and the rate then falls smoothly.",
             {
@@ -230,6 +270,7 @@ def _torchvision_steps() -> tuple[Step, ...]:
             "trivial_augment",
             "TrivialAugment",
             augment,
+            "Random operations at random strengths augment as well as tuned policies.",
             "One random operation at a random strength per image. There is nothing to tune.",
             {"auto_augment": "trivial"},
         ),
@@ -237,6 +278,7 @@ def _torchvision_steps() -> tuple[Step, ...]:
             "long_training",
             "Long training",
             schedule,
+            "A longer schedule lets the network profit from augmentation.",
             "600 epochs instead of 90. Stronger augmentation pays only if training is long enough.",
             {"epochs": 600},
         ),
@@ -244,6 +286,7 @@ def _torchvision_steps() -> tuple[Step, ...]:
             "random_erasing",
             "Random erasing",
             augment,
+            "Erasing a part of an image keeps the network from relying on that part alone.",
             "A random rectangle is erased in one image of ten, so that the network does not rely "
             "on a single part.",
             {"random_erasing": 0.1},
@@ -252,6 +295,7 @@ def _torchvision_steps() -> tuple[Step, ...]:
             "label_smoothing",
             "Label smoothing",
             regular,
+            "Softer targets reduce overconfidence and improve generalization.",
             "A tenth of the target probability is spread over all classes, to reduce "
             "overconfidence.",
             {"label_smoothing": 0.1},
@@ -260,6 +304,7 @@ def _torchvision_steps() -> tuple[Step, ...]:
             "mixup",
             "Mixup",
             augment,
+            "Training on blends of two images regularizes beyond augmentation of one.",
             "Pairs of images are blended, and so are their labels, so that the network behaves "
             "linearly between examples.",
             {"mixup": 0.2},
@@ -268,6 +313,7 @@ def _torchvision_steps() -> tuple[Step, ...]:
             "cutmix",
             "CutMix",
             augment,
+            "Pasting patches between images regularizes in another way than blending them.",
             "A rectangle of one image is pasted into another, and the labels are mixed in "
             "proportion to the area. Mixup and CutMix alternate at random.",
             {"cutmix": 1.0},
@@ -276,6 +322,7 @@ def _torchvision_steps() -> tuple[Step, ...]:
             "weight_decay",
             "Weight decay tuning",
             regular,
+            "With so much regularization, less weight decay is better, and none for norms.",
             "With so much other regularization, a fifth of the decay is enough, and norm layers "
             "work better without any.",
             {"weight_decay": 2e-5, "norm_weight_decay": 0.0},
@@ -284,6 +331,7 @@ def _torchvision_steps() -> tuple[Step, ...]:
             "fixres",
             "FixRes",
             test,
+            "Training at a lower resolution makes objects appear as large as in testing.",
             "Random crops enlarge objects in training. Training at 176 pixels and testing at 224 "
             "makes their apparent sizes equal, and training is faster.",
             {"train_size": 176},
@@ -292,6 +340,7 @@ def _torchvision_steps() -> tuple[Step, ...]:
             "ema",
             "Weight averaging",
             test,
+            "Averaged weights generalize better than the last ones.",
             "An exponential moving average of the weights is evaluated instead of the last "
             "weights.",
             {"ema_decay": 0.99998, "ema_every": 32},
@@ -300,6 +349,7 @@ def _torchvision_steps() -> tuple[Step, ...]:
             "inference_resize",
             "Inference resize",
             test,
+            "A crop that keeps more of the image raises accuracy at no cost in training.",
             "The test image is resized to 232 instead of 256 pixels before the crop of 224, so the "
             "crop keeps more of the image.",
             {"test_resize": 232},
@@ -308,13 +358,22 @@ def _torchvision_steps() -> tuple[Step, ...]:
             "repeated_augmentation",
             "Repeated augmentation",
             augment,
+            "Several augmented copies of an image in one batch train better.",
             "Each image is in a batch four times, augmented differently each time.",
             {"repeated_augmentation": 4},
         ),
     )
     return tuple(
-        Step(key=key, title=title, group=group, why=why, recipe_changes=MappingProxyType(changes))
-        for key, title, group, why, changes in rows
+        Step(
+            key=key,
+            title=title,
+            group=group,
+            hypothesis=hypothesis,
+            source="PyTorch blog 2021",
+            why=why,
+            recipe_changes=MappingProxyType(changes),
+        )
+        for key, title, group, hypothesis, why, changes in rows
     )
 
 
@@ -360,6 +419,11 @@ ROADMAPS: dict[str, Roadmap] = {
         ),
     )
 }
+
+
+def source(step: Step) -> str:
+    """Return where the hypothesis of ``step`` is stated."""
+    return step.source or SOURCES[step.group]
 
 
 def timed_network(roadmap: str, step: str | None = None) -> tuple[str, str | None]:

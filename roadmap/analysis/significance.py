@@ -118,13 +118,28 @@ def pooled_test(before: Sequence[float], after: Sequence[float], spread: Spread)
 
 def welch_test(before: Sequence[float], after: Sequence[float], std_floor: float) -> Difference:
     """Welch's t-test; each sample needs two or more values. ``std_floor`` is as in ``estimate``."""
-    mean = fmean(after) - fmean(before)
-    variances = [max(variance(sample), std_floor**2) for sample in (before, after)]
-    parts = [part / len(sample) for part, sample in zip(variances, (before, after), strict=True)]
+    samples = [
+        Sample(fmean(values), max(stdev(values), std_floor), len(values))
+        for values in (before, after)
+    ]
+    return welch_test_of(*samples)
+
+
+class Sample(NamedTuple):
+    """Mean, standard deviation (above 0) and size of a sample whose values are not known."""
+
+    mean: float
+    std: float
+    n: int
+
+
+def welch_test_of(before: Sample, after: Sample) -> Difference:
+    """Welch's t-test of two samples of two or more values, from their summaries."""
+    parts = [sample.std**2 / sample.n for sample in (before, after)]
     degrees = sum(parts) ** 2 / sum(
-        part**2 / (len(sample) - 1) for part, sample in zip(parts, (before, after), strict=True)
+        part**2 / (sample.n - 1) for part, sample in zip(parts, (before, after), strict=True)
     )
-    std = math.sqrt(fmean(variances))
+    mean, std = after.mean - before.mean, math.sqrt(fmean([before.std**2, after.std**2]))
     return Difference(mean, std, degrees, *_interval_and_p(mean, math.sqrt(sum(parts)), degrees))
 
 

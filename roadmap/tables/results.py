@@ -227,6 +227,21 @@ def _number(text: str | None) -> float | None:
     return float(text) if text else None
 
 
+def report_rows(roadmap: str) -> list[dict[str, str]]:
+    """Return the rows of ``roadmap`` in all tables of ``results/reports/``, without pandas.
+
+    The tables are those of ``python -m roadmap report --format csv``; a user's own come first.
+    """
+    paths = [path for folder in results_folders() for path in sorted(folder.glob("reports/*.csv"))]
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for path in reversed(paths):
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                if row.get("roadmap") == roadmap:
+                    rows[row["data"], row["key"]] = row
+    return list(rows.values())
+
+
 def throughput_table() -> DataFrame:
     """Return all measured speeds; ``results/measured/README.md`` describes the columns."""
     return read_table("measured/throughput")

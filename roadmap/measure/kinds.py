@@ -1,0 +1,80 @@
+"""A network's cost and layers by kind of layer, for comparing two configs. Imports no torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from models.config import ModelConfig
+from models.spec import Activation, Conv, Norm, PlacedLayer, network_spec, placed_layers
+
+#: Title of each kind of layer with multiply-adds, in network order.
+KINDS = {
+    "stem": "Stem",
+    "downsample": "Separate downsampling",
+    "shortcut": "Shortcuts",
+    "spatial": "Spatial convolutions",
+    "depthwise": "Depthwise convolutions",
+    "pointwise": "1×1 convolutions",
+    "classifier": "Classifier",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A kind's value in two configs."""
+
+    kind: str
+    before: int
+    after: int
+
+    @property
+    def change(self) -> int:
+        return self.after - self.before
+
+
+def macs_by_kind(config: ModelConfig, image_size: int = 224) -> dict[str, int]:
+    """Return the multiply-adds per image by kind (a key of ``KINDS``), without zeros.
+
+    They add up to ``complexity.count``. Raises ``ValueError`` if the image is too small for the
+    network.
+    """
+    spec = network_spec(config)
+    macs = Counter[str]()
+    for placed in placed_layers(spec, image_size):
+        if isinstance(placed.layer, Conv):
+            macs[_kind(placed, placed.layer)] += placed.macs
+    macs["classifier"] = spec.classifier_macs
+    return {kind: macs[kind] for kind in KINDS if macs[kind]}
+
+
+def layers_by_kind(config: ModelConfig) -> dict[str, int]:
+    """Return the number of norms and activations by kind, such as ``batch`` and ``relu``."""
+    spec = network_spec(config)
+    layers = [*spec.stem, *([spec.head_norm] if spec.head_norm else [])]
+    after = Counter[str]()
+    for stage in spec.stages:
+        layers += stage.downsample
+        for block in stage.blocks:
+            layers += (*block.shortcut, *block.branch)
+            if block.activation:
+                after[block.activation] += 1
+    counted = Counter(layer.kind for layer in layers if isinstance(layer, Norm | Activation))
+    return dict(counted + after)
+
+
+def parts(before: dict[str, int], after: dict[str, int]) -> list[Part]:
+    """Return the kinds whose value differs, in order of ``before``, then of ``after``."""
+    kinds = dict.fromkeys([*before, *after])
+    found = [Part(kind, before.get(kind, 0), after.get(kind, 0)) for kind in kinds]
+    return [part for part in found if part.change]
+
+
+def _kind(placed: PlacedLayer, conv: Conv) -> str:
+    place = placed.path.split(".")
+    for kind in ("stem", "downsample", "shortcut"):
+        if kind in place:
+            return kind
+    if conv.depthwise:
+        return "depthwise"
+    return "pointwise" if conv.kernel_size == 1 else "spatial"
