@@ -153,7 +153,7 @@ def change(page: Page, url: str) -> list[float]:
 
 def click_bar(page: Page, index: int) -> float:
     chart = page.locator(".js-plotly-plot:visible").first
-    bar = chart.locator(".trace.bars").last.locator(".point").nth(index)
+    bar = chart.locator(".trace.bars").first.locator(".point").nth(index)
     return click(page, bar, ".step", idle=False)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 ABSENT = "–"
+#: Titles of data sets whose names in files are not theirs.
+DATA_TITLES = {"tiny-imagenet-100": "Tiny ImageNet-100", "digits": "Digits"}
 
 
 def number(value: float | None, decimals: int) -> str:
@@ -55,3 +57,8 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+
+
+def data_title(name: str) -> str:
+    """Return the title of a data set, or its name as it is for a user's own."""
+    return DATA_TITLES.get(name, name)

@@ -35,24 +35,41 @@ def texts(figure) -> list[str]:
 
 
 @pytest.mark.parametrize("roadmap", ROADMAPS)
-@pytest.mark.parametrize("metric", ["top1", "gflops", "params"])
-def test_bars_end_at_the_tables_values(roadmap, metric):
+@pytest.mark.parametrize("metric", ["gflops", "params"])
+def test_bars_are_as_long_as_the_tables_values(roadmap, metric):
     frame = table(roadmap)
-    bars = charts.roadmap_bars(frame, charts.METRICS[metric]).data[1]
-    assert [bars.base + length for length in bars.x] == pytest.approx(
-        list(frame[metric]), nan_ok=True
-    )
-    start = charts.roadmap_bars(frame, charts.METRICS[metric]).layout.xaxis.range[0]
-    assert bars.base == start
-    assert (start == 0) == (metric != "top1")
+    figure = charts.roadmap_bars(frame, charts.METRICS[metric])
+    bars = figure.data[1]
+    assert list(bars.x) == pytest.approx(list(frame[metric]), nan_ok=True)
+    assert bars.base == figure.layout.xaxis.range[0] == 0
 
 
-def test_an_axis_that_does_not_start_at_zero_says_so():
-    assert "axis from 75" in charts.roadmap_bars(table()).layout.xaxis.title.text
-    assert (
-        "axis from"
-        not in charts.roadmap_bars(table(), charts.METRICS["gflops"]).layout.xaxis.title.text
-    )
+@pytest.mark.parametrize("roadmap", ROADMAPS)
+def test_where_bars_would_be_cut_there_are_dots_and_changes(roadmap):
+    frame = table(roadmap)
+    figure = charts.roadmap_bars(frame)
+    changes, dots = figure.data[1], dots_of(figure)
+    assert list(dots.x) == pytest.approx(list(frame["top1"]), nan_ok=True)
+    for place, step in enumerate(ROADMAPS[roadmap].steps):
+        before = ROADMAPS[roadmap].previous(step.key)
+        start = frame["top1"][before.key] if before else math.nan
+        assert changes.base[place] == pytest.approx(start, nan_ok=True)
+        assert changes.base[place] + changes.x[place] == pytest.approx(
+            dots.x[place] if before else math.nan, nan_ok=True
+        )
+    low, high = figure.layout.xaxis.range
+    assert all(low < x < high for x in dots.x if not math.isnan(x))
+
+
+def test_without_a_step_before_dots_have_no_changes():
+    figure = charts.roadmap_bars(table().drop(columns="previous"))
+    assert all(math.isnan(x) for x in figure.data[1].x)
+    assert {"Top-1 %", "GFLOPs"} <= set(texts(figure))
+
+
+def dots_of(figure):
+    (dots,) = (t for t in figure.data if t.type == "scatter" and t.marker.size == 9)
+    return dots
 
 
 def test_rows_carry_the_keys_and_cover_the_axis():
@@ -63,10 +80,13 @@ def test_rows_carry_the_keys_and_cover_the_axis():
     assert rows.hoverinfo == "none"  # "skip" would make the rows deaf to clicks
 
 
-def test_steps_that_were_not_adopted_are_hatched():
+def test_steps_that_were_not_adopted_are_hatched_or_open():
     frame = table()
-    shapes = charts.roadmap_bars(frame).data[1].marker.pattern.shape
-    assert [bool(shape) for shape in shapes] == [not adopted for adopted in frame["adopted"]]
+    tried = [not adopted for adopted in frame["adopted"]]
+    shapes = charts.roadmap_bars(frame, charts.METRICS["gflops"]).data[1].marker.pattern.shape
+    assert [bool(shape) for shape in shapes] == tried
+    symbols = dots_of(charts.roadmap_bars(frame)).marker.symbol
+    assert [symbol == "circle-open" for symbol in symbols] == tried
 
 
 def test_whiskers_stand_where_there_is_a_deviation():
@@ -114,7 +134,9 @@ def test_every_row_prints_its_figures_at_its_height():
     figure = charts.roadmap_bars(table())
     column, second = figure.layout.yaxis3, figure.layout.yaxis4
     assert list(column.ticktext) == [number(value, 2) for value in table()["top1"]]
-    assert list(second.ticktext) == [number(value, 2) for value in table()["gflops"]]
+    assert second.ticktext[:3] == ("–", "+2.69", "+0.54")
+    places = [ROADMAPS["resnet50"].keys.index(key) for key in ("kernel_11", "gelu")]
+    assert [second.ticktext[place] for place in places] == ["−0.10", "+0.05"]  # both after 7
     assert column.tickvals == second.tickvals == figure.data[1].y
     ranges = {figure.layout[axis].range for axis in ("yaxis", "yaxis2", "yaxis3", "yaxis4")}
     assert len(ranges) == 1
@@ -142,7 +164,7 @@ def test_missing_values_are_dashes_and_no_bars():
 
 
 def test_second_column_is_never_the_first():
-    assert {"Top-1 %", "GFLOPs"} <= set(texts(charts.roadmap_bars(table())))
+    assert {"Top-1 %", "Change"} <= set(texts(charts.roadmap_bars(table())))
     assert {"Top-1 %", "GFLOPs"} <= set(
         texts(charts.roadmap_bars(table(), charts.METRICS["gflops"]))
     )

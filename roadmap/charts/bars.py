@@ -1,4 +1,4 @@
-"""The paper's Figure 2: one bar per step."""
+"""The paper's Figure 2: one bar per step, or one dot where bars from zero would look alike."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from roadmap.charts.rows import (
 )
 from roadmap.charts.style import BAND, CLEAR, FONT_SIZE
 from roadmap.palette import GRAY, GROUP_COLORS
-from roadmap.text import number
+from roadmap.text import number, signed
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
 WHISKER = "#3a3f47"
 
@@ -34,8 +34,9 @@ WHISKER = "#3a3f47"
 class Metric:
     """What a chart can show: ``key`` is the table's column, ``name`` is short, ``axis`` has a unit.
 
-    ``decimals`` applies to every printed value. ``from_zero`` is false where a bar from zero would
-    hide the differences between the steps.
+    ``decimals`` applies to every printed value. ``from_zero`` is false where bars from zero would
+    hide the differences between the steps: they are drawn as dots, since the length of a cut bar
+    says nothing.
     """
 
     key: str
@@ -76,6 +77,9 @@ METRICS: dict[str, Metric] = {
     )
 }
 
+#: The second column beside dots.
+CHANGE = Metric(key="change", name="Change", axis="", unit="points", decimals=2)
+
 
 def roadmap_bars(
     table: DataFrame,
@@ -87,15 +91,22 @@ def roadmap_bars(
 ) -> go.Figure:
     """Draw the paper's Figure 2: one bar per step, under the names of the groups.
 
+    A metric that is not ``from_zero`` has dots instead of bars, and a line to each from the value
+    of the step that it is compared with, in the column ``previous``, if there is one.
+
     ``table`` has one row per step with ``key``, ``title``, ``group``, ``adopted`` and the metric's
     column. ``<metric>_low`` and ``<metric>_high``, if present, become whiskers. The column ``tick``
     [default: ``<metric>_torch``, the value with PyTorch's depthwise convolution] becomes a line
-    across the bar. A second column prints ``second`` [default: GFLOPs, or top-1 if the bars are
-    GFLOPs]. ``selected`` is the key of the highlighted row, ``reference`` a name and a value for
-    the dashed line. Rows are clickable over their whole width; a click carries the step's key as
-    ``customdata``.
+    across the bar. A second column prints ``second`` [default: the change from ``previous`` beside
+    dots, top-1 beside GFLOPs, GFLOPs beside all else]. ``selected`` is the key of the highlighted
+    row, ``reference`` a name and a value for the dashed line. Rows are clickable over their whole
+    width; a click carries the step's key as ``customdata``.
     """
     places, headers, height = row_places(list(table["group"]))
+    dots = not metric.from_zero
+    if dots and second is None and "previous" in table:
+        table = table.assign(change=table[metric.key] - _before(table, metric))
+        second = CHANGE
     second = second or METRICS["top1" if metric.key == "gflops" else "gflops"]
     keys, values = list(table["key"]), [float(value) for value in table[metric.key]]
     tick = tick or f"{metric.key}_torch"
@@ -116,17 +127,10 @@ def roadmap_bars(
                 orientation="h",
                 hoverinfo="none",
             ),
-            go.Bar(
-                base=span[0],
-                x=[value - span[0] for value in values],
-                y=places,
-                marker=_marker(table),
-                width=0.68 * ROW,
-                orientation="h",
-                hoverinfo="skip",
-            ),
+            _changes(table, metric, places) if dots else _bars(table, values, places),
             *_whiskers(table, metric, places),
             *_ticks(table, tick, places),
+            *([_dots(table, values, places)] if dots else []),
             *(go.Scatter(x=[None], y=[None], yaxis=axis) for axis in ("y2", "y3", "y4")),
         ],
         {
@@ -148,8 +152,65 @@ def roadmap_bars(
     )
 
 
+def _bars(table: DataFrame, values: list[float], places: list[float]) -> go.Bar:
+    return go.Bar(
+        base=0,
+        x=values,
+        y=places,
+        marker=_marker(table),
+        width=0.68 * ROW,
+        orientation="h",
+        hoverinfo="skip",
+    )
+
+
+def _changes(table: DataFrame, metric: Metric, places: list[float]) -> go.Bar:
+    """Draw a line to each value from that of the step before."""
+    values, before = table[metric.key], _before(table, metric)
+    return go.Bar(
+        base=[float(value) for value in before],
+        x=[float(value) for value in values - before],
+        y=places,
+        marker={"color": _colors(table), "line": {"width": 0}},
+        width=0.14 * ROW,
+        orientation="h",
+        hoverinfo="skip",
+    )
+
+
+def _dots(table: DataFrame, values: list[float], places: list[float]) -> go.Scatter:
+    """Draw a dot at each value, open if the step was not adopted."""
+    colors = _colors(table)
+    symbols = ["circle" if adopted else "circle-open" for adopted in table["adopted"]]
+    return go.Scatter(
+        x=values,
+        y=places,
+        mode="markers",
+        marker={
+            "size": 9,
+            "color": colors,
+            "symbol": symbols,
+            "line": {"width": 2, "color": colors},
+            "opacity": 1,
+        },
+        hoverinfo="skip",
+    )
+
+
+def _colors(table: DataFrame) -> list[str]:
+    return [GROUP_COLORS.get(group, GRAY) for group in table["group"]]
+
+
+def _before(table: DataFrame, metric: Metric) -> Series:
+    """Return the value of the step that each one is compared with; NaN if there is none."""
+    if "previous" not in table:
+        return table[metric.key] * float("nan")
+    return table["previous"].map(table.set_index("key")[metric.key]).set_axis(table.index)
+
+
 def _printed(table: DataFrame, metric: Metric) -> list[str]:
-    return [number(value, metric.decimals) for value in table[metric.key]]
+    written = signed if metric is CHANGE else number
+    return [written(value, metric.decimals) for value in table[metric.key]]
 
 
 def _axis_range(
@@ -182,7 +243,7 @@ def _whiskers(table: DataFrame, metric: Metric, places: list[float]) -> list[go.
                 "array": [float(length) for length in high - value],
                 "arrayminus": [float(length) for length in value - low],
                 "thickness": 1.5,
-                "width": 3,
+                "width": 3 if metric.from_zero else 0,
                 "color": WHISKER,
             },
             hoverinfo="skip",
@@ -216,7 +277,7 @@ def _ticks(table: DataFrame, tick: str, places: list[float]) -> list[go.Scatter]
 
 def _marker(table: DataFrame) -> dict[str, Any]:
     """Return markers in the group colors; steps that were not adopted are hatched."""
-    colors = [GROUP_COLORS.get(group, GRAY) for group in table["group"]]
+    colors = _colors(table)
     return {
         "color": colors,
         "line": {"width": [0 if adopted else 1 for adopted in table["adopted"]], "color": colors},
@@ -230,12 +291,11 @@ def _marker(table: DataFrame) -> dict[str, Any]:
 
 
 def _layout(metric: Metric, span: tuple[float, float], height: float) -> dict[str, Any]:
-    title = metric.axis if metric.from_zero else f"{metric.axis} (axis from {span[0]:.0f})"
     return style.layout(
         pixels(height),
         margin={"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM, "pad": 0},
         barmode="overlay",
-        xaxis=style.axis(title, range=span, fixedrange=True, automargin=False),
+        xaxis=style.axis(metric.axis, range=span, fixedrange=True, automargin=False),
         yaxis={"range": [height, 0], "fixedrange": True, "visible": False},
     )
 

@@ -22,6 +22,8 @@ from roadmap.drawing.parts import Part, block_part, first_part, signature, size_
 from roadmap.drawing.svg import sheet
 from roadmap.drawing.words import NORMS, side
 
+STEM, BLOCK = "The stem", "The block"
+
 
 @dataclass(frozen=True)
 class Diagram:
@@ -59,7 +61,7 @@ def step_diagrams(
     diagrams = []
     if before is not None and before.depths != after.depths:
         diagrams.append(depth_diagram(before, after))
-    for title, part in (("The stem", stem_part), ("The block", block_part)):
+    for title, part in ((STEM, stem_part), (BLOCK, block_part)):
         old = part(before, image_size) if before else None
         new = part(after, image_size)
         if old is None or signature(old) != signature(new):

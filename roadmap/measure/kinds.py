@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from models.config import ModelConfig
-from models.spec import Activation, Conv, Norm, PlacedLayer, network_spec, placed_layers
+from models.spec import Activation, Conv, LayerScale, Norm, PlacedLayer, network_spec, placed_layers
 
 #: Title of each kind of layer with multiply-adds, in network order.
 KINDS = {
@@ -49,7 +49,10 @@ def macs_by_kind(config: ModelConfig, image_size: int = 224) -> dict[str, int]:
 
 
 def layers_by_kind(config: ModelConfig) -> dict[str, int]:
-    """Return the number of norms and activations by kind, such as ``batch`` and ``relu``."""
+    """Return the number of layers that cost no multiply-adds, by kind.
+
+    These are kinds of norms and activations, such as ``batch`` and ``relu``, and ``scale``.
+    """
     spec = network_spec(config)
     layers = [*spec.stem, *([spec.head_norm] if spec.head_norm else [])]
     after = Counter[str]()
@@ -59,8 +62,9 @@ def layers_by_kind(config: ModelConfig) -> dict[str, int]:
             layers += (*block.shortcut, *block.branch)
             if block.activation:
                 after[block.activation] += 1
-    counted = Counter(layer.kind for layer in layers if isinstance(layer, Norm | Activation))
-    return dict(counted + after)
+    named = Counter(layer.kind for layer in layers if isinstance(layer, Norm | Activation))
+    named["scale"] = sum(isinstance(layer, LayerScale) for layer in layers)
+    return dict(named + after)
 
 
 def parts(before: dict[str, int], after: dict[str, int]) -> list[Part]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from html import unescape
 from pathlib import Path
@@ -13,8 +14,10 @@ import streamlit as st
 from pages import TIMEOUT, address, checked, html, run, title
 from streamlit.testing.v1 import AppTest
 
-from roadmap.steps import BEYOND, ROADMAPS
+from roadmap.measure.complexity import count
+from roadmap.steps import BEYOND, ROADMAPS, source
 from roadmap.tables import results
+from roadmap.views.roadmap import panel
 
 ROOT = Path(__file__).parents[2]
 FIELDS = [
@@ -226,10 +229,12 @@ def test_whatever_the_url_says_there_is_one_message_and_a_page(parameters):
 def test_a_step_that_changes_no_layer_shows_the_recipe():
     app = opened(step="training")
     page = html(app)
-    assert "No layer changes" in page
+    assert "No layer changes, only the training: 4.09 GFLOPs, as before." in page
     assert "<td>optimizer</td><td>SGD</td><td>AdamW</td>" in page
     assert "<td>as for weights</td><td>0</td>" in page
-    assert not [text for text in app.markdown if "<svg" in text.value]
+    (block,) = [text.value for text in app.markdown if "<svg" in text.value]
+    assert block.count("<svg") == 1
+    assert "added" not in block
 
 
 def test_diagrams_stand_as_pictures_with_a_text():
@@ -240,7 +245,7 @@ def test_diagrams_stand_as_pictures_with_a_text():
 
 def test_the_chart_has_a_text_alternative():
     (chart,) = opened(step="kernel_7").get("plotly_chart")
-    assert chart.proto.alt.startswith("Bar chart of ImageNet-1K top-1 accuracy, %")
+    assert chart.proto.alt.startswith("Dot chart of ImageNet-1K top-1 accuracy, %")
     assert "Kernel size 7 80.57" in chart.proto.alt
 
 
@@ -329,3 +334,72 @@ def test_every_step_stands_in_a_table_on_request():
     app.toggle(key="every-step").set_value(True)
     table = checked(app.run()).dataframe[0].value
     assert tuple(table["key"]) == ROADMAPS["resnet50"].keys
+
+
+# Hypothesis, mechanism, evidence, confidence
+
+
+def test_every_step_has_a_hypothesis_of_one_sentence_with_its_source():
+    for roadmap in ROADMAPS.values():
+        for step in roadmap.steps:
+            assert step.hypothesis.endswith("."), step.key
+            assert step.hypothesis.count(". ") == 0, step.key
+            page = panel.hypothesis(roadmap, step.key)
+            assert f"<cite>{source(step)}</cite>" in page
+    assert "Section 2.5" in source(ROADMAPS["resnet50"].step("kernel_7"))
+
+
+def picture(roadmap: str, step: str, name: str) -> str:
+    st.cache_data.clear()
+    rows = panel.rows(ROADMAPS[roadmap], step)
+    return rows.split(f'id="panel-{name}"')[1].split("</section>")[0]
+
+
+def test_the_mechanism_goes_from_the_cost_before_to_the_cost_after():
+    shown = picture("resnet50", "inverted_bottleneck", "mechanism")
+    figures = re.findall(r'<td class="n">([^<]+)', shown)
+    assert figures == ["5.27", "−0.77", "+0.06", "+0.09", "−0.002", "4.64"]
+    bars = re.findall(r'left:([\d.]+)%;width:([\d.]+)%"', shown)
+    starts = [(float(left), float(left) + float(width)) for left, width in bars]
+    assert starts[0] == (0, 100)  # the largest
+    assert starts[1][1] == pytest.approx(100)
+    assert starts[2][0] == pytest.approx(starts[1][0], abs=0.02)  # each begins where the last ended
+    before, after = (
+        count(ROADMAPS["resnet50"].config(key)).macs
+        for key in ("increase_width", "inverted_bottleneck")
+    )
+    assert starts[-1] == (0, pytest.approx(100 * after / before, abs=0.01))
+
+
+def test_where_cost_stays_the_mechanism_counts_layers():
+    shown = picture("resnet50", "fewer_activations", "mechanism")
+    assert "54 → 18" in shown
+    assert "4.15 GFLOPs, as before." in shown
+
+
+def test_the_evidence_has_every_result_on_one_axis(tmp_path):
+    shutil.copytree(ROOT / "results" / "reports", tmp_path / "reports")
+    shown = picture("resnet50", "fewer_norms", "evidence")
+    assert re.findall(r'scope="row">([^<]+)', shown) == [
+        "ResNet-50, published, 3 seeds",
+        "ResNet-200, published, 1 seed",
+        "ResNet-50, here, Tiny ImageNet-100, 3 seeds",
+    ]
+    assert re.findall(r'<td class="n">([^<]+)', shown) == ["+0.14", "+0.46", "−3.16"]
+    assert shown.count('class="interval"') == 2  # one seed has none
+    zeros = set(re.findall(r'class="zero" style="left:([\d.]+)%', shown))
+    assert len(zeros) == 1
+    first, second, own = map(float, re.findall(r'class="dot \w+" style="left:([\d.]+)%', shown))
+    assert own < float(zeros.pop()) < first < second
+
+
+def test_the_confidence_follows_from_the_reports(tmp_path):
+    without = picture("resnet50", "fewer_norms", "confidence")
+    assert "Within noise" in without
+    shutil.copytree(ROOT / "results" / "reports", tmp_path / "reports")
+    with_ours = picture("resnet50", "fewer_norms", "confidence")
+    assert "Contradicted here" in with_ours
+    assert "Tiny ImageNet-100, 3 seeds, −3.16 (95% interval −4.02 to −2.30)" in with_ours
+    assert "Strong" in picture("resnet50", "increase_width", "confidence")
+    assert "Not tested" in picture("resnet50", "no_layer_scale", "confidence")
+    assert "Nothing to test" in picture("resnet50", "baseline", "confidence")

@@ -19,11 +19,11 @@ PICTURES = ROOT / "build" / "screenshots"
 
 @pytest.fixture
 def open_page(open_path):
-    """``open_path``, once the bars stand."""
+    """``open_path``, once the chart stands."""
 
     def open_page(*arguments, **options) -> Page:
         page = open_path(*arguments, **options)
-        expect(page.locator(".js-plotly-plot .bars .point").first).to_be_attached(timeout=30_000)
+        expect(page.locator(".js-plotly-plot .point").first).to_be_attached(timeout=30_000)
         return page
 
     return open_page
@@ -34,17 +34,24 @@ def chart(page: Page):
     return page.locator(".js-plotly-plot:visible")
 
 
-def bars(page: Page):
-    return chart(page).locator(".trace.bars").nth(1).locator(".point")
+def dots(page: Page):
+    """The dots of top-1; other metrics have bars. Steps without a published figure have none."""
+    return chart(page).locator(".trace.scatter:has(.point)").last.locator(".point")
+
+
+def rows(page: Page):
+    """What can be clicked: the whole row of every step."""
+    return chart(page).locator(".trace.bars").first.locator(".point")
 
 
 def texts(page: Page):
     return chart(page).locator(".annotation-text, [class*=tick] text")
 
 
-def click_bar(page: Page, index: int) -> None:
+def click_row(page: Page, index: int) -> None:
     settle(page)
-    box = resting_box(bars(page).nth(index))
+    rows(page).nth(index).scroll_into_view_if_needed()
+    box = resting_box(rows(page).nth(index))
     click_at(page, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
@@ -69,29 +76,29 @@ def expect_step(page: Page, title: str, address: str) -> None:
     expect(bold.filter(has_text=title).last).to_be_attached(timeout=30_000)
 
 
-def test_clicking_bars(open_page):
+def test_clicking_rows(open_page):
     page = open_page()
     expect(page.locator(".step")).to_have_text("ResNet")
-    click_bar(page, 6)
+    click_row(page, 6)
     expect_step(page, "Inverted bottleneck", "?roadmap=resnet50&step=inverted_bottleneck")
-    click_bar(page, 10)
+    click_row(page, 10)
     expect_step(page, "Kernel size 9", "?roadmap=resnet50&step=kernel_9")
-    click_bar(page, 6)  # back to one that was selected before
+    click_row(page, 6)  # back to one that was selected before
     expect_step(page, "Inverted bottleneck", "?roadmap=resnet50&step=inverted_bottleneck")
-    click_bar(page, 6)  # the same again: it stays, and the chart still answers
+    click_row(page, 6)  # the same again: it stays, and the chart still answers
     page.wait_for_timeout(300)
     settle(page)
     expect_step(page, "Inverted bottleneck", "?roadmap=resnet50&step=inverted_bottleneck")
-    click_bar(page, 16)
+    click_row(page, 16)
     expect_step(page, "Separate downsampling", "?roadmap=resnet50&step=separate_downsampling")
     expect(page.get_by_role("img", name=re.compile("LayerScale \\(added\\)")).first).to_be_visible()
 
 
-def test_the_row_beside_a_short_bar_answers_too(open_page):
+def test_the_row_beside_a_dot_answers_too(open_page):
     page = open_page()
     settle(page)
-    box, other = resting_box(bars(page).first), resting_box(bars(page).nth(3))
-    click_at(page, box["x"] + box["width"] + 200, other["y"] + other["height"] / 2)
+    box, other = resting_box(dots(page).first), resting_box(dots(page).nth(3))
+    click_at(page, box["x"] + box["width"] + 100, other["y"] + other["height"] / 2)
     expect_step(page, "Patchify stem", "?roadmap=resnet50&step=patchify_stem")
 
 
@@ -102,9 +109,9 @@ def test_taps_on_a_phone(open_page):
         (3, "patchify_stem", "Patchify stem"),
     ):
         settle(page)
-        bar = bars(page).nth(index)
-        bar.scroll_into_view_if_needed()
-        box = resting_box(bar)
+        row = rows(page).nth(index)
+        row.scroll_into_view_if_needed()
+        box = resting_box(row)
         page.touchscreen.tap(box["x"] + 10, box["y"] + box["height"] / 2)
         expect_step(page, title, f"?roadmap=resnet50&step={key}")
 
@@ -140,7 +147,7 @@ def test_switching_roadmap_and_metric(open_page):
     expect(chart(page).locator(".xtitle")).to_have_text("Parameters, million")
     page.get_by_role("radio", name="GFLOPs").click()
     expect(chart(page).locator(".xtitle")).to_contain_text("GFLOPs per image")
-    click_bar(page, 4)
+    click_row(page, 4)
     expect_step(
         page, "Depthwise convolution", "?roadmap=resnet200&step=depthwise_conv&metric=gflops"
     )
@@ -181,10 +188,14 @@ def test_a_chart_is_saved_dark_on_white_and_as_data(open_page, tmp_path):
     assert saved["PNG"].name == "resnet50-top1.png"
     with Image.open(saved["PNG"]) as image:
         assert image.convert("RGBA").getpixel((2, 2)) == (255, 255, 255, 255)
-        assert image.width > 1000
+        assert image.width > 900  # twice that of the page
     assert "Kernel size 7" in saved["SVG"].read_text()
-    assert "Bar chart of ImageNet-1K top-1" in saved["SVG"].read_text()  # it says what it shows
-    for sign in ("▨ tried, not adopted", "├┤ standard deviation of 3 runs"):
+    assert "Dot chart of ImageNet-1K top-1" in saved["SVG"].read_text()  # it says what it shows
+    for sign in (
+        "━● change from the step before",
+        "○ tried, not adopted",
+        "├┤ standard deviation of 3 runs",
+    ):
         assert sign in saved["SVG"].read_text()
     rows = list(csv.DictReader(saved["CSV"].open()))
     assert [row["key"] for row in rows] == list(ROADMAPS["resnet50"].keys)
@@ -207,7 +218,7 @@ def test_a_hostile_url_gets_one_message_and_a_working_page(open_page):
     page = open_page("?roadmap=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E&step=![x](http://x.test/y)")
     expect(page.locator(".notice")).to_have_count(1)
     expect(page.locator(".notice")).to_contain_text("<img src=x onerror=alert(1)>")
-    click_bar(page, 3)
+    click_row(page, 3)
     expect_step(page, "Patchify stem", "?roadmap=resnet50&step=patchify_stem")
     expect(page.locator(".notice")).to_have_count(0)
 
@@ -216,6 +227,7 @@ def test_a_hostile_url_gets_one_message_and_a_working_page(open_page):
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_it_fits_and_can_be_read(open_page, viewport, scheme):
     page = open_page("?roadmap=resnet50&step=separate_downsampling", viewport, scheme)
+    page.locator("summary", has_text="Stage by stage").click()
     expect(page.locator(".stages")).to_be_visible()
     settle(page)
     width = viewport["width"]
@@ -223,14 +235,14 @@ def test_it_fits_and_can_be_read(open_page, viewport, scheme):
     boxes = texts(page).evaluate_all(
         "texts => texts.map(text => [text.textContent, text.getBoundingClientRect()])"
     )
-    start = bars(page).first.bounding_box()["x"]
+    start = rows(page).first.bounding_box()["x"]
     for text, box in boxes:
         end = box["x"] + box["width"]
         assert box["x"] >= 0, text
         assert box["height"] >= 11, text
-        assert end <= (start if box["x"] < start else width), text  # labels end before bars begin
-    longest = max(bar.bounding_box()["width"] for bar in bars(page).all()[-3:])
-    assert longest > 100
+        assert end <= (start if box["x"] < start else width), text  # labels end before rows begin
+    across = [dot.bounding_box()["x"] for dot in dots(page).all()]
+    assert max(across) - min(across) > 70  # from 76 to 82% of top-1
     text, ground = page.evaluate(
         """() => [getComputedStyle(document.querySelector('.annotation-text')).fill,
                   getComputedStyle(document.querySelector('.stApp')).backgroundColor]"""
@@ -239,6 +251,48 @@ def test_it_fits_and_can_be_read(open_page, viewport, scheme):
     assert abs(lightness(text) - lightness(ground)) > 0.7
     PICTURES.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=PICTURES / f"roadmap-{width}-{scheme}.png")
+
+
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_the_next_step_is_in_reach_at_any_scroll(open_page, viewport):
+    page = open_page("?roadmap=resnet50&step=kernel_5", viewport)
+    settle(page)
+    next_step = page.get_by_role("button", name="Next")
+    expect(next_step).to_be_in_viewport(ratio=1)
+    drawing = page.get_by_role("img", name=re.compile("5 by 5 depthwise")).last
+    expect(drawing).to_be_attached()
+    if viewport is WIDE:
+        expect(drawing).to_be_in_viewport(ratio=1)  # on one screen with the button
+    page.get_by_text("Every step in a table").scroll_into_view_if_needed()
+    expect(page.locator(".title")).not_to_be_in_viewport()
+    expect(next_step).to_be_in_viewport(ratio=1)
+    next_step.click()
+    expect_step(page, "Kernel size 7", "?roadmap=resnet50&step=kernel_7")
+    expect(next_step).to_be_in_viewport(ratio=1)
+
+
+def test_next_comes_before_the_downloads_in_tab_order(open_page):
+    page = open_page()
+    settle(page)
+    order = page.locator("button:visible").all_inner_texts()
+    assert order.index("Next") < order.index("PNG")
+
+
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_the_panels_pictures_fit_and_have_their_marks(open_page, viewport):
+    page = open_page("?roadmap=resnet50&step=fewer_norms", viewport)
+    settle(page)
+    for name, marks in (("Mechanism", 2), ("Evidence", 8), ("Confidence", 3)):
+        region = page.get_by_role("region", name=name)
+        found = region.locator("i")
+        assert found.count() == marks, name
+        outer = region.bounding_box()
+        for mark in found.all():
+            box = mark.bounding_box()
+            assert box["width"] > 0
+            assert outer["x"] <= box["x"]
+            assert box["x"] + box["width"] <= outer["x"] + outer["width"] + 1
+            assert box["width"] < outer["width"] - 100, name
 
 
 def lightness(color: str) -> float:

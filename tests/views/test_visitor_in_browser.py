@@ -14,7 +14,7 @@ from playwright.sync_api import Page
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from visitor import Control, Visitor, visiting
 
-ACTIONS = (("Next", {"trigger_value": True}), ("Bars show", {"string_array_value": ["GFLOPs"]}))
+ACTIONS = (("Next", {"trigger_value": True}), ("Measure", {"string_array_value": ["GFLOPs"]}))
 T = TypeVar("T")
 Shown = tuple[str, list[tuple[str, str]]]
 

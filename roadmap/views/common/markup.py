@@ -50,12 +50,17 @@ def recipe_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def drawing(diagram: Diagram, captions: Sequence[str], key: Iterable[tuple[str, str]]) -> str:
     """Return a diagram under its title, with ``key`` (signs and meanings) in the margin."""
-    items = "".join(f"<li><b>{escape(sign)}</b>{escape(text)}</li>" for sign, text in key)
-    margin = f'<ul class="key">{items}</ul>' if items else ""
+    margin = signs(key)
     return (
         heading(diagram.title, 3, "subsection")
         + f'<div class="drawing">{side_by_side(diagram.panels, captions)}{margin}</div>'
     )
+
+
+def signs(key: Iterable[tuple[str, str]]) -> str:
+    """Return signs with their meanings as a list; nothing if there are none."""
+    items = "".join(f"<li><b>{escape(sign)}</b>{escape(text)}</li>" for sign, text in key)
+    return f'<ul class="key">{items}</ul>' if items else ""
 
 
 def stages_table(before: Sequence[StageRow] | None, after: Sequence[StageRow]) -> str:

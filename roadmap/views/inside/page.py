@@ -181,7 +181,7 @@ def _network(inside: Inside) -> None:
         ("", "Beside it: height, width and channels, then parameters and GFLOPs."),
     ]
     st.markdown(markup.drawing(diagram, captions, key), unsafe_allow_html=True)
-    st.html(stages)
+    st.html(markup.heading("Stage by stage", 2, "section") + stages)
 
 
 def _cost(inside: Inside) -> None:

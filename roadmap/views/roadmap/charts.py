@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from plotly.graph_objects import Figure
 
-VIEWS = {"bars": "Bars", "path": "Path", "both": "Both sizes"}
+VIEWS = {"bars": "Steps", "path": "Path", "both": "Both sizes"}
 METRIC_NAMES = {
     "top1": "Top-1",
     "gflops": "GFLOPs",
@@ -58,7 +58,8 @@ def bars(shown: Shown) -> None:
         return
     reference = shown.reference(metric)
     drawn = charts.roadmap_bars(table, metric, shown.step, reference)
-    alt = f"Bar chart of {metric.axis}, {_listed(shown, table)}"
+    kind = "Bar chart" if metric.from_zero else "Dot chart"
+    alt = f"{kind} of {metric.axis}, {_listed(shown, table)}"
     _clickable(shown, drawn, table, f"{shown.roadmap}-{metric.key}", alt)
     st.html(_legend(table, metric, reference))
 
@@ -182,8 +183,10 @@ def _listed(shown: Shown, table: DataFrame, *, with_top1: bool = False) -> str:
 def _legend(table: DataFrame, metric: charts.Metric, reference: tuple[str, float] | None) -> str:
     """Explain hatching, whiskers, ticks and the dashed line, if the chart has them."""
     signs = []
+    if not metric.from_zero:
+        signs.append(("change", "change from the step before"))
     if not table["adopted"].all():
-        signs.append(("hatch", "tried, not adopted"))
+        signs.append(("hatch" if metric.from_zero else "hollow", "tried, not adopted"))
     if f"{metric.key}_low" in table:
         runs = metric.key == "top1"
         text = "standard deviation of 3 runs" if runs else "10th to 90th percentile"
@@ -193,4 +196,4 @@ def _legend(table: DataFrame, metric: charts.Metric, reference: tuple[str, float
     if reference:
         signs.append(("dash", reference[0]))
     spans = "".join(f'<span><i class="{sign}"></i>{text}</span>' for sign, text in signs)
-    return f'<p class="faint legend">{spans}<span>Click a bar to select its step.</span></p>'
+    return f'<p class="faint legend">{spans}<span>Click a row to select its step.</span></p>'

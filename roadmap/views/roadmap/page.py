@@ -24,6 +24,7 @@ from roadmap.views.common.address import Selection, current
 from roadmap.views.common.bounds import known
 from roadmap.views.common.controls import titled
 from roadmap.views.roadmap import charts as roadmap_charts
+from roadmap.views.roadmap import panel as step_panel
 from roadmap.views.roadmap import step_control
 from roadmap.views.roadmap.charts import MEASURED, METRIC_NAMES, VIEWS, Shown
 
@@ -78,6 +79,8 @@ def _explorer() -> None:
     notice = st.empty()  # always present, so that what follows does not move
     roadmap = ROADMAPS[chosen.roadmap]
     _headline(roadmap)
+    with st.container(key="step-bar"):
+        step_control.step_control(roadmap, chosen.step)
     view, metric, unknown = _controls(chosen, view)
     problems = [text for text in (*chosen.problems, problem, unknown) if text]
     if problems:
@@ -87,21 +90,20 @@ def _explorer() -> None:
     if view == "both":
         chart, panel = st.container(), st.container()
     else:
-        chart, panel = (column.container() for column in st.columns([1.4, 1], gap="large"))
+        chart, panel = (column.container() for column in st.columns([1, 1.35], gap="medium"))
     opening = _opening()
     if opening:
         with chart:
             DRAWN[view](shown)
         time.sleep(PAUSE)
     with panel:
-        _both_panel(shown) if view == "both" else _step_panel(shown)
+        st.html(step_panel.hypothesis(roadmap, chosen.step))
+        _changes(roadmap, chosen.step)
     if not opening:  # after the panel, which shows the response to a click
         with chart:
             DRAWN[view](shown)
-    with st.container():
-        _changes(roadmap, chosen.step)
-    _stages(roadmap, chosen.step)
-    _every_step(shown)
+    st.html(step_panel.rows(roadmap, chosen.step))
+    _more(shown, view)
     address.complete(chosen)
 
 
@@ -152,7 +154,7 @@ def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric, str]:
         metric = metric if metric in names else names[0]
         st.session_state["metric"] = metric
         st.segmented_control(
-            "Top-1 against" if view == "path" else "Bars show",
+            "Top-1 against" if view == "path" else "Measure",
             names,
             format_func=titled(METRIC_NAMES),
             key="metric",
@@ -219,29 +221,22 @@ def _story(roadmap: Roadmap) -> str:
     )
 
 
-def _step_panel(shown: Shown) -> None:
-    _step_text(shown)
-    st.html(_figures(shown.table, ROADMAPS[shown.roadmap], shown.step, shown.setting))
-
-
-def _step_text(shown: Shown) -> None:
+def _more(shown: Shown, view: str) -> None:
+    """Show what not everyone needs, folded: recipe, figures, stages; all steps on request."""
     roadmap = ROADMAPS[shown.roadmap]
-    step_control.step_control(roadmap, shown.step)
-    step_control.step_text(roadmap, shown.step)
-
-
-def _both_panel(shown: Shown) -> None:
-    """Show the step once, with its figures at both sizes."""
-    _step_text(shown)
-    for column, sized in zip(
-        st.columns(2, gap="large"), roadmap_charts.both_sizes(shown), strict=True
-    ):
-        roadmap = ROADMAPS[sized.roadmap]
-        with column:
-            st.html(
-                markup.heading(roadmap.title, 3, "subsection")
-                + _figures(sized.table, roadmap, sized.step, sized.setting)
-            )
+    rows = _recipe_rows(roadmap, shown.step)
+    if rows:
+        with st.expander(f"Changes to the recipe ({len(rows)})"):
+            st.html(markup.recipe_table(("Recipe", "Before", "After"), rows))
+    with st.expander("All figures of this step"):
+        sizes = roadmap_charts.both_sizes(shown) if view == "both" else [shown]
+        for column, sized in zip(st.columns(len(sizes), gap="large"), sizes, strict=True):
+            title = ROADMAPS[sized.roadmap]
+            head = markup.heading(title.title, 3, "subsection") if view == "both" else ""
+            column.html(head + _figures(sized.table, title, sized.step, sized.setting))
+    with st.expander("Stage by stage"):
+        _stages(roadmap, shown.step)
+    _every_step(shown)
 
 
 def _figures(table: DataFrame, roadmap: Roadmap, key: str, setting: TimedOn | None) -> str:
@@ -303,29 +298,18 @@ def _paper_note(row: Any) -> str:
 
 
 def _changes(roadmap: Roadmap, key: str) -> None:
-    """Show diagrams of the changed layers, and the changes to the recipe."""
+    """Show diagrams of the changed layers; of the block if none changes."""
     previous = roadmap.previous(key)
     after = roadmap.config(key)
     before = roadmap.config(previous.key) if previous else None
-    title = "What changes" if previous else "Where it starts"
-    st.html(markup.heading(title, 2, "section"))
-    drawn = diagrams.step_diagrams(before, after)
+    drawn = diagrams.step_diagrams(before, after) or diagrams.step_diagrams(None, after)[-1:]
     captions = (
         (f"Before: {previous.title}", f"After: {roadmap.step(key).title}") if previous else ()
     )
-    for diagram in drawn:
-        st.markdown(
-            markup.drawing(diagram, captions, _key(before, after) if diagram is drawn[0] else ()),
-            unsafe_allow_html=True,
-        )
-    rows = _recipe_rows(roadmap, key)
-    if rows:
-        lead = (
-            ""
-            if drawn
-            else markup.paragraph("No layer changes; only the training recipe does.", "why")
-        )
-        st.html(lead + markup.recipe_table(("Recipe", "Before", "After"), rows))
+    for diagram in sorted(drawn, key=lambda diagram: diagram.title != diagrams.BLOCK):
+        both = captions if len(diagram.panels) == 2 else ()
+        st.markdown(markup.drawing(diagram, both, ()), unsafe_allow_html=True)
+    st.html(markup.signs(_key(before, after)))
 
 
 def _every_step(shown: Shown) -> None:

@@ -107,8 +107,4 @@ def stages(before: ModelConfig | None, after: ModelConfig, image_size: int = 224
             else "The convolutions are the same as"
         )
         old, note = None, f"{same} in the previous step. {note}"
-    return (
-        markup.heading("Stage by stage", 2, "section")
-        + markup.stages_table(old, new)
-        + markup.paragraph(note, "faint below")
-    )
+    return markup.stages_table(old, new) + markup.paragraph(note, "faint below")
