@@ -34,6 +34,7 @@ page = st.navigation(
         later("recipes", "Recipes"),
         later("effects", "Effects"),
         later("ablations", "Ablations"),
+        later("training", "Training"),
         later("method", "Method"),
     ],
     position="top",

@@ -39,10 +39,10 @@ def table(ablation):
     return ablation_table(ablation)
 
 
-def test_trained_bars_end_at_the_means_and_print_the_papers(table):
+def test_trained_dots_are_at_the_means_and_print_the_papers(table):
     figure = charts.trained_bars(table)
-    bars = figure.data[1]
-    assert [bars.base + length for length in bars.x] == pytest.approx(list(table["top1"]))
+    (dots,) = (t for t in figure.data if t.type == "scatter" and t.marker.size == 9)
+    assert list(dots.x) == pytest.approx(list(table["top1"]))
     whiskers = figure.data[2]
     assert list(whiskers.error_x.array) == pytest.approx(
         list((table["top1_high"] - table["top1"]).dropna())

@@ -66,7 +66,7 @@ SIGNS = {
 
 
 def trained_bars(table: DataFrame, selected: str | None = None) -> go.Figure:
-    """Draw one bar per step: mean top-1 over seeds, whiskers for 95% intervals, published ticks.
+    """Draw one dot per step: mean top-1 over seeds, whiskers for 95% intervals, published ticks.
 
     Whiskers end at 0 and 100. The ticks have an upper axis with the same scale, shifted by whole
     points so that both means agree and the shapes can be compared. ``table`` has ``data``,

@@ -131,10 +131,9 @@ def _bars_note(table: DataFrame, published: DataFrame) -> str:
     said = [f"Whiskers: {', '.join(whiskers)}."] if whiskers else []
     if published["top1"].notna().any():
         said.append(
-            "Ticks across the bars: published top-1 on the upper axis, which is shifted so that "
-            "both means agree."
+            "Ticks: published top-1 on the upper axis, which is shifted so that both means agree."
         )
-    return " ".join([*said, _tried(published, "Hatched")])
+    return " ".join([*said, _tried(published, "Open dots")])
 
 
 def _tried(table: DataFrame, look: str) -> str:

@@ -47,7 +47,7 @@ METHOD = (
 
 def finding(ablation: Ablation) -> str:
     """Return the main result in two or three sentences."""
-    return f"{_overall(ablation)} {_tested(ablation)}"
+    return f"{overall(ablation)} {verdicts(ablation)}"
 
 
 def tests(ablation: Ablation) -> list[str]:
@@ -180,7 +180,8 @@ def interval(low: float | None, high: float | None) -> str:
     return ABSENT if low is None or low != low else f"{signed(low, 2)} to {signed(high, 2)}"
 
 
-def _overall(ablation: Ablation) -> str:
+def overall(ablation: Ablation) -> str:
+    """Return the change from the first step to the last, or the best step, in a sentence or two."""
     sentences: list[str] = []
     alone = " where only the network changes,"
     for span, where in ((ablation.whole, ""), (ablation.one_recipe, alone)):
@@ -207,7 +208,8 @@ def _with_interval(span: Span) -> str:
     return f"{signed(span.change.mean, 2)} points (95% interval {interval(low, high)}, {seeds})"
 
 
-def _tested(ablation: Ablation) -> str:
+def verdicts(ablation: Ablation) -> str:
+    """Return the number of gains and losses in one sentence."""
     tested = [(result.step.title, result.change) for result in ablation.tested if result.change]
     if not tested:
         return "No change could be tested; a test needs two seeds of both steps."

@@ -41,10 +41,10 @@ def address(root):
         yield url
 
 
-def settle(page: Page) -> None:
+def settle(page: Page, charts: int = 2) -> None:
     idle = page.locator("[data-test-script-state=notRunning]")
     expect(idle).to_be_attached(timeout=30_000)
-    expect(page.locator(".js-plotly-plot")).to_have_count(3, timeout=30_000)
+    expect(page.locator(".js-plotly-plot")).to_have_count(charts, timeout=30_000)
 
 
 def curves(page: Page, part: str):
@@ -60,6 +60,7 @@ def test_reading_curves_and_taking_the_table_along(open_path):
     page = open_path("ablations")
     settle(page)
     expect(page.locator(".finding")).to_contain_text("1 is a gain")
+    page.locator("summary", has_text="Figures of every step").click()
     expect(page.locator(".verdicts tbody tr")).to_have_count(3)
     page.get_by_role("radio", name="Learning rate").click()
     expect(axis(page)).to_have_text("Learning rate", timeout=15_000)
@@ -71,6 +72,7 @@ def test_reading_curves_and_taking_the_table_along(open_path):
     page.reload()
     settle(page)
     expect(axis(page)).to_have_text("Learning rate", timeout=15_000)
+    page.locator("summary", has_text="runs").click()
     with page.expect_download() as started:
         page.locator(".st-key-downloads-runs button").click()
     with started.value.path().open(newline="") as file:
@@ -80,8 +82,8 @@ def test_reading_curves_and_taking_the_table_along(open_path):
 
 
 def test_training_a_pocket_run_closing_the_page_and_stopping_it(open_path, root):
-    page = open_path("ablations")
-    settle(page)
+    page = open_path("training")
+    settle(page, charts=0)
     page.get_by_role("radio", name="Every step").click()
     page.get_by_role("spinbutton", name="Epochs").fill("60")  # not over before it is stopped
     page.get_by_role("spinbutton", name="Epochs").press("Enter")
@@ -93,7 +95,7 @@ def test_training_a_pocket_run_closing_the_page_and_stopping_it(open_path, root)
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_role("button", name="Stop")).to_be_visible(timeout=15_000)
     page.close()
-    page = open_path("ablations")
+    page = open_path("training")
     running = page.get_by_role("status").filter(has_text="resnet50-baseline-seed0")
     expect(running).to_be_visible(timeout=240_000)
     page.get_by_role("button", name="Stop").click()
@@ -104,11 +106,11 @@ def test_training_a_pocket_run_closing_the_page_and_stopping_it(open_path, root)
 
 def test_runs_in_progress_update_and_the_reader_keeps_the_place(open_path, root):
     folder = write_run(root, "patchify_stem", 0, 65.0, epochs=3, done=1)
-    page = open_path("ablations?data=tiny")
-    settle(page)
+    page = open_path("training")
+    settle(page, charts=0)
     # Nobody holds its lock: to the page it is stopped until one does.
     main = page.locator("[data-testid=stMain]")
-    page.get_by_text("Train on this machine").scroll_into_view_if_needed()
+    page.get_by_role("heading", name="Running").scroll_into_view_if_needed()
     before = main.evaluate("main => main.scrollTop")
     lock = _locked(folder)
     try:

@@ -11,7 +11,6 @@ from pages import html
 
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.sweep import background
-from roadmap.views.ablations import work as ablations_work
 from roadmap.views.builder import address as builder_address
 from roadmap.views.builder import downloads as builder_downloads
 from roadmap.views.builder import fields as builder_fields
@@ -19,6 +18,7 @@ from roadmap.views.builder import measure as builder_measure
 from roadmap.views.builder import page as builder_page
 from roadmap.views.common.bounds import within
 from roadmap.views.roadmap import step_control
+from roadmap.views.training import work
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,7 @@ def any_choice(monkeypatch):
         ("recipes", {"part": "pictures", "method": "recipe"}),
         ("effects", {}),
         ("ablations", {}),
+        ("training", {}),
     ],
 )
 def test_a_choice_that_is_none_is_the_first(page, parameters):
@@ -88,14 +89,14 @@ def test_a_task_is_within_the_forms_bounds(kind, monkeypatch, tmp_path):
     monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path))
     tasks = []
     monkeypatch.setattr(background, "start", lambda _, task: tasks.append(task))
-    app = pages.opened("ablations")
+    app = pages.opened("training")
     app.segmented_control(key="ablations-kind").set_value(kind)
     app.run()
     app.button(key="ablations-go").click().run()
     (task,) = tasks
-    assert task.epochs == ablations_work.MOST_EPOCHS
-    assert max(task.seeds) <= ablations_work.MOST_SEED
-    assert len(task.seeds) == (1 if kind == "run" else ablations_work.MOST_SEEDS)
+    assert task.epochs == work.MOST_EPOCHS
+    assert max(task.seeds) <= work.MOST_SEED
+    assert len(task.seeds) == (1 if kind == "run" else work.MOST_SEEDS)
 
 
 def test_a_text_of_megabytes_is_refused_at_its_first_characters():

@@ -1,1 +1,1 @@
-"""The Ablations page: analysis of trained runs, and training started from the page."""
+"""The Ablations page: analysis of trained runs."""

@@ -11,12 +11,13 @@ from pathlib import Path
 import streamlit as st
 
 from roadmap.analysis.ablation import Ablation, analyse
-from roadmap.runs import Runs, RunsReader, StepRun
+from roadmap.runs import Runs, RunsReader, StepRun, Unreadable
 from roadmap.runs.folders import runs_folder as root
 from roadmap.runs.folders import runs_folders
 from roadmap.steps import ROADMAPS
+from roadmap.sweep import background
 
-__all__ = ["ablation", "folders", "of", "read", "roadmaps", "root"]
+__all__ = ["ablation", "broken", "folders", "of", "read", "roadmaps", "root"]
 
 FRESH = 0.5  # seconds
 
@@ -72,3 +73,11 @@ def analyzed(runs: Sequence[StepRun]) -> str:
     other data cannot be compared with them."""
     finished = [run.data for run in runs if run.finished]
     return Counter(finished or [run.data for run in runs]).most_common(1)[0][0]
+
+
+def broken(found: Runs) -> tuple[Unreadable, ...]:
+    """Return the unreadable folders, except those in which a sweep is just starting a run."""
+    folder = root()
+    task = background.read_task(folder) if background.is_running(folder) else None
+    new = {folder / task.data / name for name in task.runs} if task else set()
+    return tuple(lost for lost in found.unreadable if lost.path not in new)

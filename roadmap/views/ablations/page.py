@@ -15,11 +15,9 @@ from roadmap.report import text
 from roadmap.report.figures_table import Figures, legend, verdicts_table
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import ResultsError
-from roadmap.text import number
 from roadmap.views.ablations import curves as ablations_curves
 from roadmap.views.ablations import data as ablations_data
 from roadmap.views.ablations import table as ablations_table
-from roadmap.views.ablations import work as ablations_work
 from roadmap.views.common import address, figure, markup
 from roadmap.views.common.controls import select
 
@@ -40,42 +38,29 @@ python -m roadmap sweep --seeds 0 1 2 --data /data/imagenet --epochs 90"""
 
 
 def show() -> None:
-    st.html(
-        markup.heading("Ablations", 1, "title")
-        + markup.paragraph(
-            "The roadmap, trained here: how much each step changes top-1, and whether the "
-            "change could be chance.",
-            "lead",
-        )
-    )
+    st.html(markup.heading("Ablations", 1, "title"))
     found = ablations_data.read()
-    ablations_work.note_shown(found)
     if found.runs:
         folder, roadmap = _choices(found.runs)
         runs = ablations_data.of(found.runs, folder, roadmap)
         _analysis(runs, found, roadmap)
         ablations_curves.show(folder, roadmap, runs)
+        with st.expander(f"All {len(found.runs):,} runs"):
+            ablations_table.show()
     else:
-        roadmap = _nothing()
-    ablations_work.show(roadmap)
-    if found.runs:
-        ablations_table.show()
-    ablations_table.show_unreadable(ablations_work.broken(found))
+        _nothing()
+    ablations_table.show_unreadable(ablations_data.broken(found))
 
 
-def _nothing() -> str:
-    """Show how to start training when there are no runs, and choose the roadmap."""
-    where = "on the command line." if visitors.is_public() else "below, or on the command line."
+def _nothing() -> None:
+    """Show how to start training when there are no runs."""
+    where = (
+        "on the command line." if visitors.is_public() else f"{TRAINING}, or on the command line."
+    )
     st.html(
         f'<div class="nothing">{markup.paragraph(NOTHING + where, "text")}'
         f'<pre class="command">{escape(COMMANDS)}</pre></div>'
     )
-    roadmap, problem = address.option(st.query_params, "roadmap", tuple(ROADMAPS))
-    if problem:
-        st.html(markup.notice(problem))
-    titles = {name: ROADMAPS[name].title for name in ROADMAPS}
-    select("ablations", "roadmap", "Roadmap", titles, roadmap, width=300)
-    return roadmap
 
 
 def _choices(runs: tuple[StepRun, ...]) -> tuple[str, str]:
@@ -107,70 +92,39 @@ def _analysis(runs: tuple[StepRun, ...], found: Runs, roadmap: str) -> None:
     except ResultsError as error:
         st.html(markup.notice(f"These runs cannot be analyzed: {error}"))
         return
-    notes = text.notes(ablation, found._replace(runs=runs))
-    listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    st.html(
-        markup.paragraph(text.finding(ablation), "lead finding")
-        + (f'<ul class="points faint">{listed}</ul>' if notes else "")
-    )
     figures, table = rows(ablation), ablation_table(ablation)
-    _accuracies(ablation, figures, table)
-    _changes(ablation, figures, table)
+    st.html(markup.paragraph(text.verdicts(ablation), "lead finding"))
+    _changes(figures, table)
+    _details(ablation, figures, text.notes(ablation, found._replace(runs=runs)))
 
 
-def _accuracies(ablation: Ablation, figures: Sequence[Figures], table: DataFrame) -> None:
-    st.html(markup.heading("Accuracy here and as published", 2, "section"))
-    alt = "; ".join(
-        f"{row['title']} {number(row['top1'], 2)}%{_between(row)}, published "
-        f"{number(row['paper_top1'], 2)}%"
-        for row in figures
-    )
-    figure.show(
-        # Plotly reads tags, and the name of the data is from a file.
-        charts.trained_bars(table.assign(data=escape(ablation.data))),
-        table.drop(columns="key"),
-        "trained",
-        f"Bar chart of mean top-1 accuracy here and as published: {alt}.",
-    )
-    moved = "The upper axis is shifted so that both means agree; compare the shapes. "
-    moved = moved if table["paper_top1"].notna().any() else ""
-    hatched = "" if table["adopted"].all() else '<span><i class="hatch"></i>not adopted</span>'
-    whisker = (
-        '<span><i class="whisker"></i>95% interval of the mean over seeds, within 0 to 100%</span>'
-    )
-    st.html(
-        f'<p class="faint legend">{whisker if table["top1_low"].notna().any() else ""}'
-        '<span><i class="tick"></i>published (upper axis)</span>'
-        f"{hatched}</p>" + markup.paragraph(moved + text.agreement(ablation), "faint below")
-    )
-
-
-def _between(row: Figures) -> str:
-    if row["top1_low"] is None:
-        return ""
-    return f" ({number(row['top1_low'], 2)} to {number(row['top1_high'], 2)})"
-
-
-def _changes(ablation: Ablation, figures: Sequence[Figures], table: DataFrame) -> None:
-    st.html(
-        markup.heading("Effect of each change", 2, "section")
-        + markup.paragraph(text.changes(ablation), "faint")
-    )
+def _changes(figures: Sequence[Figures], table: DataFrame) -> None:
+    """Show what each change brought."""
     if table["change"].isna().all():
         st.html(markup.notice("No two consecutive steps have been trained."))
-    else:
-        figure.show(
-            charts.change_intervals(table),
-            table[table["change"].notna()].drop(columns="key"),
-            "changes",
-            f"Chart of changes in top-1, in points, with 95% intervals: {text.listed(figures)}.",
-        )
-        st.html(_signs(figures))
-    said = "".join(markup.paragraph(sentence, "text narrow") for sentence in text.tests(ablation))
-    st.html(said + verdicts_table(figures))
+        return
+    figure.show(
+        charts.change_intervals(table),
+        table[table["change"].notna()].drop(columns="key"),
+        "changes",
+        f"Chart of changes in top-1, in points, with 95% intervals: {text.listed(figures)}.",
+    )
+    st.html(_signs(figures))
+
+
+def _details(ablation: Ablation, figures: Sequence[Figures], notes: Sequence[str]) -> None:
+    """Show, folded, the figures of every step, what they leave out and how they were tested."""
+    with st.expander("Figures of every step"):
+        sentences = (text.overall(ablation), text.agreement(ablation), *notes)
+        listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+        st.html(f'<ul class="points faint">{listed}</ul>' + verdicts_table(figures))
     with st.expander("How the tests work"):
+        said = (text.changes(ablation), *text.tests(ablation))
         items = "".join(f"<li>{escape(sentence)}</li>" for sentence in text.METHOD)
-        st.html(f'<ol class="points">{items}</ol>')
+        st.html(
+            "".join(markup.paragraph(sentence, "text narrow") for sentence in said)
+            + f'<ol class="points">{items}</ol>'
+        )
 
 
 def _signs(rows: Iterable[Figures]) -> str:

@@ -25,7 +25,6 @@ MOST_LISTED = 50
 
 
 def show() -> None:
-    st.html(markup.heading("All runs", 2, "section"))
     _filtered()
 
 

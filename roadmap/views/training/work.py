@@ -8,7 +8,7 @@ import streamlit as st
 
 from roadmap import visitors
 from roadmap.errors import RefusedError
-from roadmap.runs import Run, Runs, Unreadable
+from roadmap.runs import Run, Runs
 from roadmap.steps import ROADMAPS
 from roadmap.sweep import background
 from roadmap.sweep.background import Task
@@ -32,28 +32,11 @@ def note_shown(found: Runs) -> None:
     st.session_state[SHOWN] = _signature(found)
 
 
-def broken(found: Runs) -> tuple[Unreadable, ...]:
-    """Return the unreadable folders, except those in which a sweep is just starting a run."""
-    root = ablations_data.root()
-    task = background.read_task(root) if background.is_running(root) else None
-    new = {root / task.data / name for name in task.runs} if task else set()
-    return tuple(folder for folder in found.unreadable if folder.path not in new)
-
-
 def show(roadmap: str) -> None:
     """Show the form or the progress; read-only visitors see the commands and the progress."""
     if visitors.is_public():
         _elsewhere(roadmap)
         return
-    st.html(
-        markup.heading("Train on this machine", 2, "section")
-        + markup.paragraph(
-            "Trains small versions of the steps on handwritten digits, on the CPU, one run at a "
-            "time. Training continues when this page is closed. To resume a stopped run, start it "
-            "again.",
-            "faint",
-        )
-    )
     _watched(roadmap)
 
 
@@ -64,8 +47,7 @@ def _elsewhere(roadmap: str) -> None:
     )
     step = ROADMAPS[roadmap].keys[1]
     st.html(
-        markup.heading("Train small networks", 2, "section")
-        + markup.own_machine(
+        markup.own_machine(
             sentence,
             f"python -m roadmap train --roadmap {roadmap} --step {step} --scale pocket",
             f"python -m roadmap sweep --roadmap {roadmap} --seeds 0 1 2 --scale pocket",
@@ -99,7 +81,9 @@ def _watched(roadmap: str) -> None:
 def _signature(found: Runs) -> tuple[object, ...]:
     """Return a value that changes when more than epoch counts must be redrawn."""
     states = sorted((str(run.path), run.status) for run in found.runs)
-    return tuple(states), tuple(sorted(map(str, (folder.path for folder in broken(found)))))
+    return tuple(states), tuple(
+        sorted(map(str, (folder.path for folder in ablations_data.broken(found))))
+    )
 
 
 # Before training

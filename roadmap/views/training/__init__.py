@@ -1,0 +1,1 @@
+"""The Training page: small networks, trained on this machine from the page."""
