@@ -167,4 +167,4 @@ def test_a_roadmap_of_training_makes_a_page(tmp_path):
     assert "a different recipe for each step" in html
     assert "Against GFLOPs" not in html  # one network throughout
     assert "Against training time" in html
-    assert "Hatched" not in html
+    assert "Open dots" not in html

@@ -54,9 +54,9 @@ def show() -> None:
 
 def _nothing() -> None:
     """Show how to start training when there are no runs."""
-    where = (
-        "on the command line." if visitors.is_public() else f"{TRAINING}, or on the command line."
-    )
+    where = "on the command line."
+    if not visitors.is_public():
+        where = f"on the page Training, or {where}"
     st.html(
         f'<div class="nothing">{markup.paragraph(NOTHING + where, "text")}'
         f'<pre class="command">{escape(COMMANDS)}</pre></div>'
