@@ -106,12 +106,13 @@ def test_training_a_pocket_run_closing_the_page_and_stopping_it(open_path, root)
 
 def test_runs_in_progress_update_and_the_reader_keeps_the_place(open_path, root):
     folder = write_run(root, "patchify_stem", 0, 65.0, epochs=3, done=1)
-    page = open_path("training")
+    page = open_path("training", {"width": 1440, "height": 320})  # so that it scrolls
     settle(page, charts=0)
     # Nobody holds its lock: to the page it is stopped until one does.
     main = page.locator("[data-testid=stMain]")
-    page.get_by_role("heading", name="Running").scroll_into_view_if_needed()
+    page.locator(".st-key-ablations-go").scroll_into_view_if_needed()
     before = main.evaluate("main => main.scrollTop")
+    assert before > 0
     lock = _locked(folder)
     try:
         table = page.get_by_role("table").filter(has_text="Seconds per epoch")

@@ -26,8 +26,7 @@ def show(effects: Effects) -> None:
     usual = [change.name for change in effects.changes]
     order, problem = _order(usual)
     st.html(
-        markup.heading("Your own order", 2, "section")
-        + markup.paragraph(
+        markup.paragraph(
             "Move a change up or down to update the chart. The order is part of this page's URL, "
             "so you can share it.",
             "faint",

@@ -105,9 +105,11 @@ def _explorer(experiment: Experiment) -> None:
     _controls(space, dict(levels), lr, epochs, chosen, views)
     _worth(experiment, effects, chosen)
     effects_interactions.show(effects)
-    effects_order.show(effects)
+    with st.expander("Your own order", expanded=effects_order.PARAMETER in st.query_params):
+        effects_order.show(effects)
     effects_map.show(effects, effects_data.atlas(model, levels, lr, epochs))
-    _basis(experiment)
+    with st.expander("The experiment behind this"):
+        _basis(experiment)
 
 
 # The settings, in the URL
@@ -287,8 +289,7 @@ def _list(words: Sequence[str]) -> str:
 
 def _basis(experiment: Experiment) -> None:
     st.html(
-        markup.heading("The experiment behind this", 2, "section")
-        + "".join(markup.paragraph(said, "text") for said in text.basis(experiment))
+        "".join(markup.paragraph(said, "text") for said in text.basis(experiment))
         + markup.paragraph(
             f"Design {experiment.design.name}: {len(experiment.runs)} of "
             f"{len(experiment.design.points)} runs finished. All figures on this page are "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -21,15 +21,11 @@ from roadmap.views.method.text import (
     AUDIT,
     BENCHMARK,
     DEFINITIONS,
-    LATENCY,
-    LOAD,
-    LOAD_TEXT,
     MEMORY,
     PROFILE,
     SOURCES,
     TRAINING,
     UNKNOWN,
-    WHAT,
 )
 
 if TYPE_CHECKING:
@@ -48,22 +44,16 @@ def show() -> None:
                 "lead",
             )
         )
-        _definitions()
-        _measurements()
-        _audits()
-        _initialization()
-        _speed_of_the_explorer()
-        _unknown()
-        _sources()
+        for title, section in SECTIONS.items():
+            with st.expander(title, expanded=section is _definitions):
+                section()
 
 
 # Pieces of the page
 
 
-def _section(title: str, *paragraphs: str) -> str:
-    return markup.heading(title, 2, "section") + "".join(
-        markup.paragraph(text, "text") for text in paragraphs
-    )
+def _text(*paragraphs: str) -> str:
+    return "".join(markup.paragraph(text, "text") for text in paragraphs)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
@@ -105,13 +95,12 @@ def _definitions() -> None:
     terms = "".join(
         f"<dt>{escape(term)}</dt><dd>{escape(meaning)}</dd>" for term, meaning in DEFINITIONS
     )
-    st.html(_section("Definitions") + f'<dl class="terms">{terms}</dl>')
+    st.html(f'<dl class="terms">{terms}</dl>')
 
 
 def _measurements() -> None:
     st.html(
-        _section(
-            "Measurements",
+        _text(
             "Published figures are copied unchanged. All others were measured with the commands "
             "below; the tables record versions, devices and dates.",
         )
@@ -259,8 +248,7 @@ def _audits() -> None:
     wrong = [row for row in every if not row.agrees]
     steps = [row for row in wrong if row.key != "swin"]
     st.html(
-        _section(
-            "Audit of the paper's GFLOPs",
+        _text(
             f"{sum(row.agrees for row in every)} of the {len(every)} GFLOPs figures in Tables 10 "
             f"and 11 match the networks built here to both decimals. The last {len(steps)} steps "
             "of Table 10 differ, and Swin-T differs in the last digit.",
@@ -305,7 +293,7 @@ def _title(row: AuditRow) -> str:
 
 def _initialization() -> None:
     said, rows = method_init.networks(), method_init.check()
-    text = _section("Initialization: the authors' networks and ours", *said)
+    text = _text(*said)
     if rows:
         text += markup.paragraph(method_init.finding(rows), "text")
         text += _table(method_init.HEAD, map(method_init.cells, rows), numbers=(1, 2, 3))
@@ -313,68 +301,9 @@ def _initialization() -> None:
     st.html(text)
 
 
-def _speed_of_the_explorer() -> None:
-    latency, load = _read("app_latency"), _read("app_load")
-    if latency is None and load is None:
-        return
-    text = _section(
-        "Speed of the explorer",
-        "Measured in headless Chromium with an empty cache, and compared with a bare page that "
-        "has nothing but one Plotly chart. The difference counts: until the first chart, the "
-        "browser spends most of the time loading Plotly.",
-    )
-    if latency is not None:
-        text += _latency(latency)
-    if load is not None:
-        text += _load(load)
-    st.html(text)
-
-
-def _latency(table: DataFrame) -> str:
-    rows = [
-        (
-            row["what"],
-            row["page"],
-            f"{number(row['median_s'], 2)} s",
-            f"{number(row['p10_s'], 2)} to {number(row['p90_s'], 2)} s",
-            str(row["samples"]),
-        )
-        for row in table.to_dict("records")
-    ]
-    note = (
-        f"{_joined(table, 'cpus')} cores, Streamlit {_joined(table, 'streamlit')}, Plotly "
-        f"{_joined(table, 'plotly')}, Python {_joined(table, 'python')}, {_dates(table)}."
-    )
-    head = ("Until", "Page", "Median", "10th to 90th percentile", "Samples")
-    return (
-        _table(head, rows, numbers=(2, 3, 4)) + markup.paragraph(note, "faint") + _command(LATENCY)
-    )
-
-
-def _load(table: DataFrame) -> str:
-    rows = [
-        (
-            str(row["sessions"]),
-            WHAT[row["what"]],
-            f"{number(row['median_s'], 2)} s",
-            f"{number(row['p10_s'], 2)} to {number(row['p90_s'], 2)} s",
-            f"{number(row['longest_s'], 2)} s",
-            str(row["samples"]),
-        )
-        for row in table.to_dict("records")
-    ]
-    head = ("Sessions", "Until", "Median", "10th to 90th percentile", "Longest", "Samples")
-    return (
-        markup.heading("Many sessions at once", 3, "subsection")
-        + markup.paragraph(LOAD_TEXT, "text")
-        + _table(head, rows, numbers=(0, 2, 3, 4, 5))
-        + _command(LOAD)
-    )
-
-
 def _unknown() -> None:
     items = "".join(f"<li>{escape(text)}</li>" for text in UNKNOWN)
-    st.html(_section("Open questions") + f'<ul class="points">{items}</ul>')
+    st.html(f'<ul class="points">{items}</ul>')
 
 
 def _sources() -> None:
@@ -382,4 +311,15 @@ def _sources() -> None:
         f'<li><a href="{address}">{escape(title)}</a>: {escape(what)}.</li>'
         for title, address, what in SOURCES
     )
-    st.html(_section("Sources") + f'<ul class="points">{items}</ul>')
+    st.html(f'<ul class="points">{items}</ul>')
+
+
+#: The sections of the page, folded but for the first.
+SECTIONS: dict[str, Callable[[], None]] = {
+    "Definitions": _definitions,
+    "Measurements": _measurements,
+    "Audit of the paper's GFLOPs": _audits,
+    "Initialization: the authors' networks and ours": _initialization,
+    "Open questions": _unknown,
+    "Sources": _sources,
+}

@@ -49,15 +49,6 @@ BENCHMARK = (
 MEMORY = "python benchmarks/memory.py"
 AUDIT = "python -m roadmap audit"
 TRAINING = "python benchmarks/training.py --data PATH --image-size 128 --batch-size 512 --compile"
-LATENCY = "python benchmarks/app_latency.py"
-LOAD = "python benchmarks/app_load.py"
-LOAD_TEXT = (
-    "Each session changes a control or opens a page every one to three seconds. The server runs on "
-    "one core and the clients on another. Times end when all content of the page has arrived; "
-    "drawing it in a browser takes additional time."
-)
-#: Titles of the actions in ``app_load``.
-WHAT = {"step": "another step", "control": "response to a control", "page": "another page"}
 SOURCES = (
     (
         "Liu et al. 2022, A ConvNet for the 2020s",
