@@ -78,6 +78,7 @@ def opened(browser: Browser, url: str) -> tuple[float, list[float]]:
     )
     stands = float(stood.json_value())
     page.wait_for_timeout(2000)
+    page.locator("summary", has_text="runs").click()  # unfold the table of all runs
     steps = page.locator(".st-key-ablations-filter-step")
     steps.scroll_into_view_if_needed()
     page.wait_for_timeout(500)  # scrolling would close the list

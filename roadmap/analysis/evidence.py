@@ -111,10 +111,11 @@ def _published(roadmap: str) -> list[tuple[str, Result]]:
 
 def _published_change(roadmap: str, before: dict[str, Any], after: dict[str, Any]) -> Result:
     change = round(after["top1"] - before["top1"], 3)  # published figures have up to three decimals
-    pair = [(row["top1"], row.get("top1_std")) for row in (before, after)]
-    if any(std is None for _, std in pair):
-        seeds = PAPER_SEEDS if pair[1][1] is not None else 1
+    stds = before["top1_std"], after["top1_std"]
+    if None in stds:
+        seeds = 1 if stds[1] is None else PAPER_SEEDS
         return Result(roadmap=roadmap, data=None, seeds=seeds, change=change)
+    pair = zip((before["top1"], after["top1"]), stds, strict=True)
     test = welch_test_of(*(Sample(mean, std, PAPER_SEEDS) for mean, std in pair))
     return Result(
         roadmap=roadmap,

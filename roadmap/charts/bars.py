@@ -69,7 +69,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             key="images_per_s",
             name="Images/s",
-            axis="Images per second",
+            axis="Images/s",
             unit="images/s",
             decimals=0,
         ),

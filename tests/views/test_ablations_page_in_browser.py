@@ -110,8 +110,8 @@ def test_runs_in_progress_update_and_the_reader_keeps_the_place(open_path, root)
     settle(page, charts=0)
     # Nobody holds its lock: to the page it is stopped until one does.
     main = page.locator("[data-testid=stMain]")
-    page.locator(".st-key-ablations-go").scroll_into_view_if_needed()
-    before = main.evaluate("main => main.scrollTop")
+    expect(page.locator(".st-key-ablations-go")).to_be_attached()
+    before = main.evaluate("main => { main.scrollTop = 100; return main.scrollTop; }")
     assert before > 0
     lock = _locked(folder)
     try:

@@ -99,8 +99,8 @@ def test_every_step_of_every_roadmap_has_a_page(roadmap):
 def test_the_page_opens_at_the_start_with_the_papers_figures():
     app = opened()
     assert title(app) == "ResNet"
-    assert "<b>76.1%</b> to <b>82.0%</b>" in html(app)
-    assert "81.3% of Swin-T" in html(app)
+    assert "<b>76.13%</b> to <b>81.97%</b>" in html(app)
+    assert "81.30% of Swin-T" in html(app)
     assert button(app, "Previous").disabled
     assert figure(app)["layout"]["shapes"][0]["x0"] == 81.3
 
@@ -132,7 +132,7 @@ def test_another_roadmap_keeps_the_step_where_it_has_it():
     app.segmented_control(key="roadmap").set_value("resnet200")
     checked(app.run())
     assert address(app) == {"roadmap": "resnet200", "step": "kernel_7"}
-    assert "<b>78.2%</b> to <b>83.6%</b>" in html(app)
+    assert "<b>78.20%</b> to <b>83.60%</b>" in html(app)
     app.segmented_control(key="roadmap").set_value("torchvision_recipe")
     checked(app.run())
     assert address(app) == {"roadmap": "torchvision_recipe", "step": "baseline"}
@@ -334,6 +334,8 @@ def test_every_step_stands_in_a_table_on_request():
     app.toggle(key="every-step").set_value(True)
     table = checked(app.run()).dataframe[0].value
     assert tuple(table["key"]) == ROADMAPS["resnet50"].keys
+    page = html(app)  # beside the speeds, too, is how they were measured
+    assert page.count("Speed and memory: Some GPU, inference, bf16, batch 256, compiled.") == 2
 
 
 # Hypothesis, mechanism, evidence, confidence

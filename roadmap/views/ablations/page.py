@@ -15,6 +15,7 @@ from roadmap.report import text
 from roadmap.report.figures_table import Figures, legend, verdicts_table
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import ResultsError
+from roadmap.text import data_title
 from roadmap.views.ablations import curves as ablations_curves
 from roadmap.views.ablations import data as ablations_data
 from roadmap.views.ablations import table as ablations_table
@@ -73,7 +74,14 @@ def _choices(runs: tuple[StepRun, ...]) -> tuple[str, str]:
         st.html(markup.notice(" ".join(filter(None, (problem, other)))))
     titles = {name: ROADMAPS[name].title for name in known}
     with st.container(horizontal=True, gap="medium", key="ablations-controls"):
-        select("ablations", "data", "Data", {name: name for name in folders}, folder, width=300)
+        select(
+            "ablations",
+            "data",
+            "Data",
+            {name: data_title(name) for name in folders},
+            folder,
+            width=300,
+        )
         select("ablations", "roadmap", "Roadmap", titles, roadmap, width=300)
     return folder, roadmap
 

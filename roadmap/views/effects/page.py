@@ -12,7 +12,7 @@ from roadmap.charts import effects as charts
 from roadmap.study import text
 from roadmap.study.rows import lengths, view_rows
 from roadmap.study.space import StudyError
-from roadmap.text import number
+from roadmap.text import data_title, number
 from roadmap.views.common import address, figure, markup, turns
 from roadmap.views.common.controls import segments, select
 from roadmap.views.effects import data as effects_data
@@ -75,7 +75,7 @@ def show() -> None:
     if problem:
         st.html(markup.notice(problem))
     if len(names) > 1:
-        select("effects", "data", "Data", {one: one for one in names}, name, width=300)
+        select("effects", "data", "Data", {one: data_title(one) for one in names}, name, width=300)
     try:
         experiment = effects_data.experiment(name)
     except StudyError as error:
@@ -225,7 +225,9 @@ def _worth(experiment: Experiment, effects: Effects, chosen: str) -> None:
     view, _, meaning = VIEWS[chosen]
     conditions = text.conditions(effects, leave_out={"lr"} if chosen == "rate" else ())
     st.html(
-        markup.paragraph(text.summary(effects.worth(view), experiment.model.data), "finding")
+        markup.paragraph(
+            text.summary(effects.worth(view), data_title(experiment.model.data)), "finding"
+        )
         + markup.paragraph(f"{meaning} Compared with {conditions}.", "faint")
     )
     rows = view_rows(effects, view)

@@ -16,7 +16,7 @@ from roadmap.palette import GROUP_COLORS
 from roadmap.recipes import RECIPES, Recipe
 from roadmap.steps import ROADMAPS
 from roadmap.tables import schedules
-from roadmap.tables.results import read_rows
+from roadmap.tables.results import read_rows, step_rows
 from roadmap.text import ABSENT, change, number
 from roadmap.views.common import figure, markup, pictures, tables, turns
 from roadmap.views.common.bounds import known, within
@@ -104,12 +104,17 @@ def _fields() -> None:
         wide(html_table(["", *TITLES.values()], rows, "fields"), "Recipes")
         + markup.paragraph(
             "Δ differs from the selected recipe. – not applicable. Learning rates are for the "
-            "given batch size. Top-1 is as printed in each publication. The first bar of the "
-            "roadmap and the gains of each change come from other runs. The Method page lists the "
+            "given batch size. Top-1 is as printed in each publication; the roadmap starts from "
+            f"another run of the first recipe, with {_start()}%. The Method page lists the "
             "sources.",
             "faint below",
         )
     )
+
+
+def _start() -> str:
+    """Return the top-1 of the first step of the roadmap, which is trained with the first recipe."""
+    return number(next(row["top1"] for row in step_rows("resnet50")), 2)
 
 
 def _field(field: str, title: str, base: str) -> list[Cell]:

@@ -203,7 +203,7 @@ def _story(roadmap: Roadmap) -> str:
     table = tables.steps(roadmap.name)
     path = table[table["adopted"] & table["top1"].notna()]  # to where the paper ends
     first, last, count = path.iloc[0], path.iloc[-1], len(path) - 1
-    start, end = (f"<b>{number(row['top1'], 1)}%</b>" for row in (first, last))
+    start, end = (f"<b>{number(row['top1'], 2)}%</b>" for row in (first, last))
     rival = tables.swin(roadmap.name, "top1")
     if rival is None:
         return (
@@ -216,7 +216,7 @@ def _story(roadmap: Roadmap) -> str:
     assert cost is not None  # it is the rival's, and there is one
     return (
         f"{count} changes, none of them attention, turn {before} into {after}. ImageNet-1K top-1 "
-        f"rises from {start} to {end}, past the {number(accuracy, 1)}% of {name}, for "
+        f"rises from {start} to {end}, past the {number(accuracy, 2)}% of {name}, for "
         f"{number(last['gflops'], 2)} GFLOPs (multiply-adds) instead of {number(cost[1], 2)}."
     )
 
@@ -335,6 +335,8 @@ def _every_step(shown: Shown) -> None:
         key="every-step-rows",
         alt="Table of every step with its figures.",
     )
+    if shown.setting:
+        st.html(markup.paragraph(f"Speed and memory: {shown.setting.label}.", "faint"))
 
 
 def _key(before: ModelConfig | None, after: ModelConfig) -> list[tuple[str, str]]:
