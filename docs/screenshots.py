@@ -26,7 +26,7 @@ PICTURES = (
     ("sizes", "sizes", "light", 955),
     ("recipes", "recipes", "light", 975),
     ("effects", "effects?data=digits&epochs=5", "light", 1080),
-    ("ablations", "ablations", "light", 1315),
+    ("ablations", "ablations", "light", 990),
     ("method", "method", "dark", 770),
 )
 #: Whether all elements have replaced their placeholders and all charts are drawn.

@@ -6,6 +6,8 @@ import csv
 import json
 import re
 import shutil
+import subprocess
+import sys
 from html import unescape
 from pathlib import Path
 
@@ -405,3 +407,8 @@ def test_the_confidence_follows_from_the_reports(tmp_path):
     assert "Strong" in picture("resnet50", "increase_width", "confidence")
     assert "Not tested" in picture("resnet50", "no_layer_scale", "confidence")
     assert "Nothing to test" in picture("resnet50", "baseline", "confidence")
+
+
+def test_the_first_chart_does_not_wait_for_scipy():
+    code = "import sys, roadmap.views.roadmap.page; sys.exit('scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

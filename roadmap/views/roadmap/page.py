@@ -24,7 +24,6 @@ from roadmap.views.common.address import Selection, current
 from roadmap.views.common.bounds import known
 from roadmap.views.common.controls import titled
 from roadmap.views.roadmap import charts as roadmap_charts
-from roadmap.views.roadmap import panel as step_panel
 from roadmap.views.roadmap import step_control
 from roadmap.views.roadmap.charts import MEASURED, METRIC_NAMES, VIEWS, Shown
 
@@ -96,6 +95,8 @@ def _explorer() -> None:
         with chart:
             DRAWN[view](shown)
         time.sleep(PAUSE)
+    from roadmap.views.roadmap import panel as step_panel  # SciPy may load after the first chart
+
     with panel:
         st.html(step_panel.hypothesis(roadmap, chosen.step))
         _changes(roadmap, chosen.step)
