@@ -8,12 +8,25 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from models.config import ConfigError
 from roadmap.study.effects import Effects
 from roadmap.study.space import Levels, Space, StudyError
+from roadmap.study.speed import Speed
+
+
+class Limits(NamedTuple):
+    """The most a network may cost: 1e9 multiply-adds, parameters, minutes of training."""
+
+    gmacs: float | None = None
+    parameters: float | None = None
+    minutes: float | None = None
+
+
+NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -22,7 +35,8 @@ class Atlas:
 
     ``top1`` and the ends ``low`` and ``high`` of its 95% prediction interval are in percent, at the
     best learning rate ``lr`` of each network (None if the learning rate is fixed). ``gmacs`` is in
-    1e9 multiply-adds at 224 pixels. Arrays are (combinations,).
+    1e9 multiply-adds at 224 pixels, ``minutes`` the estimated time of training (None if unknown).
+    Arrays are (combinations,).
     """
 
     levels: tuple[Levels, ...]
@@ -32,23 +46,32 @@ class Atlas:
     low: np.ndarray
     high: np.ndarray
     lr: np.ndarray | None
+    minutes: np.ndarray | None = None
 
-    def best(self, max_gmacs: float | None = None, max_parameters: float | None = None) -> int:
-        """Return the index of the combination with the highest prediction within the limits.
+    def best(self, limits: Limits = NO_LIMITS) -> int:
+        """Return the index of the combination with the highest prediction within ``limits``.
 
-        Raises ``StudyError`` if no combination is within them.
+        Raises ``StudyError`` if no combination is within them, or if time is limited but unknown.
         """
+        if limits.minutes is not None and self.minutes is None:
+            raise StudyError("the training time of these networks is unknown")
+        costs = {"gmacs": self.gmacs, "parameters": self.parameters, "minutes": self.minutes}
         within = np.ones(len(self.levels), dtype=bool)
-        for values, most in ((self.gmacs, max_gmacs), (self.parameters, max_parameters)):
+        for name, most in limits._asdict().items():
             if most is not None:
-                within &= values <= most
+                within &= costs[name] <= most
         if not within.any():
-            gflops, parameters = _two_digits(self.gmacs.min(), self.parameters.min() / 1e6)
-            raise StudyError(
-                f"no network is within these limits; the lowest cost is {gflops} GFLOPs, the "
-                f"smallest size {parameters} million parameters"
-            )
+            raise StudyError(f"no network is within these limits; {self._least()}")
         return int(np.where(within, self.top1, -np.inf).argmax())
+
+    def _least(self) -> str:
+        gflops, parameters = _two_digits(self.gmacs.min(), self.parameters.min() / 1e6)
+        said = (
+            f"the lowest cost is {gflops} GFLOPs, the smallest size {parameters} million parameters"
+        )
+        if self.minutes is None:
+            return said
+        return f"{said}, the shortest training {_two_digits(self.minutes.min())[0]} minutes"
 
     def front(self, costs: np.ndarray) -> np.ndarray:
         """Return the indices of the Pareto front of top-1 and ``costs``, cheapest first."""
@@ -64,10 +87,11 @@ def _two_digits(*numbers: float) -> list[str]:
     return [f"{math.ceil(n / s) * s:.3g}" for n, s in zip(numbers, steps, strict=True)]
 
 
-def atlas(effects: Effects, *, own_rate: bool = True) -> Atlas:
+def atlas(effects: Effects, *, own_rate: bool = True, speed: Speed | None = None) -> Atlas:
     """Predict all combinations of the factors that change the network, with ``effects``' settings.
 
-    With ``own_rate``, each network is predicted at its own best learning rate.
+    With ``own_rate``, each network is predicted at its own best learning rate. ``speed`` estimates
+    the time of training.
     """
     space = effects.space
     networks = _networks(space)
@@ -87,7 +111,10 @@ def atlas(effects: Effects, *, own_rate: bool = True) -> Atlas:
         coded[:, place] = codes[chosen]
         rates = effects.rate_of(codes[chosen])
     bands = model.bands(terms.matrix(coded))
-    return Atlas(levels, networks.gmacs, networks.parameters, *bands, rates)
+    minutes = None
+    if speed is not None:
+        minutes = effects.epochs * speed.epoch_seconds(levels, networks.gmacs) / 60
+    return Atlas(levels, networks.gmacs, networks.parameters, *bands, rates, minutes)
 
 
 @dataclass(frozen=True)
@@ -99,11 +126,7 @@ class _Networks:
 
 def _settings(space: Space) -> tuple[str, ...]:
     """Return the names of the factors that do not change the network's layers."""
-    return tuple(
-        factor.name
-        for factor in space.factors
-        if all(set(level.config) <= {"init"} for level in factor.levels)
-    )
+    return tuple(factor.name for factor in space.factors if not factor.changes_layers)
 
 
 @lru_cache(maxsize=4)

@@ -25,6 +25,7 @@ from roadmap.study.space import StudyError
 if TYPE_CHECKING:
     from roadmap.study.effects import Effects, EffectSettings
     from roadmap.study.experiment import Experiment
+    from roadmap.study.speed import Speed
 
 StudyDataOption = Annotated[
     str, typer.Option("--data", help="Name of the data set, as in run.json.", metavar="NAME")
@@ -135,6 +136,15 @@ def predict(
             metavar="X",
         ),
     ] = None,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(
+            "--max-minutes",
+            help="Limit on the time of training, in minutes, with --best.",
+            min=0,
+            metavar="X",
+        ),
+    ] = None,
     design: DesignOption = None,
     lr: Annotated[
         float | None,
@@ -155,19 +165,25 @@ def predict(
     asked = [step is not None, config is not None, bool(level), best]
     if sum(asked) != 1:
         fail("select one network: use one of --step, --config, --level and --best.")
-    if (max_gflops or max_parameters) and not best:
-        fail("--max-gflops and --max-parameters only apply to --best: add it, or omit them.")
+    limits = (max_gflops, max_parameters and 1e6 * max_parameters, max_minutes)
+    if any(limits) and not best:
+        fail(
+            "--max-gflops, --max-parameters and --max-minutes only apply to --best: add it, or "
+            "omit them."
+        )
     try:
         experiment = _experiment(data, design, runs)
+        from roadmap.study.atlas import Limits
         from roadmap.study.effects import Effects
         from roadmap.study.rows import best_levels, prediction_row
 
         found = Effects(experiment.model, _settings(lr, epochs, setting))
+        speed = _speed(experiment, needed=max_minutes is not None)
         if best:
-            levels = best_levels(found, max_gflops, max_parameters, own_rate=lr is None)
+            levels = best_levels(found, Limits(*limits), own_rate=lr is None, speed=speed)
         else:
             levels = _levels(found, step, config, level or ())
-        row = prediction_row(found, levels, own_rate=lr is None)
+        row = prediction_row(found, levels, own_rate=lr is None, speed=speed)
         best_rate = row["lr"] if lr is None and found.has_best_rate else None
     except StudyError as error:
         fail(str(error))
@@ -181,10 +197,12 @@ def predict(
         Column("lr", "lr", lambda value: "-" if value is None else f"{value:.2g}", right=True),
         number("gflops", "GFLOPs"),
         number("parameters", "parameters M", 1, 1e6),
+        *([number("minutes", "minutes", 1)] if speed else []),
     ]
     notes = [
         f"Predicted for one run on {data}, with its 95% interval: "
         f"{text.conditions_of_one(found, levels, best_rate)}.",
+        *([text.timing(speed, found.epochs)] if speed else []),
         *text.basis(experiment),
     ]
     emit([row], columns, form, "", notes)
@@ -201,6 +219,18 @@ def _experiment(data: str, design: Path | None, folder: Path | None) -> Experime
         )
     chosen = found.choose_design(found.designs(), runs) if design is None else read_design(design)
     return found.open_experiment(chosen, runs)
+
+
+def _speed(experiment: Experiment, *, needed: bool) -> Speed | None:
+    """Return the training speed, or None if it cannot be estimated and is not ``needed``."""
+    from roadmap.study.speed import fit_speed
+
+    try:
+        return fit_speed(experiment.design, experiment.runs)
+    except StudyError:
+        if needed:
+            raise
+        return None
 
 
 def _settings(

@@ -153,6 +153,11 @@ class Effects:
         return VIEWS if self.has_best_rate else VIEWS[:-1]
 
     @property
+    def epochs(self) -> float:
+        """The length of training that the predictions are for."""
+        return self.quantities.get("epochs", float(self.space.training(self.start).epochs))
+
+    @property
     def has_best_rate(self) -> bool:
         return "lr²" in self.model.terms.names
 

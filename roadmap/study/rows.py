@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from roadmap.study.atlas import atlas, differences
+from roadmap.study.atlas import Limits, atlas, differences
 from roadmap.study.effects import Effects
 from roadmap.study.space import Levels, network_cost
+from roadmap.study.speed import Speed
 
 #: How many numbers of epochs to check for the one from which a change pays.
 LENGTHS = 9
@@ -44,23 +45,20 @@ def lengths(effects: Effects) -> list[float]:
 
 
 def best_levels(
-    effects: Effects,
-    max_gmacs: float | None,
-    max_parameters: float | None,
-    *,
-    own_rate: bool,
+    effects: Effects, limits: Limits, *, own_rate: bool, speed: Speed | None = None
 ) -> dict[str, str]:
-    """Return the combination with the highest prediction within the limits.
+    """Return the combination with the highest prediction within ``limits``.
 
-    ``max_gmacs`` is in 1e9, ``max_parameters`` in millions. Raises ``StudyError`` if there is none.
+    Raises ``StudyError`` if there is none, or if a limit on time comes without ``speed``.
     """
-    found = atlas(effects, own_rate=own_rate)
-    most = None if max_parameters is None else 1e6 * max_parameters
-    return dict(found.levels[found.best(max_gmacs, most)])
+    found = atlas(effects, own_rate=own_rate, speed=speed)
+    return dict(found.levels[found.best(limits)])
 
 
-def prediction_row(effects: Effects, levels: Levels, *, own_rate: bool) -> dict[str, Any]:
-    """Return the prediction and cost of one combination.
+def prediction_row(
+    effects: Effects, levels: Levels, *, own_rate: bool, speed: Speed | None = None
+) -> dict[str, Any]:
+    """Return the prediction and cost of one combination; ``minutes`` of training need ``speed``.
 
     Raises ``StudyError`` if the combination is not in the space.
     """
@@ -79,6 +77,7 @@ def prediction_row(effects: Effects, levels: Levels, *, own_rate: bool) -> dict[
         "lr": rate,
         "gflops": cost.gmacs,
         "parameters": cost.parameters,
+        "minutes": speed and effects.epochs * speed.epoch_seconds_of(levels) / 60,
         "config": config.to_dict(),
     }
 

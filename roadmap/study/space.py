@@ -78,6 +78,11 @@ class Factor:
         """The values of the levels of a quantitative factor, in order."""
         return tuple(level.value for level in self.levels if level.value is not None)
 
+    @property
+    def changes_layers(self) -> bool:
+        """Whether any level changes the network itself, not only its first weights or training."""
+        return any(set(level.config) - {"init"} for level in self.levels)
+
     def level(self, key: str) -> Level:
         """Return the level ``key``. Raises ``StudyError`` that lists the levels."""
         if isinstance(key, str) and key in self._by_key:

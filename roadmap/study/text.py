@@ -9,6 +9,7 @@ from roadmap.study.effects import Effects, Interaction, Worth
 from roadmap.study.experiment import Experiment
 from roadmap.study.model import Effect
 from roadmap.study.space import Levels
+from roadmap.study.speed import Speed
 from roadmap.text import counted, p_value, signed
 
 #: The most interactions and excluded runs that are listed.
@@ -90,6 +91,15 @@ def _unlearned(experiment: Experiment) -> str:
     return (
         f"{counted(len(runs), 'run')} did not learn (below three times chance accuracy) and "
         f"{verb} left out: {', '.join(run.point.key for run in runs)}.{common}"
+    )
+
+
+def timing(speed: Speed, epochs: float) -> str:
+    """Describe what an estimated training time is for."""
+    return (
+        f"Minutes are for {epochs:g} epochs of {speed.images:,} images on {speed.machine}, "
+        f"{speed.precision}, without validation; estimated from {speed.runs} runs, typically off "
+        f"by {100 * speed.error:.0f}%."
     )
 
 

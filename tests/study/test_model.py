@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from roadmap.cli import app
 from roadmap.runs import RunPoint
-from roadmap.study.atlas import atlas
+from roadmap.study.atlas import Limits, atlas
 from roadmap.study.design import DESIGNS, read_design
 from roadmap.study.effects import VIEWS, Effects, EffectSettings
 from roadmap.study.experiment import open_experiment
@@ -303,21 +303,21 @@ def test_the_atlas_has_every_valid_network_at_its_best_rate(design, draws):
 def test_the_best_is_within_the_limits_and_the_front_rises(draws):
     found = atlas(Effects(draws[0]))
     limit = float(np.median(found.gmacs))
-    best = found.best(max_gmacs=limit)
+    best = found.best(Limits(gmacs=limit))
     assert found.gmacs[best] <= limit
     assert found.top1[best] == found.top1[found.gmacs <= limit].max()
     front = found.front(found.gmacs)
     assert (np.diff(found.gmacs[front]) > 0).all()
     assert (np.diff(found.top1[front]) > 0).all()
     with pytest.raises(StudyError, match="no network is within these limits") as error:
-        found.best(max_gmacs=1e-6)
+        found.best(Limits(gmacs=1e-6))
     numbers = re.search(
         r"cost is ([\d.]+) GFLOPs, the smallest size ([\d.]+) mil", str(error.value)
     )
     gflops, parameters = map(float, numbers.groups())
     assert found.gmacs.min() <= gflops <= 1.1 * found.gmacs.min()
-    found.best(gflops)
-    found.best(max_parameters=1e6 * parameters)
+    found.best(Limits(gmacs=gflops))
+    found.best(Limits(parameters=1e6 * parameters))
 
 
 # -- the commands ----------------------------------------------------------------------------
@@ -384,6 +384,13 @@ def test_predict_finds_the_best_within_limits(folder):
     (bound,) = json.loads(command("predict", folder, *words, "--max-gflops", limit).stdout)
     assert bound["gflops"] <= 0.9 * free["gflops"]
     assert bound["top1"] <= free["top1"]
+    (same,) = json.loads(
+        command("predict", folder, *words, "--max-minutes", str(1.01 * free["minutes"])).stdout
+    )
+    assert same == free
+    refused = command("predict", folder, "--best", "--max-minutes", "0.0001")
+    assert refused.exit_code == 2
+    assert "the shortest training" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -396,6 +403,7 @@ def test_predict_finds_the_best_within_limits(folder):
         (["--level", "gelu=yes"], "no level 'yes'"),
         (["--step", "nothing"], "No step of resnet50 is named 'nothing'"),
         (["--step", "gelu", "--max-gflops", "3"], "only apply to --best"),
+        (["--step", "gelu", "--max-minutes", "3"], "only apply to --best"),
         (["--best", "--setting", "gelu=foo"], "no level 'foo'. Available: off, on."),
         (["--best", "--setting", "color=red"], "No factor is named 'color'"),
         (["--level", "lr=0.001"], "lr is not selected by a level; use --lr 0.001"),

@@ -187,6 +187,15 @@ def test_the_map_opens_what_was_clicked_in_the_builder(experiment):
 
 
 @pytest.mark.usefixtures("root")
+def test_the_map_also_shows_training_time():
+    app = opened(cost="minutes", epochs="20")
+    assert not app.exception
+    body = html(app)
+    assert "Minutes are for 20 epochs of" in body
+    assert re.search(r"million parameters, [\d.]+ minutes", body)
+
+
+@pytest.mark.usefixtures("root")
 def test_it_says_what_it_rests_on():
     body = html(opened())
     assert "Fitted to 72 of 72 runs on made" in body

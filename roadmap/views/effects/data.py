@@ -19,6 +19,8 @@ from roadmap.study.experiment import (
     open_experiment,
 )
 from roadmap.study.model import Model
+from roadmap.study.space import StudyError
+from roadmap.study.speed import Speed, fit_speed
 from roadmap.views.ablations import data as ablations_data
 
 #: Slider positions whose results are cached, a few kB each.
@@ -58,7 +60,16 @@ def effects(model: Model, levels: Levels, lr: float | None, epochs: float | None
     return Effects(model, EffectSettings(dict(levels), lr, epochs))
 
 
-@lru_cache(maxsize=2)
-def atlas(model: Model, levels: Levels, lr: float | None, epochs: float | None) -> Atlas:
+@lru_cache(maxsize=4)
+def atlas(found: Effects, speed: Speed | None) -> Atlas:
     """Return every combination under these settings, at its best learning rate if known."""
-    return make_atlas(effects(model, levels, lr, epochs))
+    return make_atlas(found, speed=speed)
+
+
+@lru_cache(maxsize=4)
+def speed(found: Experiment) -> Speed | str:
+    """Return the training speed of ``found``, or a sentence on why it cannot be estimated."""
+    try:
+        return fit_speed(found.design, found.runs)
+    except StudyError as error:
+        return str(error)

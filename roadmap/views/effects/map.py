@@ -8,27 +8,37 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from models.config import ModelConfig
+from models.text import ended
 from roadmap.charts import effects as charts
 from roadmap.steps import ROADMAPS
+from roadmap.study import text
 from roadmap.study.atlas import Atlas, differences
 from roadmap.text import number
 from roadmap.views.builder import address as builder_address
 from roadmap.views.common import address, figure, markup
 from roadmap.views.common.controls import segments
+from roadmap.views.effects import data as effects_data
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from roadmap.study.effects import Effects
+    from roadmap.study.experiment import Experiment
 
 COSTS = {
     "gflops": ("GFLOPs", "GFLOPs per image at 224 pixels"),
     "parameters": ("Parameters", "Parameters, million"),
+    "minutes": ("Training time", "Training time, minutes (estimated)"),
 }
 SELECTED = "at"
 
 
-def show(effects: Effects, atlas: Atlas) -> None:
+def show(experiment: Experiment, effects: Effects) -> None:
+    cost, problem = address.option(st.query_params, "cost", tuple(COSTS))
+    speed = effects_data.speed(experiment) if cost == "minutes" else None
+    if isinstance(speed, str):
+        cost, problem, speed = "gflops", ended(speed[:1].upper() + speed[1:]), None
+    atlas = effects_data.atlas(effects, speed)
     st.html(
         markup.heading("Map of all combinations", 2, "section")
         + markup.paragraph(
@@ -37,12 +47,13 @@ def show(effects: Effects, atlas: Atlas) -> None:
             "faint",
         )
     )
-    cost, problem = address.option(st.query_params, "cost", tuple(COSTS))
     place, other = _selected(atlas)
     said = " ".join(filter(None, (problem, other)))
     if said:
         st.html(markup.notice(said))
     segments("effects", "cost", "Cost", {key: title for key, (title, _) in COSTS.items()}, cost)
+    if speed is not None:
+        st.html(markup.paragraph(text.timing(speed, effects.epochs), "faint"))
     table = _table(atlas)
     path = _path(effects, atlas, table)
     front = table.iloc[atlas.front(table[cost].to_numpy())]
@@ -92,6 +103,7 @@ def _table(atlas: Atlas) -> DataFrame:
             "high": atlas.high,
             "gflops": atlas.gmacs,
             "parameters": atlas.parameters / 1e6,
+            **({} if atlas.minutes is None else {"minutes": atlas.minutes}),
         }
     )
 
@@ -122,11 +134,15 @@ def _details(effects: Effects, atlas: Atlas, place: int) -> None:
             f"Predicted top-1 {number(atlas.top1[place], 1)}% (95% interval for one run "
             f"{number(atlas.low[place], 1)} to {number(atlas.high[place], 1)}){rate}, "
             f"{number(atlas.gmacs[place], 2)} GFLOPs, "
-            f"{number(atlas.parameters[place] / 1e6, 1)} million parameters.",
+            f"{number(atlas.parameters[place] / 1e6, 1)} million parameters{_time(atlas, place)}.",
             "text",
         )
         + f'<p class="text"><a href="{builder}" target="_self">Open in the Builder</a></p>'
     )
+
+
+def _time(atlas: Atlas, place: int) -> str:
+    return "" if atlas.minutes is None else f", {number(atlas.minutes[place], 1)} minutes"
 
 
 def _builder_link(roadmap: str, config: ModelConfig) -> str:

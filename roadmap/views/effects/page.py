@@ -107,7 +107,7 @@ def _explorer(experiment: Experiment) -> None:
     effects_interactions.show(effects)
     with st.expander("Your own order", expanded=effects_order.PARAMETER in st.query_params):
         effects_order.show(effects)
-    effects_map.show(effects, effects_data.atlas(model, levels, lr, epochs))
+    effects_map.show(experiment, effects)
     with st.expander("The experiment behind this"):
         _basis(experiment)
 
