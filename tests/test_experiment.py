@@ -30,6 +30,7 @@ from roadmap.steps import ROADMAPS
 from roadmap.study.design import DESIGNS, read_design
 from roadmap.study.effects import Effects
 from roadmap.study.experiment import of_data, open_experiment
+from roadmap.study.speed import fit_speed
 from roadmap.sweep.folders import check_folders
 from roadmap.sweep.plan import read_progress
 from roadmap.views.method import init as method_init
@@ -446,13 +447,16 @@ def test_the_text_says_how_far_the_study_is():
     check_said(EXPERIMENT, f"{finished} of its 164 runs are trained")
     design = read_design(DESIGNS / "small_data.json")
     found = open_experiment(design, of_data(read_runs(ROOT.parent).points, ROOT.name))
-    fitted, planned = len(found.model.interactions), len(design.interactions)
+    terms = len(found.model.terms.names)
     check_said(
         EXPERIMENT,
-        f"only {fitted} of the {planned} interactions can be fitted, the model misses a run by "
+        f"{terms} terms are fitted to {found.model.runs} runs, the model misses a run by "
         f"{found.model.points_std:.1f} points, where seeds alone differ by "
         f"{found.model.pure_error.std:.1f}",
     )
+    assert [run.point.key for run in found.unlearned] == ["001", "082"]
+    speed = fit_speed(design, found.runs)
+    check_said(EXPERIMENT, f"typically within {100 * speed.error:.0f}%")
     alone = [worth.effect for worth in Effects(found.model).worth("alone") if worth.effect]
     halves = [effect.high - effect.points for effect in alone]
     check_said(EXPERIMENT, f"±{min(halves):.0f} to ±{max(halves):.0f} points. No change is")
