@@ -23,6 +23,7 @@ from roadmap.views.common import address, markup, tables, turns
 from roadmap.views.common.address import Selection, current
 from roadmap.views.common.bounds import known
 from roadmap.views.common.controls import titled
+from roadmap.views.lecture import view as lecture
 from roadmap.views.roadmap import charts as roadmap_charts
 from roadmap.views.roadmap import step_control
 from roadmap.views.roadmap.charts import MEASURED, METRIC_NAMES, VIEWS, Shown
@@ -74,6 +75,9 @@ def show() -> None:
 @turns.fragment
 def _explorer() -> None:
     chosen = current()
+    if lecture.opened():
+        lecture.show(chosen)
+        return
     view, problem = address.option(st.query_params, "view", tuple(VIEWS))
     notice = st.empty()  # always present, so that what follows does not move
     roadmap = ROADMAPS[chosen.roadmap]
@@ -163,6 +167,7 @@ def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric, str]:
             wrap=True,
             on_change=_metric_chosen,
         )
+        lecture.button()
     return view, charts.METRICS[metric], problem
 
 

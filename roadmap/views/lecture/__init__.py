@@ -1,0 +1,1 @@
+"""Lecture mode: one slide per step of a roadmap."""

@@ -1,0 +1,60 @@
+"""Lecture mode of the Roadmap page: the whole window, stepped in the browser without the server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from roadmap.palette import BLUE
+from roadmap.steps import ROADMAPS
+from roadmap.views.common import address
+from roadmap.views.common.address import Selection
+from roadmap.views.lecture.slides import slides
+
+PARAMETER, KEY, NAME = "present", "P", "lecture"
+_FILES = Path(__file__).parent
+#: Its print rules concern the whole page, so its styles are not isolated.
+_component = st.components.v2.component(
+    "lecture",
+    css=(_FILES / "lecture.css").read_text(encoding="utf-8"),
+    js=(_FILES / "lecture.js").read_text(encoding="utf-8"),
+    isolate_styles=False,
+)
+
+
+def opened() -> bool:
+    return st.query_params.get(PARAMETER) == "1"
+
+
+def button() -> None:
+    """Show the button that starts lecture mode, as the key does."""
+    st.button("Present", shortcut=KEY, key="present", on_click=_open)
+
+
+def _open() -> None:
+    st.query_params[PARAMETER] = "1"
+
+
+def show(chosen: Selection) -> None:
+    """Show the slides of the roadmap in the URL, from its step on."""
+    _component(
+        key=NAME,
+        data={
+            "roadmap": chosen.roadmap,
+            "title": ROADMAPS[chosen.roadmap].title,
+            "step": chosen.step,
+            "parameter": PARAMETER,
+            "ink": BLUE,
+            "slides": slides(chosen.roadmap),
+        },
+        on_leave_change=lambda: _leave(chosen.roadmap),
+    )
+
+
+def _leave(roadmap: str) -> None:
+    """Return to the page at the step that the lecture had reached; a browser may send anything."""
+    reached = st.session_state[NAME].get("leave")
+    found = address.selection({"roadmap": roadmap, "step": str(reached)})
+    st.query_params.pop(PARAMETER, None)
+    address.select(roadmap, found.step)
