@@ -223,7 +223,8 @@ def _axis_range(
     if not values:
         return 0.0, 1.0
     start = 0.0 if metric.from_zero else float(max(int(min(values)) - 1, 0))
-    return start, max(values) + 0.02 * (max(values) - start)
+    room = 0.02 if metric.from_zero else 0.08  # half a dot, in the narrowest chart
+    return start, max(values) + room * (max(values) - start)
 
 
 def _whiskers(table: DataFrame, metric: Metric, places: list[float]) -> list[go.Scatter]:
