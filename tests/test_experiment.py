@@ -468,4 +468,20 @@ def test_what_is_said_of_the_laptops_study_follows_from_its_runs():
     assert len(found.runs) == len(design.points)
     assert {w.verdict for w in Effects(found.model).worth("in place")} == {"inconclusive"}
     p = found.model.pure_error.lack_of_fit_p
-    check_said(EXPERIMENT, f"instead of {found.judgement.rmse:.1f}", f"(p < 0.001 against {p:.3f})")
+    check_said(
+        EXPERIMENT,
+        f"the held-out runs of the digits, with all terms, by {found.judgement.rmse:.1f} points",
+        f"passes the test of lack of fit (p = {p:.3f})",
+    )
+
+
+def test_the_table_of_forms_has_the_measured_errors():
+    table = pd.read_csv(ROOT.parents[1] / "measured" / "study_models.csv")
+    titles = {
+        "quasi_binomial": "quasi-binomial",
+        "log_odds": "linear in log-odds, equal variance there",
+        "points": "linear in points, equal variance",
+    }
+    for form, title in titles.items():
+        errors = table[table["form"] == form]["rmse"]
+        check_said(EXPERIMENT, f"| {title} | {' | '.join(f'{error:.2f}' for error in errors)} |")

@@ -1,15 +1,18 @@
 """The model fitted to the runs of a design, with intervals.
 
 The log-odds of top-1 are a linear function of the terms, so that predictions stay between 0 and
-100% and changes are smaller near either end; effects are reported in points of top-1. The fit is by
-ordinary least squares (statsmodels), with one error variance for all runs; intervals in points use
-the delta method. The model can be saved before the held-out runs are scored, and tested on them.
+100% and changes are smaller near either end; effects are reported in points of top-1. The variance
+of a score is proportional to top1 × (100 − top1): a quasi-binomial model, fitted by statsmodels
+with one dispersion for all runs (McCullagh and Nelder, Generalized Linear Models, 1989, chapters 4
+and 9). Intervals in points use the delta method. The model can be saved before the held-out runs
+are scored, and tested on them.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +29,7 @@ from roadmap.study.design import Design, Point
 from roadmap.study.space import Levels, StudyError
 from roadmap.study.terms import CROSSED, Terms
 
-SCHEMA = 1
+SCHEMA = 2
 CONFIDENCE = 0.95
 #: Smallest difference between the numbers of runs and terms, for useful intervals.
 LEAST_DEGREES = 10
@@ -36,6 +39,8 @@ FITTED_ROLES = ("fit", "replicate")
 LEARNED = 3.0
 #: Unit of log-odds: one unit is one point of top-1 at 50%.
 UNIT = 25.0
+#: Smallest top1 × (100 − top1), so that a prediction of 0 or 100% has a finite variance.
+LEAST_VARIANCE = 1e-6
 
 
 class Effect(NamedTuple):
@@ -85,8 +90,8 @@ class PureError(NamedTuple):
 class Model:
     """A fitted model of the runs of ``design`` on ``data``.
 
-    ``coefficients`` (terms,), their ``covariance`` (terms, terms) and ``std``, the residual
-    standard deviation with its ``degrees`` of freedom, are on the scale of ``log_odds``.
+    ``coefficients`` (terms,) and their ``covariance`` (terms, terms) are log-odds in ``UNIT``. The
+    variance of a score is ``dispersion`` × top1 × (100 − top1), with ``degrees`` of freedom.
     ``points_std`` is the residual standard deviation in points of top-1. ``runs`` is the number of
     fitted runs, and ``squares`` is false if the squares were dropped.
     """
@@ -96,7 +101,7 @@ class Model:
     interactions: tuple[tuple[str, str], ...]
     coefficients: np.ndarray
     covariance: np.ndarray
-    std: float
+    dispersion: float
     degrees: int
     points_std: float
     runs: int
@@ -139,8 +144,10 @@ class Model:
     def bands(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Predict top-1 and the ends of its 95% interval, in percent, each (combinations,)."""
         odds = rows @ self.coefficients
-        half = self._quantile * np.sqrt(((rows @ self.covariance) * rows).sum(1) + self.std**2)
-        return percent(odds), percent(odds - half), percent(odds + half)
+        top1 = percent(odds)
+        of_a_run = self.dispersion * (100 * UNIT) ** 2 / _variance(top1)
+        half = self._quantile * np.sqrt(((rows @ self.covariance) * rows).sum(1) + of_a_run)
+        return top1, percent(odds - half), percent(odds + half)
 
     def save(self, path: Path) -> None:
         """Write the fitted numbers to a JSON file. Raises ``OSError``."""
@@ -149,7 +156,7 @@ class Model:
             "design": self.design.name,
             "data": self.data,
             "runs": self.runs,
-            "std": self.std,
+            "dispersion": self.dispersion,
             "points_std": self.points_std,
             "degrees": self.degrees,
             "unlearned": list(self.unlearned),
@@ -175,7 +182,7 @@ def fit(design: Design, runs: Sequence[PointRun]) -> Model:
         raise StudyError(f"no run of the design {design.name} has finished")
     fitted = [(point, run) for point, run in pairs if learned(run)]
     unlearned = tuple(point.key for point, run in pairs if not learned(run))
-    scores = np.array([log_odds(run.top1, run.val_images) for _, run in fitted])
+    scores = np.array([run.top1 for _, run in fitted])
     for terms in _from_rich_to_poor(design):
         matrix = terms.of([point.levels for point, _ in fitted])
         enough = len(fitted) >= len(terms.names) + LEAST_DEGREES
@@ -188,18 +195,13 @@ def fit(design: Design, runs: Sequence[PointRun]) -> Model:
     )
 
 
-def log_odds(top1: float, images: int) -> float:
-    """Convert top-1 (percent of ``images``) to log-odds, in ``UNIT``.
-
-    Half an image is added to both sides, so that 0 and 100% are finite.
-    """
-    right = top1 / 100 * images + 0.5
-    return UNIT * math.log(right / (images + 1 - right))
-
-
 def percent(odds: np.ndarray) -> np.ndarray:
     """Convert log-odds, in ``UNIT``, to top-1 in percent."""
     return 100 / (1 + np.exp(-odds / UNIT))
+
+
+def _variance(top1: np.ndarray) -> np.ndarray:
+    return np.maximum(top1 * (100 - top1), LEAST_VARIANCE)
 
 
 def learned(run: PointRun) -> bool:
@@ -288,34 +290,37 @@ def _fitted(
     matrix: np.ndarray,
     scores: np.ndarray,
 ) -> Model:
-    from statsmodels.regression.linear_model import OLS
+    from statsmodels.genmod.families import Binomial
+    from statsmodels.genmod.generalized_linear_model import GLM
+    from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
-    found = OLS(scores, matrix).fit()
-    degrees = int(found.df_resid)
+    with warnings.catch_warnings():  # a perfect fit is no problem with a free dispersion
+        warnings.simplefilter("ignore", PerfectSeparationWarning)
+        found = GLM(scores / 100, matrix, Binomial()).fit(scale="X2")
+    degrees, top1 = int(found.df_resid), 100 * np.asarray(found.fittedvalues)
     return Model(
         design=design,
         data=fitted[0][1].data,
         interactions=terms.interactions,
         squares=terms.squares,
-        coefficients=np.asarray(found.params),
-        covariance=np.asarray(found.cov_params()),
-        std=math.sqrt(found.mse_resid),
+        coefficients=UNIT * np.asarray(found.params),
+        covariance=UNIT**2 * np.asarray(found.cov_params()),
+        dispersion=float(found.scale),
         degrees=degrees,
-        points_std=_points_std(fitted, matrix @ found.params, degrees),
+        points_std=math.sqrt(float(((scores - top1) ** 2).sum()) / degrees),
         runs=len(fitted),
-        pure_error=_pure_error(fitted, scores, float(found.ssr), degrees),
+        pure_error=_pure_error(fitted, scores, top1, degrees),
     )
 
 
-def _points_std(fitted: Sequence[tuple[Point, PointRun]], odds: np.ndarray, degrees: int) -> float:
-    errors = np.array([run.top1 for _, run in fitted]) - percent(odds)
-    return math.sqrt(float(errors @ errors) / degrees)
-
-
 def _pure_error(
-    fitted: Sequence[tuple[Point, PointRun]], scores: np.ndarray, left: float, degrees: int
+    fitted: Sequence[tuple[Point, PointRun]], scores: np.ndarray, top1: np.ndarray, degrees: int
 ) -> PureError | None:
-    """Return the variation of repeated points; ``left`` is the residual sum of squares."""
+    """Return the variation of repeated points.
+
+    The lack-of-fit test compares it with the residuals from the fitted ``top1``, both in units of
+    their standard deviation.
+    """
     groups: dict[tuple[tuple[str, str], ...], list[int]] = {}
     for place, (point, _) in enumerate(fitted):
         groups.setdefault(tuple(sorted(point.levels.items())), []).append(place)
@@ -323,16 +328,16 @@ def _pure_error(
     pure_degrees = sum(len(group) - 1 for group in repeated)
     if not pure_degrees:
         return None
-    top1 = np.array([run.top1 for _, run in fitted])
+    weights = 1 / _variance(top1)
     pure, points = (
-        float(sum(((values[group] - values[group].mean()) ** 2).sum() for group in repeated))
-        for values in (scores, top1)
+        sum(float(w[group] @ (scores[group] - scores[group].mean()) ** 2) for group in repeated)
+        for w in (weights, np.ones_like(weights))
     )
     other = degrees - pure_degrees
     p = None
     if other > 0 and pure > 0:
-        ratio = ((left - pure) / other) / (pure / pure_degrees)
-        p = float(stats.f.sf(ratio, other, pure_degrees))
+        left = float(weights @ (scores - top1) ** 2) - pure
+        p = float(stats.f.sf((left / other) / (pure / pure_degrees), other, pure_degrees))
     return PureError(math.sqrt(points / pure_degrees), pure_degrees, p)
 
 
@@ -347,7 +352,7 @@ def _model(found: dict[str, Any], design: Design) -> Model:
         unlearned=tuple(map(str, found["unlearned"])),
         coefficients=np.array(list(found["coefficients"].values()), dtype=float),
         covariance=np.array(found["covariance"], dtype=float),
-        std=float(found["std"]),
+        dispersion=float(found["dispersion"]),
         points_std=float(found["points_std"]),
         degrees=int(found["degrees"]),
         runs=int(found["runs"]),
@@ -356,7 +361,7 @@ def _model(found: dict[str, Any], design: Design) -> Model:
     if tuple(found["coefficients"]) != model.terms.names:
         raise StudyError("its terms differ from those of the design")
     shape = (len(model.coefficients),) * 2
-    numbers = (*model.coefficients, *model.covariance.flat, model.std, model.points_std)
+    numbers = (*model.coefficients, *model.covariance.flat, model.dispersion, model.points_std)
     if model.covariance.shape != shape or not np.isfinite(numbers).all() or model.degrees < 1:
         raise StudyError("its numbers are not the result of a fit")
     return model

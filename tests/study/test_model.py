@@ -77,7 +77,8 @@ def test_prediction_intervals_have_their_nominal_coverage(design, draws, world):
 
 
 def test_the_spread_is_that_of_the_world(draws):
-    assert np.mean([model.std for model in draws]) == pytest.approx(STD, rel=0.03)
+    at_half = np.sqrt(100 * 100 / 4 * np.mean([model.dispersion for model in draws]))
+    assert at_half == pytest.approx(STD, rel=0.03)
     assert np.mean([m.pure_error.lack_of_fit_p < 0.05 for m in draws]) < 0.1
 
 
@@ -269,7 +270,7 @@ def test_a_model_is_read_as_it_was_saved(design, draws, tmp_path):
         lambda m: m.update(design="other"),
         lambda m: m["coefficients"].popitem(),
         lambda m: m["covariance"].pop(),
-        lambda m: m.update(std="wide"),
+        lambda m: m.update(dispersion="wide"),
         lambda m: m["coefficients"].update(gelu=float("nan")),
         lambda m: m.update(interactions=[["gelu"]]),
         lambda m: m.clear(),
