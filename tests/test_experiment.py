@@ -447,10 +447,11 @@ def test_the_text_says_how_far_the_study_is():
     check_said(EXPERIMENT, f"{finished} of its 164 runs are trained")
     design = read_design(DESIGNS / "small_data.json")
     found = open_experiment(design, of_data(read_runs(ROOT.parent).points, ROOT.name))
-    terms = len(found.model.terms.names)
+    fitted, planned = len(found.model.interactions), len(design.interactions)
     check_said(
         EXPERIMENT,
-        f"{terms} terms are fitted to {found.model.runs} runs, the model misses a run by "
+        f"only {fitted} of the {planned} interactions can be fitted to {found.model.runs} runs, "
+        f"the model misses a run by "
         f"{found.model.points_std:.1f} points, where seeds alone differ by "
         f"{found.model.pure_error.std:.1f}",
     )

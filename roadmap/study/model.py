@@ -31,7 +31,8 @@ from roadmap.study.terms import CROSSED, Terms
 
 SCHEMA = 2
 CONFIDENCE = 0.95
-#: Smallest difference between the numbers of runs and terms, for useful intervals.
+#: Fewest runs per term, and fewest runs more than terms, for useful intervals and predictions.
+LEAST_RATIO = 1.5
 LEAST_DEGREES = 10
 FITTED_ROLES = ("fit", "replicate")
 #: A run that scores less than this multiple of chance accuracy has not learned. Such scores are
@@ -185,10 +186,9 @@ def fit(design: Design, runs: Sequence[PointRun]) -> Model:
     scores = np.array([run.top1 for _, run in fitted])
     for terms in _from_rich_to_poor(design):
         matrix = terms.of([point.levels for point, _ in fitted])
-        enough = len(fitted) >= len(terms.names) + LEAST_DEGREES
-        if enough and np.linalg.matrix_rank(matrix) == len(terms.names):
+        needed = _needed(terms)
+        if len(fitted) >= needed and np.linalg.matrix_rank(matrix) == len(terms.names):
             return replace(_fitted(design, fitted, terms, matrix, scores), unlearned=unlearned)
-    needed = len(terms.names) + LEAST_DEGREES
     raise StudyError(
         f"only {len(fitted)} runs of the design {design.name} have finished and learned; at least "
         f"{needed} are needed. Run the same sweep again to train the others"
@@ -281,6 +281,11 @@ def _from_rich_to_poor(design: Design) -> list[Terms]:
     some = tuple(pair for pair in design.interactions if set(pair) & set(CROSSED[:2]))
     rich = [Terms(design.space, pairs) for pairs in (design.interactions, some, ())]
     return [*rich, Terms(design.space, (), squares=False)]
+
+
+def _needed(terms: Terms) -> int:
+    """Return the fewest runs that these terms are fitted to."""
+    return max(len(terms.names) + LEAST_DEGREES, math.ceil(LEAST_RATIO * len(terms.names)))
 
 
 def _fitted(

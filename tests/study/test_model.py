@@ -191,7 +191,7 @@ def test_no_prediction_leaves_what_an_accuracy_can_be(design, world):
 def test_interactions_wait_until_there_are_runs_for_them(design, world):
     runs = made_runs(design, world[0], STD)
     to_fit = [run for run in runs if run.point.role != "held_out"]  # in the order of training
-    few, some = fit(design, to_fit[:24]), fit(design, to_fit[:31])
+    few, some = fit(design, to_fit[:24]), fit(design, to_fit[:32])
     assert few.interactions == ()
     assert not some.whole
     assert len(some.interactions) == len(design.interactions) - 1
