@@ -182,7 +182,7 @@ def kernel(before: ModelConfig, after: ModelConfig) -> Data:
 
 
 def _measured_fields() -> dict[ModelConfig, dict[str, int]]:
-    """Return the measured sides in pixels by config; empty if nothing is measured."""
+    """Return the measured sides, and the number and size of the images, by config."""
     try:
         rows = read_rows("measured/effective_fields")
     except ResultsError:
@@ -192,7 +192,7 @@ def _measured_fields() -> dict[ModelConfig, dict[str, int]]:
         if row["roadmap"] in ROADMAPS and row["step"] in ROADMAPS[row["roadmap"]].keys:
             config = ROADMAPS[row["roadmap"]].config(row["step"])
             found = {key[5:]: int(row[key]) for key in row if key.startswith("side_")}
-            sides[config] = found | {"images": int(row["images"])}
+            sides[config] = found | {key: int(row[key]) for key in ("images", "image_size")}
     return sides
 
 

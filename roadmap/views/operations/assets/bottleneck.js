@@ -23,8 +23,11 @@ operations.bottleneck = (place, data, { narrow, state }) => {
     const shapes = layers.map(([a, b, y1, y2], place) => s("path", { fill: colors[place],
       "fill-opacity": place === 1 ? 0.55 : 0.28, stroke: colors[place],
       d: `M${left(a)} ${y1}L${right(a)} ${y1}L${right(b)} ${y2}L${left(b)} ${y2}Z` }));
-    const words = layers.map(([, , y1, y2], place) => s("text", { x: center, y: (y1 + y2) / 2 + 5,
-      class: "label center strong" }, data.layers[place]));
+    /* The middle's words stand beside it where they would not fit inside. */
+    const beside = middle * unit < 170, wordX = beside ? right(middle) + 24 : center;
+    const words = layers.map(([, , y1, y2], place) => s("text", { x: place === 1 ? wordX : center,
+      y: (y1 + y2) / 2 + (place === 1 ? -4 : 5),
+      class: `label strong ${place === 1 && beside ? "" : "center"}` }, data.layers[place]));
     const x = narrow ? 14 : 20;
     const grip = s("g", { class: "grip", transform: `translate(${right(middle)} ${(from + to) / 2})` },
       s("circle", { r: 15 }), s("path", { d: "M-6 -4L-10 0L-6 4M6 -4L10 0L6 4" }));
@@ -32,11 +35,11 @@ operations.bottleneck = (place, data, { narrow, state }) => {
       `middle, ratio ${ratio}; the shortcut has ${ends} channels`,
     s("path", { class: "skip", "stroke-width": Math.max(ends * unit / 16, 2),
       d: `M${center - edge} ${top - 14}H${x + 10}V${bottom + 14}H${center - edge}` }),
-    s("text", { x: x + 24, y: height / 2 - 4, class: "label" }, narrow ? "" : "shortcut"),
+    s("text", { x: x + 18 + ends * unit / 32, y: height / 2 - 4, class: "label" }, narrow ? "" : "shortcut"),
     shapes, words,
     s("text", { x: center, y: top - 12, class: "label center" }, `${ends} channels`),
     s("text", { x: center, y: bottom + 26, class: "label center" }, `${ends} channels`),
-    s("text", { x: center, y: (from + to) / 2 + 28, class: "label center" }, `${middle} channels`), grip);
+    s("text", { x: wordX, y: (from + to) / 2 + 18, class: `label ${beside ? "" : "center"}` }, `${middle} channels`), grip);
     drawing.replaceChildren(shown);
     grip.addEventListener("pointerdown", (event) => follow(event, shown));
   };

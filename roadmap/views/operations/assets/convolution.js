@@ -27,11 +27,11 @@ operations.convolution = (place, data, { narrow, state }) => {
   let shown = data.kinds[0].macs;
 
   const draw = () => {
-    const cell = narrow ? 13 : 20, gap = narrow ? 12 : 16, top = 26;
-    const side = cell * data.input[0].length, outSize = cell * outSide, small = narrow ? 9 : 12;
+    const cell = narrow ? 13 : 22, gap = narrow ? 12 : 16, top = 26;
+    const side = cell * data.input[0].length, outSize = cell * outSide, small = narrow ? 9 : 20;
     const height = top + channels * (side + gap);
-    const columns = narrow ? [0, 118, 205, 290] : [0, 300, 560, 800];
-    const width = narrow ? 345 : 900;
+    const columns = narrow ? [0, 120, 180, 290] : [0, 232, 392, 550];
+    const width = narrow ? 345 : 640;
     const middle = (channel) => top + channel * (side + gap) + side / 2;
     const [row, column] = [Math.floor(state.at / outSide), state.at % outSide];
     const wires = [], kernels = [];
@@ -42,8 +42,8 @@ operations.convolution = (place, data, { narrow, state }) => {
       wires.push(s("path", { class: now ? "wire now" : "wire", stroke: data.colors[channel],
         d: `M${x1} ${middle(channel)}C${bend} ${middle(channel)} ${bend} ${middle(out)} ${x2} ${middle(out)}` }));
       if (now) kernels.push(sheet(columns[1] - small * 1.5,
-        (middle(channel) + (middle(out) - middle(channel)) * 0.34) - small * 1.5,
-        data.weights[out][channel], small, data.colors[channel], {}));
+        (middle(channel) + (middle(out) - middle(channel)) * (narrow ? 0.3 : 0.26)) - small * 1.5,
+        data.weights[out][channel], small, data.colors[channel], { numbers: !narrow }));
     }
     const mixing = [];
     if (state.mix) for (const out of range(channels)) for (const channel of range(channels)) {
@@ -57,7 +57,7 @@ operations.convolution = (place, data, { narrow, state }) => {
       state.out = out;
       state.at = at(event.clientY - box.top, box.height) * outSide + at(event.clientX - box.left, box.width);
       update();
-    } }, sheet(x, y, grid(of, out), cell, data.colors[out], { numbers: !narrow && of === value }),
+    } }, sheet(x, y, grid(of, out), cell, data.colors[out], { numbers: !narrow }),
       out === state.out ? s("rect", { class: "window", x: x + column * cell, y: y + row * cell,
         width: cell, height: cell }) : null);
     const label = `${data.kinds[state.kind].name} convolution: output channel ${state.out + 1} ` +

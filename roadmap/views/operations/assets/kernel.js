@@ -25,9 +25,12 @@ operations.kernel = (place, data, { narrow, state }) => {
     s("rect", { class: "window", x: first * cell, y: first * cell, width: row.size * cell - 1, height: row.size * cell - 1 }),
     s("rect", { class: "window dot", x: 6 * cell, y: 6 * cell, width: cell - 1, height: cell - 1 }));
     const sides = row.fields.map(({ size }) => size), last = sides[sides.length - 1];
-    const widest = data.rows[most].fields.at(-1).size, scale = 286 / widest;
-    const square = (side, kind) => s("rect", { class: kind, x: 145 - side * scale / 2,
-      y: 145 - side * scale / 2, width: side * scale, height: side * scale });
+    /* The drawing ends where the measured image does; larger fields are cut off there. */
+    const frame = row.effective?.image_size ?? data.image, scale = 286 / frame, beyond = last > frame;
+    const square = (size, kind) => {
+      const side = Math.min(size, frame) * scale;
+      return s("rect", { class: kind, x: 145 - side / 2, y: 145 - side / 2, width: side, height: side });
+    };
     const fields = s("svg", { viewBox: "0 0 290 290", role: "img", "aria-label":
       `Receptive fields around an image of ${data.image} pixels: theoretical ${last}` +
       (row.effective ? `, half of the gradient within ${row.effective["50"]}` : "") },
@@ -36,7 +39,7 @@ operations.kernel = (place, data, { narrow, state }) => {
     drawing.replaceChildren(
       h("figure", {}, windowed, h("figcaption", {}, "The window over a feature map; the middle is the output position.")),
       h("figure", {}, fields, h("figcaption", {}, h("i", { class: "key image" }), `image, ${data.image} px  `,
-        h("i", { class: "key theory" }), `theoretical, ${whole(last)} px  `,
+        h("i", { class: "key theory" }), `theoretical, ${whole(last)} px${beyond ? " (beyond this drawing)" : ""}  `,
         row.effective ? [h("i", { class: "key effect" }), `measured: ${row.effective["20"]}, ${row.effective["50"]}, ${row.effective["80"]} px hold 20%, 50%, 80%`] : "not measured for this network")));
   };
   const update = () => {
@@ -53,7 +56,7 @@ operations.kernel = (place, data, { narrow, state }) => {
       h("h4", {}, "Theoretical field after"),
       bars(row.fields.map((field) => ({ name: field.part, value: field.size, said: `${whole(field.size)} px`,
         color: "var(--rest)" })), data.rows[most].fields.at(-1).size),
-      h("p", { class: "note" }, row.effective ? `Measured on untrained networks, ${row.effective.images} noise images of 352 pixels. `
+      h("p", { class: "note" }, row.effective ? `Measured on untrained networks, ${row.effective.images} noise images of ${row.effective.image_size} pixels. `
         : "", "The measured field grows less than the theoretical one: pixels far from the middle hardly count."));
   };
   const kernel = slider("Kernel size", most, state.at, (at) => `${data.rows[at].size}`,

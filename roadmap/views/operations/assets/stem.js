@@ -1,7 +1,7 @@
 /* A picture cut into the windows of a stem; pixels that two windows see are drawn darker. */
 operations.stem = (place, data, { narrow, state }) => {
   state.stem ??= data.stems.length - 1;
-  state.at ??= 0;
+  state.at ??= 23;
   const titles = { resnet: "ResNet stem", patchify: "Patchify stem" };
   const pixels = 28, cell = 16, drawing = h("div", { class: "drawn" }), side = h("div", {});
   const figures = { window: figure("window", "pixels per side of a window"), overlap: figure("overlap", "overlap with the next window"),
@@ -23,11 +23,16 @@ operations.stem = (place, data, { narrow, state }) => {
         fill: one && other ? data.colors[1] : one ? data.colors[0] : other ? data.colors[2] : "currentColor",
         "fill-opacity": one || other ? 0.35 + bright : bright * 0.6 });
     }));
+    /* Windows without overlap cut the picture into patches. */
+    const cuts = range(per - 1).map((at) => (at + 1) * stem.stride * cell - 0.5);
+    const lines = stem.size > stem.stride ? [] : cuts.map((at) => [
+      s("line", { class: "cut", x1: at, x2: at, y1: 0, y2: pixels * cell }),
+      s("line", { class: "cut", y1: at, y2: at, x1: 0, x2: pixels * cell })]);
     const frame = ([top, left], kind) => s("rect", { class: `window ${kind}`, x: Math.max(left, 0) * cell,
       y: Math.max(top, 0) * cell, width: (Math.min(left + stem.size, pixels) - Math.max(left, 0)) * cell,
       height: (Math.min(top + stem.size, pixels) - Math.max(top, 0)) * cell });
     drawing.replaceChildren(svg(pixels * cell, pixels * cell, `${titles[stem.name]}: windows of ${stem.size} ` +
-      `pixels every ${stem.stride} pixels`, grid, next ? frame(next, "next") : null, frame(now, "")));
+      `pixels every ${stem.stride} pixels`, grid, lines, next ? frame(next, "next") : null, frame(now, "")));
   };
   const update = () => {
     const stem = data.stems[state.stem], per = places(stem).length, overlap = Math.max(stem.size - stem.stride, 0);
