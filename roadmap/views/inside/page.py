@@ -19,11 +19,13 @@ from roadmap.views.common import address, markup, turns
 from roadmap.views.common.controls import segments
 from roadmap.views.inside import cost as inside_cost
 from roadmap.views.inside import field as inside_field
+from roadmap.views.operations import tab as operation_tab
 from roadmap.views.roadmap import step_control
 
 IMAGE_SIZE, IMAGE_SIZES = 224, (32, 1024)
 TABS = {
     "block": "Block",
+    "operation": "Try it",
     "network": "Network",
     "cost": "Cost",
     "field": "Receptive field",
@@ -184,6 +186,10 @@ def _network(inside: Inside) -> None:
     st.html(markup.heading("Stage by stage", 2, "section") + stages)
 
 
+def _operation(inside: Inside) -> None:
+    operation_tab.show(inside.roadmap, inside.step.key)
+
+
 def _cost(inside: Inside) -> None:
     inside_cost.show(inside.config, inside.image_size, f"{inside.name}-cost")
 
@@ -278,6 +284,7 @@ def _source(config: ModelConfig) -> str:
 
 SHOWN = {
     "block": _block,
+    "operation": _operation,
     "network": _network,
     "cost": _cost,
     "field": _field,
