@@ -1,0 +1,73 @@
+"""axe-core finds nothing serious on any page, in either theme, wide and narrow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Page, expect
+
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+SERIOUS = ("serious", "critical")
+PATHS = (
+    "",
+    "?view=path",
+    "?view=both",
+    "?present=1",
+    "inside?step=gelu",
+    "inside?step=depthwise_conv&tab=operation",
+    "inside?step=gelu&tab=network",
+    "inside?step=gelu&tab=cost",
+    "inside?step=gelu&tab=code",
+    "inside?step=gelu&tab=config",
+    "builder",
+    "sizes",
+    "recipes",
+    "effects?data=digits",
+    "ablations",
+    "training",
+    "method",
+)
+NARROW = {"width": 390, "height": 844}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nothing_serious(open_path, path):
+    page = open_path(path)
+    settled(page)
+    found = violations(page)
+    page.set_viewport_size(NARROW)
+    found += violations(page)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(
+        "getComputedStyle(document.querySelector('.stApp')).colorScheme == 'dark'"
+    )
+    found += violations(page)
+    assert found == []
+
+
+def test_what_is_hard_to_read_is_found(open_path):
+    page = open_path("training")
+    settled(page)
+    page.locator(".title").evaluate("(title) => { title.style.color = '#dddddd' }")
+    assert any("color-contrast" in line for line in violations(page))
+
+
+def settled(page: Page) -> None:
+    idle = page.locator("[data-test-script-state=notRunning]")
+    expect(idle).to_be_attached(timeout=60_000)
+    expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0, timeout=60_000)
+    expect(page.locator("h1").first).to_be_visible(timeout=60_000)
+
+
+def violations(page: Page) -> list[str]:
+    """Return a line per element with a serious problem."""
+    page.evaluate(AXE)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{violation['id']}: {node['html'][:120]} {node['failureSummary'][:160]}"
+        for violation in found["violations"]
+        if violation["impact"] in SERIOUS
+        for node in violation["nodes"]
+    ]
