@@ -13,7 +13,7 @@ from html import escape
 
 from models.spec import Conv, NetworkSpec, StageSpec, network_spec
 from roadmap.drawing.diagrams import StageRow, stage_table
-from roadmap.drawing.words import conv_text
+from roadmap.drawing.words import ACTIVATIONS, conv_text
 from roadmap.text import counted
 from roadmap.views.picture.networks import Outputs, Trained
 from roadmap.views.picture.sheets import Sheet, sheet, strongest
@@ -34,7 +34,7 @@ class Shown:
     outputs: Outputs
 
     @property
-    def parts(self) -> dict[str, Part]:
+    def parts(self) -> Mapping[str, Part]:
         return tree(self.trained.config, self.trained.image_size)
 
     def place(self, path: str) -> str:
@@ -146,8 +146,8 @@ def inside(shown: Shown, opened: Place) -> str:
     cards = "".join(_card(shown, shown.parts[path]) for path in part.inside)
     result = ""
     if part.block is not None:
-        after = f", then {part.block.activation.upper()}" if part.block.activation else ""
-        after = after.replace("RELU", "ReLU")
+        kind = part.block.activation
+        after = f", then {ACTIVATIONS[kind]}" if kind else ""
         result = (
             f'<li class="card"><div class="open"><b>Branch + shortcut{after}</b>'
             f"{_maps(shown, part, SEVERAL, links=True)}{_size(part)}</div></li>"
@@ -178,7 +178,7 @@ def _layer(shown: Shown, part: Part) -> str:
 def _about(part: Part) -> str:
     channels = counted(part.channels, "channel")
     if isinstance(part.layer, Conv):
-        return f"{' '.join(conv_text(part.layer))}. {channels}, strongest first."
+        return f"{', '.join(conv_text(part.layer))}. {channels}, strongest first."
     return f"{channels}, strongest first."
 
 
@@ -290,9 +290,13 @@ def _grid(values: Grid, mark: float | None = None) -> str:
             sign = "positive" if x > 0 else "negative"
             marked = " marked" if mark is not None and x == mark else ""
             share = f"{abs(x) / largest:.0%}"
-            cells.append(f'<td class="{sign}{marked}" style="--share:{share}">{x:.2f}</td>')
+            cells.append(f'<td class="{sign}{marked}" style="--share:{share}">{_short(x)}</td>')
         cells.append("</tr>")
-    return f'<table class="grid">{"".join(cells).replace("-", "−").replace("−−", "--")}</table>'
+    return f'<table class="grid">{"".join(cells)}</table>'
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
 
 
 # Breadcrumb
@@ -317,4 +321,11 @@ def breadcrumb(shown: Sequence[Shown], opened: Place | None) -> str:
         for go, name in steps[:-1]
     ]
     items.append(f'<li aria-current="page">{escape(steps[-1][1])}</li>')
+    other = next(each for each in shown if each.side != opened.side)
+    if opened.path in other.parts:
+        go = other.place(opened.path)
+        items.append(
+            f'<li class="other"><button type="button" data-go="{go}">'
+            f"Same part of {escape(other.title)}</button></li>"
+        )
     return f'<nav aria-label="Parts"><ol class="crumbs">{"".join(items)}</ol></nav>'

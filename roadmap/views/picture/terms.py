@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from models.spec import Activation, Conv, LayerScale, MaxPool, Norm
-from roadmap.views.picture.tree import Part, activation_title
+from roadmap.drawing.words import ACTIVATIONS
+from roadmap.views.picture.tree import Part
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -126,12 +127,12 @@ def _block(part: Part, outputs: Outputs, at: tuple[int, int, int], value: float)
     formula = f"branch {figure(parts[0])} + shortcut {figure(parts[1])}"
     if block.activation is None:
         return Explanation(value, sum(parts), formula=formula)
-    formula = f"{activation_title(block.activation)}({formula})"
+    formula = f"{ACTIVATIONS[block.activation]}({formula})"
     return Explanation(value, _active(block.activation, sum(parts)), formula=formula)
 
 
 def _activation(kind: str, x: float, value: float) -> Explanation:
-    formula = f"{activation_title(kind)}({figure(x)})"
+    formula = f"{ACTIVATIONS[kind]}({figure(x)})"
     if kind == "gelu":
         formula = f"{figure(x)} × Φ({figure(x)}) = {figure(x)} × {figure(_phi(x))}"
     return Explanation(value, _active(kind, x), formula=formula)

@@ -10,7 +10,7 @@ from models.config import ModelConfig
 from models.remembered import remembered
 from models.spec import BlockSpec, Conv, Layer, MaxPool, network_spec, place_layers
 from models.text import said
-from roadmap.drawing.words import ACTIVATIONS, conv_text, short_name, side
+from roadmap.drawing.words import conv_text, short_name, side
 
 IMAGE = "image"
 SIDES = ("a", "b")
@@ -146,10 +146,6 @@ def title(layer: Layer) -> str:
     return short_name(layer)
 
 
-def activation_title(kind: str) -> str:
-    return ACTIVATIONS[kind]
-
-
 @dataclass(frozen=True)
 class Place:
     """What is opened: a part of one of the two networks, a channel, a position (row, column)."""
@@ -185,8 +181,10 @@ def place(text: str | None, trees: Mapping[str, Mapping[str, Part]]) -> tuple[Pl
         return None, f"{wrong}; channels of this part go from 0 to {part.channels - 1}."
     if row is not None and max(int(row), int(column)) >= part.size:
         return None, f"{wrong}; rows and columns of this part go from 0 to {part.size - 1}."
+    while channel is not None and part.layer is None and part.block is None:
+        part = trees[named][part.inside[-1]]  # whose output the stem's or the stage's is
     position = (int(row), int(column)) if row is not None else None
-    return Place(named, path, None if channel is None else int(channel), position), ""
+    return Place(named, part.path, None if channel is None else int(channel), position), ""
 
 
 def above(opened: Place, parts: Mapping[str, Part]) -> list[Place]:

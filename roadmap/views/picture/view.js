@@ -76,7 +76,6 @@ const listen = (root, send) => {
     else rest(root);
   };
   root.onpointerleave = () => rest(root);
-  root.onfocus = null;
   root.addEventListener("focusin", (event) => {
     const map = event.target.closest(".map");
     if (!map) return;
@@ -125,6 +124,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   rest(root);
   if (before !== undefined && before !== data.place) {
     zoom(root, before, data.place);
-    if (focused) (root.querySelector(".grid, .level .map[data-go], .level [data-go]"))?.focus({ preventScroll: true });
+    const first = ".level .grid, .level [data-go]";
+    if (focused) root.querySelector(first)?.focus({ preventScroll: true });
   }
 }
