@@ -52,12 +52,10 @@ def overview(shown: Sequence[Shown]) -> str:
 
 def _network(one: Shown, other: Shown) -> str:
     label = f"network-{one.side}"
-    top1 = one.trained.top1
-    score = f" <small>{top1:.1f}% top-1</small>" if top1 is not None else ""
     columns = "".join(_column(one, other, path) for path in _columns(one))
     return (
         f'<section class="network" aria-labelledby="{label}"><h2 id="{label}">'
-        f"{escape(one.title)}{score}</h2>"
+        f"{escape(one.title)} <small>{escape(one.trained.note)}</small></h2>"
         f'<ol class="columns">{columns}<li class="column end">{_classes(one, other)}</li></ol>'
         "</section>"
     )

@@ -17,6 +17,6 @@ def link(roadmap: Roadmap, key: str) -> str:
     previous = roadmap.previous(key)
     chosen = {"a": previous.key, "b": key} if previous else {"a": key}
     return (
-        f'<p class="why"><a href="picture?{escape(urlencode(chosen))}" target="_self">'
+        f'<p class="faint"><a href="picture?{escape(urlencode(chosen))}" target="_self">'
         "Run it on a picture</a></p>"
     )

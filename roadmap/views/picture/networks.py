@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -41,14 +42,15 @@ def shipped() -> dict[str, str]:
 class Trained:
     """A network with weights, in evaluation mode, and what is known about it.
 
-    ``image_size`` is the side of its input in pixels, ``classes`` the words of its outputs.
+    ``image_size`` is the side of its input in pixels, ``classes`` the words of its outputs,
+    ``note`` its score or source.
     """
 
     network: ModernResNet
     image_size: int
     interpolation: str
     classes: tuple[str, ...]
-    top1: float | None
+    note: str
 
     @property
     def config(self) -> ModelConfig:
@@ -68,7 +70,7 @@ def pocket(key: str) -> Trained:
         metadata["image_size"],
         metadata["recipe"]["interpolation"],
         tuple(words[name] for name in metadata["class_names"]),
-        metadata["scores"]["top1"],
+        f"{metadata['scores']['top1']:.1f}% top-1",
     )
 
 
@@ -96,7 +98,7 @@ def forward(trained: Trained, picture: np.ndarray) -> Outputs:
 
     modules = dict(trained.network.named_modules())
     image = network_input(picture, trained.image_size, trained.interpolation)
-    with _RUNNING, torch.inference_mode():
+    with _RUNNING, _one_thread(), torch.inference_mode():
         hooks = [modules[path].register_forward_hook(keep(path)) for path in parts]
         try:
             logits = trained.network(image)[0]
@@ -104,6 +106,20 @@ def forward(trained: Trained, picture: np.ndarray) -> Outputs:
             for hook in hooks:
                 hook.remove()
     return Outputs({IMAGE: image[0], **maps}, tuple(logits.softmax(0).tolist()))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Use one thread of torch: these layers take microseconds, and threads that wait for each other
+    on a busy processor take a second."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def square(picture: np.ndarray) -> np.ndarray:

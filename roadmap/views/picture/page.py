@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from roadmap.palette import BLUE, ORANGE
+from roadmap.palette import ORANGE
 from roadmap.tables.results import RESULTS
 from roadmap.views.common import address, markup, pictures, turns
 from roadmap.views.common.controls import select
@@ -36,9 +36,10 @@ PICTURES = {
     "rocket": ("A rocket before its launch", "SpaceX, public domain"),
     "astronaut": ("Astronaut Eileen Collins", "NASA, public domain"),
 }
-SENTENCE = (
-    "The strongest feature maps of two small trained networks (64 pixels, 100 classes); orange is "
-    "positive, blue is negative. Hover over a map to see what it sees; click to open it."
+SENTENCE = "Two small networks, trained on 100 classes at 64 pixels. Hover over a map, or click to open it."
+SIGNS = "".join(
+    f'<span class="signs" style="--sign:{color}">{word}</span>'
+    for word, color in (("positive", sheets.POSITIVE), ("negative", sheets.NEGATIVE))
 )
 #: Forward passes that the server keeps; one takes about 2 MB.
 MOST_KEPT = 24
@@ -107,7 +108,9 @@ def _html(shown: list[Shown], opened: Place | None, name: str, own: np.ndarray |
     else:
         level = levels.inside(next(one for one in shown if one.side == opened.side), opened)
     crumbs = levels.breadcrumb(shown, opened)
-    colors = f"--map-positive:{ORANGE};--map-negative:{BLUE};--map-mark:{ORANGE}"
+    colors = (
+        f"--map-positive:{sheets.POSITIVE};--map-negative:{sheets.NEGATIVE};--map-mark:{ORANGE}"
+    )
     return (
         f'<div class="picture" style="{colors}"><div class="side">{_photo(name, own)}</div>'
         f'<div>{crumbs}<div class="level">{level}</div></div></div>'
@@ -134,7 +137,7 @@ def _photo(name: str, own: np.ndarray | None) -> str:
     )
     return (
         f'<figure class="photo"><div class="frame"><img src="{source}" alt="{escape(seen)}">'
-        f'<i class="field"></i></div><figcaption><span class="credit">{escape(credit)}</span><br>'
+        f'<i class="field"></i></div><figcaption>{SIGNS}<br>{escape(credit)}<br>'
         f'<span class="seen"></span></figcaption></figure><div class="choices">{buttons}</div>'
     )
 
