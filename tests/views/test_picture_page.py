@@ -47,6 +47,15 @@ def test_every_picture_is_shown(picture):
     assert f'alt="{PICTURES[picture][0]}"'.replace("'", "&#x27;") in view(opened(picture=picture))
 
 
+def test_each_picture_has_its_own_outputs():
+    app = opened(picture="cat")
+    cat = view(app)
+    app.query_params["picture"] = "coffee"
+    coffee = view(pages.checked(app.run()))
+    classes = [html.split("<b>Top 5</b>")[1].split("</ol>")[0] for html in (cat, coffee)]
+    assert classes[0] != classes[1]
+
+
 def test_every_depth_has_its_url_and_breadcrumb():
     for at in ("b.stages.1", "b.stages.1.blocks.0", PART, f"{PART}/5", f"{PART}/5/3,3"):
         html = view(opened(at=at))

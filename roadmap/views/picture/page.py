@@ -5,7 +5,7 @@ torch is imported by the first forward pass.
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -13,19 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from roadmap import visitors
 from roadmap.palette import ORANGE
 from roadmap.tables.results import RESULTS
 from roadmap.views.common import address, markup, pictures, turns
-from roadmap.views.common.controls import select
-from roadmap.views.picture import levels, networks, sheets
+from roadmap.views.common.controls import segments, select
+from roadmap.views.picture import imagenet, levels, networks, sheets
 from roadmap.views.picture.levels import Shown
-from roadmap.views.picture.networks import Outputs, shipped
+from roadmap.views.picture.networks import Outputs, Trained, shipped
 from roadmap.views.picture.tree import Place, place
 
 if TYPE_CHECKING:
     import numpy as np
 
 KEY, NAME, OWN = "picture-view", "roadmap_picture", "own"
+FAILED = "picture-imagenet-failed"
 FILES = Path(__file__).parent
 #: Shipped pictures; ``results/pictures/README.md`` has their credits.
 PICTURES = {
@@ -36,13 +38,16 @@ PICTURES = {
     "rocket": ("A rocket before its launch", "SpaceX, public domain"),
     "astronaut": ("Astronaut Eileen Collins", "NASA, public domain"),
 }
-SENTENCE = "Two small networks, trained on 100 classes at 64 pixels. Hover over a map, or click to open it."
+SENTENCE = "Two networks look at a picture. Hover over a feature map, or click to open it."
 SIGNS = "".join(
     f'<span class="signs" style="--sign:{color}">{word}</span>'
     for word, color in (("positive", sheets.POSITIVE), ("negative", sheets.NEGATIVE))
 )
 #: Forward passes that the server keeps; one takes about 2 MB.
 MOST_KEPT = 24
+#: The same of full-size networks, which take about 0.1 GB.
+MOST_KEPT_LARGE = 3
+WEIGHTS = {"pocket": "Small, 100 classes", "imagenet": "ImageNet, full size"}
 _component = st.components.v2.component(
     NAME,
     html='<div class="root"></div>',
@@ -59,7 +64,9 @@ def show() -> None:
 @turns.fragment
 def _page() -> None:
     st.html(markup.heading("Picture", 1, "title") + markup.paragraph(SENTENCE, "why"))
-    titles = shipped()
+    weights, wrong_weights = address.option(st.query_params, "weights", tuple(WEIGHTS))
+    loaded, failed = _chosen_weights(weights)
+    titles = imagenet.with_weights() if loaded else shipped()
     keys = tuple(titles)
     before, wrong_a = address.option(st.query_params, "a", keys)
     after, wrong_b = address.option(st.query_params, "b", (keys[-1], *keys[:-1]))
@@ -68,15 +75,20 @@ def _page() -> None:
             select("picture", "a", "First network", titles, before)
         with st.container(width=320):
             select("picture", "b", "Second network", titles, after)
+        segments("picture", "weights", "Weights", WEIGHTS, weights)
     notice, view = st.empty(), st.container()
     own, refused = _own_picture()
     name, wrong_picture = _picture_name(own)
     pixels = own if own is not None and name == OWN else _shipped_picture(name)
     with view, st.spinner("Loading PyTorch (first time only)"):
-        shown = [_shown("a", before, pixels), _shown("b", after, pixels)]
+        shown = [
+            _shown(side, key, pixels, loaded)
+            for side, key in zip("ab", (before, after), strict=True)
+        ]
     trees = {one.side: one.parts for one in shown}
     opened, wrong_place = place(st.query_params.get("at"), trees)
-    problems = [p for p in (wrong_a, wrong_b, wrong_picture, refused, wrong_place) if p]
+    wrong = (wrong_weights, failed, wrong_a, wrong_b, wrong_picture, refused, wrong_place)
+    problems = [problem for problem in wrong if problem]
     if problems:
         notice.html(markup.notice(" ".join(problems)))
     with view:
@@ -88,18 +100,73 @@ def _page() -> None:
         )
 
 
-def _shown(side: str, key: str, pixels: np.ndarray) -> Shown:
-    trained = networks.pocket(key)
-    return Shown(side, shipped()[key], trained, _outputs(key, pixels))
-
-
-def _outputs(key: str, pixels: np.ndarray) -> Outputs:
-    return _passed(key, hashlib.sha256(pixels.tobytes()).hexdigest(), pixels)
+def _shown(side: str, key: str, pixels: np.ndarray, loaded: Mapping[str, Trained]) -> Shown:
+    title, data = shipped()[key], (pixels.tobytes(), pixels.shape)  # Streamlit samples large arrays
+    if loaded:
+        return Shown(side, title, loaded[key], _passed_large(key, *data))
+    return Shown(side, title, networks.pocket(key), _passed(key, *data))
 
 
 @st.cache_resource(show_spinner=False, max_entries=MOST_KEPT)
-def _passed(key: str, _digest: str, _pixels: np.ndarray) -> Outputs:
-    return networks.forward(networks.pocket(key), _pixels)
+def _passed(key: str, data: bytes, shape: tuple[int, ...]) -> Outputs:
+    return networks.forward(networks.pocket(key), _array(data, shape))
+
+
+def _array(data: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    import numpy as np
+
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+# ImageNet weights
+
+
+@st.cache_resource(show_spinner=False)
+def _large() -> dict[str, Trained]:
+    """Return the full-size networks by step; the server loads each once."""
+    return {}
+
+
+@st.cache_resource(show_spinner=False, max_entries=MOST_KEPT_LARGE)
+def _passed_large(key: str, data: bytes, shape: tuple[int, ...]) -> Outputs:
+    return networks.forward(_large()[key], _array(data, shape))
+
+
+def _chosen_weights(weights: str) -> tuple[Mapping[str, Trained], str]:
+    """Return what ``_imagenet`` does, asking again only once the reader chooses it again."""
+    if weights != "imagenet":
+        st.session_state.pop(FAILED, None)
+        return {}, ""
+    if st.session_state.get(FAILED):
+        return {}, st.session_state[FAILED]
+    loaded, st.session_state[FAILED] = _imagenet()
+    return loaded, st.session_state[FAILED]
+
+
+def _imagenet() -> tuple[Mapping[str, Trained], str]:
+    """Return the full-size networks and '', after a download with progress if need be; if they are
+    not to be had, none and a sentence."""
+    from roadmap.timm_models.weights import WeightsError
+
+    for key, title in imagenet.with_weights().items():
+        if key in _large():
+            continue
+        if visitors.is_public():
+            return {}, "ImageNet weights are disabled on this public explorer. Start your own."
+        download = imagenet.Download(key)
+        download.start()
+        bar = st.progress(0.0, f"Downloading the ImageNet weights of {title}")
+        while download.is_alive():
+            download.join(0.2)
+            bar.progress(download.share, f"Downloading the ImageNet weights of {title}")
+        bar.empty()
+        if download.problem:
+            return {}, download.problem
+        try:
+            _large()[key] = imagenet.read(key, download.path)
+        except WeightsError as error:
+            return {}, f"The ImageNet weights of {title} cannot be used: {error}"
+    return _large(), ""
 
 
 def _html(shown: list[Shown], opened: Place | None, name: str, own: np.ndarray | None) -> str:
