@@ -47,6 +47,10 @@ SIGNS = "".join(
 MOST_KEPT = 24
 #: The same of full-size networks, which take about 0.1 GB.
 MOST_KEPT_LARGE = 3
+PUBLIC = (
+    "ImageNet weights are disabled on this public explorer; start your own with python -m roadmap "
+    "app. Showing the small networks instead."
+)
 WEIGHTS = {"pocket": "Small, 100 classes", "imagenet": "ImageNet, full size"}
 _component = st.components.v2.component(
     NAME,
@@ -152,7 +156,7 @@ def _imagenet() -> tuple[Mapping[str, Trained], str]:
         if key in _large():
             continue
         if visitors.is_public():
-            return {}, "ImageNet weights are disabled on this public explorer. Start your own."
+            return {}, PUBLIC
         download = imagenet.Download(key)
         download.start()
         bar = st.progress(0.0, f"Downloading the ImageNet weights of {title}")
