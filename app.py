@@ -29,6 +29,7 @@ page = st.navigation(
     [
         st.Page(roadmap_page.show, title="Roadmap", url_path="roadmap", default=True),
         later("inside", "Inside a step"),
+        later("picture", "Picture"),
         later("builder", "Builder"),
         later("sizes", "Sizes"),
         later("recipes", "Recipes"),

@@ -10,9 +10,10 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-#: No checkpoints, weights or logs of runs.
+#: No checkpoints, weights or logs of runs; the pocket networks and the pictures for them.
 FILES = (
     *("app.py", ".streamlit/config.toml", "results/*/*.md", "results/*/*.csv", "results/*/*.json"),
+    *("results/pocket/*.safetensors", "results/pictures/*.jpg"),
     *("results/runs/*/*/*.json", "results/runs/*/*/metrics.csv"),
 )
 

@@ -42,6 +42,7 @@ SLOW = (
     "train/test_workers.py",
     "views/test_*_page*.py",
     "views/test_*_in_browser.py",
+    "views/test_picture_imagenet.py",
     "views/test_public.py",
     "views/test_uploads.py",
 )

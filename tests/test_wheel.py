@@ -57,7 +57,8 @@ def installed(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     source, target = folder / "source", folder / "target"
     source.mkdir()
-    ignored = shutil.ignore_patterns("__pycache__", "*.safetensors", "_packaged", ".background")
+    names = ("__pycache__", "weights.safetensors", "_packaged", ".background")
+    ignored = shutil.ignore_patterns(*names)
     for name in SOURCES:
         shutil.copy(ROOT / name, source)
     for name in FOLDERS:
@@ -109,10 +110,14 @@ def test_holds_pages_tables_and_runs_but_nothing_else(installed):
     tables = [path for path in ROOT.glob("results/[!r]*/*.*") if path.suffix in (".csv", ".json")]
     assert len(tables) > 20
     assert {path.relative_to(ROOT) for path in tables} <= packaged
+    shipped = {*ROOT.glob("results/pocket/*.safetensors"), *ROOT.glob("results/pictures/*.jpg")}
+    assert len(shipped) > 20
+    assert {path.relative_to(ROOT) for path in shipped} <= packaged
+    assert not [path for path in packaged if path.name == "weights.safetensors"]
     names = {path.name for path in packaged if path.parts[:2] == ("results", "runs")}
     assert {"run.json", "metrics.csv"} <= names <= {"run.json", "metrics.csv", "class_names.json"}
     for path in [*ROOT.glob("roadmap/**/*.*"), *ROOT.glob("models/**/*.*")]:
-        if path.suffix in (".py", ".css", ".html", ".svg", ".cu"):
+        if path.suffix in (".py", ".css", ".html", ".js", ".svg", ".cu"):
             assert str(path.relative_to(ROOT)) in held
     tops = {Path(name).parts[0] for name in held}
     assert {top for top in tops if "dist-info" not in top} == {"models", "roadmap", "bin"}

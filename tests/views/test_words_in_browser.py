@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 BEFORE = {
     "": 60,
     "inside": 75,
+    "picture": 80,
     "builder": 80,
     "sizes": 60,
     "recipes": 80,

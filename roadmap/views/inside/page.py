@@ -20,6 +20,7 @@ from roadmap.views.common.controls import segments
 from roadmap.views.inside import cost as inside_cost
 from roadmap.views.inside import field as inside_field
 from roadmap.views.operations import tab as operation_tab
+from roadmap.views.picture.link import link as picture_link
 from roadmap.views.roadmap import step_control
 
 IMAGE_SIZE, IMAGE_SIZES = 224, (32, 1024)
@@ -87,6 +88,8 @@ def _page() -> None:
         with st.container(width=460):
             step_control.step_control(roadmap, chosen.step)
     step_control.step_text(roadmap, chosen.step)
+    if link := picture_link(roadmap, chosen.step):
+        st.html(link)
     _tab_controls(tab, image_size)
     with st.container(key=f"inside-{tab}"):
         SHOWN[tab](inside)

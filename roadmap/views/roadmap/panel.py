@@ -21,6 +21,7 @@ from roadmap.palette import GRAY, GROUP_COLORS
 from roadmap.steps import ROADMAPS, source
 from roadmap.text import counted, data_title, number, signed
 from roadmap.views.common import markup
+from roadmap.views.picture.link import link as picture_link
 
 #: Names and explanations of the verdicts of ``roadmap.analysis.evidence``.
 VERDICTS = {
@@ -47,6 +48,7 @@ def hypothesis(roadmap: Roadmap, key: str) -> str:
         f"step {place + 1} of {len(roadmap.keys)}{state}</p>"
         + markup.heading(step.title, 2, "step")
         + f'<p class="hypothesis">{escape(step.hypothesis)} <cite>{escape(source(step))}</cite></p>'
+        + picture_link(roadmap, key)
     )
 
 

@@ -1,0 +1,58 @@
+"""The small trained networks and the pictures that are shipped with the explorer."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from PIL import Image
+
+import models
+from models.files import read_weights
+from roadmap.steps import ROADMAPS
+from roadmap.tables.results import RESULTS, read_rows
+
+FILES = sorted((RESULTS / "pocket").glob("*.safetensors"))
+ROADMAP = ROADMAPS["resnet50"]
+ADOPTED = [s.key for s in ROADMAP.steps if s.adopted and s.group != "Beyond the paper"]
+
+
+def test_every_adopted_step_has_a_network():
+    assert {path.name for path in FILES} == {f"resnet50-{key}.safetensors" for key in ADOPTED}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_file_is_small_and_says_what_it_holds(path):
+    assert path.stat().st_size < (1.9e6 if "increase_width" in path.name else 1.5e6)
+    tensors, config, metadata = read_weights(path)
+    floats = [tensor for tensor in tensors.values() if tensor.is_floating_point()]
+    assert {tensor.dtype for tensor in floats} == {torch.float16}
+    assert all(tensor.isfinite().all() for tensor in floats)
+    assert path.stem == f"{metadata['roadmap']}-{metadata['step']}"
+    full = ROADMAP.config(metadata["step"])
+    same = ("stem", "block", "norm", "kernel_size", "activation", "downsampling", "depthwise")
+    assert all(getattr(config, name) == getattr(full, name) for name in same)
+    rows = read_rows("pocket/classes")
+    assert [row["wordnet_id"] for row in rows] == metadata["class_names"]
+    card = (RESULTS / "pocket" / "README.md").read_text(encoding="utf-8")
+    scores = metadata["scores"]
+    line = next(line for line in card.splitlines() if path.name in line)
+    assert re.search(rf"\| {scores['top1']:.2f} \| {scores['top5']:.2f} \|$", line)
+
+
+def test_a_network_is_rebuilt_from_the_file_alone():
+    network = models.load(FILES[0])
+    with torch.inference_mode():
+        logits = network(torch.zeros(1, 3, 64, 64))
+    assert logits.shape == (1, 100)
+    assert logits.dtype == torch.float32
+
+
+def test_every_picture_is_small_and_has_a_credit():
+    pictures = sorted((RESULTS / "pictures").glob("*.jpg"))
+    credit = (RESULTS / "pictures" / "README.md").read_text(encoding="utf-8")
+    assert len(pictures) == 6
+    for path in pictures:
+        assert Image.open(path).size == (256, 256)
+        assert f"| `{path.name}` |" in credit
