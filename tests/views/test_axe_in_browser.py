@@ -21,6 +21,9 @@ PATHS = (
     "inside?step=gelu&tab=cost",
     "inside?step=gelu&tab=code",
     "inside?step=gelu&tab=config",
+    "picture",
+    "picture?at=b.stages.1.blocks.0.branch.conv1",
+    "picture?at=b.stages.1.blocks.0.branch.conv1/5/3,3",
     "builder",
     "sizes",
     "recipes",
@@ -36,6 +39,8 @@ NARROW = {"width": 390, "height": 844}
 def test_nothing_serious(open_path, path):
     page = open_path(path)
     settled(page)
+    if path.startswith("picture"):
+        expect(page.locator(".picture")).to_be_visible(timeout=60_000)
     found = violations(page)
     page.set_viewport_size(NARROW)
     found += violations(page)
