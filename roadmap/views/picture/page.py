@@ -38,7 +38,10 @@ PICTURES = {
     "rocket": ("A rocket before its launch", "SpaceX, public domain"),
     "astronaut": ("Astronaut Eileen Collins", "NASA, public domain"),
 }
-SENTENCE = "Two networks look at a picture. Hover over a feature map, or click to open it."
+SENTENCE = (
+    "Two networks look at a picture. Hover over a feature map, or click to open it. The small "
+    "networks know 100 classes and name the most similar one for anything else."
+)
 SIGNS = "".join(
     f'<span class="signs" style="--sign:{color}">{word}</span>'
     for word, color in (("positive", sheets.POSITIVE), ("negative", sheets.NEGATIVE))
