@@ -33,13 +33,20 @@ from roadmap.train.stopping import FolderLock
 STATE = ("identity", "step", "history", "epoch_seconds", "wall_seconds", "energy_joules")
 #: Fields that reveal a change of the data.
 DATA = ("name", "classes", "train_images", "val_images", "sha256")
+#: What fine-tuning runs must share about their start.
+STARTS = ("sha256", "layer_decay", "frozen_stages")
 ACCEPT = "--accept-changed-data"
 
 
 def _compared(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what two runs must share, plus EXIF orientation, which old runs do not record."""
+    """Return what two runs must share, plus EXIF orientation, which old runs do not record.
+
+    The start counts by its content: the file of the weights may have moved.
+    """
     turned = bool((facts.get("data") or {}).get("exif_orientation", False))
     compared = {name: facts.get(name) for name in IDENTITY} | {"data.exif_orientation": turned}
+    start = compared.pop("start") or {}
+    compared |= {f"start.{name}": start.get(name) for name in STARTS}
     return compared | {"processes": facts.get("processes", 1)}
 
 

@@ -15,7 +15,11 @@ _OPTIONS = {
     **{name: f"--{name}" for name in ("roadmap", "step", "seed", "scale", "precision")},
     "micro_batch": "--micro-batch",
     "device_type": "--device",
+    "start.layer_decay": "--layer-decay",
+    "start.frozen_stages": "--frozen-stages",
 }
+#: What the weights are that fine-tuning starts from.
+START = "start.sha256"
 #: Recipe fields that follow from another one unless given explicitly.
 _FOLLOWING = {"epochs": ("warmup_epochs",), "batch_size": ("lr",)}
 
@@ -62,13 +66,19 @@ def options(found: Differences, there: Mapping[str, Any]) -> str | None:
 
 
 def _told(found: Differences) -> Differences:
-    """Return ``found`` without differences in the network that follow from others."""
-    causes = {"roadmap", "step", "scale"} & found.keys()
+    """Return ``found`` without differences that follow from others: those in the network, and
+    those between a run from random weights and one that fine-tunes."""
+    causes = {"roadmap", "step", "scale", START} & found.keys()
+    follow = ("step", "start.layer_decay", "start.frozen_stages")
+    dropped = follow if None in found.get(START, ()) else ()
     return {
         name: pair
         for name, pair in found.items()
-        if not name.startswith("config.")
-        or not (causes or name.replace("config.", "recipe.", 1) in found)
+        if name not in dropped
+        and not (
+            name.startswith("config.")
+            and (causes or name.replace("config.", "recipe.", 1) in found)
+        )
     }
 
 
@@ -83,6 +93,8 @@ def _option(name: str, value: Any) -> str | None:
 
 
 def _shown(name: str) -> str:
+    if name == START:
+        return "SHA-256 of --weights"
     field = name.removeprefix("recipe.")
     return _OPTIONS.get(name, name) if field == name else f"--{field.replace('_', '-')}"
 
