@@ -329,9 +329,11 @@ def _start(content: Mapping[str, Any]) -> RunStart | None:
     if content.get("start") is None:
         return None
     start = _get(content, "start", dict)
-    texts = (_get(start, name, str, "start.") for name in ("weights", "sha256", "network", "head"))
+    names = ("weights", "sha256", "network", "head")
+    weights, digest, network, head = (_get(start, name, str, "start.") for name in names)
     decay = _get(start, "layer_decay", float | int, "start.")
-    return RunStart(*texts, decay, _count(start, "frozen_stages", "start.", least=0))
+    frozen = _count(start, "frozen_stages", "start.", least=0)
+    return RunStart(weights, digest, network, head, decay, frozen)
 
 
 def _recipe(content: Mapping[str, Any]) -> Mapping[str, Any]:

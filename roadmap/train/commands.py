@@ -228,7 +228,8 @@ def train(
     with sentences():
         parsed = {name: parse_field(name, text) for name, text in (changes or {}).items()}
         start = _start(roadmap, step, weights, layer_decay, frozen_stages)
-        recipe = recipe or (start and "fine_tune")
+        if start is not None:
+            recipe = recipe or "fine_tune"
         chosen, notes = choose_recipe(
             roadmap, step or STEP, recipe, changes=parsed, image_size=image_size, scale=scale
         )
@@ -265,17 +266,23 @@ def _start(
     frozen_stages: int | None,
 ) -> Start | None:
     """Return where to start, or None for random weights. Raises ``RefusedError``."""
-    given = {"layer_decay": layer_decay, "frozen_stages": frozen_stages}
-    given = {name: value for name, value in given.items() if value is not None}
     if weights is None:
-        if given:
-            option = next(iter(given)).replace("_", "-")
-            raise RefusedError(f"--{option} only applies to fine-tuning: add --weights, or omit it")
+        for option, value in (("layer-decay", layer_decay), ("frozen-stages", frozen_stages)):
+            if value is not None:
+                raise RefusedError(
+                    f"--{option} only applies to fine-tuning: add --weights, or omit it"
+                )
         return None
-    if step is None:
-        return Start(weights=weights, **given)
-    choose_recipe(roadmap, step)  # refuses unknown names
-    return Start(weights=weights, network=ROADMAPS[roadmap].config(step), **given)
+    network = None
+    if step is not None:
+        choose_recipe(roadmap, step)  # refuses unknown names
+        network = ROADMAPS[roadmap].config(step)
+    return Start(
+        weights=weights,
+        layer_decay=LAYER_DECAY if layer_decay is None else layer_decay,
+        frozen_stages=frozen_stages or 0,
+        network=network,
+    )
 
 
 def evaluate(

@@ -7,6 +7,7 @@ official release (``optim_factory.py``, ``head_init_scale``).
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,11 +37,13 @@ HEAD_SCALE = 1e-3
 #: A run's weights after its last epoch.
 RUN_WEIGHTS = "weights.safetensors"
 STEM, HEAD = "stem.conv.weight", ("head.fc.weight", "head.fc.bias")
+#: Keys of the classifier's bias in every source, perhaps with a prefix.
+CLASSIFIERS = ("fc.bias", "head.bias", "classifier.2.bias")
 _PLACE = re.compile(r"stages\.(\d+)\.(?:blocks\.(\d+)\.)?")
 
 
 class StartWeights(NamedTuple):
-    """Trained weights of ``ModernResNet(config)``; without classifier if its ``num_classes`` is 0.
+    """Trained weights of ``ModernResNet(config)``.
 
     ``network`` describes the network, ``source`` the weights. ``class_names`` are in the order of
     the outputs, or None if unknown.
@@ -52,6 +55,8 @@ class StartWeights(NamedTuple):
     source: str
     sha256: str
     class_names: list[str] | None
+    #: What the file records about the weights.
+    facts: Mapping[str, Any] = {}
 
     def keeps_head(self, classes: Sequence[str] | None) -> bool:
         """Whether the data has the same ``classes`` by name, in any order."""
@@ -89,14 +94,14 @@ class StartWeights(NamedTuple):
 def read_start(start: Start) -> StartWeights:
     """Read the weights of ``start``. A name in timm is downloaded. Raises ``RefusedError``."""
     path = Path(start.weights)
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - pathlib raises an error for a name that is too long
         path /= RUN_WEIGHTS
         if not path.is_file():
             raise RefusedError(
                 f"--weights is {said(start.weights)}, a folder without {RUN_WEIGHTS}: use the "
                 "folder of a finished run, or a file"
             )
-    elif not path.is_file() and path.suffix not in WEIGHTS_ENDINGS:
+    elif not os.path.isfile(path) and path.suffix not in WEIGHTS_ENDINGS:  # noqa: PTH113
         return _from_timm(start)
     return _from_file(path, start.network)
 
@@ -183,7 +188,7 @@ def _from_file(path: Path, network: ModelConfig | None) -> StartWeights:
     if config is None and network is None:
         config, title, ours = _recognized(tensors, source)
     else:
-        config = config or (network and network.replace(num_classes=0))
+        config = config or (network and network.replace(num_classes=_classes(tensors)))
         assert config is not None
         title = described(config, facts)
         try:
@@ -192,7 +197,7 @@ def _from_file(path: Path, network: ModelConfig | None) -> StartWeights:
             raise RefusedError(f"{source}: {error}") from None
     if names is not None and len(names) != config.num_classes:
         names = None
-    return StartWeights(ours, config, title, source, digest, names)
+    return StartWeights(ours, config, title, source, digest, names, facts)
 
 
 def _from_timm(start: Start) -> StartWeights:
@@ -225,8 +230,9 @@ def _recognized(
     tensors: dict[str, Tensor], source: str
 ) -> tuple[ModelConfig, str, dict[str, Tensor]]:
     """Return the published network that ``tensors`` fit, its name and the converted tensors."""
+    classes = _classes(tensors)
     for name, variant in VARIANTS.items():
-        config = variant.replace(num_classes=0)
+        config = variant.replace(num_classes=classes)
         try:
             return config, name, convert_state_dict(tensors, config)
         except ValueError:
@@ -235,6 +241,12 @@ def _recognized(
         f"{source} does not record its network, and fits none of {', '.join(VARIANTS)}: if it "
         "holds a step of a roadmap, add --step KEY"
     )
+
+
+def _classes(tensors: Mapping[str, Any]) -> int:
+    """Return the number of outputs of the classifier in ``tensors``, or 0 if there is none."""
+    found = (value for key, value in tensors.items() if key.endswith(CLASSIFIERS))
+    return next((len(value) for value in found if isinstance(value, Tensor) and value.ndim), 0)
 
 
 def _stem(weight: Tensor, channels: int, source: str) -> Tensor:

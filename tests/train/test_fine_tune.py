@@ -250,11 +250,14 @@ def test_the_optimizer_gets_each_layers_rate_at_every_step():
             power = {"stem": 3, "stages.0": 2, "stages.1": 1, "head": 0}
             expected = next(n for start, n in power.items() if name.startswith(start))
             assert rate == pytest.approx(1e-2 * share * 0.5**expected, rel=1e-12), name
-    decays = {
-        names[p]: g["weight_decay"] for g in trainer.optimizer.param_groups for p in g["params"]
-    }
+    groups = trainer.optimizer.param_groups
+    decays = {names[p]: group["weight_decay"] for group in groups for p in group["params"]}
     assert decays["head.fc.bias"] == decays["stem.norm.weight"] == 0
     assert decays["head.fc.weight"] == decays["stem.conv.weight"] == 1e-8
+    for group in groups:  # as a recording needs them
+        group["lr"] = torch.zeros(())
+    trainer._set_rate(1.0)
+    assert all(float(group["lr"]) == pytest.approx(group["lr_scale"]) for group in groups)
 
 
 @pytest.mark.parametrize("name", list(VARIANTS))
