@@ -106,11 +106,7 @@ def effects(
 def predict(
     pictures: Annotated[
         list[Path] | None,
-        typer.Argument(
-            help="Pictures, or folders of pictures, to classify with --weights.",
-            metavar="[PATH...]",
-            show_default=False,
-        ),
+        typer.Argument(metavar="PATH", hidden=True),
     ] = None,
     weights: Annotated[
         str | None,
@@ -199,12 +195,13 @@ def predict(
     runs: RunsOption = None,
     form: FormatOption = Format.table,
 ) -> None:
-    """Predict the top-1 of a combination that was not trained, or classify pictures.
+    """Predict the top-1 of a combination, or classify pictures.
 
-    The prediction of top-1 comes from the runs of a designed experiment. Combinations that the
-    design does not cover are refused.
+    The top-1 of a combination that was not trained is predicted from the runs of a designed
+    experiment. Combinations that the design does not cover are refused.
 
-    With PATH and --weights, it lists the five most probable classes of each picture.
+    With --weights, each PATH is a picture or a folder of pictures, and the five most probable
+    classes of each picture are listed.
 
     Exit codes: 0 predicted; 1 some pictures could not be read; 2 refused.
     """

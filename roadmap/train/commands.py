@@ -16,7 +16,7 @@ import typer
 from models.text import bounded, ended
 from roadmap.console import Column, Format, FormatOption, RoadmapOption, emit, number
 from roadmap.errors import InterruptedRunError, RefusedError, TrainingError
-from roadmap.recipes import NAMED_RECIPES, Recipe
+from roadmap.recipes import NAMED_RECIPES, RECIPES, Recipe
 from roadmap.steps import ROADMAPS
 from roadmap.train.settings import (
     LAYER_DECAY,
@@ -57,8 +57,7 @@ RecipeOption = Annotated[
     str | None,
     typer.Option(
         "--recipe",
-        help=f"One of {', '.join(NAMED_RECIPES)} [default: the step's recipe; fine_tune with "
-        "--weights].",
+        help=f"One of {', '.join(RECIPES)} [default: the step's recipe].",
         metavar="NAME",
     ),
 ]
@@ -170,7 +169,15 @@ def train(
             metavar="N",
         ),
     ] = None,
-    recipe: RecipeOption = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            help=f"One of {', '.join(NAMED_RECIPES)} [default: the step's recipe; with --weights, "
+            "fine_tune].",
+            metavar="NAME",
+        ),
+    ] = None,
     data: DataOption = None,
     image_size: ImageSizeOption = None,
     scale: ScaleOption = "full",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from models.text import said
+from roadmap.runs.record import IDENTITY
 from roadmap.train.settings import flat_differences
 
 #: Options of ``train`` that are not recipe fields, by their names in run.json.
@@ -23,7 +24,17 @@ START = "start.sha256"
 #: Recipe fields that follow from another one unless given explicitly.
 _FOLLOWING = {"epochs": ("warmup_epochs",), "batch_size": ("lr",)}
 
+#: What fine-tuning runs must share about their start; the file of the weights may move.
+STARTS = ("sha256", "layer_decay", "frozen_stages")
+
 Differences = dict[str, tuple[Any, Any]]
+
+
+def compared(facts: Mapping[str, Any], names: Iterable[str] = IDENTITY) -> dict[str, Any]:
+    """Return the fields ``names`` of a run that two runs must share."""
+    start = facts.get("start") or {}
+    own = {name: facts.get(name) for name in names if name != "start"}
+    return own | {f"start.{name}": start.get(name) for name in STARTS}
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Differences:

@@ -18,6 +18,8 @@ from roadmap.cli import app
 from roadmap.errors import RefusedError, TrainingError
 from roadmap.recipes import FINE_TUNE, NAMED_RECIPES, RECIPES
 from roadmap.runs import TunedRun, read_run, read_runs
+from roadmap.sweep.folders import check_folders
+from roadmap.sweep.plan import PlannedRun
 from roadmap.train import fine_tune
 from roadmap.train.fine_tune import freeze, layer_scale, read_start
 from roadmap.train.optimizer import build_optimizer
@@ -169,6 +171,14 @@ class TestRuns:
         moved.write_bytes(unnamed.read_bytes())
         again = dataclasses.replace(settings, start=Start(weights=str(moved)))
         assert train(again, quiet=True)["status"] == "finished"
+
+    def test_a_sweep_does_not_count_a_fine_tuned_run_as_its_own(self, unnamed, tmp_path):
+        folder = tmp_path / "run"
+        settings = tuned(folder, unnamed)
+        train(settings, quiet=True)
+        scratch = dataclasses.replace(settings, step="kernel_7", start=None)
+        with pytest.raises(RefusedError, match="1 run with other settings.*SHA-256 of --weights"):
+            check_folders([PlannedRun(scratch)], device="cpu")
 
     def test_the_classifier_follows_the_names_of_the_classes(self, base, tmp_path):
         # The same network with its outputs, and their names, in another order.
