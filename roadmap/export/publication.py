@@ -69,8 +69,8 @@ def publication(folder: Path, weights: Path | None = None) -> Publication:
         raise ExportError(f"the run in {folder} belongs to a design; use the run of a step")
     if isinstance(run, TunedRun):
         raise ExportError(
-            f"the run in {folder} fine-tunes trained weights; use the run of a step, or export "
-            f"its weights with --weights {folder / WEIGHTS_OF['top1']} and another --format"
+            f"the run in {folder} fine-tunes trained weights; export its weights with --weights "
+            f"{folder / WEIGHTS_OF['top1']} instead of --run"
         )
     if not run.finished:
         raise ExportError(f"the run in {folder} is {run.status}; use a finished run")

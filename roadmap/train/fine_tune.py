@@ -60,10 +60,9 @@ class StartWeights(NamedTuple):
 
     def keeps_head(self, classes: Sequence[str] | None) -> bool:
         """Whether the data has the same ``classes`` by name, in any order."""
-        return bool(classes and self.class_names and self.config.num_classes) and (
-            len(set(classes or ())) == len(classes or ())
-            and sorted(classes or ()) == sorted(self.class_names or ())
-        )
+        if not classes or self.class_names is None:
+            return False
+        return len(set(classes)) == len(classes) and sorted(classes) == sorted(self.class_names)
 
     def sentence(self, classes: Sequence[str] | None) -> str:
         """Return what training starts from, for the log."""

@@ -177,7 +177,7 @@ class TestRuns:
         settings = tuned(folder, unnamed)
         train(settings, quiet=True)
         scratch = dataclasses.replace(settings, step="kernel_7", start=None)
-        with pytest.raises(RefusedError, match="1 run with other settings.*SHA-256 of --weights"):
+        with pytest.raises(RefusedError, match=r"1 run with other settings.*SHA-256 of --weights"):
             check_folders([PlannedRun(scratch)], device="cpu")
 
     def test_the_classifier_follows_the_names_of_the_classes(self, base, tmp_path):
