@@ -213,8 +213,11 @@ def _from_timm(start: Start) -> StartWeights:
         raise RefusedError(f"timm's {name} is a network of its own: omit --step")
     import timm
 
+    from roadmap.timm_models.weights import hub
+
     try:
-        tensors = timm.create_model(name, pretrained=True).state_dict()
+        with hub():
+            tensors = timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # the hub's, the network's and timm's own errors
         reason = shortened(str(error).partition("\n")[0] or type(error).__name__)
         raise RefusedError(

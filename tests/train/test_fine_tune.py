@@ -20,6 +20,7 @@ from roadmap.recipes import FINE_TUNE, NAMED_RECIPES, RECIPES
 from roadmap.runs import TunedRun, read_run, read_runs
 from roadmap.sweep.folders import check_folders
 from roadmap.sweep.plan import PlannedRun
+from roadmap.timm_models import weights
 from roadmap.train import fine_tune
 from roadmap.train.fine_tune import freeze, layer_scale, read_start
 from roadmap.train.optimizer import build_optimizer
@@ -313,9 +314,11 @@ def test_a_name_in_timm_loads_its_pretrained_weights(monkeypatch):
     import timm
 
     asked = []
+    monkeypatch.setattr(weights, "_hub_answers", lambda: False)
 
     def create(name, pretrained):
         asked.append((name, pretrained))
+        assert weights.constants.HF_HUB_OFFLINE  # no minute of retries
         return whole(name, pretrained=False)
 
     whole = timm.create_model
