@@ -192,3 +192,18 @@ RECIPES: dict[str, Recipe] = {
         interpolation="bicubic",
     ),
 }
+
+#: Fine-tuning of trained weights (Liu et al. 2022, Table 6, and the commands of the official
+#: release). Stochastic depth is the tiny network's; larger ones use up to 0.95.
+FINE_TUNE = RECIPES["convnext"].replace(
+    lr=5e-5,
+    weight_decay=1e-8,
+    batch_size=512,
+    epochs=30,
+    warmup_epochs=0,
+    mixup=0.0,
+    cutmix=0.0,
+    layer_scale=None,  # the weights have theirs
+)
+#: Every recipe that has a name; only ``RECIPES`` are compared, since they start at random weights.
+NAMED_RECIPES: dict[str, Recipe] = {**RECIPES, "fine_tune": FINE_TUNE}

@@ -9,8 +9,8 @@ from pathlib import Path
 from models.text import unknown_name
 from roadmap.export.check import ExportError
 from roadmap.export.recipe import train_command
-from roadmap.recipes import RECIPES
-from roadmap.runs import PointRun, Run, StepRun, Unreadable, judged_by, read_run
+from roadmap.recipes import NAMED_RECIPES
+from roadmap.runs import PointRun, Run, StepRun, TunedRun, Unreadable, judged_by, read_run
 from roadmap.steps import ROADMAPS
 from roadmap.timm_models.names import PREFIX, step_configs
 
@@ -67,13 +67,18 @@ def publication(folder: Path, weights: Path | None = None) -> Publication:
         raise ExportError(f"{folder} has no readable run. {run.why}")
     if isinstance(run, PointRun):
         raise ExportError(f"the run in {folder} belongs to a design; use the run of a step")
+    if isinstance(run, TunedRun):
+        raise ExportError(
+            f"the run in {folder} fine-tunes trained weights; export its weights with --weights "
+            f"{folder / WEIGHTS_OF['top1']} instead of --run"
+        )
     if not run.finished:
         raise ExportError(f"the run in {folder} is {run.status}; use a finished run")
     for name in ("test_resize", "interpolation"):
         if name not in run.recipe:
             raise ExportError(f"run.json in {folder} has no recipe.{name}")
-    if run.recipe_name is not None and run.recipe_name not in RECIPES:
-        reason = unknown_name("recipe", run.recipe_name, tuple(RECIPES))
+    if run.recipe_name is not None and run.recipe_name not in NAMED_RECIPES:
+        reason = unknown_name("recipe", run.recipe_name, tuple(NAMED_RECIPES))
         raise ExportError(f"run.json in {folder}: {reason}")
     measure = _measure(run, weights)
     if run.scores.get(measure) is None:

@@ -15,7 +15,7 @@ from roadmap.files import reason
 from roadmap.runs.folders import runs_folders
 from roadmap.runs.lock import is_locked
 from roadmap.runs.metrics import COLUMNS, METRICS, epochs_done, read_columns
-from roadmap.runs.record import RECORD, RecordError, RunPoint, RunRecord, read_record
+from roadmap.runs.record import RECORD, RecordError, RunPoint, RunRecord, RunStart, read_record
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import ResultsError
 
@@ -78,6 +78,13 @@ class PointRun(Run):
     point: RunPoint = field(hash=False)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TunedRun(Run):
+    """A run that fine-tunes trained weights."""
+
+    start: RunStart
+
+
 class Unreadable(NamedTuple):
     """A folder without a readable run. ``why`` is one sentence that says what is wrong."""
 
@@ -86,11 +93,13 @@ class Unreadable(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """The runs found in folders: ``runs`` of steps and ``points`` of designs."""
+    """The runs found in folders: ``runs`` of steps, ``points`` of designs, and ``tuned`` ones that
+    started at trained weights, which are therefore not compared with the others."""
 
     runs: tuple[StepRun, ...]
     unreadable: tuple[Unreadable, ...]
     points: tuple[PointRun, ...] = ()
+    tuned: tuple[TunedRun, ...] = ()
 
 
 def read_runs(root: Path | None = None) -> Runs:
@@ -129,6 +138,7 @@ class RunsReader:
             tuple(run for run in read if isinstance(run, StepRun)),
             tuple(run for run in read if isinstance(run, Unreadable)),
             tuple(run for run in read if isinstance(run, PointRun)),
+            tuple(run for run in read if isinstance(run, TunedRun)),
         )
 
     def _read(self, folder: Path) -> tuple[Any, Run | Unreadable]:
@@ -188,7 +198,7 @@ def _misnamed(path: Path) -> Unreadable:
     )
 
 
-def read_run(folder: Path) -> StepRun | PointRun | Unreadable:
+def read_run(folder: Path) -> StepRun | PointRun | TunedRun | Unreadable:
     """Read the run in ``folder``. Never raises.
 
     Do not call this in a process that is training (see ``is_locked``).
@@ -204,7 +214,7 @@ def read_run(folder: Path) -> StepRun | PointRun | Unreadable:
         return Unreadable(folder, f"{ended(error)}{remedy}")
 
 
-def _run(folder: Path) -> StepRun | PointRun:
+def _run(folder: Path) -> StepRun | PointRun | TunedRun:
     record = read_record(folder)
     if record is None:
         raise RecordError(f"There is no {RECORD}.")
@@ -216,7 +226,7 @@ def _run(folder: Path) -> StepRun | PointRun:
         )
     gone = record.status == "running" and is_locked(folder) is False
     facts = vars(record) | {"status": "stopped" if gone else record.status}
-    kind = PointRun if record.point else StepRun
+    kind = TunedRun if record.start else PointRun if record.point else StepRun
     return kind(path=folder, epochs=epochs, seconds=seconds, **facts)
 
 

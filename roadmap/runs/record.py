@@ -28,7 +28,7 @@ LARGEST = 2**64 - 1
 #: and the versions may change.
 IDENTITY = (
     *("roadmap", "step", "config", "recipe", "seed", "scale", "precision"),
-    *("micro_batch", "sync_batch_norm", "device_type"),
+    *("micro_batch", "sync_batch_norm", "device_type", "start"),
 )
 
 #: What messages call the types of fields.
@@ -59,13 +59,27 @@ class RunPoint(NamedTuple):
     levels: Mapping[str, str]
 
 
+class RunStart(NamedTuple):
+    """Where fine-tuning started: ``weights`` as given, the ``sha256`` of the file (of the tensors
+    for a name in timm), and the ``network`` in it. ``head`` is "new", or "kept" for the same
+    classes."""
+
+    weights: str
+    sha256: str
+    network: str
+    head: str
+    layer_decay: float
+    frozen_stages: int
+
+
 class NewerSchemaError(RecordError):
     """A record written by a later version of this project."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """One run of a step, finished or not. A run of a ``point`` in a design has ``step`` None.
+    """One run of a step, finished or not. A run of a ``point`` in a design, and a run that
+    fine-tunes from a ``start``, has ``step`` None.
 
     Settings: ``recipe`` and ``config`` have the fields of ``Recipe`` and ``ModelConfig`` as JSON
     values; ``recipe_name`` is None for the step's own recipe.
@@ -86,6 +100,7 @@ class RunRecord:
     roadmap: str
     step: str | None
     point: RunPoint | None = field(default=None, hash=False)
+    start: RunStart | None = None
     recipe_name: str | None
     config: Mapping[str, Any] = field(default_factory=dict, hash=False)
     recipe: Mapping[str, Any] = field(hash=False)
@@ -134,12 +149,13 @@ class RunRecord:
             raise RecordError(
                 f"{RECORD}: status is {said(status)}; expected {', '.join(STATUSES)}."
             )
-        point = _point(content)
+        point, start = _point(content), _start(content)
         return cls(
             status=status,
             roadmap=_get(content, "roadmap", str),
-            step=None if point else _get(content, "step", str),
+            step=None if point or start else _get(content, "step", str),
             point=point,
+            start=start,
             recipe_name=_get(content, "recipe_name", str | None),
             config=_get(content, "config", dict, default={}),
             recipe=_recipe(content),
@@ -173,6 +189,7 @@ class RunRecord:
             "roadmap": self.roadmap,
             "step": self.step,
             **({"point": self.point._asdict()} if self.point else {}),
+            **({"start": self.start._asdict()} if self.start else {}),
             "recipe_name": self.recipe_name,
             "config": dict(self.config),
             "recipe": dict(self.recipe),
@@ -215,7 +232,7 @@ class RunRecord:
     def identity(self) -> dict[str, Any]:
         """Return the fields that a checkpoint stores about its run."""
         content = self.to_json()
-        return {name: content[name] for name in (*IDENTITY, "data")}
+        return {name: content[name] for name in (*IDENTITY, "data") if name in content}
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
@@ -306,6 +323,17 @@ def _point(content: Mapping[str, Any]) -> RunPoint | None:
     point = _get(content, "point", dict)
     design, key, role = (_get(point, name, str, "point.") for name in ("design", "key", "role"))
     return RunPoint(design, key, role, _texts(point, "levels", "point."))
+
+
+def _start(content: Mapping[str, Any]) -> RunStart | None:
+    if content.get("start") is None:
+        return None
+    start = _get(content, "start", dict)
+    names = ("weights", "sha256", "network", "head")
+    weights, digest, network, head = (_get(start, name, str, "start.") for name in names)
+    decay = _get(start, "layer_decay", float | int, "start.")
+    frozen = _count(start, "frozen_stages", "start.", least=0)
+    return RunStart(weights, digest, network, head, decay, frozen)
 
 
 def _recipe(content: Mapping[str, Any]) -> Mapping[str, Any]:

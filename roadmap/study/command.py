@@ -21,6 +21,7 @@ from roadmap.console import (
 from roadmap.runs import read_runs
 from roadmap.study.design import read_design
 from roadmap.study.space import StudyError
+from roadmap.train.picture_command import classify
 
 if TYPE_CHECKING:
     from roadmap.study.effects import Effects, EffectSettings
@@ -103,10 +104,47 @@ def effects(
 
 
 def predict(
-    data: StudyDataOption,
+    pictures: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PATH", hidden=True),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            help="Classify pictures with these weights: a file, the folder of a run, or a name in "
+            "timm, as for train.",
+            metavar="FILE|NAME",
+        ),
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            "--image-size",
+            help="Size of pictures in pixels [default: the test size of the weights' recipe].",
+            metavar="N",
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            help="cuda, mps or cpu, for pictures [default: fastest available].",
+            metavar="NAME",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", help="Name of the data set, as in run.json.", metavar="NAME"),
+    ] = None,
     step: Annotated[
         str | None,
-        typer.Option("--step", help="Predict for the network of this step.", metavar="KEY"),
+        typer.Option(
+            "--step",
+            help="Predict for the network of this step; for pictures: the step of weights that do "
+            "not record their network.",
+            metavar="KEY",
+        ),
     ] = None,
     config: Annotated[
         Path | None,
@@ -157,11 +195,41 @@ def predict(
     runs: RunsOption = None,
     form: FormatOption = Format.table,
 ) -> None:
-    """Predict the top-1 of a combination that was not trained.
+    """Predict the top-1 of a combination, or classify pictures.
 
-    The prediction comes from the runs of a designed experiment. Combinations that the design does
-    not cover are refused.
+    The top-1 of a combination that was not trained is predicted from the runs of a designed
+    experiment. Combinations that the design does not cover are refused.
+
+    With --weights, each PATH is a picture or a folder of pictures, and the five most probable
+    classes of each picture are listed.
+
+    Exit codes: 0 predicted; 1 some pictures could not be read; 2 refused.
     """
+    if pictures or weights is not None:
+        others = {
+            "--data": data,
+            "--config": config,
+            "--level": level,
+            "--best": best or None,
+            "--max-gflops": max_gflops,
+            "--max-parameters": max_parameters,
+            "--max-minutes": max_minutes,
+            "--design": design,
+            "--lr": lr,
+            "--epochs": epochs,
+            "--setting": setting,
+            "--runs": runs,
+        }
+        classify(pictures or [], weights, step, image_size, device, others, form)
+        return
+    for name, value in (("--image-size", image_size), ("--device", device)):
+        if value is not None:
+            fail(f"{name} only applies to pictures: add PATH and --weights, or omit it.")
+    if data is None:
+        fail(
+            "add --data NAME to predict the top-1 of a network, or PATH and --weights to classify "
+            "pictures."
+        )
     asked = [step is not None, config is not None, bool(level), best]
     if sum(asked) != 1:
         fail("select one network: use one of --step, --config, --level and --best.")

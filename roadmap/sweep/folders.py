@@ -15,7 +15,7 @@ from roadmap.sweep.plan import PlannedRun
 from roadmap.text import counted
 from roadmap.train.data.class_names import quoted
 from roadmap.train.data.split import Source
-from roadmap.train.same_run import Differences, differences, free_folder, listed
+from roadmap.train.same_run import Differences, compared, differences, free_folder, listed
 from roadmap.train.settings import Settings, trained_config
 
 #: Fields of a network that depend on the data.
@@ -76,7 +76,7 @@ def _differences(run: RunRecord, settings: Settings, device: str | None) -> Diff
     shared = sorted(set(there["config"]) & set(here["config"]) - OF_THE_DATA)
     for facts in (there, here):
         facts["config"] = {name: facts["config"][name] for name in shared}
-    return differences(*({name: facts[name] for name in names} for facts in (there, here)))
+    return differences(compared(there, names), compared(here, names))
 
 
 def _facts(settings: Settings, device: str | None) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class PretrainedWeights:
         If the hub does not answer, only its cache is used.
         """
         from_hub = self.cfg.hf_hub_id and not (self.cfg.file or self.cfg.state_dict)
-        with _offline() if from_hub and not _hub_answers() else contextlib.nullcontext():
+        with hub() if from_hub else contextlib.nullcontext():
             try:
                 yield
             except (ConfigError, WeightsError):
@@ -92,6 +92,11 @@ def _timms_keys(state_dict: Mapping[str, Tensor], network: TimmNetwork) -> Mappi
         norm = {"head.norm.weight": torch.ones(width), "head.norm.bias": torch.zeros(width)}
         return norm | theirs
     return theirs
+
+
+def hub() -> contextlib.AbstractContextManager[None]:
+    """Return a context in which only the hub's cache is used if the hub does not answer."""
+    return contextlib.nullcontext() if _hub_answers() else _offline()
 
 
 def _hub_answers() -> bool:

@@ -16,15 +16,21 @@ import typer
 from models.text import bounded, ended
 from roadmap.console import Column, Format, FormatOption, RoadmapOption, emit, number
 from roadmap.errors import InterruptedRunError, RefusedError, TrainingError
-from roadmap.recipes import RECIPES, Recipe
+from roadmap.recipes import NAMED_RECIPES, RECIPES, Recipe
+from roadmap.steps import ROADMAPS
 from roadmap.train.settings import (
+    LAYER_DECAY,
     Precision,
     Scale,
     Settings,
+    Start,
     choose_recipe,
     describe_field,
     parse_field,
 )
+
+#: The default step of ``train``.
+STEP = "separate_downsampling"
 
 DataOption = Annotated[
     str | None,
@@ -128,9 +134,50 @@ def _recipe_options() -> tuple[inspect.Parameter, ...]:
 def train(
     roadmap: RoadmapOption = "resnet50",
     step: Annotated[
-        str, typer.Option("--step", help="Key of the step.", metavar="KEY")
-    ] = "separate_downsampling",
-    recipe: RecipeOption = None,
+        str | None,
+        typer.Option(
+            "--step",
+            help="Key of the step. With --weights, only for files that do not record their network "
+            f"[default: {STEP}].",
+            metavar="KEY",
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            help="Fine-tune: start from trained weights, and not from random ones. A file from "
+            "this project, timm, torchvision or the official releases, the folder of a run, or a "
+            "name in timm such as timm:convnext_tiny, which is downloaded.",
+            metavar="FILE|NAME",
+        ),
+    ] = None,
+    layer_decay: Annotated[
+        float | None,
+        typer.Option(
+            "--layer-decay",
+            help="With --weights: factor of the learning rate from one group of layers to the one "
+            f"before; 1: the same rate everywhere [default: {LAYER_DECAY}].",
+            metavar="X",
+        ),
+    ] = None,
+    frozen_stages: Annotated[
+        int | None,
+        typer.Option(
+            "--frozen-stages",
+            help="With --weights: keep the stem and the first N stages as they are [default: 0].",
+            metavar="N",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            help=f"One of {', '.join(NAMED_RECIPES)} [default: the step's recipe; with --weights, "
+            "fine_tune].",
+            metavar="NAME",
+        ),
+    ] = None,
     data: DataOption = None,
     image_size: ImageSizeOption = None,
     scale: ScaleOption = "full",
@@ -179,19 +226,24 @@ def train(
 ) -> None:
     """Train one step, or resume a stopped run.
 
-    Run the same command again to resume.
+    Run the same command again to resume. With --weights, fine-tune trained weights for the classes
+    of the data.
 
     Exit codes: 0 finished; 1 failed; 2 refused; 3 the loss was not finite; 130 stopped by Ctrl-C
     and saved; 143 stopped by SIGTERM and saved.
     """
     with sentences():
         parsed = {name: parse_field(name, text) for name, text in (changes or {}).items()}
+        start = _start(roadmap, step, weights, layer_decay, frozen_stages)
+        if start is not None:
+            recipe = recipe or "fine_tune"
         chosen, notes = choose_recipe(
-            roadmap, step, recipe, changes=parsed, image_size=image_size, scale=scale
+            roadmap, step or STEP, recipe, changes=parsed, image_size=image_size, scale=scale
         )
         settings = Settings(
             roadmap=roadmap,
-            step=step,
+            step=None if start else step or STEP,
+            start=start,
             recipe=chosen,
             recipe_name=recipe,
             data=data,
@@ -211,6 +263,33 @@ def train(
         from roadmap.train import run
 
         run.train(settings, notes)
+
+
+def _start(
+    roadmap: str,
+    step: str | None,
+    weights: str | None,
+    layer_decay: float | None,
+    frozen_stages: int | None,
+) -> Start | None:
+    """Return where to start, or None for random weights. Raises ``RefusedError``."""
+    if weights is None:
+        for option, value in (("layer-decay", layer_decay), ("frozen-stages", frozen_stages)):
+            if value is not None:
+                raise RefusedError(
+                    f"--{option} only applies to fine-tuning: add --weights, or omit it"
+                )
+        return None
+    network = None
+    if step is not None:
+        choose_recipe(roadmap, step)  # refuses unknown names
+        network = ROADMAPS[roadmap].config(step)
+    return Start(
+        weights=weights,
+        layer_decay=LAYER_DECAY if layer_decay is None else layer_decay,
+        frozen_stages=frozen_stages or 0,
+        network=network,
+    )
 
 
 def evaluate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
 import torch
@@ -35,7 +35,8 @@ from roadmap.train.trainer import Trainer
 class Training:
     """Trains one run from its current state to its end. ``recorder`` is already open.
 
-    After compiling, it waits for ``turn``. Every process of the ``world`` runs it.
+    It starts at ``weights`` [default: random ones]. After compiling, it waits for ``turn``. Every
+    process of the ``world`` runs it.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Training:
         display: Display,
         signals: Signals,
         turn: threading.Event | None = None,
+        weights: Mapping[str, Tensor] | None = None,
     ):
         self.settings = settings
         self.recipe = settings.recipe
@@ -75,6 +77,8 @@ class Training:
             micro_batch=settings.micro_batch,
             world=world,
             sync_batch_norm=settings.sync_batch_norm,
+            start=settings.start,
+            weights=weights,
         )
         #: Whether the next step compiles the network.
         self.compiles = settings.compiled

@@ -13,7 +13,6 @@ from models.text import ended
 from roadmap.errors import RefusedError
 from roadmap.files import read_json, remove_partial
 from roadmap.runs.record import (
-    IDENTITY,
     RECORD,
     NewerSchemaError,
     RecordError,
@@ -25,7 +24,7 @@ from roadmap.train.checkpoint import Checkpoint, load_checkpoint
 from roadmap.train.data.batches import Data
 from roadmap.train.data.class_names import ClassNamesError
 from roadmap.train.distributed import World
-from roadmap.train.same_run import differences, free_folder, listed, options
+from roadmap.train.same_run import compared, differences, free_folder, listed, options
 from roadmap.train.settings import flat_differences
 from roadmap.train.stopping import FolderLock
 
@@ -39,8 +38,8 @@ ACCEPT = "--accept-changed-data"
 def _compared(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return what two runs must share, plus EXIF orientation, which old runs do not record."""
     turned = bool((facts.get("data") or {}).get("exif_orientation", False))
-    compared = {name: facts.get(name) for name in IDENTITY} | {"data.exif_orientation": turned}
-    return compared | {"processes": facts.get("processes", 1)}
+    more = {"data.exif_orientation": turned, "processes": facts.get("processes", 1)}
+    return compared(facts) | more
 
 
 def open_run(

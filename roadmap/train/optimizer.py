@@ -13,10 +13,20 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from models.network import NORMS, LayerScale
 from roadmap.recipes import OPTIMIZERS, Recipe
+from roadmap.train.fine_tune import layer_groups
+from roadmap.train.settings import Start
 
 
-def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Create the recipe's optimizer for ``model``, fused if torch has a fused version."""
+def build_optimizer(
+    model: nn.Module, recipe: Recipe, start: Start | None = None
+) -> torch.optim.Optimizer:
+    """Create the recipe's optimizer for ``model``, fused if torch has a fused version.
+
+    With ``start``, its groups have ``lr_scale``, the factor of their learning rate.
+    """
+    groups = parameter_groups(model, recipe)
+    if start is not None:
+        groups = layer_groups(groups, model, start.layer_decay)
     kind = OPTIMIZERS[recipe.optimizer]
     options: dict[str, Any] = {}
     if kind.moments == 2:
@@ -24,7 +34,7 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if kind.fused and next(model.parameters()).device.type in ("cuda", "cpu"):
         options["fused"] = True
     return create_optimizer_v2(
-        parameter_groups(model, recipe),
+        groups,
         opt=kind.timm_name,
         lr=recipe.lr,
         weight_decay=recipe.weight_decay,

@@ -16,11 +16,12 @@ from models.config import ConfigError, ModelConfig
 from roadmap.errors import RefusedError
 from roadmap.measure.throughput import best_device
 from roadmap.runs.folders import runs_folder
-from roadmap.runs.record import RunPoint, RunRecord
+from roadmap.runs.record import RunPoint, RunRecord, RunStart
 from roadmap.train.checks import check_network
 from roadmap.train.data.batches import Data, DataError, open_data
 from roadmap.train.data.sources import open_source
 from roadmap.train.distributed import World, joined
+from roadmap.train.fine_tune import StartWeights, read_start, starting_config
 from roadmap.train.loop import Training
 from roadmap.train.machine import device_name, prepare_device, reproducible, versions
 from roadmap.train.metrics import Display, check_tensorboard
@@ -84,9 +85,9 @@ def _train(
             exif_orientation=world.share(lambda: turns_images(folder)),
         )
         data.check_batch(recipe.batch_size, world.size)
-        config = trained_config(settings).replace(
-            num_classes=data.info.num_classes, in_channels=data.info.channels
-        )
+        begin = read_start(settings.start) if settings.start else None
+        given = starting_config(begin, settings) if begin else trained_config(settings)
+        config = given.replace(num_classes=data.info.num_classes, in_channels=data.info.channels)
         check_network(
             config,
             recipe,
@@ -101,7 +102,7 @@ def _train(
     with locked(folder, world, display.say):
         record, checkpoint = open_run(
             folder,
-            new_record(settings, config, data, device, world),
+            new_record(settings, config, data, device, world, begin),
             data,
             world,
             accept=settings.accept_changed_data,
@@ -112,20 +113,32 @@ def _train(
             return record
         history = checkpoint.state["history"] if checkpoint else []
         recorder = Recorder(folder, record, history, settings, world, display)
-        training = Training(settings, config, data, recorder, device, world, display, signals, turn)
+        weights = None
+        if begin is not None and checkpoint is None:
+            weights = begin.fitted(config, data.info.classes, settings.seed)
+            display.say(begin.sentence(data.info.classes))
+        training = Training(
+            settings, config, data, recorder, device, world, display, signals, turn, weights
+        )
         return training.run(checkpoint)
 
 
 def new_record(
-    settings: Settings, config: ModelConfig, data: Data, device: torch.device, world: World
+    settings: Settings,
+    config: ModelConfig,
+    data: Data,
+    device: torch.device,
+    world: World,
+    begin: StartWeights | None = None,
 ) -> RunRecord:
-    """Return the record of a run before it starts."""
+    """Return the record of a run before it starts, at ``begin`` or at random weights."""
     precision = settings.precision or ("bf16" if device.type == "cuda" else "float32")
     recipe = dataclasses.asdict(settings.recipe)
     return RunRecord(
         status="running",
         roadmap=settings.roadmap,
-        step=settings.step,
+        step=None if begin else settings.step,
+        start=_recorded_start(settings, begin, data),
         point=RunPoint(**settings.point) if settings.point else None,
         recipe_name=settings.recipe_name,
         # As read back from JSON: lists instead of tuples.
@@ -145,4 +158,17 @@ def new_record(
         versions=versions(),
         date=datetime.now(timezone.utc).date().isoformat(),
         wall_seconds=None,
+    )
+
+
+def _recorded_start(settings: Settings, begin: StartWeights | None, data: Data) -> RunStart | None:
+    if begin is None or settings.start is None:
+        return None
+    return RunStart(
+        weights=settings.start.weights,
+        sha256=begin.sha256,
+        network=begin.network,
+        head="kept" if begin.keeps_head(data.info.classes) else "new",
+        layer_decay=settings.start.layer_decay,
+        frozen_stages=settings.start.frozen_stages,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from models.text import said
+from roadmap.runs.record import IDENTITY
 from roadmap.train.settings import flat_differences
 
 #: Options of ``train`` that are not recipe fields, by their names in run.json.
@@ -15,11 +16,25 @@ _OPTIONS = {
     **{name: f"--{name}" for name in ("roadmap", "step", "seed", "scale", "precision")},
     "micro_batch": "--micro-batch",
     "device_type": "--device",
+    "start.layer_decay": "--layer-decay",
+    "start.frozen_stages": "--frozen-stages",
 }
+#: What the weights are that fine-tuning starts from.
+START = "start.sha256"
 #: Recipe fields that follow from another one unless given explicitly.
 _FOLLOWING = {"epochs": ("warmup_epochs",), "batch_size": ("lr",)}
 
+#: What fine-tuning runs must share about their start; the file of the weights may move.
+STARTS = ("sha256", "layer_decay", "frozen_stages")
+
 Differences = dict[str, tuple[Any, Any]]
+
+
+def compared(facts: Mapping[str, Any], names: Iterable[str] = IDENTITY) -> dict[str, Any]:
+    """Return the fields ``names`` of a run that two runs must share."""
+    start = facts.get("start") or {}
+    own = {name: facts.get(name) for name in names if name != "start"}
+    return own | {f"start.{name}": start.get(name) for name in STARTS}
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Differences:
@@ -62,13 +77,19 @@ def options(found: Differences, there: Mapping[str, Any]) -> str | None:
 
 
 def _told(found: Differences) -> Differences:
-    """Return ``found`` without differences in the network that follow from others."""
-    causes = {"roadmap", "step", "scale"} & found.keys()
+    """Return ``found`` without differences that follow from others: those in the network, and
+    those between a run from random weights and one that fine-tunes."""
+    causes = {"roadmap", "step", "scale", START} & found.keys()
+    follow = ("step", "start.layer_decay", "start.frozen_stages")
+    dropped = follow if None in found.get(START, ()) else ()
     return {
         name: pair
         for name, pair in found.items()
-        if not name.startswith("config.")
-        or not (causes or name.replace("config.", "recipe.", 1) in found)
+        if name not in dropped
+        and not (
+            name.startswith("config.")
+            and (causes or name.replace("config.", "recipe.", 1) in found)
+        )
     }
 
 
@@ -83,6 +104,8 @@ def _option(name: str, value: Any) -> str | None:
 
 
 def _shown(name: str) -> str:
+    if name == START:
+        return "SHA-256 of --weights"
     field = name.removeprefix("recipe.")
     return _OPTIONS.get(name, name) if field == name else f"--{field.replace('_', '-')}"
 

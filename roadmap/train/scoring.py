@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def score_file(
             device=place,
             seed=0,
             workers=workers,
-            exif_orientation=_turned(facts),
+            exif_orientation=turned(facts),
         )
     except DataError as error:
         raise RefusedError(str(error)) from None
@@ -182,7 +182,7 @@ def _name(facts: dict[str, Any], config: ModelConfig | None) -> str:
     return f"{name} of {shape}"
 
 
-def _turned(facts: dict[str, Any]) -> bool:
+def turned(facts: Mapping[str, Any]) -> bool:
     """Whether a file was trained on images rotated by their EXIF orientation tag."""
     data = facts.get("data")
     return isinstance(data, dict) and bool(data.get("exif_orientation", False))

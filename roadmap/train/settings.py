@@ -16,7 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from models.config import ModelConfig
 from models.text import said, unknown_name
 from roadmap.errors import RefusedError
-from roadmap.recipes import RECIPES, Recipe
+from roadmap.recipes import NAMED_RECIPES, RECIPES, Recipe
 from roadmap.schedule import scaled_lr
 from roadmap.steps import ROADMAPS
 from roadmap.text import counted
@@ -32,6 +32,11 @@ MOST_IMAGES = 1_000_000
 #: Largest seed of torch's generators; numpy's accept any.
 MOST_SEED = 2**64 - 1
 
+#: Layer-wise decay of the learning rate for networks trained on ImageNet-1K; 0.8 after
+#: ImageNet-22K (Liu et al. 2022, Table 6).
+LAYER_DECAY = 0.7
+WEIGHTS_ENDINGS = (".safetensors", ".pth", ".pt", ".tar", ".bin")
+
 _HINTS = get_type_hints(Recipe)
 #: Bounds of fields that do not follow from their type.
 _AT_LEAST_ONE = ("batch_size", "epochs", "step_epochs", "ema_every", "train_size", "test_size")
@@ -43,19 +48,51 @@ _LENGTHS = {"warmup_epochs": "warm-up", "step_epochs": "learning rate steps"}
 
 
 @dataclass(frozen=True, kw_only=True)
+class Start:
+    """Where fine-tuning starts: ``weights`` is a file, a run's folder or a name in timm.
+
+    The learning rate of a layer is multiplied by ``layer_decay`` once per group of layers after it
+    (``fine_tune.layer_scale``). The stem and the first ``frozen_stages`` stages keep their weights
+    if it is not 0. ``network`` is for files that do not record it. Raises ``RefusedError`` for a
+    value out of range.
+    """
+
+    weights: str
+    layer_decay: float = LAYER_DECAY
+    frozen_stages: int = 0
+    network: ModelConfig | None = None
+
+    def __post_init__(self) -> None:
+        _check("--weights", self.weights, bool(self.weights), "a file, a run's folder or a name")
+        good = 0 < self.layer_decay <= 1
+        _check("--layer-decay", self.layer_decay, good, "a number over 0, up to 1")
+        _check("--frozen-stages", self.frozen_stages, self.frozen_stages >= 0, "0 or more")
+
+    @property
+    def name(self) -> str:
+        """Return a name of the weights for folders of runs."""
+        path = Path(self.weights)
+        if path.suffix in WEIGHTS_ENDINGS:
+            path = path.parent if (path.parent / "run.json").is_file() else path.with_suffix("")
+        return path.resolve().name.replace(":", "-") or "weights"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """One run. ``recipe`` is complete: it includes every change.
 
     ``micro_batch`` is the number of images per forward pass of a process [default: its share of the
     batch], ``checkpoint_every`` in seconds. ``output`` None means a folder named after data, step
     and seed. ``step`` None means a point of a design: ``network`` is its config and ``point``
-    describes it for run.json (``design``, ``key``, ``role``, ``levels``).
+    describes it for run.json (``design``, ``key``, ``role``, ``levels``); or, with ``start``, the
+    network of trained weights.
     """
 
     roadmap: str = "resnet50"
     step: str | None = "separate_downsampling"
     network: ModelConfig | None = None
     point: Mapping[str, Any] | None = dataclasses.field(default=None, hash=False)
+    start: Start | None = None
     recipe: Recipe
     #: None: the step's recipe.
     recipe_name: str | None = None
@@ -77,6 +114,8 @@ class Settings:
     @property
     def subject(self) -> str:
         """Return what is trained, for folder names and messages."""
+        if self.start is not None:
+            return f"fine_tune-{self.start.name}"
         if self.point is None:
             return f"{self.roadmap}-{self.step}"
         return f"{self.point['design']}-{self.point['key']}"
@@ -93,10 +132,10 @@ def choose_recipe(
 ) -> tuple[Recipe, list[str]]:
     """Return the recipe of a run, and one sentence per derived value.
 
-    It starts from the step's recipe or ``RECIPES[name]``, shrunk if ``scale`` is pocket, with test
-    size ``image_size`` and the other sizes in proportion, and then applies ``changes``. A changed
-    batch size scales the learning rate, and fewer epochs shorten the warm-up and the intervals of
-    the step schedule, unless ``changes`` sets these as well. Raises ``RefusedError``.
+    It starts from the step's recipe or ``NAMED_RECIPES[name]``, shrunk if ``scale`` is pocket, with
+    test size ``image_size`` and the other sizes in proportion, and then applies ``changes``. A
+    changed batch size scales the learning rate, and fewer epochs shorten the warm-up and the
+    intervals of the step schedule, unless ``changes`` sets these as well. Raises ``RefusedError``.
     """
     recipe = _named_recipe(roadmap, step, name)
     if scale == "pocket":
@@ -253,9 +292,9 @@ def _named_recipe(roadmap: str, step: str, name: str | None) -> Recipe:
         raise RefusedError(unknown_name(f"step of {roadmap}", step, ROADMAPS[roadmap].keys))
     if name is None:
         return ROADMAPS[roadmap].recipe(step)
-    if name not in RECIPES:
-        raise RefusedError(unknown_name("recipe", name, tuple(RECIPES)))
-    return RECIPES[name]
+    if name not in NAMED_RECIPES:
+        raise RefusedError(unknown_name("recipe", name, tuple(NAMED_RECIPES)))
+    return NAMED_RECIPES[name]
 
 
 def _shorter(recipe: Recipe, changes: Mapping[str, Any]) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
@@ -16,8 +16,10 @@ from roadmap.recipes import OPTIMIZERS, Recipe
 from roadmap.schedule import learning_rate
 from roadmap.train.distributed import World, synchronize_batch_norm
 from roadmap.train.drop_path import DropPaths
+from roadmap.train.fine_tune import freeze
 from roadmap.train.graph import StepGraph
 from roadmap.train.optimizer import average_decay, build_optimizer, loss_function
+from roadmap.train.settings import Start
 
 #: Optimizer steps between reads of the device's sums, where a read waits for the device.
 READ_EVERY = 25
@@ -37,7 +39,8 @@ class Trainer:
     """Network, optimizer and weight average of a recipe, and the step that updates them.
 
     ``steps_per_epoch`` is for the schedule. A forward pass has at most ``micro_batch`` images per
-    process; gradients are accumulated. Raises ``ConfigError`` for an invalid config.
+    process; gradients are accumulated. ``start`` sets which layers are frozen or slower, and
+    ``weights`` replace the random ones. Raises ``ConfigError`` for an invalid config.
     """
 
     def __init__(
@@ -53,6 +56,8 @@ class Trainer:
         micro_batch: int | None = None,
         world: World | None = None,
         sync_batch_norm: bool = True,
+        start: Start | None = None,
+        weights: Mapping[str, Tensor] | None = None,
     ):
         self.recipe = recipe
         self.steps_per_epoch = steps_per_epoch
@@ -61,15 +66,21 @@ class Trainer:
         self.micro_batch = micro_batch
         self.world = world or World()
         torch.manual_seed(seed)
-        model: nn.Module = ModernResNet(config)
+        network = ModernResNet(config)
+        if weights is not None:
+            network.load_state_dict(weights)
+        #: Modules that stay in evaluation mode, so that batch norm's statistics do not change.
+        self._frozen = freeze(network, start.frozen_stages) if start else []
+        model: nn.Module = network
         if self.world.size > 1 and sync_batch_norm:
             model = synchronize_batch_norm(model, device.type)
         self.drop_paths = DropPaths(model, seed, device)
         # torch's types lack this one of its signatures.
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model = model
+        self._enter_training()
         self.average = _average(self.model, recipe)
-        self.optimizer = build_optimizer(self.model, recipe)
+        self.optimizer = build_optimizer(self.model, recipe, start)
         self.loss = loss_function(recipe)
         self.network = self._network(compiled)
         #: Loss, correct images, and the first step whose loss was not finite (-1: none).
@@ -94,7 +105,7 @@ class Trainer:
         ``images`` (N, C, H, W) float, ``targets`` (N, classes) probabilities.
         """
         if not self.model.training:
-            self.model.train()
+            self._enter_training()
         self._set_rate(learning_rate(self.recipe, number, self.steps_per_epoch))
         self._number.fill_(number)
         parts = self._parts(number, len(images))
@@ -170,13 +181,18 @@ class Trainer:
             for name, module in self.model.named_modules()
             if not any(module.children())
         ]
-        self.model.train()
+        self._enter_training()
         with torch.no_grad(), self._autocast():
             for part, _ in self._parts(number, len(images)):
                 self.model(images[part])
         for hook in hooks:
             hook.remove()
         return found[0] if found else None
+
+    def _enter_training(self) -> None:
+        self.model.train()
+        for module in self._frozen:
+            module.eval()
 
     def _network(self, compiled: bool) -> nn.Module:
         network: Any = torch.compile(self.model) if compiled else self.model
@@ -200,10 +216,11 @@ class Trainer:
 
     def _set_rate(self, rate: float) -> None:
         for group in self.optimizer.param_groups:
+            own = rate * group.get("lr_scale", 1.0)
             if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
+                group["lr"].fill_(own)
             else:
-                group["lr"] = rate
+                group["lr"] = own
 
     def _compute(
         self, parts: Iterable[tuple[slice, bool]], images: Tensor, targets: Tensor

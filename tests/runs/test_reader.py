@@ -16,7 +16,7 @@ import pytest
 from fake_runs import write_run
 
 from roadmap.errors import FolderInUseError
-from roadmap.runs import Machine, RunsReader, curves, judged_by, lock, read_runs, reader
+from roadmap.runs import Machine, Runs, RunsReader, curves, judged_by, lock, read_runs, reader
 from roadmap.runs.folders import RUNS_VARIABLE, runs_folder, runs_folders
 from roadmap.runs.lock import is_locked, open_lock, take
 from roadmap.runs.metrics import CLOCK_COLUMNS, COLUMNS
@@ -333,7 +333,7 @@ def test_a_folder_whose_name_is_no_text_is_listed_under_one_that_is(tmp_path):
 
 
 def test_no_root_no_runs(tmp_path):
-    assert read_runs(tmp_path / "nowhere") == ((), (), ())
+    assert read_runs(tmp_path / "nowhere") == Runs((), ())
 
 
 def test_a_root_that_is_a_file(tmp_path):

@@ -75,11 +75,37 @@ def test_whatever_stands_in_a_field_is_read_or_refused_in_a_sentence(content):
     assert read > 50
 
 
+START = {
+    **dict.fromkeys(("weights", "sha256", "network", "head"), "a"),
+    **{"layer_decay": 0.7, "frozen_stages": 0},
+}
+
+
+def test_a_run_that_fine_tunes_needs_no_step(content):
+    record = RunRecord.from_json(content | {"start": START, "step": None})
+    assert record.start._asdict() == START
+    assert RunRecord.from_json(record.to_json()) == record
+    assert "start" in record.identity()
+    plain = RunRecord.from_json(content)
+    assert plain.start is None
+    assert "start" not in plain.to_json() | plain.identity()
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
         ({"reason": {"a": 1}}, r"run\.json: reason is \{'a': 1\}; expected a string or null\."),
         ({"seed": 2**200}, r"run.json: seed is 16\d+….*\d; expected a number between .*\."),
+        ({"start": 3}, r"run.json: start is 3; expected an object."),
+        ({"start": {"weights": "a"}}, r"run.json: start.sha256 is missing; expected a string."),
+        (
+            {"start": START | {"layer_decay": None}},
+            r"run.json: start.layer_decay is None; expected a number.",
+        ),
+        (
+            {"start": START | {"frozen_stages": -1}},
+            r"run.json: start.frozen_stages is -1; expected an integer of at least 0.",
+        ),
         ({"seed": -1}, "run.json: seed is -1; expected an integer of at least 0."),
         ({"device": "\ud800"}, r"run.json: device is '\\ud800'; expected valid Unicode."),
         ({"\ud800": 1}, r"run.json: the name of a field is '\\ud800'; expected valid Unicode."),

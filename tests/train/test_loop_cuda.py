@@ -1,5 +1,6 @@
 """What only a GPU can show: fused optimizers, readings that arrive late, compilation."""
 
+import dataclasses
 import gc
 import weakref
 
@@ -13,6 +14,7 @@ from roadmap.train import trainer as trainer_module
 from roadmap.train.data.prefetch import prefetched
 from roadmap.train.graph import StepGraph
 from roadmap.train.run import train
+from roadmap.train.settings import Start
 
 pytestmark = pytest.mark.cuda
 
@@ -58,6 +60,24 @@ def test_recorded_steps_are_launched_ones_to_the_bit(recipe, step, tmp_path):
             micro_batch=micro_batch,
         )
         train(settings)
+    recorded, launched = (outcome(tmp_path / name) for name in ("recorded", "launched"))
+    assert recorded["metrics"] == launched["metrics"]
+    assert recorded["weights"] == launched["weights"]
+
+
+@pytest.mark.usefixtures("deterministic")
+def test_a_recorded_fine_tuning_is_a_launched_one_to_the_bit(tmp_path):
+    train(tiny_settings(tmp_path / "base", step="gelu", device="cuda"))
+    start = Start(weights=str(tmp_path / "base"), layer_decay=0.5, frozen_stages=1)
+    for name, micro_batch in (("recorded", None), ("launched", 10**6)):
+        settings = tiny_settings(
+            tmp_path / name,
+            recipe="fine_tune",
+            device="cuda",
+            precision="float32",
+            micro_batch=micro_batch,
+        )
+        train(dataclasses.replace(settings, step=None, start=start))
     recorded, launched = (outcome(tmp_path / name) for name in ("recorded", "launched"))
     assert recorded["metrics"] == launched["metrics"]
     assert recorded["weights"] == launched["weights"]

@@ -25,7 +25,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
-from torchvision.transforms import CenterCrop, Resize
+from torchvision.transforms import CenterCrop, Compose, Resize
 from torchvision.transforms.functional import InterpolationMode
 
 from roadmap.train.data import sampling
@@ -158,12 +158,16 @@ def _checked(chunk: Tensor | DataError) -> Tensor:
     return chunk
 
 
+def central_crop(view: View) -> Compose:
+    """Return the transform of a test image: resize the shorter side, crop the center."""
+    resize = Resize(view.test_resize, InterpolationMode(view.interpolation))
+    return Compose([resize, CenterCrop(view.test_size)])
+
+
 class _Crops(Dataset[Tensor]):
     def __init__(self, split: Split, view: View):
         self.split, self.view = split, view
-        self.mode = InterpolationMode(view.interpolation)
-        self.resize = Resize(view.test_resize, self.mode)
-        self.crop = CenterCrop(view.test_size)
+        self.central = central_crop(view)
 
     def __getitems__(self, samples: list[Sample]) -> Tensor | DataError:
         # Returned, not raised: torch would convert it to a traceback.
@@ -177,7 +181,7 @@ class _Crops(Dataset[Tensor]):
         pixels = self.split.pixels(index)
         image = Image.fromarray(pixels)
         if key is None:
-            return np.asarray(self.crop(self.resize(image)))
+            return np.asarray(self.central(image))
         rng = sampling.generator(*key)
         sizes = np.array([pixels.shape[:2]], dtype=np.int64)
         crops = sampling.draw_crops(rng, sizes, self.view.area, self.view.flips)
