@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from roadmap.definition import Step
+from roadmap.definition import Roadmap, Step
 from roadmap.drawing.scene import Column, Shape, scene, widest
 from roadmap.palette import GRAY, GROUP_COLORS
 from roadmap.steps import ROADMAPS
 from roadmap.text import change, number, telling
-from roadmap.views.common import tables
+from roadmap.views.common import recipe_changes, tables
 
 if TYPE_CHECKING:
     from pandas import Series
@@ -26,6 +25,8 @@ MOST = (
     ("activations", "million activations", "", 1),
     ("receptive_field", "pixels of receptive field", "", 0),
 )
+#: Most settings of a recipe that are shown one by one.
+MOST_OF_RECIPE = 3
 
 
 @st.cache_data(show_spinner=False)
@@ -47,7 +48,7 @@ def slides(name: str) -> list[dict[str, Any]]:
                 **_words(step),
                 "top1": _known(row["top1"]),
                 "from": None if before is None else _known(before["top1"]),
-                "figures": figures(row, before),
+                "figures": figures(row, before) + _of_the_recipe(roadmap, step.key),
                 "network": _column(drawn.network),
                 "block": _column(drawn.block),
                 "described": drawn.described,
@@ -63,13 +64,19 @@ def _words(step: Step) -> dict[str, Any]:
         "group": step.group,
         "color": GROUP_COLORS.get(step.group, GRAY),
         "adopted": step.adopted,
-        "sentence": first_sentence(step.why),
+        "sentence": step.hypothesis,
     }
 
 
-def first_sentence(text: str) -> str:
-    """Return the first sentence; a decimal point or an abbreviation ends none."""
-    return re.split(r"(?<=[.!?])\s+(?=[A-Z0-9])", text, maxsplit=1)[0]
+def _of_the_recipe(roadmap: Roadmap, key: str) -> list[dict[str, str]]:
+    """Return the new values of the recipe; their number, if they are too many to show."""
+    changed = recipe_changes.rows(roadmap, key)
+    if len(changed) > MOST_OF_RECIPE:
+        return [{"large": str(len(changed)), "name": "settings of the recipe change", "small": ""}]
+    return [
+        {"large": after, "name": name, "small": f"before: {before}"}
+        for name, before, after in changed
+    ]
 
 
 def figures(now: Series[Any], before: Series[Any] | None) -> list[dict[str, str]]:

@@ -23,8 +23,10 @@ _component = st.components.v2.component(
 )
 
 
-def opened() -> bool:
-    return st.query_params.get(PARAMETER) == "1"
+def opened() -> tuple[bool, str]:
+    """Return whether the URL asks for the lecture, and a sentence if its value is invalid."""
+    value, problem = address.option(st.query_params, PARAMETER, ("0", "1"))
+    return value == "1", problem
 
 
 def button() -> None:
