@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from models.config import ModelConfig, differences
+from models.config import ModelConfig
 from models.spec import BIASED
 from roadmap import charts
 from roadmap.analysis.audit import SWIN, rounds_to
 from roadmap.definition import Roadmap
 from roadmap.drawing import diagrams
-from roadmap.recipes import OPTIMIZERS
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import TimedOn
 from roadmap.text import ABSENT, change, number, telling
@@ -23,6 +22,7 @@ from roadmap.views.common import address, markup, tables, turns
 from roadmap.views.common.address import Selection, current
 from roadmap.views.common.bounds import known
 from roadmap.views.common.controls import titled
+from roadmap.views.common.recipe_changes import recipe_changes
 from roadmap.views.lecture import view as lecture
 from roadmap.views.roadmap import charts as roadmap_charts
 from roadmap.views.roadmap import step_control
@@ -45,24 +45,6 @@ FIGURES = (
 COUNTED = ("gflops", "params", "activations")
 #: Number formats of the sortable table, by decimals.
 FORMATS = {0: "localized", 1: "%.1f", 2: "%.2f"}
-RECIPE_NAMES = {
-    "lr": "learning rate",
-    "norm_weight_decay": "weight decay for norms and biases",
-    "step_epochs": "epochs between decays",
-    "step_gamma": "decay factor",
-    "auto_augment": "automatic augmentation",
-    "ema_decay": "decay of the weight average",
-    "ema_every": "steps between averages",
-    "train_size": "training image, pixels",
-    "test_size": "test image, pixels",
-    "test_resize": "test image resized to, pixels",
-    "init": "initialization",
-    "mixup": "Mixup, alpha",
-    "cutmix": "CutMix, alpha",
-}
-RECIPE_VALUES = {"trivial": "TrivialAugmentWide"} | {
-    key: optimizer.title for key, optimizer in OPTIMIZERS.items()
-}
 PAUSE = 0.5  # seconds
 DRAWN = {"bars": roadmap_charts.bars, "path": roadmap_charts.path, "both": roadmap_charts.both}
 
@@ -75,7 +57,8 @@ def show() -> None:
 @turns.fragment
 def _explorer() -> None:
     chosen = current()
-    if lecture.opened():
+    presenting, invalid = lecture.opened()
+    if presenting:
         lecture.show(chosen)
         return
     view, problem = address.option(st.query_params, "view", tuple(VIEWS))
@@ -85,7 +68,7 @@ def _explorer() -> None:
     with st.container(key="step-bar"):
         step_control.step_control(roadmap, chosen.step)
     view, metric, unknown = _controls(chosen, view)
-    problems = [text for text in (*chosen.problems, problem, unknown) if text]
+    problems = [text for text in (*chosen.problems, problem, unknown, invalid) if text]
     if problems:
         notice.html(markup.notice(" ".join(problems)))
     setting = _setting(tuple(SWIN) if view == "both" else (chosen.roadmap,), metric)
@@ -230,7 +213,7 @@ def _story(roadmap: Roadmap) -> str:
 def _more(shown: Shown, view: str) -> None:
     """Show what not everyone needs, folded: recipe, figures, stages; all steps on request."""
     roadmap = ROADMAPS[shown.roadmap]
-    rows = _recipe_rows(roadmap, shown.step)
+    rows = recipe_changes(roadmap, shown.step)
     if rows:
         with st.expander(f"Changes to the recipe ({len(rows)})"):
             st.html(markup.recipe_table(("Recipe", "Before", "After"), rows))
@@ -357,28 +340,6 @@ def _key(before: ModelConfig | None, after: ModelConfig) -> list[tuple[str, str]
             ("", f"With {diagrams.NORMS[biased.norm]}, the block's convolutions have a bias.")
         )
     return key
-
-
-def _recipe_rows(roadmap: Roadmap, key: str) -> list[tuple[str, str, str]]:
-    previous = roadmap.previous(key)
-    if previous is None:
-        return []
-    old, new = vars(roadmap.recipe(previous.key)), vars(roadmap.recipe(key))
-    rows = [(name, old[name], new[name]) for name in new if old[name] != new[name]]
-    changed = differences(roadmap.config(previous.key), roadmap.config(key))
-    rows += [(name, *changed[name]) for name in ("init",) if name in changed]
-    return [
-        (RECIPE_NAMES.get(name, name.replace("_", " ")), _plain(name, before), _plain(name, after))
-        for name, before, after in rows
-    ]
-
-
-def _plain(name: str, value: object) -> str:
-    if value is None:
-        return "as for weights" if name == "norm_weight_decay" else "none"
-    if isinstance(value, float):
-        return f"{value:g}"
-    return RECIPE_VALUES.get(str(value), str(value).replace("_", " "))
 
 
 def _stages(roadmap: Roadmap, key: str) -> None:
