@@ -45,5 +45,5 @@ def _plain(name: str, value: object) -> str:
     if value is None:
         return "as for weights" if name == "norm_weight_decay" else "none"
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.10f}".rstrip("0").rstrip(".")
     return VALUES.get(str(value), str(value).replace("_", " "))
