@@ -1,4 +1,4 @@
-"""What a step changes in the training recipe and the initialization, in plain words."""
+"""What a step changes in the training recipe, in words."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ VALUES = {"trivial": "TrivialAugmentWide"} | {
 }
 
 
-def rows(roadmap: Roadmap, key: str) -> list[tuple[str, str, str]]:
-    """Return the fields that a step changes, with their values before and after, as text."""
+def recipe_changes(roadmap: Roadmap, key: str) -> list[tuple[str, str, str]]:
+    """Return name, value before and value after of each recipe field that the step changes."""
     previous = roadmap.previous(key)
     if previous is None:
         return []
     old, new = vars(roadmap.recipe(previous.key)), vars(roadmap.recipe(key))
-    changes = [(name, old[name], new[name]) for name in new if old[name] != new[name]]
+    rows = [(name, old[name], new[name]) for name in new if old[name] != new[name]]
     changed = differences(roadmap.config(previous.key), roadmap.config(key))
-    changes += [(name, *changed[name]) for name in ("init",) if name in changed]
+    rows += [(name, *changed[name]) for name in ("init",) if name in changed]
     return [
         (NAMES.get(name, name.replace("_", " ")), _plain(name, before), _plain(name, after))
-        for name, before, after in changes
+        for name, before, after in rows
     ]
 
 
@@ -45,5 +45,5 @@ def _plain(name: str, value: object) -> str:
     if value is None:
         return "as for weights" if name == "norm_weight_decay" else "none"
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.10f}".rstrip("0").rstrip(".")
     return VALUES.get(str(value), str(value).replace("_", " "))

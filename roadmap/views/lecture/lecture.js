@@ -2,11 +2,12 @@
 
 const DURATION = 600; // milliseconds, from one step's drawing to the next
 const SIZES = [1, 1.15, 1.3]; // of the text
+const MANY = 6; // changes of a recipe that fit beside the words
 const SIGNS = { added: "+", changed: "Δ", removed: "−" };
 const WORDS = { added: "new", changed: "changed", removed: "removed" };
 /* Columns of the two drawings, in their units: shortcut, layers, sign of a change, names. */
 const COLUMNS = {
-  network: { width: 520, axis: 105, sign: 222, name: 244 },
+  network: { width: 540, axis: 105, sign: 222, name: 244 },
   block: { width: 520, axis: 155, lane: 24, sign: 274, name: 296 },
 };
 const CELL = 4.2; // of a kernel's grid
@@ -51,6 +52,7 @@ class Drawing {
     const { width } = column;
     this.svg = svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, parent);
     this.svg.style.setProperty("--width", width);
+    this.svg.style.setProperty("--height", height);
     this.lines = svg("path", { class: "line" }, this.svg);
     this.frame = 0;
   }
@@ -184,27 +186,47 @@ class Drawing {
   }
 }
 
-/* Both drawings side by side; ``parent`` is described to a screen reader. */
+/* The views of a slide, of which one is shown: its network, its block, its recipe. */
 const drawings = (parent, slides) => {
-  const tallest = Math.max(...slides.flatMap(({ network, block }) => [network.height, block.height]));
-  const pair = ["network", "block"].map(
-    (name) => [name, new Drawing(parent, COLUMNS[name], tallest)],
-  );
-  return (slide, moving) => {
-    parent.setAttribute("aria-label", slide.described);
-    for (const [name, drawing] of pair) drawing.show(slide[name], moving);
+  const area = html("div", "lecture-drawing", undefined, parent);
+  const drawn = ["network", "block"].map((name) => {
+    const tallest = Math.max(...slides.map((slide) => slide[name].height));
+    return [name, new Drawing(area, COLUMNS[name], tallest)];
+  });
+  const recipe = html("dl", "lecture-recipe", undefined, area);
+  const nodes = { ...Object.fromEntries(drawn.map(([name, { svg }]) => [name, svg])), recipe };
+  let last;
+  return (slide, view, moving) => {
+    for (const [name, drawing] of drawn) drawing.show(slide[name], moving);
+    recipe.replaceChildren();
+    for (const [name, before, after] of slide.recipe) {
+      const row = html("div", "", undefined, recipe);
+      html("dt", "", name, row);
+      const value = html("dd", "", `${before} → `, row);
+      html("b", "", after, value);
+    }
+    for (const [name, node] of Object.entries(nodes)) node.style.display = name === view ? "" : "none";
+    const appears = view === "recipe" || view !== last;
+    if (moving && appears) nodes[view].animate([{ opacity: 0 }, { opacity: 1 }], DURATION);
+    parent.classList.toggle("many", view === "recipe" && slide.recipe.length > MANY);
+    if (view === "recipe") area.removeAttribute("role");
+    else area.setAttribute("role", "img");
+    area.setAttribute("aria-label", slide.described);
+    if (view === "recipe") area.removeAttribute("aria-label");
+    last = view;
   };
 };
 
 const eyebrow = (slide, place, count) =>
-  `${slide.group}, step ${place + 1} of ${count}${slide.adopted ? "" : ", tried, not adopted"}`;
+  `Step ${place + 1} of ${count}, ${slide.group}${slide.adopted ? "" : " (tried, not adopted)"}`;
 
 const figures = (parent, slide) => {
   parent.replaceChildren();
   for (const { large, name, small } of slide.figures) {
     const figure = html("div", "lecture-figure", undefined, parent);
     html("b", "", large, figure);
-    html("span", "", small ? `${name}, ${small}` : name, figure);
+    const label = html("span", "", name, figure);
+    if (small) html("small", "", small, label);
   }
 };
 
@@ -213,13 +235,13 @@ const printed = (root, { slides }) => {
   const all = html("div", "lecture-print", undefined, root);
   slides.forEach((slide, place) => {
     const page = html("section", "lecture-page", undefined, all);
-    html("p", "lecture-eyebrow", eyebrow(slide, place, slides.length), page);
-    html("h2", "lecture-title", slide.title, page);
-    html("p", "lecture-sentence", slide.sentence, page);
+    const words = html("header", "lecture-words", undefined, page);
+    html("p", "lecture-eyebrow", eyebrow(slide, place, slides.length), words);
+    html("h2", "lecture-title", slide.title, words);
+    html("p", "lecture-sentence", slide.sentence, words);
+    html("p", "lecture-source", slide.source, words);
     figures(html("div", "lecture-figures", undefined, page), slide);
-    const drawing = html("div", "lecture-drawing", undefined, page);
-    drawing.setAttribute("role", "img");
-    drawings(drawing, slides)(slide, false);
+    drawings(page, slides)(slide, slide.views[0], false);
   });
 };
 
@@ -260,49 +282,60 @@ const lecture = ({ data, parentElement, setTriggerValue }) => {
   root.setAttribute("aria-label", `Lecture: ${data.title}`);
   root.style.setProperty("--ink", data.ink);
   const page = getComputedStyle(document.querySelector(".stApp") ?? document.body).colorScheme;
-  let dark = page.includes("dark"), size = 0, predict = false;
+  let dark = page.includes("dark"), size = 0, predict = false, view;
   let place = Math.max(slides.findIndex(({ key }) => key === data.step), 0);
   let seen = place; // the last step whose result was shown, which "predict first" leaves visible
 
   const buttons = strip(root, data, (to) => go(to));
   const slide = html("div", "lecture-slide", undefined, root);
+  const notice = html("p", "lecture-notice", data.notice, slide);
+  notice.setAttribute("role", "status");
   const words = html("header", "lecture-words", undefined, slide);
   words.setAttribute("aria-live", "polite");
   words.setAttribute("aria-atomic", "true");
   const group = html("p", "lecture-eyebrow", "", words);
   const title = html("h1", "lecture-title", "", words);
   const sentence = html("p", "lecture-sentence", "", words);
+  const source = html("p", "lecture-source", "", words);
   const result = html("div", "lecture-figures", undefined, slide);
   result.setAttribute("aria-live", "polite");
-  const drawing = html("div", "lecture-drawing", undefined, slide);
-  drawing.setAttribute("role", "img");
-  const draw = drawings(drawing, slides);
+  const draw = drawings(slide, slides);
 
   const tools = html("div", "lecture-tools", undefined, slide);
-  tools.setAttribute("role", "toolbar");
-  tools.setAttribute("aria-label", "Lecture");
-  const tool = (text, label, act) => {
-    const button = html("button", "", text, tools);
+  tools.setAttribute("role", "group");
+  tools.setAttribute("aria-label", "Lecture controls");
+  /* Narrow windows show only the sign. */
+  const tool = (sign, text, label, act) => {
+    const button = html("button", "", undefined, tools);
     button.type = "button";
-    if (label) button.setAttribute("aria-label", label);
+    button.title = label;
+    button.setAttribute("aria-label", label);
+    html("span", text ? "sign" : "", sign, button);
+    html("span", "text", text, button);
     button.addEventListener("click", act);
     return button;
   };
-  const back = tool("← Previous", "Previous step", () => go(place - 1));
-  const next = tool("Next →", "Next step", () => forward());
-  const predicting = tool("Predict first", "", () => {
+  const back = tool("←", "← Previous", "Previous step", () => go(place - 1));
+  const next = tool("→", "Next →", "Next step", () => forward());
+  const other = tool("▦", "Show network", "", () => turn());
+  const predicting = tool("?", "Predict first", "Predict first", () => {
     predict = !predict;
     seen = place;
     update();
   });
-  const theme = tool("", "", () => {
+  const theme = tool("◐", "Dark theme", "", () => {
     dark = !dark;
     update();
   });
-  const smaller = tool("A−", "Smaller text", () => resize(-1));
-  const larger = tool("A+", "Larger text", () => resize(1));
-  tool("Print", "Print, one slide per step", () => window.print());
-  tool("Close", "Close the lecture (Escape)", () => leave());
+  const smaller = tool("A−", "", "Smaller text", () => resize(-1));
+  const larger = tool("A+", "", "Larger text", () => resize(1));
+  tool("", "Print", "Print, one slide per step", () => window.print()).className = "wide";
+  tool("×", "Close", "Close the lecture (Escape)", () => leave());
+  const renamed = (button, text) => {
+    button.lastChild.textContent = text;
+    button.title = text;
+    button.setAttribute("aria-label", text);
+  };
 
   const hidden = () => predict && place > seen;
   const resize = (by) => {
@@ -314,13 +347,23 @@ const lecture = ({ data, parentElement, setTriggerValue }) => {
     seen = place;
     update();
   };
+  const following = () => {
+    const { views } = slides[place];
+    return views[(views.indexOf(view) + 1) % views.length];
+  };
+  const turn = () => {
+    view = following();
+    draw(slides[place], view, !still());
+    update();
+  };
   const forward = () => (hidden() ? reveal() : go(place + 1));
 
   /* Show what depends on the state; the drawing is moved by ``go`` alone. */
   const update = () => {
     root.style.colorScheme = dark ? "dark" : "light";
     root.style.setProperty("--scale", SIZES[size]);
-    theme.textContent = dark ? "Light theme" : "Dark theme";
+    renamed(theme, dark ? "Light theme" : "Dark theme");
+    renamed(other, `Show ${following()}`);
     predicting.setAttribute("aria-pressed", predict);
     /* Not disabled, so that the keyboard's focus stays. */
     back.setAttribute("aria-disabled", place === 0);
@@ -333,6 +376,7 @@ const lecture = ({ data, parentElement, setTriggerValue }) => {
       const { label, value } = button.dataset;
       button.setAttribute("aria-label", concealed ? label : `${label}, ${value}`);
       button.title = button.getAttribute("aria-label");
+      button.tabIndex = index === place ? 0 : -1; // one stop on the way to the controls
       if (index === place) button.setAttribute("aria-current", "step");
       else button.removeAttribute("aria-current");
     });
@@ -352,13 +396,17 @@ const lecture = ({ data, parentElement, setTriggerValue }) => {
     group.textContent = eyebrow(now, place, count);
     title.textContent = now.title;
     sentence.textContent = now.sentence;
-    draw(now, moving && !still());
+    source.textContent = now.source;
+    view = now.views[0];
+    draw(now, view, moving && !still());
     update();
     buttons[place].scrollIntoView({ block: "nearest" });
   };
   const go = (to) => {
     if (to < 0 || to >= count || to === place) return;
+    if (buttons[place] === document.activeElement) buttons[to].focus();
     place = to;
+    notice.textContent = "";
     if (!predict) seen = place;
     const url = new URL(location.href);
     url.searchParams.set("roadmap", data.roadmap);
@@ -372,7 +420,7 @@ const lecture = ({ data, parentElement, setTriggerValue }) => {
     ArrowRight: forward, ArrowDown: forward, PageDown: forward,
     ArrowLeft: () => go(place - 1), ArrowUp: () => go(place - 1), PageUp: () => go(place - 1),
     Home: () => go(0), End: () => go(count - 1),
-    p: leave, Escape: leave,
+    p: leave, Escape: leave, b: () => turn(),
     "+": () => resize(1), "-": () => resize(-1),
   };
   const pressed = (event) => {

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from roadmap.definition import Roadmap, Step
-from roadmap.drawing.scene import Column, Shape, scene, widest
+from roadmap.definition import Step
+from roadmap.drawing.scene import Column, Scene, Shape, scene, widest
 from roadmap.palette import GRAY, GROUP_COLORS
-from roadmap.steps import ROADMAPS
+from roadmap.steps import ROADMAPS, source
 from roadmap.text import change, number, telling
-from roadmap.views.common import recipe_changes, tables
+from roadmap.views.common import tables
+from roadmap.views.common.recipe_changes import recipe_changes
 
 if TYPE_CHECKING:
     from pandas import Series
@@ -52,6 +53,8 @@ def slides(name: str) -> list[dict[str, Any]]:
                 "network": _column(drawn.network),
                 "block": _column(drawn.block),
                 "described": drawn.described,
+                "recipe": recipe_changes(roadmap, step.key),
+                "views": views(drawn, bool(recipe_changes(roadmap, step.key))),
             }
         )
     return made
@@ -64,19 +67,24 @@ def _words(step: Step) -> dict[str, Any]:
         "group": step.group,
         "color": GROUP_COLORS.get(step.group, GRAY),
         "adopted": step.adopted,
-        "sentence": step.hypothesis,
+        "sentence": step.hypothesis or step.why,
+        "source": source(step),
     }
 
 
-def _of_the_recipe(roadmap: Roadmap, key: str) -> list[dict[str, str]]:
-    """Return the new values of the recipe; their number, if they are too many to show."""
-    changed = recipe_changes.rows(roadmap, key)
-    if len(changed) > MOST_OF_RECIPE:
-        return [{"large": str(len(changed)), "name": "settings of the recipe change", "small": ""}]
-    return [
-        {"large": after, "name": name, "small": f"before: {before}"}
-        for name, before, after in changed
-    ]
+def views(drawn: Scene, recipe: bool) -> list[str]:
+    """Return what a slide can show, first the view with the most changed layers.
+
+    The changes of the recipe come first if no layer changes.
+    """
+    changed = {
+        name: sum(bool(shape.mark and shape.text) for shape in column.shapes)
+        for name, column in (("network", drawn.network), ("block", drawn.block))
+    }
+    if not any(changed.values()):
+        return ["recipe", "block", "network"] if recipe else ["block", "network"]
+    ordered = sorted(changed, key=lambda name: -changed[name])
+    return [*ordered, "recipe"] if recipe else ordered
 
 
 def figures(now: Series[Any], before: Series[Any] | None) -> list[dict[str, str]]:
@@ -102,11 +110,10 @@ def _figure(
     if before is None or before[column] != before[column]:
         return {"large": f"{number(now[column], decimals)}{unit}", "name": name, "small": ""}
     decimals = telling(now[column], before[column], decimals)
-    return {
-        "large": change(now[column], before[column], decimals),
-        "name": name,
-        "small": f"now {number(now[column], decimals)}{unit}",
-    }
+    old, new = number(before[column], decimals), f"{number(now[column], decimals)}{unit}"
+    moved = change(now[column], before[column], decimals)
+    same = now[column] == before[column]
+    return {"large": moved, "name": name, "small": f"still {new}" if same else f"{old} → {new}"}
 
 
 def _known(value: float) -> float | None:

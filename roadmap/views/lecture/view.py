@@ -24,7 +24,7 @@ _component = st.components.v2.component(
 
 
 def opened() -> tuple[bool, str]:
-    """Return whether the URL asks for the lecture, and a sentence if its value is invalid."""
+    """Return whether the URL opens lecture mode, and a sentence if its value is invalid."""
     value, problem = address.option(st.query_params, PARAMETER, ("0", "1"))
     return value == "1", problem
 
@@ -48,6 +48,7 @@ def show(chosen: Selection) -> None:
             "step": chosen.step,
             "parameter": PARAMETER,
             "ink": BLUE,
+            "notice": " ".join(chosen.problems),
             "slides": slides(chosen.roadmap),
         },
         on_leave_change=lambda: _leave(chosen.roadmap),

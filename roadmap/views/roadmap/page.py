@@ -22,6 +22,7 @@ from roadmap.views.common import address, markup, recipe_changes, tables, turns
 from roadmap.views.common.address import Selection, current
 from roadmap.views.common.bounds import known
 from roadmap.views.common.controls import titled
+from roadmap.views.common.recipe_changes import recipe_changes
 from roadmap.views.lecture import view as lecture
 from roadmap.views.roadmap import charts as roadmap_charts
 from roadmap.views.roadmap import step_control
@@ -56,7 +57,7 @@ def show() -> None:
 @turns.fragment
 def _explorer() -> None:
     chosen = current()
-    presenting, absurd = lecture.opened()
+    presenting, invalid = lecture.opened()
     if presenting:
         lecture.show(chosen)
         return
@@ -67,7 +68,7 @@ def _explorer() -> None:
     with st.container(key="step-bar"):
         step_control.step_control(roadmap, chosen.step)
     view, metric, unknown = _controls(chosen, view)
-    problems = [text for text in (*chosen.problems, problem, unknown, absurd) if text]
+    problems = [text for text in (*chosen.problems, problem, unknown, invalid) if text]
     if problems:
         notice.html(markup.notice(" ".join(problems)))
     setting = _setting(tuple(SWIN) if view == "both" else (chosen.roadmap,), metric)
@@ -212,7 +213,7 @@ def _story(roadmap: Roadmap) -> str:
 def _more(shown: Shown, view: str) -> None:
     """Show what not everyone needs, folded: recipe, figures, stages; all steps on request."""
     roadmap = ROADMAPS[shown.roadmap]
-    rows = recipe_changes.rows(roadmap, shown.step)
+    rows = recipe_changes(roadmap, shown.step)
     if rows:
         with st.expander(f"Changes to the recipe ({len(rows)})"):
             st.html(markup.recipe_table(("Recipe", "Before", "After"), rows))
