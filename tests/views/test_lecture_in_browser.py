@@ -26,24 +26,6 @@ OVERFLOW = """() => {
     slide.scrollWidth - slide.clientWidth, slide.scrollHeight - slide.clientHeight);
 }"""
 
-#: Sizes in pixels as seen: the text of the drawings, then the sentence.
-TEXT_SIZES = """() => [
-  ...[...document.querySelectorAll('.lecture-slide svg')].map((drawing) =>
-    parseFloat(getComputedStyle(drawing.querySelector('text')).fontSize)
-      * drawing.getScreenCTM().a),
-  parseFloat(getComputedStyle(document.querySelector('.lecture-sentence')).fontSize)]"""
-#: Notes the drawing at each frame, and for how many frames it has been the same.
-RECORD = """() => {
-  window.seen = [{ drawn: '', still: 0 }];
-  const note = () => {
-    const drawn = document.querySelector('.lecture-slide .lecture-drawing').innerHTML;
-    const last = window.seen.at(-1);
-    window.seen.push({ drawn, still: last.drawn === drawn ? last.still + 1 : 0 });
-    requestAnimationFrame(note);
-  };
-  note();
-}"""
-
 
 @pytest.fixture
 def lecture(open_path):

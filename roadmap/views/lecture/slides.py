@@ -26,8 +26,6 @@ MOST = (
     ("activations", "million activations", "", 1),
     ("receptive_field", "pixels of receptive field", "", 0),
 )
-#: Most settings of a recipe that are shown one by one.
-MOST_OF_RECIPE = 3
 
 
 @st.cache_data(show_spinner=False)
@@ -49,7 +47,7 @@ def slides(name: str) -> list[dict[str, Any]]:
                 **_words(step),
                 "top1": _known(row["top1"]),
                 "from": None if before is None else _known(before["top1"]),
-                "figures": figures(row, before) + _of_the_recipe(roadmap, step.key),
+                "figures": figures(row, before),
                 "network": _column(drawn.network),
                 "block": _column(drawn.block),
                 "described": drawn.described,

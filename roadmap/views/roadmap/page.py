@@ -18,7 +18,7 @@ from roadmap.drawing import diagrams
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import TimedOn
 from roadmap.text import ABSENT, change, number, telling
-from roadmap.views.common import address, markup, recipe_changes, tables, turns
+from roadmap.views.common import address, markup, tables, turns
 from roadmap.views.common.address import Selection, current
 from roadmap.views.common.bounds import known
 from roadmap.views.common.controls import titled
