@@ -37,7 +37,7 @@ PICTURES = (
 )
 #: Frames of the moving picture: size, seconds that a slide stays, frames of each change, quality.
 FRAME, STAYS, CHANGING, QUALITY = (1008, 630), 1.4, 6, 55
-END = "separate_downsampling"
+START, END = "stage_ratio", "separate_downsampling"
 MORPH = 0.7  # seconds; the lecture's change takes 0.6
 #: Whether all elements have replaced their placeholders and all charts are drawn.
 COMPLETE = """() => !document.querySelector('[data-testid=stSkeleton]')
@@ -66,13 +66,13 @@ def main() -> None:
 def moving_picture(browser: Browser, url: str) -> None:
     """Save the lecture's change from step to step, over the adopted steps of ResNet-50."""
     page = browser.new_page(viewport={"width": 1440, "height": 900})
-    page.goto(f"{url}/?roadmap=resnet50&step=training&present=1")
-    page.locator(".lecture-drawing svg").first.wait_for()
+    page.goto(f"{url}/?roadmap=resnet50&step={START}&present=1")
+    page.locator(".lecture-slide .lecture-title").wait_for()
     page.wait_for_timeout(2000)
     page.add_style_tag(content=".lecture-tools { visibility: hidden; }")
     frames, seconds = [frame(page)], [STAYS]
     roadmap = ROADMAPS["resnet50"]
-    for key in roadmap.keys[roadmap.keys.index("training") + 1 :]:
+    for key in roadmap.keys[roadmap.keys.index(START) + 1 :]:
         page.keyboard.press("ArrowRight")
         for _ in range(CHANGING):
             frames.append(frame(page))
