@@ -13,6 +13,9 @@ from roadmap.views.roadmap import page as roadmap_page
 
 STYLE = Path(common.__file__).parent
 
+#: Streamlit's menu, with its choice of theme, is shown because it has an entry of ours.
+ABOUT = "An executable version of the roadmap from ResNet to ConvNeXt (Liu et al., 2022)."
+
 
 def later(name: str, title: str) -> st.Page:
     """The page of ``roadmap/views/<name>/page.py``, imported when it is opened."""
@@ -44,6 +47,7 @@ st.set_page_config(
     page_title=f"{page.title} – From ResNet to ConvNeXt",
     page_icon=str(STYLE / "icon.svg"),
     layout="wide",
+    menu_items={"About": ABOUT},
 )
 st.html(STYLE / "style.css")
 with turn():

@@ -13,7 +13,7 @@ from roadmap.analysis.ablation import analyse
 from roadmap.analysis.table import ablation_table, curve_table, rows
 from roadmap.charts import ablation as charts
 from roadmap.charts.ablation import SIGNS
-from roadmap.charts.curves import learning_curves, mean_curves, spread
+from roadmap.charts.curves import MEASURES, curves_chart, learning_curves, mean_curves, spread
 from roadmap.report.figures_table import figures_table
 from roadmap.runs import read_runs
 from roadmap.text import number, signed
@@ -147,6 +147,18 @@ def test_curves_of_a_group_are_named_and_the_others_gray(ablation):
             sorted(figure.layout.annotations, key=lambda note: note.text[-1]), shown, strict=True
         )
     )
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_curves_start_at_0(ablation, measure):
+    curves = curve_table(ablation.roadmap, ablation.runs)
+    longer = curves.assign(epoch=curves["epoch"] * 20)  # no longer few enough to be shown whole
+    chosen = curves_chart(longer[longer["key"] == "kernel_5"], measure, by_seed=False).layout
+    assert chosen.xaxis.rangemode == chosen.yaxis.rangemode == "tozero"
+    assert chosen.yaxis.range is None
+    group = learning_curves(longer, "Large kernel sizes").layout
+    assert group.yaxis.range[0] == 0
+    assert group.xaxis.rangemode == "tozero"
 
 
 def test_curves_are_averaged_over_seeds(ablation):

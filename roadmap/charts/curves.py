@@ -44,12 +44,10 @@ class Measure:
     name: str
     axis: str
     format: str
-    #: Start the axis at the lowest value after a third of the epochs, to tell the ends apart.
-    late: bool = False
 
 
 MEASURES = {
-    "top1": Measure("Top-1", "Validation top-1, %", ".2f", late=True),
+    "top1": Measure("Top-1", "Validation top-1, %", ".2f"),
     "val_loss": Measure("Validation loss", "Validation loss", ".4f"),
     "train_loss": Measure("Training loss", "Training loss", ".4f"),
     "lr": Measure("Learning rate", "Learning rate", ".3g"),
@@ -73,10 +71,8 @@ def curves_chart(curves: DataFrame, name: str, *, by_seed: bool) -> go.Figure:
         style.layout(
             HEIGHT,
             margin={"l": 56, "r": 12, "t": 12, "b": 46, "pad": 0},
-            xaxis=style.axis("Epoch", fixedrange=True, automargin=False, **few),
-            yaxis=style.axis(
-                measure.axis, fixedrange=True, automargin=False, range=_span(curves, measure)
-            ),
+            xaxis=style.axis("Epoch", fixedrange=True, automargin=False, rangemode="tozero", **few),
+            yaxis=style.axis(measure.axis, fixedrange=True, automargin=False, rangemode="tozero"),
             hovermode="x unified",
             hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
@@ -88,7 +84,7 @@ def learning_curves(curves: DataFrame, group: str) -> go.Figure:
     measure = MEASURES["top1"]
     means = mean_curves(curves)
     shown = means[means["group"] == group]
-    span = _span(means, measure) or _padded(means["value"], means["value"])
+    span = (0.0, 1.04 * float(means["value"].max() or 1))
     ends = [
         (rows["title"].iloc[0], float(rows["value"].iloc[-1]))
         for _, rows in shown.groupby("key", sort=False)
@@ -107,7 +103,9 @@ def learning_curves(curves: DataFrame, group: str) -> go.Figure:
         style.layout(
             PANEL_HEIGHT,
             margin={"l": 36, "r": NAME_WIDTH, "t": PANEL_TOP, "b": PANEL_BOTTOM, "pad": 0},
-            xaxis=style.axis("Epoch", fixedrange=True, automargin=False, nticks=4),
+            xaxis=style.axis(
+                "Epoch", fixedrange=True, automargin=False, rangemode="tozero", nticks=4
+            ),
             yaxis=style.axis("", range=span, fixedrange=True, automargin=False),
             annotations=_name_labels(ends, span),
             hoverlabel={"font": {"size": style.FONT_SIZE}},
@@ -170,20 +168,6 @@ def _line(
 def _numbers(values: Series[Any]) -> list[float]:
     """Return plain numbers, which Plotly writes shorter than NumPy's arrays."""
     return [value.item() for value in values.to_numpy()]
-
-
-def _span(curves: DataFrame, measure: Measure) -> tuple[float, float] | None:
-    """Return the range from the lowest value after a third of the epochs; None for all."""
-    if not measure.late or curves["epoch"].max() <= FEW:
-        return None
-    late = curves[curves["epoch"] > curves["epoch"].max() // 3]
-    return _padded(late["value"], curves["value"])
-
-
-def _padded(lowest: Series[float], highest: Series[float]) -> tuple[float, float]:
-    low, high = float(lowest.min()), float(highest.max())
-    room = 0.04 * ((high - low) or 1)
-    return low - room, high + room
 
 
 def _faint(color: str) -> str:

@@ -41,6 +41,7 @@ def test_nothing_serious(open_path, path):
     settled(page)
     if path.startswith("picture"):
         expect(page.locator(".picture")).to_be_visible(timeout=60_000)
+    unfold(page)
     found = violations(page)
     page.set_viewport_size(NARROW)
     found += violations(page)
@@ -64,6 +65,15 @@ def settled(page: Page) -> None:
     expect(idle).to_be_attached(timeout=60_000)
     expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0, timeout=60_000)
     expect(page.locator("h1").first).to_be_visible(timeout=60_000)
+
+
+def unfold(page: Page) -> None:
+    folded = page.locator("details:not([open]) > summary")
+    for _ in range(folded.count()):
+        folded.first.click()
+        page.wait_for_timeout(100)
+        settled(page)
+    expect(folded).to_have_count(0)
 
 
 def violations(page: Page) -> list[str]:

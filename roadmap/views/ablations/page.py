@@ -60,7 +60,7 @@ def _nothing() -> None:
         where = f"on the page Training, or {where}"
     st.html(
         f'<div class="nothing">{markup.paragraph(NOTHING + where, "text")}'
-        f'<pre class="command">{escape(COMMANDS)}</pre></div>'
+        f'<pre class="command" tabindex="0">{escape(COMMANDS)}</pre></div>'
     )
 
 

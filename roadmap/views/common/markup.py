@@ -14,12 +14,17 @@ def notice(text: str) -> str:
     return f'<p class="notice" role="status">{escape(ended(text))}</p>'
 
 
+def announced(text: str) -> str:
+    """Return text for screen readers, read out each time it changes."""
+    return f'<p class="announced" role="status">{escape(text)}</p>'
+
+
 def own_machine(sentence: str, *commands: str) -> str:
     """Return a box with commands to run on the reader's own machine."""
     lines = escape("\n".join(commands))
     return (
         '<div class="own" role="note"><p class="own-place"><i aria-hidden="true"></i>On your own '
-        f'machine</p><p>{escape(sentence)}</p><pre class="command">{lines}</pre></div>'
+        f'machine</p><p>{escape(sentence)}</p><pre class="command" tabindex="0">{lines}</pre></div>'
     )
 
 

@@ -87,7 +87,7 @@ def show() -> None:
 def _nothing(words: str) -> None:
     st.html(
         f'<div class="nothing">{markup.paragraph(words, "text")}'
-        f'<pre class="command">{COMMAND}</pre></div>'
+        f'<pre class="command" tabindex="0">{COMMAND}</pre></div>'
     )
 
 

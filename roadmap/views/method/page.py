@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from roadmap.analysis.audit import AuditRow, audit
-from roadmap.html_table import NUMBER, Cell, Row, html_table, row_head
+from roadmap.html_table import NUMBER, Cell, Row, html_table, row_head, wide
 from roadmap.html_table import numbers as in_numbers
 from roadmap.steps import ROADMAPS
 from roadmap.tables import results
@@ -62,11 +62,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence
     def cells(texts: Sequence[str]) -> list[Cell]:
         return [Cell(text, NUMBER if at in numbers else "") for at, text in enumerate(texts)]
 
-    return f'<div class="wide">{html_table(cells(head), map(cells, rows), "plain")}</div>'
+    return wide(html_table(cells(head), map(cells, rows), "plain"), ", ".join(head) or "Table")
 
 
 def _command(text: str) -> str:
-    return f'<pre class="command">{escape(text)}</pre>'
+    return f'<pre class="command" tabindex="0">{escape(text)}</pre>'
 
 
 @st.cache_data(show_spinner=False)

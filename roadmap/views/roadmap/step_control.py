@@ -48,6 +48,7 @@ def step_control(roadmap: Roadmap, key: str) -> None:
     keys, place = roadmap.keys, roadmap.keys.index(key)
     st.session_state["step"] = key
     titles = {step.key: step.title for step in roadmap.steps}
+    st.html(markup.announced(f"{titles[key]}, step {place + 1} of {len(keys)}"))
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         st.button(
             "Previous",
