@@ -4,6 +4,7 @@ the time of an example says nothing on a shared machine."""
 import fnmatch
 import gc
 import os
+import sys
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -14,6 +15,15 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
+
+
+@pytest.fixture(autouse=True)
+def main_module():
+    """Streamlit's test harness leaves a page as ``__main__``, which child processes would run."""
+    before = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = before
+
 
 #: Files that take more than a few seconds each; ``make check`` leaves them out.
 SLOW = (

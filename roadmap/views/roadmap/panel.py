@@ -48,19 +48,23 @@ def hypothesis(roadmap: Roadmap, key: str) -> str:
         f"step {place + 1} of {len(roadmap.keys)}{state}</p>"
         + markup.heading(step.title, 2, "step")
         + f'<p class="hypothesis">{escape(step.hypothesis)} <cite>{escape(source(step))}</cite></p>'
-        + picture_link(roadmap, key)
     )
 
 
 def rows(roadmap: Roadmap, key: str) -> str:
-    """Return mechanism, evidence and confidence of a step."""
+    """Return mechanism, evidence and confidence of a step, and a link to a picture in it."""
     found = _results(roadmap.name, key)
     named = (
         ("Mechanism", _mechanism(roadmap, key)),
         ("Evidence", _evidence(found)),
         ("Confidence", _confidence(roadmap, key, found)),
     )
-    return '<div class="panel">' + "".join(_row(*row) for row in named) + "</div>"
+    return (
+        '<div class="panel">'
+        + "".join(_row(*row) for row in named)
+        + "</div>"
+        + picture_link(roadmap, key)
+    )
 
 
 def _row(name: str, picture: str) -> str:
