@@ -443,7 +443,7 @@ def test_what_is_said_of_the_image_size_follows_from_its_runs():
 
 def test_the_text_says_how_far_the_study_is():
     finished = sum(name.startswith("small_data-") for name in points())
-    check_said(EXPERIMENT, f"So far {finished} of the 164 are")
+    check_said(EXPERIMENT, f"So far {finished} of the 164 are complete")
     check_said(EXPERIMENT, f"{finished} of its 164 runs are trained")
     design = read_design(DESIGNS / "small_data.json")
     found = open_experiment(design, of_data(read_runs(ROOT.parent).points, ROOT.name))

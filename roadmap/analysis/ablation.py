@@ -286,7 +286,7 @@ def _with_verdicts(
         key: replace(
             change,
             p=p,
-            verdict=_verdict(change.points, p),
+            verdict=verdict(change.points, p),
             seeds_needed=seeds_needed(change.points, interval.std, groups, level),
         )
         for (key, (change, interval)), p in zip(tested.items(), adjusted, strict=True)
@@ -294,7 +294,8 @@ def _with_verdicts(
     return tuple(replace(r, change=changes.get(r.step.key, r.change)) for r in results)
 
 
-def _verdict(points: float, p: float) -> str:
+def verdict(points: float, p: float) -> str:
+    """Return whether a change is a gain, a loss or inconclusive, by its adjusted ``p``."""
     if p > ALPHA:
         return INCONCLUSIVE
     return GAIN if points > 0 else LOSS
@@ -311,7 +312,7 @@ def _paired_check(results: Sequence[StepResult], scores: _Scores) -> PairedCheck
         return None
     adjusted = holm([paired.p for _, _, paired in both])
     verdicts = {
-        key: _verdict(paired.mean, p) for (key, _, paired), p in zip(both, adjusted, strict=True)
+        key: verdict(paired.mean, p) for (key, _, paired), p in zip(both, adjusted, strict=True)
     }
     agreeing = tuple(
         key

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from roadmap.analysis.ablation import GAIN, INCONCLUSIVE, LOSS, UNTESTED
-from roadmap.analysis.significance import ALPHA, Sample, holm, welch_test_of
+from roadmap.analysis.ablation import GAIN, LOSS, UNTESTED, verdict
+from roadmap.analysis.significance import Sample, holm, welch_test_of
 from roadmap.definition import Step
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import report_rows, step_rows
@@ -105,7 +105,7 @@ def _published(roadmap: str) -> list[tuple[str, Result]]:
             changes[key] = _published_change(roadmap, rows[before.key], row)
     tested = {key: change.p for key, change in changes.items() if change.p is not None}
     for key, p in zip(tested, holm(list(tested.values())), strict=True):
-        changes[key] = replace(changes[key], p=p, verdict=_verdict(changes[key].change, p))
+        changes[key] = replace(changes[key], p=p, verdict=verdict(changes[key].change, p))
     return list(changes.items())
 
 
@@ -150,9 +150,3 @@ def _own(roadmap: str) -> list[tuple[str, Result]]:
 
 def _float(text: str) -> float | None:
     return float(text) if text else None
-
-
-def _verdict(points: float, p: float) -> str:
-    if p > ALPHA:
-        return INCONCLUSIVE
-    return GAIN if points > 0 else LOSS

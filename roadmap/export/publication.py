@@ -11,11 +11,11 @@ from roadmap.export.check import ExportError
 from roadmap.export.recipe import train_command
 from roadmap.recipes import NAMED_RECIPES
 from roadmap.runs import PointRun, Run, StepRun, TunedRun, Unreadable, judged_by, read_run
+from roadmap.runs.record import WEIGHTS_OF
 from roadmap.steps import ROADMAPS
 from roadmap.timm_models.names import PREFIX, step_configs
 
 #: A run's weights files by the measure that scores them.
-WEIGHTS_OF = {"top1": "weights.safetensors", "ema_top1": "weights_ema.safetensors"}
 #: Fields that are equal in runs that only differ in the seed.
 ALIKE = ("roadmap", "step", "data", "data_sha256", "classes", "recipe", "scale", "precision")
 

@@ -50,6 +50,10 @@ class RecordError(ValueError):
     """A folder without a readable run; the message is one sentence."""
 
 
+#: The weights that a finished run leaves, by the score that they have.
+WEIGHTS_OF = {"top1": "weights.safetensors", "ema_top1": "weights_ema.safetensors"}
+
+
 class RunPoint(NamedTuple):
     """The place of a run in a designed experiment (``roadmap.study.design``)."""
 

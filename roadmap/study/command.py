@@ -28,9 +28,7 @@ if TYPE_CHECKING:
     from roadmap.study.experiment import Experiment
     from roadmap.study.speed import Speed
 
-StudyDataOption = Annotated[
-    str, typer.Option("--data", help="Name of the data set, as in run.json.", metavar="NAME")
-]
+_DATA = typer.Option("--data", help="Name of the data set, as in run.json.", metavar="NAME")
 DesignOption = Annotated[
     Path | None,
     typer.Option(
@@ -70,7 +68,7 @@ SettingOption = Annotated[
 
 
 def effects(
-    data: StudyDataOption,
+    data: Annotated[str, _DATA],
     design: DesignOption = None,
     lr: RateOption = None,
     epochs: EpochsOption = None,
@@ -133,10 +131,7 @@ def predict(
             metavar="NAME",
         ),
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option("--data", help="Name of the data set, as in run.json.", metavar="NAME"),
-    ] = None,
+    data: Annotated[str | None, _DATA] = None,
     step: Annotated[
         str | None,
         typer.Option(

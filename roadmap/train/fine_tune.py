@@ -25,7 +25,7 @@ from models.variants import VARIANTS
 from models.weights import convert_state_dict
 from roadmap.errors import RefusedError
 from roadmap.measure.networks import UnknownNetworkError, check
-from roadmap.runs.record import as_names
+from roadmap.runs.record import WEIGHTS_OF, as_names
 from roadmap.text import counted
 from roadmap.train.data.class_names import label_names, places
 from roadmap.train.settings import WEIGHTS_ENDINGS, Settings, Start
@@ -35,7 +35,7 @@ BLOCKS = 3
 #: Factor of a new classifier's random weights.
 HEAD_SCALE = 1e-3
 #: A run's weights after its last epoch.
-RUN_WEIGHTS = "weights.safetensors"
+RUN_WEIGHTS = WEIGHTS_OF["top1"]
 STEM, HEAD = "stem.conv.weight", ("head.fc.weight", "head.fc.bias")
 #: Keys of the classifier's bias in every source, perhaps with a prefix.
 CLASSIFIERS = ("fc.bias", "head.bias", "classifier.2.bias")
@@ -241,7 +241,7 @@ def _recognized(
             continue
     raise RefusedError(
         f"{source} does not record its network, and fits none of {', '.join(VARIANTS)}: if it "
-        "holds a step of a roadmap, add --step KEY"
+        "is a step of a roadmap, add --step KEY"
     )
 
 

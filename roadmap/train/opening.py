@@ -240,7 +240,7 @@ class _Folder:
         changed = listed({f"data.{name}": pair for name, pair in found.items()})
         if not self._accept:
             raise RefusedError(
-                f"{self._path} holds a run on other data: {changed}. If the data was changed on "
+                f"{self._path} contains a run on other data: {changed}. If the data was changed on "
                 f"purpose, for example to remove a damaged image, add {ACCEPT}: the run then "
                 "resumes and run.json records the change. Otherwise use another --output"
             )
@@ -261,7 +261,7 @@ def _order_classes(data: Data, names: list[str], path: Path) -> bool:
         data.reorder(names, str(path))
     except ClassNamesError as error:
         raise RefusedError(
-            f"{path} holds a run with other classes: {ended(error)} Use another --output"
+            f"{path} contains a run with other classes: {ended(error)} Use another --output"
         ) from None
     return True
 

@@ -16,7 +16,6 @@ from torch import nn
 
 from models.files import network_of
 from models.spec import network_spec, placed_layers
-from models.text import said
 from roadmap.errors import RefusedError, TrainingError
 from roadmap.recipes import Recipe
 from roadmap.text import counted
@@ -27,7 +26,7 @@ from roadmap.train.data.sampling import View
 from roadmap.train.fine_tune import StartWeights, read_start
 from roadmap.train.machine import out_of_memory, prepare_device
 from roadmap.train.scoring import turned
-from roadmap.train.settings import MOST_PIXELS, SIZES, Start, recorded_view, sizes_at
+from roadmap.train.settings import Start, scoring_view
 
 #: Classes listed per picture.
 TOP = 5
@@ -90,14 +89,7 @@ def classify(
 
 def _recipe(begin: StartWeights, image_size: int | None) -> Recipe:
     """Return the recipe of the weights at ``image_size``, whose test transform is used."""
-    try:
-        recipe = recorded_view(begin.facts.get("recipe", {}))
-    except RefusedError as error:
-        raise RefusedError(f"{begin.source}: {error}") from None
-    if image_size is not None:
-        if not 1 <= image_size <= MOST_PIXELS:
-            raise RefusedError(f"--image-size is {said(image_size)}; use {SIZES}")
-        recipe = recipe.replace(**sizes_at(image_size, recipe))
+    recipe = scoring_view(begin.facts, image_size, begin.source)
     if begin.config.num_classes == 0:
         raise RefusedError(f"{begin.source} has no classifier: use weights with one")
     if begin.config.in_channels != 3:

@@ -25,7 +25,7 @@ from roadmap.train.trainer import Trainer
 
 
 class Recorder:
-    """Writes a run's folder on the main process; every process calls every method.
+    """Write a run's folder on the main process; every process calls every method.
 
     ``record`` is the content of run.json and ``history`` the rows of metrics.csv. Raises
     ``TrainingError`` if something cannot be written.

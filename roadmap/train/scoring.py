@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.config import ConfigError, ModelConfig
 from models.files import WeightsFileError, network_of, read_weights
-from models.text import ended, said, shortened
+from models.text import ended, shortened
 from models.weights import check_weights
 from models.weights.checkpoints import with_bare_keys
 from roadmap.errors import NonFiniteError, RefusedError, TrainingError
@@ -20,7 +20,7 @@ from roadmap.train.data.batches import Data, DataError, open_data
 from roadmap.train.data.class_names import ClassNamesError, label_names, quoted
 from roadmap.train.evaluate import BATCH_SIZE, evaluate
 from roadmap.train.machine import out_of_memory, prepare_device
-from roadmap.train.settings import MOST_PIXELS, SIZES, recorded_view, sizes_at
+from roadmap.train.settings import scoring_view
 
 
 def score_file(
@@ -50,14 +50,7 @@ def score_file(
         tensors, config, facts = read_weights(path)
     except WeightsFileError as error:
         raise RefusedError(str(error)) from None
-    try:
-        recipe = recorded_view(facts.get("recipe", {}))
-    except RefusedError as error:
-        raise RefusedError(f"{shortened(path)}: {error}") from None
-    if image_size is not None:
-        if not 1 <= image_size <= MOST_PIXELS:
-            raise RefusedError(f"--image-size is {said(image_size)}; use {SIZES}")
-        recipe = recipe.replace(**sizes_at(image_size, recipe))
+    recipe = scoring_view(facts, image_size, shortened(path))
     place = prepare_device(device)
     try:
         data = open_data(

@@ -211,6 +211,22 @@ def recorded_view(recipe: Any) -> Recipe:
     return view
 
 
+def scoring_view(facts: Mapping[str, Any], image_size: int | None, source: str) -> Recipe:
+    """Return the ``recorded_view`` of weights with these ``facts``, at ``image_size`` if given.
+
+    Raises ``RefusedError`` that names ``source`` or the option.
+    """
+    try:
+        recipe = recorded_view(facts.get("recipe", {}))
+    except RefusedError as error:
+        raise RefusedError(f"{source}: {error}") from None
+    if image_size is None:
+        return recipe
+    if not 1 <= image_size <= MOST_PIXELS:
+        raise RefusedError(f"--image-size is {said(image_size)}; use {SIZES}")
+    return recipe.replace(**sizes_at(image_size, recipe))
+
+
 def trained_config(settings: Settings) -> ModelConfig:
     """Return the network of ``settings``, still with the paper's classes and channels."""
     if settings.network is not None:

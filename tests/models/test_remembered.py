@@ -54,13 +54,14 @@ def test_what_a_call_raises_is_not_kept():
 
 def test_many_large_networks_take_no_more_memory_than_a_few():
     """512 entries of 1,000 blocks each were 1.5 GB."""
+    before = [each for each in gc.get_objects() if isinstance(each, ModuleCost | BlockSpec)]
     for width in range(8, 38):
         count(VARIANTS["convnext_tiny"].replace(depths=(1, 1, 997, 1), width=width))
     gc.collect()
-    kinds = [type(each) for each in gc.get_objects()]
+    known = {id(each) for each in before}  # other tests of this process hold some
+    kinds = [type(each) for each in gc.get_objects() if id(each) not in known]
     assert 0 < kinds.count(ModuleCost) <= MOST_MODULES_KEPT
-    # other tests of this process may hold some, such as drawn networks
-    assert 0 < kinds.count(BlockSpec) <= 1.1 * MOST_BLOCKS_KEPT
+    assert 0 < kinds.count(BlockSpec) <= MOST_BLOCKS_KEPT
 
 
 def test_equal_blocks_share_their_layers():

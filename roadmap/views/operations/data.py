@@ -23,7 +23,8 @@ from models.spec import (
     placed_layers,
 )
 from roadmap.drawing.words import ACTIVATIONS, NORMS
-from roadmap.measure.complexity import count
+from roadmap.measure.complexity import ModuleCost, count
+from roadmap.measure.kinds import layers_by_kind
 from roadmap.measure.receptive_field import receptive_fields
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import ResultsError, read_rows
@@ -216,20 +217,10 @@ def norm(before: ModelConfig, after: ModelConfig) -> Data:
 
 def _layers_of(config: ModelConfig, kind: type) -> dict[str, Any]:
     """Return how many layers of ``kind`` a repeated block and the whole network have."""
-    spec = network_spec(config)
-    blocks = [block for stage in spec.stages for block in stage.blocks]
-    repeated = spec.stages[0].blocks[-1]
+    repeated = network_spec(config).stages[0].blocks[-1]
     after = kind is Activation
-    total = sum(
-        isinstance(layer, kind)
-        for layers in (
-            spec.stem,
-            *(stage.downsample for stage in spec.stages),
-            *(part for block in blocks for part in (block.branch, block.shortcut)),
-        )
-        for layer in layers
-    )
-    total += sum(bool(block.activation) for block in blocks) if after else bool(spec.head_norm)
+    layers = layers_by_kind(config)
+    total = sum(layers.get(name, 0) for name in (ACTIVATIONS if after else NORMS))
     names = [_word(layer) for layer in repeated.branch]
     marks = [isinstance(layer, kind) for layer in repeated.branch]
     names.append("+")
@@ -299,32 +290,29 @@ def stages(before: ModelConfig, after: ModelConfig) -> Data:
     parts = []
     for number in range(len(after.depths)):
         path = f"stages.{number}"
-        first, rest = (
-            sum(
-                (module.macs + 1j * module.parameters)
-                for module in counted
-                if module.path.startswith(f"{path}.")
-                and module.path.startswith(f"{path}.blocks.1.") == other
-            )
-            for other in (False, True)
-        )
-        spatial = [m for m in counted if m.path.startswith(f"{path}.blocks.1.")][-1]
+        stage = [module for module in counted if module.path.startswith(f"{path}.")]
+        other = [module for module in stage if module.path.startswith(f"{path}.blocks.1.")]
         parts.append(
             {
-                "first": [int(first.real), int(first.imag)],
-                "other": [int(rest.real), int(rest.imag)],
-                "size": spatial.out_size,
+                "first": _cost([module for module in stage if module not in other]),
+                "other": _cost(other),
+                "size": other[-1].out_size,
                 "channels": after.output_width(number),
             }
         )
     outside = [module for module in counted if not module.path.startswith("stages.")]
     return {
         "parts": parts,
-        "outside": [sum(m.macs for m in outside), sum(m.parameters for m in outside)],
+        "outside": _cost(outside),
         "before": before.depths,
         "after": after.depths,
         "most": sum(max(before.depths, after.depths, key=sum)),
     }
+
+
+def _cost(modules: list[ModuleCost]) -> list[int]:
+    """Return multiply-adds and parameters."""
+    return [sum(m.macs for m in modules), sum(m.parameters for m in modules)]
 
 
 def downsampling(before: ModelConfig, after: ModelConfig) -> Data:

@@ -138,6 +138,6 @@ def network_input(picture: np.ndarray, size: int, interpolation: str) -> Tensor:
 
     from roadmap.train.data.augment import normalize
 
-    filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-    scaled = Image.fromarray(square(picture)).resize((size, size), filters[interpolation])
+    how = Image.Resampling[interpolation.upper()]
+    scaled = Image.fromarray(square(picture)).resize((size, size), how)
     return normalize(torch.from_numpy(np.array(scaled)).permute(2, 0, 1)[None])

@@ -15,7 +15,7 @@ import streamlit as st
 
 from roadmap import visitors
 from roadmap.palette import ORANGE
-from roadmap.tables.results import RESULTS
+from roadmap.tables.results import RESULTS, read_rows
 from roadmap.views.common import address, markup, pictures, turns
 from roadmap.views.common.controls import segments, select
 from roadmap.views.picture import imagenet, levels, networks, sheets
@@ -38,9 +38,11 @@ PICTURES = {
     "rocket": ("A rocket before its launch", "SpaceX, public domain"),
     "astronaut": ("Astronaut Eileen Collins", "NASA, public domain"),
 }
+#: Classes of the small networks.
+CLASSES = len(read_rows("pocket/classes"))
 SENTENCE = (
     "Two networks look at a picture. Hover over a feature map, or click to open it. The small "
-    "networks know 100 classes and name the most similar one for anything else."
+    f"networks know {CLASSES} classes and name the most similar one for anything else."
 )
 SIGNS = "".join(
     f'<span class="signs" style="--sign:{color}">{word}</span>'
@@ -54,7 +56,7 @@ PUBLIC = (
     "ImageNet weights are disabled on this public explorer; start your own with python -m roadmap "
     "app. Showing the small networks instead."
 )
-WEIGHTS = {"pocket": "Small, 100 classes", "imagenet": "ImageNet, full size"}
+WEIGHTS = {"pocket": f"Small, {CLASSES} classes", "imagenet": "ImageNet, full size"}
 _component = st.components.v2.component(
     NAME,
     html='<div class="root"></div>',
