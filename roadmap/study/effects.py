@@ -250,7 +250,7 @@ class Effects:
     def interactions(self) -> tuple[Interaction, ...]:
         """Return the interactions, strongest first, with all other factors at mid-range."""
         found = []
-        for first, second in self.model.interactions:
+        for first, second in self.model.terms.interactions:
             places = self.model.terms.place(first), self.model.terms.place(second)
             corners = np.zeros((4, len(self.space.factors)))
             corners[:, places] = CORNERS

@@ -1,21 +1,20 @@
 """The model fitted to the runs of a design, with intervals.
 
-The log-odds of top-1 are a linear function of the terms, so that predictions stay between 0 and
-100% and changes are smaller near either end; effects are reported in points of top-1. The variance
-of a score is proportional to top1 × (100 − top1): a quasi-binomial model, fitted by statsmodels
-with one dispersion for all runs (McCullagh and Nelder, Generalized Linear Models, 1989, chapters 4
-and 9). Intervals in points use the delta method. The model can be saved before the held-out runs
-are scored, and tested on them.
+The log-odds of top-1 are a linear function of the factors, the squares of the quantitative ones and
+the products of any two, so that predictions stay between 0 and 100% and changes are smaller near
+either end; effects are reported in points of top-1. Since these are more terms than the runs can
+tell apart, each group of them is shrunk by as much as the runs say (``roadmap.study.shrinkage``).
+Intervals in points use the delta method. The model can be saved before the held-out runs are
+scored, and tested on them.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,22 +25,18 @@ from scipy import stats
 from roadmap.files import write_json
 from roadmap.runs import PointRun
 from roadmap.study.design import Design, Point
+from roadmap.study.shrinkage import UNIT, percent, shrink, variance
 from roadmap.study.space import Levels, StudyError
-from roadmap.study.terms import CROSSED, Terms
+from roadmap.study.terms import Terms, every_pair
 
-SCHEMA = 2
+SCHEMA = 3
 CONFIDENCE = 0.95
-#: Fewest runs per term, and fewest runs more than terms, for useful intervals and predictions.
-LEAST_RATIO = 1.5
+#: Fewest runs more than factors, for useful intervals and predictions.
 LEAST_DEGREES = 10
 FITTED_ROLES = ("fit", "replicate")
 #: A run that scores less than this multiple of chance accuracy has not learned. Such scores are
 #: not a sum of effects.
 LEARNED = 3.0
-#: Unit of log-odds: one unit is one point of top-1 at 50%.
-UNIT = 25.0
-#: Smallest top1 × (100 − top1), so that a prediction of 0 or 100% has a finite variance.
-LEAST_VARIANCE = 1e-6
 
 
 class Effect(NamedTuple):
@@ -91,34 +86,30 @@ class PureError(NamedTuple):
 class Model:
     """A fitted model of the runs of ``design`` on ``data``.
 
-    ``coefficients`` (terms,) and their ``covariance`` (terms, terms) are log-odds in ``UNIT``. The
-    variance of a score is ``dispersion`` × top1 × (100 − top1), with ``degrees`` of freedom.
-    ``points_std`` is the residual standard deviation in points of top-1. ``runs`` is the number of
-    fitted runs, and ``squares`` is false if the squares were dropped.
+    ``coefficients`` (terms,) and their ``covariance`` (terms, terms) are log-odds in ``UNIT``, and
+    so is the standard deviation of each group of terms, ``group_std``. The variance of a score is
+    ``dispersion`` × exp(``trend`` × epochs, coded) × top1 × (100 − top1), with ``degrees`` of
+    freedom. ``points_std`` is the residual standard deviation in points of top-1, and ``runs`` the
+    number of fitted runs.
     """
 
     design: Design
     data: str
-    interactions: tuple[tuple[str, str], ...]
     coefficients: np.ndarray
     covariance: np.ndarray
+    group_std: dict[str, float]
     dispersion: float
+    trend: float
     degrees: int
     points_std: float
     runs: int
     pure_error: PureError | None = None
-    squares: bool = True
     #: Keys of the points whose runs did not learn and are excluded from the fit.
     unlearned: tuple[str, ...] = ()
 
     @cached_property
     def terms(self) -> Terms:
-        return Terms(self.design.space, self.interactions, squares=self.squares)
-
-    @property
-    def whole(self) -> bool:
-        """Whether the model has all terms of the design."""
-        return self.squares and self.interactions == self.design.interactions
+        return all_terms(self.design)
 
     @property
     def _quantile(self) -> float:
@@ -146,7 +137,8 @@ class Model:
         """Predict top-1 and the ends of its 95% interval, in percent, each (combinations,)."""
         odds = rows @ self.coefficients
         top1 = percent(odds)
-        of_a_run = self.dispersion * (100 * UNIT) ** 2 / _variance(top1)
+        spread = self.dispersion * np.exp(self.trend * self.terms.length(rows))
+        of_a_run = spread * (100 * UNIT) ** 2 / variance(top1)
         half = self._quantile * np.sqrt(((rows @ self.covariance) * rows).sum(1) + of_a_run)
         return top1, percent(odds - half), percent(odds + half)
 
@@ -158,16 +150,17 @@ class Model:
             "data": self.data,
             "runs": self.runs,
             "dispersion": self.dispersion,
+            "trend": self.trend,
             "points_std": self.points_std,
             "degrees": self.degrees,
             "unlearned": list(self.unlearned),
             "pure_error": self.pure_error and self.pure_error._asdict(),
-            "squares": self.squares,
-            "interactions": [list(pair) for pair in self.interactions],
+            "group_std": self.group_std,
             "coefficients": dict(
                 zip(self.terms.names, (float(c) for c in self.coefficients), strict=True)
             ),
-            "covariance": self.covariance.tolist(),
+            # Six digits keep the file small; intervals need no more.
+            "covariance": [[float(f"{c:.6g}") for c in row] for row in self.covariance],
         }
         write_json(path, content)
 
@@ -175,33 +168,24 @@ class Model:
 def fit(design: Design, runs: Sequence[PointRun]) -> Model:
     """Fit a model to the finished runs of ``design`` with role ``fit`` or ``replicate``.
 
-    With too few runs, interactions are dropped first, then squares. Raises ``StudyError`` if the
-    runs are too few even for the factors alone.
+    Raises ``StudyError`` if the runs are too few.
     """
     pairs = [(p, r) for p, r in finished(design, runs) if p.role in FITTED_ROLES]
     if not pairs:
         raise StudyError(f"no run of the design {design.name} has finished")
     fitted = [(point, run) for point, run in pairs if learned(run)]
-    unlearned = tuple(point.key for point, run in pairs if not learned(run))
-    scores = np.array([run.top1 for _, run in fitted])
-    for terms in _from_rich_to_poor(design):
-        matrix = terms.of([point.levels for point, _ in fitted])
-        needed = _needed(terms)
-        if len(fitted) >= needed and np.linalg.matrix_rank(matrix) == len(terms.names):
-            return replace(_fitted(design, fitted, terms, matrix, scores), unlearned=unlearned)
-    raise StudyError(
-        f"only {len(fitted)} runs of the design {design.name} have finished and learned; at least "
-        f"{needed} are needed. Run the same sweep again to train the others"
-    )
+    needed = len(design.space.factors) + LEAST_DEGREES
+    if len(fitted) < needed:
+        raise StudyError(
+            f"only {len(fitted)} runs of the design {design.name} have finished and learned; at "
+            f"least {needed} are needed. Run the same sweep again to train the others"
+        )
+    return _fitted(design, fitted, tuple(p.key for p, run in pairs if not learned(run)))
 
 
-def percent(odds: np.ndarray) -> np.ndarray:
-    """Convert log-odds, in ``UNIT``, to top-1 in percent."""
-    return 100 / (1 + np.exp(-odds / UNIT))
-
-
-def _variance(top1: np.ndarray) -> np.ndarray:
-    return np.maximum(top1 * (100 - top1), LEAST_VARIANCE)
+def all_terms(design: Design) -> Terms:
+    """Return the terms of the model: factors, squares, and the product of any two factors."""
+    return Terms(design.space, every_pair(design.space))
 
 
 def learned(run: PointRun) -> bool:
@@ -273,48 +257,26 @@ def read_model(path: Path, design: Design) -> Model:
         raise StudyError(f"{path} is not a usable model: it is damaged") from None
 
 
-def _from_rich_to_poor(design: Design) -> list[Terms]:
-    """Return the terms to try in turn.
-
-    All interactions; only interactions with learning rate or epochs; none; and no squares either.
-    """
-    some = tuple(pair for pair in design.interactions if set(pair) & set(CROSSED[:2]))
-    rich = [Terms(design.space, pairs) for pairs in (design.interactions, some, ())]
-    return [*rich, Terms(design.space, (), squares=False)]
-
-
-def _needed(terms: Terms) -> int:
-    """Return the fewest runs that these terms are fitted to."""
-    return max(len(terms.names) + LEAST_DEGREES, math.ceil(LEAST_RATIO * len(terms.names)))
-
-
 def _fitted(
-    design: Design,
-    fitted: Sequence[tuple[Point, PointRun]],
-    terms: Terms,
-    matrix: np.ndarray,
-    scores: np.ndarray,
+    design: Design, fitted: Sequence[tuple[Point, PointRun]], unlearned: tuple[str, ...]
 ) -> Model:
-    from statsmodels.genmod.families import Binomial
-    from statsmodels.genmod.generalized_linear_model import GLM
-    from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
-
-    with warnings.catch_warnings():  # a perfect fit is no problem with a free dispersion
-        warnings.simplefilter("ignore", PerfectSeparationWarning)
-        found = GLM(scores / 100, matrix, Binomial()).fit(scale="X2")
-    degrees, top1 = int(found.df_resid), 100 * np.asarray(found.fittedvalues)
+    terms = all_terms(design)
+    scores = np.array([run.top1 for _, run in fitted])
+    rows = terms.of([point.levels for point, _ in fitted])
+    found = shrink(rows, scores, terms.groups, terms.length(rows))
     return Model(
         design=design,
         data=fitted[0][1].data,
-        interactions=terms.interactions,
-        squares=terms.squares,
-        coefficients=UNIT * np.asarray(found.params),
-        covariance=UNIT**2 * np.asarray(found.cov_params()),
-        dispersion=float(found.scale),
-        degrees=degrees,
-        points_std=math.sqrt(float(((scores - top1) ** 2).sum()) / degrees),
+        coefficients=found.coefficients,
+        covariance=found.covariance,
+        group_std=found.group_std,
+        dispersion=found.dispersion,
+        trend=found.trend,
+        degrees=found.degrees,
+        points_std=math.sqrt(float(((scores - found.top1) ** 2).sum()) / found.degrees),
         runs=len(fitted),
-        pure_error=_pure_error(fitted, scores, top1, degrees),
+        pure_error=_pure_error(fitted, scores, found.top1, found.degrees),
+        unlearned=unlearned,
     )
 
 
@@ -333,7 +295,7 @@ def _pure_error(
     pure_degrees = sum(len(group) - 1 for group in repeated)
     if not pure_degrees:
         return None
-    weights = 1 / _variance(top1)
+    weights = 1 / variance(top1)
     pure, points = (
         sum(float(w[group] @ (scores[group] - scores[group].mean()) ** 2) for group in repeated)
         for w in (weights, np.ones_like(weights))
@@ -352,12 +314,12 @@ def _model(found: dict[str, Any], design: Design) -> Model:
     model = Model(
         design=design,
         data=str(found["data"]),
-        interactions=tuple((first, second) for first, second in found["interactions"]),
-        squares=bool(found["squares"]),
         unlearned=tuple(map(str, found["unlearned"])),
         coefficients=np.array(list(found["coefficients"].values()), dtype=float),
         covariance=np.array(found["covariance"], dtype=float),
+        group_std={str(name): float(std) for name, std in found["group_std"].items()},
         dispersion=float(found["dispersion"]),
+        trend=float(found["trend"]),
         points_std=float(found["points_std"]),
         degrees=int(found["degrees"]),
         runs=int(found["runs"]),
@@ -366,7 +328,8 @@ def _model(found: dict[str, Any], design: Design) -> Model:
     if tuple(found["coefficients"]) != model.terms.names:
         raise StudyError("its terms differ from those of the design")
     shape = (len(model.coefficients),) * 2
-    numbers = (*model.coefficients, *model.covariance.flat, model.dispersion, model.points_std)
+    spread = (model.dispersion, model.trend, model.points_std, *model.group_std.values())
+    numbers = (*model.coefficients, *model.covariance.flat, *spread)
     if model.covariance.shape != shape or not np.isfinite(numbers).all() or model.degrees < 1:
         raise StudyError("its numbers are not the result of a fit")
     return model

@@ -1,13 +1,13 @@
 """The terms of a study's model, as columns of numbers. Imports no torch.
 
 Factors are coded from -1 to 1 (``Factor.coded``). The terms are the intercept, each factor, the
-square of each quantitative factor with at least three levels, and the products of
-``Design.interactions``.
+square of each quantitative factor with at least three levels, and products of two factors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from roadmap.study.space import Factor, Levels, Space
 
 #: Settings that may change the effect of any other factor.
 CROSSED = ("lr", "epochs", "augmentation")
+#: Those whose effects, alone and together, form a group of their own.
+BUDGET = CROSSED[:2]
 INTERCEPT = "intercept"
 
 
@@ -64,8 +66,35 @@ class Terms:
         """Return the column of a factor in ``coded``."""
         return self._place[factor]
 
+    @property
+    def groups(self) -> tuple[str | None, ...]:
+        """The group of each term, whose coefficients are alike in size; None for the intercept."""
+        factors = self.space.factors
+        squares = [(factors[i].name,) * 2 for i in self._squares]
+        return (
+            None,
+            *("budget" if factor.name in BUDGET else "factors" for factor in factors),
+            *(_group(pair) for pair in [*squares, *self.interactions]),
+        )
+
+    def length(self, rows: np.ndarray) -> np.ndarray:
+        """Return the coded length of training in ``rows`` of terms; zeros if it does not vary."""
+        if "epochs" not in self.space.by_name:
+            return np.zeros(len(rows))
+        return rows[:, 1 + self._place["epochs"]]
+
     def _factors(self) -> Iterable[tuple[dict[str, float], Factor]]:
         return zip(self._codes, self.space.factors, strict=True)
+
+
+def _group(pair: tuple[str, str]) -> str:
+    shared = [name for name in pair if name in BUDGET]
+    return {0: "pairs", 1: f"with {shared[0] if shared else ''}"}.get(len(shared), "budget")
+
+
+def every_pair(space: Space) -> tuple[tuple[str, str], ...]:
+    """Return all pairs of factors, in the order of the space."""
+    return tuple(combinations([factor.name for factor in space.factors], 2))
 
 
 def crossed(space: Space, more: Sequence[tuple[str, str]] = ()) -> tuple[tuple[str, str], ...]:

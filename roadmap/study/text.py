@@ -43,11 +43,6 @@ def basis(experiment: Experiment) -> list[str]:
     """Describe the runs that the predictions are based on, and the fit."""
     model, judgement = experiment.model, experiment.judgement
     fitted = f"Fitted to {model.runs} of {experiment.planned} runs on {model.data}"
-    if not model.whole:
-        kept, all_of_them = len(model.interactions), len(model.design.interactions)
-        fitted += f", so far with {kept} of {counted(all_of_them, 'interaction')}" + (
-            "" if model.squares else " and without curvature"
-        )
     about = f"Residual standard deviation: {model.points_std:.2f} points."
     said = [f"{fitted}. {about}"]
     if experiment.foreign:
