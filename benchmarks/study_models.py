@@ -7,7 +7,7 @@ Runs that repeat a combination stay in one fold. Held-out runs are not used.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,10 @@ import pandas as pd
 from statsmodels.genmod.families import Binomial
 from statsmodels.genmod.generalized_linear_model import GLM
 
-from roadmap.runs import read_runs
+from roadmap.runs import PointRun, read_runs
 from roadmap.study.design import DESIGNS, Design, read_design
 from roadmap.study.experiment import FITTED_ROLES, finished, learned, of_data
+from roadmap.study.model import all_terms, fit
 from roadmap.study.terms import Terms
 
 STUDIES = {"digits": "digits", "small_data": "tiny-imagenet-100"}
@@ -45,15 +46,11 @@ def quasi_binomial(terms: np.ndarray, top1: np.ndarray, others: np.ndarray) -> n
     return 100 * GLM(top1 / 100, terms, Binomial()).fit().predict(others)
 
 
-def errors(form: Form, terms: np.ndarray, top1: np.ndarray, groups: np.ndarray) -> float:
-    """Return the root mean square error of left-out runs, in points."""
-    squares = []
+def folds(groups: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield which runs are left out, for every fold of every shuffle."""
     for seed in range(SHUFFLES):
         fold = np.random.default_rng(seed).permutation(groups.max() + 1)[groups] % FOLDS
-        for left_out in (fold == number for number in range(FOLDS)):
-            found = form(terms[~left_out], top1[~left_out], terms[left_out])
-            squares.append((found - top1[left_out]) ** 2)
-    return float(np.sqrt(np.mean(np.concatenate(squares))))
+        yield from (fold == number for number in range(FOLDS))
 
 
 def compare(design: Design, data: str) -> list[dict[str, object]]:
@@ -64,23 +61,45 @@ def compare(design: Design, data: str) -> list[dict[str, object]]:
         if point.role in FITTED_ROLES and learned(run)
     ]
     levels = [point.levels for point, _ in kept]
-    top1 = np.array([run.top1 for _, run in kept])
+    runs = [run for _, run in kept]
+    top1 = np.array([run.top1 for run in runs])
     names = [tuple(sorted(one.items())) for one in levels]
     groups = np.array([sorted(set(names)).index(name) for name in names])
-    sets = {"factors": (), "all": design.interactions}
-    return [
-        {
-            "design": design.name,
-            "data": data,
-            "runs": len(kept),
-            "terms": terms,
-            "columns": len(found.names),
-            "form": form.__name__,
-            "rmse": round(errors(form, found.of(levels), top1, groups), 2),
-        }
-        for terms, found in ((key, Terms(design.space, pairs)) for key, pairs in sets.items())
-        for form in (points, log_odds, quasi_binomial)
-    ]
+    facts = {"design": design.name, "data": data, "runs": len(kept)}
+    rows: list[dict[str, object]] = []
+    for key, pairs in {"factors": (), "design": design.interactions}.items():
+        terms = Terms(design.space, pairs)
+        matrix = terms.of(levels)
+        for form in (points, log_odds, quasi_binomial):
+            errors = [
+                form(matrix[~out], top1[~out], matrix[out]) - top1[out] for out in folds(groups)
+            ]
+            about = {"terms": key, "columns": len(terms.names), "form": form.__name__}
+            rows.append(facts | about | {"rmse": _rmse(errors)})
+    matrix = all_terms(design).of(levels)
+    about = {"terms": "every pair", "columns": matrix.shape[1], "form": "shrunk"}
+    return [*rows, facts | about | _of_the_model(design, runs, matrix, top1, groups)]
+
+
+def _of_the_model(
+    design: Design,
+    runs: Sequence[PointRun],
+    matrix: np.ndarray,
+    top1: np.ndarray,
+    groups: np.ndarray,
+) -> dict[str, object]:
+    """Return the error and the coverage of the model that ``effects`` fits."""
+    errors, inside = [], []
+    for out in folds(groups):
+        model = fit(design, [run for run, left_out in zip(runs, out, strict=True) if not left_out])
+        found, low, high = model.bands(matrix[out])
+        errors.append(found - top1[out])
+        inside.append((low <= top1[out]) & (top1[out] <= high))
+    return {"rmse": _rmse(errors), "coverage": round(float(np.concatenate(inside).mean()), 3)}
+
+
+def _rmse(errors: Sequence[np.ndarray]) -> float:
+    return round(float(np.sqrt(np.mean(np.concatenate(errors) ** 2))), 2)
 
 
 def main() -> None:

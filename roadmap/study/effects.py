@@ -312,7 +312,11 @@ class Effects:
         random = np.random.default_rng(0)
         model = self.model
         normal = random.multivariate_normal(
-            np.zeros(len(model.coefficients)), model.covariance, DRAWS, method="eigh"
+            np.zeros(len(model.coefficients)),
+            model.covariance,
+            DRAWS,
+            method="eigh",
+            check_valid="ignore",  # terms that always occur together make it singular
         )
         wide = np.sqrt(model.degrees / random.chisquare(model.degrees, DRAWS))
         return np.vstack([model.coefficients, model.coefficients + normal * wide[:, None]])

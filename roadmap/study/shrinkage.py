@@ -3,8 +3,10 @@
 The terms of a study's model come in groups (``Terms.groups``): changes, interactions of changes,
 interactions with the learning rate, and so on. The coefficients of a group are taken as draws from
 one normal distribution around zero, whose standard deviation is estimated from the runs (empirical
-Bayes; Gelman, Analysis of variance, Annals of Statistics 33, 2005). A group that explains nothing
-shrinks to zero, so that no term has to be selected or dropped.
+Bayes; Gelman, Analysis of variance, Annals of Statistics 33, 2005). A group that explains little
+shrinks to little, so that no term has to be selected or dropped. It never shrinks to zero, which
+few runs cannot prove: the likelihood is multiplied by each standard deviation (Chung et al.,
+Psychometrika 78, 2013).
 
 The log-odds of top-1 are linear in the terms, and the variance of a score is proportional to
 top1 × (100 − top1), by a factor that may grow or fall with one quantity (short training is more
@@ -43,8 +45,8 @@ class Shrunk(NamedTuple):
     ``coefficients`` (terms,) and their posterior ``covariance`` (terms, terms) are log-odds in
     ``UNIT``. ``group_std`` has the standard deviation of each group of terms in the same unit.
     The variance of a score is ``dispersion`` × exp(``trend`` × quantity) × top1 × (100 − top1).
-    ``degrees`` is the number of runs less the effective number of terms, and ``top1`` (runs,) the
-    fitted values in percent.
+    ``degrees`` is the number of runs less the effective number of terms and the two parameters of
+    the variance. ``top1`` (runs,) has the fitted values in percent.
     """
 
     coefficients: np.ndarray
@@ -96,13 +98,15 @@ def shrink(
     for own, std in zip(columns, stds, strict=False):
         widths[own] = np.exp(2 * std)
     spread = widths[:, None] * matrix.T
+    left = float(of_runs @ np.diag(inverse))  # runs less effective terms
+    degrees = max(1, round(left - 2))
     return Shrunk(
         coefficients=spread @ inverse @ response,
-        covariance=np.diag(widths) - spread @ inverse @ spread.T,
+        covariance=(np.diag(widths) - spread @ inverse @ spread.T) * left / degrees,
         group_std={name: float(np.exp(std)) for name, std in zip(names, stds, strict=False)},
-        dispersion=float(np.exp(2 * stds[-2])) / 2500,
+        dispersion=float(np.exp(2 * stds[-2])) / 2500 * left / degrees,
         trend=2 * float(stds[-1]),
-        degrees=max(1, round(float(of_runs @ np.diag(inverse)))),
+        degrees=degrees,
         top1=percent(odds),
     )
 
@@ -120,6 +124,7 @@ def _stds(
     from scipy.optimize import minimize
 
     eye = np.eye(len(response))
+    penalty = np.append(np.ones(len(kernels)), [0.0, 0.0])
 
     def loss(stds: np.ndarray) -> tuple[float, np.ndarray]:
         scales = np.exp(2 * stds[:-2])
@@ -133,8 +138,8 @@ def _stds(
         by_run = np.diag(slope) * of_runs
         slopes += [by_run.sum(), by_run @ quantity]
         return (
-            float(response @ weighted / 2 + np.log(np.diag(factor[0])).sum()),
-            np.array(slopes),
+            float(response @ weighted / 2 + np.log(np.diag(factor[0])).sum() - stds[:-2].sum()),
+            np.array(slopes) - penalty,
         )
 
     bounds = [(np.log(LEAST_STD), np.log(MOST_STD))] * (len(start) - 1)

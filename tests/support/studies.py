@@ -12,10 +12,10 @@ from roadmap.runs import PointRun, RunPoint
 from roadmap.steps import ROADMAPS
 from roadmap.study import factors
 from roadmap.study.design import Design, Point
-from roadmap.study.model import percent
+from roadmap.study.model import all_terms, percent
 from roadmap.study.optimal import optimal_design
 from roadmap.study.space import Space, roadmap_space
-from roadmap.study.terms import Terms, crossed
+from roadmap.study.terms import crossed
 
 #: Changes that leave a space of a few hundred combinations, two of which need another.
 CHANGES = ("depthwise_conv", "inverted_bottleneck", "move_up_depthwise", "gelu", "fewer_norms")
@@ -42,7 +42,7 @@ def small_design(runs: int = 48, replicates: int = 8, held_out: int = 12, seed: 
 def truth(design: Design, seed: int = 0) -> np.ndarray:
     """Coefficients of a made world on the scale of log-odds: 50% in the middle, all else about a
     point there."""
-    names = Terms(design.space, design.interactions).names
+    names = all_terms(design).names
     coefficients = np.random.default_rng(seed).normal(0, 1, len(names))
     coefficients[0] = 0
     return coefficients
@@ -53,7 +53,7 @@ def made_runs(
 ) -> list[PointRun]:
     """A finished run for each point, with the score of the made world and chance."""
     random = np.random.default_rng(seed)
-    rows = Terms(design.space, design.interactions).of([p.levels for p in design.points])
+    rows = all_terms(design).of([p.levels for p in design.points])
     scores = percent(rows @ coefficients + random.normal(0, std, len(rows)))
     return [made_run(design, p, s, **facts) for p, s in zip(design.points, scores, strict=True)]
 

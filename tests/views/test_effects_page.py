@@ -20,7 +20,8 @@ from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.study.design import DESIGNS, read_design
 from roadmap.study.effects import Effects, EffectSettings
 from roadmap.study.experiment import open_experiment
-from roadmap.study.terms import Terms
+from roadmap.study.model import all_terms
+from roadmap.study.terms import CROSSED
 from roadmap.views.builder import address as builder_address
 
 opened = partial(pages.opened, "effects")
@@ -35,7 +36,7 @@ def design():
 @pytest.fixture(scope="module")
 def folder(design, tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
-    names = Terms(design.space, design.interactions).names
+    names = all_terms(design).names
     coefficients = np.random.default_rng(4).normal(0, 0.6, len(names))
     coefficients[0] = 10
     coefficients[names.index("lr²")] = -2
@@ -72,10 +73,10 @@ def test_without_runs_it_says_how_to_make_some(tmp_path, monkeypatch):
 
 def test_too_few_runs_say_how_many_are_needed(design, tmp_path, monkeypatch):
     monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path))
-    coefficients = np.full(len(Terms(design.space, design.interactions).names), 0.1)
+    coefficients = np.full(len(all_terms(design).names), 0.1)
     coefficients[0] = 10
     few = type(design)(name=design.name, space=design.space, points=design.points[:8])
-    made = made_runs(few, coefficients[: len(Terms(few.space, ()).names)], 0.5, data=DATA)
+    made = made_runs(few, coefficients[: len(all_terms(few).names)], 0.5, data=DATA)
     save_runs(tmp_path, few, made)
     assert re.search(
         r"runs of the design digits have finished and learned; at least \d+", html(opened())
@@ -119,10 +120,15 @@ def test_one_sentence_says_it_all_for_what_is_set():
     assert "truncated normal 0.02 initialization" in html(opened(init="trunc_normal"))
 
 
-def test_interactions_are_a_table_with_every_pair(experiment):
+def test_interactions_with_settings_and_the_strongest_others_are_tables(experiment):
     body = html(opened())
-    for one in Effects(experiment.model).interactions():
+    found = Effects(experiment.model).interactions()
+    crossed = [one for one in found if one.second.name in CROSSED and one.first.name not in CROSSED]
+    others = [one for one in found if one not in crossed]
+    for one in (*crossed, *others[:12]):
         assert signed(one.effect.points, 1) in body
+    named = [f"{one.first.title} with {one.second.title}" in body for one in others]
+    assert named == [True] * 12 + [False] * (len(others) - 12)
     assert 'class="heat"' in body
 
 

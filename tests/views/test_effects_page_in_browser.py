@@ -12,7 +12,7 @@ from studies import made_runs, save_runs
 
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.study.design import DESIGNS, read_design
-from roadmap.study.terms import Terms
+from roadmap.study.model import all_terms
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
@@ -22,9 +22,9 @@ def address(tmp_path_factory):
     """The app with made runs."""
     root = tmp_path_factory.mktemp("runs")
     design = read_design(DESIGNS / "digits.json")
-    coefficients = np.random.default_rng(4).normal(0, 0.6, 100)
+    coefficients = np.random.default_rng(4).normal(0, 0.6, 300)
     coefficients[0] = 10
-    coefficients = coefficients[: len(Terms(design.space, design.interactions).names)]
+    coefficients = coefficients[: len(all_terms(design).names)]
     save_runs(root, design, made_runs(design, coefficients, 0.5, data="made"))
     with served(ROOT / "app.py", {RUNS_VARIABLE: str(root)}) as url:
         yield url

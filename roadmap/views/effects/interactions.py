@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from roadmap.study.effects import Effects, Interaction
 
 ALPHA = 0.05
+#: The most pairs of changes that are listed; the CSV file has all.
+MOST_PAIRS = 12
 MOST_COLOR = 60  # percent of the color in the strongest cell
 Cells = Mapping[tuple[str, str], "Interaction"]
 
@@ -27,16 +29,13 @@ Cells = Mapping[tuple[str, str], "Interaction"]
 def show(effects: Effects) -> None:
     st.html(markup.heading("Interactions", 2, "section"))
     found = effects.interactions()
-    if not found:
-        words = "Too few runs have finished to estimate interactions."
-        st.html(markup.paragraph(words, "text"))
-        return
     cells = {(one.first.name, one.second.name): one for one in found}
     most = max(abs(one.effect.points) for one in found)
     crossed = {one.second.name for one in found if one.first.name not in CROSSED}
     columns = [name for name in CROSSED if name in crossed]
     rows = [f.name for f in effects.space.factors if f.name not in CROSSED]
     others = [one for one in found if one.second.name not in columns or one.first.name in columns]
+    others = others[:MOST_PAIRS]
     st.html(
         markup.paragraph(
             "How many more points the change in the row gains at the column's highest value than "
@@ -44,7 +43,7 @@ def show(effects: Effects) -> None:
             "faint",
         )
         + _table(effects, rows, columns, cells, most)
-        + (_pairs(others, most) if others else "")
+        + _pairs(others, most)
     )
     st.download_button(
         "CSV",
@@ -73,7 +72,7 @@ def _pairs(found: Sequence[Interaction], most: float) -> str:
     lines = (
         [row_head(f"{one.first.title} with {one.second.title}"), _cell(one, most)] for one in found
     )
-    return html_table(["Pairs", *numbers(["Points"])], lines, "heat below")
+    return html_table(["Strongest of the other pairs", *numbers(["Points"])], lines, "heat below")
 
 
 def _cell(found: Interaction | None, most: float) -> Cell:
