@@ -44,8 +44,8 @@ def world(design):
 
 
 @pytest.fixture(scope="module")
-def draws(design, world):
-    return [fit(design, made_runs(design, world[0], STD, seed)) for seed in range(DRAWS)]
+def made(design, world):
+    return fit(design, made_runs(design, world[0], STD))
 
 
 def odds(top1):
@@ -82,19 +82,21 @@ def test_intervals_have_their_nominal_coverage(worlds, view):
     assert low <= np.mean(inside) <= high
 
 
-def test_prediction_intervals_have_their_nominal_coverage(design, draws, world):
-    found = [
-        judge(model, made_runs(design, world[0], STD, seed)) for seed, model in enumerate(draws)
-    ]
+def test_prediction_intervals_have_their_nominal_coverage(design, worlds):
+    found = []
+    for seed, (model, true) in enumerate(worlds):
+        runs = made_runs(design, true.model.coefficients, STD, seed)
+        found.append(judge(model, runs))
     assert 0.93 <= np.mean([one.coverage for one in found]) <= 0.97
     assert {one.runs for one in found} == {12}
     assert np.mean([one.seeds_std for one in found]) == pytest.approx(STD, rel=0.1)
 
 
-def test_the_spread_is_that_of_the_world(draws):
-    at_half = np.sqrt(100 * 100 / 4 * np.mean([model.dispersion for model in draws]))
+def test_the_spread_is_that_of_the_world(worlds):
+    models = [model for model, _ in worlds]
+    at_half = np.sqrt(100 * 100 / 4 * np.mean([model.dispersion for model in models]))
     assert at_half == pytest.approx(STD, rel=0.05)
-    assert np.mean([m.pure_error.lack_of_fit_p < 0.05 for m in draws]) < 0.1
+    assert np.mean([m.pure_error.lack_of_fit_p < 0.05 for m in models]) < 0.1
 
 
 def test_a_term_that_the_model_lacks_shows_as_lack_of_fit(design, world):
@@ -121,9 +123,9 @@ def test_nothing_there_is_nothing_found(design):
 # -- the views -------------------------------------------------------------------------------
 
 
-def test_the_mean_over_orders_is_that_of_all_valid_orders(draws):
+def test_the_mean_over_orders_is_that_of_all_valid_orders(made):
     """By going through every order of the five changes."""
-    effects = Effects(draws[0])
+    effects = Effects(made)
     names = [change.name for change in effects.changes]
     sums, orders = dict.fromkeys(names, 0.0), 0
     for order in itertools.permutations(names):
@@ -141,23 +143,23 @@ def test_the_mean_over_orders_is_that_of_all_valid_orders(draws):
 
 
 @pytest.mark.parametrize("view", ["in place", "all orders"])
-def test_the_changes_add_up_to_the_whole_way(draws, view):
-    effects = Effects(draws[0])
+def test_the_changes_add_up_to_the_whole_way(made, view):
+    effects = Effects(made)
     path = effects.path([change.name for change in effects.changes])
     whole = effects.predicted(path[-1]).top1 - effects.predicted(path[0]).top1
     assert sum(w.effect.points for w in effects.worth(view)) == pytest.approx(whole)
 
 
-def test_a_change_that_cannot_be_alone_says_why(draws):
-    found = {w.change.name: w for w in Effects(draws[0]).worth("alone")}
+def test_a_change_that_cannot_be_alone_says_why(made):
+    found = {w.change.name: w for w in Effects(made).worth("alone")}
     assert found["move_up_depthwise"].verdict == "impossible"
     assert "depthwise is false" in found["move_up_depthwise"].why
     assert found["gelu"].effect is not None
 
 
-def test_an_order_that_makes_no_network_names_the_change(draws):
+def test_an_order_that_makes_no_network_names_the_change(made):
     with pytest.raises(StudyError, match=r"Move up depthwise cannot come here: .*depthwise"):
-        Effects(draws[0]).path(["gelu", "move_up_depthwise"])
+        Effects(made).path(["gelu", "move_up_depthwise"])
 
 
 def test_the_best_rate_is_where_the_world_has_it(design, world):
@@ -254,23 +256,23 @@ def test_runs_that_are_not_what_the_design_says_are_left_out_and_named(design, w
     assert "4 runs left out for not matching the design" in " ".join(basis(found))
 
 
-def test_nothing_is_predicted_outside_of_what_was_trained(design, draws):
-    effects = Effects(draws[0])
+def test_nothing_is_predicted_outside_of_what_was_trained(design, made):
+    effects = Effects(made)
     with pytest.raises(StudyError, match=r"lr is 0\.1; the trained range is 0\.001 to"):
         effects.predicted(design.space.origin, 0.1)
     with pytest.raises(StudyError, match="epochs is 100"):
-        Effects(draws[0], EffectSettings(epochs=100))
+        Effects(made, EffectSettings(epochs=100))
     with pytest.raises(StudyError, match="not covered"):
         effects.predicted(design.space.origin | {"move_up_depthwise": "on"})
 
 
-def test_a_model_is_read_as_it_was_saved(design, draws, tmp_path):
+def test_a_model_is_read_as_it_was_saved(design, made, tmp_path):
     path = tmp_path / "model.json"
-    draws[0].save(path)
+    made.save(path)
     found = read_model(path, design)
     row = combination_row(found, design.space.origin)
-    assert found.predict(row[None])[0] == pytest.approx(draws[0].predict(row[None])[0], rel=1e-4)
-    assert found.pure_error == draws[0].pure_error
+    assert found.predict(row[None])[0] == pytest.approx(made.predict(row[None])[0], rel=1e-4)
+    assert found.pure_error == made.pure_error
 
 
 @pytest.mark.parametrize(
@@ -286,9 +288,9 @@ def test_a_model_is_read_as_it_was_saved(design, draws, tmp_path):
         lambda m: m.clear(),
     ],
 )
-def test_a_damaged_model_is_refused(design, draws, tmp_path, change):
+def test_a_damaged_model_is_refused(design, made, tmp_path, change):
     path = tmp_path / "model.json"
-    draws[0].save(path)
+    made.save(path)
     found = json.loads(path.read_text())
     change(found)
     path.write_text(json.dumps(found))
@@ -299,8 +301,8 @@ def test_a_damaged_model_is_refused(design, draws, tmp_path, change):
 # -- all combinations ------------------------------------------------------------------------
 
 
-def test_the_atlas_has_every_valid_network_at_its_best_rate(design, draws):
-    effects = Effects(draws[0])
+def test_the_atlas_has_every_valid_network_at_its_best_rate(design, made):
+    effects = Effects(made)
     found = atlas(effects)
     networks = {design.space.network(levels) for levels in found.levels}
     assert len(networks) == len(found.levels) == 16
@@ -311,8 +313,8 @@ def test_the_atlas_has_every_valid_network_at_its_best_rate(design, draws):
         assert found.top1[place] == pytest.approx(effects.predicted(levels, rate).top1, abs=0.05)
 
 
-def test_the_best_is_within_the_limits_and_the_front_rises(draws):
-    found = atlas(Effects(draws[0]))
+def test_the_best_is_within_the_limits_and_the_front_rises(made):
+    found = atlas(Effects(made))
     limit = float(np.median(found.gmacs))
     best = found.best(Limits(gmacs=limit))
     assert found.gmacs[best] <= limit
