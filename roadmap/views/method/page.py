@@ -255,7 +255,7 @@ def _audits() -> None:
         )
         + "".join(_explained(row) for row in wrong)
         + markup.paragraph(
-            "Table 11 lists the same steps for the larger network, without such a jump: LayerNorm "
+            "Table 11 lists the same steps for the larger network, without such a jump: layer norm "
             "adds no GFLOPs, and separate downsampling does.",
             "text",
         )
