@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 ROW, TOP, BOTTOM = 22, 34, 8  # pixels
-NAMES, GAP = 172, 8  # pixels beside each end: width of the names, distance to the dots
+NAMES, RANKS, GAP = 176, 40, 6  # pixels: width of the texts at both ends, distance to the dots
 LEAST = 0.75  # ranks between the names of tied steps
 
 
@@ -42,14 +42,14 @@ def rank_slopes(table: DataFrame) -> go.Figure:
         ],
         style.layout(
             TOP + BOTTOM + ROW * len(table),
-            margin={"l": NAMES, "r": NAMES, "t": TOP, "b": BOTTOM, "pad": 0},
-            xaxis={"range": [-0.04, 1.04], "fixedrange": True, "visible": False},
+            margin={"l": NAMES, "r": RANKS, "t": TOP, "b": BOTTOM, "pad": 0},
+            xaxis={"range": [-0.01, 1.01], "fixedrange": True, "visible": False},
             yaxis={"range": span, "fixedrange": True, "visible": False},
-            yaxis2=_names(here, table["title"], span, 0),
-            yaxis3=_names(paper, table["title"], span, 1),
+            yaxis2=_names(here, table["title"], span),
+            yaxis3=_numbers(paper, span),
             annotations=[
-                _heading(f"On {data_title(table['data'].iloc[0])}", 0, "right"),
-                _heading("Published", 1, "left"),
+                _heading(f"On {data_title(table['data'].iloc[0])}", 0),
+                _heading("Published", 1),
             ],
             hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
@@ -62,6 +62,7 @@ def _slope(row: Series, ends: tuple[float, float]) -> go.Scatter:
         x=[0, 1],
         y=[float(end) for end in ends],
         mode="lines+markers",
+        cliponaxis=False,
         line={"color": color, "width": 2, "dash": "solid" if row["adopted"] else "dot"},
         marker={
             "size": 8,
@@ -74,26 +75,26 @@ def _slope(row: Series, ends: tuple[float, float]) -> go.Scatter:
     )
 
 
-def _names(
-    ranks: Series, titles: Series, span: tuple[float, float], position: int
-) -> dict[str, object]:
-    """Return an axis that prints rank and title at one end, shifted where steps are tied."""
+def _names(ranks: Series, titles: Series, span: tuple[float, float]) -> dict[str, object]:
+    """Return an axis that prints title and rank at the left, shifted where steps are tied."""
     order = ranks.sort_values(kind="stable")
     places = spread([float(rank) for rank in order], LEAST, span[0])
     texts = [f"{titles[key]}  {order[key]:g}" for key in order.index]
-    if position:
-        texts = [f"{order[key]:g}  {titles[key]}" for key in order.index]
-    side, shift = ("right", GAP) if position else ("left", -GAP)
-    return text_axis(places, texts, span, position, shift, side)
+    return text_axis(places, texts, span, 0, -GAP, "left")
 
 
-def _heading(words: str, position: int, anchor: str) -> dict[str, object]:
+def _numbers(ranks: Series, span: tuple[float, float]) -> dict[str, object]:
+    places = sorted({float(rank) for rank in ranks})
+    return text_axis(places, [f"{place:g}" for place in places], span, 1, GAP, "right")
+
+
+def _heading(words: str, position: int) -> dict[str, object]:
     return {
         "text": f"<b>{words}</b>",
         "x": position,
         "xref": "paper",
-        "xanchor": anchor,
-        "xshift": GAP if position else -GAP,
+        "xanchor": "right",
+        "xshift": RANKS if position else -GAP,
         "y": 1,
         "yref": "paper",
         "yanchor": "bottom",

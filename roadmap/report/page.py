@@ -120,12 +120,13 @@ def _ranks(table: DataFrame) -> str:
         f"{title} {here:g} and {paper:g}"
         for title, here, paper in zip(both["title"], *ends, strict=True)
     )
-    return _chart(
+    drawn = _chart(
         rank_slopes(table),
         "ranks",
         f"Rank of each step by top-1, here and as published: {listed}.",
         "Order here and as published, best step first",
     )
+    return f'<div class="slopes">{drawn}</div>'
 
 
 def _paper(published: DataFrame) -> str:
