@@ -59,7 +59,8 @@ def explorer() -> None:
     st.html(STYLE / "style.css")
     with turn():
         page.run()
-    st.html(STYLE / "script.html", unsafe_allow_javascript=True)
+    for script in ("script.html", "chart_keys.html"):
+        st.html(STYLE / script, unsafe_allow_javascript=True)
 
 
 if __name__ == "app":

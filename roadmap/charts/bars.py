@@ -117,6 +117,8 @@ def roadmap_bars(
                 x=[span[1] - span[0]] * len(keys),
                 y=places,
                 customdata=keys,
+                text=_said(table, metric),
+                textposition="none",
                 marker={"color": CLEAR, "line": {"width": 0}},
                 selectedpoints=chosen,
                 selected={"marker": {"color": BAND, "opacity": 1}},
@@ -148,6 +150,15 @@ def roadmap_bars(
             "shapes": [*_reference_line(reference), *_band_ends(places, chosen)],
         },
     )
+
+
+def _said(table: DataFrame, metric: Metric) -> list[str]:
+    """Return each row in words, for the keyboard."""
+    unit = metric.unit if metric.unit == "%" else f" {metric.unit}"
+    return [
+        f"{title}, {number(value, metric.decimals)}{unit}"
+        for title, value in zip(table["title"], table[metric.key], strict=True)
+    ]
 
 
 def _bars(table: DataFrame, values: list[float], places: list[float]) -> go.Bar:
