@@ -91,7 +91,9 @@ def test_clicking_rows(open_page):
     expect_step(page, "Inverted bottleneck", "?roadmap=resnet50&step=inverted_bottleneck")
     click_row(page, 16)
     expect_step(page, "Separate downsampling", "?roadmap=resnet50&step=separate_downsampling")
-    expect(page.get_by_role("img", name=re.compile("layer scale \\(added\\)")).first).to_be_visible()
+    expect(
+        page.get_by_role("img", name=re.compile("layer scale \\(added\\)")).first
+    ).to_be_visible()
 
 
 def test_the_row_beside_a_dot_answers_too(open_page):
