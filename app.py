@@ -1,14 +1,19 @@
-"""The explorer's entry point: pages, theme and one-time server setup. ``make app`` serves it."""
+"""The explorer's entry point: pages, theme and one-time server setup. ``make app`` serves it.
+
+Streamlit's server imports this file for ``app``, and runs it as a script for each visitor.
+"""
 
 from importlib import import_module
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 
 from roadmap.background import scratch
 from roadmap.views import common
 from roadmap.views.common import uploads
 from roadmap.views.common.turns import turn
+from roadmap.views.not_found import NotFound
 from roadmap.views.roadmap import page as roadmap_page
 
 STYLE = Path(common.__file__).parent
@@ -26,30 +31,39 @@ def later(name: str, title: str) -> st.Page:
     return st.Page(show, title=title, url_path=name)
 
 
-uploads.bound()
-scratch.sweep()
-page = st.navigation(
-    [
-        st.Page(roadmap_page.show, title="Roadmap", url_path="roadmap", default=True),
-        later("inside", "Inside a step"),
-        later("picture", "Picture"),
-        later("builder", "Builder"),
-        later("sizes", "Sizes"),
-        later("recipes", "Recipes"),
-        later("effects", "Effects"),
-        later("ablations", "Ablations"),
-        later("training", "Training"),
-        later("method", "Method"),
-    ],
-    position="top",
-)
-st.set_page_config(
-    page_title=f"{page.title} – From ResNet to ConvNeXt",
-    page_icon=str(STYLE / "icon.svg"),
-    layout="wide",
-    menu_items={"About": ABOUT},
-)
-st.html(STYLE / "style.css")
-with turn():
-    page.run()
-st.html(STYLE / "script.html", unsafe_allow_javascript=True)
+def explorer() -> None:
+    """Show the page that the visitor opened."""
+    uploads.bound()
+    scratch.sweep()
+    page = st.navigation(
+        [
+            st.Page(roadmap_page.show, title="Roadmap", url_path="roadmap", default=True),
+            later("inside", "Inside a step"),
+            later("picture", "Picture"),
+            later("builder", "Builder"),
+            later("sizes", "Sizes"),
+            later("recipes", "Recipes"),
+            later("effects", "Effects"),
+            later("ablations", "Ablations"),
+            later("training", "Training"),
+            later("method", "Method"),
+        ],
+        position="top",
+    )
+    st.set_page_config(
+        page_title=f"{page.title} – From ResNet to ConvNeXt",
+        page_icon=str(STYLE / "icon.svg"),
+        layout="wide",
+        menu_items={"About": ABOUT},
+    )
+    st.html(STYLE / "style.css")
+    with turn():
+        page.run()
+    for script in ("script.html", "chart_keys.html"):
+        st.html(STYLE / script, unsafe_allow_javascript=True)
+
+
+if __name__ == "app":
+    app = st.App(__file__, middleware=[Middleware(NotFound)])
+else:
+    explorer()

@@ -195,7 +195,7 @@ def _modernizing(
         ),
         Step(
             key="layer_norm",
-            title="BatchNorm to LayerNorm",
+            title="Batch norm to layer norm",
             group=MICRO,
             hypothesis="Layer norm, simpler than batch norm, works in a ConvNet that has been "
             "modernized this far.",

@@ -60,5 +60,11 @@ def duration(seconds: float) -> str:
 
 
 def data_title(name: str) -> str:
-    """Return the title of a data set, or its name as it is for a user's own."""
+    """Return the title of a data set, or its name as it is for a user's own.
+
+    A folder of runs of another length (``roadmap.sweep.background``) has it in its title.
+    """
+    data, _, epochs = name.removesuffix("-epochs").rpartition("-")
+    if name.endswith("-epochs") and data in DATA_TITLES and epochs.isdigit():
+        return f"{DATA_TITLES[data]}, {counted(int(epochs), 'epoch')}"
     return DATA_TITLES.get(name, name)

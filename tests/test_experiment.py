@@ -425,7 +425,7 @@ def test_what_is_said_of_the_check_follows_from_its_runs():
         EXPERIMENT,
         instead,
         "initialization alone moves no step by more than 2.1 points",
-        f"stays {high[norm] - high[last]:.1f} points behind LayerNorm",
+        f"stays {high[norm] - high[last]:.1f} points behind layer norm",
     )
 
 

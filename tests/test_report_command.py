@@ -145,7 +145,7 @@ def test_runs_of_other_data_in_the_folder_are_counted(runs):
         content = json.loads((folder / "run.json").read_text())
         content["data"]["name"] = "digits"
         (folder / "run.json").write_text(json.dumps(content))
-    assert "left out because their data is not tiny: 2 on digits." in told(runs)
+    assert "left out because their data is not tiny: 2 on Digits." in told(runs)
 
 
 def test_seeds_that_one_end_lacks_are_told(runs):

@@ -76,9 +76,11 @@ def test_it_says_which_test_was_made_and_what_its_check_found(html):
 
 def test_every_chart_has_a_text_alternative_with_its_figures(html):
     alts = [a["aria-label"] for _, a in Elements(html).found if a.get("role") == "img"]
-    assert len(alts) == html.count("Plotly.newPlot") == 8
+    assert len(alts) == html.count("Plotly.newPlot") == 9
     assert any("Kernel size 7 +1.01" in alt and ", gain" in alt for alt in alts)
     assert any("Learning curves, Micro design" in alt for alt in alts)
+    ranks = next(alt for alt in alts if alt.startswith("Rank of each step by top-1"))
+    assert "ResNet 4 and 5" in ranks
 
 
 def test_it_says_what_was_run(html):
@@ -86,7 +88,7 @@ def test_it_says_what_was_run(html):
         f"15 finished, 5 of {len(ROADMAPS['resnet50'].steps)} steps, seeds 0, 1, 2",
         "100 classes, 50,000 training and 10,000 validation images",
         "3 epochs at 64 pixels",
-        "sgd, learning rate 0.1, batch 256 (baseline)",
+        "sgd, learning rate 0.1, batch 256 (ResNet)",
         "NVIDIA H200, eager, bf16",
         "torch 2.11.0",
         "resnet50-gelu-seed7</b> stopped after 2 of 3 epochs",

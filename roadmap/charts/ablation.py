@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
@@ -24,10 +23,9 @@ from roadmap.charts.rows import (
     columns,
     pixels,
     row_places,
-    text,
 )
 from roadmap.palette import BLUE, GRAY, GROUP_COLORS, ORANGE
-from roadmap.text import number, signed
+from roadmap.text import data_title, number, signed
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -45,7 +43,6 @@ SCATTER_HEIGHT = 380
 AREA = (290, 320)
 #: Most lines of text between a step's number and its point.
 REACH = 3
-ABOVE = 12  # extra pixels for an axis above bars
 
 
 @dataclass(frozen=True)
@@ -65,48 +62,21 @@ SIGNS = {
 }
 
 
-def trained_bars(table: DataFrame, selected: str | None = None) -> go.Figure:
-    """Draw one dot per step: mean top-1 over seeds, whiskers for 95% intervals, published ticks.
+def trained_dots(table: DataFrame) -> go.Figure:
+    """Draw one dot per step: mean top-1 over seeds, with whiskers for 95% intervals.
 
-    Whiskers end at 0 and 100. The ticks have an upper axis with the same scale, shifted by whole
-    points so that both means agree and the shapes can be compared. ``table`` has ``data``,
-    ``key``, ``title``, ``group``, ``adopted``, ``top1``, ``top1_low``, ``top1_high`` and
-    ``paper_top1``; ``selected`` is the key of the highlighted row.
+    Whiskers end at 0 and 100. The second column has the published top-1 on ImageNet-1K. ``table``
+    has ``data``, ``key``, ``title``, ``group``, ``adopted``, ``previous``, ``top1``, ``top1_low``,
+    ``top1_high`` and ``paper_top1``.
     """
     trained = Metric(
-        key="top1",
-        name="Here %",
-        axis=f"{table['data'].iloc[0]} top-1, %",
-        unit="%",
-        decimals=2,
-        from_zero=False,
+        key="top1", name="Here %", axis=_top1_on(table), unit="%", decimals=2, from_zero=False
     )
-    apart = (table["top1"] - table[PAPER.key]).mean()
-    if isnan(apart):
-        return roadmap_bars(_possible(table), trained, selected, second=PAPER)
-    moved = table.assign(moved=table[PAPER.key] + round(apart))
-    figure = roadmap_bars(_possible(moved), trained, selected, second=PAPER, tick="moved")
-    return _with_published_axis(figure, round(apart))
+    return roadmap_bars(_possible(table), trained, second=PAPER)
 
 
-def _with_published_axis(figure: go.Figure, apart: int) -> go.Figure:
-    above = style.axis(
-        "",
-        range=[end - apart for end in figure.layout.xaxis.range],
-        overlaying="x",
-        side="top",
-        showgrid=False,
-        fixedrange=True,
-        automargin=False,
-    )
-    figure.add_scatter(x=[None], y=[None], xaxis="x2")
-    # Streamlit's theme only colors annotations and the titles of first axes.
-    small = {"size": style.FONT_SIZE - 1}
-    name = "Published top-1 on ImageNet-1K, %"
-    figure.add_annotation(text(name, 0.5, 0, "center", 0, yshift=28, font=small))
-    return figure.update_layout(
-        xaxis2=above, height=figure.layout.height + ABOVE, margin_t=figure.layout.margin.t + ABOVE
-    )
+def _top1_on(table: DataFrame) -> str:
+    return f"Top-1 on {data_title(table['data'].iloc[0])}, %"
 
 
 def _possible(table: DataFrame) -> DataFrame:
@@ -172,12 +142,7 @@ def accuracy_against(table: DataFrame, cost: Metric = COSTS["gflops"]) -> go.Fig
             SCATTER_HEIGHT,
             margin={"l": 48, "r": 12, "t": 12, "b": 46, "pad": 0},
             xaxis=style.axis(cost.axis, range=spans[0], fixedrange=True, automargin=False),
-            yaxis=style.axis(
-                f"{table['data'].iloc[0]} top-1, %",
-                range=spans[1],
-                fixedrange=True,
-                automargin=False,
-            ),
+            yaxis=style.axis(_top1_on(table), range=spans[1], fixedrange=True, automargin=False),
             annotations=_numbers(points, [f"{n:.0f}" for n in table["number"]], spans, bars),
             hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),

@@ -87,7 +87,6 @@ def roadmap_bars(
     selected: str | None = None,
     reference: tuple[str, float] | None = None,
     second: Metric | None = None,
-    tick: str | None = None,
 ) -> go.Figure:
     """Draw the paper's Figure 2: one bar per step, under the names of the groups.
 
@@ -95,9 +94,9 @@ def roadmap_bars(
     of the step that it is compared with, in the column ``previous``, if there is one.
 
     ``table`` has one row per step with ``key``, ``title``, ``group``, ``adopted`` and the metric's
-    column. ``<metric>_low`` and ``<metric>_high``, if present, become whiskers. The column ``tick``
-    [default: ``<metric>_torch``, the value with PyTorch's depthwise convolution] becomes a line
-    across the bar. A second column prints ``second`` [default: the change from ``previous`` beside
+    column. ``<metric>_low`` and ``<metric>_high``, if present, become whiskers.
+    ``<metric>_torch``, the value with PyTorch's depthwise convolution, becomes a line across the
+    bar. A second column prints ``second`` [default: the change from ``previous`` beside
     dots, top-1 beside GFLOPs, GFLOPs beside all else]. ``selected`` is the key of the highlighted
     row, ``reference`` a name and a value for the dashed line. Rows are clickable over their whole
     width; a click carries the step's key as ``customdata``.
@@ -109,8 +108,7 @@ def roadmap_bars(
         second = CHANGE
     second = second or METRICS["top1" if metric.key == "gflops" else "gflops"]
     keys, values = list(table["key"]), [float(value) for value in table[metric.key]]
-    tick = tick or f"{metric.key}_torch"
-    span = _axis_range(table, metric, reference, tick)
+    span = _axis_range(table, metric, reference)
     chosen = [keys.index(selected)] if selected in keys else []
     return go.Figure(
         [
@@ -119,6 +117,8 @@ def roadmap_bars(
                 x=[span[1] - span[0]] * len(keys),
                 y=places,
                 customdata=keys,
+                text=_said(table, metric),
+                textposition="none",
                 marker={"color": CLEAR, "line": {"width": 0}},
                 selectedpoints=chosen,
                 selected={"marker": {"color": BAND, "opacity": 1}},
@@ -129,7 +129,7 @@ def roadmap_bars(
             ),
             _changes(table, metric, places) if dots else _bars(table, values, places),
             *_whiskers(table, metric, places),
-            *_ticks(table, tick, places),
+            *_ticks(table, metric, places),
             *([_dots(table, values, places)] if dots else []),
             *(go.Scatter(x=[None], y=[None], yaxis=axis) for axis in ("y2", "y3", "y4")),
         ],
@@ -150,6 +150,15 @@ def roadmap_bars(
             "shapes": [*_reference_line(reference), *_band_ends(places, chosen)],
         },
     )
+
+
+def _said(table: DataFrame, metric: Metric) -> list[str]:
+    """Return each row in words, for the keyboard."""
+    unit = metric.unit if metric.unit == "%" else f" {metric.unit}"
+    return [
+        f"{title}, {number(value, metric.decimals)}{unit}"
+        for title, value in zip(table["title"], table[metric.key], strict=True)
+    ]
 
 
 def _bars(table: DataFrame, values: list[float], places: list[float]) -> go.Bar:
@@ -214,9 +223,9 @@ def _printed(table: DataFrame, metric: Metric) -> list[str]:
 
 
 def _axis_range(
-    table: DataFrame, metric: Metric, reference: tuple[str, float] | None, tick: str
+    table: DataFrame, metric: Metric, reference: tuple[str, float] | None
 ) -> tuple[float, float]:
-    columns = (metric.key, f"{metric.key}_low", f"{metric.key}_high", tick)
+    columns = (metric.key, f"{metric.key}_low", f"{metric.key}_high", f"{metric.key}_torch")
     values = [value for name in columns if name in table for value in table[name].dropna()]
     if reference:
         values.append(reference[1])
@@ -252,9 +261,9 @@ def _whiskers(table: DataFrame, metric: Metric, places: list[float]) -> list[go.
     ]
 
 
-def _ticks(table: DataFrame, tick: str, places: list[float]) -> list[go.Scatter]:
+def _ticks(table: DataFrame, metric: Metric, places: list[float]) -> list[go.Scatter]:
     """Draw a line across the bar, as an error bar, since those take the theme's text color."""
-    column = table.get(tick)
+    column = table.get(f"{metric.key}_torch")
     if column is None or not column.notna().any():
         return []
     has = list(column.notna())

@@ -102,6 +102,7 @@ def _points(
         y=[points[key][1] for key in table["key"]],
         mode="markers",
         customdata=list(table["key"]),
+        selectedpoints=[place for place, key in enumerate(table["key"]) if key == selected],
         text=[
             f"<b>{title}</b><br>{number(y, 2)}% top-1<br>{number(x, cost.decimals)} {cost.unit}"
             for title, (x, y) in zip(

@@ -1,4 +1,4 @@
-"""Names of layers in drawings."""
+"""Names of layers, as inside a sentence."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from models.spec import (
 )
 
 NORMS = {
-    "batch": "BatchNorm",
-    "layer": "LayerNorm",
+    "batch": "batch norm",
+    "layer": "layer norm",
     "response": "GRN",
 }
 ACTIVATIONS = {
     "relu": "ReLU",
     "gelu": "GELU",
 }
+
+
+def label(name: str) -> str:
+    """Return a name as it is written alone, with a capital: ``Layer norm``."""
+    return name[:1].upper() + name[1:]
 
 
 def side(layer: Conv | MaxPool) -> str:
@@ -40,7 +45,7 @@ def short_name(layer: Layer) -> str:
     if isinstance(layer, Activation):
         return ACTIVATIONS[layer.kind]
     if isinstance(layer, LayerScale):
-        return "LayerScale"
+        return "layer scale"
     raise TypeError(f"no short name for a {type(layer).__name__}, which is drawn with its size")
 
 

@@ -1,4 +1,4 @@
-"""Images per second and peak memory of inference and training steps.
+"""Images/s and peak memory of inference and training steps.
 
 Inputs are random and stay on the device, so data loading is not measured. Stochastic depth is off,
 since it belongs to the recipe and libraries have different default rates.

@@ -21,6 +21,7 @@ from roadmap.files import write_bytes
 from roadmap.runs import Runs, read_runs
 from roadmap.runs.folders import runs_folder
 from roadmap.tables.results import ResultsError
+from roadmap.text import data_title
 
 if TYPE_CHECKING:
     from roadmap.analysis.ablation import Ablation
@@ -97,7 +98,7 @@ def _print(ablation: Ablation, found: Runs, form: Format) -> None:
             *(Column(name, name, right=True) for name in columns),
         ],
         form,
-        f"{ablation.roadmap.title}, trained on {ablation.data}",
+        f"{ablation.roadmap.title}, trained on {data_title(ablation.data)}",
         [
             text.finding(ablation),
             *text.tests(ablation),

@@ -12,6 +12,7 @@ from roadmap.study.effects import Effects
 from roadmap.study.experiment import choose_design, designs, of_data, open_experiment
 from roadmap.study.rows import view_rows
 from roadmap.study.space import StudyError
+from roadmap.text import data_title
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -34,7 +35,7 @@ def effects_section(points: Sequence[PointRun], data: str) -> tuple[list[str], F
     said = [
         "From a designed experiment that varies all choices at once: the effect of each change in "
         f"points of top-1, averaged over all orders, with {text.conditions(effects)}.",
-        text.summary(effects.worth(VIEW), data),
+        text.summary(effects.worth(VIEW), data_title(data)),
         *text.basis(experiment),
     ]
     alt = "; ".join(f"{row['title']} {text.with_interval_of(row)}" for row in rows)

@@ -8,7 +8,8 @@ from typing import Any
 
 from roadmap.analysis.ablation import Ablation
 from roadmap.runs import Run, StepRun
-from roadmap.text import counted, duration
+from roadmap.steps import ROADMAPS
+from roadmap.text import counted, data_title, duration
 
 #: Up to this many recipes are listed one by one.
 MOST_RECIPES = 3
@@ -22,8 +23,8 @@ def facts(ablation: Ablation) -> list[tuple[str, str]]:
         ("Runs", _runs(ablation)),
         (
             "Data",
-            f"{first.data}: {first.classes} classes, {first.train_images:,} training and "
-            f"{first.val_images:,} validation images",
+            f"{data_title(first.data)}: {first.classes} classes, {first.train_images:,} training "
+            f"and {first.val_images:,} validation images",
         ),
         ("Recipe", _recipes(runs)),
         ("Device", _each(f"{run.machine}, {run.precision}" for run in runs)),
@@ -66,7 +67,11 @@ def _recipes(runs: Sequence[StepRun]) -> str:
 
 
 def _steps(runs: Sequence[StepRun], are_most: bool) -> str:
-    return "the other steps" if are_most else _each(run.step for run in runs)
+    return (
+        "the other steps"
+        if are_most
+        else _each(ROADMAPS[run.roadmap].step(run.step).title for run in runs)
+    )
 
 
 def _length(recipe: Mapping[str, Any]) -> str:

@@ -14,12 +14,13 @@ from roadmap.analysis.table import ablation_table, curve_table, rows
 from roadmap.charts import ablation as charts
 from roadmap.charts import roadmap_bars
 from roadmap.charts.curves import learning_curves, mean_curves
+from roadmap.charts.ranks import rank_slopes
 from roadmap.report import facts, text
 from roadmap.report.effects_section import effects_section
 from roadmap.report.figures_table import Figures, figures_table, legend
 from roadmap.runs import Runs
 from roadmap.tables.results import roadmap_table
-from roadmap.text import counted, number
+from roadmap.text import counted, data_title, number
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -36,7 +37,7 @@ CONFIG = {"displayModeBar": False, "responsive": True}
 def page(ablation: Ablation, found: Runs) -> str:
     """Return the whole page. Raises ``ResultsError`` for unreadable learning curves."""
     figures, table = rows(ablation), ablation_table(ablation)
-    title = f"{ablation.roadmap.title}, trained on {ablation.data}"
+    title = f"{ablation.roadmap.title}, trained on {data_title(ablation.data)}"
     body = "".join(
         (
             _head(ablation, found, title),
@@ -97,18 +98,35 @@ def _changes(ablation: Ablation, figures: Sequence[Figures], table: DataFrame) -
 
 def _accuracies(ablation: Ablation, table: DataFrame) -> str:
     here = _chart(
-        charts.trained_bars(table),
+        charts.trained_dots(table),
         "trained",
         _alt("Mean top-1 here", table["title"], table["top1"], 2, "%"),
-        f"Trained on {ablation.data}",
+        f"Trained on {data_title(ablation.data)}",
     )
     published = _published(ablation)
     return _section(
         "Accuracy here and as published",
         _text(text.agreement(ablation))
         + f'<div class="two">{here}{_paper(published)}</div>'
-        + _faint(_bars_note(table, published)),
+        + _faint(_dots_note(table, published))
+        + ("" if ablation.agreement is None else _ranks(table)),
     )
+
+
+def _ranks(table: DataFrame) -> str:
+    both = table[table["paper_top1"].notna()]
+    ends = [both[key].rank(ascending=False) for key in ("top1", "paper_top1")]
+    listed = "; ".join(
+        f"{title} {here:g} and {paper:g}"
+        for title, here, paper in zip(both["title"], *ends, strict=True)
+    )
+    drawn = _chart(
+        rank_slopes(table),
+        "ranks",
+        f"Rank of each step by top-1, here and as published: {listed}.",
+        "Order here and as published, best step first",
+    )
+    return f'<div class="slopes">{drawn}</div>'
 
 
 def _paper(published: DataFrame) -> str:
@@ -122,17 +140,13 @@ def _paper(published: DataFrame) -> str:
     )
 
 
-def _bars_note(table: DataFrame, published: DataFrame) -> str:
+def _dots_note(table: DataFrame, published: DataFrame) -> str:
     whiskers = []
     if table["top1_low"].notna().any():
         whiskers.append("95% interval of the mean over seeds (here)")
     if "top1_low" in published and published["top1_low"].notna().any():
         whiskers.append("± one standard deviation over three seeds (paper)")
     said = [f"Whiskers: {', '.join(whiskers)}."] if whiskers else []
-    if published["top1"].notna().any():
-        said.append(
-            "Ticks: published top-1 on the upper axis, which is shifted so that both means agree."
-        )
     return " ".join([*said, _tried(published, "Open dots")])
 
 
@@ -178,8 +192,7 @@ def _curves(curves: DataFrame) -> str:
         "Learning curves",
         _text(
             "Top-1 on the validation images after each epoch, in percent, mean over seeds; all "
-            "other "
-            "steps are gray. The axis starts at the lowest value after a third of the epochs."
+            "other steps are gray."
         )
         + f'<div class="panels">{"".join(drawn)}</div>',
     )

@@ -18,7 +18,7 @@ from roadmap.analysis.ablation import (
 )
 from roadmap.analysis.significance import Spread
 from roadmap.runs import Run, Runs
-from roadmap.text import ABSENT, counted, number, p_value, signed
+from roadmap.text import ABSENT, counted, data_title, number, p_value, signed
 
 #: Explanation of the tests, for readers who do not know them.
 METHOD = (
@@ -125,11 +125,13 @@ def notes(ablation: Ablation, found: Runs) -> list[str]:
         listed = ", ".join(f"{count} {status}" for status, count in counts.items())
         said.append(f"Unfinished runs, not included: {listed}.")
     if others := _of_other_data(ablation, found.runs):
-        listed = ", ".join(f"{count} on {shortened(name, 60)}" for name, count in others.items())
+        listed = ", ".join(
+            f"{count} on {shortened(data_title(name), 60)}" for name, count in others.items()
+        )
         said.append(
             "Finished runs in the same folder, left out because their data is not "
-            f"{shortened(ablation.data, 60)}: {listed}. Keep the runs of each data set in a "
-            "separate folder."
+            f"{shortened(data_title(ablation.data), 60)}: {listed}. Keep the runs of each data set "
+            "in a separate folder."
         )
     if ablation.runs[0].scale == "pocket":
         said.append(
@@ -186,7 +188,7 @@ def overall(ablation: Ablation) -> str:
     alone = " where only the network changes,"
     for span, where in ((ablation.whole, ""), (ablation.one_recipe, alone)):
         if span is not None:
-            score = "it" if sentences else f"top-1 on {ablation.data}"
+            score = "it" if sentences else f"top-1 on {data_title(ablation.data)}"
             ends = f"{span.first.step.title} to {span.last.step.title}"
             sentences.append(f"From {ends},{where} {score} changes by {_with_interval(span)}.")
     return " ".join(sentences) or _best(ablation)
@@ -196,7 +198,7 @@ def _best(ablation: Ablation) -> str:
     best = max(ablation.steps, key=lambda result: result.top1)
     steps, seeds = counted(len(ablation.steps), "trained step"), counted(len(best.seeds), "seed")
     return (
-        f"The best of {steps} on {ablation.data} is {best.step.title} with "
+        f"The best of {steps} on {data_title(ablation.data)} is {best.step.title} with "
         f"{number(best.top1, 2)}% top-1 ({seeds})."
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from models.remembered import remembered
-from models.text import ended, is_unicode, unknown_name
+from models.text import ended, is_unicode, shortened, unknown_name
 from roadmap.definition import Roadmap
 from roadmap.files import reason
 from roadmap.runs.folders import runs_folders
@@ -21,6 +21,7 @@ from roadmap.tables.results import ResultsError
 
 #: Statuses that depend on whether a process is still training, which only the lock shows.
 UNSETTLED = ("running", "stopped")
+LONGEST_TITLE = 60  # characters of a name from a file
 MOST_VALUES = 1_000_000  # of learning curves cached, 32 bytes each
 
 
@@ -53,6 +54,15 @@ class Run(RunRecord):
         return self.status == "finished"
 
     @property
+    def title(self) -> str:
+        """What was trained, for people: the step and the seed."""
+        return f"{self._subject}, seed {self.seed}"
+
+    @property
+    def _subject(self) -> str:
+        raise NotImplementedError
+
+    @property
     def machine(self) -> Machine:
         return Machine(self.device, self.compiled, self.processes)
 
@@ -70,6 +80,10 @@ class StepRun(Run):
 
     step: str
 
+    @property
+    def _subject(self) -> str:
+        return ROADMAPS[self.roadmap].step(self.step).title
+
 
 @dataclass(frozen=True, kw_only=True)
 class PointRun(Run):
@@ -77,12 +91,25 @@ class PointRun(Run):
 
     point: RunPoint = field(hash=False)
 
+    @property
+    def _subject(self) -> str:
+        key, design = (shortened(name, LONGEST_TITLE) for name in self.point[1::-1])
+        return f"Run {key} of design {design}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class TunedRun(Run):
     """A run that fine-tunes trained weights."""
 
     start: RunStart
+
+    @property
+    def _subject(self) -> str:
+        roadmap, _, more = self.start.network.partition(":")
+        step = more.partition(" ")[0]
+        known = roadmap in ROADMAPS and step in ROADMAPS[roadmap].keys
+        title = ROADMAPS[roadmap].step(step).title if known else self.start.network
+        return f"{shortened(title, LONGEST_TITLE)}, fine-tuned"
 
 
 class Unreadable(NamedTuple):
@@ -100,6 +127,11 @@ class Runs(NamedTuple):
     unreadable: tuple[Unreadable, ...]
     points: tuple[PointRun, ...] = ()
     tuned: tuple[TunedRun, ...] = ()
+
+    @property
+    def every(self) -> tuple[Run, ...]:
+        """All runs, of any kind."""
+        return (*self.runs, *self.points, *self.tuned)
 
 
 def read_runs(root: Path | None = None) -> Runs:

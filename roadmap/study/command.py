@@ -21,6 +21,7 @@ from roadmap.console import (
 from roadmap.runs import read_runs
 from roadmap.study.design import read_design
 from roadmap.study.space import StudyError
+from roadmap.text import data_title
 from roadmap.train.picture_command import classify
 
 if TYPE_CHECKING:
@@ -370,7 +371,7 @@ def _print(
     ]
     strongest = found.interactions()[: text.SHOWN_INTERACTIONS]
     notes = [
-        text.summary(found.worth("in place"), experiment.model.data),
+        text.summary(found.worth("in place"), data_title(experiment.model.data)),
         *text.basis(experiment),
         *(["Strongest interactions:"] if strongest else []),
         *(f"  {text.interaction(one)}" for one in strongest),

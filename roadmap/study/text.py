@@ -10,7 +10,7 @@ from roadmap.study.experiment import Experiment
 from roadmap.study.model import Effect
 from roadmap.study.space import Levels
 from roadmap.study.speed import Speed
-from roadmap.text import counted, p_value, signed
+from roadmap.text import counted, data_title, p_value, signed
 
 #: The most interactions and excluded runs that are listed.
 SHOWN_INTERACTIONS = 6
@@ -42,7 +42,7 @@ def short(effect: Effect | None, verdict: str) -> str:
 def basis(experiment: Experiment) -> list[str]:
     """Describe the runs that the predictions are based on, and the fit."""
     model, judgement = experiment.model, experiment.judgement
-    fitted = f"Fitted to {model.runs} of {experiment.planned} runs on {model.data}"
+    fitted = f"Fitted to {model.runs} of {experiment.planned} runs on {data_title(model.data)}"
     about = f"Residual standard deviation: {model.points_std:.2f} points."
     said = [f"{fitted}. {about}"]
     if experiment.foreign:

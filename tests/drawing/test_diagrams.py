@@ -70,8 +70,8 @@ def test_every_architecture_step_but_the_recipe_has_a_diagram(name):
         ("move_up_depthwise", "3 by 3 depthwise 96 channels (changed)"),
         ("kernel_7", "7 by 7 depthwise 96 channels (changed)"),
         ("gelu", "GELU (changed)"),
-        ("layer_norm", "LayerNorm (changed)"),
-        ("separate_downsampling", "LayerScale (added)"),
+        ("layer_norm", "layer norm (changed)"),
+        ("separate_downsampling", "layer scale (added)"),
     ],
 )
 def test_changes_are_marked(key, changed):
@@ -163,7 +163,7 @@ def test_stage_table_of_convnext_is_the_papers():
         "Stage 1", "56 × 56", ("d7×7, 96", "1×1, 384", "1×1, 96"), 3
     )
     assert [row.times for row in rows if row.name.startswith("Stage")] == [3, 3, 9, 3]
-    assert rows[-1].lines == ("global average pooling", "LayerNorm", "linear, 1000")
+    assert rows[-1].lines == ("global average pooling", "layer norm", "linear, 1000")
 
 
 def test_stage_table_of_resnet50_is_the_papers():

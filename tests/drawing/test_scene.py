@@ -28,4 +28,4 @@ def test_a_removed_layer_stays_for_one_step_and_is_marked():
     first = scene(configs[0], configs[1], wide).block.shapes
     second = scene(configs[1], configs[2], wide).block.shapes
     assert [each.text for each in first if each.mark == "removed"] == ["GELU", "GELU"]
-    assert {each.text for each in second if each.mark == "removed"} == {"BatchNorm"}
+    assert {each.text for each in second if each.mark == "removed"} == {"batch norm"}

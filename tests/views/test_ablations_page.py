@@ -172,7 +172,7 @@ def test_the_table_filters(trained):
     app.multiselect(key="ablations-filter-status").set_value(["failed"])
     table = runs_table(checked(app.run()))
     assert list(table["reason"]) == ["the disk is full"]
-    app.multiselect(key="ablations-filter-step").set_value(["baseline"])
+    app.multiselect(key="ablations-filter-step").set_value(["ResNet"])
     assert runs_table(checked(app.run())).empty
 
 

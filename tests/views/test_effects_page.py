@@ -206,7 +206,7 @@ def test_it_says_what_it_rests_on():
     body = html(opened())
     assert "Fitted to 72 of 72 runs on made" in body
     assert "On 12 held-out runs" in body
-    assert "84 of 84 runs finished" in body
+    assert "84 of the design&#x27;s 84 runs have finished" in body
     assert "predictions for one run" in body
 
 

@@ -77,6 +77,26 @@ def test_the_button_and_its_key_open_it(open_path):
     expect(page.locator(TITLE)).to_have_text("Kernel size 7", timeout=30_000)
 
 
+def test_the_page_that_it_covers_is_out_of_reach(lecture):
+    page = lecture(step="increase_width")
+    expect(page.locator("[data-test-script-state=notRunning]")).to_be_attached(timeout=30_000)
+    focused = set()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        focused.add(
+            page.evaluate(
+                "[document.activeElement].map((e) => e === document.body ? 'window' : "
+                "e.closest('.lecture') ? 'lecture' : e.outerHTML)[0]"
+            )
+        )
+    assert focused <= {"window", "lecture"}
+    assert "lecture" in focused
+    assert page.get_by_role("link").count() == 0  # of the pages
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("link", name="Sizes")).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("button", name="Present")).to_be_visible(timeout=30_000)
+
+
 def test_predict_first_hides_the_figures_and_the_coming_bars(lecture):
     page = lecture(step="increase_width")
     page.get_by_role("button", name="Predict first").click()
@@ -139,7 +159,8 @@ def test_the_controls_are_reached_by_keyboard_and_named(lecture):
 
 def test_the_block_morphs_in_600_ms_and_at_once_with_reduced_motion(lecture):
     page = lecture(step="depthwise_conv")
-    page.clock.install()
+    page.clock.install(time=0)
+    page.clock.pause_at(60_000)  # or a busy machine lets time pass in between
     shape = page.locator(".lecture-slide svg [data-name^=branch] polygon:visible").first
     node = shape.element_handle()
     points = "e => e.getAttribute('points')"

@@ -42,7 +42,7 @@ def test_the_audit_is_there_row_by_row_with_what_differs():
     rows = audit("resnet50") + audit("resnet200")
     assert shown.count("≠") == sum(not row.agrees for row in rows) == 3
     assert f"{sum(row.agrees for row in rows)} of the {len(rows)} GFLOPs" in shown
-    assert "BatchNorm to LayerNorm: the paper prints 4.46. This network has 4.15 GFLOPs." in shown
+    assert "Batch norm to layer norm: the paper prints 4.46. This network has 4.15 GFLOPs." in shown
     assert "Separate downsampling: the paper prints 4.49. This network has 4.46 GFLOPs." in shown
 
 

@@ -91,7 +91,7 @@ def test_values_averaged_together_give_the_mean_and_variance_of_torch(open_path)
     page = opened(open_path, "norm")
     shown = data.norm(*tab._networks(RESNET50, STEPS["norm"]))
     values = torch.tensor(shown["values"], dtype=torch.float)
-    page.locator(".operation label", has_text="BatchNorm").click()
+    page.locator(".operation label", has_text="Batch norm").click()
     for n, c, p in ((0, 1, 4), (0, 1, 5), (1, 1, 2)):  # the second by one press to the right
         group = page.get_by_role(
             "button", name=f"Image {n + 1}, channel {c + 1}, position {p + 1}:"
@@ -105,7 +105,7 @@ def test_values_averaged_together_give_the_mean_and_variance_of_torch(open_path)
         expect(figure(page, "count")).to_have_text(str(held.numel()))
         expect(figure(page, "mean")).to_have_text(f"{held.mean():.2f}")
         expect(figure(page, "variance")).to_have_text(f"{held.var(correction=0):.2f}")
-    page.locator(".operation label", has_text="LayerNorm").click()
+    page.locator(".operation label", has_text="Layer norm").click()
     expect(figure(page, "mean")).to_have_text(f"{values[1, :, 0, 2].mean():.2f}")
     page.locator(".operation label", has_text="Your own choice").click()
     expect(figure(page, "mean")).to_have_text("–")

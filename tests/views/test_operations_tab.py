@@ -143,5 +143,5 @@ def test_the_stems_are_those_of_the_networks():
 
 def test_the_downsampling_is_that_of_the_network():
     shown = of("separate_downsampling", "downsampling")
-    assert shown["layers"] == [[], *[["LayerNorm", "2×2"]] * 3]
+    assert shown["layers"] == [[], *[["layer norm", "2×2"]] * 3]
     assert shown["norms"] == 5  # as in the paper: after the stem, three, after pooling

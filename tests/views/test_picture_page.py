@@ -14,7 +14,7 @@ from roadmap.steps import ROADMAPS
 from roadmap.tables.results import RESULTS
 from roadmap.views.picture.link import link
 from roadmap.views.picture.networks import pocket, shipped
-from roadmap.views.picture.page import PICTURES
+from roadmap.views.picture.page import PICTURES, known_pictures
 from roadmap.views.picture.tree import tree
 
 opened = partial(pages.opened, "picture")
@@ -44,7 +44,19 @@ def test_equal_networks_have_no_difference():
 
 @pytest.mark.parametrize("picture", PICTURES)
 def test_every_picture_is_shown(picture):
-    assert f'alt="{PICTURES[picture][0]}"'.replace("'", "&#x27;") in view(opened(picture=picture))
+    title = PICTURES[picture]["title"].replace("'", "&#x27;")
+    assert f'alt="{title}"' in view(opened(picture=picture))
+
+
+def test_it_says_which_pictures_show_a_class_that_the_small_networks_know():
+    sentence = "Of the 6 pictures, 1 shows a class that they know: a cat&#x27;s face (tabby)."
+    assert sentence in pages.html(opened())
+    ids = [row["wordnet_id"] for row in PICTURES.values() if row["wordnet_id"]]
+    two = (
+        "2 show a class that they know: a cup of coffee (cup), a rocket before its launch (missile)"
+    )
+    assert known_pictures(PICTURES.values(), ids[1:]).endswith(f"{two}.")
+    assert known_pictures(PICTURES.values(), ()).startswith("None of the 6")
 
 
 def test_each_picture_has_its_own_outputs():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from playwright.sync_api import Page, expect
+from test_axe_in_browser import violations
 
 NARROW = {"width": 390, "height": 844}
 
@@ -64,3 +65,14 @@ def test_buttons_are_not_printed(open_path):
     for each in (".stButton", ".downloads", "[data-testid=stHeader]"):
         expect(page.locator(each).first).to_be_hidden()
     expect(page.locator(".step")).to_be_visible()
+
+
+def test_an_address_below_a_page_leads_home(open_path):
+    page = open_path("inside/foo", NARROW, "dark")
+    expect(page).to_have_title(re.compile("^Page not found"))
+    assert violations(page) == []
+    page.get_by_role("link", name="Go to the roadmap").click()
+    ready(page)
+    expect(page.locator("h1")).to_have_text("From ResNet to ConvNeXt")
+    page.go_back()
+    expect(page.get_by_role("heading", name="Page not found")).to_be_visible()

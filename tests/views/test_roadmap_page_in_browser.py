@@ -91,7 +91,9 @@ def test_clicking_rows(open_page):
     expect_step(page, "Inverted bottleneck", "?roadmap=resnet50&step=inverted_bottleneck")
     click_row(page, 16)
     expect_step(page, "Separate downsampling", "?roadmap=resnet50&step=separate_downsampling")
-    expect(page.get_by_role("img", name=re.compile("LayerScale \\(added\\)")).first).to_be_visible()
+    expect(
+        page.get_by_role("img", name=re.compile("layer scale \\(added\\)")).first
+    ).to_be_visible()
 
 
 def test_the_row_beside_a_dot_answers_too(open_page):
@@ -100,6 +102,41 @@ def test_the_row_beside_a_dot_answers_too(open_page):
     box, other = resting_box(dots(page).first), resting_box(dots(page).nth(3))
     click_at(page, box["x"] + box["width"] + 100, other["y"] + other["height"] / 2)
     expect_step(page, "Patchify stem", "?roadmap=resnet50&step=patchify_stem")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ("", "Kernel size 5, 80.35%"),
+        ("view=path&", "Kernel size 5, 80.35% top-1, 4.10 GFLOPs"),
+        ("metric=gflops&", "Kernel size 5, 4.10 GFLOPs"),
+    ],
+)
+def test_steps_are_selected_in_the_chart_by_keyboard(open_page, parameters, name):
+    page = open_page(f"?{parameters}roadmap=resnet50&step=kernel_7")
+    settle(page)
+    option = page.get_by_role("option", name=re.compile("^Kernel size 7"))
+    expect(option).to_have_attribute("aria-selected", "true")
+    page.locator(".chart-keys [tabindex='0']").focus()  # its one stop
+    expect(option).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    option = page.get_by_role("option", name=name, exact=True)
+    expect(option).to_be_focused()
+    mark = chart(page).locator(".trace:has(.point)").first.locator(".point").nth(8)
+    frame, around = mark.bounding_box(), option.bounding_box()
+    assert around["y"] + around["height"] / 2 == pytest.approx(
+        frame["y"] + frame["height"] / 2, abs=2
+    )
+    assert around["x"] <= frame["x"]
+    assert around["x"] + around["width"] >= frame["x"] + frame["width"]
+    page.keyboard.press("Enter")
+    expect(page.locator(".step")).to_have_text("Kernel size 5", timeout=30_000)
+    settle(page)
+    expect(option).to_have_attribute("aria-selected", "true")
+    expect(option).to_be_focused()  # in the chart that took the place of the other
+    page.keyboard.press("Home")
+    page.keyboard.press("Space")
+    expect(page.locator(".step")).to_have_text("ResNet", timeout=30_000)
 
 
 def test_taps_on_a_phone(open_page):

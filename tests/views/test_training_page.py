@@ -14,9 +14,11 @@ import pytest
 from fake_runs import write_run
 from pages import checked, html
 
+from roadmap.runs import reader
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.steps import ROADMAPS
 from roadmap.sweep import background
+from roadmap.views.ablations import data as ablations_data
 
 opened = partial(pages.opened, "training")
 
@@ -43,6 +45,22 @@ def test_the_roadmap_is_chosen_and_in_the_url(root):
     checked(app.run())
     assert pages.address(app)["roadmap"] == "torchvision_recipe"
     assert html(opened(roadmap="resnet51")).count('class="notice"') == 1
+
+
+def test_a_run_that_fine_tunes_or_is_of_a_design_is_listed_while_it_runs(root, monkeypatch):
+    monkeypatch.setattr(reader, "is_locked", lambda _: True)
+    assert "No training is running." in html(opened())
+    start = {"weights": "mine.safetensors", "sha256": "0" * 64, "head": "new"}
+    start |= {"network": "resnet50:gelu of width 16", "layer_decay": 0.75, "frozen_stages": 0}
+    point = {"design": "small", "key": "007", "role": "fit", "levels": {}}
+    for seed, more in enumerate(({"start": start}, {"point": point}, {})):
+        write_run(root, "gelu", seed, data="digits-30-epochs", done=1, **more)
+    time.sleep(ablations_data.FRESH)
+    rows = html(opened()).split("Running</h3>")[1]
+    for title in ("ReLU to GELU, fine-tuned", "Run 007 of design small", "ReLU to GELU"):
+        assert f"<td>{title}, seed" in rows
+    assert rows.count("<td>Digits, 30 epochs</td>") == 3
+    assert "digits-30" not in rows
 
 
 @pytest.fixture
@@ -98,7 +116,7 @@ def test_training_that_was_killed_is_said_to_have_been(sleeper):
     until_ended(sleeper)
     output = sleeper / background.FOLDER / background.OUTPUT
     output.write_text("resnet50-gelu-seed0: epoch 3/9 81.11%\n")
-    killed = "Its process was killed at resnet50-gelu-seed0: epoch 3/9 81.11%. Start it again"
+    killed = "Its process was killed at ReLU to GELU, seed 0: epoch 3/9 81.11%. Start it again"
     assert killed in html(opened())
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from models.text import shortened
-from roadmap.runs import STATUSES, Run, Unreadable
+from roadmap.runs import STATUSES, StepRun, Unreadable
 from roadmap.steps import ROADMAPS
-from roadmap.text import ABSENT
+from roadmap.text import ABSENT, data_title
 from roadmap.views.ablations import data as ablations_data
 from roadmap.views.common import markup, turns
 from roadmap.views.common.figure import plain_cells
@@ -67,7 +67,7 @@ def _filtered() -> None:
 
 #: Column titles.
 COLUMNS = {
-    "run": "Run",
+    "run": "Folder",
     "data": "Data",
     "roadmap": "Roadmap",
     "step": "Step",
@@ -85,12 +85,12 @@ COLUMNS = {
 }
 
 
-def _row(run: Run) -> tuple[object, ...]:
+def _row(run: StepRun) -> tuple[object, ...]:
     return (
         run.path.name,
-        run.path.parent.name,
-        run.roadmap,
-        run.step,
+        data_title(run.path.parent.name),
+        ROADMAPS[run.roadmap].title,
+        ROADMAPS[run.roadmap].step(run.step).title,
         run.seed,
         run.status,
         run.epochs,
@@ -114,12 +114,12 @@ def _config() -> dict[str, Any]:
         else columns.Column(title)
         for key, title in COLUMNS.items()
     }
-    return config | {"run": columns.TextColumn("Run", pinned=True)}
+    return config | {"run": columns.TextColumn(COLUMNS["run"], pinned=True)}
 
 
 def _filters(table: DataFrame) -> DataFrame:
     """Return the rows that match the chosen values; a filter without values keeps all."""
-    order = [key for roadmap in ROADMAPS.values() for key in roadmap.keys]
+    order = [step.title for roadmap in ROADMAPS.values() for step in roadmap.steps]
     options = {
         "status": [status for status in STATUSES if status in set(table["status"])],
         "step": sorted(set(table["step"]), key=order.index),

@@ -12,7 +12,7 @@ import streamlit as st
 
 from models.config import BOUNDS, CHOICES, FIELDS, ConfigError, ModelConfig
 from models.text import ended
-from roadmap.drawing.words import ACTIVATIONS, NORMS
+from roadmap.drawing.words import ACTIVATIONS, NORMS, label
 from roadmap.views.common import markup
 
 #: Longest text that is parsed, in characters: a program may send megabytes.
@@ -99,8 +99,8 @@ GROUPS: dict[str, tuple[Control, ...]] = {
         ),
         Control(
             "norm",
-            "Batch or layer normalization throughout. With layer norm, convolutions have a bias.",
-            names=NORMS,
+            "Batch norm or layer norm throughout. With layer norm, convolutions have a bias.",
+            names={kind: label(name) for kind, name in NORMS.items()},
         ),
         Control(
             "norms_per_block",

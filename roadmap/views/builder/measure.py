@@ -1,4 +1,4 @@
-"""Images per second of the built network, on the machine that serves the page."""
+"""Images/s of the built network, on the machine that serves the page."""
 
 from __future__ import annotations
 

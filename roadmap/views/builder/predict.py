@@ -9,7 +9,7 @@ from models.text import ended
 from roadmap.study import text
 from roadmap.study.effects import Effects
 from roadmap.study.space import StudyError
-from roadmap.text import number
+from roadmap.text import data_title, number
 from roadmap.views.common import markup
 from roadmap.views.effects import data as effects_data
 
@@ -28,7 +28,7 @@ def show(config: ModelConfig) -> None:
         try:
             said.append(_prediction(effects, config, experiment.model.data))
         except StudyError as error:
-            excuses.append(f"Not covered by the experiment on {data}: {ended(error)}")
+            excuses.append(f"Not covered by the experiment on {data_title(data)}: {ended(error)}")
     if not said and not excuses:
         return
     st.html(
@@ -49,4 +49,4 @@ def _prediction(effects: Effects, config: ModelConfig, data: str) -> str:
     prediction = effects.predicted(levels, rate)
     trained = text.conditions_of_one(effects, levels, rate, leave_out=shown)
     ends = f"{number(prediction.low, 1)} to {number(prediction.high, 1)}"
-    return f"{data}: {number(prediction.top1, 1)}% top-1, {ends} ({trained})."
+    return f"{data_title(data)}: {number(prediction.top1, 1)}% top-1, {ends} ({trained})."

@@ -79,7 +79,7 @@ def show() -> None:
     try:
         experiment = effects_data.experiment(name)
     except StudyError as error:
-        _nothing(f"{NOTHING} On {name}: {ended(error)}")
+        _nothing(f"{NOTHING} On {data_title(name)}: {ended(error)}")
         return
     _explorer(experiment)
 
@@ -293,11 +293,10 @@ def _basis(experiment: Experiment) -> None:
     st.html(
         "".join(markup.paragraph(said, "text") for said in text.basis(experiment))
         + markup.paragraph(
-            f"Design {experiment.design.name}: {len(experiment.runs)} of "
-            f"{len(experiment.design.points)} runs finished. All figures on this page are "
-            "predictions for one run on this data set, not measurements, and only within the "
-            f"range that was trained. The start costs {number(_start_gmacs(experiment), 1)} "
-            "GFLOPs.",
+            f"{len(experiment.runs)} of the design's {len(experiment.design.points)} runs have "
+            "finished. All figures on this page are predictions for one run on this data set, not "
+            "measurements, and only within the range that was trained. The start costs "
+            f"{number(_start_gmacs(experiment), 1)} GFLOPs.",
             "faint",
         )
     )

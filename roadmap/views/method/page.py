@@ -14,7 +14,7 @@ from roadmap.html_table import numbers as in_numbers
 from roadmap.steps import ROADMAPS
 from roadmap.tables import results
 from roadmap.tables.results import ResultsError
-from roadmap.text import ABSENT, number
+from roadmap.text import ABSENT, data_title, number
 from roadmap.views.common import markup
 from roadmap.views.method import init as method_init
 from roadmap.views.method.text import (
@@ -213,7 +213,7 @@ def _training() -> str:
     rows = [
         (
             device,
-            str(data),
+            data_title(str(data)),
             ROADMAPS[roadmap].step(step).title,
             _share(found, "end to end, steady"),
             _share(found, "timm, steady"),
@@ -255,7 +255,7 @@ def _audits() -> None:
         )
         + "".join(_explained(row) for row in wrong)
         + markup.paragraph(
-            "Table 11 lists the same steps for the larger network, without such a jump: LayerNorm "
+            "Table 11 lists the same steps for the larger network, without such a jump: layer norm "
             "adds no GFLOPs, and separate downsampling does.",
             "text",
         )

@@ -27,7 +27,7 @@ DEFINITIONS = (
     ),
     (
         "Speed",
-        "Images per second: the median over repetitions, with random images already on the device "
+        "Images/s: the median over repetitions, with random images already on the device "
         "and no data loading. A training step is forward pass, loss, backward pass and optimizer.",
     ),
     (

@@ -22,7 +22,7 @@ from models.spec import (
     place_layers,
     placed_layers,
 )
-from roadmap.drawing.words import ACTIVATIONS, NORMS
+from roadmap.drawing.words import ACTIVATIONS, NORMS, label
 from roadmap.measure.complexity import ModuleCost, count
 from roadmap.measure.kinds import layers_by_kind
 from roadmap.measure.receptive_field import receptive_fields
@@ -210,7 +210,7 @@ def norm(before: ModelConfig, after: ModelConfig) -> Data:
     return {
         "values": values,
         "start": after.norm,
-        "kinds": {kind: NORMS[kind] for kind in ("batch", "layer")},
+        "kinds": {kind: label(NORMS[kind]) for kind in ("batch", "layer")},
         "norms": [_layers_of(config, Norm) for config in (before, after)],
     }
 

@@ -5,7 +5,7 @@ torch is imported by the first forward pass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -29,20 +29,13 @@ if TYPE_CHECKING:
 KEY, NAME, OWN = "picture-view", "roadmap_picture", "own"
 FAILED = "picture-imagenet-failed"
 FILES = Path(__file__).parent
-#: Shipped pictures; ``results/pictures/README.md`` has their credits.
-PICTURES = {
-    "cat": ("A cat's face", "Stefan van der Walt, CC0"),
-    "flower": ("A dahlia", "vultilion, CC BY 2.0"),
-    "temple": ("A pagoda above a lake", "danielbuechele, CC BY 2.0"),
-    "coffee": ("A cup of coffee", "Rachel Michetti, CC0"),
-    "rocket": ("A rocket before its launch", "SpaceX, public domain"),
-    "astronaut": ("Astronaut Eileen Collins", "NASA, public domain"),
-}
-#: Classes of the small networks.
-CLASSES = len(read_rows("pocket/classes"))
+#: Shipped pictures by name: title, credit, and WordNet id and word of the class that it shows.
+PICTURES = {row["picture"]: row for row in read_rows("pictures/pictures")}
+#: WordNet ids of the small networks' classes.
+CLASSES = tuple(row["wordnet_id"] for row in read_rows("pocket/classes"))
 SENTENCE = (
     "Two networks look at a picture. Hover over a feature map, or click to open it. The small "
-    f"networks know {CLASSES} classes and name the most similar one for anything else."
+    f"networks know {len(CLASSES)} classes and name the most similar one for anything else."
 )
 SIGNS = "".join(
     f'<span class="signs" style="--sign:{color}">{word}</span>'
@@ -56,7 +49,7 @@ PUBLIC = (
     "ImageNet weights are disabled on this public explorer; start your own with python -m roadmap "
     "app. Showing the small networks instead."
 )
-WEIGHTS = {"pocket": f"Small, {CLASSES} classes", "imagenet": "ImageNet, full size"}
+WEIGHTS = {"pocket": f"Small, {len(CLASSES)} classes", "imagenet": "ImageNet, full size"}
 _component = st.components.v2.component(
     NAME,
     html='<div class="root"></div>',
@@ -72,7 +65,8 @@ def show() -> None:
 
 @turns.fragment
 def _page() -> None:
-    st.html(markup.heading("Picture", 1, "title") + markup.paragraph(SENTENCE, "why"))
+    lead = f"{SENTENCE} {known_pictures(PICTURES.values(), CLASSES)}"
+    st.html(markup.heading("Picture", 1, "title") + markup.paragraph(lead, "why"))
     weights, wrong_weights = address.option(st.query_params, "weights", tuple(WEIGHTS))
     loaded, failed = _chosen_weights(weights)
     titles = imagenet.with_weights() if loaded else shipped()
@@ -196,20 +190,32 @@ def _html(shown: list[Shown], opened: Place | None, name: str, own: np.ndarray |
 # The picture
 
 
+def known_pictures(rows: Iterable[Mapping[str, str]], classes: Collection[str]) -> str:
+    """Say which of the pictures in ``rows`` show one of ``classes``, given as WordNet ids."""
+    rows = list(rows)
+    known = [row for row in rows if row["wordnet_id"] in classes]
+    if not known:
+        return f"None of the {len(rows)} pictures shows a class that they know."
+    titles = ", ".join(
+        f"{row['title'][0].lower()}{row['title'][1:]} ({row['class']})" for row in known
+    )
+    shows = "shows" if len(known) == 1 else "show"
+    return f"Of the {len(rows)} pictures, {len(known)} {shows} a class that they know: {titles}."
+
+
 def _photo(name: str, own: np.ndarray | None) -> str:
     """Return the picture, in which receptive fields light up, and the choice of pictures."""
     if name == OWN and own is not None:
-        source, (seen, credit) = (
-            sheets.uri(pictures.jpeg(networks.square(own)), "jpeg"),
-            ("Your picture", ""),
-        )
+        source = sheets.uri(pictures.jpeg(networks.square(own)), "jpeg")
+        seen, credit = "Your picture", ""
     else:
-        source, (seen, credit) = _file_uri(name), PICTURES[name]
+        source = _file_uri(name)
+        seen, credit = PICTURES[name]["title"], PICTURES[name]["credit"]
     buttons = "".join(
         f'<button type="button" data-picture="{each}" aria-pressed="{str(each == name).lower()}" '
-        f'aria-label="{escape(PICTURES[each][0])}" style="background-image:url({_file_uri(each)})">'
+        f'aria-label="{escape(row["title"])}" style="background-image:url({_file_uri(each)})">'
         "</button>"
-        for each in PICTURES
+        for each, row in PICTURES.items()
     )
     return (
         f'<figure class="photo"><div class="frame"><img src="{source}" alt="{escape(seen)}">'

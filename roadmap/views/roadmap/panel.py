@@ -14,7 +14,7 @@ from models.spec import network_spec
 from roadmap.analysis import evidence
 from roadmap.analysis.evidence import Result
 from roadmap.definition import Roadmap
-from roadmap.drawing.words import ACTIVATIONS, NORMS
+from roadmap.drawing.words import ACTIVATIONS, NORMS, label
 from roadmap.html_table import NUMBER, Cell, Row, html_table, numbers, row_head
 from roadmap.measure.kinds import KINDS, Part, layers_by_kind, macs_by_kind, parts
 from roadmap.palette import GRAY, GROUP_COLORS
@@ -30,7 +30,9 @@ VERDICTS = {
     evidence.CONTRADICTED: ("Contradicted here", "Significant, against the published direction"),
     evidence.NO_TEST: ("Not tested", "No result has an interval"),
 }
-NAMES = NORMS | ACTIVATIONS | {"scale": "Layer scale"}
+NAMES = {kind: label(name) for kind, name in (NORMS | ACTIVATIONS).items()} | {
+    "scale": "Layer scale"
+}
 
 
 @st.cache_data(show_spinner=False, max_entries=128)

@@ -12,7 +12,7 @@ from roadmap.runs import Run, Runs
 from roadmap.steps import ROADMAPS
 from roadmap.sweep import background
 from roadmap.sweep.background import Task
-from roadmap.text import ABSENT, counted, number
+from roadmap.text import ABSENT, counted, data_title, number
 from roadmap.train.pocket import EPOCHS
 from roadmap.views.ablations import data as ablations_data
 from roadmap.views.common import markup
@@ -54,7 +54,7 @@ def _elsewhere(roadmap: str) -> None:
         )
     )
     found = ablations_data.read()
-    if any(run.status == "running" for run in found.runs):
+    if any(run.status == "running" for run in found.every):
         _others(found, None)
 
 
@@ -80,7 +80,7 @@ def _watched(roadmap: str) -> None:
 
 def _signature(found: Runs) -> tuple[object, ...]:
     """Return a value that changes when more than epoch counts must be redrawn."""
-    states = sorted((str(run.path), run.status) for run in found.runs)
+    states = sorted((str(run.path), run.status) for run in found.every)
     return tuple(states), tuple(
         sorted(map(str, (folder.path for folder in ablations_data.broken(found))))
     )
@@ -129,9 +129,7 @@ def _form(roadmap: str, found: Runs) -> None:
         epochs = within(epochs, 1, MOST_EPOCHS)
         task = Task(roadmap=roadmap, steps=chosen, seeds=seeds, epochs=epochs)
         st.button("Start", type="primary", key="ablations-go", on_click=_begin, args=(task,))
-    where = (
-        f"{ROADMAPS[roadmap].title}, {counted(len(task.runs), 'run')} on the {task.data} data set"
-    )
+    where = f"{ROADMAPS[roadmap].title}, {counted(len(task.runs), 'run')} on the digits data set"
     other = "" if task.epochs == EPOCHS else ", separate from runs of other lengths"
     st.html(markup.paragraph(f"{where}{other}{_already(task, found)}.", "faint"))
 
@@ -171,8 +169,12 @@ def _stop() -> None:
 def _ended(task: Task) -> None:
     """Show the last task's final message; a progress line means that it was killed."""
     said = background.last_words(ablations_data.root()) or "It ended without a message."
-    if said.partition(":")[0] in task.runs:
-        said = f"Its process was killed at {said}. Start it again to resume."
+    name, colon, progress = said.partition(":")
+    if name in task.runs:
+        said = (
+            f"Its process was killed at {_run_title(task, name)}{colon}{progress}. "
+            "Start it again to resume."
+        )
     st.html(markup.paragraph(f"Last task: {_name(task)}. {said}", "faint last"))
 
 
@@ -195,7 +197,7 @@ def _progress(task: Task | None, found: Runs) -> None:
     elif now is None:
         doing = "ending" if done == len(task.runs) else "starting"
     else:
-        doing = f"{now.path.name}, epoch {now.epochs} of {now.recipe['epochs']}"
+        doing = f"{now.title}, epoch {now.epochs} of {now.recipe['epochs']}"
     st.html(
         f'<p class="text" role="status"><b>{escape(_name(task))}</b>: {done} of {len(task.runs)} '
         f"finished; {escape(doing)}.</p>"
@@ -218,9 +220,17 @@ def _name(task: Task) -> str:
     return f"{what}, seed{plural} {seeds}, {counted(task.epochs, 'epoch')}"
 
 
+def _run_title(task: Task, name: str) -> str:
+    """Return the title of the task's run that is in the folder ``name``."""
+    roadmap = ROADMAPS[task.roadmap]
+    keys = task.steps or roadmap.keys
+    titles = [f"{roadmap.step(key).title}, seed {seed}" for seed in task.seeds for key in keys]
+    return titles[task.runs.index(name)]
+
+
 def _others(found: Runs, task: Task | None) -> None:
     """List every running run, including those started elsewhere."""
-    running = [run for run in found.runs if run.status == "running"]
+    running = [run for run in found.every if run.status == "running"]
     if not running:
         if task is None:
             st.html(markup.paragraph("No training is running.", "faint"))
@@ -229,7 +239,9 @@ def _others(found: Runs, task: Task | None) -> None:
     more = len(running) - len(rows)
     st.html(
         markup.heading("Running", 3, "subsection")
-        + markup.recipe_table(("Run", "Data", "Epoch", "Top-1 %", "Seconds per epoch"), rows)
+        + markup.recipe_table(
+            ("Run", "Roadmap", "Data", "Epoch", "Top-1 %", "Seconds per epoch"), rows
+        )
         + (markup.paragraph(f"And {more} more.", "faint") if more else "")
     )
 
@@ -242,4 +254,5 @@ def _row(run: Run) -> tuple[str, ...]:
         top1 = number(read_progress(run.path).top1, 2)
     speed = number(run.seconds / run.epochs, 1) if run.epochs else ABSENT
     place = f"{run.epochs} of {run.recipe['epochs']}"
-    return run.path.name, run.path.parent.name, place, top1, speed
+    title = ROADMAPS[run.roadmap].title
+    return run.title, title, data_title(run.path.parent.name), place, top1, speed

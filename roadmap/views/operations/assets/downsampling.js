@@ -36,7 +36,7 @@ operations.downsampling = (place, data, { narrow, state }) => {
   };
   const gain = slider("Factor of each downsampling", data.gains.length - 1, state.gain,
     (at) => fixed(data.gains[at]), (at) => { state.gain = at; update(); });
-  const chain = (names) => h("ol", { class: "chain" }, names.map((name) => h("li", { class: name.endsWith("Norm") ? "mark" : "" }, name)));
+  const chain = (names) => h("ol", { class: "chain" }, names.map((name) => h("li", { class: name.endsWith("norm") ? "mark" : "" }, name)));
   const side = h("div", {}, h("p", { class: "keys" }, h("i", { style: `background:${data.colors[1]}` }), "without norms ",
     h("i", { style: `background:${data.colors[0]}` }), "with a norm before each downsampling"),
   h("p", { class: "note" }, "An illustration, not a measurement: each block adds an independent branch of variance 1, and each downsampling convolution multiplies the signal by the same factor. Without norms the factors multiply from stage to stage; a norm resets the size before each. The paper reports that training diverged without these norms."),

@@ -1,0 +1,54 @@
+"""An address below a page is answered with a page that leads home; all else is Streamlit's."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import urljoin
+
+import pytest
+from streamlit import config
+
+from roadmap.views.not_found import NotFound
+
+VISIT = "text/html,application/xhtml+xml,*/*;q=0.8"
+
+
+def answered(path, accept=VISIT, method="GET"):
+    """The status and body of the answer; 200 is the app's own."""
+    sent = []
+
+    async def app(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def keep(message):
+        sent.append(message)
+
+    headers = [(b"accept", accept.encode())]
+    scope = {"type": "http", "method": method, "path": path, "headers": headers}
+    asyncio.run(NotFound(app)(scope, None, keep))
+    return sent[0]["status"], b"".join(each.get("body", b"") for each in sent).decode()
+
+
+@pytest.mark.parametrize("base", ["", "/explorer"])
+@pytest.mark.parametrize("path", ["/inside/foo", "/inside/foo/", "/a/b/c/d", "/<b>/<i>"])
+def test_an_address_below_a_page_leads_home(monkeypatch, base, path):
+    monkeypatch.setattr(config, "get_option", lambda _: base.strip("/"))
+    status, body = answered(base + path)
+    assert status == 404
+    link = body.split('<a href="')[1].split('"')[0]
+    assert urljoin(f"http://host{base}{path}", link) == f"http://host{base}/"
+    assert "<i>" not in body
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/inside", "/inside/", "/static/js/x.js", "/media/a.csv", "/inside/_stcore/health"],
+)
+def test_other_addresses_are_left_alone(path):
+    assert answered(path)[0] == 200
+
+
+@pytest.mark.parametrize(("accept", "method"), [("*/*", "GET"), (VISIT, "POST")])
+def test_what_a_page_asks_for_is_left_alone(accept, method):
+    assert answered("/inside/foo", accept, method)[0] == 200
