@@ -9,6 +9,7 @@ from roadmap.background import scratch
 from roadmap.views import common
 from roadmap.views.common import uploads
 from roadmap.views.common.turns import turn
+from roadmap.views.glossary import marks
 from roadmap.views.roadmap import page as roadmap_page
 
 STYLE = Path(common.__file__).parent
@@ -40,6 +41,7 @@ page = st.navigation(
         later("ablations", "Ablations"),
         later("training", "Training"),
         later("method", "Method"),
+        later("glossary", "Glossary"),
     ],
     position="top",
 )
@@ -53,3 +55,4 @@ st.html(STYLE / "style.css")
 with turn():
     page.run()
 st.html(STYLE / "script.html", unsafe_allow_javascript=True)
+marks.show()

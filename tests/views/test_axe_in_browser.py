@@ -31,6 +31,7 @@ PATHS = (
     "ablations",
     "training",
     "method",
+    "glossary?term=gelu",
 )
 NARROW = {"width": 390, "height": 844}
 
