@@ -82,6 +82,7 @@ if (!glossary.started) {
   };
   const open = (term) => {
     const card = getCard();
+    opener?.setAttribute("aria-expanded", "false");
     opener = term;
     card.innerHTML = cards[term.dataset.term];
     card.setAttribute("aria-label", card.querySelector(".term-name").textContent);

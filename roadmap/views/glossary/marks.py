@@ -67,21 +67,21 @@ def card(term: Term) -> str:
         f'<div class="term-picture">{term.draw()}</div>'
         f'<p class="term-name">{escape(term.name)}</p>'
         f'<p id="term-definition">{escape(term.definition)}</p>'
-        f'<p class="term-more">{more(term, glossary=True)}</p>'
+        f"{more(term, glossary=True)}"
         '<button type="button" class="term-close" aria-label="Close" popovertarget="term-card" '
         'popovertargetaction="hide">×</button>'
     )
 
 
 def more(term: Term, *, glossary: bool = False) -> str:
-    """Return source and links of ``term``: to its operation and to the page Glossary."""
+    """Return source and links of ``term``, if any: to its operation, to the page Glossary."""
     pieces = [f"<cite>{escape(term.source)}</cite>"] if term.source else []
     if term.step:
         query = urlencode({"roadmap": "resnet50", "step": term.step, "tab": "operation"})
         pieces.append(_link(f"inside?{query}", "Try it"))
     if glossary:
         pieces.append(_link(f"glossary?{urlencode({'term': term.key})}", "Glossary"))
-    return " ".join(pieces)
+    return f'<p class="term-more">{" ".join(pieces)}</p>' if pieces else ""
 
 
 def _link(address: str, text: str) -> str:

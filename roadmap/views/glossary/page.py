@@ -37,5 +37,5 @@ def _entry(term: Term, wanted: bool) -> str:
     return (
         f'<div class="glossary-card"{mark}><div class="term-picture">{term.draw()}</div>'
         f"<details{state}><summary>{escape(term.name)}</summary>"
-        f'<p>{escape(term.definition)}</p><p class="term-more">{more(term)}</p></details></div>'
+        f"<p>{escape(term.definition)}</p>{more(term)}</details></div>"
     )

@@ -200,7 +200,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "Patchify stem",
             "A stem of one 4×4 convolution with stride 4, whose windows do not overlap.",
             networks.patchify_stem,
-            ("patchify", "non-overlapping patch"),
+            ("patchify", "non-overlapping patch", "patches that do not overlap"),
             SOURCES[MACRO],
             "patchify_stem",
         ),
