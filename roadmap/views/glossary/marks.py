@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from roadmap.views.glossary.terms import TERMS, Term
+from roadmap.views.glossary.term import Term
+from roadmap.views.glossary.terms import TERMS
 
 HERE = Path(__file__).parent
 #: Phrases that contain a term in another meaning.

@@ -9,7 +9,8 @@ import streamlit as st
 from models.text import unknown_name
 from roadmap.views.common import markup
 from roadmap.views.glossary.marks import more
-from roadmap.views.glossary.terms import GROUPS, TERMS, Term
+from roadmap.views.glossary.term import Term
+from roadmap.views.glossary.terms import GROUPS, TERMS
 
 LEAD = (
     "The terms of the field, each with a drawing. Click a name for the definition. On the other "
