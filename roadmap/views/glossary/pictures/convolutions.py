@@ -21,7 +21,7 @@ from roadmap.views.glossary.shapes import (
 
 #: Responds to a change from left to right (Sobel).
 EDGE = ((-1, 0, 1), (-2, 0, 2), (-1, 0, 1))
-#: A picture with a bright square.
+#: A picture with a square.
 IMAGE = tuple(
     tuple(float(1 <= row <= 4 and column >= 2) for column in range(6)) for row in range(6)
 )
@@ -145,7 +145,7 @@ def channel() -> str:
 
 def feature_map() -> str:
     return drawing(
-        "A picture with a bright square, and the map of one channel, which is high where the "
+        "A picture with a square, and the map of one channel, which is high where the "
         "square's left edge is.",
         heat(10, 22, IMAGE, 15, INK),
         arrow((110, 67), (146, 67), ORANGE),

@@ -65,7 +65,7 @@ def rand_augment() -> str:
         word(130, 50, "shear,"),
         word(130, 82, "rotate"),
         _frame(178, 24, moved),
-        word(130, 124, "drawn anew for each image"),
+        word(130, 124, "different for every image"),
     )
 
 
