@@ -19,7 +19,7 @@ PAGES = {
     "sizes": "block",
     "recipes": "mixup",
     "effects?data=digits": "interval",
-    "ablations": "downsampling",
+    "ablations": "activation",
     "method": "effective-receptive-field",
 }
 #: Keys of all marked terms, and of those in a place where none should be.
