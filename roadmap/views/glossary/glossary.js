@@ -6,7 +6,7 @@ if (!glossary.started) {
   const terms = new RegExp(glossary.pattern, "g");
   /* Where no term is marked: links, controls, code, charts and their keys, headings. */
   const notIn = "a, button, code, pre, svg, label, summary, h1, h2, h3, h4, h5, h6, thead, caption, "
-    + "figcaption, dt, [aria-hidden=true], .announced, .eyebrow, .legend, .numbered, "
+    + "figcaption, dt, [aria-hidden=true], .announced, .legend, .numbered, "
     + ".summary-bar, .term";
   const WAIT = 120; // milliseconds without a change after which a page is marked
 
