@@ -61,7 +61,6 @@ def pattern() -> str:
     return rf"(?<![\w-])(?:{'|'.join(map(re.escape, longest_first))})(?![\w-])".replace("\\ ", " ")
 
 
-@cache
 def card(term: Term) -> str:
     """Return the drawing, the name and the definition of ``term``, with its source and links."""
     return (
