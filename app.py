@@ -13,6 +13,7 @@ from roadmap.background import scratch
 from roadmap.views import common
 from roadmap.views.common import uploads
 from roadmap.views.common.turns import turn
+from roadmap.views.glossary import marks
 from roadmap.views.not_found import NotFound
 from roadmap.views.roadmap import page as roadmap_page
 
@@ -47,6 +48,7 @@ def explorer() -> None:
             later("ablations", "Ablations"),
             later("training", "Training"),
             later("method", "Method"),
+            later("glossary", "Glossary"),
         ],
         position="top",
     )
@@ -61,6 +63,7 @@ def explorer() -> None:
         page.run()
     for script in ("script.html", "chart_keys.html"):
         st.html(STYLE / script, unsafe_allow_javascript=True)
+    marks.show()
 
 
 if __name__ == "app":

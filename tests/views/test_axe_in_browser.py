@@ -34,6 +34,7 @@ PATHS = (
     "ablations",
     "training",
     "method",
+    "glossary?term=gelu",
 )
 NARROW = {"width": 390, "height": 844}
 

@@ -17,6 +17,7 @@ BEFORE = {
     "ablations": 60,
     "training": 60,
     "method": 300,
+    "glossary": 250,
 }
 MOST = 400
 #: Words (with a letter) that are seen: before the first figure, and in all. Labels of charts and

@@ -1,0 +1,1 @@
+"""Drawings of the glossary, one function per term, each a complete SVG."""
