@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -21,17 +20,12 @@ def classify(
     step: str | None,
     image_size: int | None,
     device: str | None,
-    others: Mapping[str, Any],
     form: Format,
 ) -> None:
     """Print the most probable classes of the pictures in ``paths``.
 
-    ``others`` are the options of ``predict`` that do not apply to pictures. Exits with code 1 if
-    some could not be read, and with code 2 if the command is refused.
+    Exits with code 1 if some could not be read, and with code 2 if the command is refused.
     """
-    for name, value in others.items():
-        if value is not None and value != []:
-            fail(f"{name} does not apply to pictures: omit it, or omit PATH and --weights")
     if weights is None:
         fail("add --weights FILE, the weights to classify the pictures with")
     if not paths:

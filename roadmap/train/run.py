@@ -13,6 +13,8 @@ from typing import Any
 import torch
 
 from models.config import ConfigError, ModelConfig
+from models.kernels.depthwise import depthwise_used
+from models.network import ModernResNet
 from roadmap.errors import RefusedError
 from roadmap.measure.throughput import best_device
 from roadmap.runs.folders import runs_folder
@@ -21,14 +23,16 @@ from roadmap.train.checks import check_network
 from roadmap.train.data.batches import Data, DataError, open_data
 from roadmap.train.data.sources import open_source
 from roadmap.train.distributed import World, joined
-from roadmap.train.fine_tune import StartWeights, read_start, starting_config
+from roadmap.train.fine_tune import read_start
 from roadmap.train.loop import Training
 from roadmap.train.machine import device_name, prepare_device, reproducible, versions
 from roadmap.train.metrics import Display, check_tensorboard
 from roadmap.train.opening import locked, open_run, turns_images
 from roadmap.train.recorder import Recorder
-from roadmap.train.settings import Settings, check_seed, trained_config
+from roadmap.train.settings import Settings, trained_config
 from roadmap.train.stopping import Signals
+from roadmap.train.stopwatch import Stopwatch
+from roadmap.train.trainer import Trainer
 
 
 def train(
@@ -47,7 +51,6 @@ def train(
     ``InterruptedRunError`` (saved) or another ``TrainingError``, with the last good checkpoint
     intact.
     """
-    check_seed(settings.seed, "--seed")
     if settings.tensorboard:
         check_tensorboard()
     kind = settings.device or best_device()
@@ -86,8 +89,13 @@ def _train(
         )
         data.check_batch(recipe.batch_size, world.size)
         begin = read_start(settings.start) if settings.start else None
-        given = starting_config(begin, settings) if begin else trained_config(settings)
-        config = given.replace(num_classes=data.info.num_classes, in_channels=data.info.channels)
+        start = begin and begin.recorded(data.info.classes)
+        config = trained_config(settings) if begin is None else begin.config
+        config = config.replace(
+            stochastic_depth=recipe.stochastic_depth,
+            num_classes=data.info.num_classes,
+            in_channels=data.info.channels,
+        )
         check_network(
             config,
             recipe,
@@ -102,7 +110,7 @@ def _train(
     with locked(folder, world, display.say):
         record, checkpoint = open_run(
             folder,
-            new_record(settings, config, data, device, world, begin),
+            new_record(settings, config, data, device, world, start),
             data,
             world,
             accept=settings.accept_changed_data,
@@ -111,16 +119,38 @@ def _train(
         if record.status == "finished":
             display.say(f"this run is already finished in {folder}: nothing to do")
             return record
-        history = checkpoint.state["history"] if checkpoint else []
-        recorder = Recorder(folder, record, history, settings, world, display)
-        weights = None
-        if begin is not None and checkpoint is None:
-            weights = begin.fitted(config, data.info.classes, settings.seed)
-            display.say(begin.sentence(data.info.classes))
-        training = Training(
-            settings, config, data, recorder, device, world, display, signals, turn, weights
+        recorder = Recorder(
+            folder,
+            record,
+            Stopwatch(device, world),
+            world,
+            display,
+            subject=settings.subject,
+            checkpoint_every=settings.checkpoint_every,
+            tensorboard=settings.tensorboard,
         )
-        return training.run(checkpoint)
+        torch.manual_seed(settings.seed)
+        network = ModernResNet(config)
+        if begin is not None and checkpoint is None:
+            display.say(begin.load_into(network, data.info.classes))
+        trainer = Trainer(
+            network,
+            recipe,
+            steps_per_epoch=recorder.steps_per_epoch,
+            device=device,
+            seed=settings.seed,
+            precision=record.precision,
+            compiled=settings.compiled,
+            micro_batch=settings.micro_batch,
+            world=world,
+            sync_batch_norm=settings.sync_batch_norm,
+            start=settings.start,
+        )
+        depthwise, kernels = depthwise_used(trainer.model, device)
+        recorder.note(depthwise=depthwise)
+        if device.type == "cuda":
+            display.say(kernels)
+        return Training(trainer, data, recorder, signals, turn).run(checkpoint)
 
 
 def new_record(
@@ -129,16 +159,16 @@ def new_record(
     data: Data,
     device: torch.device,
     world: World,
-    begin: StartWeights | None = None,
+    start: RunStart | None = None,
 ) -> RunRecord:
-    """Return the record of a run before it starts, at ``begin`` or at random weights."""
+    """Return the record of a run before it starts, at ``start`` or at random weights."""
     precision = settings.precision or ("bf16" if device.type == "cuda" else "float32")
     recipe = dataclasses.asdict(settings.recipe)
     return RunRecord(
         status="running",
         roadmap=settings.roadmap,
-        step=None if begin else settings.step,
-        start=_recorded_start(settings, begin, data),
+        step=None if start else settings.step,
+        start=start,
         point=RunPoint(**settings.point) if settings.point else None,
         recipe_name=settings.recipe_name,
         # As read back from JSON: lists instead of tuples.
@@ -158,17 +188,4 @@ def new_record(
         versions=versions(),
         date=datetime.now(timezone.utc).date().isoformat(),
         wall_seconds=None,
-    )
-
-
-def _recorded_start(settings: Settings, begin: StartWeights | None, data: Data) -> RunStart | None:
-    if begin is None or settings.start is None:
-        return None
-    return RunStart(
-        weights=settings.start.weights,
-        sha256=begin.sha256,
-        network=begin.network,
-        head="kept" if begin.keeps_head(data.info.classes) else "new",
-        layer_decay=settings.start.layer_decay,
-        frozen_stages=settings.start.frozen_stages,
     )

@@ -18,6 +18,7 @@ from roadmap.measure.networks import UnknownNetworkError, build, check, config_o
 from roadmap.runs.record import as_names
 from roadmap.train.data.batches import Data, DataError, open_data
 from roadmap.train.data.class_names import ClassNamesError, label_names, quoted
+from roadmap.train.data.sources import open_source
 from roadmap.train.evaluate import BATCH_SIZE, evaluate
 from roadmap.train.machine import out_of_memory, prepare_device
 from roadmap.train.settings import scoring_view
@@ -54,7 +55,7 @@ def score_file(
     place = prepare_device(device)
     try:
         data = open_data(
-            data_path,
+            open_source(data_path),
             recipe,
             device=place,
             seed=0,

@@ -85,7 +85,7 @@ class Settings:
     batch], ``checkpoint_every`` in seconds. ``output`` None means a folder named after data, step
     and seed. ``step`` None means a point of a design: ``network`` is its config and ``point``
     describes it for run.json (``design``, ``key``, ``role``, ``levels``); or, with ``start``, the
-    network of trained weights.
+    network of trained weights. Raises ``RefusedError`` for a seed out of range.
     """
 
     roadmap: str = "resnet50"
@@ -110,6 +110,9 @@ class Settings:
     output: Path | None = None
     #: Continue a run whose data has changed, and record the change.
     accept_changed_data: bool = False
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed, "--seed")
 
     @property
     def subject(self) -> str:

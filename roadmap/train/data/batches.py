@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,14 +23,13 @@ from torch import Tensor
 from roadmap.recipes import Recipe
 from roadmap.train.data import augment, in_memory, sampling
 from roadmap.train.data.class_names import places
-from roadmap.train.data.damage import ImageError, all_damaged, check_file
+from roadmap.train.data.damage import ImageError, all_damaged, check_file, check_headers
 from roadmap.train.data.images import DataError
 from roadmap.train.data.in_memory import InMemory
-from roadmap.train.data.on_demand import OnDemand, check_headers, default_workers
+from roadmap.train.data.on_demand import OnDemand, default_workers
 from roadmap.train.data.pipeline import Batch, augmented, stages
 from roadmap.train.data.prefetch import prefetched
 from roadmap.train.data.sampling import CROP_AREA, BatchPlan, View
-from roadmap.train.data.sources import open_source
 from roadmap.train.data.split import Source
 
 __all__ = ["Data", "DataError", "DataInfo", "open_data"]
@@ -51,9 +49,9 @@ class DataInfo:
     class_names: tuple[str, ...]
     num_train: int
     num_val: int
-    #: SHA-256 of what ``hashed`` lists, in order.
+    #: SHA-256 of class names, labels and, in order, the images: their bytes if they fit into
+    #: memory, otherwise their names and sizes.
     sha256: str
-    hashed: str
     channels: int = 3
     #: Names of the splits at their source, such as ("train", "valid").
     splits: tuple[str, str] = ("train", "val")
@@ -92,7 +90,7 @@ class DataInfo:
 
 
 def open_data(
-    path: str | Path | Source | None,
+    source: Source,
     recipe: Recipe,
     *,
     device: torch.device | str,
@@ -101,19 +99,17 @@ def open_data(
     workers: int | None = None,
     exif_orientation: bool = True,
 ) -> Data:
-    """Open the data at ``path`` [default: scikit-learn's digits] for training with ``recipe``.
+    """Open the images of ``source`` (``sources.open_source``) for training with ``recipe``.
 
-    ``path`` is a folder with ``train/`` and ``val/``, a folder of parquet files, a name such as
-    ``torch/cifar10`` (``named_sets``), or a result of ``open_source``. ``scale`` "pocket" uses
-    milder crops. ``workers`` read data that does not fit into memory [default: one per core, up
-    to 16]. With ``exif_orientation``, images are rotated by their EXIF tag. Raises ``DataError``.
+    ``scale`` "pocket" uses milder crops. ``workers`` read data that does not fit into memory
+    [default: one per core, up to 16]. With ``exif_orientation``, images are rotated by their EXIF
+    tag. Raises ``DataError``.
     """
     if recipe.test_resize < recipe.test_size:
         raise DataError(
             f"test_resize is {recipe.test_resize}, less than the crop size test_size "
             f"{recipe.test_size}; use {recipe.test_size} or more"
         )
-    source = path if isinstance(path, Source) else open_source(path)
     source.train.exif_orientation = source.val.exif_orientation = exif_orientation
     view = View(
         train_size=recipe.train_size,
@@ -172,14 +168,12 @@ class Data:
         self._train, self._val = train, val
         self._source = source
         self._whole = isinstance(train, InMemory) and isinstance(val, InMemory)
-        what = "image bytes" if self._whole else "file names and sizes"
         self.info = DataInfo(
             name=source.name,
             class_names=source.class_names,
             num_train=len(source.train.labels),
             num_val=len(source.val.labels),
             sha256=_hash(source, self._whole),
-            hashed=f"class names, labels and {what}",
             splits=source.splits,
             taken=source.taken,
             exif_orientation=exif_orientation,

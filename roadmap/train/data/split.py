@@ -6,7 +6,6 @@ decoded.
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
@@ -91,13 +90,6 @@ class Source:
         if self.taken is None:
             return self.notes
         return f"training on {self.taken[0]}, validating on {self.taken[1]}", *self.notes
-
-
-def split_folder(root: Path, names: Sequence[str]) -> Path | None:
-    """Return the folder in ``root`` named as the first of ``names`` that exists, in any case."""
-    folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
-    by_name = {name.lower(): name for name in folders}  # "val" is preferred to "Val"
-    return next((root / by_name[name] for name in names if name in by_name), None)
 
 
 def split_files(root: Path, names: Sequence[str], ending: str) -> tuple[str, list[Path]]:

@@ -156,7 +156,9 @@ def test_an_exported_file_has_the_names_of_its_classifier(network, tmp_path):
 
 
 def test_where_timm_sorts_folders_otherwise_it_is_said(tmp_path):
-    data = open_data(numbered_classes(tmp_path / "n"), RECIPE, device="cpu", seed=0, workers=0)
+    data = open_data(
+        open_source(numbered_classes(tmp_path / "n")), RECIPE, device="cpu", seed=0, workers=0
+    )
     assert data.info.class_names[:4] == ("0", "1", "10", "11")
     (note,) = data.info.notes
     assert "class 2 is '10' here" in note
