@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import NoReturn
 
 import torch
@@ -84,12 +85,8 @@ class Training:
             self.stopwatch.begin_epoch()
         self.stopwatch.begin_training(self.step)
         for images, targets in self._batches(epoch, done):
-            try:
+            with self._memory_explained(""):
                 self.trainer.step(self.step, images, targets)
-            except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error):
-                    raise
-                raise self._out_of_memory("") from None
             self.step += 1
             if self.compiles:
                 self._leave_out_compiling()
@@ -115,33 +112,22 @@ class Training:
             self.stopwatch.begin_training(self.step, untimed_steps=1)
 
     def _batches(self, epoch: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
-        batches = iter(
-            self.data.train_batches(
-                epoch,
-                self.trainer.recipe.batch_size,
-                start=start,
-                rank=self.world.rank,
-                world_size=self.world.size,
-                steps=self.steps_per_epoch,
-            )
+        batches = self.data.train_batches(
+            epoch,
+            self.trainer.recipe.batch_size,
+            start=start,
+            rank=self.world.rank,
+            world_size=self.world.size,
+            steps=self.steps_per_epoch,
         )
-        try:
+        with closing(batches):
             while True:
-                try:
-                    batch = next(batches)
-                except StopIteration:
+                what = f"training data failed at step {self.step}"
+                with self._memory_explained(" plus augmentation"), self._reading_explained(what):
+                    batch = next(batches, None)
+                if batch is None:
                     return
-                except (RuntimeError, MemoryError) as error:
-                    if not out_of_memory(error):
-                        raise
-                    raise self._out_of_memory(" plus augmentation") from None
-                except (DataError, OSError) as error:
-                    what = f"training data failed at step {self.step}"
-                    raise self._unreadable(what, error) from None
                 yield batch
-        finally:
-            if hasattr(batches, "close"):
-                batches.close()
 
     def _after_step(self) -> None:
         """Show progress, and agree with the other processes on whether to save or stop."""
@@ -184,21 +170,17 @@ class Training:
                 self._save()
                 self._stop(self.signals.number)
 
-        try:
+        with (
+            self._memory_explained(" plus validation"),
+            self._reading_explained("validation data failed"),
+        ):
             return evaluate(
                 network,
                 self.data,
-                device=self.trainer.device,
                 precision=self.trainer.precision,
                 world=self.world,
                 on_batch=check_signals,
             )
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            raise self._out_of_memory(" plus validation") from None
-        except (DataError, OSError) as error:
-            raise self._unreadable("validation data failed", error) from None
 
     def _finish(self) -> RunRecord:
         joules = self.stopwatch.joules()  # first: a sweep's next run may start while this one saves
@@ -239,18 +221,31 @@ class Training:
             f"{where}. {self.recorder.last_checkpoint()}"
         )
 
-    def _unreadable(self, what: str, error: Exception) -> TrainingError:
-        found = self.data.all_damaged(error)
-        way_out = ""
-        if isinstance(found, ImageError):
-            way_out = f". Repair or remove the damaged images, then resume with {ACCEPT}"
-        return TrainingError(
-            f"reading the {what}: {found}{way_out}. {self.recorder.last_checkpoint()}"
-        )
+    @contextmanager
+    def _reading_explained(self, what: str) -> Iterator[None]:
+        """Name all unreadable images if the data cannot be read."""
+        try:
+            yield
+        except (DataError, OSError) as error:
+            found = self.data.all_damaged(error)
+            way_out = ""
+            if isinstance(found, ImageError):
+                way_out = f". Repair or remove the damaged images, then resume with {ACCEPT}"
+            raise TrainingError(
+                f"reading the {what}: {found}{way_out}. {self.recorder.last_checkpoint()}"
+            ) from None
 
-    def _out_of_memory(self, more: str) -> TrainingError:
-        return TrainingError(
-            f"the device's memory is too small to train on {self.trainer.images_at_once} images of "
-            f"{self.trainer.recipe.train_size} pixels at once{more}: set --micro-batch to a "
-            f"fraction of that. {self.recorder.last_checkpoint()}"
-        )
+    @contextmanager
+    def _memory_explained(self, more: str) -> Iterator[None]:
+        """Say what to do if the memory is too small for a batch and ``more``."""
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            images, size = self.trainer.images_at_once, self.trainer.recipe.train_size
+            raise TrainingError(
+                f"the device's memory is too small to train on {images} images of {size} pixels at "
+                f"once{more}: set --micro-batch to a fraction of that. "
+                f"{self.recorder.last_checkpoint()}"
+            ) from None

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import typer
 
-from models.text import bounded, ended
-from roadmap.console import Column, Format, emit, fail, find_keys, find_roadmap, number
+from roadmap.console import Column, Format, emit, fail, find_keys, find_roadmap, note, number
 from roadmap.text import counted
 from roadmap.train.commands import sentences
 from roadmap.train.settings import Start
@@ -43,7 +42,7 @@ def classify(
             Start(weights=weights, network=network),
             image_size=image_size,
             device=device,
-            say=lambda sentence: typer.echo(ended(bounded(sentence)), err=True),
+            say=note,
         )
     columns = [
         Column("picture", "picture"),

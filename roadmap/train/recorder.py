@@ -10,17 +10,60 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from models.files import weights_content
 from roadmap.errors import InterruptedRunError, TrainingError
 from roadmap.files import write_bytes, write_csv
 from roadmap.runs.metrics import COLUMNS, METRICS
-from roadmap.runs.record import RunRecord, write_record
+from roadmap.runs.record import RunPoint, RunRecord, RunStart, write_record
 from roadmap.text import counted
 from roadmap.train.checkpoint import last_step, save_checkpoint
+from roadmap.train.data.batches import DataInfo
 from roadmap.train.distributed import World
+from roadmap.train.machine import device_name, versions
 from roadmap.train.metrics import Display, EventFiles
+from roadmap.train.settings import Settings
 from roadmap.train.stopwatch import Stopwatch
 from roadmap.train.trainer import Sums, Trainer
+
+
+def new_record(
+    settings: Settings,
+    identity: dict[str, Any],
+    data: DataInfo,
+    steps_per_epoch: int,
+    device: torch.device,
+    processes: int,
+    start: RunStart | None = None,
+) -> RunRecord:
+    """Return the record of a run before it starts, at ``start`` or at random weights.
+
+    ``identity`` is what ``settings.identity`` returns for its network and device.
+    """
+    return RunRecord(
+        **identity,
+        status="running",
+        start=start,
+        point=RunPoint(**settings.point) if settings.point else None,
+        recipe_name=settings.recipe_name,
+        data=data.name,
+        data_sha256=data.sha256,
+        classes=data.num_classes,
+        class_names=data.classes and list(data.classes),
+        train_images=data.num_train,
+        val_images=data.num_val,
+        train_split=data.splits[0],
+        val_split=data.splits[1],
+        exif_orientation=data.exif_orientation,
+        compiled=settings.compiled,
+        device=device_name(device),
+        processes=processes,
+        steps_per_epoch=steps_per_epoch,
+        versions=versions(),
+        date=_today(),
+        wall_seconds=None,
+    )
 
 
 class Recorder:
@@ -54,17 +97,6 @@ class Recorder:
         self._events: EventFiles | None = None
         self._saved = time.perf_counter()
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """The number for this run; a record that is being trained always has it."""
-        steps = self.record.steps_per_epoch
-        assert steps is not None
-        return steps
-
-    def note(self, **fields: Any) -> None:
-        """Update fields of the record."""
-        self.record = dataclasses.replace(self.record, **fields)
-
     def resume(self, state: dict[str, Any]) -> None:
         """Continue after the checkpoint with this ``state``."""
         self.history = state["history"]
@@ -80,7 +112,7 @@ class Recorder:
             self._display.say(f"resuming after step {step} of {total_steps}")
         self._display.say(
             f"{self._subject} on {record.data}, {counted(recipe['epochs'], 'epoch')} of "
-            f"{counted(self.steps_per_epoch, 'step')} of "
+            f"{counted(total_steps // recipe['epochs'], 'step')} of "
             f"{counted(recipe['batch_size'], 'image')}, {record.device}, {record.precision}: "
             f"{self.folder}"
         )
@@ -166,7 +198,7 @@ class Recorder:
             self.record,
             status=status,
             steps=step,
-            date=datetime.now(timezone.utc).date().isoformat(),
+            date=_today(),
             wall_seconds=self.stopwatch.wall_seconds(),
             **more,
         )
@@ -208,3 +240,7 @@ class Recorder:
             write_bytes(path, *weights_content(network.state_dict(), trainer.config, **facts))
         self._write_metrics()
         write_record(self.folder, self.record)
+
+
+def _today() -> str:
+    return datetime.now(timezone.utc).date().isoformat()

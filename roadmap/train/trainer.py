@@ -76,7 +76,11 @@ class Trainer:
         self.average = weight_average(self.model, recipe)
         self.optimizer = build_optimizer(self.model, recipe, start)
         self.loss = loss_function(recipe)
-        self.network = self._network()
+        wrapped: Any = torch.compile(model) if compiled else model
+        if self.world.size > 1:
+            ids = [device.index] if device.type == "cuda" else None
+            wrapped = DistributedDataParallel(wrapped, device_ids=ids, gradient_as_bucket_view=True)
+        self.network = wrapped
         #: Loss, correct images, and the first step whose loss was not finite (-1: none).
         self._sums = torch.tensor([0, 0, -1], device=device, dtype=_sum_dtype(device))
         self._images = 0
@@ -91,7 +95,9 @@ class Trainer:
             self.optimizer.found_inf = self._stop  # type: ignore[attr-defined]
         self._graph: StepGraph | None = None
         if self._deferred and self.world.size == 1 and micro_batch is None:
-            self._graph = self._recorder()
+            for group in self.optimizer.param_groups:  # recordings store numbers as constants
+                group["lr"] = torch.zeros((), device=device)
+            self._graph = StepGraph()
 
     def step(self, number: int, images: Tensor, targets: Tensor) -> None:
         """Run optimizer step ``number`` (from 0) on this process's share of the global batch.
@@ -165,7 +171,7 @@ class Trainer:
             self.average.module.load_state_dict(_below(tensors, "average."))
         self._load_optimizer(_below(tensors, "optimizer."))
         if self._graph is not None:  # it would keep writing to the optimizer's old tensors
-            self._graph = self._recorder()
+            self._graph = StepGraph()
         if self.world.is_main:  # the main process's sums stand for all processes
             self._sums.copy_(tensors["sums"])
             self._images = int(tensors["images"])
@@ -205,20 +211,6 @@ class Trainer:
         self.model.train()
         for module in self._frozen:
             module.eval()
-
-    def _network(self) -> nn.Module:
-        network: Any = torch.compile(self.model) if self.compiled else self.model
-        if self.world.size == 1:
-            return network
-        ids = [self.device.index] if self.device.type == "cuda" else None
-        return DistributedDataParallel(network, device_ids=ids, gradient_as_bucket_view=True)
-
-    def _recorder(self) -> StepGraph:
-        for group in self.optimizer.param_groups:
-            group["lr"] = torch.zeros(
-                (), device=self.device
-            )  # recordings store numbers as constants
-        return StepGraph()
 
     def _recordable(self, images: Tensor, targets: Tensor) -> None:
         for group in self.optimizer.param_groups:
