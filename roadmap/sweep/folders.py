@@ -12,7 +12,7 @@ from roadmap.sweep.plan import PlannedRun
 from roadmap.text import counted
 from roadmap.train.data.class_names import quoted
 from roadmap.train.data.split import Source
-from roadmap.train.same_run import Differences, compared, differences, free_folder, listed
+from roadmap.train.same_run import Differences, compared, free_folder, listed, run_differences
 from roadmap.train.settings import Settings, trained_config
 
 #: Fields of a network that depend on the data.
@@ -64,8 +64,8 @@ def _state(run: RunRecord, folder: Path) -> str:
 
 
 def _differences(run: RunRecord, settings: Settings, device: str | None) -> Differences:
-    here = settings.identity(trained_config(settings), settings.device or device)
-    here |= {"processes": 1}
+    kind = settings.device or device
+    here = settings.identity(trained_config(settings), kind) | {"processes": 1}
     if run.status == "finished":
         here |= {"device_type": settings.device, "precision": settings.precision}
     there = run.to_json() | {"config": dict(run.config)}
@@ -74,7 +74,7 @@ def _differences(run: RunRecord, settings: Settings, device: str | None) -> Diff
     shared = sorted(set(there["config"]) & set(here["config"]) - OF_THE_DATA)
     for facts in (there, here):
         facts["config"] = {name: facts["config"][name] for name in shared}
-    return differences(compared(there, names), compared(here, names))
+    return run_differences(compared(there, names), compared(here, names))
 
 
 def _other_data(run: RunRecord, source: Source) -> Differences:

@@ -25,7 +25,7 @@ from roadmap.runs.record import (
 from roadmap.train.checkpoint import Checkpoint, load_checkpoint
 from roadmap.train.data.class_names import ClassNamesError, places
 from roadmap.train.distributed import World
-from roadmap.train.same_run import compared, differences, free_folder, listed, options
+from roadmap.train.same_run import compared, free_folder, listed, options, run_differences
 from roadmap.train.settings import flat_differences
 
 #: Required entries of a checkpoint's state.
@@ -196,7 +196,7 @@ class _Folder:
         self._say(f"{path} is damaged ({fault}); renamed it to {kept.name}; {then}")
 
     def _refuse_other_run(self, before: Mapping[str, Any]) -> None:
-        found = differences(_compared(before), _compared(self._own.to_json()))
+        found = run_differences(_compared(before), _compared(self._own.to_json()))
         if found:
             other = free_folder(self._path.parent) / self._path.name
             given = options(found, before)
