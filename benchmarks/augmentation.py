@@ -20,6 +20,7 @@ from roadmap.measure.throughput import best_device
 from roadmap.recipes import RECIPES
 from roadmap.train.data import augment, operations
 from roadmap.train.data.batches import Data, open_data
+from roadmap.train.data.sources import open_source
 
 #: Functions of the pipeline, in its order.
 PARTS = (
@@ -39,7 +40,7 @@ def main() -> None:
     )
     device = torch.device(arguments.device or best_device())
     begun = time.perf_counter()
-    opened = open_data(arguments.data, recipe, device=device, seed=0)
+    opened = open_data(open_source(arguments.data), recipe, device=device, seed=0)
     print(f"{opened.info.name}: opened in {time.perf_counter() - begun:.1f} s")
     times = measure(opened, arguments.batch_size, arguments.batches)
     count = arguments.batch_size

@@ -135,8 +135,9 @@ def _trainer(
     device: torch.device,
 ) -> Trainer:
     torch._dynamo.reset()
+    torch.manual_seed(0)
     return Trainer(
-        config,
+        ModernResNet(config),
         recipe,
         steps_per_epoch=steps_per_epoch,
         device=device,

@@ -87,6 +87,11 @@ def fail(sentence: str) -> NoReturn:
     raise typer.Exit(2)
 
 
+def note(sentence: str) -> None:
+    """Print a sentence to standard error."""
+    typer.echo(ended(bounded(sentence)), err=True)
+
+
 def find_roadmap(name: str) -> Roadmap:
     """Return the roadmap, or exit with code 2 if the name is unknown."""
     if name not in ROADMAPS:

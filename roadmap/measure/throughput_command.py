@@ -14,6 +14,7 @@ from roadmap.console import (
     Column,
     Format,
     FormatOption,
+    StepOption,
     emit,
     fail,
     find_keys,
@@ -54,10 +55,7 @@ def benchmark(
             help="Measure this roadmap's steps [default: resnet50, unless --model is given].",
         ),
     ] = None,
-    step: Annotated[
-        str | None,
-        typer.Option("--step", metavar="KEY", help="Key of a step [default: all steps]."),
-    ] = None,
+    step: StepOption = None,
     model: Annotated[
         list[str] | None,
         typer.Option(

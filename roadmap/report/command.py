@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from models.text import bounded, ended
 from roadmap.console import (
     Column,
     Format,
@@ -16,6 +15,7 @@ from roadmap.console import (
     emit,
     fail,
     find_roadmap,
+    note,
 )
 from roadmap.files import write_bytes
 from roadmap.runs import Runs, read_runs
@@ -48,7 +48,7 @@ def report(
     root = runs or runs_folder()
     found = read_runs(runs)
     for folder in found.unreadable:
-        typer.echo(ended(bounded(f"Skipping {folder.path}: {folder.why}")), err=True)
+        note(f"Skipping {folder.path}: {folder.why}")
     if not found.runs:
         try:
             one_set = any(root.glob("*/run.json"))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+from roadmap.errors import FolderInUseError, RefusedError
 
 try:
     import fcntl
@@ -13,6 +16,42 @@ except ImportError:  # not available on Windows
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"
+#: Seconds to retry a lock, which processes that only test it hold for a moment.
+PATIENCE = 0.5
+
+
+class FolderLock:
+    """While entered, no other process trains in ``folder``; the lock ends with the process.
+
+    ``exists`` says whether locks work: not on every file system, and not on Windows. Raises
+    ``FolderInUseError`` if another process trains there, and ``RefusedError`` if it cannot be
+    written.
+    """
+
+    def __init__(self, folder: Path):
+        self.exists = False
+        self._folder = folder
+        self._file: Any = None
+
+    def __enter__(self) -> FolderLock:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._file = open_lock(self._folder, "w")
+        except OSError as error:
+            raise RefusedError(f"cannot write to {self._folder}: {error.strerror}") from None
+        end = time.monotonic() + PATIENCE
+        while (taken := take(self._file)) is False and time.monotonic() < end:
+            time.sleep(0.05)
+        if taken is False:
+            self._file.close()
+            raise FolderInUseError(
+                f"another process is training in {self._folder}: wait, or use another --output"
+            )
+        self.exists = taken is True
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._file.close()
 
 
 def is_locked(folder: Path) -> bool | None:

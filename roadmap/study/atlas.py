@@ -146,7 +146,7 @@ def _networks(space: Space) -> _Networks:
     )
 
 
-def differences(space: Space, levels: Levels, names: Sequence[str] | None = None) -> list[str]:
+def changed_titles(space: Space, levels: Levels, names: Sequence[str] | None = None) -> list[str]:
     """Return the titles of the levels that differ from the start."""
     return [
         factor.level(levels[factor.name]).title

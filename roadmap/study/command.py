@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from roadmap.study.experiment import Experiment
     from roadmap.study.speed import Speed
 
+#: Parameters of ``predict`` that apply to pictures.
+OF_PICTURES = ("pictures", "weights", "step", "image_size", "device", "form")
 _DATA = typer.Option("--data", help="Name of the data set, as in run.json.", metavar="NAME")
 DesignOption = Annotated[
     Path | None,
@@ -103,6 +105,7 @@ def effects(
 
 
 def predict(
+    context: typer.Context,
     pictures: Annotated[
         list[Path] | None,
         typer.Argument(metavar="PATH", hidden=True),
@@ -202,21 +205,13 @@ def predict(
     Exit codes: 0 predicted; 1 some pictures could not be read; 2 refused.
     """
     if pictures or weights is not None:
-        others = {
-            "--data": data,
-            "--config": config,
-            "--level": level,
-            "--best": best or None,
-            "--max-gflops": max_gflops,
-            "--max-parameters": max_parameters,
-            "--max-minutes": max_minutes,
-            "--design": design,
-            "--lr": lr,
-            "--epochs": epochs,
-            "--setting": setting,
-            "--runs": runs,
-        }
-        classify(pictures or [], weights, step, image_size, device, others, form)
+        for option in context.command.params:
+            if option.name not in OF_PICTURES and _is_given(context, option):
+                fail(
+                    f"{option.opts[0]} does not apply to pictures: omit it, or omit PATH and "
+                    "--weights"
+                )
+        classify(pictures or [], weights, step, image_size, device, form)
         return
     for name, value in (("--image-size", image_size), ("--device", device)):
         if value is not None:
@@ -270,6 +265,11 @@ def predict(
         *text.basis(experiment),
     ]
     emit([row], columns, form, "", notes)
+
+
+def _is_given(context: typer.Context, option: Any) -> bool:
+    source = context.get_parameter_source(option.name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def _experiment(data: str, design: Path | None, folder: Path | None) -> Experiment:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from roadmap.study.atlas import Limits, atlas, differences
+from roadmap.study.atlas import Limits, atlas, changed_titles
 from roadmap.study.effects import Effects
 from roadmap.study.space import Levels, network_cost
 from roadmap.study.speed import Speed
@@ -68,7 +68,7 @@ def prediction_row(
     found = effects.predicted(levels, rate)
     config = effects.space.network(levels)
     cost = network_cost(config)
-    titles = differences(effects.space, levels, [c.name for c in effects.changes])
+    titles = changed_titles(effects.space, levels, [c.name for c in effects.changes])
     return {
         "network": ", ".join(titles) or "start",
         "top1": found.top1,

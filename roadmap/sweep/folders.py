@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from roadmap.errors import RefusedError
 from roadmap.runs.lock import is_locked
@@ -15,7 +12,7 @@ from roadmap.sweep.plan import PlannedRun
 from roadmap.text import counted
 from roadmap.train.data.class_names import quoted
 from roadmap.train.data.split import Source
-from roadmap.train.same_run import Differences, compared, differences, free_folder, listed
+from roadmap.train.same_run import Differences, compared, free_folder, listed, run_differences
 from roadmap.train.settings import Settings, trained_config
 
 #: Fields of a network that depend on the data.
@@ -67,7 +64,8 @@ def _state(run: RunRecord, folder: Path) -> str:
 
 
 def _differences(run: RunRecord, settings: Settings, device: str | None) -> Differences:
-    here = _facts(settings, device)
+    kind = settings.device or device
+    here = settings.identity(trained_config(settings), kind) | {"processes": 1}
     if run.status == "finished":
         here |= {"device_type": settings.device, "precision": settings.precision}
     there = run.to_json() | {"config": dict(run.config)}
@@ -76,26 +74,7 @@ def _differences(run: RunRecord, settings: Settings, device: str | None) -> Diff
     shared = sorted(set(there["config"]) & set(here["config"]) - OF_THE_DATA)
     for facts in (there, here):
         facts["config"] = {name: facts["config"][name] for name in shared}
-    return differences(compared(there, names), compared(here, names))
-
-
-def _facts(settings: Settings, device: str | None) -> dict[str, Any]:
-    kind = settings.device or device
-    precision = kind and ("bf16" if kind == "cuda" else "float32")
-    facts = {
-        "roadmap": settings.roadmap,
-        "step": settings.step,
-        "config": trained_config(settings).to_dict(),
-        "recipe": dataclasses.asdict(settings.recipe),
-        "seed": settings.seed,
-        "scale": settings.scale,
-        "precision": settings.precision or precision,
-        "micro_batch": settings.micro_batch,
-        "sync_batch_norm": settings.sync_batch_norm,
-        "device_type": kind,
-        "processes": 1,
-    }
-    return json.loads(json.dumps(facts))  # as in a file: lists instead of tuples
+    return run_differences(compared(there, names), compared(here, names))
 
 
 def _other_data(run: RunRecord, source: Source) -> Differences:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from models.config import ModelConfig
-from models.spec import NetworkSpec, Norm, PlacedLayer, network_spec, placed_layers
+from models.spec import Norm, PlacedLayer, network_spec, placed_layers
 from roadmap.errors import RefusedError
 from roadmap.recipes import Recipe
 
@@ -24,15 +22,19 @@ def check_network(
     The second happens if its feature map is a single pixel and a part of the batch is a single
     image: the part of one process, or of all processes if the statistics are ``synchronized``.
     """
-    spec = network_spec(config)
-    placed = {side: _placed(spec, side) for side in sorted({recipe.test_size, recipe.train_size})}
+    for size in (recipe.test_size, recipe.train_size):
+        placed = placed_at(config, size)
     share = recipe.batch_size // processes
-    size = min(micro_batch or share, share)
-    smallest = share % size or size
+    part_size = min(micro_batch or share, share)
+    smallest = share % part_size or part_size
     if smallest * (processes if synchronized else 1) > 1:
         return
-    layer = next(_on_one_pixel(spec, placed[recipe.train_size]), None)
-    if layer is None:
+    norms = [each for each in placed if isinstance(each.layer, Norm) and each.layer.kind == "batch"]
+    paths = [each.path for each in norms if each.out_size == 1]
+    head = network_spec(config).head_norm
+    if head is not None and head.kind == "batch":
+        paths.append("head.norm")
+    if not paths:
         return
     if smallest == share:
         least = 2 if synchronized else 2 * processes
@@ -43,23 +45,16 @@ def check_network(
         part = f"--micro-batch {micro_batch} of {share}"
         wanted = "a value that leaves at least 2 images in every part"
     raise RefusedError(
-        f"{part} passes one image at a time to batch norm ({layer}), whose feature map is a single "
-        f"pixel at image size {recipe.train_size}: one value has no variance. Use {wanted}, or "
-        "larger images"
+        f"{part} passes one image at a time to batch norm ({paths[0]}), whose feature map is a "
+        f"single pixel at image size {recipe.train_size}: one value has no variance. Use {wanted}, "
+        "or larger images"
     )
 
 
-def _placed(spec: NetworkSpec, side: int) -> list[PlacedLayer]:
+def placed_at(config: ModelConfig, image_size: int) -> list[PlacedLayer]:
+    """Return the layers of the network with their output sizes. Raises ``RefusedError`` if one
+    would have no output at ``image_size``."""
     try:
-        return list(placed_layers(spec, side))
+        return list(placed_layers(network_spec(config), image_size))
     except ValueError as error:
-        raise RefusedError(f"--image-size: at {side} pixels {error}") from None
-
-
-def _on_one_pixel(spec: NetworkSpec, layers: Iterable[PlacedLayer]) -> Iterator[str]:
-    """Yield the batch norms whose feature map is a single pixel."""
-    for placed in layers:
-        if isinstance(placed.layer, Norm) and placed.layer.kind == "batch" and placed.out_size == 1:
-            yield placed.path
-    if spec.head_norm and spec.head_norm.kind == "batch":
-        yield "head.norm"
+        raise RefusedError(f"--image-size: at {image_size} pixels {error}") from None

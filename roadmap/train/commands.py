@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from models.text import bounded, ended
-from roadmap.console import Column, Format, FormatOption, RoadmapOption, emit, number
+from models.text import ended
+from roadmap.console import Column, Format, FormatOption, RoadmapOption, emit, note, number
 from roadmap.errors import InterruptedRunError, RefusedError, TrainingError
 from roadmap.recipes import NAMED_RECIPES, RECIPES, Recipe
 from roadmap.steps import ROADMAPS
@@ -355,7 +355,7 @@ def evaluate(
             batch_size=batch_size,
             workers=workers,
             by_index=by_index,
-            say=lambda sentence: typer.echo(ended(bounded(sentence)), err=True),
+            say=note,
         )
     columns = [
         Column("weights", "weights"),

@@ -28,7 +28,6 @@ class World:
 
     rank: int = 0
     size: int = 1
-    local_rank: int = 0
     group: Any = None
 
     @property
@@ -96,7 +95,7 @@ def joined(device_type: str) -> Iterator[World]:
         dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=TIMEOUT)
     group = dist.new_group(backend="gloo", timeout=TIMEOUT)
     try:
-        yield World(dist.get_rank(), size, int(os.environ.get("LOCAL_RANK", "0")), group)
+        yield World(dist.get_rank(), size, group)
     finally:
         dist.destroy_process_group()
 

@@ -33,7 +33,6 @@ def evaluate(
     network: nn.Module,
     data: Data,
     *,
-    device: torch.device,
     precision: str = "float32",
     world: World | None = None,
     batch_size: int = BATCH_SIZE,
@@ -46,6 +45,7 @@ def evaluate(
     five classes, top-5 covers all of them.
     """
     world = world or World()
+    device = data.device
     network.eval()
     sums_type = torch.float32 if device.type == "mps" else torch.float64
     sums = torch.zeros(3, device=device, dtype=sums_type)

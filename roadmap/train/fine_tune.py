@@ -1,21 +1,20 @@
-"""Fine-tuning: trained weights for other classes, slower and frozen layers.
+"""Trained weights that fine-tuning starts from, fitted to other classes and channels.
 
-The groups of layers and the small new classifier follow Liu et al. 2022, Appendix A, and the
-official release (``optim_factory.py``, ``head_init_scale``).
+The small new classifier follows Liu et al. 2022, Appendix A, and the official release
+(``head_init_scale``). ``optimizer`` has the slower and frozen layers.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from timm.models import adapt_input_conv
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.config import ModelConfig
 from models.files import WeightsFileError, read_weights
@@ -25,13 +24,11 @@ from models.variants import VARIANTS
 from models.weights import convert_state_dict
 from roadmap.errors import RefusedError
 from roadmap.measure.networks import UnknownNetworkError, check
-from roadmap.runs.record import WEIGHTS_OF, as_names
+from roadmap.runs.record import WEIGHTS_OF, RunStart, as_names
 from roadmap.text import counted
 from roadmap.train.data.class_names import label_names, places
-from roadmap.train.settings import WEIGHTS_ENDINGS, Settings, Start
+from roadmap.train.settings import WEIGHTS_ENDINGS, Start
 
-#: Blocks per group of layers.
-BLOCKS = 3
 #: Factor of a new classifier's random weights.
 HEAD_SCALE = 1e-3
 #: A run's weights after its last epoch.
@@ -39,16 +36,16 @@ RUN_WEIGHTS = WEIGHTS_OF["top1"]
 STEM, HEAD = "stem.conv.weight", ("head.fc.weight", "head.fc.bias")
 #: Keys of the classifier's bias in every source, perhaps with a prefix.
 CLASSIFIERS = ("fc.bias", "head.bias", "classifier.2.bias")
-_PLACE = re.compile(r"stages\.(\d+)\.(?:blocks\.(\d+)\.)?")
 
 
 class StartWeights(NamedTuple):
-    """Trained weights of ``ModernResNet(config)``.
+    """Trained weights of ``ModernResNet(config)``, read for ``start``.
 
     ``network`` describes the network, ``source`` the weights. ``class_names`` are in the order of
     the outputs, or None if unknown.
     """
 
+    start: Start
     tensors: dict[str, Tensor]
     config: ModelConfig
     network: str
@@ -64,34 +61,51 @@ class StartWeights(NamedTuple):
             return False
         return len(set(classes)) == len(classes) and sorted(classes) == sorted(self.class_names)
 
-    def sentence(self, classes: Sequence[str] | None) -> str:
-        """Return what training starts from, for the log."""
-        head = "its classifier is kept, since the classes are the same"
-        if not self.keeps_head(classes):
-            head = "the classifier is new"
-        return f"starting from {self.source} ({self.network}); {head}"
+    def recorded(self, classes: Sequence[str] | None) -> RunStart:
+        """Return what run.json records about the start."""
+        return RunStart(
+            weights=self.start.weights,
+            sha256=self.sha256,
+            network=self.network,
+            head="kept" if self.keeps_head(classes) else "new",
+            layer_decay=self.start.layer_decay,
+            frozen_stages=self.start.frozen_stages,
+        )
 
-    def fitted(
-        self, config: ModelConfig, classes: Sequence[str] | None, seed: int
-    ) -> dict[str, Tensor]:
-        """Return the weights for ``config``, with the classes and channels of the data.
+    def load_into(self, network: ModernResNet, classes: Sequence[str] | None) -> str:
+        """Load the weights into ``network``, built for the classes and channels of the data.
 
-        The classifier is new, random and small, unless ``keeps_head``. Raises ``RefusedError`` if
-        the input channels cannot be converted.
+        Its random classifier stays and is scaled down, unless ``keeps_head``. Returns a sentence
+        about it for the log. Raises ``RefusedError`` if the input channels cannot be converted.
         """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            tensors = ModernResNet(config).state_dict()
-        head = {name: HEAD_SCALE * tensors[name] for name in HEAD}
+        stem = _stem(self.tensors[STEM], network.config.in_channels, self.source)
         if self.keeps_head(classes):
+            about_head = "its classifier is kept, since the classes are the same"
             order = places(classes or (), self.class_names or (), ("the data", self.source))
             head = {name: self.tensors[name][torch.from_numpy(order)] for name in HEAD}
-        stem = _stem(self.tensors[STEM], config.in_channels, self.source)
-        return self.tensors | head | {STEM: stem}
+        else:
+            about_head, own = "the classifier is new", network.state_dict()
+            head = {name: HEAD_SCALE * own[name] for name in HEAD}
+        network.load_state_dict(self.tensors | head | {STEM: stem})
+        return f"starting from {self.source} ({self.network}); {about_head}"
 
 
 def read_start(start: Start) -> StartWeights:
-    """Read the weights of ``start``. A name in timm is downloaded. Raises ``RefusedError``."""
+    """Read the weights of ``start``. A name in timm is downloaded.
+
+    Raises ``RefusedError``, also if the network has too few stages to freeze.
+    """
+    begin = _read(start)
+    stages = len(begin.config.depths)
+    if start.frozen_stages > stages:
+        raise RefusedError(
+            f"--frozen-stages is {start.frozen_stages}, but the network in {begin.source} has "
+            f"{counted(stages, 'stage')}; use 0 to {stages}"
+        )
+    return begin
+
+
+def _read(start: Start) -> StartWeights:
     path = Path(start.weights)
     if os.path.isdir(path):  # noqa: PTH112 - pathlib raises an error for a name that is too long
         path /= RUN_WEIGHTS
@@ -102,7 +116,7 @@ def read_start(start: Start) -> StartWeights:
             )
     elif not os.path.isfile(path) and path.suffix not in WEIGHTS_ENDINGS:  # noqa: PTH113
         return _from_timm(start)
-    return _from_file(path, start.network)
+    return _from_file(path, start)
 
 
 def described(config: ModelConfig, facts: Mapping[str, Any]) -> str:
@@ -112,68 +126,8 @@ def described(config: ModelConfig, facts: Mapping[str, Any]) -> str:
     return f"{said(facts.get('roadmap'))[1:-1]}:{said(step)[1:-1]} of {shape}" if step else shape
 
 
-def starting_config(begin: StartWeights, settings: Settings) -> ModelConfig:
-    """Return the network to train: that of the weights, with the recipe's stochastic depth.
-
-    Raises ``RefusedError`` if it has too few stages to freeze.
-    """
-    stages = len(begin.config.depths)
-    if settings.start is not None and settings.start.frozen_stages > stages:
-        raise RefusedError(
-            f"--frozen-stages is {settings.start.frozen_stages}, but the network in {begin.source} "
-            f"has {counted(stages, 'stage')}; use 0 to {stages}"
-        )
-    return begin.config.replace(stochastic_depth=settings.recipe.stochastic_depth)
-
-
-def freeze(network: ModernResNet, stages: int) -> list[nn.Module]:
-    """Freeze the parameters of the stem and the first ``stages`` stages, if it is not 0.
-
-    Returns these modules, which must stay in evaluation mode.
-    """
-    modules = [network.stem, *network.stages[:stages]] if stages else []
-    for module in modules:
-        module.requires_grad_(False)
-    return modules
-
-
-def layer_scale(name: str, depths: Sequence[int], decay: float) -> float:
-    """Return the factor of the learning rate of the parameter ``name``.
-
-    The layers are grouped from the input: the stem; in each stage, every three consecutive blocks,
-    with the remaining blocks in the last group and the downsampling layer in the first; the head.
-    The head's factor is 1, and each group before has ``decay`` times the next one's.
-    """
-    groups = [max(1, depth // BLOCKS) for depth in depths]
-    last = 1 + sum(groups)
-    place = _PLACE.match(name)
-    if place is None:
-        return decay ** (last if name.startswith("stem.") else 0)
-    stage, block = int(place[1]), int(place[2] or 0)
-    group = 1 + sum(groups[:stage]) + min(block // BLOCKS, groups[stage] - 1)
-    return decay ** (last - group)
-
-
-def layer_groups(
-    groups: Sequence[dict[str, Any]], model: nn.Module, decay: float
-) -> list[dict[str, Any]]:
-    """Split parameter ``groups`` by ``layer_scale``, stored as ``lr_scale``, without frozen
-    parameters."""
-    assert isinstance(model, ModernResNet)
-    names = {parameter: name for name, parameter in model.named_parameters()}
-    split = []
-    for group in groups:
-        scaled: dict[float, list[nn.Parameter]] = {}
-        for parameter in group["params"]:
-            if parameter.requires_grad:
-                scale = layer_scale(names[parameter], model.config.depths, decay)
-                scaled.setdefault(scale, []).append(parameter)
-        split += [{**group, "params": each, "lr_scale": scale} for scale, each in scaled.items()]
-    return split
-
-
-def _from_file(path: Path, network: ModelConfig | None) -> StartWeights:
-    source = shortened(path)
+def _from_file(path: Path, start: Start) -> StartWeights:
+    source, network = shortened(path), start.network
     try:
         tensors, config, facts = read_weights(path)
         digest = _file_sha256(path)
@@ -196,7 +150,7 @@ def _from_file(path: Path, network: ModelConfig | None) -> StartWeights:
             raise RefusedError(f"{source}: {error}") from None
     if names is not None and len(names) != config.num_classes:
         names = None
-    return StartWeights(ours, config, title, source, digest, names, facts)
+    return StartWeights(start, ours, config, title, source, digest, names, facts)
 
 
 def _from_timm(start: Start) -> StartWeights:
@@ -225,7 +179,7 @@ def _from_timm(start: Start) -> StartWeights:
             "--weights FILE"
         ) from None
     config, title, ours = _recognized(tensors, f"timm's {name}")
-    return StartWeights(ours, config, title, f"timm's {name}", _sha256(ours), None)
+    return StartWeights(start, ours, config, title, f"timm's {name}", _sha256(ours), None)
 
 
 def _recognized(

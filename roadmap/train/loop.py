@@ -4,117 +4,70 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import NoReturn
 
 import torch
 from torch import Tensor
 
-from models.config import ModelConfig
-from models.kernels.depthwise import depthwise_used
 from roadmap.errors import InterruptedRunError, NonFiniteError, TrainingError
 from roadmap.runs.metrics import SCORES
 from roadmap.runs.record import RunRecord
-from roadmap.schedule import learning_rate
-from roadmap.text import counted
 from roadmap.train.checkpoint import Checkpoint
 from roadmap.train.data.batches import Data, DataError
 from roadmap.train.data.damage import ImageError
-from roadmap.train.distributed import World
 from roadmap.train.evaluate import Scores, evaluate
-from roadmap.train.machine import device_name, out_of_memory
-from roadmap.train.metrics import Display
+from roadmap.train.machine import out_of_memory
 from roadmap.train.opening import ACCEPT
 from roadmap.train.recorder import Recorder
-from roadmap.train.settings import Settings
 from roadmap.train.stopping import Signals
-from roadmap.train.stopwatch import Stopwatch
 from roadmap.train.trainer import Trainer
 
 
 class Training:
     """Trains one run from its current state to its end. ``recorder`` is already open.
 
-    It starts at ``weights`` [default: random ones]. After compiling, it waits for ``turn``. Every
-    process of the ``world`` runs it.
+    After compiling, it waits for ``turn``. Every process of the ``trainer``'s world runs it.
     """
 
     def __init__(
         self,
-        settings: Settings,
-        config: ModelConfig,
+        trainer: Trainer,
         data: Data,
         recorder: Recorder,
-        device: torch.device,
-        world: World,
-        display: Display,
         signals: Signals,
         turn: threading.Event | None = None,
-        weights: Mapping[str, Tensor] | None = None,
     ):
-        self.settings = settings
-        self.recipe = settings.recipe
-        self.config = config
+        self.trainer = trainer
         self.data = data
         self.recorder = recorder
-        self.device = device
-        self.precision = recorder.record.precision
-        self.world = world
-        self.display = display
         self.signals = signals
         self.turn = turn
-        self.steps_per_epoch = recorder.steps_per_epoch
-        self.total_steps = self.recipe.epochs * self.steps_per_epoch
-        self.stopwatch = Stopwatch(device, world)
-        self.trainer = Trainer(
-            config,
-            self.recipe,
-            steps_per_epoch=self.steps_per_epoch,
-            device=device,
-            seed=settings.seed,
-            precision=self.precision,
-            compiled=settings.compiled,
-            micro_batch=settings.micro_batch,
-            world=world,
-            sync_batch_norm=settings.sync_batch_norm,
-            start=settings.start,
-            weights=weights,
-        )
+        self.world = trainer.world
+        self.stopwatch = recorder.stopwatch
+        self.steps_per_epoch = trainer.steps_per_epoch
+        self.total_steps = trainer.recipe.epochs * self.steps_per_epoch
         #: Whether the next step compiles the network.
-        self.compiles = settings.compiled
+        self.compiles = trainer.compiled
         self.step = 0
 
     def run(self, checkpoint: Checkpoint | None) -> RunRecord:
         """Train to the end, starting from ``checkpoint`` if there is one."""
-        depthwise, kernels = depthwise_used(self.trainer.model, self.device)
-        self.recorder.note(depthwise=depthwise)
-        if self.device.type == "cuda":
-            self.display.say(kernels)
         if checkpoint is not None:
-            self._restore(checkpoint)
-        self.recorder.begin()
+            self.trainer.load_state(checkpoint.tensors)
+            self.recorder.resume(checkpoint.state)
+            self.step = checkpoint.state["step"]
+        self.recorder.begin(self.step, self.total_steps)
         try:
             return self._train()
         except TrainingError as error:
-            self.recorder.write_end(error, self.stopwatch, self.step)
+            self.recorder.write_end(error, self.step)
             raise
         finally:
             self.recorder.close()
 
-    def _restore(self, checkpoint: Checkpoint) -> None:
-        self.trainer.load_state(checkpoint.tensors)
-        self.stopwatch.restore(checkpoint.state)
-        self.step = checkpoint.state["step"]
-        self.display.say(f"resuming after step {self.step} of {self.total_steps}")
-
     def _train(self) -> RunRecord:
-        self.display.say(
-            f"{self.settings.subject} on {self.data.info.name}, "
-            f"{counted(self.recipe.epochs, 'epoch')} of {counted(self.steps_per_epoch, 'step')} of "
-            f"{counted(self.recipe.batch_size, 'image')}, {device_name(self.device)}, "
-            f"{self.precision}: {self.recorder.folder}"
-        )
-        self.display.begin(self.total_steps, self.step)
         if not self.compiles:
             self._await_turn()
         while True:
@@ -132,12 +85,8 @@ class Training:
             self.stopwatch.begin_epoch()
         self.stopwatch.begin_training(self.step)
         for images, targets in self._batches(epoch, done):
-            try:
+            with self._memory_explained(""):
                 self.trainer.step(self.step, images, targets)
-            except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error):
-                    raise
-                raise self._out_of_memory("") from None
             self.step += 1
             if self.compiles:
                 self._leave_out_compiling()
@@ -152,9 +101,7 @@ class Training:
         begun = time.perf_counter()
         while self.turn and not self.signals.number and not self.turn.wait(0.2):
             pass
-        waited = time.perf_counter() - begun
-        self.stopwatch.leave_out(waited)
-        self.recorder.leave_out(waited)
+        self.recorder.leave_out(time.perf_counter() - begun)
 
     def _leave_out_compiling(self) -> None:
         """Replace the time of a process's first step, which compiles, by that of other steps."""
@@ -165,46 +112,27 @@ class Training:
             self.stopwatch.begin_training(self.step, untimed_steps=1)
 
     def _batches(self, epoch: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
-        batches = iter(
-            self.data.train_batches(
-                epoch,
-                self.recipe.batch_size,
-                start=start,
-                rank=self.world.rank,
-                world_size=self.world.size,
-                steps=self.steps_per_epoch,
-            )
+        batches = self.data.train_batches(
+            epoch,
+            self.trainer.recipe.batch_size,
+            start=start,
+            rank=self.world.rank,
+            world_size=self.world.size,
+            steps=self.steps_per_epoch,
         )
-        try:
+        with closing(batches):
             while True:
-                try:
-                    batch = next(batches)
-                except StopIteration:
+                what = f"training data failed at step {self.step}"
+                with self._memory_explained(" plus augmentation"), self._reading_explained(what):
+                    batch = next(batches, None)
+                if batch is None:
                     return
-                except (RuntimeError, MemoryError) as error:
-                    if not out_of_memory(error):
-                        raise
-                    raise self._out_of_memory(" plus augmentation") from None
-                except (DataError, OSError) as error:
-                    what = f"training data failed at step {self.step}"
-                    raise self._unreadable(what, error) from None
                 yield batch
-        finally:
-            if hasattr(batches, "close"):
-                batches.close()
 
     def _after_step(self) -> None:
         """Show progress, and agree with the other processes on whether to save or stop."""
         known = self.trainer.known_sums()
-        if known.images:
-            self.display.update(
-                self.step,
-                (self.step - 1) // self.steps_per_epoch + 1,
-                self.recipe.epochs,
-                known.loss / known.images,
-                100 * known.correct / known.images,
-                self.recipe.batch_size * self.stopwatch.steps_per_second(self.step),
-            )
+        self.recorder.progress(self.step, known)
         here = self.recorder.is_due and self.world.is_main
         bad, due, stop = self.world.max([known.bad_step is not None, here, self.signals.number])
         if bad:
@@ -216,14 +144,13 @@ class Training:
 
     def _finish_epoch(self, epoch: int) -> None:
         """Score the finished epoch, and write its row."""
-        sums = self.trainer.sums()
-        loss, correct, images = self.world.sum([sums.loss, sums.correct, sums.images])
+        loss, correct, images, _ = self.trainer.total_sums()
         seconds = self.stopwatch.epoch_seconds(self.step)
         raw = self._evaluate(self.trainer.model)
         average = self.trainer.average and self._evaluate(self.trainer.average.module)
         row = {
             "epoch": epoch,
-            "lr": learning_rate(self.recipe, self.step - 1, self.steps_per_epoch),
+            "lr": self.trainer.rate(self.step - 1),
             "train_loss": loss / images,
             "train_top1": 100 * correct / images,
             "val_loss": raw.loss,
@@ -243,21 +170,17 @@ class Training:
                 self._save()
                 self._stop(self.signals.number)
 
-        try:
+        with (
+            self._memory_explained(" plus validation"),
+            self._reading_explained("validation data failed"),
+        ):
             return evaluate(
                 network,
                 self.data,
-                device=self.device,
-                precision=self.precision,
+                precision=self.trainer.precision,
                 world=self.world,
                 on_batch=check_signals,
             )
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            raise self._out_of_memory(" plus validation") from None
-        except (DataError, OSError) as error:
-            raise self._unreadable("validation data failed", error) from None
 
     def _finish(self) -> RunRecord:
         joules = self.stopwatch.joules()  # first: a sweep's next run may start while this one saves
@@ -269,17 +192,13 @@ class Training:
                 f"scores: the weights are too large. {self.recorder.last_checkpoint()}"
             )
         scores = {name: last[name] for name in SCORES}
-        seconds = self.stopwatch.wall_seconds()
-        ended = self.recorder.now(
-            "finished", self.step, seconds, energy_joules=joules, scores=scores
-        )
-        return self.recorder.finish(self.trainer, self.config, ended)
+        return self.recorder.finish(self.trainer, self.step, scores, joules)
 
     def _save(self) -> None:
         """Write a checkpoint, after checking that all losses so far are finite."""
         if self.trainer.sums().bad_step is not None:
             self._report_bad_step()
-        self.recorder.save(self.trainer, self.stopwatch, self.step)
+        self.recorder.save(self.trainer, self.step)
 
     def _stop(self, number: int) -> NoReturn:
         raise InterruptedRunError(
@@ -294,29 +213,39 @@ class Training:
         assert number is not None
         epoch, place = divmod(number, self.steps_per_epoch)
         images, _ = next(self._batches(epoch, place))
-        places = self.world.gather(self.trainer.first_bad_layer(number, images))
-        where = next(filter(None, places), "every layer's output is finite, only the loss is not")
-        rate = learning_rate(self.recipe, number, self.steps_per_epoch)
+        where = self.trainer.first_bad_layer(number, images)
+        where = where or "every layer's output is finite, only the loss is not"
+        rate = self.trainer.rate(number)
         raise NonFiniteError(
             f"the loss of step {number} (epoch {epoch + 1}, learning rate {rate:g}) is not finite: "
             f"{where}. {self.recorder.last_checkpoint()}"
         )
 
-    def _unreadable(self, what: str, error: Exception) -> TrainingError:
-        found = self.data.all_damaged(error)
-        way_out = ""
-        if isinstance(found, ImageError):
-            way_out = f". Repair or remove the damaged images, then resume with {ACCEPT}"
-        return TrainingError(
-            f"reading the {what}: {found}{way_out}. {self.recorder.last_checkpoint()}"
-        )
+    @contextmanager
+    def _reading_explained(self, what: str) -> Iterator[None]:
+        """Name all unreadable images if the data cannot be read."""
+        try:
+            yield
+        except (DataError, OSError) as error:
+            found = self.data.all_damaged(error)
+            way_out = ""
+            if isinstance(found, ImageError):
+                way_out = f". Repair or remove the damaged images, then resume with {ACCEPT}"
+            raise TrainingError(
+                f"reading the {what}: {found}{way_out}. {self.recorder.last_checkpoint()}"
+            ) from None
 
-    def _out_of_memory(self, more: str) -> TrainingError:
-        share = self.recipe.batch_size // self.world.size
-        images = min(self.settings.micro_batch or share, share)
-        last = self.recorder.last_checkpoint()
-        return TrainingError(
-            f"the device's memory is too small to train on {images} images of "
-            f"{self.recipe.train_size} pixels at once{more}: set --micro-batch to a fraction of "
-            f"that. {last}"
-        )
+    @contextmanager
+    def _memory_explained(self, more: str) -> Iterator[None]:
+        """Say what to do if the memory is too small for a batch and ``more``."""
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            images, size = self.trainer.images_at_once, self.trainer.recipe.train_size
+            raise TrainingError(
+                f"the device's memory is too small to train on {images} images of {size} pixels at "
+                f"once{more}: set --micro-batch to a fraction of that. "
+                f"{self.recorder.last_checkpoint()}"
+            ) from None

@@ -1,4 +1,4 @@
-"""The machine of a run: device, versions, energy."""
+"""The machine of a run: device and versions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from roadmap.errors import RefusedError
 from roadmap.measure.throughput import MeasureError, best_device, checked_device, device_name
 
 __all__ = [
-    "EnergyMeter",
     "choose_device",
     "device_name",
     "out_of_memory",
@@ -77,30 +76,3 @@ def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that affect a run's numbers."""
     found = {"python": platform.python_version()}
     return found | {name: metadata.version(name) for name in PACKAGES}
-
-
-class EnergyMeter:
-    """Energy that this process's device has used since creation, if NVML reports it."""
-
-    def __init__(self, device: torch.device):
-        self._device = device
-        self._start = self._joules()
-
-    def joules(self) -> float | None:
-        now = self._joules()
-        return None if now is None or self._start is None else now - self._start
-
-    def _joules(self) -> float | None:
-        if self._device.type != "cuda":
-            return None
-        try:
-            import pynvml
-        except ImportError:
-            return None
-        try:
-            pynvml.nvmlInit()
-            uuid = f"GPU-{torch.cuda.get_device_properties(self._device).uuid}"
-            handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
-            return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
-        except pynvml.NVMLError:
-            return None

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from models.text import ended
 from roadmap.errors import RefusedError
 from roadmap.files import read_json, remove_partial
+from roadmap.runs.lock import FolderLock
 from roadmap.runs.record import (
     RECORD,
     NewerSchemaError,
     RecordError,
     RunRecord,
+    as_names,
     read_record,
     write_record,
 )
 from roadmap.train.checkpoint import Checkpoint, load_checkpoint
-from roadmap.train.data.batches import Data
-from roadmap.train.data.class_names import ClassNamesError
+from roadmap.train.data.class_names import ClassNamesError, places
 from roadmap.train.distributed import World
-from roadmap.train.same_run import compared, differences, free_folder, listed, options
+from roadmap.train.same_run import compared, free_folder, listed, options, run_differences
 from roadmap.train.settings import flat_differences
-from roadmap.train.stopping import FolderLock
 
 #: Required entries of a checkpoint's state.
 STATE = ("identity", "step", "history", "epoch_seconds", "wall_seconds", "energy_joules")
@@ -45,28 +45,24 @@ def _compared(facts: Mapping[str, Any]) -> dict[str, Any]:
 def open_run(
     path: Path,
     record: RunRecord,
-    data: Data,
     world: World,
     *,
     accept: bool,
     say: Callable[[str], None],
 ) -> tuple[RunRecord, Checkpoint | None]:
-    """Claim a run's folder; return its record and the checkpoint to resume from.
+    """Claim a run's folder for the run of ``record``; return the record as now in run.json and the
+    checkpoint to resume from.
 
     Every process calls it and gets the same; the main process writes run.json. If the folder's run
-    is finished, its record is returned and nothing changes. Otherwise ``data``'s classes are then
-    in the order of the resumed run. With ``accept``, the data may have changed.
+    is finished, its record is returned and nothing changes. With ``accept``, the data may have
+    changed.
 
     Raises ``RefusedError`` for another run, for changed data that is not accepted, and if the
     folder cannot be written; ``TrainingError`` if all checkpoints are damaged.
     """
-    folder = _Folder(path, record, data, accept, say)
+    folder = _Folder(path, record, accept, say)
     opened, state = world.share(folder.open)
-    if opened.status == "finished":
-        return opened, None
-    if opened.class_names is not None:
-        _order_classes(data, list(opened.class_names), path)  # as on the main process
-    if state is None:
+    if opened.status == "finished" or state is None:
         return opened, None
     tensors = world.share_tensors(folder.checkpoint and folder.checkpoint.tensors)
     return opened, Checkpoint(tensors, state)
@@ -79,7 +75,7 @@ def locked(path: Path, world: World, say: Callable[[str], None]) -> Iterator[Non
     Raises ``FolderInUseError``, and ``RefusedError`` if the folder cannot be written.
     """
     with ExitStack() as stack:
-        works = world.share(lambda: _enter(stack, path))
+        works = world.share(lambda: stack.enter_context(FolderLock(path)).exists)
         if not works:
             say(
                 f"{path} is on a file system without locks: make sure that no other process "
@@ -88,34 +84,36 @@ def locked(path: Path, world: World, say: Callable[[str], None]) -> Iterator[Non
         yield
 
 
-def _enter(stack: ExitStack, path: Path) -> bool:
-    """Take the folder's lock; return whether locks work there."""
-    try:
-        return stack.enter_context(FolderLock(path)).exists
-    except OSError as error:
-        raise RefusedError(f"cannot write to {path}: {error.strerror}") from None
+class Conventions(NamedTuple):
+    """How a run reads its data: whether it rotates images by their EXIF orientation tag, and the
+    order of the classes, None if it does not matter."""
+
+    exif_orientation: bool
+    class_names: list[str] | None
 
 
-def turns_images(path: Path) -> bool:
-    """Whether the run in the folder rotates images by their EXIF orientation tag.
+def conventions(path: Path) -> Conventions:
+    """Return the conventions of the run in the folder.
 
-    A new run does; a run that does not record it was trained on images as stored.
+    A new run rotates images; a run that does not record it was trained on images as stored. A
+    folder that cannot be read is reported when it is opened.
     """
     checkpoints: list[Path] = []
-    with suppress(OSError):  # an unreadable folder is reported when it is opened
+    with suppress(OSError):
         checkpoints = sorted((path / "checkpoints").glob("step-*.json"), reverse=True)
-    with suppress(OSError, RecordError):  # a damaged record is reported when it is opened
+    with suppress(OSError, RecordError):
         if (record := read_record(path)) is not None:
-            return record.exif_orientation
+            return Conventions(record.exif_orientation, as_names(record.class_names))
     for checkpoint in checkpoints:
         with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
             data = read_json(checkpoint)["state"]["identity"]["data"]
-            return bool(data.get("exif_orientation", False))
-    return True
+            turns = bool(data.get("exif_orientation", False))
+            return Conventions(turns, as_names(data.get("class_names")))
+    return Conventions(True, None)
 
 
 class _Folder:
-    """Opens a folder for the run of ``record`` with ``data``, whose changes may be accepted.
+    """Opens a folder for the run of ``record``; changes of its data may be accepted.
 
     ``checkpoint`` is the newest complete one, once ``open`` has returned.
     """
@@ -124,15 +122,14 @@ class _Folder:
         self,
         path: Path,
         record: RunRecord,
-        data: Data,
         accept: bool,
         say: Callable[[str], None],
     ):
-        self._path, self._own, self._data = path, record, data
+        self._path, self._own = path, record
         self._accept, self._say = accept, say
         #: Every accepted change of the data: the step, and the data before and after.
         self._changes: list[dict[str, Any]] = []
-        #: Class names in the order of the network's outputs; None if unknown.
+        #: Class names of the run so far; None if unknown.
         self._class_names: list[str] | None = None
         self.checkpoint: Checkpoint | None = None
 
@@ -169,7 +166,7 @@ class _Folder:
             steps=0,
             steps_per_epoch=steps[0] if steps else self._own.steps_per_epoch,
             data_changes=self._changes,
-            **self._data.info.record_fields(self._class_names),
+            class_names=self._own.class_names or self._class_names,
         )
         write_record(self._path, opened)
         return opened, state
@@ -199,7 +196,7 @@ class _Folder:
         self._say(f"{path} is damaged ({fault}); renamed it to {kept.name}; {then}")
 
     def _refuse_other_run(self, before: Mapping[str, Any]) -> None:
-        found = differences(_compared(before), _compared(self._own.to_json()))
+        found = run_differences(_compared(before), _compared(self._own.to_json()))
         if found:
             other = free_folder(self._path.parent) / self._path.name
             given = options(found, before)
@@ -210,17 +207,18 @@ class _Folder:
             )
 
     def _follow(self, before: Mapping[str, Any], step: int | None) -> None:
-        """Adopt the order of the classes; refuse changed data, or accept and record the change.
+        """Refuse other classes and changed data, or accept and record the change.
 
         ``step`` is None for a finished run, which changed data can no longer affect.
         """
         self._changes = self._changes or list(before.get("data_changes") or ())
         there = before["data"]
         names = self._class_names = self._class_names or there.get("class_names")
-        if names is not None and _order_classes(self._data, names, self._path):
-            name = self._data.info.name
-            self._say(f"{name} has the classes in a different order; they are matched by name")
-        here = self._data_here()
+        own = self._own.class_names
+        if names and own:
+            self._refuse_other_classes(names, own)
+        data = self._own.data_json()
+        here = {name: data[name] for name in DATA}
         if there.get("sha256") == here["sha256"]:
             if there.get("name") != here["name"]:
                 self._say(f"the data was named {there.get('name')} before; its content is the same")
@@ -228,12 +226,17 @@ class _Folder:
         if there.get("sha256") in [change["before"].get("sha256") for change in self._changes]:
             return  # accepted earlier, but not yet in a checkpoint
         self._accept_change({name: there.get(name) for name in DATA}, here, step)
-        if names is None or not self._data.info.named:
+        if not names or not own:
             self._say("the class names cannot be compared: one of the two data sets has none")
 
-    def _data_here(self) -> dict[str, Any]:
-        data = dataclasses.replace(self._own, **self._data.info.record_fields()).data_json()
-        return {name: data[name] for name in DATA}
+    def _refuse_other_classes(self, before: Sequence[str], now: Sequence[str]) -> None:
+        try:
+            places(now, before, (self._own.data, str(self._path)))
+        except ClassNamesError as error:
+            raise RefusedError(
+                f"{self._path} contains a run with other classes: {ended(error)} Use another "
+                "--output"
+            ) from None
 
     def _accept_change(self, there: dict[str, Any], here: dict[str, Any], step: int | None) -> None:
         found = flat_differences(there, here)
@@ -250,20 +253,6 @@ class _Folder:
         self._say(f"the data has changed; recorded in run.json: {changed}")
         date = datetime.now(timezone.utc).date().isoformat()
         self._changes.append({"step": step, "date": date, "before": there, "after": here})
-
-
-def _order_classes(data: Data, names: list[str], path: Path) -> bool:
-    """Order ``data``'s classes as ``names``, if it names its own; return whether they moved."""
-    info = data.info
-    if not info.named or list(info.class_names) == names:
-        return False
-    try:
-        data.reorder(names, str(path))
-    except ClassNamesError as error:
-        raise RefusedError(
-            f"{path} contains a run with other classes: {ended(error)} Use another --output"
-        ) from None
-    return True
 
 
 def _earlier(record: RunRecord) -> dict[str, Any]:

@@ -1,20 +1,29 @@
-"""Optimizer, loss and weight average of a recipe, mostly timm's."""
+"""Optimizer, loss and weight average of a recipe, mostly timm's; slower and frozen layers.
+
+The groups of layers for fine-tuning follow Liu et al. 2022, Appendix A, and the official release
+(``optim_factory.py``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from timm.optim import create_optimizer_v2
+from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from models.network import NORMS, LayerScale
+from models.network import NORMS, LayerScale, ModernResNet
 from roadmap.recipes import OPTIMIZERS, Recipe
-from roadmap.train.fine_tune import layer_groups
 from roadmap.train.settings import Start
+
+#: Blocks per group of layers.
+BLOCKS = 3
+_PLACE = re.compile(r"stages\.(\d+)\.(?:blocks\.(\d+)\.)?")
 
 
 def build_optimizer(
@@ -60,6 +69,52 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     ]
 
 
+def layer_scale(name: str, depths: Sequence[int], decay: float) -> float:
+    """Return the factor of the learning rate of the parameter ``name``.
+
+    The layers are grouped from the input: the stem; in each stage, every three consecutive blocks,
+    with the remaining blocks in the last group and the downsampling layer in the first; the head.
+    The head's factor is 1, and each group before has ``decay`` times the next one's.
+    """
+    groups = [max(1, depth // BLOCKS) for depth in depths]
+    last = 1 + sum(groups)
+    place = _PLACE.match(name)
+    if place is None:
+        return decay ** (last if name.startswith("stem.") else 0)
+    stage, block = int(place[1]), int(place[2] or 0)
+    group = 1 + sum(groups[:stage]) + min(block // BLOCKS, groups[stage] - 1)
+    return decay ** (last - group)
+
+
+def layer_groups(
+    groups: Sequence[dict[str, Any]], model: nn.Module, decay: float
+) -> list[dict[str, Any]]:
+    """Split parameter ``groups`` by ``layer_scale``, stored as ``lr_scale``, without frozen
+    parameters."""
+    assert isinstance(model, ModernResNet)
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    split = []
+    for group in groups:
+        scaled: dict[float, list[nn.Parameter]] = {}
+        for parameter in group["params"]:
+            if parameter.requires_grad:
+                scale = layer_scale(names[parameter], model.config.depths, decay)
+                scaled.setdefault(scale, []).append(parameter)
+        split += [{**group, "params": each, "lr_scale": scale} for scale, each in scaled.items()]
+    return split
+
+
+def freeze(network: ModernResNet, stages: int) -> list[nn.Module]:
+    """Freeze the parameters of the stem and the first ``stages`` stages, if it is not 0.
+
+    Returns these modules, which must stay in evaluation mode.
+    """
+    modules = [network.stem, *network.stages[:stages]] if stages else []
+    for module in modules:
+        module.requires_grad_(False)
+    return modules
+
+
 def loss_function(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
     """Compute the loss of a batch, summed over its images, in float32.
 
@@ -77,6 +132,11 @@ def loss_function(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
 
     losses = {"cross_entropy": cross_entropy, "binary_cross_entropy": binary_cross_entropy}
     return losses[recipe.loss]
+
+
+def weight_average(model: nn.Module, recipe: Recipe) -> ModelEmaV3 | None:
+    """Return the average of ``model``'s weights, or None if the recipe has none."""
+    return None if recipe.ema_decay is None else ModelEmaV3(model, decay=average_decay(recipe))
 
 
 def average_decay(recipe: Recipe) -> float:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import typer
 
-from models.text import bounded, ended
-from roadmap.console import Column, Format, emit, fail, find_keys, find_roadmap, number
+from roadmap.console import Column, Format, emit, fail, find_keys, find_roadmap, note, number
 from roadmap.text import counted
 from roadmap.train.commands import sentences
 from roadmap.train.settings import Start
@@ -21,17 +19,12 @@ def classify(
     step: str | None,
     image_size: int | None,
     device: str | None,
-    others: Mapping[str, Any],
     form: Format,
 ) -> None:
     """Print the most probable classes of the pictures in ``paths``.
 
-    ``others`` are the options of ``predict`` that do not apply to pictures. Exits with code 1 if
-    some could not be read, and with code 2 if the command is refused.
+    Exits with code 1 if some could not be read, and with code 2 if the command is refused.
     """
-    for name, value in others.items():
-        if value is not None and value != []:
-            fail(f"{name} does not apply to pictures: omit it, or omit PATH and --weights")
     if weights is None:
         fail("add --weights FILE, the weights to classify the pictures with")
     if not paths:
@@ -49,7 +42,7 @@ def classify(
             Start(weights=weights, network=network),
             image_size=image_size,
             device=device,
-            say=lambda sentence: typer.echo(ended(bounded(sentence)), err=True),
+            say=note,
         )
     columns = [
         Column("picture", "picture"),

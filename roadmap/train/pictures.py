@@ -15,10 +15,10 @@ from PIL import Image
 from torch import nn
 
 from models.files import network_of
-from models.spec import network_spec, placed_layers
 from roadmap.errors import RefusedError, TrainingError
 from roadmap.recipes import Recipe
 from roadmap.text import counted
+from roadmap.train.checks import placed_at
 from roadmap.train.data import augment
 from roadmap.train.data.images import DataError, decode, image_endings
 from roadmap.train.data.on_demand import central_crop
@@ -97,10 +97,7 @@ def _recipe(begin: StartWeights, image_size: int | None) -> Recipe:
             f"{begin.source} takes images of {counted(begin.config.in_channels, 'channel')}; use "
             "weights for RGB pictures"
         )
-    try:
-        list(placed_layers(network_spec(begin.config), recipe.test_size))
-    except ValueError as error:
-        raise RefusedError(f"--image-size: at {recipe.test_size} pixels {error}") from None
+    placed_at(begin.config, recipe.test_size)
     return recipe
 
 

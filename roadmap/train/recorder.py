@@ -1,4 +1,4 @@
-"""Write a run's folder: ``run.json``, ``metrics.csv``, ``checkpoints/`` and weights."""
+"""What a run writes and shows: run.json, metrics.csv, checkpoints, weights, progress."""
 
 from __future__ import annotations
 
@@ -10,60 +10,125 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from models.config import ModelConfig
+import torch
+
 from models.files import weights_content
 from roadmap.errors import InterruptedRunError, TrainingError
 from roadmap.files import write_bytes, write_csv
 from roadmap.runs.metrics import COLUMNS, METRICS
-from roadmap.runs.record import RunRecord, write_record
+from roadmap.runs.record import RunPoint, RunRecord, RunStart, write_record
+from roadmap.text import counted
 from roadmap.train.checkpoint import last_step, save_checkpoint
+from roadmap.train.data.batches import DataInfo
 from roadmap.train.distributed import World
+from roadmap.train.machine import device_name, versions
 from roadmap.train.metrics import Display, EventFiles
 from roadmap.train.settings import Settings
 from roadmap.train.stopwatch import Stopwatch
-from roadmap.train.trainer import Trainer
+from roadmap.train.trainer import Sums, Trainer
+
+
+def new_record(
+    settings: Settings,
+    identity: dict[str, Any],
+    data: DataInfo,
+    steps_per_epoch: int,
+    device: torch.device,
+    processes: int,
+    start: RunStart | None = None,
+) -> RunRecord:
+    """Return the record of a run before it starts, at ``start`` or at random weights.
+
+    ``identity`` is what ``settings.identity`` returns for its network and device.
+    """
+    return RunRecord(
+        **identity,
+        status="running",
+        start=start,
+        point=RunPoint(**settings.point) if settings.point else None,
+        recipe_name=settings.recipe_name,
+        data=data.name,
+        data_sha256=data.sha256,
+        classes=data.num_classes,
+        class_names=data.classes and list(data.classes),
+        train_images=data.num_train,
+        val_images=data.num_val,
+        train_split=data.splits[0],
+        val_split=data.splits[1],
+        exif_orientation=data.exif_orientation,
+        compiled=settings.compiled,
+        device=device_name(device),
+        processes=processes,
+        steps_per_epoch=steps_per_epoch,
+        versions=versions(),
+        date=_today(),
+        wall_seconds=None,
+    )
 
 
 class Recorder:
-    """Write a run's folder on the main process; every process calls every method.
+    """Write a run's folder and show its progress on the main process; every process calls every
+    method.
 
-    ``record`` is the content of run.json and ``history`` the rows of metrics.csv. Raises
-    ``TrainingError`` if something cannot be written.
+    ``record`` is the content of run.json and ``history`` the rows of metrics.csv; ``stopwatch``
+    measures what they record. ``subject`` names the run in messages, and ``checkpoint_every`` is in
+    seconds. Raises ``TrainingError`` if something cannot be written.
     """
 
     def __init__(
         self,
         folder: Path,
         record: RunRecord,
-        history: list[dict[str, Any]],
-        settings: Settings,
+        stopwatch: Stopwatch,
         world: World,
         display: Display,
+        *,
+        subject: str,
+        checkpoint_every: float,
+        tensorboard: bool,
     ):
         self.folder = folder
         self.checkpoints = folder / "checkpoints"
         self.record = record
-        self.history = history
-        self._settings, self._world, self._display = settings, world, display
+        self.stopwatch = stopwatch
+        self.history: list[dict[str, Any]] = []
+        self._world, self._display, self._subject = world, display, subject
+        self._checkpoint_every, self._tensorboard = checkpoint_every, tensorboard
         self._events: EventFiles | None = None
         self._saved = time.perf_counter()
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """The number for this run; a record that is being trained always has it."""
-        steps = self.record.steps_per_epoch
-        assert steps is not None
-        return steps
+    def resume(self, state: dict[str, Any]) -> None:
+        """Continue after the checkpoint with this ``state``."""
+        self.history = state["history"]
+        self.stopwatch.restore(state)
 
-    def note(self, **fields: Any) -> None:
-        """Update fields of the record."""
-        self.record = dataclasses.replace(self.record, **fields)
-
-    def begin(self) -> None:
-        """Start writing TensorBoard event files, if requested."""
+    def begin(self, step: int, total_steps: int) -> None:
+        """Announce the run and start to show its progress, also in TensorBoard if requested."""
         self._saved = time.perf_counter()
-        if self._settings.tensorboard and self._world.is_main:
+        if self._tensorboard and self._world.is_main:
             self._events = EventFiles(self.folder / "events", len(self.history) + 1)
+        record, recipe = self.record, self.record.recipe
+        if step:
+            self._display.say(f"resuming after step {step} of {total_steps}")
+        self._display.say(
+            f"{self._subject} on {record.data}, {counted(recipe['epochs'], 'epoch')} of "
+            f"{counted(total_steps // recipe['epochs'], 'step')} of "
+            f"{counted(recipe['batch_size'], 'image')}, {record.device}, {record.precision}: "
+            f"{self.folder}"
+        )
+        self._display.begin(total_steps, step)
+
+    def progress(self, step: int, sums: Sums) -> None:
+        """Show the progress after ``step`` steps, with the epoch's ``sums`` so far."""
+        if sums.images:
+            self._display.update(
+                step,
+                len(self.history) + 1,
+                self.record.recipe["epochs"],
+                sums.loss / sums.images,
+                100 * sums.correct / sums.images,
+                self.record.recipe["batch_size"] * self.stopwatch.steps_per_second(step),
+            )
 
     def close(self) -> None:
         if self._events is not None:
@@ -72,13 +137,14 @@ class Recorder:
     @property
     def is_due(self) -> bool:
         """Whether the next checkpoint is due."""
-        return time.perf_counter() - self._saved >= self._settings.checkpoint_every
+        return time.perf_counter() - self._saved >= self._checkpoint_every
 
     def leave_out(self, seconds: float) -> None:
-        """Do not count the last ``seconds`` toward the next checkpoint."""
+        """Exclude the last ``seconds``, spent waiting, from all times."""
+        self.stopwatch.leave_out(seconds)
         self._saved += seconds
 
-    def save(self, trainer: Trainer, stopwatch: Stopwatch, step: int) -> None:
+    def save(self, trainer: Trainer, step: int) -> None:
         """Write the checkpoint of ``step``."""
         tensors = trainer.state()
         state = {
@@ -87,7 +153,7 @@ class Recorder:
             "data_changes": list(self.record.data_changes),
             "step": step,
             "history": self.history,
-            **stopwatch.state(step),
+            **self.stopwatch.state(step),
         }
 
         def write() -> None:
@@ -108,27 +174,33 @@ class Recorder:
         self._world.share(lambda: self._write(self._write_metrics))
         if self._events is not None:
             self._events.write(row)
-        self._display.epoch_line(row, self._settings.recipe.epochs)
+        self._display.epoch_line(row, self.record.recipe["epochs"])
 
-    def finish(self, trainer: Trainer, config: ModelConfig, ended: RunRecord) -> RunRecord:
-        """Write the weights, metrics.csv and, last, ``ended`` as run.json."""
-        self.record = ended
-        self._world.share(lambda: self._write(lambda: self._write_results(trainer, config)))
-        return ended
+    def finish(
+        self, trainer: Trainer, step: int, scores: dict[str, Any], joules: float | None
+    ) -> RunRecord:
+        """Write the weights, metrics.csv and, last, run.json; return the record."""
+        self.record = self._ended("finished", step, scores=scores, energy_joules=joules)
+        self._world.share(lambda: self._write(lambda: self._write_results(trainer)))
+        return self.record
 
-    def write_end(self, error: TrainingError, stopwatch: Stopwatch, step: int) -> None:
+    def write_end(self, error: TrainingError, step: int) -> None:
         """Record in run.json how the run stopped, unless the disk is full."""
         status = "interrupted" if isinstance(error, InterruptedRunError) else "failed"
         if self._world.is_main:
-            ended = self.now(status, step, stopwatch.wall_seconds(), reason=str(error))
+            ended = self._ended(status, step, reason=str(error))
             with suppress(OSError):
                 write_record(self.folder, ended)
 
-    def now(self, status: str, step: int, wall_seconds: float | None, **more: Any) -> RunRecord:
+    def _ended(self, status: str, step: int, **more: Any) -> RunRecord:
         """Return the record after ``step`` steps, with today's date."""
-        date = datetime.now(timezone.utc).date().isoformat()
         return dataclasses.replace(
-            self.record, status=status, steps=step, date=date, wall_seconds=wall_seconds, **more
+            self.record,
+            status=status,
+            steps=step,
+            date=_today(),
+            wall_seconds=self.stopwatch.wall_seconds(),
+            **more,
         )
 
     def last_checkpoint(self) -> str:
@@ -150,7 +222,7 @@ class Recorder:
     def _write_metrics(self) -> None:
         write_csv(self.folder / METRICS, COLUMNS, self.history)
 
-    def _write_results(self, trainer: Trainer, config: ModelConfig) -> None:
+    def _write_results(self, trainer: Trainer) -> None:
         data = self.record.data_json()
         names = data.pop("class_names")
         facts = {
@@ -165,6 +237,10 @@ class Recorder:
             networks["weights_ema"] = trainer.average.module
         for name, network in networks.items():
             path = self.folder / f"{name}.safetensors"
-            write_bytes(path, *weights_content(network.state_dict(), config, **facts))
+            write_bytes(path, *weights_content(network.state_dict(), trainer.config, **facts))
         self._write_metrics()
         write_record(self.folder, self.record)
+
+
+def _today() -> str:
+    return datetime.now(timezone.utc).date().isoformat()

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import threading
 from collections.abc import Iterable
-from datetime import datetime, timezone
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 
 from models.config import ConfigError, ModelConfig
+from models.kernels.depthwise import depthwise_used
+from models.network import ModernResNet
 from roadmap.errors import RefusedError
 from roadmap.measure.throughput import best_device
 from roadmap.runs.folders import runs_folder
-from roadmap.runs.record import RunPoint, RunRecord, RunStart
+from roadmap.runs.record import RunRecord
 from roadmap.train.checks import check_network
 from roadmap.train.data.batches import Data, DataError, open_data
+from roadmap.train.data.class_names import ClassNamesError
 from roadmap.train.data.sources import open_source
 from roadmap.train.distributed import World, joined
-from roadmap.train.fine_tune import StartWeights, read_start, starting_config
+from roadmap.train.fine_tune import StartWeights, read_start
 from roadmap.train.loop import Training
-from roadmap.train.machine import device_name, prepare_device, reproducible, versions
+from roadmap.train.machine import prepare_device, reproducible
 from roadmap.train.metrics import Display, check_tensorboard
-from roadmap.train.opening import locked, open_run, turns_images
-from roadmap.train.recorder import Recorder
-from roadmap.train.settings import Settings, check_seed, trained_config
+from roadmap.train.opening import conventions, locked, open_run
+from roadmap.train.recorder import Recorder, new_record
+from roadmap.train.settings import Settings, trained_config
 from roadmap.train.stopping import Signals
+from roadmap.train.stopwatch import Stopwatch
+from roadmap.train.trainer import Trainer
 
 
 def train(
@@ -47,7 +52,6 @@ def train(
     ``InterruptedRunError`` (saved) or another ``TrainingError``, with the last good checkpoint
     intact.
     """
-    check_seed(settings.seed, "--seed")
     if settings.tensorboard:
         check_tensorboard()
     kind = settings.device or best_device()
@@ -70,11 +74,77 @@ def _train(
     signals: Signals,
     turn: threading.Event | None,
 ) -> RunRecord:
+    opened = _open(settings, device, world)
+    for note in (*notes, *opened.notes):
+        display.say(note)
+    folder, data, begin = opened.folder, opened.data, opened.begin
+    with locked(folder, world, display.say):
+        record, checkpoint = open_run(
+            folder,
+            opened.record,
+            world,
+            accept=settings.accept_changed_data,
+            say=display.say,
+        )
+        if record.status == "finished":
+            display.say(f"this run is already finished in {folder}: nothing to do")
+            return record
+        stopwatch = Stopwatch(device, world)
+        torch.manual_seed(settings.seed)
+        network = ModernResNet(opened.config)
+        if begin is not None and checkpoint is None:
+            display.say(begin.load_into(network, data.info.classes))
+        assert record.steps_per_epoch is not None  # only in records of old, finished runs
+        trainer = Trainer(
+            network,
+            settings.recipe,
+            steps_per_epoch=record.steps_per_epoch,
+            device=device,
+            seed=settings.seed,
+            precision=record.precision,
+            compiled=settings.compiled,
+            micro_batch=settings.micro_batch,
+            world=world,
+            sync_batch_norm=settings.sync_batch_norm,
+            start=settings.start,
+        )
+        depthwise, kernels = depthwise_used(trainer.model, device)
+        if device.type == "cuda":
+            display.say(kernels)
+        recorder = Recorder(
+            folder,
+            dataclasses.replace(record, depthwise=depthwise),
+            stopwatch,
+            world,
+            display,
+            subject=settings.subject,
+            checkpoint_every=settings.checkpoint_every,
+            tensorboard=settings.tensorboard,
+        )
+        return Training(trainer, data, recorder, signals, turn).run(checkpoint)
+
+
+class _Opened(NamedTuple):
+    """What a run needs besides its settings; ``record`` is that of a new run."""
+
+    folder: Path
+    data: Data
+    begin: StartWeights | None
+    config: ModelConfig
+    record: RunRecord
+    notes: tuple[str, ...]
+
+
+def _open(settings: Settings, device: torch.device, world: World) -> _Opened:
+    """Open the data and the weights to start from, and check that the network can be trained."""
     recipe = settings.recipe
     try:
-        source = open_source(settings.data)
+        source = found = open_source(settings.data)
         name = f"{settings.subject}-seed{settings.seed}"
-        folder = settings.output or runs_folder() / source.name / name
+        folder = settings.output or runs_folder() / found.name / name
+        exif_orientation, class_names = world.share(lambda: conventions(folder))
+        with suppress(ClassNamesError):  # reported when the folder is opened
+            source = found.ordered(class_names, str(folder))
         data = open_data(
             source,
             recipe,
@@ -82,12 +152,19 @@ def _train(
             seed=settings.seed,
             scale="pocket" if settings.scale == "pocket" else None,
             workers=settings.workers,
-            exif_orientation=world.share(lambda: turns_images(folder)),
+            exif_orientation=exif_orientation,
         )
         data.check_batch(recipe.batch_size, world.size)
+        steps_per_epoch = data.steps_per_epoch(recipe.batch_size)
         begin = read_start(settings.start) if settings.start else None
-        given = starting_config(begin, settings) if begin else trained_config(settings)
-        config = given.replace(num_classes=data.info.num_classes, in_channels=data.info.channels)
+        start = begin and begin.recorded(data.info.classes)
+        config = trained_config(settings) if begin is None else begin.config
+        config = config.replace(
+            stochastic_depth=recipe.stochastic_depth,
+            num_classes=data.info.num_classes,
+            in_channels=data.info.channels,
+        )
+        identity = settings.identity(config, device.type)
         check_network(
             config,
             recipe,
@@ -97,78 +174,8 @@ def _train(
         )
     except (DataError, ConfigError) as error:
         raise RefusedError(str(error)) from None
-    for note in (*notes, *source.said):
-        display.say(note)
-    with locked(folder, world, display.say):
-        record, checkpoint = open_run(
-            folder,
-            new_record(settings, config, data, device, world, begin),
-            data,
-            world,
-            accept=settings.accept_changed_data,
-            say=display.say,
-        )
-        if record.status == "finished":
-            display.say(f"this run is already finished in {folder}: nothing to do")
-            return record
-        history = checkpoint.state["history"] if checkpoint else []
-        recorder = Recorder(folder, record, history, settings, world, display)
-        weights = None
-        if begin is not None and checkpoint is None:
-            weights = begin.fitted(config, data.info.classes, settings.seed)
-            display.say(begin.sentence(data.info.classes))
-        training = Training(
-            settings, config, data, recorder, device, world, display, signals, turn, weights
-        )
-        return training.run(checkpoint)
-
-
-def new_record(
-    settings: Settings,
-    config: ModelConfig,
-    data: Data,
-    device: torch.device,
-    world: World,
-    begin: StartWeights | None = None,
-) -> RunRecord:
-    """Return the record of a run before it starts, at ``begin`` or at random weights."""
-    precision = settings.precision or ("bf16" if device.type == "cuda" else "float32")
-    recipe = dataclasses.asdict(settings.recipe)
-    return RunRecord(
-        status="running",
-        roadmap=settings.roadmap,
-        step=None if begin else settings.step,
-        start=_recorded_start(settings, begin, data),
-        point=RunPoint(**settings.point) if settings.point else None,
-        recipe_name=settings.recipe_name,
-        # As read back from JSON: lists instead of tuples.
-        config=json.loads(json.dumps(config.to_dict())),
-        recipe=json.loads(json.dumps(recipe)),
-        **data.info.record_fields(),
-        seed=settings.seed,
-        scale=settings.scale,
-        precision=precision,
-        micro_batch=settings.micro_batch,
-        sync_batch_norm=settings.sync_batch_norm,
-        compiled=settings.compiled,
-        device_type=device.type,
-        device=device_name(device),
-        processes=world.size,
-        steps_per_epoch=data.steps_per_epoch(settings.recipe.batch_size),
-        versions=versions(),
-        date=datetime.now(timezone.utc).date().isoformat(),
-        wall_seconds=None,
-    )
-
-
-def _recorded_start(settings: Settings, begin: StartWeights | None, data: Data) -> RunStart | None:
-    if begin is None or settings.start is None:
-        return None
-    return RunStart(
-        weights=settings.start.weights,
-        sha256=begin.sha256,
-        network=begin.network,
-        head="kept" if begin.keeps_head(data.info.classes) else "new",
-        layer_decay=settings.start.layer_decay,
-        frozen_stages=settings.start.frozen_stages,
-    )
+    record = new_record(settings, identity, data.info, steps_per_epoch, device, world.size, start)
+    notes = source.said
+    if source is not found:
+        notes += (f"{found.name} has the classes in a different order; they are matched by name",)
+    return _Opened(folder, data, begin, config, record, notes)

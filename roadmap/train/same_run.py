@@ -37,7 +37,7 @@ def compared(facts: Mapping[str, Any], names: Iterable[str] = IDENTITY) -> dict[
     return own | {f"start.{name}": start.get(name) for name in STARTS}
 
 
-def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Differences:
+def run_differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Differences:
     """Return differences of two runs that can change a result, as ``flat_differences``."""
     found = flat_differences(there, here)
     for name in _without_effect(there, here):

@@ -16,8 +16,10 @@ from models.weights.checkpoints import with_bare_keys
 from roadmap.errors import NonFiniteError, RefusedError, TrainingError
 from roadmap.measure.networks import UnknownNetworkError, build, check, config_of
 from roadmap.runs.record import as_names
-from roadmap.train.data.batches import Data, DataError, open_data
+from roadmap.train.data.batches import DataError, open_data
 from roadmap.train.data.class_names import ClassNamesError, label_names, quoted
+from roadmap.train.data.sources import open_source
+from roadmap.train.data.split import Source
 from roadmap.train.evaluate import BATCH_SIZE, evaluate
 from roadmap.train.machine import out_of_memory, prepare_device
 from roadmap.train.settings import scoring_view
@@ -52,9 +54,21 @@ def score_file(
         raise RefusedError(str(error)) from None
     recipe = scoring_view(facts, image_size, shortened(path))
     place = prepare_device(device)
+    notes: list[str] = []
     try:
+        source = open_source(data_path)
+        if source.taken:
+            notes.append(f"scoring on {source.taken[1]}")
+        notes += source.notes
+        part = facts.get("part") if config is None else None
+        if part:
+            notes.append(f"scoring the weights named {part} in {shortened(path)}")
+        matched = "by index"
+        if not by_index:
+            names = _class_names(path, facts, len(source.class_names))
+            source, matched = _matched(path, names, source, notes)
         data = open_data(
-            data_path,
+            source,
             recipe,
             device=place,
             seed=0,
@@ -63,20 +77,7 @@ def score_file(
         )
     except DataError as error:
         raise RefusedError(str(error)) from None
-    if data.info.taken:
-        say(f"scoring on {data.info.taken[1]}")
-    for note in data.info.notes:
-        say(note)
-    part = facts.get("part") if config is None else None
-    if part:
-        say(f"scoring the weights named {part} in {shortened(path)}")
     classes = data.info.num_classes
-    names = as_names(facts.get("class_names"))
-    if names is None:
-        beside = label_names(path)  # only those of this file if the number matches
-        names = beside if beside and len(beside) == classes else None
-    notes: list[str] = []
-    matched = "by index" if by_index else _match_classes(path, names, data, notes.append)
     if model is not None:
         try:
             options = {"num_classes": classes, "in_channels": data.info.channels}
@@ -104,9 +105,7 @@ def score_file(
     for note in notes:
         say(note)
     try:
-        scores = evaluate(
-            network.to(place), data, device=place, precision=precision, batch_size=batch_size
-        )
+        scores = evaluate(network.to(place), data, precision=precision, batch_size=batch_size)
     except DataError as error:
         raise TrainingError(str(data.all_damaged(error))) from None
     except (RuntimeError, MemoryError) as error:
@@ -136,28 +135,35 @@ def score_file(
     }
 
 
-def _match_classes(
-    path: Path, names: list[str] | None, data: Data, say: Callable[[str], None]
-) -> str:
-    """Match the network's outputs to the classes of ``data``, which is reordered; return how.
+def _class_names(path: Path, facts: Mapping[str, Any], classes: int) -> list[str] | None:
+    """Return the class names in the file, or those beside it if their number is ``classes``."""
+    beside = label_names(path) or []
+    return as_names(facts.get("class_names")) or (beside if len(beside) == classes else None)
+
+
+def _matched(
+    path: Path, names: list[str] | None, source: Source, notes: list[str]
+) -> tuple[Source, str]:
+    """Match the network's outputs to the classes; return the reordered set, and how it was done.
     Raises ``RefusedError`` if the names differ."""
-    if names is None or not data.info.named:
-        without = path if names is None else data.info.name
-        say(
-            f"{without} has no class names, so they cannot be compared: assuming that output 0 is "
-            f"class 0 of {data.info.name} ({quoted(data.info.class_names[:1])}), and so on"
+    name = source.name
+    if names is None or not source.named:
+        notes.append(
+            f"{path if names is None else name} has no class names, so they cannot be compared: "
+            f"assuming that output 0 is class 0 of {name} ({quoted(source.class_names[:1])}), and "
+            "so on"
         )
-        return "not checked"
-    if list(data.info.class_names) == names:
-        return "same names"
+        return source, "not checked"
     try:
-        data.reorder(names, str(path))
+        found = source.ordered(names, str(path))
     except ClassNamesError as error:
         renamed = " If these are the same classes in the same order, only renamed, add --by-index"
-        more = renamed if len(names) == data.info.num_classes else ""
+        more = renamed if len(names) == len(source.class_names) else ""
         raise RefusedError(f"{ended(error)}{more}") from None
-    say(f"{data.info.name} and {path} have the classes in different orders: matched by name")
-    return "matched by name"
+    if found is source:
+        return source, "same names"
+    notes.append(f"{name} and {path} have the classes in different orders: matched by name")
+    return found, "matched by name"
 
 
 def _name(facts: dict[str, Any], config: ModelConfig | None) -> str:

@@ -6,6 +6,7 @@ Imports no torch, so that wrong names and values are refused at once.
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import types
 from collections.abc import Callable, Mapping
@@ -85,7 +86,7 @@ class Settings:
     batch], ``checkpoint_every`` in seconds. ``output`` None means a folder named after data, step
     and seed. ``step`` None means a point of a design: ``network`` is its config and ``point``
     describes it for run.json (``design``, ``key``, ``role``, ``levels``); or, with ``start``, the
-    network of trained weights.
+    network of trained weights. Raises ``RefusedError`` for a seed out of range.
     """
 
     roadmap: str = "resnet50"
@@ -111,6 +112,9 @@ class Settings:
     #: Continue a run whose data has changed, and record the change.
     accept_changed_data: bool = False
 
+    def __post_init__(self) -> None:
+        check_seed(self.seed, "--seed")
+
     @property
     def subject(self) -> str:
         """Return what is trained, for folder names and messages."""
@@ -119,6 +123,24 @@ class Settings:
         if self.point is None:
             return f"{self.roadmap}-{self.step}"
         return f"{self.point['design']}-{self.point['key']}"
+
+    def identity(self, config: ModelConfig, device_type: str | None) -> dict[str, Any]:
+        """Return what run.json records about the settings and resumed runs must share, with lists
+        instead of tuples. The precision is None if it depends on an unknown ``device_type``."""
+        precision = device_type and ("bf16" if device_type == "cuda" else "float32")
+        recorded = {
+            "roadmap": self.roadmap,
+            "step": None if self.start else self.step,
+            "config": config.to_dict(),
+            "recipe": dataclasses.asdict(self.recipe),
+            "seed": self.seed,
+            "scale": self.scale,
+            "precision": self.precision or precision,
+            "micro_batch": self.micro_batch,
+            "sync_batch_norm": self.sync_batch_norm,
+            "device_type": device_type,
+        }
+        return json.loads(json.dumps(recorded))
 
 
 def choose_recipe(

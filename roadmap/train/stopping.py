@@ -1,4 +1,4 @@
-"""Stopping on request, and the lock that allows one run per folder."""
+"""Stopping on request."""
 
 from __future__ import annotations
 
@@ -6,14 +6,7 @@ import os
 import signal
 import threading
 import time
-from pathlib import Path
 from typing import Any
-
-from roadmap.errors import FolderInUseError
-from roadmap.runs.lock import open_lock, take
-
-#: Seconds to retry a lock, which processes that only test it hold for a moment.
-PATIENCE = 0.5
 
 
 class Signals:
@@ -61,33 +54,3 @@ def stop_with_parent() -> None:
         ask_to_stop()
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-class FolderLock:
-    """While entered, no other process trains in ``folder``; the lock ends with the process.
-
-    ``exists`` says whether locks work: not on every file system, and not on Windows. Raises
-    ``FolderInUseError`` if another process trains there, and ``OSError`` if it cannot be written.
-    """
-
-    def __init__(self, folder: Path):
-        self.exists = False
-        self._folder = folder
-        self._file: Any = None
-
-    def __enter__(self) -> FolderLock:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._file = open_lock(self._folder, "w")
-        end = time.monotonic() + PATIENCE
-        while (taken := take(self._file)) is False and time.monotonic() < end:
-            time.sleep(0.05)
-        if taken is False:
-            self._file.close()
-            raise FolderInUseError(
-                f"another process is training in {self._folder}: wait, or use another --output"
-            )
-        self.exists = taken is True
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._file.close()

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from roadmap.train.distributed import World
-from roadmap.train.machine import EnergyMeter
 
 
 class Stopwatch:
@@ -81,3 +80,30 @@ class Stopwatch:
         if self._joules_before is None or len(known) < len(joules):
             return None
         return self._joules_before + sum(known)
+
+
+class EnergyMeter:
+    """Energy that this process's device has used since creation, if NVML reports it."""
+
+    def __init__(self, device: torch.device):
+        self._device = device
+        self._start = self._joules()
+
+    def joules(self) -> float | None:
+        now = self._joules()
+        return None if now is None or self._start is None else now - self._start
+
+    def _joules(self) -> float | None:
+        if self._device.type != "cuda":
+            return None
+        try:
+            import pynvml
+        except ImportError:
+            return None
+        try:
+            pynvml.nvmlInit()
+            uuid = f"GPU-{torch.cuda.get_device_properties(self._device).uuid}"
+            handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+            return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
+        except pynvml.NVMLError:
+            return None

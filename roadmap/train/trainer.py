@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
-from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from models import ModelConfig, ModernResNet
+from models.network import ModernResNet
 from roadmap.recipes import OPTIMIZERS, Recipe
 from roadmap.schedule import learning_rate
 from roadmap.train.distributed import World, synchronize_batch_norm
 from roadmap.train.drop_path import DropPaths
-from roadmap.train.fine_tune import freeze
 from roadmap.train.graph import StepGraph
-from roadmap.train.optimizer import average_decay, build_optimizer, loss_function
+from roadmap.train.optimizer import build_optimizer, freeze, loss_function, weight_average
 from roadmap.train.settings import Start
 
 #: Optimizer steps between reads of the device's sums, where a read waits for the device.
@@ -26,7 +24,7 @@ READ_EVERY = 25
 
 
 class Sums(NamedTuple):
-    """Sums over this process's images since the start of the epoch."""
+    """Sums over images since the start of the epoch."""
 
     loss: float
     correct: float
@@ -39,13 +37,12 @@ class Trainer:
     """Network, optimizer and weight average of a recipe, and the step that updates them.
 
     ``steps_per_epoch`` is for the schedule. A forward pass has at most ``micro_batch`` images per
-    process; gradients are accumulated. ``start`` sets which layers are frozen or slower, and
-    ``weights`` replace the random ones. Raises ``ConfigError`` for an invalid config.
+    process; gradients are accumulated. ``start`` sets which layers are frozen or slower.
     """
 
     def __init__(
         self,
-        config: ModelConfig,
+        network: ModernResNet,
         recipe: Recipe,
         *,
         steps_per_epoch: int,
@@ -57,20 +54,15 @@ class Trainer:
         world: World | None = None,
         sync_batch_norm: bool = True,
         start: Start | None = None,
-        weights: Mapping[str, Tensor] | None = None,
     ):
+        self.config = network.config
         self.recipe = recipe
         self.steps_per_epoch = steps_per_epoch
         self.device = device
         self.precision = precision
+        self.compiled = compiled
         self.micro_batch = micro_batch
         self.world = world or World()
-        torch.manual_seed(seed)
-        network = ModernResNet(config)
-        if weights is not None:
-            network.load_state_dict(weights)
-        #: Modules that stay in evaluation mode, so that batch norm's statistics do not change.
-        self._frozen = freeze(network, start.frozen_stages) if start else []
         model: nn.Module = network
         if self.world.size > 1 and sync_batch_norm:
             model = synchronize_batch_norm(model, device.type)
@@ -78,11 +70,17 @@ class Trainer:
         # torch's types lack this one of its signatures.
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model = model
+        #: Modules that stay in evaluation mode, so that batch norm's statistics do not change.
+        self._frozen = freeze(network, start.frozen_stages) if start else []
         self._enter_training()
-        self.average = _average(self.model, recipe)
+        self.average = weight_average(self.model, recipe)
         self.optimizer = build_optimizer(self.model, recipe, start)
         self.loss = loss_function(recipe)
-        self.network = self._network(compiled)
+        wrapped: Any = torch.compile(model) if compiled else model
+        if self.world.size > 1:
+            ids = [device.index] if device.type == "cuda" else None
+            wrapped = DistributedDataParallel(wrapped, device_ids=ids, gradient_as_bucket_view=True)
+        self.network = wrapped
         #: Loss, correct images, and the first step whose loss was not finite (-1: none).
         self._sums = torch.tensor([0, 0, -1], device=device, dtype=_sum_dtype(device))
         self._images = 0
@@ -97,7 +95,9 @@ class Trainer:
             self.optimizer.found_inf = self._stop  # type: ignore[attr-defined]
         self._graph: StepGraph | None = None
         if self._deferred and self.world.size == 1 and micro_batch is None:
-            self._graph = self._recorder()
+            for group in self.optimizer.param_groups:  # recordings store numbers as constants
+                group["lr"] = torch.zeros((), device=device)
+            self._graph = StepGraph()
 
     def step(self, number: int, images: Tensor, targets: Tensor) -> None:
         """Run optimizer step ``number`` (from 0) on this process's share of the global batch.
@@ -106,7 +106,7 @@ class Trainer:
         """
         if not self.model.training:
             self._enter_training()
-        self._set_rate(learning_rate(self.recipe, number, self.steps_per_epoch))
+        self._set_rate(self.rate(number))
         self._number.fill_(number)
         parts = self._parts(number, len(images))
         if self._graph is None:
@@ -122,14 +122,24 @@ class Trainer:
         if self._deferred or self.known_sums().bad_step is None:
             self.average.update(self.model)
 
+    def rate(self, number: int) -> float:
+        """Return the learning rate of step ``number``."""
+        return learning_rate(self.recipe, number, self.steps_per_epoch)
+
     def sums(self) -> Sums:
-        """Return the current sums; waits for the device."""
+        """Return this process's current sums; waits for the device."""
         self._reading = None
         self._known = _sums(self._sums.tolist(), self._images)
         return self._known
 
+    def total_sums(self) -> Sums:
+        """Return the current sums over all processes. Every process calls it."""
+        own = self.sums()
+        loss, correct, images = self.world.sum([own.loss, own.correct, own.images])
+        return Sums(loss, correct, int(images), own.bad_step)
+
     def known_sums(self) -> Sums:
-        """Return the sums as last read, without waiting for the device."""
+        """Return this process's sums as last read, without waiting for the device."""
         if not self._deferred:
             return self.sums()
         if self._reading is not None and self._reading.arrived.query():
@@ -150,7 +160,9 @@ class Trainer:
             average = self.average.module.state_dict()
             tensors |= {f"average.{name}": t for name, t in average.items()}
         tensors |= {f"optimizer.{name}": t for name, t in self._optimizer_state().items()}
-        return tensors | self._total_sums()
+        total = self.total_sums()
+        sums = torch.tensor([total.loss, total.correct, -1], dtype=self._sums.dtype)
+        return tensors | {"sums": sums, "images": torch.tensor(total.images)}
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Load ``state()`` of a trainer created with the same arguments."""
@@ -159,15 +171,15 @@ class Trainer:
             self.average.module.load_state_dict(_below(tensors, "average."))
         self._load_optimizer(_below(tensors, "optimizer."))
         if self._graph is not None:  # it would keep writing to the optimizer's old tensors
-            self._graph = self._recorder()
+            self._graph = StepGraph()
         if self.world.is_main:  # the main process's sums stand for all processes
             self._sums.copy_(tensors["sums"])
             self._images = int(tensors["images"])
 
     def first_bad_layer(self, number: int, images: Tensor) -> str | None:
         """Say where values that are not finite first appear between ``images`` and the loss of step
-        ``number``; None if every layer's output is finite. Changes batch norm's running
-        statistics."""
+        ``number``; None if every layer's output is finite, on all processes. Changes batch norm's
+        running statistics. Every process calls it."""
         found: list[str] = []
         if not bool(images.isfinite().all()):
             found.append("the input images themselves are not finite")
@@ -187,26 +199,18 @@ class Trainer:
                 self.model(images[part])
         for hook in hooks:
             hook.remove()
-        return found[0] if found else None
+        return next(filter(None, self.world.gather(found[0] if found else None)), None)
+
+    @property
+    def images_at_once(self) -> int:
+        """Return the number of images in a forward pass."""
+        share = self.recipe.batch_size // self.world.size
+        return min(self.micro_batch or share, share)
 
     def _enter_training(self) -> None:
         self.model.train()
         for module in self._frozen:
             module.eval()
-
-    def _network(self, compiled: bool) -> nn.Module:
-        network: Any = torch.compile(self.model) if compiled else self.model
-        if self.world.size == 1:
-            return network
-        ids = [self.device.index] if self.device.type == "cuda" else None
-        return DistributedDataParallel(network, device_ids=ids, gradient_as_bucket_view=True)
-
-    def _recorder(self) -> StepGraph:
-        for group in self.optimizer.param_groups:
-            group["lr"] = torch.zeros(
-                (), device=self.device
-            )  # recordings store numbers as constants
-        return StepGraph()
 
     def _recordable(self, images: Tensor, targets: Tensor) -> None:
         for group in self.optimizer.param_groups:
@@ -265,14 +269,6 @@ class Trainer:
         first = (bad > self._stop).to(self._sums.dtype)
         self._sums[2] += first * (self._number + 1)
         torch.maximum(self._stop, bad, out=self._stop)
-
-    def _total_sums(self) -> dict[str, Tensor]:
-        images = torch.tensor(self._images)
-        if self.world.size == 1:
-            return {"sums": self._sums, "images": images}
-        loss, correct, count = self.world.sum([*self._sums[:2].tolist(), self._images])
-        totals = torch.tensor([loss, correct, -1], dtype=self._sums.dtype)
-        return {"sums": totals, "images": torch.tensor(int(count))}
 
     def _optimizer_state(self) -> dict[str, Tensor]:
         tensors = {}
@@ -333,10 +329,6 @@ def _sums(values: list[float], images: int) -> Sums:
 
 def _sum_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
-
-
-def _average(model: nn.Module, recipe: Recipe) -> ModelEmaV3 | None:
-    return None if recipe.ema_decay is None else ModelEmaV3(model, decay=average_decay(recipe))
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -18,13 +18,11 @@ from fake_runs import write_run
 from roadmap.errors import FolderInUseError
 from roadmap.runs import Machine, Runs, RunsReader, curves, judged_by, lock, read_runs, reader
 from roadmap.runs.folders import RUNS_VARIABLE, runs_folder, runs_folders
-from roadmap.runs.lock import is_locked, open_lock, take
+from roadmap.runs.lock import FolderLock, is_locked, open_lock, take
 from roadmap.runs.metrics import CLOCK_COLUMNS, COLUMNS
 from roadmap.steps import ROADMAPS
 from roadmap.tables import results
 from roadmap.tables.results import RESULTS, ResultsError
-from roadmap.train import stopping
-from roadmap.train.stopping import FolderLock
 
 
 def only(root: Path):
@@ -183,7 +181,7 @@ def test_whoever_looks_at_a_lock_does_not_keep_a_run_from_it(tmp_path, monkeypat
     with FolderLock(tmp_path) as held:
         assert held.exists
     locks(monkeypatch, *[errno.EAGAIN] * 1000)
-    monkeypatch.setattr(stopping, "PATIENCE", 0.1)
+    monkeypatch.setattr(lock, "PATIENCE", 0.1)
     with pytest.raises(FolderInUseError, match="another process is training"), FolderLock(tmp_path):
         pass
 

@@ -11,6 +11,7 @@ from models import ModernResNet
 from roadmap.recipes import RECIPES
 from roadmap.steps import ROADMAPS
 from roadmap.train.data.batches import open_data
+from roadmap.train.data.sources import open_source
 from roadmap.train.pocket import pocket_recipe
 
 #: How they look at a picture.
@@ -21,7 +22,7 @@ SMALL = {"depths": (1, 1), "width": 8}
 def tells_channels_apart(data_path: Path, class_names: Sequence[str]) -> ModernResNet:
     """A network whose output i is highest for pictures of class i of ``class_names``, unlearned:
     its classifier is fitted to the features of a random network."""
-    data = open_data(data_path, RECIPE, device="cpu", seed=0, workers=0)
+    data = open_data(open_source(data_path), RECIPE, device="cpu", seed=0, workers=0)
     torch.manual_seed(0)
     config = ROADMAPS["resnet50"].config("kernel_7", **SMALL)
     network = ModernResNet(config.replace(num_classes=len(class_names))).eval()

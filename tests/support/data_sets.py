@@ -15,6 +15,7 @@ from PIL import Image
 
 from roadmap.recipes import RECIPES
 from roadmap.train.data.batches import DataError, open_data
+from roadmap.train.data.sources import open_source
 from roadmap.train.pocket import pocket_recipe
 
 RECIPE = pocket_recipe(RECIPES["resnet_standard"])
@@ -57,7 +58,7 @@ def make_parquet(root: Path, labels, val_labels=None, names=None, part: str = "v
 
 
 def opened(path):
-    return open_data(path, RECIPE, device="cpu", seed=0, workers=0)
+    return open_data(open_source(path), RECIPE, device="cpu", seed=0, workers=0)
 
 
 def refusal(path) -> str:

@@ -174,16 +174,21 @@ def step_losses(
     """Write the loss of each of the first ``steps`` steps, over all processes, to ``result``."""
     import torch
 
+    from models import ModernResNet
     from roadmap.train.data.batches import open_data
+    from roadmap.train.data.sources import open_source
     from roadmap.train.trainer import Trainer
 
     _place(rank, size, port)
     with joined("cpu") as world:
         device = torch.device("cpu")
-        data = open_data(settings.data, settings.recipe, device=device, seed=0, scale="pocket")
+        data = open_data(
+            open_source(settings.data), settings.recipe, device=device, seed=0, scale="pocket"
+        )
         config = run_config(settings.roadmap, settings.step, settings.recipe, scale="pocket")
+        torch.manual_seed(0)
         trainer = Trainer(
-            config.replace(num_classes=data.info.num_classes),
+            ModernResNet(config.replace(num_classes=data.info.num_classes)),
             settings.recipe,
             steps_per_epoch=data.steps_per_epoch(settings.recipe.batch_size),
             device=device,

@@ -530,7 +530,7 @@ def training_in(folder: Path) -> subprocess.Popen:
     """A process that holds the folder's lock until it is told to end."""
     folder.mkdir(parents=True, exist_ok=True)
     code = (
-        "import sys; from pathlib import Path; from roadmap.train.stopping import FolderLock\n"
+        "import sys; from pathlib import Path; from roadmap.runs.lock import FolderLock\n"
         "with FolderLock(Path(sys.argv[1])): print('locked', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(folder)]

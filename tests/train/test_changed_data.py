@@ -16,6 +16,7 @@ from roadmap.runs.record import read_record
 from roadmap.steps import ROADMAPS
 from roadmap.train.data import damage, in_memory, sampling
 from roadmap.train.data.batches import DataError, open_data
+from roadmap.train.data.sources import open_source
 from roadmap.train.pocket import pocket_recipe
 from roadmap.train.run import train
 
@@ -200,7 +201,7 @@ def test_all_damaged_images_are_named_before_training(large, damaged, request):
     if large:
         request.getfixturevalue("streamed_only")
     with pytest.raises(DataError) as caught:
-        open_data(damaged, RECIPE, device="cpu", seed=0, workers=0)
+        open_data(open_source(damaged), RECIPE, device="cpu", seed=0, workers=0)
     said = str(caught.value)
     assert said.startswith("4 images cannot be read: ")
     assert [str(damaged / name) in said for name in NAMES] == [True] * 4
@@ -210,7 +211,7 @@ def test_all_damaged_images_are_named_before_training(large, damaged, request):
 def test_of_many_damaged_images_the_number_is_said(damaged, monkeypatch):
     monkeypatch.setattr(damage, "NAMED", 2)
     with pytest.raises(DataError, match=r"^4 images cannot be read: .*; and 2 more$"):
-        open_data(damaged, RECIPE, device="cpu", seed=0, workers=0)
+        open_data(open_source(damaged), RECIPE, device="cpu", seed=0, workers=0)
 
 
 def test_the_search_for_others_ends_in_time(damaged, monkeypatch):
@@ -220,7 +221,7 @@ def test_the_search_for_others_ends_in_time(damaged, monkeypatch):
     monkeypatch.setattr(damage, "SECONDS", 2.5)
     monkeypatch.setattr(damage, "BLOCK", 12)
     with pytest.raises(DataError, match=r"^2 images of the first 24 cannot be read: "):
-        open_data(damaged, RECIPE, device="cpu", seed=0, workers=0)
+        open_data(open_source(damaged), RECIPE, device="cpu", seed=0, workers=0)
 
 
 @pytest.mark.usefixtures("streamed_only")

@@ -22,8 +22,8 @@ from roadmap.sweep.folders import check_folders
 from roadmap.sweep.plan import PlannedRun
 from roadmap.timm_models import weights
 from roadmap.train import fine_tune
-from roadmap.train.fine_tune import freeze, layer_scale, read_start
-from roadmap.train.optimizer import build_optimizer
+from roadmap.train.fine_tune import read_start
+from roadmap.train.optimizer import build_optimizer, freeze, layer_scale
 from roadmap.train.run import train
 from roadmap.train.scoring import score_file
 from roadmap.train.settings import Start
@@ -247,9 +247,8 @@ def test_the_official_groups_of_the_larger_networks():
 def test_the_optimizer_gets_each_layers_rate_at_every_step():
     config = ModelConfig(depths=(1, 4), width=4, num_classes=3)
     recipe = FINE_TUNE.replace(lr=1e-2, epochs=2)
-    trainer = Trainer(
-        config, recipe, steps_per_epoch=2, device=CPU, start=Start(weights="x", layer_decay=0.5)
-    )
+    network, start = ModernResNet(config), Start(weights="x", layer_decay=0.5)
+    trainer = Trainer(network, recipe, steps_per_epoch=2, device=CPU, start=start)
     names = {parameter: name for name, parameter in trainer.model.named_parameters()}
     images, targets = torch.randn(4, 3, 32, 32), torch.eye(3)[[0, 1, 2, 0]]
     for step, share in enumerate((1.0, 0.5 + 0.5**1.5)):
@@ -300,9 +299,9 @@ def test_published_files_are_recognized(name, target, tmp_path):
     assert begin.network == name
     assert begin.source == str(path)
     config = begin.config.replace(num_classes=5, in_channels=1)
-    weights = begin.fitted(config, tuple("abcde"), seed=0)
-    ModernResNet(config).load_state_dict(weights)
-    own = network.state_dict()
+    fresh = ModernResNet(config)
+    begin.load_into(fresh, tuple("abcde"))
+    weights, own = fresh.state_dict(), network.state_dict()
     assert torch.equal(
         weights["stages.1.blocks.0.branch.conv1.weight"],
         own["stages.1.blocks.0.branch.conv1.weight"],

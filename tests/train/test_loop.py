@@ -378,7 +378,9 @@ def test_too_little_memory_is_a_sentence(place, words, shortage, tmp_path, monke
 def _trainer(step="separate_downsampling", recipe="convnext", **options):
     settings = tiny_settings(None, step=step, recipe=recipe)
     config = run_config("resnet50", step, settings.recipe, scale="pocket").replace(num_classes=10)
-    return Trainer(config, settings.recipe, steps_per_epoch=10, device=CPU, **options)
+    torch.manual_seed(0)
+    network = ModernResNet(config)
+    return Trainer(network, settings.recipe, steps_per_epoch=10, device=CPU, **options)
 
 
 def _batch(count=16):

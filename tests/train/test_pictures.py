@@ -72,6 +72,7 @@ def test_a_folder_of_pictures_as_json(run, folder):
 def test_the_probabilities_are_those_of_the_validation_images(run, folder, monkeypatch):
     # The network sees what it saw in validation, whatever the number of pictures at once.
     from roadmap.train.data.batches import open_data
+    from roadmap.train.data.sources import open_source
     from roadmap.train.settings import recorded_view
 
     monkeypatch.setattr(pictures, "BATCH_SIZE", 3)
@@ -83,7 +84,7 @@ def test_the_probabilities_are_those_of_the_validation_images(run, folder, monke
         for name in ("even", "odd"):
             (split / part / name).symlink_to(folder / name, target_is_directory=True)
     facts = read_weights(run / "weights.safetensors").facts
-    data = open_data(split, recorded_view(facts["recipe"]), device="cpu", seed=0)
+    data = open_data(open_source(split), recorded_view(facts["recipe"]), device="cpu", seed=0)
     ((images, _labels),) = data.val_batches(10)
     from models import load
 

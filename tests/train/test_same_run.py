@@ -12,7 +12,7 @@ from training_runs import tiny_settings
 from models.text import said
 from roadmap.errors import RefusedError
 from roadmap.train.run import train
-from roadmap.train.same_run import differences, free_folder, listed, options
+from roadmap.train.same_run import free_folder, listed, options, run_differences
 from roadmap.train.settings import choose_recipe, parse_field
 
 
@@ -34,7 +34,7 @@ def facts(step: str = "kernel_7", **changes) -> dict:
 )
 def test_the_options_that_are_offered_give_the_run_that_is_there(there, here):
     before, asked = facts(**there), facts(**here)
-    words = options(differences(before, asked), before).split()
+    words = options(run_differences(before, asked), before).split()
     given = dict(zip(words[::2], words[1::2], strict=True))
     step = given.pop("--step", asked["step"])
     names = {name: name.removeprefix("--").replace("-", "_") for name in given}

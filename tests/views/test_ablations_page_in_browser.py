@@ -132,7 +132,7 @@ def _locked(folder):
     """A process that trains in ``folder``, as far as its lock tells."""
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from roadmap.train.stopping import FolderLock\n"
+        "from roadmap.runs.lock import FolderLock\n"
         "with FolderLock(Path(sys.argv[1])): time.sleep(120)"
     )
     return subprocess.Popen([sys.executable, "-c", code, str(folder)], cwd=ROOT)

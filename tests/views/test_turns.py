@@ -106,7 +106,7 @@ def test_a_program_rests_as_long_as_it_worked_while_there_are_readers(session, m
     now, rests = [100.0], []
     clock = SimpleNamespace(monotonic=lambda: now[0], sleep=rests.append)
     monkeypatch.setattr(turns, "time", clock)
-    monkeypatch.setattr(turns._Readers, "seen", float("-inf"))
+    monkeypatch.setattr(turns, "_reader_seen", float("-inf"))
 
     def work(pause, seconds):
         session(pause)

@@ -12,10 +12,7 @@ batches are made on the device. Otherwise, workers decode them in every epoch (`
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,15 +20,13 @@ from torch import Tensor
 
 from roadmap.recipes import Recipe
 from roadmap.train.data import augment, in_memory, sampling
-from roadmap.train.data.class_names import places
-from roadmap.train.data.damage import ImageError, all_damaged, check_file
+from roadmap.train.data.damage import ImageError, all_damaged, check_file, check_headers
 from roadmap.train.data.images import DataError
 from roadmap.train.data.in_memory import InMemory
-from roadmap.train.data.on_demand import OnDemand, check_headers, default_workers
+from roadmap.train.data.on_demand import OnDemand, default_workers
 from roadmap.train.data.pipeline import Batch, augmented, stages
-from roadmap.train.data.prefetch import prefetched
+from roadmap.train.data.prefetch import Batches, prefetched
 from roadmap.train.data.sampling import CROP_AREA, BatchPlan, View
-from roadmap.train.data.sources import open_source
 from roadmap.train.data.split import Source
 
 __all__ = ["Data", "DataError", "DataInfo", "open_data"]
@@ -51,18 +46,14 @@ class DataInfo:
     class_names: tuple[str, ...]
     num_train: int
     num_val: int
-    #: SHA-256 of what ``hashed`` lists, in order.
+    #: SHA-256 of class names, labels and, in order, the images: their bytes if they fit into
+    #: memory, otherwise their names and sizes.
     sha256: str
-    hashed: str
     channels: int = 3
     #: Names of the splits at their source, such as ("train", "valid").
     splits: tuple[str, str] = ("train", "val")
-    #: Where each split comes from, for messages; None for the digits.
-    taken: tuple[str, str] | None = None
     #: Whether images are rotated by their EXIF orientation tag.
     exif_orientation: bool = True
-    #: Notes for the user, such as classes without validation images.
-    notes: tuple[str, ...] = ()
     #: Whether the data set names its classes; otherwise ``class_names`` are the labels as text.
     named: bool = True
 
@@ -75,24 +66,9 @@ class DataInfo:
     def num_classes(self) -> int:
         return len(self.class_names)
 
-    def record_fields(self, class_names: Sequence[str] | None = None) -> dict[str, Any]:
-        """Return the fields of a ``RunRecord`` that describe the data; ``class_names`` is used if
-        the data set has none."""
-        return {
-            "data": self.name,
-            "data_sha256": self.sha256,
-            "classes": self.num_classes,
-            "class_names": list(self.classes or class_names or ()) or None,
-            "train_images": self.num_train,
-            "val_images": self.num_val,
-            "train_split": self.splits[0],
-            "val_split": self.splits[1],
-            "exif_orientation": self.exif_orientation,
-        }
-
 
 def open_data(
-    path: str | Path | Source | None,
+    source: Source,
     recipe: Recipe,
     *,
     device: torch.device | str,
@@ -101,19 +77,17 @@ def open_data(
     workers: int | None = None,
     exif_orientation: bool = True,
 ) -> Data:
-    """Open the data at ``path`` [default: scikit-learn's digits] for training with ``recipe``.
+    """Open the images of ``source`` (``sources.open_source``) for training with ``recipe``.
 
-    ``path`` is a folder with ``train/`` and ``val/``, a folder of parquet files, a name such as
-    ``torch/cifar10`` (``named_sets``), or a result of ``open_source``. ``scale`` "pocket" uses
-    milder crops. ``workers`` read data that does not fit into memory [default: one per core, up
-    to 16]. With ``exif_orientation``, images are rotated by their EXIF tag. Raises ``DataError``.
+    ``scale`` "pocket" uses milder crops. ``workers`` read data that does not fit into memory
+    [default: one per core, up to 16]. With ``exif_orientation``, images are rotated by their EXIF
+    tag. Raises ``DataError``.
     """
     if recipe.test_resize < recipe.test_size:
         raise DataError(
             f"test_resize is {recipe.test_resize}, less than the crop size test_size "
             f"{recipe.test_size}; use {recipe.test_size} or more"
         )
-    source = path if isinstance(path, Source) else open_source(path)
     source.train.exif_orientation = source.val.exif_orientation = exif_orientation
     view = View(
         train_size=recipe.train_size,
@@ -171,34 +145,17 @@ class Data:
         self._stages = stages(recipe, device)
         self._train, self._val = train, val
         self._source = source
-        self._whole = isinstance(train, InMemory) and isinstance(val, InMemory)
-        what = "image bytes" if self._whole else "file names and sizes"
+        whole = isinstance(train, InMemory) and isinstance(val, InMemory)
         self.info = DataInfo(
             name=source.name,
             class_names=source.class_names,
             num_train=len(source.train.labels),
             num_val=len(source.val.labels),
-            sha256=_hash(source, self._whole),
-            hashed=f"class names, labels and {what}",
+            sha256=_hash(source, whole),
             splits=source.splits,
-            taken=source.taken,
             exif_orientation=exif_orientation,
-            notes=source.notes,
             named=source.named,
         )
-
-    def reorder(self, class_names: Sequence[str], where: str) -> None:
-        """Number the classes in the order of ``class_names``; ``where`` says whose order that is.
-
-        The hash is then that of the data with these numbers. Raises ``ClassNamesError`` if the
-        names are not those of this data.
-        """
-        place = places(self.info.class_names, class_names, (self.info.name, where))
-        for split in (self._source.train, self._source.val):
-            split.labels = place[split.labels]
-        self._source = replace(self._source, class_names=tuple(class_names))
-        sha256 = _hash(self._source, self._whole)
-        self.info = replace(self.info, class_names=tuple(class_names), sha256=sha256)
 
     def all_damaged(self, found: Exception) -> Exception:
         """Return a batch's error; for an unreadable image, list all other unreadable ones too."""
@@ -220,7 +177,7 @@ class Data:
         rank: int = 0,
         world_size: int = 1,
         steps: int | None = None,
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    ) -> Batches:
         """Yield this process's part of the batches of ``epoch``, from batch ``start`` on.
 
         The epoch has ``steps`` batches [default: ``steps_per_epoch``].
@@ -266,7 +223,7 @@ class Data:
             for step in steps
         ]
 
-    def _train_batches(self, plans: list[BatchPlan]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _train_batches(self, plans: list[BatchPlan]) -> Batches:
         groups = self._groups(plans)
         crops = self._train.train_crops(groups)
         for group in groups:
@@ -297,9 +254,7 @@ class Data:
     def _to_device(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device, non_blocking=True)
 
-    def val_batches(
-        self, batch_size: int, *, rank: int = 0, world_size: int = 1
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def val_batches(self, batch_size: int, *, rank: int = 0, world_size: int = 1) -> Batches:
         """Yield every validation image once over all processes, in order, with labels (N,).
 
         The shorter side is resized to the recipe's ``test_resize``, then the central ``test_size``
@@ -311,7 +266,7 @@ class Data:
         parts = [np.array_split(batch, world_size)[rank] for batch in batches]
         return prefetched(self._val_batches([part for part in parts if len(part)]), self.device)
 
-    def _val_batches(self, parts: list[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _val_batches(self, parts: list[np.ndarray]) -> Batches:
         crops = self._val.val_crops(parts)
         for part in parts:
             with torch.no_grad(), torch.autocast(self.device.type, enabled=False):

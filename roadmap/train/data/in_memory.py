@@ -94,7 +94,8 @@ def load(split: Decoded, view: View, device: torch.device, limit: int = LIMIT) -
         sizes[index] = pixels.shape[:2]
         packed[index, : pixels.shape[0], :, : pixels.shape[1]] = pixels.transpose(0, 2, 1)
     tensor = torch.from_numpy(packed)
-    if _fits(tensor.nbytes, device):
+    on_cuda = device.type == "cuda"
+    if not on_cuda or tensor.nbytes <= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
         tensor = tensor.to(device)
     return InMemory(tensor, sizes, view, device)
 
@@ -106,13 +107,6 @@ def _decoded(split: Decoded, longest: int) -> Iterator[np.ndarray]:
         for start in range(0, count, block):
             indices = range(start, min(start + block, count))
             yield from pool.map(lambda index: shrink(split.pixels(index), longest), indices)
-
-
-def _fits(size: int, device: torch.device) -> bool:
-    if device.type != "cuda":
-        return True
-    free, _ = torch.cuda.mem_get_info(device)
-    return size <= DEVICE_SHARE * free
 
 
 def central_box(sizes: np.ndarray, resize: int, crop: int) -> np.ndarray:

@@ -13,7 +13,6 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -29,16 +28,13 @@ from torchvision.transforms import CenterCrop, Compose, Resize
 from torchvision.transforms.functional import InterpolationMode
 
 from roadmap.train.data import sampling
-from roadmap.train.data.damage import THREADS, ImageError, check_file
+from roadmap.train.data.damage import ImageError
 from roadmap.train.data.images import DataError
 from roadmap.train.data.sampling import BatchPlan, View
 from roadmap.train.data.split import Split
 
 #: Images per task of a worker: few, so that workers share a batch and need little shared memory.
 CHUNK = 32
-#: Most image headers checked before training; in larger sets, evenly spaced ones.
-CHECKED = 100_000
-
 #: Seconds that a worker continues after SIGTERM, so that a stopping run can finish its step.
 GRACE = 10
 #: Common signals that end a worker: probable cause and remedy.
@@ -240,14 +236,3 @@ def default_workers() -> int:
     """Return this process's share of the machine's cores, at most 16."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return min(max((cores or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1), 16)
-
-
-def check_headers(split: Split) -> None:
-    """Read the headers of all images, or of ``CHECKED`` evenly spaced ones. This takes seconds;
-    decoding ImageNet would take an hour. Raises ``DataError`` for files that are not images or
-    are truncated."""
-    count = len(split.labels)
-    indices = np.linspace(0, count - 1, min(count, CHECKED)).astype(int).tolist()
-    with ThreadPoolExecutor(THREADS) as pool:
-        for _ in pool.map(lambda index: check_file(split, index), indices):
-            pass

@@ -21,6 +21,7 @@ from roadmap.train.data.split import (
     Source,
     checked_source,
     file_pattern,
+    folder_name,
     other_files_note,
     renumber,
     split_files,
@@ -82,13 +83,19 @@ def _written(images: Any) -> str:
     return path
 
 
-def parquet(root: Path, name: str) -> Source:
-    """Open ``train*.parquet`` and ``val*.parquet`` with an image and an integer label column.
+def parquet(folder: Path) -> Source | None:
+    """Open ``train*.parquet`` and ``val*.parquet`` with an image and an integer label column, in
+    ``folder`` or its ``data/``. Returns None if there are none.
 
     Class names come from the Hugging Face metadata [default: the labels as text]. Files that number
-    the same names differently are renumbered like the first one.
+    the same names differently are renumbered like the first one. Raises ``DataError``.
     """
-    train_name, train_files = split_files(root, TRAIN_NAMES, ".parquet")
+    for root in (folder, folder / "data"):
+        train_name, train_files = split_files(root, TRAIN_NAMES, ".parquet")
+        if train_files:
+            break
+    else:
+        return None
     val_name, val_files = split_files(root, VAL_NAMES, ".parquet")
     if not val_files:
         raise DataError(f"{root} has no validation images: add val*.parquet")
@@ -98,7 +105,7 @@ def parquet(root: Path, name: str) -> Source:
     notes = _same_names(train_tables, val_tables)
     train_at, val_at = file_pattern(train_name, train_files), file_pattern(val_name, val_files)
     return checked_source(
-        name,
+        folder_name(folder),
         next((table.names for table in train_tables if table.names), None),
         _split(train_tables),
         _split(val_tables),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -16,9 +16,10 @@ from torch import Tensor
 AHEAD = 2
 
 Batch = tuple[Tensor, Tensor]
+Batches = Generator[Batch, None, None]
 
 
-def prefetched(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
+def prefetched(batches: Batches, device: torch.device) -> Batches:
     """Prepare ``batches`` in advance, on CUDA in a separate thread and stream.
 
     The thread launches kernels while the training loop launches or waits, and the stream fills the
@@ -27,7 +28,7 @@ def prefetched(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch
     return threaded(batches, device) if device.type == "cuda" else batches
 
 
-def threaded(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
+def threaded(batches: Iterator[Batch], device: torch.device) -> Batches:
     """Yield ``batches`` in order, prepared in a thread that ends with the iterator. Errors are
     raised in place of their batch."""
     ready: queue.Queue[Any] = queue.Queue(maxsize=AHEAD)

@@ -6,17 +6,17 @@ decoded.
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from roadmap.text import counted
+from roadmap.train.data.class_names import places
 from roadmap.train.data.images import DataError, decode
 
 #: Names of the training and validation splits; the first one that exists is used.
@@ -92,12 +92,18 @@ class Source:
             return self.notes
         return f"training on {self.taken[0]}, validating on {self.taken[1]}", *self.notes
 
+    def ordered(self, class_names: Sequence[str] | None, where: str) -> Source:
+        """Return this set with its classes numbered in the order of ``class_names``, if known.
 
-def split_folder(root: Path, names: Sequence[str]) -> Path | None:
-    """Return the folder in ``root`` named as the first of ``names`` that exists, in any case."""
-    folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
-    by_name = {name.lower(): name for name in folders}  # "val" is preferred to "Val"
-    return next((root / by_name[name] for name in names if name in by_name), None)
+        ``where`` says whose order that is. A set without names, or in that order, is returned as it
+        is. Raises ``ClassNamesError`` if the names are not those of this set.
+        """
+        if class_names is None or not self.named or self.class_names == tuple(class_names):
+            return self
+        place = places(self.class_names, class_names, (self.name, where))
+        for split in (self.train, self.val):
+            split.labels = place[split.labels]
+        return replace(self, class_names=tuple(class_names))
 
 
 def split_files(root: Path, names: Sequence[str], ending: str) -> tuple[str, list[Path]]:

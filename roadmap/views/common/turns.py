@@ -29,12 +29,8 @@ LONGEST = 10.0
 PRESENT, LONGEST_REST = 3.0, 1.0
 _one = threading.Lock()
 _working = threading.local()
-
-
-class _Readers:
-    """When a session that makes pauses last sent a request."""
-
-    seen = float("-inf")
+#: When a session that makes pauses last sent a request.
+_reader_seen = float("-inf")
 
 
 @dataclass
@@ -54,13 +50,14 @@ class Pace:
 @contextmanager
 def turn() -> Iterator[None]:
     """Wait for a turn if the session makes no pauses, and hold it inside the block."""
+    global _reader_seen
     if getattr(_working, "now", False):  # part of a page that already has its turn
         yield
         return
     pace = st.session_state.setdefault("pace", Pace())
     hasty = pace.ask(time.monotonic())
     if not hasty:
-        _Readers.seen = time.monotonic()
+        _reader_seen = time.monotonic()
     waits = hasty and _one.acquire(timeout=LONGEST)
     began = time.monotonic()
     _working.now = True
@@ -76,7 +73,7 @@ def turn() -> Iterator[None]:
 
 def _rest(worked: float) -> None:
     """Leave the processor to readers, if there are any, for as long as it was used."""
-    if time.monotonic() - _Readers.seen < PRESENT:
+    if time.monotonic() - _reader_seen < PRESENT:
         time.sleep(min(worked, LONGEST_REST))
 
 

@@ -12,7 +12,7 @@ from models.text import ended
 from roadmap.charts import effects as charts
 from roadmap.steps import ROADMAPS
 from roadmap.study import text
-from roadmap.study.atlas import Atlas, differences
+from roadmap.study.atlas import Atlas, changed_titles
 from roadmap.text import number
 from roadmap.views.builder import address as builder_address
 from roadmap.views.common import address, figure, markup
@@ -125,7 +125,7 @@ def _path(effects: Effects, atlas: Atlas, table: DataFrame) -> DataFrame:
 def _details(effects: Effects, atlas: Atlas, place: int) -> None:
     levels = atlas.levels[place]
     config = effects.space.network(levels)
-    names = differences(effects.space, levels, [c.name for c in effects.changes])
+    names = changed_titles(effects.space, levels, [c.name for c in effects.changes])
     rate = "" if atlas.lr is None else f" at learning rate {atlas.lr[place]:.2g}"
     builder = _builder_link(effects.space.roadmap, config)
     st.html(

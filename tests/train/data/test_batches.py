@@ -9,13 +9,14 @@ import torch
 from roadmap.recipes import RECIPES
 from roadmap.train.data import sampling
 from roadmap.train.data.batches import DataError, open_data
+from roadmap.train.data.sources import open_source
 from roadmap.train.pocket import pocket_recipe
 
 FULL = pocket_recipe(RECIPES["convnext"])
 
 
 def digits(recipe=FULL, seed=0):
-    return open_data(None, recipe, device="cpu", seed=seed, scale="pocket")
+    return open_data(open_source(None), recipe, device="cpu", seed=seed, scale="pocket")
 
 
 def same(left, right) -> bool:

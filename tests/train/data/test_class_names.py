@@ -18,7 +18,6 @@ from typer.testing import CliRunner
 
 from models.files import read_weights, weights_content
 from roadmap.cli import app
-from roadmap.train.data.batches import open_data
 from roadmap.train.data.class_names import ClassNamesError, class_map, order_note, places
 from roadmap.train.data.sources import open_source
 
@@ -156,9 +155,9 @@ def test_an_exported_file_has_the_names_of_its_classifier(network, tmp_path):
 
 
 def test_where_timm_sorts_folders_otherwise_it_is_said(tmp_path):
-    data = open_data(numbered_classes(tmp_path / "n"), RECIPE, device="cpu", seed=0, workers=0)
-    assert data.info.class_names[:4] == ("0", "1", "10", "11")
-    (note,) = data.info.notes
+    source = open_source(numbered_classes(tmp_path / "n"))
+    assert source.class_names[:4] == ("0", "1", "10", "11")
+    (note,) = source.notes
     assert "class 2 is '10' here" in note
     assert "'2' in timm" in note
 

@@ -15,8 +15,9 @@ import torch
 from data_sets import make_folder, make_parquet, picture
 
 from roadmap.recipes import RECIPES
-from roadmap.train.data import in_memory, on_demand
+from roadmap.train.data import damage, in_memory, on_demand
 from roadmap.train.data.batches import DataError, open_data
+from roadmap.train.data.sources import open_source
 from roadmap.train.pocket import pocket_recipe
 
 RECIPE = pocket_recipe(RECIPES["convnext"])
@@ -34,7 +35,7 @@ def pets(tmp_path):
 
 
 def opened(path, workers=0, recipe=RECIPE, seed=0):
-    return open_data(path, recipe, device="cpu", seed=seed, workers=workers)
+    return open_data(open_source(path), recipe, device="cpu", seed=seed, workers=workers)
 
 
 def equal(left, right) -> bool:
@@ -47,7 +48,7 @@ def equal(left, right) -> bool:
 
 def test_workers_change_nothing(pets):
     alone = opened(pets)
-    assert "file names and sizes" in alone.info.hashed
+    assert isinstance(alone._train, on_demand.OnDemand)
     batches = list(alone.train_batches(0, 8))
     assert len(batches) == 2
     assert batches[0][0].shape == (8, 3, 32, 32)
@@ -90,7 +91,7 @@ def test_validation_equals_that_of_a_small_set(pets, monkeypatch):
 
 def test_a_set_that_is_not_of_files_is_read_too():
     data = opened(None)
-    assert "file names and sizes" in data.info.hashed
+    assert isinstance(data._train, on_demand.OnDemand)
     assert next(data.train_batches(0, 8))[0].shape == (8, 3, 32, 32)
 
 
@@ -156,9 +157,9 @@ def test_workers_that_cannot_be_started_are_a_sentence(pets, monkeypatch):
 def test_headers_of_a_very_large_set_are_sampled(pets, monkeypatch):
     split = opened(pets)._train.split
     read = []
-    monkeypatch.setattr(on_demand, "CHECKED", 5)
-    monkeypatch.setattr(on_demand, "check_file", lambda _split, index: read.append(index))
-    on_demand.check_headers(split)
+    monkeypatch.setattr(damage, "CHECKED", 5)
+    monkeypatch.setattr(damage, "check_file", lambda _split, index: read.append(index))
+    damage.check_headers(split)
     assert len(set(read)) == 5
 
 

@@ -65,11 +65,12 @@ def test_a_cpu_makes_its_batches_when_they_are_asked_for():
 def test_cuda_makes_the_same_batches():
     from roadmap.recipes import RECIPES
     from roadmap.train.data.batches import open_data
+    from roadmap.train.data.sources import open_source
     from roadmap.train.pocket import pocket_recipe
 
     for recipe in map(pocket_recipe, RECIPES.values()):
         host, device = (
-            open_data(None, recipe, device=name, seed=0).train_batches(0, 64)
+            open_data(open_source(None), recipe, device=name, seed=0).train_batches(0, 64)
             for name in ("cpu", "cuda")
         )
         for (images, targets), (found, found_targets) in zip(host, device, strict=True):

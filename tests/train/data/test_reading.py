@@ -36,11 +36,11 @@ def assert_right(source, train: int = 24, val: int = 10) -> None:
 
 
 def test_valid_goes_before_test(tmp_path):
-    data = opened(cases.three_splits(tmp_path / "pets"))
-    assert (data.info.num_train, data.info.num_val) == (6, 6)
-    assert data.info.splits == ("train", "valid")
-    assert data.info.taken == (f"{tmp_path}/pets/train", f"{tmp_path}/pets/valid")
-    assert not data.info.notes
+    source = open_source(cases.three_splits(tmp_path / "pets"))
+    assert (len(source.train.labels), len(source.val.labels)) == (6, 6)
+    assert source.splits == ("train", "valid")
+    assert source.taken == (f"{tmp_path}/pets/train", f"{tmp_path}/pets/valid")
+    assert not source.notes
 
 
 SPLITS = [

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from roadmap.cli import app
 from roadmap.errors import TrainingError
 from roadmap.train.checkpoint import load_checkpoint, save_checkpoint
-from roadmap.train.opening import turns_images
+from roadmap.train.opening import conventions
 from roadmap.train.run import train
 
 FACTS = ("train_split", "val_split", "exif_orientation")
@@ -146,12 +146,12 @@ def test_a_run_of_before_goes_on_with_images_as_stored(tmp_path, turned, turns, 
 
 
 def test_the_checkpoint_says_it_where_the_record_is_lost(tmp_path):
-    assert turns_images(tmp_path)
+    assert conventions(tmp_path).exif_orientation
     state = {"identity": {"data": {"name": "pets"}}}
     save_checkpoint(tmp_path / "checkpoints", 1, {}, state)
-    assert not turns_images(tmp_path)
+    assert not conventions(tmp_path).exif_orientation
     (tmp_path / "run.json").write_text("{")
-    assert not turns_images(tmp_path)
+    assert not conventions(tmp_path).exif_orientation
     state["identity"]["data"]["exif_orientation"] = True
     save_checkpoint(tmp_path / "checkpoints", 2, {}, state)
-    assert turns_images(tmp_path)
+    assert conventions(tmp_path).exif_orientation

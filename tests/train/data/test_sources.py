@@ -69,9 +69,9 @@ def test_parquet_without_names_and_in_a_data_folder(tmp_path):
 
 
 def test_classes_missing_from_val_are_noted(tmp_path):
-    data = opened(make_parquet(tmp_path, [0, 1, 2], [0, 2], names=("cat", "dog", "cow")))
-    assert data.info.num_classes == 3
-    (note,) = data.info.notes
+    source = open_source(make_parquet(tmp_path, [0, 1, 2], [0, 2], names=("cat", "dog", "cow")))
+    assert len(source.class_names) == 3
+    (note,) = source.notes
     assert "no images of 1 of the 3 classes: dog" in note
 
 
