@@ -14,6 +14,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from depthwise import TOLERANCE, error
+from forked import forked_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -327,7 +328,8 @@ from models.kernels.depthwise import depthwise_conv2d
 x = torch.randn(1, 2, 5, 5, requires_grad=True)
 depthwise_conv2d(x, torch.randn(2, 1, 3, 3), None, 1, 1).sum().backward()
 """
-    subprocess.run([sys.executable, "-c", again], check=True)
+    ran = forked_run([sys.executable, "-c", again])
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_the_switch_refuses_other_values(monkeypatch):

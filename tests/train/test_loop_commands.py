@@ -2,13 +2,13 @@
 
 import itertools
 import json
-import subprocess
 import sys
 from argparse import Namespace
 
 import pytest
 import timm
 import torch
+from forked import forked_run
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from training_runs import tiny_settings
@@ -417,6 +417,6 @@ def test_training_needs_none_of_the_explorers_packages():
         "import roadmap.train.run, roadmap.train.scoring\n"
         "app(['train', '--step', 'kernel_77'])\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    done = forked_run([sys.executable, "-c", program])
     assert done.returncode == 2, done.stderr
     assert "Did you mean 'kernel_7'?" in done.stderr
