@@ -23,10 +23,10 @@ NAMES = [*sorted(FOUND - {RUNS}), RUNS]
 HEAVY = {"torch", "timm", "torchvision", "sklearn", "fvcore", "onnx"}
 CODE = """
 import functools, json, sys
-from streamlit.components.v2 import manifest_scanner
+from streamlit.components.v2 import manifest_scanner as scanner
 from streamlit.testing.v1 import AppTest
 
-manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
+scanner.scan_component_manifests = functools.cache(scanner.scan_component_manifests)
 for name, script, parameters in json.loads(sys.argv[1]):
     start = AppTest.from_string if script else AppTest.from_file
     app = start(script or "app.py", default_timeout=120)
