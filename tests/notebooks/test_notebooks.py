@@ -11,6 +11,7 @@ import sys
 from types import ModuleType
 
 import colab
+import few_digits
 import nbformat
 import pytest
 from command_lines import checked, command_lines
@@ -39,15 +40,6 @@ TRAINED = {
 }
 
 
-#: A tenth of the digits; see ``few_digits`` in tests/conftest.py.
-FEW_DIGITS = """
-from sklearn import datasets
-from sklearn.utils import Bunch
-
-every = datasets.load_digits()
-few = Bunch(images=every.images[:180], target=every.target[:180])
-datasets.load_digits = lambda: few
-"""
 #: What a test puts in place of a notebook's lengths: how well it learns is for the committed
 #: outputs to show, not for a test.
 SHORTER = {
@@ -59,7 +51,7 @@ SHORTER = {
         "randn(1, 3, 224, 224)": "randn(1, 3, 64, 64)",
     },
     "03-train-an-ablation": {
-        "torch.set_num_threads(1)": f"{FEW_DIGITS}torch.set_num_threads(1)",
+        "torch.set_num_threads(1)": f"{few_digits.CODE}torch.set_num_threads(1)",
         '"epochs": 3': '"epochs": 1',
     },
 }
