@@ -93,6 +93,7 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     gc.enable()
+    gc.set_threshold(20_000)  # the young are few among what networks and graphs allocate
 
 
 def pytest_unconfigure():

@@ -2,12 +2,12 @@
 
 import re
 import shutil
-import subprocess
 import sys
 from itertools import groupby
 from pathlib import Path
 
 import pytest
+from forked import forked_run
 
 ROOT = Path(__file__).parents[1]
 STEP, VALUE = re.findall(
@@ -90,9 +90,7 @@ def with_the_value(tmp_path):
 
 
 def test_the_value_is_in_the_network_and_in_the_exported_file(with_the_value):
-    ran = subprocess.run(
-        [sys.executable, "-c", SILU], cwd=with_the_value, capture_output=True, text=True
-    )
+    ran = forked_run([sys.executable, "-c", SILU], cwd=with_the_value)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines() == [
         "('relu', 'gelu', 'silu')",

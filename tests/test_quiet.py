@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import few_digits
+
 RUNS = Path(__file__).parents[1] / "results" / "runs"
 #: In one process: importing takes longer than most of them.
 COMMANDS = """
@@ -25,7 +27,7 @@ for words in (
 
 def test_no_warning_is_printed(tmp_path):
     ran = subprocess.run(
-        [sys.executable, "-c", COMMANDS],
+        [sys.executable, "-c", few_digits.CODE + COMMANDS],
         cwd=tmp_path,
         env={**os.environ, "ROADMAP_RUNS": str(RUNS)},
         capture_output=True,

@@ -12,6 +12,7 @@ from time import monotonic, sleep
 
 import pytest
 from distribution import FOLDERS, SOURCES
+from forked import forked_run
 
 from roadmap import __version__
 
@@ -95,8 +96,7 @@ def run(installed, tmp_path_factory):
     environment |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
     def run(*command: str, lines: str = "") -> str:
-        options = {"cwd": elsewhere, "env": environment, "capture_output": True, "text": True}
-        done = subprocess.run(command, input=lines, timeout=300, check=False, **options)
+        done = forked_run(command, lines, cwd=elsewhere, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

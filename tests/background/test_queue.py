@@ -23,7 +23,7 @@ SMALL = ModelConfig(depths=(1, 1), width=8, num_classes=7, in_channels=2)
 
 @pytest.fixture
 def forked(monkeypatch):
-    """Workers are forked, not started: test_files_go_with_the_job and others start some."""
+    """Workers are forked, not started: test_files_go_with_the_job starts one."""
     monkeypatch.setattr(jobs.subprocess, "Popen", Forked)
 
 
@@ -139,7 +139,7 @@ def test_a_prepared_process_ends_with_a_server_that_is_killed():
     code = "from roadmap.background import queue; queue.prepare(); print(1, flush=True)"
     command = [sys.executable, "-c", f"{code}; import time; time.sleep(99)"]
     options = {"cwd": jobs.START, "stdout": subprocess.PIPE, "start_new_session": True}
-    with subprocess.Popen(command, **options) as server:
+    with Forked(command, **options) as server:
         server.stdout.readline()
         assert len(in_group(server.pid)) == 2
         server.kill()
@@ -153,7 +153,7 @@ def test_a_prepared_process_ends_with_a_server_that_is_killed():
 def test_the_process_ends_with_whoever_asked():
     """A server that is killed cannot stop it; its end of the pipe is closed then."""
     request = {"task": "measure", "config": ModelConfig().to_dict(), "setting": {"batch_size": 64}}
-    worker = subprocess.Popen(
+    worker = Forked(
         [sys.executable, "-m", "roadmap.background.worker"],
         cwd=jobs.START,
         stdin=subprocess.PIPE,
@@ -248,7 +248,7 @@ def test_a_worker_leaves_nothing_where_libraries_put_their_files(tmp_path):
     code += "lambda *_: {'at': tempfile.mkdtemp()}; worker.main()"
     request = json.dumps({"task": "where", "folder": str(tmp_path)}) + "\n"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", code], cwd=jobs.START, **pipes) as worker:
+    with Forked([sys.executable, "-c", code], cwd=jobs.START, **pipes) as worker:
         worker.stdin.write(request)
         worker.stdin.flush()
         assert Path(json.loads(worker.stdout.readline())["result"]["at"]).parent == tmp_path

@@ -3,6 +3,7 @@
 import pytest
 import timm
 import torch
+from each_once import STEPS, each_once
 from hypothesis import given, settings
 from strategies import configs
 from torch import nn
@@ -12,23 +13,34 @@ from models import VARIANTS, ModelConfig, ModernResNet
 from models.spec import network_spec
 from roadmap import ROADMAPS
 
-STEPS = [(name, key) for name in ("resnet50", "resnet200") for key in ROADMAPS[name].keys]
+
+def narrow(config: ModelConfig) -> ModelConfig:
+    """In full depth, an eighth of the width."""
+    return config.replace(width=config.width // 8)
+
+
+def assert_learns(network: nn.Module, size: int) -> None:
+    logits = network(torch.randn(1, 3, size, size))
+    assert logits.shape == (1, 7)
+    nn.functional.cross_entropy(logits, torch.tensor([3])).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("roadmap", "key"), STEPS)
-def test_every_step_runs_forward_and_backward(roadmap, key):
-    """The first and the last at 224 pixels too."""
-    network = ROADMAPS[roadmap].build(key, num_classes=7)
-    ends = (ROADMAPS[roadmap].keys[0], ROADMAPS[roadmap].keys[-1])
-    for size in (224, 64) if key in ends else (64,):
-        network.zero_grad()
-        logits = network(torch.randn(1, 3, size, size))
-        assert logits.shape == (1, 7)
-        nn.functional.cross_entropy(logits, torch.tensor([3])).backward()
-        for name, parameter in network.named_parameters():
-            assert parameter.grad is not None, name
-            assert parameter.grad.isfinite().all(), name
+@pytest.mark.parametrize("config", each_once(STEPS.items(), narrow))
+def test_every_step_runs_forward_and_backward(config):
+    """test_source.py runs every step in its full width."""
+    assert_learns(ModernResNet(config.replace(num_classes=7)), 64)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("roadmap", ["resnet50", "resnet200"])
+@pytest.mark.parametrize("end", [0, -1])
+def test_first_and_last_step_run_in_full(roadmap, end):
+    network = ROADMAPS[roadmap].build(ROADMAPS[roadmap].keys[end], num_classes=7)
+    assert_learns(network, 224 if roadmap == "resnet50" else 64)
 
 
 @settings(max_examples=40)
@@ -48,8 +60,7 @@ def test_any_valid_config_runs(config):
 @pytest.mark.slow
 @pytest.mark.parametrize("key", ROADMAPS["resnet50"].keys)
 def test_features_are_what_the_classifier_reads(key):
-    config = ROADMAPS["resnet50"].config(key, in_channels=1)
-    config = config.replace(width=config.width // 8)
+    config = narrow(ROADMAPS["resnet50"].config(key, in_channels=1))
     network = ModernResNet(config).eval()
     bare = ModernResNet(config.replace(num_classes=0)).eval()
     bare.load_state_dict(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from each_once import STEPS, each_once
 from hypothesis import given, settings
 from strategies import configs
 from torch import nn
@@ -16,8 +17,6 @@ from models.source import network_source
 from roadmap import ROADMAPS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-STEPS = [(name, key) for name in ("resnet50", "resnet200") for key in ROADMAPS[name].keys]
 
 
 def exported(config: ModelConfig) -> nn.Module:
@@ -58,10 +57,9 @@ def noise() -> torch.Tensor:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("roadmap", "key"), STEPS)
-def test_every_step_in_full(roadmap, key, noise):
+@pytest.mark.parametrize("config", each_once(STEPS.items()))
+def test_every_step_in_full(config, noise):
     """Same keys and shapes, which strict loading checks, and the same logits."""
-    config = ROADMAPS[roadmap].config(key)
     with torch.device("meta"):
         networks = ModernResNet(config), exported(config)
     for network in networks:

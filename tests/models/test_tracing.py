@@ -6,21 +6,17 @@ from importlib.util import module_from_spec, spec_from_file_location
 import pytest
 import timm
 import torch
+from each_once import STEPS_AND_VARIANTS, each_once
 from timm.models import create_feature_extractor as timms_extractor
 from torch import fx
 from torchvision.models.feature_extraction import create_feature_extractor
 
 import roadmap.timm_models  # noqa: F401 - names of the last test
-from models import VARIANTS, ModelConfig, ModernResNet
+from models import ModelConfig, ModernResNet
 from models.source import network_source
 from roadmap import ROADMAPS
 from roadmap.export.check import fill
 
-STEPS = {
-    f"{name} {key}": ROADMAPS[name].config(key)
-    for name in ("resnet50", "resnet200")
-    for key in ROADMAPS[name].keys
-}
 LAYER_NORM = ROADMAPS["resnet50"].config("layer_norm")
 GRN = ROADMAPS["resnet50"].config("global_response_norm")
 
@@ -31,9 +27,9 @@ def small(config: ModelConfig) -> ModelConfig:
     return config.replace(depths=(1, 2, 1, 1), width=width, num_classes=5)
 
 
-@pytest.mark.parametrize("name", [*STEPS, *VARIANTS])
-def test_traced_networks_compute_the_same(name):
-    network = fill(ModernResNet(small((STEPS | VARIANTS)[name])).eval())
+@pytest.mark.parametrize("config", each_once(STEPS_AND_VARIANTS.items(), small))
+def test_traced_networks_compute_the_same(config):
+    network = fill(ModernResNet(config).eval())
     images = torch.randn(2, 3, 64, 64)
     places = {"stages.1.blocks.0": "block", "stages.3": "stage", "head": "logits"}
     with torch.no_grad():
@@ -61,10 +57,10 @@ def test_networks_and_what_is_traced_of_them_are_scripted(key, tmp_path):
             torch.testing.assert_close(script(images), logits)
 
 
-@pytest.mark.parametrize("name", [*STEPS, *VARIANTS])
-def test_every_full_size_is_traced(name):
+@pytest.mark.parametrize("config", each_once(STEPS_AND_VARIANTS.items()))
+def test_every_full_size_is_traced(config):
     with torch.device("meta"):
-        network = ModernResNet((STEPS | VARIANTS)[name])
+        network = ModernResNet(config)
     nodes = {str(node.target) for node in fx.symbolic_trace(network).graph.nodes}
     layers = {node.removesuffix(".weight") for node in nodes}  # ours are traced through
     blocks = {name for name, _ in network.named_modules() if name.endswith("branch.conv1")}

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 
 import pytest
 import timm
@@ -43,6 +44,19 @@ def random_state(network: nn.Module, dtype: torch.dtype) -> dict[str, torch.Tens
     return state
 
 
+def weights_of(config: ModelConfig) -> dict[str, torch.Tensor]:
+    with torch.device("meta"):
+        network = ModernResNet(config)
+    return random_state(network, torch.float32)
+
+
+def assert_fits(make: Callable[[], nn.Module], state: dict[str, torch.Tensor]) -> None:
+    """Strictly: keys and shapes."""
+    with torch.device("meta"):
+        network = make()
+    network.load_state_dict(state, assign=True)
+
+
 def relative_difference(ours: nn.Module, theirs: nn.Module, images: torch.Tensor) -> float:
     with torch.no_grad():
         expected = theirs(images)
@@ -58,7 +72,7 @@ def assert_equal_logits(config: ModelConfig, theirs: nn.Module) -> None:
         ours.load_state_dict(convert_state_dict(state, config), assign=True)
         # A copy: running statistics would change in both networks at once.
         theirs.load_state_dict({key: _own(value) for key, value in state.items()}, assign=True)
-        images = torch.randn(2, 3, 64, 64, dtype=dtype)
+        images = torch.randn(1, 3, 64, 64, dtype=dtype)
         for training in (False, True):
             ours.train(training)
             theirs.train(training)
@@ -73,7 +87,8 @@ def _own(tensor: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("name", VARIANTS)
 def test_logits_equal_timm(name):
     """The largest with fewer blocks, which differ from the smaller ones' in width alone."""
-    depths = {"depths": (1, 1, 3, 1)} if name in ("convnext_large", "convnext_xlarge") else {}
+    wide = VARIANTS[name].width > 96
+    depths = {"depths": (1, 1, 3, 1)} if wide else {}
     with torch.device("meta"):
         theirs = timm.create_model(TIMM_NAMES[name], pretrained=False, **depths)
     assert_equal_logits(VARIANTS[name].replace(**depths), theirs)
@@ -99,17 +114,17 @@ def test_parameters_equal_timm(name):
     ("name", "target", "twin"),
     [
         ("resnet50", "resnet", lambda: timm.create_model("resnet50")),
-        ("resnext50", "resnet", lambda: torchvision.models.resnext50_32x4d()),
+        ("resnext50", "resnet", torchvision.models.resnext50_32x4d),
         ("convnext_tiny", "timm", lambda: timm.create_model("convnext_tiny")),
-        ("convnext_tiny", "torchvision", lambda: torchvision.models.convnext_tiny()),
+        ("convnext_tiny", "torchvision", torchvision.models.convnext_tiny),
         ("convnextv2_tiny", "timm", lambda: timm.create_model("convnextv2_tiny")),
     ],
 )
 def test_weights_go_there_and_back(name, target, twin):
     config = VARIANTS[name]
-    ours = ModernResNet(config).state_dict()
+    ours = weights_of(config)
     exported = export_state_dict(ours, config, target)
-    twin().load_state_dict(exported)  # strict: keys and shapes
+    assert_fits(twin, exported)
     back = convert_state_dict(exported, config)
     assert all(torch.equal(back[key], ours[key]) for key in ours)
 
@@ -117,7 +132,7 @@ def test_weights_go_there_and_back(name, target, twin):
 def test_official_release_keys():
     """Keys as in the official ConvNeXt checkpoints, wrapped as they are there."""
     config = VARIANTS["convnext_tiny"]
-    ours = ModernResNet(config).state_dict()
+    ours = weights_of(config)
     official = export_state_dict(ours, config, "official")
     assert official["downsample_layers.0.0.weight"].shape == (96, 3, 4, 4)
     assert official["downsample_layers.3.1.weight"].shape == (768, 384, 2, 2)
@@ -127,7 +142,7 @@ def test_official_release_keys():
     back = convert_state_dict({"model": official}, config)
     assert all(torch.equal(back[key], ours[key]) for key in ours)
     config = VARIANTS["convnextv2_tiny"]
-    ours = ModernResNet(config).state_dict()
+    ours = weights_of(config)
     official = export_state_dict(ours, config, "official")
     assert official["stages.2.8.grn.gamma"].shape == (1, 1, 1, 1536)
     back = convert_state_dict(official, config)
@@ -136,22 +151,26 @@ def test_official_release_keys():
 
 def test_features_leave_the_classifier_out():
     config = VARIANTS["resnet50"].replace(num_classes=0)
-    theirs = torchvision.models.resnet50().state_dict()
-    ModernResNet(config).load_state_dict(convert_state_dict(theirs, config))
+    with torch.device("meta"):
+        network = torchvision.models.resnet50()
+    theirs = random_state(network, torch.float32)
+    assert_fits(lambda: ModernResNet(config), convert_state_dict(theirs, config))
 
 
 def test_files_without_batch_counts_load():
-    theirs = {
-        key: value
-        for key, value in torchvision.models.resnet50().state_dict().items()
-        if "num_batches_tracked" not in key
-    }
+    with torch.device("meta"):
+        network = torchvision.models.resnet50()
+    theirs = random_state(network, torch.float32)
+    theirs = {key: value for key, value in theirs.items() if "num_batches_tracked" not in key}
     config = VARIANTS["resnet50"]
-    ModernResNet(config).load_state_dict(convert_state_dict(theirs, config))
+    assert_fits(lambda: ModernResNet(config), convert_state_dict(theirs, config))
 
 
 def test_weights_that_do_not_fit_are_refused_in_a_sentence():
-    resnet = torchvision.models.resnet50().state_dict()
+    with torch.device("meta"):
+        resnet = torchvision.models.resnet50().state_dict()
+        larger = timm.create_model("resnet101").state_dict()
+        ours = ModernResNet(VARIANTS["resnet50"]).state_dict()
     with pytest.raises(ValueError, match=r"head\.fc\.weight has shape \(1000, 2048\)"):
         convert_state_dict(resnet, VARIANTS["resnet50"].replace(num_classes=10))
     with pytest.raises(ValueError, match="have no tensors"):
@@ -159,10 +178,8 @@ def test_weights_that_do_not_fit_are_refused_in_a_sentence():
     with pytest.raises(ValueError, match="do not fit the config: of resnet's"):
         convert_state_dict(resnet, VARIANTS["resnet200"])
     with pytest.raises(ValueError, match="are not in resnet's network"):
-        convert_state_dict(timm.create_model("resnet101").state_dict(), VARIANTS["resnet50"])
+        convert_state_dict(larger, VARIANTS["resnet50"])
     with pytest.raises(ValueError, match="official has no network with this config"):
-        export_state_dict(
-            ModernResNet(VARIANTS["resnet50"]).state_dict(), VARIANTS["resnet50"], "official"
-        )
+        export_state_dict(ours, VARIANTS["resnet50"], "official")
     with pytest.raises(ValueError, match="use one of resnet, timm"):
         export_state_dict({}, VARIANTS["resnet50"], "keras")

@@ -11,11 +11,13 @@ import sys
 from types import ModuleType
 
 import colab
+import few_digits
 import nbformat
 import pytest
 from command_lines import checked, command_lines
 from execute import FIGURE, FOLDER, PICTURE, execute, figures, fingerprint
 from fake_runs import write_ablation
+from forked import Forked
 from IPython.core.interactiveshell import InteractiveShell
 
 from roadmap.runs.folders import RUNS_VARIABLE
@@ -41,8 +43,17 @@ TRAINED = {
 #: What a test puts in place of a notebook's lengths: how well it learns is for the committed
 #: outputs to show, not for a test.
 SHORTER = {
-    "02-build-and-measure": {"epochs=8": "epochs=1", "epochs=25": "epochs=1"},
-    "03-train-an-ablation": {'"epochs": 3': '"epochs": 1'},
+    "02-build-and-measure": {
+        "image_size=128": "image_size=32",
+        "epochs=8": "epochs=1",
+        "epochs=25": "epochs=1",
+        "EACH, DRAWS = 10, 3": "EACH, DRAWS = 10, 1",
+        "randn(1, 3, 224, 224)": "randn(1, 3, 64, 64)",
+    },
+    "03-train-an-ablation": {
+        "torch.set_num_threads(1)": f"{few_digits.CODE}torch.set_num_threads(1)",
+        '"epochs": 3': '"epochs": 1',
+    },
 }
 
 
@@ -87,6 +98,12 @@ def committed_runs(folder):
     return folder if folder.is_dir() else runs
 
 
+@pytest.fixture
+def forked_kernels(monkeypatch):
+    """Kernels that have imported torch already."""
+    monkeypatch.setattr("jupyter_client.launcher.Popen", Forked)
+
+
 #: What the last notebook is about.
 DATA = re.search(r'^DATA = "(.+)"$', sources(NAMES[3]), re.M)[1]
 
@@ -95,6 +112,7 @@ def test_these_are_all():
     assert tuple(sorted(path.stem for path in FOLDER.glob("*.ipynb"))) == NAMES
 
 
+@pytest.mark.usefixtures("forked_kernels")
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs_from_start_to_end(name, tmp_path, monkeypatch):
     monkeypatch.setenv(RUNS_VARIABLE, str(committed_runs(tmp_path / "runs")))
@@ -185,6 +203,7 @@ def test_another_address_is_written_into_all_and_outputs_stay(tmp_path, monkeypa
     assert notebook.metadata.roadmap.executed_sources != fingerprint(notebook)
 
 
+@pytest.mark.usefixtures("forked_kernels")
 def test_results_of_other_runs_are_read_as_they_are(tmp_path, monkeypatch):
     write_ablation(tmp_path, TRAINED, data=DATA, val_images=1000)
     monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path))

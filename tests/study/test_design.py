@@ -1,9 +1,11 @@
 """Designs: optimal, the same from the same seed, refused when damaged, trained by a sweep."""
 
 import json
+import subprocess
 
 import numpy as np
 import pytest
+from forked import Forked
 from scipy.stats import t
 from studies import small_design, small_space
 from typer.testing import CliRunner
@@ -189,9 +191,10 @@ def sweep(*words):
     return CliRunner().invoke(app, ["sweep", *map(str, words)])
 
 
-def test_a_sweep_trains_a_design_and_its_runs_are_read(pocket, tmp_path):
+def test_a_sweep_trains_a_design_and_its_runs_are_read(pocket, tmp_path, monkeypatch):
     from roadmap.runs import read_runs
 
+    monkeypatch.setattr(subprocess, "Popen", Forked)
     words = ["--design", pocket, "--scale", "pocket", "--output", tmp_path / "runs" / "digits"]
     found = sweep(*words, "--device", "cpu")
     assert found.exit_code == 0, found.stderr

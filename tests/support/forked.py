@@ -1,12 +1,15 @@
-"""``python -m MODULE`` without the seconds that importing torch takes: forked, then run.
+"""``python -m MODULE``, ``-c CODE`` and ``SCRIPT`` without the seconds that importing torch takes.
 
 Each process has its own process ID, pipes, signals and exit code, like any that ``subprocess``
-starts; only the start of the interpreter and its imports are skipped.
+starts; only the start of the interpreter and its imports are skipped. Code and scripts import this
+project themselves, from where an interpreter would: it may be another copy.
 """
 
 from __future__ import annotations
 
+import functools
 import gc
+import json
 import os
 import runpy
 import signal
@@ -14,18 +17,34 @@ import subprocess
 import sys
 import threading
 import traceback
+import types
+import warnings
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from training_runs import PROCESSES
 
+#: Options of the interpreter that are understood; the last one takes an action.
+OPTIONS = ("-u", "-I", "-W")
 
-class _Module(subprocess.Popen):
-    """``Popen`` for ``[sys.executable, "-m", MODULE, ...]``; other commands start as usual."""
+
+_Popen = subprocess.Popen  # which tests replace
+
+
+@functools.cache
+def _installed() -> list[str]:
+    """``sys.path`` of an interpreter without a folder and a PYTHONPATH."""
+    code = "import json, sys; print(json.dumps(sys.path))"
+    with _Popen([sys.executable, "-I", "-c", code], stdout=subprocess.PIPE) as asked:
+        return json.load(asked.stdout)
+
+
+class _Python(_Popen):
+    """``Popen`` for ``[sys.executable, ...]``; other commands start as usual."""
 
     def _execute_child(self, command: Any, *rest: Any) -> None:
-        if list(command[:2]) != [sys.executable, "-m"]:
+        if isinstance(command, str) or command[0] != sys.executable:
             super()._execute_child(command, *rest)
             return
         # CPython 3.10 to 3.14 pass these positional arguments after the command: executable,
@@ -36,8 +55,8 @@ class _Module(subprocess.Popen):
         pipes = rest[9:15]
         own_session = rest[20]
         self.pid = self._forked(
-            list(command[2:]),
-            folder or os.getcwd(),  # noqa: PTH109 - as a text
+            [str(word) for word in command[1:]],
+            str(folder or os.getcwd()),  # noqa: PTH109 - as a text
             dict(os.environ if environment is None else environment),
             [end if end >= 0 else None for end in (pipes[0], pipes[3], pipes[5])],
             own_session,
@@ -50,7 +69,7 @@ class _Module(subprocess.Popen):
         raise NotImplementedError
 
 
-class Forked(_Module):
+class Forked(_Python):
     """Forked from the fork server of ``training_runs``."""
 
     #: None for a command that was started as usual.
@@ -59,7 +78,7 @@ class Forked(_Module):
     def _forked(self, words: Any, folder: Any, environment: Any, ends: Any, session: Any) -> int:
         begun, beginning = PROCESSES.Pipe(duplex=False)
         streams = [None if end is None else Connection(os.dup(end)) for end in ends]
-        arguments = (words, folder, environment, streams, session, beginning)
+        arguments = (words, folder, environment, streams, session, _installed(), beginning)
         self._process = PROCESSES.Process(target=_run, args=arguments, daemon=True)
         self._polling = threading.Lock()
         self._process.start()
@@ -89,14 +108,26 @@ class Forked(_Module):
         return self.returncode
 
 
-class _Child(_Module):
+def forked_run(
+    command: Sequence[str], lines: str = "", timeout: float = 300, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """What ``subprocess.run`` does, with ``lines`` as input and all output captured as text."""
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with Forked(command, text=True, **pipes, **options) as process:
+        printed, said = process.communicate(lines, timeout)
+    return subprocess.CompletedProcess(command, process.returncode, printed, said)
+
+
+class _Child(_Python):
     """Forked from a ``Forked`` process, so that torch is already imported here too."""
+
+    installed: Sequence[str] = ()
 
     def _forked(self, *process: Any) -> int:
         words, folder, environment, ends, session = process
         pid = os.fork()
         if pid == 0:
-            os._exit(_exit_code(words, folder, environment, ends, session))
+            os._exit(_exit_code(words, folder, environment, ends, session, self.installed))
         return pid
 
 
@@ -106,8 +137,9 @@ def _exit_code(
     environment: Mapping[str, str],
     ends: Sequence[int | None],
     session: bool,
+    installed: Sequence[str],
 ) -> int:
-    """Run a module as the interpreter would; return the exit code."""
+    """Do what the interpreter would with ``words``; return the exit code."""
     for number, end in enumerate(ends):
         if end is not None:
             os.dup2(end, number)
@@ -124,10 +156,10 @@ def _exit_code(
     sys.stdin, sys.stdout, sys.stderr = (
         os.fdopen(number, mode, closefd=False) for number, mode in enumerate("rww")
     )
+    _Child.installed = installed
     subprocess.Popen = _Child  # type: ignore[misc]
-    sys.argv = list(words)
     try:
-        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+        _interpret(list(words), installed)
         code: Any = 0
     except SystemExit as end:
         code = end.code
@@ -139,12 +171,39 @@ def _exit_code(
     return code if isinstance(code, int) else int(code is not None)
 
 
+def _interpret(words: list[str], installed: Sequence[str]) -> None:
+    options = set()
+    while words[0] in OPTIONS:
+        options.add(words.pop(0))
+        if "-W" in options:
+            warnings.simplefilter(words.pop(0))  # type: ignore[arg-type]
+            options.remove("-W")
+    kind = words.pop(0) if words[0] in ("-c", "-m") else ""
+    if kind == "-m":
+        sys.argv = words
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+        return
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("models", "roadmap")]:
+        del sys.modules[name]
+    beside = "" if kind else os.path.dirname(words[0])  # noqa: PTH120 - as a text
+    more = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    sys.path[:] = installed if "-I" in options else [beside, *more, *installed]
+    if kind == "-c":
+        sys.argv = ["-c", *words[1:]]
+        main = sys.modules["__main__"] = types.ModuleType("__main__")
+        exec(compile(words[0], "<string>", "exec"), vars(main))
+    else:
+        sys.argv = words
+        runpy.run_path(words[0], run_name="__main__")
+
+
 def _run(
     words: Sequence[str],
     folder: str,
     environment: Mapping[str, str],
     streams: Sequence[Connection | None],
     session: bool,
+    installed: Sequence[str],
     _beginning: Connection,
 ) -> None:
     import torch
@@ -152,4 +211,4 @@ def _run(
     gc.freeze()  # garbage collection would copy all memory shared with the fork server
     torch.set_num_threads(1)
     ends = [None if stream is None else stream.fileno() for stream in streams]
-    os._exit(_exit_code(words, folder, environment, ends, session))
+    os._exit(_exit_code(words, folder, environment, ends, session, installed))

@@ -10,6 +10,7 @@ import pytest
 from training_runs import tiny_settings
 
 from roadmap.errors import RefusedError
+from roadmap.sweep import ray_engine
 from roadmap.sweep.plan import PlannedRun, read_progress
 from roadmap.sweep.ray_engine import RayEngine
 from roadmap.sweep.scheduler import schedule
@@ -71,7 +72,9 @@ def test_a_run_goes_on_elsewhere_when_its_node_is_killed(cluster, tmp_path):
     assert sum("resuming after step" in text for text in said) == 1
 
 
-def test_the_cluster_decides_what_runs_take_and_not_this_machine(cluster, tmp_path):
+def test_the_cluster_decides_what_runs_take_and_not_this_machine(cluster, tmp_path, monkeypatch):
+    """The run only makes its folder: the test above trains."""
+    monkeypatch.setattr(ray_engine, "_train", lambda run: (0, run.folder.mkdir()))
     with pytest.raises(RefusedError, match="no GPUs and no CPUs"):
         RayEngine(cluster.address)
     cluster.add_node(**SMALL | {"num_cpus": 0, "num_gpus": 1})  # as far as Ray knows
@@ -79,10 +82,10 @@ def test_the_cluster_decides_what_runs_take_and_not_this_machine(cluster, tmp_pa
     with pytest.raises(RefusedError, match="no CPUs"):
         RayEngine(cluster.address, device="cpu")
     engine = RayEngine(cluster.address)
-    changes = {"epochs": 1, "warmup_epochs": 0}
-    run = PlannedRun(tiny_settings(tmp_path / "run", step="kernel_7", device=None, changes=changes))
+    run = PlannedRun(tiny_settings(tmp_path / "run", step="kernel_7", device=None))
     state = schedule([run], engine, lambda *_: None, lambda: False)
     assert (state.done, state.failed) == ([run], [])
+    assert run.folder.is_dir()
 
 
 def test_a_cluster_that_is_not_there_is_a_sentence():

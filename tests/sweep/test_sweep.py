@@ -542,14 +542,15 @@ def training_in(folder: Path) -> subprocess.Popen:
 
 def test_the_reason_of_a_failure_is_its_own(tmp_path, monkeypatch):
     """Not the last line of the log, which another process may have written."""
-    monkeypatch.setattr(subprocess, "Popen", Forked)
     runs = planned(tmp_path, scale="pocket")
     refused, other, held, killed = runs
     write_run(refused, "interrupted", scale="pocket", step=other.settings.step)
     engine = LocalEngine(ahead=2)
     found: dict[PlannedRun, Ending] = {}
     with training_in(held.folder) as process:
-        for run in (refused, held, killed):
+        engine.start(refused)  # in an interpreter of its own, as no other test here
+        monkeypatch.setattr(subprocess, "Popen", Forked)
+        for run in (held, killed):
             engine.start(run)
         os.kill(engine._planned[killed].process.pid, signal.SIGKILL)
         for run in (refused, held, killed):
@@ -747,7 +748,7 @@ def test_a_sweep_that_is_killed_takes_its_runs_with_it_and_they_save(tmp_path):
     command += ["--scale", "pocket", "--epochs", "1000", "--device", "cpu", "--ahead", "1"]
     command += ["--output", str(tmp_path)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    sweep = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    sweep = Forked(command, env=environment, stderr=subprocess.PIPE, text=True)
     first, second = (tmp_path / f"resnet50-kernel_7-seed{seed}" for seed in (0, 1))
     try:
         # One trains, the other waits for its turn.

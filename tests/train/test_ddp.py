@@ -3,11 +3,11 @@
 import functools
 import json
 import os
-import subprocess
 import sys
 
 import numpy as np
 import pytest
+from forked import Forked
 from processes import children, listed
 from training_runs import (
     double_gradients,
@@ -74,7 +74,7 @@ def test_a_torchrun_that_is_killed_takes_its_processes_with_it_and_they_save(tmp
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", "2", "-m", "roadmap", "train", "--output", str(folder)]
     command += ["--device", "cpu", "--scale", "pocket", "--batch-size", "128", "--epochs", "1000"]
-    launcher = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    launcher = Forked(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
     try:
         wait_for(lambda: (folder / "metrics.csv").exists() or launcher.poll() is not None)
         processes = children(launcher.pid)

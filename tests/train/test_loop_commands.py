@@ -2,13 +2,13 @@
 
 import itertools
 import json
-import subprocess
 import sys
 from argparse import Namespace
 
 import pytest
 import timm
 import torch
+from forked import forked_run
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from training_runs import tiny_settings
@@ -284,6 +284,7 @@ def test_train_refuses_wrong_values_with_a_sentence(arguments, sentence, tmp_pat
 
 def test_batch_norm_is_refused_one_value_and_nothing_else():
     """Where torch refuses to train, and only there."""
+    networks = {}
     for step, batch, micro, size in itertools.product(
         ("baseline", "fewer_norms", "separate_downsampling"), (1, 5, 6), (None, 1, 2, 4), (32, 64)
     ):
@@ -296,10 +297,11 @@ def test_batch_norm_is_refused_one_value_and_nothing_else():
             options = {"processes": processes, "synchronized": synchronized}
             check_network(config, recipe, micro_batch=micro, **options)
 
-        network = ModernResNet(config).train()
+        if config not in networks:
+            networks[config] = ModernResNet(config).train()
         parts = torch.zeros(batch, 3, size, size).split(micro or batch)
         try:
-            network(parts[-1])
+            networks[config](parts[-1])
         except ValueError as error:
             assert "more than 1 value per channel" in str(error)
             with pytest.raises(RefusedError, match="one image at a time to batch norm"):
@@ -417,6 +419,6 @@ def test_training_needs_none_of_the_explorers_packages():
         "import roadmap.train.run, roadmap.train.scoring\n"
         "app(['train', '--step', 'kernel_77'])\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    done = forked_run([sys.executable, "-c", program])
     assert done.returncode == 2, done.stderr
     assert "Did you mean 'kernel_7'?" in done.stderr

@@ -281,6 +281,7 @@ def test_a_torn_run_json_of_another_run_stays_as_it_is(run, long_settings):
     assert not (run / "run.json").exists()
 
 
+@pytest.mark.usefixtures("few_digits")
 def test_a_finished_run_whose_run_json_is_torn_is_written_again(tmp_path):
     settings = tiny_settings(tmp_path / "run", changes={"epochs": 1, "warmup_epochs": 0})
     first = train(settings)
@@ -289,6 +290,7 @@ def test_a_finished_run_whose_run_json_is_torn_is_written_again(tmp_path):
     assert (again["status"], again["scores"]) == ("finished", first["scores"])
 
 
+@pytest.mark.usefixtures("few_digits")
 def test_weights_without_a_record_and_checkpoints_are_not_written_over(tmp_path):
     settings = tiny_settings(tmp_path / "run", changes={"epochs": 1, "warmup_epochs": 0})
     train(settings)
@@ -308,6 +310,7 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path, long_settings):
     child.kill_after(0)
 
 
+@pytest.mark.usefixtures("few_digits")
 def test_a_finished_run_is_not_trained_again(tmp_path, capfd):
     settings = tiny_settings(tmp_path / "run", changes={"epochs": 1, "warmup_epochs": 0})
     first = train(settings)
@@ -315,17 +318,18 @@ def test_a_finished_run_is_not_trained_again(tmp_path, capfd):
     assert "this run is already finished in" in capfd.readouterr().err
 
 
+@pytest.mark.usefixtures("few_digits")
 def test_a_signal_during_validation_saves_too(tmp_path, monkeypatch):
     def stopped(network, data, *, on_batch, **options):
         signal.raise_signal(signal.SIGTERM)
         return evaluate(network, data, on_batch=on_batch, **options)
 
-    short = {"epochs": 1, "warmup_epochs": 0}
+    short = {"epochs": 1, "warmup_epochs": 0, "batch_size": 16}
     settings = tiny_settings(tmp_path / "run", changes=short)
     with monkeypatch.context() as patch, pytest.raises(InterruptedRunError) as caught:
         patch.setattr(loop, "evaluate", stopped)
         train(settings)
     assert caught.value.code == 143
-    assert last_step(tmp_path / "run" / "checkpoints") == 11
+    assert last_step(tmp_path / "run" / "checkpoints") == 9
     whole = train(tiny_settings(tmp_path / "whole", changes=short))
     assert train(settings)["scores"] == whole["scores"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 from browser import ROOT, chromium, served
 from playwright.sync_api import BrowserContext, Page
+from streamlit.components.v2 import manifest_scanner
 
 from roadmap import visitors
 
@@ -15,6 +18,15 @@ WIDE = {"width": 1440, "height": 900}
 def owner(monkeypatch):
     """Streamlit's test harness says of no visitor where he is from: not the owner, otherwise."""
     monkeypatch.setenv(visitors.VARIABLE, "0")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def components_found_once():
+    """Streamlit's test harness looks for components in all installed packages, for each app."""
+    with pytest.MonkeyPatch.context() as patch:
+        found = functools.cache(manifest_scanner.scan_component_manifests)
+        patch.setattr(manifest_scanner, "scan_component_manifests", found)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -22,9 +22,11 @@ NAMES = [*sorted(FOUND - {RUNS}), RUNS]
 #: What takes seconds and memory to import, and no page's server needs.
 HEAVY = {"torch", "timm", "torchvision", "sklearn", "fvcore", "onnx"}
 CODE = """
-import json, sys
+import functools, json, sys
+from streamlit.components.v2 import manifest_scanner as scanner
 from streamlit.testing.v1 import AppTest
 
+scanner.scan_component_manifests = functools.cache(scanner.scan_component_manifests)
 for name, script, parameters in json.loads(sys.argv[1]):
     start = AppTest.from_string if script else AppTest.from_file
     app = start(script or "app.py", default_timeout=120)
