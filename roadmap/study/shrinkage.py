@@ -68,6 +68,49 @@ def variance(top1: np.ndarray) -> np.ndarray:
     return np.maximum(top1 * (100 - top1), LEAST_VARIANCE)
 
 
+class _Groups:
+    """The groups of terms, and the prior of the fitted log-odds of the runs that they make."""
+
+    def __init__(self, matrix: np.ndarray, groups: Sequence[str | None]):
+        self.names = [*dict.fromkeys(name for name in groups if name is not None)]
+        self._columns = [np.array([group == name for group in groups]) for name in self.names]
+        self.kernels = [matrix[:, own] @ matrix[:, own].T for own in self._columns]
+        free = matrix[:, [group is None for group in groups]]
+        self._constant = FREE**2 * free @ free.T
+
+    def prior(self, stds: np.ndarray) -> np.ndarray:
+        """Return the covariance (runs, runs) for log standard deviations (groups,)."""
+        return self._constant + sum(
+            np.exp(2 * std) * kernel for std, kernel in zip(stds, self.kernels, strict=True)
+        )
+
+    def variances(self, stds: np.ndarray) -> np.ndarray:
+        """Return the prior variance of each term, (terms,)."""
+        found = np.full(len(self._columns[0]), FREE**2)
+        for own, std in zip(self._columns, stds, strict=True):
+            found[own] = np.exp(2 * std)
+        return found
+
+
+class _Round(NamedTuple):
+    """The linear model of one round: a response in log-odds, with its variance up to a factor."""
+
+    response: np.ndarray
+    noise: np.ndarray
+    quantity: np.ndarray
+
+    @classmethod
+    def around(cls, odds: np.ndarray, scores: np.ndarray, quantity: np.ndarray) -> _Round:
+        """Linearize around fitted log-odds."""
+        top1 = percent(odds)
+        response = odds + (scores - top1) * 100 * UNIT / variance(top1)
+        return cls(response, 2500 / variance(top1), quantity)  # relative to the noise at 50%
+
+    def variances(self, std: float, slope: float) -> np.ndarray:
+        """Return the variance of each response, (runs,), from a log standard deviation."""
+        return np.exp(2 * std + 2 * slope * self.quantity) * self.noise
+
+
 def shrink(
     matrix: np.ndarray, scores: np.ndarray, groups: Sequence[str | None], quantity: np.ndarray
 ) -> Shrunk:
@@ -76,71 +119,58 @@ def shrink(
     ``groups`` names the group of each term; a term without one is not shrunk. ``quantity`` (runs,)
     is what the variance of a score depends on, coded from -1 to 1; zeros if on nothing.
     """
-    names = [*dict.fromkeys(name for name in groups if name is not None)]
-    columns = [np.array([group == name for group in groups]) for name in names]
-    free = matrix[:, [group is None for group in groups]]
-    kernels = [matrix[:, own] @ matrix[:, own].T for own in columns]
-    constant = FREE**2 * free @ free.T
+    found = _Groups(matrix, groups)
     clipped = np.clip(scores, MARGIN, 100 - MARGIN)
-    odds, stds = UNIT * np.log(clipped / (100 - clipped)), np.zeros(len(names) + 2)
+    odds, stds = UNIT * np.log(clipped / (100 - clipped)), np.zeros(len(found.names) + 2)
     for _ in range(MOST_ROUNDS):
-        top1 = percent(odds)
-        response = odds + (scores - top1) * 100 * UNIT / variance(top1)
-        noise = 2500 / variance(top1)  # relative to that at 50%
-        stds = _stds(response, noise, quantity, kernels, constant, stds)
-        prior = constant + sum(np.exp(2 * s) * k for s, k in zip(stds, kernels, strict=False))
-        of_runs = np.exp(2 * stds[-2] + 2 * stds[-1] * quantity) * noise
-        inverse = np.linalg.inv(prior + np.diag(of_runs))
-        before, odds = odds, prior @ inverse @ response
+        now = _Round.around(odds, scores, quantity)
+        stds = _most_likely(now, found, stds)
+        *of_groups, std, slope = stds
+        prior, noise = found.prior(np.array(of_groups)), now.variances(std, slope)
+        precision = np.linalg.inv(prior + np.diag(noise))
+        before, odds = odds, prior @ precision @ now.response
         if np.abs(odds - before).max() < CONVERGED:
             break
-    widths = np.full(matrix.shape[1], FREE**2)
-    for own, std in zip(columns, stds, strict=False):
-        widths[own] = np.exp(2 * std)
-    spread = widths[:, None] * matrix.T
-    left = float(of_runs @ np.diag(inverse))  # runs less effective terms
+    variances = found.variances(np.array(of_groups))
+    gain = variances[:, None] * matrix.T @ precision
+    left = float(noise @ np.diag(precision))  # runs less effective terms
     degrees = max(1, round(left - 2))
     return Shrunk(
-        coefficients=spread @ inverse @ response,
-        covariance=(np.diag(widths) - spread @ inverse @ spread.T) * left / degrees,
-        group_std={name: float(np.exp(std)) for name, std in zip(names, stds, strict=False)},
-        dispersion=float(np.exp(2 * stds[-2])) / 2500 * left / degrees,
-        trend=2 * float(stds[-1]),
+        coefficients=gain @ now.response,
+        covariance=(np.diag(variances) - gain @ matrix * variances) * left / degrees,
+        group_std=dict(zip(found.names, np.exp(of_groups).tolist(), strict=True)),
+        dispersion=float(np.exp(2 * std)) / 2500 * left / degrees,
+        trend=2 * float(slope),
         degrees=degrees,
         top1=percent(odds),
     )
 
 
-def _stds(
-    response: np.ndarray,
-    noise: np.ndarray,
-    quantity: np.ndarray,
-    kernels: Sequence[np.ndarray],
-    constant: np.ndarray,
-    start: np.ndarray,
-) -> np.ndarray:
-    """Return the most likely log standard deviations of the groups and of a run, and its slope."""
+def _most_likely(now: _Round, found: _Groups, start: np.ndarray) -> np.ndarray:
+    """Return the most likely log standard deviations.
+
+    Those of the groups, that of a run at 50%, and its slope in the quantity, (groups + 2,).
+    """
     from scipy.linalg import cho_factor, cho_solve
     from scipy.optimize import minimize
 
-    eye = np.eye(len(response))
-    penalty = np.append(np.ones(len(kernels)), [0.0, 0.0])
+    eye = np.eye(len(now.response))
 
     def loss(stds: np.ndarray) -> tuple[float, np.ndarray]:
-        scales = np.exp(2 * stds[:-2])
-        of_runs = np.exp(2 * stds[-2] + 2 * stds[-1] * quantity) * noise
-        total = constant + sum(s * k for s, k in zip(scales, kernels, strict=True))
-        factor = cho_factor(total + np.diag(of_runs))
-        inverse = cho_solve(factor, eye)
-        weighted = inverse @ response
-        slope = inverse - np.outer(weighted, weighted)
-        slopes = [s * float((slope * k).sum()) for s, k in zip(scales, kernels, strict=True)]
-        by_run = np.diag(slope) * of_runs
-        slopes += [by_run.sum(), by_run @ quantity]
-        return (
-            float(response @ weighted / 2 + np.log(np.diag(factor[0])).sum() - stds[:-2].sum()),
-            np.array(slopes) - penalty,
-        )
+        """Return the negative log likelihood, and its slopes."""
+        of_groups, noise = stds[:-2], now.variances(*stds[-2:])
+        factor = cho_factor(found.prior(of_groups) + np.diag(noise))
+        precision = cho_solve(factor, eye)
+        weighted = precision @ now.response
+        likelihood = now.response @ weighted / 2 + np.log(np.diag(factor[0])).sum()
+        excess = precision - np.outer(weighted, weighted)
+        by_run = np.diag(excess) * noise
+        slopes = [
+            np.exp(2 * std) * (excess * kernel).sum() - 1
+            for std, kernel in zip(of_groups, found.kernels, strict=True)
+        ]
+        slopes += [by_run.sum(), by_run @ now.quantity]
+        return float(likelihood - of_groups.sum()), np.array(slopes)
 
     bounds = [(np.log(LEAST_STD), np.log(MOST_STD))] * (len(start) - 1)
     bounds.append((-MOST_TREND, MOST_TREND))
