@@ -30,7 +30,9 @@ def checked(app: AppTest) -> AppTest:
 
 
 def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
+    """All HTML of the page but its scripts."""
+    parts = (element.proto for element in app.get("html"))
+    return "\n".join(part.body for part in parts if not part.unsafe_allow_javascript)
 
 
 def title(app: AppTest) -> str:

@@ -91,7 +91,7 @@ def test_the_probabilities_are_those_of_the_validation_images(run, folder, monke
     with torch.inference_mode():
         shares = load(run / "weights.safetensors")(images).softmax(1)
     for place, row in enumerate(rows[::5]):
-        assert row["probability"] == pytest.approx(float(shares[place].max()), abs=2e-3)
+        assert row["probability"] == pytest.approx(float(shares[place].max()), abs=5e-3)
         assert row["index"] == int(shares[place].argmax())
 
 

@@ -89,9 +89,8 @@ def test_training_a_pocket_run_closing_the_page_and_stopping_it(open_path, root)
     page.get_by_role("spinbutton", name="Epochs").press("Enter")
     expect(page.locator(".st-key-ablations-go")).to_be_visible()
     runs = 3 * len(ROADMAPS["resnet50"].steps)
-    expect(page.get_by_text(f"{runs} runs on the digits-60-epochs data set")).to_be_visible(
-        timeout=15_000
-    )
+    planned = page.get_by_text(f"{runs} runs on the digits data set, separate from runs of other")
+    expect(planned).to_be_visible(timeout=15_000)
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_role("button", name="Stop")).to_be_visible(timeout=15_000)
     page.close()

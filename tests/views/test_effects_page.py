@@ -125,10 +125,10 @@ def test_interactions_with_settings_and_the_strongest_others_are_tables(experime
     found = Effects(experiment.model).interactions()
     crossed = [one for one in found if one.second.name in CROSSED and one.first.name not in CROSSED]
     others = [one for one in found if one not in crossed]
-    for one in (*crossed, *others[:12]):
+    for one in (*crossed, *others[:8]):
         assert signed(one.effect.points, 1) in body
     named = [f"{one.first.title} with {one.second.title}" in body for one in others]
-    assert named == [True] * 12 + [False] * (len(others) - 12)
+    assert named == [True] * 8 + [False] * (len(others) - 8)
     assert 'class="heat"' in body
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ALPHA = 0.05
 #: The most pairs of changes that are listed; the CSV file has all.
-MOST_PAIRS = 12
+MOST_PAIRS = 8
 MOST_COLOR = 60  # percent of the color in the strongest cell
 Cells = Mapping[tuple[str, str], "Interaction"]
 
