@@ -128,11 +128,11 @@ def test_a_group_without_effects_shrinks_and_one_with_effects_does_not():
 
 
 def test_a_group_never_shrinks_to_nothing():
-    """With scores to which the second group contributes nothing at all."""
-    matrix, scores, groups, quantity, _ = made()
-    second = matrix[:, 11:]
-    scores = scores - second @ np.linalg.lstsq(second, scores - 50, rcond=None)[0]
-    found = shrink(matrix, scores, groups, quantity)
+    """With scores that the first group explains, but for noise that no term explains."""
+    matrix, _, groups, quantity, true = made()
+    noise = np.random.default_rng(1).standard_normal(RUNS)
+    noise -= matrix @ np.linalg.lstsq(matrix, noise, rcond=None)[0]
+    found = shrink(matrix, percent(matrix @ true + noise), groups, quantity)
     assert found.group_std["second"] > 0.01
     assert (np.diag(found.covariance)[11:] > 0).all()
 
