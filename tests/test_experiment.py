@@ -451,14 +451,15 @@ def study() -> Experiment:
     return open_experiment(design, of_data(read_runs(ROOT.parent).points, ROOT.name))
 
 
-def middle_effect(name: str, low: float, high: float, epochs: float | None = None) -> Effect:
-    """The effect of a setting from code ``low`` to ``high``, all else in the middle."""
+def mean_effect(name: str, low: float, high: float, epochs: float | None = None) -> Effect:
+    """The effect of a setting from code ``low`` to ``high``, averaged over the design."""
     model = study().model
-    coded = np.zeros((2, len(model.design.space.factors)))
+    coded = model.terms.coded([p.levels for p in model.design.points if p.role == "fit"])
     if epochs is not None:
         coded[:, model.terms.place("epochs")] = epochs
-    coded[:, model.terms.place(name)] = low, high
-    return model.effect(model.terms.matrix(coded), np.array([-1.0, 1.0]))
+    both = np.concatenate([coded, coded])
+    both[:, model.terms.place(name)] = np.repeat([low, high], len(coded))
+    return model.effect(model.terms.matrix(both), np.repeat([-1.0, 1.0], len(coded)) / len(coded))
 
 
 def in_table(effect: Effect) -> str:
@@ -481,15 +482,15 @@ def test_the_text_says_how_far_the_study_is():
 
 
 def test_what_the_study_found_follows_from_its_model():
-    length = middle_effect("epochs", -1, 1)
-    fast, fast_long = (middle_effect("lr", 0, 1, epochs) for epochs in (-1, 1))
-    mild, mild_long = (middle_effect("augmentation", -1, 1, epochs) for epochs in (-1, 1))
+    length = mean_effect("epochs", -1, 1)
+    fast, fast_long = (mean_effect("lr", 0, 1, epochs) for epochs in (-1, 1))
+    mild, mild_long = (mean_effect("augmentation", -1, 1, epochs) for epochs in (-1, 1))
     for row, effect in {
         "40 epochs instead of 10": length,
         "learning rate 5.6e-3 instead of 2e-3, in 10 epochs": fast,
         "mild augmentation instead of light, in 10 epochs": mild,
-        "layer scale 10⁻⁶": middle_effect("layer_scale", -1, 1),
-        "trunc_normal 0.02 instead of PyTorch's initialization": middle_effect("init", -1, 1),
+        "layer scale 10⁻⁶": mean_effect("layer_scale", -1, 1),
+        "trunc_normal 0.02 instead of PyTorch's initialization": mean_effect("init", -1, 1),
     }.items():
         check_said(EXPERIMENT, f"| {row} | {in_table(effect)} |")
     for effect in (fast_long, mild_long):
@@ -503,11 +504,13 @@ def test_what_the_study_found_follows_from_its_model():
         f"| between {signed(min(others), 1)} and {signed(max(others), 1)}, each interval includes",
     )
     assert all(effect.low < 0 < effect.high for effect in orders.values())
+    assert fast_long.low < 0 < fast_long.high
     assert {w.verdict for w in Effects(study().model).worth("all orders")} == {"inconclusive"}
     check_said(
         PROJECT / "README.md",
         f"gains {length.points:.1f} points",
-        f"costs {-fast.points:.1f} points in 10 epochs and {-fast_long.points:.1f} in 40",
+        f"costs {-fast.points:.1f} points in 10 epochs; in 40 epochs, the loss of "
+        f"{-fast_long.points:.1f} could be chance",
         f"({signed(norm.points, 1)} ±{norm.high - norm.points:.1f} points averaged",
     )
 
@@ -516,7 +519,14 @@ def test_what_is_said_of_single_networks_follows_from_the_model():
     effects = Effects(study().model)
     found = [w.effect for view in ("alone", "in place") for w in effects.worth(view) if w.effect]
     halves = [effect.high - effect.points for effect in found]
-    check_said(EXPERIMENT, f"known to ±{min(halves):.1f} to ±{max(halves):.1f} points")
+    model = study().model
+    short, long = 50 * np.sqrt(model.dispersion * np.exp(model.trend * np.array([-1, 1])))
+    check_said(
+        EXPERIMENT,
+        f"known to ±{min(halves):.1f} to ±{max(halves):.1f} points",
+        f"its residual standard deviation is {effects.model.points_std:.1f} points",
+        f"varies by {short:.1f} points after 10 epochs and by {long:.1f} after 40",
+    )
     pair = {"inverted_bottleneck", "move_up_depthwise"}
     (one,) = (i for i in effects.interactions() if {i.first.name, i.second.name} == pair)
     low, points, high = -one.effect.high, -one.effect.points, -one.effect.low

@@ -14,6 +14,7 @@ import numpy as np
 
 from models.config import ConfigError
 from roadmap.study.effects import Effects
+from roadmap.study.model import Model
 from roadmap.study.space import Levels, Space, StudyError
 from roadmap.study.speed import Speed
 
@@ -98,23 +99,32 @@ def atlas(effects: Effects, *, own_rate: bool = True, speed: Speed | None = None
     fixed = {name: effects.start[name] for name in _settings(space)}
     levels = tuple(one | fixed for one in networks.levels)
     coded = effects.coded(levels)
-    terms, model = effects.model.terms, effects.model
-    rates = None
+    model, rates = effects.model, None
     if own_rate and effects.has_best_rate:
-        place = terms.place("lr")
-        codes = np.linspace(-1, 1, 21)
-        scores = []
-        for code in codes:
-            coded[:, place] = code
-            scores.append(terms.matrix(coded) @ model.coefficients)
-        chosen = np.argmax(scores, axis=0)
-        coded[:, place] = codes[chosen]
-        rates = effects.rate_of(codes[chosen])
-    bands = model.bands(terms.matrix(coded))
+        best = _best_codes(model, coded)
+        coded[:, model.terms.place("lr")] = best
+        rates = effects.rate_of(best)
+    bands = model.bands(model.terms.matrix(coded))
     minutes = None
     if speed is not None:
         minutes = effects.epochs * speed.epoch_seconds(levels, networks.gmacs) / 60
     return Atlas(levels, networks.gmacs, networks.parameters, *bands, rates, minutes)
+
+
+def _best_codes(model: Model, coded: np.ndarray) -> np.ndarray:
+    """Return the code of the best of 21 learning rates for each combination.
+
+    Log-odds are quadratic in that code, so three rates give all of them.
+    """
+    coded, place = coded.copy(), model.terms.place("lr")
+    odds = []
+    for code in (-1.0, 0.0, 1.0):
+        coded[:, place] = code
+        odds.append(model.terms.matrix(coded) @ model.coefficients)
+    low, middle, high = odds
+    codes = np.linspace(-1, 1, 21)
+    slope, bend = (high - low) / 2, (high + low) / 2 - middle
+    return codes[(np.outer(slope, codes) + np.outer(bend, codes**2)).argmax(1)]
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,8 @@ class Point:
 class Design:
     """The planned runs of an experiment: ``points`` of ``space``, in training order.
 
-    ``interactions`` are the pairs of factors whose products are terms of the model, besides every
-    single factor.
+    ``interactions`` are the pairs of factors whose products the choice of the points was optimized
+    for, besides every single factor. The fitted model has every pair (``model.all_terms``).
     """
 
     name: str

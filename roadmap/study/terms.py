@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
+from operator import itemgetter
 
 import numpy as np
 
-from roadmap.study.space import Factor, Levels, Space
+from roadmap.study.space import Levels, Space
 
 #: Settings that may change the effect of any other factor.
 CROSSED = ("lr", "epochs", "augmentation")
@@ -36,7 +37,8 @@ class Terms:
             for i, factor in enumerate(factors)
             if squares and factor.scale and len(factor.levels) > 2
         ]
-        self._pairs = [(self._place[a], self._place[b]) for a, b in interactions]
+        self._firsts = [self._place[first] for first, _ in interactions]
+        self._seconds = [self._place[second] for _, second in interactions]
         self.names = (
             INTERCEPT,
             *(factor.name for factor in factors),
@@ -46,17 +48,18 @@ class Terms:
 
     def coded(self, points: Iterable[Levels]) -> np.ndarray:
         """Return combinations as codes from -1 to 1, (points, factors)."""
-        rows = [
-            [codes[levels[factor.name]] for codes, factor in self._factors()] for levels in points
+        points = tuple(points)
+        columns = [
+            [*map(codes.__getitem__, map(itemgetter(factor.name), points))]
+            for codes, factor in zip(self._codes, self.space.factors, strict=True)
         ]
-        return np.array(rows, dtype=float).reshape(-1, len(self._codes))
+        return np.column_stack(columns)
 
     def matrix(self, coded: np.ndarray) -> np.ndarray:
         """Return the terms, (points, terms), of ``coded`` points, (points, factors)."""
-        columns = [np.ones(len(coded)), *coded.T]
-        columns += [coded[:, i] ** 2 for i in self._squares]
-        columns += [coded[:, a] * coded[:, b] for a, b in self._pairs]
-        return np.column_stack(columns)
+        squares, products = coded[:, self._squares] ** 2, coded[:, self._firsts]
+        products *= coded[:, self._seconds]
+        return np.hstack([np.ones((len(coded), 1)), coded, squares, products])
 
     def of(self, points: Iterable[Levels]) -> np.ndarray:
         """Return the terms of combinations, (points, terms)."""
@@ -82,9 +85,6 @@ class Terms:
         if "epochs" not in self.space.by_name:
             return np.zeros(len(rows))
         return rows[:, 1 + self._place["epochs"]]
-
-    def _factors(self) -> Iterable[tuple[dict[str, float], Factor]]:
-        return zip(self._codes, self.space.factors, strict=True)
 
 
 def _group(pair: tuple[str, str]) -> str:

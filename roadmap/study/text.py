@@ -60,7 +60,7 @@ def basis(experiment: Experiment) -> list[str]:
             + (
                 ""
                 if pure.lack_of_fit_p is None
-                else f"Lack of fit: p = {p_value(pure.lack_of_fit_p)}."
+                else f"Lack of fit: p {p_value(pure.lack_of_fit_p, '=')}."
             )
         )
     if judgement is not None:
