@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -53,9 +54,9 @@ class Start:
     """Where fine-tuning starts: ``weights`` is a file, a run's folder or a name in timm.
 
     The learning rate of a layer is multiplied by ``layer_decay`` once per group of layers after it
-    (``fine_tune.layer_scale``). The stem and the first ``frozen_stages`` stages keep their weights
-    if it is not 0. ``network`` is for files that do not record it. Raises ``RefusedError`` for a
-    value out of range.
+    (``optimizer.layer_scale``). The stem and the first ``frozen_stages`` stages keep their weights
+    if it is not 0. ``network`` is for files that do not record it. A ``Path`` as ``weights`` is
+    stored as text. Raises ``RefusedError`` for a value out of range.
     """
 
     weights: str
@@ -64,6 +65,7 @@ class Start:
     network: ModelConfig | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", os.fspath(self.weights))  # run.json takes text
         _check("--weights", self.weights, bool(self.weights), "a file, a run's folder or a name")
         good = 0 < self.layer_decay <= 1
         _check("--layer-decay", self.layer_decay, good, "a number over 0, up to 1")

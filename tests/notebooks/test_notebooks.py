@@ -29,6 +29,7 @@ NAMES = (
     "03-train-an-ablation",
     "04-read-the-results",
     "05-design-an-experiment",
+    "06-fine-tune",
 )
 LARGEST = 1_000_000  # bytes
 #: Steps in a row with an accuracy for each seed: a gain, a loss, and what one seed has alone.
@@ -53,6 +54,10 @@ SHORTER = {
     "03-train-an-ablation": {
         "torch.set_num_threads(1)": f"{few_digits.CODE}torch.set_num_threads(1)",
         '"epochs": 3': '"epochs": 1',
+    },
+    "06-fine-tune": {
+        "TRAIN, VAL = 20, 20": "TRAIN, VAL = 4, 1",
+        "EPOCHS, SEEDS = 6, (0, 1)": "EPOCHS, SEEDS = 1, (0,)",
     },
 }
 

@@ -76,6 +76,12 @@ def test_the_recipe_is_the_papers():
     assert "fine_tune" not in RECIPES
 
 
+def test_weights_may_be_a_path(base):
+    start = Start(weights=base / "weights.safetensors")
+    assert start == Start(weights=str(base / "weights.safetensors"))
+    assert json.dumps(read_start(start).recorded(None)._asdict())  # as run.json stores it
+
+
 def test_one_epoch_from_trained_weights_beats_one_from_random_ones(unnamed, tmp_path):
     # The same recipe and a new classifier; only the other weights differ.
     settings = tuned(tmp_path / "tuned", unnamed, changes={"batch_size": 128, "lr": 2e-3})
