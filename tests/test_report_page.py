@@ -88,7 +88,7 @@ def test_it_says_what_was_run(html):
         f"15 finished, 5 of {len(ROADMAPS['resnet50'].steps)} steps, seeds 0, 1, 2",
         "100 classes, 50,000 training and 10,000 validation images",
         "3 epochs at 64 pixels",
-        "sgd, learning rate 0.1, batch 256 (ResNet)",
+        "SGD, learning rate 0.1, batch 256 (ResNet)",
         "NVIDIA H200, eager, bf16",
         "torch 2.11.0",
         "resnet50-gelu-seed7</b> stopped after 2 of 3 epochs",

@@ -22,7 +22,7 @@ from roadmap.drawing.parts import Part, block_part, first_part, signature, size_
 from roadmap.drawing.svg import sheet
 from roadmap.drawing.words import NORMS, side
 
-STEM, BLOCK = "The stem", "The block"
+STEM, BLOCK, STAGES = "The stem", "The block", "Blocks per stage"
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def depth_diagram(before: ModelConfig, after: ModelConfig) -> Diagram:
     """Draw blocks per stage as rows of squares, before and after."""
     cell = min(16.0, 250 / max(*before.depths, *after.depths))
     panels = (depth_rows(before, after, "removed", cell), depth_rows(after, before, "added", cell))
-    return Diagram("Blocks per stage", panels)
+    return Diagram(STAGES, panels)
 
 
 def stage_table(config: ModelConfig, image_size: int = 224) -> list[StageRow]:

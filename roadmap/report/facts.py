@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from roadmap.analysis.ablation import Ablation
+from roadmap.recipes import OPTIMIZERS
 from roadmap.runs import Run, StepRun
 from roadmap.steps import ROADMAPS
 from roadmap.text import counted, data_title, duration
@@ -81,7 +82,9 @@ def _length(recipe: Mapping[str, Any]) -> str:
 
 
 def _recipe(recipe: Mapping[str, Any]) -> str:
-    return f"{recipe['optimizer']}, learning rate {recipe['lr']:g}, batch {recipe['batch_size']}"
+    key = recipe["optimizer"]
+    title = OPTIMIZERS[key].title if key in OPTIMIZERS else key
+    return f"{title}, learning rate {recipe['lr']:g}, batch {recipe['batch_size']}"
 
 
 def _versions(runs: Sequence[Run]) -> str:

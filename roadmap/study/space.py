@@ -29,6 +29,8 @@ COST_SIZE = 224
 _SEPARATE_FIELDS = ("init", "layer_scale")
 #: Config fields that pocket networks change.
 _SIZES = ("depths", "width")
+#: Names of the values of the config's ``init``.
+_INITS = {"default": "PyTorch's default", "kaiming": "Kaiming", "trunc_normal": "truncated normal"}
 
 
 class StudyError(ValueError):
@@ -237,8 +239,9 @@ class Space:
         for step in ROADMAPS[self.roadmap].steps:
             if name not in _SIZES and dict(step.config_changes) == {name: value}:
                 return step.title
-        words = {"init": "initialization"}.get(name, name.replace("_", " "))
-        return f"{words} {value}"
+        if name == "init":
+            return f"{_INITS[value]} initialization"
+        return f"{name.replace('_', ' ')} {value}"
 
     def _chosen(self, levels: Levels) -> list[Level]:
         return [factor.level(levels[factor.name]) for factor in self.factors]

@@ -45,7 +45,7 @@ def test_a_space_of_pocket_networks_has_the_steps_pocket_networks(space, key):
 
 
 def test_the_baseline_is_not_in_the_space_as_its_initialization_is_no_level(space):
-    with pytest.raises(StudyError, match="with initialization kaiming"):
+    with pytest.raises(StudyError, match="with Kaiming initialization"):
         space.step_levels("baseline")
 
 

@@ -359,6 +359,13 @@ def picture(roadmap: str, step: str, name: str) -> str:
     return rows.split(f'id="panel-{name}"')[1].split("</section>")[0]
 
 
+def test_the_key_names_only_what_the_drawing_shows():
+    assert "Dashed: removed blocks." in html(opened(step="stage_ratio"))
+    page = html(opened(step="patchify_stem"))
+    assert "The grid is the kernel." in page
+    assert "Dashed: removed blocks." not in page
+
+
 def test_the_mechanism_goes_from_the_cost_before_to_the_cost_after():
     shown = picture("resnet50", "inverted_bottleneck", "mechanism")
     figures = re.findall(r'<td class="n">([^<]+)', shown)
@@ -407,6 +414,7 @@ def test_the_confidence_follows_from_the_reports(tmp_path):
     assert "Strong" in picture("resnet50", "increase_width", "confidence")
     assert "Not tested" in picture("resnet50", "no_layer_scale", "confidence")
     assert "Nothing to test" in picture("resnet50", "baseline", "confidence")
+    assert "this is the first step" in picture("resnet50", "baseline", "evidence")
 
 
 def test_the_first_chart_does_not_wait_for_scipy():

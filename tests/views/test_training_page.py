@@ -35,6 +35,7 @@ def test_it_opens_with_a_form_and_says_what_it_trains():
     assert "handwritten digits" in html(app)
     assert app.button(key="ablations-go").label == "Start"
     assert "No training is running." in html(app)
+    assert "python -m roadmap sweep --roadmap resnet50 --data PATH" in html(app)
 
 
 def test_the_roadmap_is_chosen_and_in_the_url(root):

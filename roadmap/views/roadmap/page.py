@@ -45,6 +45,8 @@ FIGURES = (
 COUNTED = ("gflops", "params", "activations")
 #: Number formats of the sortable table, by decimals.
 FORMATS = {0: "localized", 1: "%.1f", 2: "%.2f"}
+#: The key of a drawing that has only blocks per stage.
+STAGES_KEY = (("", "Blue: new blocks."), ("", "Dashed: removed blocks."))
 PAUSE = 0.5  # seconds
 DRAWN = {"bars": roadmap_charts.bars, "path": roadmap_charts.path, "both": roadmap_charts.both}
 
@@ -298,7 +300,8 @@ def _changes(roadmap: Roadmap, key: str) -> None:
     for diagram in sorted(drawn, key=lambda diagram: diagram.title != diagrams.BLOCK):
         both = captions if len(diagram.panels) == 2 else ()
         st.markdown(markup.drawing(diagram, both, ()), unsafe_allow_html=True)
-    st.html(markup.signs(_key(before, after)))
+    stages_only = all(diagram.title == diagrams.STAGES for diagram in drawn)
+    st.html(markup.signs(STAGES_KEY if stages_only else _key(before, after)))
 
 
 def _every_step(shown: Shown) -> None:

@@ -58,7 +58,7 @@ def rows(roadmap: Roadmap, key: str) -> str:
     found = _results(roadmap.name, key)
     named = (
         ("Mechanism", _mechanism(roadmap, key)),
-        ("Evidence", _evidence(found)),
+        ("Evidence", _evidence(roadmap, key, found)),
         ("Confidence", _confidence(roadmap, key, found)),
     )
     return (
@@ -147,8 +147,12 @@ def _at(start: float, end: float, span: float, kind: str) -> str:
 # Evidence
 
 
-def _evidence(found: Sequence[Result]) -> str:
+def _evidence(roadmap: Roadmap, key: str, found: Sequence[Result]) -> str:
     """Return all results on one axis of change: a dot with its interval, if it has one."""
+    if roadmap.previous(key) is None:
+        return markup.paragraph(
+            "Each result is a change from the step before; this is the first step.", "faint"
+        )
     if not found:
         return markup.paragraph("No result is published, and no run is committed here.", "faint")
     ends = [0.0, *(x for r in found for x in (r.change, r.low, r.high) if x is not None)]

@@ -259,7 +259,7 @@ def _rows(table: DataFrame) -> None:
     st.html(
         markup.heading("All figures", 2, "section")
         + markup.paragraph(
-            "Click a column name to sort; the filters above apply. Top-1 is in percent.", "faint"
+            "Click a column name to sort; the choices above apply. Top-1 is in percent.", "faint"
         )
     )
     columns = st.column_config

@@ -15,6 +15,10 @@ LEAD = (
     "Train small versions of the steps on handwritten digits, on the CPU, one run at a time. "
     "Training continues when this page is closed. To resume a stopped run, start it again."
 )
+OWN_DATA = (
+    "To train on your own images, use the command line. PATH is a folder with train/CLASS/*.jpg "
+    "and val/CLASS/*.jpg:"
+)
 
 
 def show() -> None:
@@ -24,7 +28,10 @@ def show() -> None:
     )
     found = ablations_data.read()
     work.note_shown(found)
-    work.show(_roadmap())
+    roadmap = _roadmap()
+    work.show(roadmap)
+    command = f"python -m roadmap sweep --roadmap {roadmap} --data PATH"
+    st.html(markup.own_machine(OWN_DATA, command))
 
 
 def _roadmap() -> str:

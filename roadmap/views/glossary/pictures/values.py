@@ -8,6 +8,7 @@ from roadmap.palette import BLUE, ORANGE
 from roadmap.views.glossary.shapes import (
     CHANNELS,
     Axes,
+    arrow,
     bars,
     cells,
     drawing,
@@ -92,7 +93,7 @@ def activation() -> str:
         line([(14, 64), (110, 64)], width=1),
         line([(154, 64), (250, 64)], width=1),
         word(132, 60, "GELU"),
-        line([(116, 68), (146, 68)]),
+        arrow((116, 68), (146, 68)),
         word(62, 132, "before"),
         word(202, 132, "after"),
     )
