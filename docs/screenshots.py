@@ -31,7 +31,7 @@ PICTURES = (
     ("builder", "builder?a=resnet50.inverted_bottleneck~kernel_size.9~norm.layer", "light", 1420),
     ("sizes", "sizes", "light", 955),
     ("recipes", "recipes", "light", 975),
-    ("effects", "effects?data=digits&epochs=5", "light", 1080),
+    ("effects", "effects?data=tiny-imagenet-100&view=orders", "light", 1080),
     ("ablations", "ablations", "light", 990),
     ("method", "method", "dark", 770),
 )

@@ -259,7 +259,7 @@ def predict(
         *([number("minutes", "minutes", 1)] if speed else []),
     ]
     notes = [
-        f"Predicted for one run on {data}, with its 95% interval: "
+        f"Predicted for one run on {data_title(data)}, with its 95% interval: "
         f"{text.conditions_of_one(found, levels, best_rate)}.",
         *([text.timing(speed, found.epochs)] if speed else []),
         *text.basis(experiment),

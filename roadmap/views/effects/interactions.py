@@ -39,7 +39,7 @@ def show(effects: Effects) -> None:
     st.html(
         markup.paragraph(
             "How many more points the change in the row gains at the column's highest value than "
-            "at its lowest (negative: fewer). Bold: the 95% interval excludes zero.",
+            "at its lowest (negative: fewer). Bold: the 95% interval excludes zero (uncorrected).",
             "faint",
         )
         + _table(effects, rows, columns, cells, most)
