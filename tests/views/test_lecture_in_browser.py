@@ -157,8 +157,18 @@ def test_the_controls_are_reached_by_keyboard_and_named(lecture):
     assert page.locator(TITLE).evaluate(size) == small
 
 
-def test_the_block_morphs_in_600_ms_and_at_once_with_reduced_motion(lecture):
-    page = lecture(step="depthwise_conv")
+@pytest.fixture
+def page_of_its_own(browser):
+    """A page in a context of its own: Playwright sets the clock of all pages of a context."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
+
+
+def test_the_block_morphs_in_600_ms_and_at_once_with_reduced_motion(page_of_its_own, address):
+    page = page_of_its_own
+    page.goto(f"{address}/?present=1&roadmap=resnet50&step=depthwise_conv")
+    expect(page.locator(TITLE)).to_be_visible(timeout=30_000)
     page.clock.install(time=0)
     page.clock.pause_at(60_000)  # or a busy machine lets time pass in between
     shape = page.locator(".lecture-slide svg [data-name^=branch] polygon:visible").first
