@@ -14,7 +14,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ from scipy import stats
 from roadmap.files import write_json
 from roadmap.runs import PointRun
 from roadmap.study.design import Design, Point
-from roadmap.study.shrinkage import UNIT, percent, shrink, variance
+from roadmap.study.shrinkage import UNIT, Fit, percent, shrink, variance
 from roadmap.study.space import Levels, StudyError
 from roadmap.study.terms import Terms, every_pair
 
@@ -82,25 +82,16 @@ class PureError(NamedTuple):
     lack_of_fit_p: float | None
 
 
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A fitted model of the runs of ``design`` on ``data``.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Model(Fit):
+    """The fit of ``all_terms`` to the runs of ``design`` on ``data``.
 
-    ``coefficients`` (terms,) and their ``covariance`` (terms, terms) are log-odds in ``UNIT``, and
-    so is the standard deviation of each group of terms, ``group_std``. The variance of a score is
-    ``dispersion`` × exp(``trend`` × epochs, coded) × top1 × (100 − top1), with ``degrees`` of
-    freedom. ``points_std`` is the residual standard deviation in points of top-1, and ``runs`` the
-    number of fitted runs.
+    The variance of a score depends on the epochs, coded. ``points_std`` is the residual standard
+    deviation in points of top-1, and ``runs`` the number of fitted runs.
     """
 
     design: Design
     data: str
-    coefficients: np.ndarray
-    covariance: np.ndarray
-    group_std: dict[str, float]
-    dispersion: float
-    trend: float
-    degrees: int
     points_std: float
     runs: int
     pure_error: PureError | None = None
@@ -265,14 +256,9 @@ def _fitted(
     rows = terms.of([point.levels for point, _ in fitted])
     found = shrink(rows, scores, terms.groups, terms.length(rows))
     return Model(
+        **{field.name: getattr(found, field.name) for field in fields(Fit)},
         design=design,
         data=fitted[0][1].data,
-        coefficients=found.coefficients,
-        covariance=found.covariance,
-        group_std=found.group_std,
-        dispersion=found.dispersion,
-        trend=found.trend,
-        degrees=found.degrees,
         points_std=math.sqrt(float(((scores - found.top1) ** 2).sum()) / found.degrees),
         runs=len(fitted),
         pure_error=_pure_error(fitted, scores, found.top1, found.degrees),

@@ -18,6 +18,7 @@ have no dispersion, its linear ones no weights.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -39,14 +40,15 @@ LEAST_STD, MOST_STD = 1e-3, 1e2
 MOST_TREND = 2.5
 
 
-class Shrunk(NamedTuple):
-    """A fit.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Fit:
+    """Fitted numbers.
 
     ``coefficients`` (terms,) and their posterior ``covariance`` (terms, terms) are log-odds in
     ``UNIT``. ``group_std`` has the standard deviation of each group of terms in the same unit.
     The variance of a score is ``dispersion`` × exp(``trend`` × quantity) × top1 × (100 − top1).
     ``degrees`` is the number of runs less the effective number of terms and the two parameters of
-    the variance. ``top1`` (runs,) has the fitted values in percent.
+    the variance.
     """
 
     coefficients: np.ndarray
@@ -55,6 +57,12 @@ class Shrunk(NamedTuple):
     dispersion: float
     trend: float
     degrees: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Shrunk(Fit):
+    """A fit with its fitted values ``top1`` (runs,), in percent."""
+
     top1: np.ndarray
 
 

@@ -24,18 +24,14 @@ INTERCEPT = "intercept"
 class Terms:
     """The terms of a model: their ``names``, and their values for combinations (``of``)."""
 
-    def __init__(
-        self, space: Space, interactions: Sequence[tuple[str, str]], *, squares: bool = True
-    ):
+    def __init__(self, space: Space, interactions: Sequence[tuple[str, str]]):
         self.space = space
-        self.interactions, self.squares = tuple(interactions), squares
+        self.interactions = tuple(interactions)
         factors = space.factors
         self._place = {factor.name: i for i, factor in enumerate(factors)}
         self._codes = [{key: factor.coded(key) for key in factor.keys} for factor in factors]
         self._squares = [
-            i
-            for i, factor in enumerate(factors)
-            if squares and factor.scale and len(factor.levels) > 2
+            i for i, factor in enumerate(factors) if factor.scale and len(factor.levels) > 2
         ]
         self._firsts = [self._place[first] for first, _ in interactions]
         self._seconds = [self._place[second] for _, second in interactions]
@@ -88,8 +84,10 @@ class Terms:
 
 
 def _group(pair: tuple[str, str]) -> str:
-    shared = [name for name in pair if name in BUDGET]
-    return {0: "pairs", 1: f"with {shared[0] if shared else ''}"}.get(len(shared), "budget")
+    settings = [name for name in pair if name in BUDGET]
+    if len(settings) == 2:
+        return "budget"
+    return f"with {settings[0]}" if settings else "pairs"
 
 
 def every_pair(space: Space) -> tuple[tuple[str, str], ...]:

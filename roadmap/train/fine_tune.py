@@ -194,7 +194,7 @@ def _recognized(
         except ValueError:
             continue
     raise RefusedError(
-        f"{source} does not record its network, and fits none of {', '.join(VARIANTS)}: if it "
+        f"{source} does not record its network and fits none of {', '.join(VARIANTS)}. If it "
         "is a step of a roadmap, add --step KEY"
     )
 

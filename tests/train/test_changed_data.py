@@ -58,7 +58,9 @@ def test_a_removed_image_is_refused_then_accepted_and_recorded(large, pets, tmp_
     (pets / "train" / "dog" / "7.png").unlink()
     with pytest.raises(RefusedError) as refused:
         train(settings(run, pets))
-    assert "contains a run on other data: data.train_images 24 before, 23 now" in str(refused.value)
+    assert "contains a run on different data: data.train_images 24 before, 23 now" in str(
+        refused.value
+    )
     assert "add --accept-changed-data" in str(refused.value)
     assert read_record(run).data_json() == before
     content = train(settings(run, pets, accept_changed_data=True))
@@ -124,7 +126,7 @@ def test_other_classes_are_refused_even_so(pets, tmp_path):
     with pytest.raises(RefusedError) as refused:
         train(settings(tmp_path / "run", pets, accept_changed_data=True))
     said = str(refused.value)
-    assert "contains a run with other classes: the class names differ" in said
+    assert "contains a run with different classes: the class names differ" in said
     assert "has 'cat'; only pets has 'kitten'" in said
 
 
@@ -155,7 +157,7 @@ def test_names_that_cannot_be_checked_are_said_to_be(tmp_path, capfd):
 def test_a_finished_run_keeps_its_data(pets, tmp_path):
     done = train(settings(tmp_path / "run", pets))
     (pets / "train" / "dog" / "7.png").unlink()
-    with pytest.raises(RefusedError, match="contains a run on other data"):
+    with pytest.raises(RefusedError, match="contains a run on different data"):
         train(settings(tmp_path / "run", pets))
     assert train(settings(tmp_path / "run", pets, accept_changed_data=True)) == done
 

@@ -203,16 +203,21 @@ class TestRuns:
             assert torch.equal(weights_of(tmp_path / "run")[name], weights_of(base)[name])
 
 
+#: A layer that is neither frozen nor new.
+TRAINED = "stages.3.blocks.0.branch.conv1.weight"
+
+
 def test_two_processes_fine_tune_as_one_does(unnamed, tmp_path):
-    changes = {"batch_size": 128, "lr": 1e-3}
+    # Adam would turn gradients that rounding leaves around zero into steps of either sign.
+    changes = {"batch_size": 128, "lr": 0.02, "optimizer": "sgd"}
     for count in (1, 2):
         settings = tuned(tmp_path / str(count), unnamed, frozen_stages=1, changes=changes)
         on_processes(count, whole_run, settings, tmp_path / f"{count}-said")
     one, two = (weights_of(tmp_path / str(count)) for count in (1, 2))
+    moved = one[TRAINED].float() - read_weights(unnamed).tensors[TRAINED].float()
+    assert moved.abs().max() > 2e-3
     for name, tensor in one.items():
-        # Adam turns gradients that differ by rounding around zero into steps of either sign.
-        close = torch.isclose(two[name].float(), tensor.float(), atol=2e-3, rtol=2e-2)
-        assert close.float().mean() > 0.99
+        torch.testing.assert_close(two[name].float(), tensor.float(), atol=2e-4, rtol=2e-3)
         if name.startswith(("stem.", "stages.0.")):
             assert torch.equal(two[name], tensor)
 

@@ -15,7 +15,7 @@ BEFORE = {
     "recipes": 80,
     "effects": 110,
     "ablations": 60,
-    "training": 75,
+    "training": 60,
     "method": 300,
     "glossary": 250,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from roadmap.drawing.svg import label, picture
 from roadmap.palette import BLUE, CYAN, ORANGE, PLUM
@@ -17,6 +18,7 @@ WIDTH, HEIGHT = 260, 140
 CHANNELS = (BLUE, ORANGE, CYAN, PLUM)
 INK = "currentColor"
 Point = tuple[float, float]
+word = partial(label, anchor="middle")
 
 
 def drawing(described: str, *shapes: str) -> str:
@@ -27,18 +29,6 @@ def drawing(described: str, *shapes: str) -> str:
 def n(value: float) -> str:
     """Return a coordinate with at most one decimal."""
     return f"{value:.1f}".removesuffix(".0")
-
-
-def word(
-    x: float,
-    y: float,
-    text: str,
-    anchor: str = "middle",
-    *,
-    bold: bool = False,
-    faint: bool = False,
-) -> str:
-    return label(x, y, text, anchor=anchor, bold=bold, faint=faint)
 
 
 def rect(

@@ -1,4 +1,4 @@
-"""The charts of the Roadmap page: bars, path, both sizes. Clicking selects a step."""
+"""The charts of the Roadmap page: steps, path and both sizes. A click selects a step."""
 
 from __future__ import annotations
 

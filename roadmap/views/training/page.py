@@ -15,10 +15,7 @@ LEAD = (
     "Train small versions of the steps on handwritten digits, on the CPU, one run at a time. "
     "Training continues when this page is closed. To resume a stopped run, start it again."
 )
-OWN_DATA = (
-    "To train on your own images, use the command line. PATH is a folder with train/CLASS/*.jpg "
-    "and val/CLASS/*.jpg:"
-)
+OWN_DATA = "PATH is a folder with train/CLASS/*.jpg and val/CLASS/*.jpg:"
 
 
 def show() -> None:
@@ -31,7 +28,8 @@ def show() -> None:
     roadmap = _roadmap()
     work.show(roadmap)
     command = f"python -m roadmap sweep --roadmap {roadmap} --data PATH"
-    st.html(markup.own_machine(OWN_DATA, command))
+    with st.expander("Train on your own images"):
+        st.html(markup.own_machine(OWN_DATA, command))
 
 
 def _roadmap() -> str:

@@ -104,7 +104,7 @@ def stride() -> str:
             rays = [(left + 2, top + 18), (left + 27, low), (left + 52, top + 18)]
             rows.append(line(rays, opacity=0.4))
             rows.append(cells(left + 21, low, 12, {(0, 0)}, ORANGE, 0.8))
-        rows.append(word(6, top + 22, f"stride {step}", "start"))
+        rows.append(word(6, top + 22, f"stride {step}", anchor="start"))
     return drawing(
         f"Windows of 3 over 9 positions: {len(starts(1))} with stride 1, {len(starts(2))} with "
         "stride 2.",

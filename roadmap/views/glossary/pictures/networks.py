@@ -103,7 +103,7 @@ def stage() -> str:
 def stage_ratio() -> str:
     shapes = []
     for top, step, name in ((4, FIRST, "ResNet-50"), (76, LAST, "ConvNeXt-T")):
-        shapes.append(word(4, top + 12, name, "start"))
+        shapes.append(word(4, top + 12, name, anchor="start"))
         for i, depth in enumerate(depths(step)):
             bricks = [13.0] * depth
             shapes.append(bars(96, top + 13 + 16 * i, bricks, 12, ORANGE if i == 2 else BLUE, 2))
@@ -134,7 +134,7 @@ def global_average_pooling() -> str:
         shapes.append(heat(40, y, values, 13, CHANNELS[i]))
         shapes.append(arrow((96, y + 20), (140, y + 20)))
         shapes.append(rect(156, y + 7, 26, 26, CHANNELS[i], fill=round(0.1 * mean, 2)))
-        shapes.append(word(194, y + 25, f"mean {mean:.1f}", "start"))
+        shapes.append(word(194, y + 25, f"mean {mean:.1f}", anchor="start"))
     return drawing("Three maps; the mean of each is one value.", *shapes)
 
 
@@ -144,7 +144,7 @@ def receptive_field() -> str:
         top = 8 + 48 * row
         middle = range(3 - reach, 4 + reach)
         shapes.append(grid(78, top, 1, 7, size, square([0], middle), ORANGE))
-        shapes.append(word(6, top + 16, name, "start"))
+        shapes.append(word(6, top + 16, name, anchor="start"))
         if row:
             left, right = 78 + size * middle.start, 78 + size * middle.stop
             for start, end in ((left + size, left), (right - size, right)):
@@ -164,7 +164,7 @@ def effective_receptive_field() -> str:
         heat(20, 11, values, 9, ORANGE),
         rect(20, 11, side, side, GRAY, fill=0, dashed=True),
         line([(137, 26), (152, 26)], GRAY, dashed=True),
-        word(158, 30, "can matter", "start"),
+        word(158, 30, "can matter", anchor="start"),
         rect(140, 58, 12, 12, ORANGE, fill=0.9),
-        word(158, 69, "does matter", "start"),
+        word(158, 69, "does matter", anchor="start"),
     )

@@ -82,8 +82,8 @@ def cosine_schedule() -> str:
         "The learning rate over 300 epochs: up in the first 20, then down along a cosine to zero.",
         CURVE.drawn(0, 0),
         CURVE.line(_rates(range(0, 301, 4)), BLUE),
-        word(236, 132, "300 epochs", "end"),
-        word(100, 30, "learning rate", "start"),
+        word(236, 132, "300 epochs", anchor="end"),
+        word(100, 30, "learning rate", anchor="start"),
     )
 
 
@@ -94,7 +94,7 @@ def warm_up() -> str:
         CURVE.drawn(0, 0),
         CURVE.line(_rates(range(start, 301, 4)), GRAY, 1.5),
         CURVE.line(_rates(range(start + 1)), ORANGE, 4),
-        word(40, 104, f"{start} epochs", "start"),
+        word(40, 104, f"{start} epochs", anchor="start"),
     )
 
 
@@ -111,7 +111,7 @@ def weight_decay() -> str:
         bars(18, 112, heights, 12, BLUE),
         line([(12, 112), (246, 112)], width=1),
         word(130, 132, "steps"),
-        word(246, 30, "w ← w − lr · decay · w", "end"),
+        word(246, 30, "w ← w − lr · decay · w", anchor="end"),
     )
 
 
@@ -123,7 +123,7 @@ def weight_average() -> str:
         "Weights that jump from step to step, and their moving average, which is smooth.",
         axes.line(enumerate(values), GRAY, 1.2),
         axes.line(enumerate(averages(values, 0.9)), ORANGE, 3),
-        word(240, 112, "one weight, its average", "end"),
+        word(240, 112, "one weight, its average", anchor="end"),
     )
 
 
@@ -138,7 +138,7 @@ def label_smoothing() -> str:
         f"Targets of {CLASSES} classes: 1 and 0 become {max(smoothed()):.2f} and "
         f"{min(smoothed()):.2f}.",
         *shapes,
-        word(192, 100 - 84 * min(smoothed()) - 2, f"{min(smoothed()):.2f}", "start"),
+        word(192, 100 - 84 * min(smoothed()) - 2, f"{min(smoothed()):.2f}", anchor="start"),
         word(56, 126, "labels"),
         word(192, 126, "smoothed"),
     )

@@ -71,7 +71,7 @@ def response_norm() -> str:
         "Strengths of four channels and their factors: each strength divided by the mean.",
         bars(12, 104, [14 * strength for strength in STRENGTHS], 20, CHANNELS),
         line([(8, 104 - 14 * mean), (110, 104 - 14 * mean)], width=1),
-        word(116, 108 - 14 * mean, "mean", "start"),
+        word(116, 108 - 14 * mean, "mean", anchor="start"),
         bars(152, 104, [14 * mean * factor / 1.5 for factor in factors], 22, CHANNELS, 6),
         word(60, 122, "strength"),
         names,
@@ -104,7 +104,7 @@ def relu_curve() -> str:
         "ReLU: zero for negative inputs, the input itself otherwise.",
         PLOT.drawn(0, 0),
         PLOT.line([(x, relu(x)) for x in (-3, 0, 3)], BLUE),
-        word(46, 40, "max(0, x)", "start"),
+        word(46, 40, "max(0, x)", anchor="start"),
     )
 
 
@@ -113,5 +113,5 @@ def gelu_curve() -> str:
         "GELU: close to ReLU, but smooth, and slightly negative below zero.",
         PLOT.drawn(0, 0),
         PLOT.curve(gelu, ORANGE),
-        word(46, 40, "x · Φ(x)", "start"),
+        word(46, 40, "x · Φ(x)", anchor="start"),
     )
