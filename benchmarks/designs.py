@@ -8,14 +8,18 @@ The seed is fixed, so the files are the same each time. ``roadmap sweep --design
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from roadmap.steps import ROADMAPS
 from roadmap.study import factors
-from roadmap.study.design import DESIGNS, Design, Point
+from roadmap.study.design import DESIGNS, Design, Point, read_design
+from roadmap.study.effects import Effects, EffectSettings
+from roadmap.study.model import Model, read_model
 from roadmap.study.optimal import optimal_design
 from roadmap.study.space import Factor, Space, pocket_space, roadmap_space
 from roadmap.study.terms import crossed
+from roadmap.tables.results import RESULTS
 from roadmap.train.pocket import pocket_recipe
 
 ROADMAP = ROADMAPS["resnet50"]
@@ -29,6 +33,10 @@ SIZES = {
 MAX_GMACS = 9.0
 RATES = (0.0007, 0.002, 0.0056)
 EPOCHS = (10, 20, 40)
+#: Epochs of the ends of the path in the confirmation.
+LONGEST = 120
+#: Steps that are not the paper's.
+BEYOND = ("global_response_norm", "no_layer_scale")
 #: Interactions besides those of learning rate, epochs and augmentation with everything.
 INTERACTIONS = (
     ("fewer_activations", "init"),
@@ -46,7 +54,7 @@ INTERACTIONS = (
 
 def main() -> None:
     DESIGNS.mkdir(exist_ok=True)
-    for design in (init_check(), size_check(), small_data(), digits()):
+    for design in (init_check(), size_check(), small_data(), confirmation(), digits()):
         path = DESIGNS / f"{design.name}.json"
         design.save(path)
         print(f"{path.name}: {len(design.points)} runs")
@@ -86,6 +94,43 @@ def small_data() -> Design:
     return optimal_design("small_data", space, pairs, runs=128, replicates=12, held_out=24, seed=1)
 
 
+def confirmation() -> Design:
+    """The adopted steps at the learning rates that the saved model of ``small_data`` gives them.
+
+    Each is trained briefly and for long with two seeds, the ends for longer than the study.
+    """
+    study = read_design(DESIGNS / "small_data.json")
+    model = read_model(RESULTS / "models" / "small_data.json", study)
+    skipped = ("baseline", *BEYOND)
+    steps = [step.key for step in ROADMAP.steps if step.adopted and step.key not in skipped]
+    ends = (steps[0], steps[-1])
+    cells = [(LONGEST, step) for step in ends]
+    cells += [(EPOCHS[0], step) for step in steps]
+    cells += [(EPOCHS[-1], step) for step in steps if step not in ends]
+    rates = {cell: _best_rate(model, *cell) for cell in cells}
+    settings = (
+        factors.learning_rate(sorted(set(rates.values()))),
+        factors.epochs((EPOCHS[0], EPOCHS[-1], LONGEST)),
+        factors.augmentation(),
+    )
+    space = _space(96, settings, {}, max_gmacs=MAX_GMACS)
+    points = []
+    for (epochs, step), rate in rates.items():
+        levels = {"lr": f"{rate:g}", "epochs": str(epochs), "augmentation": "mild"}
+        point = _step(space, f"{step}-{epochs}-epochs", step, levels)
+        points += [point, replace(point, seed=1)]
+    return Design(name="confirmation", space=space, points=tuple(points))
+
+
+def _best_rate(model: Model, epochs: int, step: str) -> float:
+    """Return the best rate of a step, to two digits, at ``epochs`` or the most that was trained."""
+    settings = EffectSettings(epochs=min(epochs, EPOCHS[-1]))
+    levels = model.design.space.step_levels(step) | {"augmentation": "mild"}
+    rate = Effects(model, settings).best_rate(levels)
+    assert rate is not None
+    return float(f"{rate:.1e}")
+
+
 def digits() -> Design:
     """A small study for a laptop: pocket networks on the handwritten digits."""
     settings = (factors.learning_rate((1e-3, 3e-3, 9e-3)), factors.epochs((5, 10, 20)))
@@ -94,7 +139,7 @@ def digits() -> Design:
         roadmap_space(
             ROADMAP,
             (factors.layer_scale(), factors.initialization(), *settings),
-            skip=("kernel_5", "kernel_9", "kernel_11", "global_response_norm"),
+            skip=("kernel_5", "kernel_9", "kernel_11", BEYOND[0]),
             recipe=vars(recipe),
         )
     )
@@ -112,7 +157,7 @@ def _space(
     return roadmap_space(
         ROADMAP,
         (factors.layer_scale(), factors.initialization(), *settings),
-        skip=("global_response_norm",),
+        skip=BEYOND[:1],
         recipe=COMMON | SIZES[side] | dict(recipe),
         max_gmacs=max_gmacs,
     )
