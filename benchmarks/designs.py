@@ -117,8 +117,8 @@ def confirmation() -> Design:
     points = []
     for (epochs, step), rate in rates.items():
         levels = {"lr": f"{rate:g}", "epochs": str(epochs), "augmentation": "mild"}
-        point = _step(space, f"{step}-{epochs}-epochs", step, levels)
-        points += [point, replace(point, seed=1)]
+        first, second = (_step(space, f"{step}-{epochs}-{x}", step, levels) for x in "ab")
+        points += [first, replace(second, seed=1)]
     return Design(name="confirmation", space=space, points=tuple(points))
 
 
