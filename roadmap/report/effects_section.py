@@ -26,7 +26,8 @@ def effects_section(points: Sequence[PointRun], data: str) -> tuple[list[str], F
 
     runs = of_data(points, data)
     try:
-        experiment = open_experiment(choose_design(designs(), runs), runs)
+        known = designs()
+        experiment = open_experiment(choose_design(known, runs), runs, known)
         effects = Effects(experiment.model)
         rows = view_rows(effects, VIEW)
     except StudyError:

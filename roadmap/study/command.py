@@ -281,8 +281,9 @@ def _experiment(data: str, design: Path | None, folder: Path | None) -> Experime
             f"no run of a design was trained on data named {data[:60]!r}; train one with "
             "`python -m roadmap sweep --design FILE --data PATH`"
         )
-    chosen = found.choose_design(found.designs(), runs) if design is None else read_design(design)
-    return found.open_experiment(chosen, runs)
+    known = found.designs()
+    chosen = found.choose_design(known, runs) if design is None else read_design(design)
+    return found.open_experiment(chosen, runs, known)
 
 
 def _speed(experiment: Experiment, *, needed: bool) -> Speed | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from roadmap.study.confirmation import Confirmation, confirmed
 from roadmap.study.effects import Effects, Interaction, Worth
 from roadmap.study.experiment import Experiment
 from roadmap.study.model import Effect
@@ -69,7 +70,28 @@ def basis(experiment: Experiment) -> list[str]:
             f"{judgement.rmse:.2f} points, and {100 * judgement.coverage:.0f}% of the scores are "
             "inside their 95% intervals."
         )
+    if experiment.confirmations:
+        said.append(confirmation(experiment.confirmations))
     return [sentence.strip() for sentence in said]
+
+
+def confirmation(found: Sequence[Confirmation]) -> str:
+    """Summarize the comparison with confirmation runs."""
+    result = confirmed(found)
+    said = []
+    if result.rmse is not None:
+        said.append(
+            f"Of {counted(result.runs, 'confirmation run')}, none of them fitted, {result.inside} "
+            f"({100 * result.inside / result.runs:.0f}%) are inside their 95% intervals; the root "
+            f"mean square error is {result.rmse:.2f} points."
+        )
+    if result.beyond:
+        verb = "is" if result.beyond == 1 else "are"
+        said.append(
+            f"{counted(result.beyond, 'confirmation run')} {verb} beyond the trained range and "
+            "without a prediction."
+        )
+    return " ".join(said)
 
 
 def _unlearned(experiment: Experiment) -> str:
