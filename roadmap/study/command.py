@@ -262,7 +262,7 @@ def predict(
         f"Predicted for one run on {data_title(data)}, with its 95% interval: "
         f"{text.conditions_of_one(found, levels, best_rate)}.",
         *([text.timing(speed, found.epochs)] if speed else []),
-        *text.basis(experiment),
+        *text.basis(experiment, found),
     ]
     emit([row], columns, form, "", notes)
 
@@ -373,7 +373,7 @@ def _print(
     strongest = found.interactions()[: text.SHOWN_INTERACTIONS]
     notes = [
         text.summary(found.worth("in place"), data_title(experiment.model.data)),
-        *text.basis(experiment),
+        *text.basis(experiment, found),
         *(["Strongest interactions:"] if strongest else []),
         *(f"  {text.interaction(one)}" for one in strongest),
     ]

@@ -40,11 +40,14 @@ def short(effect: Effect | None, verdict: str) -> str:
     return f"{signed(effect.points, 2)} ±{half:.2f}{word}"
 
 
-def basis(experiment: Experiment) -> list[str]:
-    """Describe the runs that the predictions are based on, and the fit."""
+def basis(experiment: Experiment, effects: Effects) -> list[str]:
+    """Describe the runs that the predictions of ``effects`` are based on, and the fit."""
     model, judgement = experiment.model, experiment.judgement
     fitted = f"Fitted to {model.runs} of {experiment.planned} runs on {data_title(model.data)}"
-    about = f"Residual standard deviation: {model.points_std:.2f} points."
+    about = (
+        f"Residual standard deviation after {effects.epochs:g} epochs: "
+        f"{model.run_std(effects.epochs):.2f} points at a top-1 of 50%."
+    )
     said = [f"{fitted}. {about}"]
     if experiment.foreign:
         names = ", ".join(run.path.name[:60] for run in experiment.foreign[:MOST_NAMED])

@@ -9,6 +9,7 @@ from roadmap.steps import ROADMAPS
 from roadmap.study import factors
 from roadmap.study.confirmation import _step, confirmations, confirmed
 from roadmap.study.design import DESIGNS, Design, Point, read_design
+from roadmap.study.effects import Effects
 from roadmap.study.experiment import open_experiment
 from roadmap.study.model import combination_row, fit
 from roadmap.study.text import basis
@@ -50,6 +51,10 @@ def scored(design, *scores, data="made"):
         made_run(design, p, score, data=data)
         for p, score in zip(design.points, scores, strict=True)
     ]
+
+
+def said(experiment):
+    return " ".join(basis(experiment, Effects(experiment.model)))
 
 
 def compared(model, design, runs, *more):
@@ -139,16 +144,16 @@ def test_confirmations_change_no_fitted_number_and_are_said(study, runs):
     found = open_experiment(study, [*runs, *more], [study, design])
     assert (found.model.coefficients == alone.model.coefficients).all()
     assert alone.confirmations == ()
-    assert "confirmation" not in " ".join(basis(alone))
+    assert "confirmation" not in said(alone)
     assert (
         "Of 2 confirmation runs, none of them fitted, 0 (0%) are inside their 95% intervals"
-        in " ".join(basis(found))
+        in said(found)
     )
 
 
 def test_runs_beyond_the_trained_range_are_said(study, runs):
     design = confirming(epochs=120)
     found = open_experiment(study, [*runs, *scored(design, 60, 61)], [study, design])
-    said = " ".join(basis(found))
-    assert "2 confirmation runs are beyond the trained range and without a prediction." in said
-    assert "none of them fitted" not in said
+    words = said(found)
+    assert "2 confirmation runs are beyond the trained range and without a prediction." in words
+    assert "none of them fitted" not in words

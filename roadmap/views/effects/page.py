@@ -113,7 +113,7 @@ def _explorer(experiment: Experiment) -> None:
         with st.expander("Predicted and measured"):
             effects_confirmation.show(experiment.confirmations)
     with st.expander("The experiment behind this"):
-        _basis(experiment)
+        _basis(experiment, effects)
 
 
 # The settings, in the URL
@@ -293,9 +293,9 @@ def _list(words: Sequence[str]) -> str:
     return ", ".join(words) or "none"
 
 
-def _basis(experiment: Experiment) -> None:
+def _basis(experiment: Experiment, effects: Effects) -> None:
     st.html(
-        "".join(markup.paragraph(said, "text") for said in text.basis(experiment))
+        "".join(markup.paragraph(said, "text") for said in text.basis(experiment, effects))
         + markup.paragraph(
             f"{len(experiment.runs)} of the design's {len(experiment.design.points)} runs have "
             "finished. All figures on this page are predictions for one run on this data set, not "
