@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from studies import made_run, made_runs, save_runs, small_design, truth
+from studies import made_run, made_runs, save_runs, small_design, small_space, truth
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from roadmap.cli import app
+from roadmap.measure.complexity import count
 from roadmap.runs import RunPoint
-from roadmap.study.atlas import Limits, atlas
+from roadmap.study.atlas import Limits, _networks, atlas
 from roadmap.study.design import DESIGNS, read_design
 from roadmap.study.effects import VIEWS, Effects, EffectSettings
 from roadmap.study.experiment import Experiment, open_experiment
@@ -325,6 +326,30 @@ def test_the_atlas_has_every_valid_network_at_its_best_rate(design, made):
         rate = effects.best_rate(levels)
         assert found.lr[place] == pytest.approx(rate, rel=0.08)
         assert found.top1[place] == pytest.approx(effects.predicted(levels, rate).top1, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        small_space(max_gmacs=0.2),
+        *(read_design(DESIGNS / f"{name}.json").space for name in ("small_data", "digits")),
+    ],
+    ids=["limited", "small_data", "digits"],
+)
+def test_the_atlas_lists_the_networks_and_costs_of_one_at_a_time(space):
+    """In the order of all levels, as the indices in the map's URL depend on it."""
+    varied = [factor for factor in space.factors if factor.changes_layers]
+    names = [factor.name for factor in varied]
+    right = []
+    for keys in itertools.product(*(factor.keys for factor in varied)):
+        levels = space.origin | dict(zip(names, keys, strict=True))
+        if space.problem(levels) is None:
+            right.append((levels, *space.cost(levels)))
+    found = _networks(space)
+    assert [*zip(found.levels, found.gmacs, found.parameters, strict=True)] == right
+    for levels, gmacs, parameters in right[::499]:
+        cost = count(space.network(levels))
+        assert (cost.macs / 1e9, cost.parameters) == (gmacs, parameters)
 
 
 def test_the_best_is_within_the_limits_and_the_front_rises(made):
