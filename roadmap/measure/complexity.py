@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from models.config import ModelConfig
 from models.remembered import remembered
 from models.spec import (
+    STEMS,
     Conv,
     Layer,
     PlacedLayer,
@@ -138,32 +139,36 @@ def totals(config: ModelConfig, image_size: int = 224) -> tuple[int, int]:
     Several times as fast, for studies of thousands of networks. Raises ``ValueError`` for an image
     too small for the network.
     """
-    # A stage's blocks after the first are equal, so only the second one is counted.
-    short = config.replace(depths=tuple(min(depth, 2) for depth in config.depths))
-    whole, second_blocks = _short_totals(short, image_size)
-    for depth, block in zip(config.depths, second_blocks, strict=True):
-        whole += block * (depth - 1)
+    # Stages are counted once for all stems, and of equal blocks only one.
+    stem, size = _walk(STEMS[config.stem](config), image_size)
+    stages = config.replace(stem=next(iter(STEMS)), depths=(2,) * len(config.depths))
+    head, parts = _stage_totals(stages, size)
+    whole = stem + head
+    for depth, (first, other) in zip(config.depths, parts, strict=True):
+        whole += first + other * (depth - 1)
     return whole.macs, whole.parameters
 
 
 @lru_cache(maxsize=1 << 12)
-def _short_totals(config: ModelConfig, image_size: int) -> tuple[_Totals, list[_Totals]]:
-    """Return the totals with one block per stage, and those of each stage's second block."""
+def _stage_totals(
+    config: ModelConfig, size: int
+) -> tuple[_Totals, tuple[tuple[_Totals, _Totals], ...]]:
+    """Return the totals of the head, and of each stage's first block, with what is before it in the
+    stage, and second block, for stages that get ``size`` pixels."""
     spec = network_spec.__wrapped__(config)  # one of thousands: do not displace what pages show
-    whole, size = _walk(spec.stem, image_size)
+    head = _Totals(0, 0)
     if spec.head_norm:
-        whole += _Totals(0, spec.head_norm.parameters)
+        head += _Totals(0, spec.head_norm.parameters)
     if spec.num_classes:
-        whole += _Totals(spec.classifier_macs, spec.classifier_parameters)
-    second_blocks = []
+        head += _Totals(spec.classifier_macs, spec.classifier_parameters)
+    parts = []
     for stage in spec.stages:
         downsample, size = _walk(stage.downsample, size)
         shortcut, _ = _walk(stage.blocks[0].shortcut, size)
         branch, size = _walk(stage.blocks[0].branch, size)
-        whole += downsample + shortcut + branch
-        repeated = stage.blocks[1].branch if len(stage.blocks) > 1 else ()
-        second_blocks.append(_walk(repeated, size)[0])
-    return whole, second_blocks
+        other, _ = _walk(stage.blocks[1].branch, size)
+        parts.append((downsample + shortcut + branch, other))
+    return head, tuple(parts)
 
 
 def _walk(layers: tuple[Layer, ...], size: int) -> tuple[_Totals, int]:

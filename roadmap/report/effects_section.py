@@ -26,7 +26,8 @@ def effects_section(points: Sequence[PointRun], data: str) -> tuple[list[str], F
 
     runs = of_data(points, data)
     try:
-        experiment = open_experiment(choose_design(designs(), runs), runs)
+        known = designs()
+        experiment = open_experiment(choose_design(known, runs), runs, known)
         effects = Effects(experiment.model)
         rows = view_rows(effects, VIEW)
     except StudyError:
@@ -36,7 +37,7 @@ def effects_section(points: Sequence[PointRun], data: str) -> tuple[list[str], F
         "From a designed experiment that varies all choices at once: the effect of each change in "
         f"points of top-1, averaged over all orders, with {text.conditions(effects)}.",
         text.summary(effects.worth(VIEW), data_title(data)),
-        *text.basis(experiment),
+        *text.basis(experiment, effects),
     ]
     alt = "; ".join(f"{row['title']} {text.with_interval_of(row)}" for row in rows)
     return said, charts.effect_intervals(table), f"Effect of each change in points of top-1: {alt}."

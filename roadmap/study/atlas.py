@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -15,7 +14,7 @@ import numpy as np
 from models.config import ConfigError
 from roadmap.study.effects import Effects
 from roadmap.study.model import Model
-from roadmap.study.space import Levels, Space, StudyError
+from roadmap.study.space import Level, Levels, Space, StudyError, merged
 from roadmap.study.speed import Speed
 
 
@@ -141,19 +140,34 @@ def _settings(space: Space) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4)
 def _networks(space: Space) -> _Networks:
-    varied = [f for f in space.factors if f.name not in _settings(space)]
-    names, origin = [factor.name for factor in varied], space.origin
-    found, costs = [], []
-    for keys in itertools.product(*(factor.keys for factor in varied)):
-        levels = origin | dict(zip(names, keys, strict=True))
-        with suppress(ConfigError, StudyError):
-            costs.append(space.cost(levels))
-            found.append(levels)
-    return _Networks(
-        tuple(found),
-        np.array([cost.gmacs for cost in costs]),
-        np.array([cost.parameters for cost in costs], dtype=float),
+    """Return the valid networks with their costs, in the order of the product of all levels."""
+    settings = _settings(space)
+    varied = [factor for factor in space.factors if factor.name not in settings]
+    costly = [factor for factor in varied if factor.changes_cost]
+    # Validity and cost are found once for all levels of the other factors.
+    combinations = itertools.product(*(factor.levels for factor in costly))
+    costs = np.array([_cost(space, levels) for levels in combinations])
+    shape = [len(factor.keys) if factor.changes_cost else 1 for factor in varied]
+    gmacs, parameters = (
+        np.broadcast_to(column.reshape(shape), [len(factor.keys) for factor in varied]).ravel()
+        for column in costs.T
     )
+    valid = np.isfinite(gmacs)
+    names = [factor.name for factor in varied]
+    levels = (
+        space.origin | dict(zip(names, keys, strict=True))
+        for keys in itertools.compress(itertools.product(*(f.keys for f in varied)), valid)
+    )
+    return _Networks(tuple(levels), gmacs[valid], parameters[valid])
+
+
+def _cost(space: Space, levels: Sequence[Level]) -> tuple[float, float]:
+    """Return 1e9 multiply-adds and parameters of the start with ``levels``, NaN if it is not in
+    the space."""
+    try:
+        return space.checked_cost(space.start.replace(**merged(level.config for level in levels)))
+    except (ConfigError, StudyError):
+        return np.nan, np.nan
 
 
 def changed_titles(space: Space, levels: Levels, names: Sequence[str] | None = None) -> list[str]:

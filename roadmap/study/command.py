@@ -262,7 +262,7 @@ def predict(
         f"Predicted for one run on {data_title(data)}, with its 95% interval: "
         f"{text.conditions_of_one(found, levels, best_rate)}.",
         *([text.timing(speed, found.epochs)] if speed else []),
-        *text.basis(experiment),
+        *text.basis(experiment, found),
     ]
     emit([row], columns, form, "", notes)
 
@@ -281,8 +281,9 @@ def _experiment(data: str, design: Path | None, folder: Path | None) -> Experime
             f"no run of a design was trained on data named {data[:60]!r}; train one with "
             "`python -m roadmap sweep --design FILE --data PATH`"
         )
-    chosen = found.choose_design(found.designs(), runs) if design is None else read_design(design)
-    return found.open_experiment(chosen, runs)
+    known = found.designs()
+    chosen = found.choose_design(known, runs) if design is None else read_design(design)
+    return found.open_experiment(chosen, runs, known)
 
 
 def _speed(experiment: Experiment, *, needed: bool) -> Speed | None:
@@ -372,7 +373,7 @@ def _print(
     strongest = found.interactions()[: text.SHOWN_INTERACTIONS]
     notes = [
         text.summary(found.worth("in place"), data_title(experiment.model.data)),
-        *text.basis(experiment),
+        *text.basis(experiment, found),
         *(["Strongest interactions:"] if strongest else []),
         *(f"  {text.interaction(one)}" for one in strongest),
     ]

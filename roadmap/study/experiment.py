@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roadmap.runs import PointRun
+from roadmap.study.confirmation import Confirmation, confirmations
 from roadmap.study.design import Design, read_design
 from roadmap.study.model import (
     FITTED_ROLES,
@@ -27,7 +28,8 @@ class Experiment:
     """A design with its finished ``runs`` and the fitted ``model``.
 
     ``foreign`` runs name the design but do not match it, or were trained on other data; they are
-    excluded. ``judgement`` is None without held-out runs.
+    excluded. ``judgement`` is None without held-out runs. ``confirmations`` compare the model with
+    runs of role ``confirmation``, also those of other designs.
     """
 
     design: Design
@@ -35,6 +37,7 @@ class Experiment:
     foreign: tuple[PointRun, ...]
     model: Model
     judgement: Judgement | None
+    confirmations: tuple[Confirmation, ...] = ()
 
     @property
     def unlearned(self) -> tuple[PointRun, ...]:
@@ -47,14 +50,24 @@ class Experiment:
         return sum(point.role in FITTED_ROLES for point in self.design.points)
 
 
-def open_experiment(design: Design, runs: Sequence[PointRun]) -> Experiment:
+def open_experiment(
+    design: Design, runs: Sequence[PointRun], known: Sequence[Design] = ()
+) -> Experiment:
     """Fit the model of ``design`` to its runs among ``runs``.
 
-    Raises ``StudyError`` if too few of them have finished.
+    The confirmation runs of ``known`` designs test it. Raises ``StudyError`` if too few runs of
+    ``design`` have finished.
     """
     model = fit(design, runs)
     own = tuple(run for _, run in finished(design, runs))
-    return Experiment(design, own, tuple(foreign(design, runs)), model, judge(model, runs))
+    return Experiment(
+        design,
+        own,
+        tuple(foreign(design, runs)),
+        model,
+        judge(model, runs),
+        confirmations(model, known, runs),
+    )
 
 
 def designs(folder: Path | None = None) -> list[Design]:

@@ -133,6 +133,15 @@ class Model(Fit):
         half = self._quantile * np.sqrt(((rows @ self.covariance) * rows).sum(1) + of_a_run)
         return top1, percent(odds - half), percent(odds + half)
 
+    def run_std(self, epochs: float) -> float:
+        """Return the standard deviation of one run after ``epochs``, in points, at a top-1 of 50%.
+
+        It is the same at every length if the design does not vary the length over a range.
+        """
+        factor = self.design.space.by_name.get("epochs")
+        code = factor.coded_value(epochs) if factor is not None and factor.scale else 0.0
+        return math.sqrt(self.dispersion * math.exp(self.trend * code) * 50 * 50)
+
     def save(self, path: Path) -> None:
         """Write the fitted numbers to a JSON file. Raises ``OSError``."""
         content = {

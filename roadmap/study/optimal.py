@@ -118,7 +118,10 @@ def exchange(pool: list[dict[str, str]], terms: Terms, random: np.random.Generat
 def standard_errors(design: Design, points: Sequence[Levels] | None = None) -> dict[str, float]:
     """Return the standard error of each factor's effect, from code -1 to 1.
 
-    The unit is the standard deviation of a run. ``points`` None is all points that are fitted.
+    It is that of least squares with the design's own terms, in units of the standard deviation of a
+    run around them. The model that is fitted has every pair of factors, shrunk by as much as the
+    scores say (``roadmap.study.model``), so its precision is only known with the scores.
+    ``points`` None is all points that are fitted.
     """
     terms = Terms(design.space, design.interactions)
     if points is None:
@@ -130,9 +133,10 @@ def standard_errors(design: Design, points: Sequence[Levels] | None = None) -> d
 
 
 def precision(design: Design) -> dict[str, float] | None:
-    """Return half the 95% interval of each factor's effect, for a standard deviation of 1.
+    """Return half the 95% interval of each factor's effect, if runs have a standard deviation of 1.
 
-    Returns None if the design has too few points for its terms.
+    Standard errors are those of ``standard_errors``. Returns None if the design has too few points
+    for its terms.
     """
     fitted = sum(point.role in ("fit", "replicate") for point in design.points)
     degrees = fitted - len(Terms(design.space, design.interactions).names)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from roadmap.study.atlas import Limits, atlas, changed_titles
+from roadmap.study.confirmation import Confirmation
 from roadmap.study.effects import Effects
 from roadmap.study.space import Levels, network_cost
 from roadmap.study.speed import Speed
@@ -112,6 +113,27 @@ def interaction_rows(effects: Effects) -> list[dict[str, Any]]:
         }
         for one in effects.interactions()
     ]
+
+
+def confirmation_rows(found: Sequence[Confirmation]) -> list[dict[str, Any]]:
+    """Return one row per confirmation run; predictions are None beyond the trained range."""
+    rows = []
+    for one in found:
+        top1, low, high = one.prediction or (None, None, None)
+        rows += [
+            {
+                "design": one.design,
+                "step": one.step,
+                "epochs": one.epochs,
+                "lr": one.lr,
+                "predicted": top1,
+                "low": low,
+                "high": high,
+                "measured": score,
+            }
+            for score in one.scores
+        ]
+    return rows
 
 
 def path_rows(effects: Effects, order: Sequence[str], name: str) -> list[dict[str, Any]]:

@@ -29,6 +29,9 @@ COST_SIZE = 224
 _SEPARATE_FIELDS = ("init", "layer_scale")
 #: Config fields that pocket networks change.
 _SIZES = ("depths", "width")
+#: Config fields that affect neither the cost of a network nor whether it is valid; many
+#: combinations differ only in these.
+_WITHOUT_COST = ("activation", "activations_per_block", "init", "stochastic_depth")
 #: Names of the values of the config's ``init``.
 _INITS = {"default": "PyTorch's default", "kaiming": "Kaiming", "trunc_normal": "truncated normal"}
 
@@ -84,6 +87,11 @@ class Factor:
     def changes_layers(self) -> bool:
         """Whether any level changes the network itself, not only its first weights or training."""
         return any(set(level.config) - {"init"} for level in self.levels)
+
+    @property
+    def changes_cost(self) -> bool:
+        """Whether levels can differ in their networks' cost, or in which networks are valid."""
+        return any(set(level.config).difference(_WITHOUT_COST) for level in self.levels)
 
     def level(self, key: str) -> Level:
         """Return the level ``key``. Raises ``StudyError`` that lists the levels."""
@@ -144,15 +152,15 @@ class Space:
 
     def network(self, levels: Levels) -> ModelConfig:
         """Return the config of a combination. Raises ``ConfigError`` if it is invalid."""
-        changes = _merged(level.config for level in self._chosen(levels))
-        # Not by way of ``training``: the map builds thousands of networks.
-        recipe = _merged(level.recipe for level in self._chosen(levels))
+        changes = merged(level.config for level in self._chosen(levels))
+        # Not by way of ``training``: designs build thousands of networks.
+        recipe = merged(level.recipe for level in self._chosen(levels))
         changes["stochastic_depth"] = recipe.get("stochastic_depth", self.recipe.stochastic_depth)
         return self.start.replace(**changes)
 
     def training(self, levels: Levels) -> Recipe:
         """Return the recipe of a combination."""
-        return self.recipe.replace(**_merged(level.recipe for level in self._chosen(levels)))
+        return self.recipe.replace(**merged(level.recipe for level in self._chosen(levels)))
 
     def problem(self, levels: Levels) -> str | None:
         """Return why a combination is not in the space, in one sentence; None if it is."""
@@ -167,7 +175,11 @@ class Space:
 
         Raises ``ConfigError`` for an invalid network, ``StudyError`` for one over ``max_gmacs``.
         """
-        cost = network_cost(self.network(levels))
+        return self.checked_cost(self.network(levels))
+
+    def checked_cost(self, config: ModelConfig) -> Cost:
+        """Return the cost of a network. Raises ``StudyError`` for one over ``max_gmacs``."""
+        cost = network_cost(config)
         if self.max_gmacs is not None and cost.gmacs > self.max_gmacs:
             raise StudyError(
                 f"it costs {cost.gmacs:.1f} GFLOPs; the limit of the space is {self.max_gmacs:g}"
@@ -257,8 +269,6 @@ class Cost(NamedTuple):
     parameters: int
 
 
-#: Fields that do not affect the cost; many combinations differ only in these.
-_WITHOUT_COST = ("activation", "activations_per_block", "init", "stochastic_depth")
 _WITH_COST = tuple(name for name in FIELDS if name not in _WITHOUT_COST)
 
 
@@ -277,7 +287,7 @@ def _has(config: ModelConfig, fields: Mapping[str, Any]) -> bool:
     return all(getattr(config, name) == value for name, value in fields.items())
 
 
-def _merged(changes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def merged(changes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for change in changes:
         merged |= change

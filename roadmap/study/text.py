@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from roadmap.study.confirmation import Confirmation, confirmed
 from roadmap.study.effects import Effects, Interaction, Worth
 from roadmap.study.experiment import Experiment
 from roadmap.study.model import Effect
@@ -39,11 +40,14 @@ def short(effect: Effect | None, verdict: str) -> str:
     return f"{signed(effect.points, 2)} ±{half:.2f}{word}"
 
 
-def basis(experiment: Experiment) -> list[str]:
-    """Describe the runs that the predictions are based on, and the fit."""
+def basis(experiment: Experiment, effects: Effects) -> list[str]:
+    """Describe the runs that the predictions of ``effects`` are based on, and the fit."""
     model, judgement = experiment.model, experiment.judgement
     fitted = f"Fitted to {model.runs} of {experiment.planned} runs on {data_title(model.data)}"
-    about = f"Residual standard deviation: {model.points_std:.2f} points."
+    about = (
+        f"Residual standard deviation after {effects.epochs:g} epochs: "
+        f"{model.run_std(effects.epochs):.2f} points at a top-1 of 50%."
+    )
     said = [f"{fitted}. {about}"]
     if experiment.foreign:
         names = ", ".join(run.path.name[:60] for run in experiment.foreign[:MOST_NAMED])
@@ -69,7 +73,28 @@ def basis(experiment: Experiment) -> list[str]:
             f"{judgement.rmse:.2f} points, and {100 * judgement.coverage:.0f}% of the scores are "
             "inside their 95% intervals."
         )
+    if experiment.confirmations:
+        said.append(confirmation(experiment.confirmations))
     return [sentence.strip() for sentence in said]
+
+
+def confirmation(found: Sequence[Confirmation]) -> str:
+    """Summarize the comparison with confirmation runs."""
+    result = confirmed(found)
+    said = []
+    if result.rmse is not None:
+        said.append(
+            f"Of {counted(result.runs, 'confirmation run')}, none of them fitted, {result.inside} "
+            f"({100 * result.inside / result.runs:.0f}%) are inside their 95% intervals; the root "
+            f"mean square error is {result.rmse:.2f} points."
+        )
+    if result.beyond:
+        verb = "is" if result.beyond == 1 else "are"
+        said.append(
+            f"{counted(result.beyond, 'confirmation run')} {verb} beyond the trained range and "
+            "without a prediction."
+        )
+    return " ".join(said)
 
 
 def _unlearned(experiment: Experiment) -> str:

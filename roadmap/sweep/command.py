@@ -254,8 +254,11 @@ def _print_precision(design: Design) -> None:
         return
     effects = ", ".join(f"{name} ±{half:.2f}" for name, half in known.items())
     typer.echo(
-        f"{design.name}: 95% intervals of the effects, in points of top-1, assuming a standard "
-        f"deviation of 1 point between runs that differ only in the seed: {effects}."
+        f"{design.name}: 95% intervals of the effects, in points of top-1, by least squares with "
+        f"the factors, squares and {len(design.interactions)} planned interactions, if the scores "
+        "have a standard deviation of 1 point around them (seeds and all other interactions "
+        f"together): {effects}. `effects` fits all interactions, shrunk as far as the scores say; "
+        "its intervals may be wider or narrower."
     )
 
 

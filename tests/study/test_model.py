@@ -7,16 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from studies import made_run, made_runs, save_runs, small_design, truth
+from studies import made_run, made_runs, save_runs, small_design, small_space, truth
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from roadmap.cli import app
+from roadmap.measure.complexity import count
 from roadmap.runs import RunPoint
-from roadmap.study.atlas import Limits, atlas
+from roadmap.study.atlas import Limits, _networks, atlas
 from roadmap.study.design import DESIGNS, read_design
 from roadmap.study.effects import VIEWS, Effects, EffectSettings
-from roadmap.study.experiment import open_experiment
+from roadmap.study.experiment import Experiment, open_experiment
 from roadmap.study.model import all_terms, combination_row, fit, judge, percent, read_model
 from roadmap.study.shrinkage import UNIT
 from roadmap.study.space import StudyError
@@ -97,6 +98,18 @@ def test_the_spread_is_that_of_the_world(worlds):
     at_half = np.sqrt(100 * 100 / 4 * np.mean([model.dispersion for model in models]))
     assert at_half == pytest.approx(STD, rel=0.03)
     assert np.mean([m.pure_error.lack_of_fit_p < 0.05 for m in models]) < 0.1
+
+
+@pytest.mark.parametrize("epochs", [10, 20, 40])
+def test_the_spread_that_is_said_is_the_one_of_the_length_that_is_set(made, epochs):
+    """Also where short runs are made more erratic: by the factor e from 10 to 40 epochs."""
+    model = replace(made, dispersion=0.04**2, trend=-1.0)
+    code = {10: -1, 20: 0, 40: 1}[epochs]
+    std = 50 * 0.04 * np.exp(-code / 2)
+    assert model.run_std(epochs) == pytest.approx(std)
+    found = Experiment(model.design, (), (), model, None)
+    said = basis(found, Effects(model, EffectSettings(epochs=epochs)))[0]
+    assert f"after {epochs} epochs: {std:.2f} points at a top-1 of 50%" in said
 
 
 def test_a_term_that_the_model_lacks_shows_as_lack_of_fit(design, world):
@@ -235,7 +248,7 @@ def test_runs_that_did_not_learn_are_left_out_and_named(design, world):
     assert model.unlearned == tuple(p.key for p in design.points[:2] if p.role != "held_out")
     rows = model.terms.of([point.levels for point in design.points])
     np.testing.assert_allclose(rows @ model.coefficients, rows @ world[0], atol=3 * STD)
-    said = " ".join(basis(open_experiment(design, [*dead, *runs[2:]])))
+    said = " ".join(basis(open_experiment(design, [*dead, *runs[2:]]), Effects(model)))
     assert "2 runs did not learn" in said
     assert f"{runs[0].point.key}, {runs[1].point.key}" in said
 
@@ -253,7 +266,9 @@ def test_runs_that_are_not_what_the_design_says_are_left_out_and_named(design, w
     right = fit(design, runs[5:])
     np.testing.assert_array_equal(found.model.coefficients, right.coefficients)
     assert found.foreign == tuple(wrong)
-    assert "4 runs left out for not matching the design" in " ".join(basis(found))
+    assert "4 runs left out for not matching the design" in " ".join(
+        basis(found, Effects(found.model))
+    )
 
 
 def test_nothing_is_predicted_outside_of_what_was_trained(design, made):
@@ -311,6 +326,30 @@ def test_the_atlas_has_every_valid_network_at_its_best_rate(design, made):
         rate = effects.best_rate(levels)
         assert found.lr[place] == pytest.approx(rate, rel=0.08)
         assert found.top1[place] == pytest.approx(effects.predicted(levels, rate).top1, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        small_space(max_gmacs=0.2),
+        *(read_design(DESIGNS / f"{name}.json").space for name in ("small_data", "digits")),
+    ],
+    ids=["limited", "small_data", "digits"],
+)
+def test_the_atlas_lists_the_networks_and_costs_of_one_at_a_time(space):
+    """In the order of all levels, as the indices in the map's URL depend on it."""
+    varied = [factor for factor in space.factors if factor.changes_layers]
+    names = [factor.name for factor in varied]
+    right = []
+    for keys in itertools.product(*(factor.keys for factor in varied)):
+        levels = space.origin | dict(zip(names, keys, strict=True))
+        if space.problem(levels) is None:
+            right.append((levels, *space.cost(levels)))
+    found = _networks(space)
+    assert [*zip(found.levels, found.gmacs, found.parameters, strict=True)] == right
+    for levels, gmacs, parameters in right[::499]:
+        cost = count(space.network(levels))
+        assert (cost.macs / 1e9, cost.parameters) == (gmacs, parameters)
 
 
 def test_the_best_is_within_the_limits_and_the_front_rises(made):

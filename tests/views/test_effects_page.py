@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import shutil
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pages
 import pytest
 from pages import address, checked, html
-from studies import made_runs, save_runs
+from studies import made_run, made_runs, save_runs
 from typer.testing import CliRunner
 
 from models.config import ModelConfig
@@ -17,12 +19,13 @@ from roadmap.cli import app as command_line
 from roadmap.report.text import signed
 from roadmap.runs import read_runs
 from roadmap.runs.folders import RUNS_VARIABLE
-from roadmap.study.design import DESIGNS, read_design
+from roadmap.study.design import DESIGNS, Point, read_design
 from roadmap.study.effects import Effects, EffectSettings
 from roadmap.study.experiment import open_experiment
 from roadmap.study.model import all_terms
 from roadmap.study.terms import CROSSED
 from roadmap.views.builder import address as builder_address
+from roadmap.views.effects import data as effects_data
 
 opened = partial(pages.opened, "effects")
 DATA = "made"
@@ -208,6 +211,30 @@ def test_it_says_what_it_rests_on():
     assert "On 12 held-out runs" in body
     assert "84 of the design&#x27;s 84 runs have finished" in body
     assert "predictions for one run" in body
+
+
+def test_confirmation_runs_stand_beside_their_predictions(design, folder, tmp_path, monkeypatch):
+    """Two seeds of one of the study's combinations, as another design's confirmation."""
+    shutil.copytree(folder, tmp_path / "runs")
+    seeds = (0, 1)
+    levels = design.points[0].levels
+    points = tuple(Point(key=f"s{s}", role="confirmation", levels=levels, seed=s) for s in seeds)
+    more = replace(design, name="more", points=points)
+    made = [made_run(more, points[0], 51.5, data=DATA), made_run(more, points[1], 3.5, data=DATA)]
+    save_runs(tmp_path / "runs", more, made)
+    monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path / "runs"))
+    assert "confirmation" not in html(opened())
+    monkeypatch.setattr(effects_data, "_designs", lambda: (design, more))
+    app = opened()
+    model = open_experiment(design, read_runs(tmp_path / "runs").points).model
+    top1, low, high = model.predict(model.terms.of([levels]))[0]
+    body = html(app)
+    assert "51.5, 3.5" in body
+    assert f"{top1:.1f}" in body
+    assert f"{low:.1f} to {high:.1f}" in body
+    inside = sum(low <= score <= high for score in (51.5, 3.5))
+    assert f"{inside} of 2" in body
+    assert f"Of 2 confirmation runs, none of them fitted, {inside} (" in body
 
 
 # -- where else predictions appear -------------------------------------------------------------

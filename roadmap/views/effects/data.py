@@ -38,17 +38,20 @@ def data_sets() -> tuple[str, ...]:
 def experiment(data: str) -> Experiment:
     """Return the experiment on ``data``. Raises ``StudyError``."""
     runs = of_data(ablations_data.read().points, data)
-    return _experiment(choose_design(_designs(), runs), runs)
+    known = _designs()
+    return _experiment(choose_design(known, runs), runs, known)
 
 
 @st.cache_resource(show_spinner=False, max_entries=1, ttl=60)
-def _designs() -> list[Design]:
-    return designs()
+def _designs() -> tuple[Design, ...]:
+    return tuple(designs())
 
 
 @lru_cache(maxsize=4)
-def _experiment(design: Design, runs: tuple[PointRun, ...]) -> Experiment:
-    return open_experiment(design, runs)
+def _experiment(
+    design: Design, runs: tuple[PointRun, ...], known: tuple[Design, ...]
+) -> Experiment:
+    return open_experiment(design, runs, known)
 
 
 Levels = tuple[tuple[str, str], ...]

@@ -15,6 +15,7 @@ from roadmap.study.space import StudyError
 from roadmap.text import data_title, number
 from roadmap.views.common import address, figure, markup, turns
 from roadmap.views.common.controls import segments, select
+from roadmap.views.effects import confirmation as effects_confirmation
 from roadmap.views.effects import data as effects_data
 from roadmap.views.effects import interactions as effects_interactions
 from roadmap.views.effects import map as effects_map
@@ -108,8 +109,11 @@ def _explorer(experiment: Experiment) -> None:
     with st.expander("Your own order", expanded=effects_order.PARAMETER in st.query_params):
         effects_order.show(effects)
     effects_map.show(experiment, effects)
+    if experiment.confirmations:
+        with st.expander("Predicted and measured"):
+            effects_confirmation.show(experiment.confirmations)
     with st.expander("The experiment behind this"):
-        _basis(experiment)
+        _basis(experiment, effects)
 
 
 # The settings, in the URL
@@ -289,9 +293,9 @@ def _list(words: Sequence[str]) -> str:
     return ", ".join(words) or "none"
 
 
-def _basis(experiment: Experiment) -> None:
+def _basis(experiment: Experiment, effects: Effects) -> None:
     st.html(
-        "".join(markup.paragraph(said, "text") for said in text.basis(experiment))
+        "".join(markup.paragraph(said, "text") for said in text.basis(experiment, effects))
         + markup.paragraph(
             f"{len(experiment.runs)} of the design's {len(experiment.design.points)} runs have "
             "finished. All figures on this page are predictions for one run on this data set, not "
