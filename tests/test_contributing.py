@@ -19,7 +19,7 @@ import torch
 from models import VARIANTS, ModernResNet
 from models.config import CHOICES
 from models.source import network_source
-from roadmap.drawing.diagrams import block_diagram
+from roadmap.drawing.diagrams import part_diagram
 from roadmap.measure.training_memory import training_memory
 
 print(CHOICES["activation"])
@@ -39,7 +39,7 @@ for variant in ("resnet50", "convnext_tiny"):
     assert torch.allclose(outputs["silu", "ours"], outputs["silu", "file"], atol=1e-5)
     assert not torch.equal(outputs["silu", "ours"], outputs["gelu", "ours"])
     assert training_memory(silu, 32) == training_memory(gelu, 32)
-    assert "SiLU" in block_diagram(gelu, silu)
+    assert "SiLU" in part_diagram(gelu, silu, "stage1", 32).panels[1]
 """
 
 

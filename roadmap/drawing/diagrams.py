@@ -73,14 +73,6 @@ def step_diagrams(
     return diagrams
 
 
-def block_diagram(
-    before: ModelConfig | None, after: ModelConfig, stage: int = 0, image_size: int = 224
-) -> str:
-    """Draw a block of ``stage`` (from 0) before and after, as HTML with two SVGs."""
-    old = block_part(before, image_size, stage) if before else None
-    return side_by_side(panels_of(old, block_part(after, image_size, stage)))
-
-
 def part_names(config: ModelConfig) -> dict[str, str]:
     """Return the parts that ``part_diagram`` can draw, ``{key: name}``, in network order."""
     names = {"stem": "Stem"}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from models.config import ModelConfig
@@ -46,6 +47,22 @@ def config_of(name: str) -> ModelConfig | None:
         kind = "variant" if source == "variant" else f"step of {source}"
         raise UnknownNetworkError(unknown_name(kind, rest, names))
     return VARIANTS[rest] if source == "variant" else ROADMAPS[source].config(rest)
+
+
+def described(config: ModelConfig, facts: Mapping[str, Any]) -> str:
+    """Describe the network of a file with these ``facts``: its step, if known, and its shape unless
+    that is the step's own."""
+    shape = f"width {config.width}, depths {' '.join(map(str, config.depths))}"
+    if not facts.get("step"):
+        return f"a network of {shape}"
+    name = ":".join(shortened(facts.get(part, "?"), 60) for part in ("roadmap", "step"))
+    try:
+        full = config_of(name)
+    except UnknownNetworkError:
+        full = None
+    if full and (full.depths, full.width) == (config.depths, config.width):
+        return name
+    return f"{name} of {shape}"
 
 
 def check(name: str) -> None:

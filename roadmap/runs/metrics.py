@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from pathlib import Path
 
+from models.text import said
 from roadmap.files import read_bytes, reason
 from roadmap.runs.record import RecordError
 
@@ -29,44 +28,65 @@ CLOCK_COLUMNS = ("images_per_s", "seconds")
 
 
 def read_columns(path: Path) -> dict[str, list[float | None]]:
-    """Read ``COLUMNS`` of a metrics.csv. Raises ``OSError``; ``ValueError`` for any other table."""
-    header, *rows = csv.reader(io.StringIO(read_bytes(path).decode()))
-    cells = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
-    return {name: [_number(c) if c else None for c in cells.get(name, ())] for name in COLUMNS}
+    """Read the columns of a metrics.csv; an empty cell is None.
 
-
-def _number(cell: str) -> float:
-    number = float(cell)
-    if not math.isfinite(number):
-        raise ValueError(f"it contains {cell}; expected finite numbers")
-    return number
+    Raises ``OSError``, and ``RecordError`` if the file is damaged.
+    """
+    cells = list(zip(*_rows(path), strict=True)) or [()] * len(COLUMNS)
+    return {
+        name: [
+            _number(path, line, name, cell) if cell else None for line, cell in enumerate(each, 2)
+        ]
+        for name, each in zip(COLUMNS, cells, strict=True)
+    }
 
 
 def epochs_done(path: Path) -> tuple[int, float]:
     """Return the number of rows of a metrics.csv and their total seconds; 0 if it does not exist.
 
-    Parses a single column, since a page may read thousands of runs. Raises ``RecordError`` if the
+    Converts a single column, since a page may read thousands of runs. Raises ``RecordError`` if the
     file is damaged or cannot be read.
     """
     try:
-        content = read_bytes(path)
+        rows = _rows(path)
     except FileNotFoundError:
         return 0, 0.0
     except OSError as error:
         raise RecordError(f"{path.name} cannot be read: {reason(error)}.") from None
-    lines = content.replace(b"\r\n", b"\n").split(b"\n")  # Git may write either
-    header = lines[0].split(b",")
-    if header != [name.encode() for name in COLUMNS]:
+    column = COLUMNS.index("seconds")
+    seconds = (
+        _number(path, number, "seconds", cells[column]) for number, cells in enumerate(rows, 2)
+    )
+    return len(rows), sum(seconds)
+
+
+def _rows(path: Path) -> list[list[str]]:
+    """Return the cells of every row. Raises ``OSError``; ``RecordError`` for another table."""
+    content = (
+        read_bytes(path).decode(errors="replace").replace("\r\n", "\n")
+    )  # Git may write either
+    header, *lines = content.split("\n")
+    if header != ",".join(COLUMNS):
         raise RecordError(f"{path.name} has a wrong header; expected {','.join(COLUMNS)}.")
-    if lines.pop():
-        raise RecordError(f"{path.name} is truncated in line {len(lines) + 1}.")
-    column, seconds = header.index(b"seconds"), 0.0
-    for number, line in enumerate(lines[1:], start=2):
-        cells = line.split(b",")
-        try:
-            seconds += _number(cells[column].decode())
-        except (IndexError, ValueError):
+    if not lines or lines.pop():
+        raise RecordError(f"{path.name} is truncated in line {len(lines) + 2}.")
+    rows = [line.split(",") for line in lines]
+    for number, cells in enumerate(rows, start=2):
+        if len(cells) != len(COLUMNS):
             raise RecordError(
-                f"{path.name} is damaged: line {number} has no number in column seconds."
-            ) from None
-    return len(lines) - 1, seconds
+                f"{path.name} is damaged: line {number} has {len(cells)} cells instead of "
+                f"{len(COLUMNS)}."
+            )
+    return rows
+
+
+def _number(path: Path, line: int, column: str, cell: str) -> float:
+    try:
+        number = float(cell)
+    except ValueError:
+        number = math.nan
+    if math.isfinite(number):
+        return number
+    raise RecordError(
+        f"{path.name} is damaged: line {line} has no number in column {column}, but {said(cell)}."
+    )

@@ -23,7 +23,7 @@ from models.text import ended, said, shortened
 from models.variants import VARIANTS
 from models.weights import convert_state_dict
 from roadmap.errors import RefusedError
-from roadmap.measure.networks import UnknownNetworkError, check
+from roadmap.measure.networks import UnknownNetworkError, check, described
 from roadmap.runs.record import WEIGHTS_OF, RunStart, as_names
 from roadmap.text import counted
 from roadmap.train.data.class_names import label_names, places
@@ -117,13 +117,6 @@ def _read(start: Start) -> StartWeights:
     elif not os.path.isfile(path) and path.suffix not in WEIGHTS_ENDINGS:  # noqa: PTH113
         return _from_timm(start)
     return _from_file(path, start)
-
-
-def described(config: ModelConfig, facts: Mapping[str, Any]) -> str:
-    """Describe the network of a file with these ``facts``: its step, if known, and its shape."""
-    shape = f"width {config.width}, depths {' '.join(map(str, config.depths))}"
-    step = facts.get("step")
-    return f"{said(facts.get('roadmap'))[1:-1]}:{said(step)[1:-1]} of {shape}" if step else shape
 
 
 def _from_file(path: Path, start: Start) -> StartWeights:

@@ -14,7 +14,7 @@ from models.text import ended, shortened
 from models.weights import check_weights
 from models.weights.checkpoints import with_bare_keys
 from roadmap.errors import NonFiniteError, RefusedError, TrainingError
-from roadmap.measure.networks import UnknownNetworkError, build, check, config_of
+from roadmap.measure.networks import UnknownNetworkError, build, check, config_of, described
 from roadmap.runs.record import as_names
 from roadmap.train.data.batches import DataError, open_data
 from roadmap.train.data.class_names import ClassNamesError, label_names, quoted
@@ -85,7 +85,7 @@ def score_file(
         except RefusedError as error:
             if config is None:
                 raise
-            held = _name(facts, config)
+            held = described(config, facts)
             raise RefusedError(
                 f"{ended(error)} According to its config, the file holds {held}: omit the "
                 "network's name to score that"
@@ -124,7 +124,7 @@ def score_file(
     return {
         "weights": str(path),
         "part": part,
-        "network": model or _name(facts, config),
+        "network": model or (config and described(config, facts)),
         "data": data.info.name,
         "data_sha256": data.info.sha256,
         "val_split": data.info.splits[1],
@@ -164,21 +164,6 @@ def _matched(
         return source, "same names"
     notes.append(f"{name} and {path} have the classes in different orders: matched by name")
     return found, "matched by name"
-
-
-def _name(facts: dict[str, Any], config: ModelConfig | None) -> str:
-    """Describe the network in one of our files: its step, and its shape if not full size."""
-    shape = f"width {config.width}, depths {' '.join(map(str, config.depths))}" if config else ""
-    if not facts.get("step"):  # saved only with its config
-        return f"a network of {shape}"
-    name = ":".join(shortened(facts.get(part, "?"), 60) for part in ("roadmap", "step"))
-    try:
-        full = None if config is None else config_of(name)
-    except UnknownNetworkError:
-        full = None
-    if not (full and config) or (full.depths, full.width) == (config.depths, config.width):
-        return name
-    return f"{name} of {shape}"
 
 
 def turned(facts: Mapping[str, Any]) -> bool:

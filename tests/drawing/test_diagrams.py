@@ -92,8 +92,8 @@ def test_what_goes_is_marked_before_and_absent_after():
 def test_a_moved_layer_is_changed_although_it_is_the_same():
     middle = ModelConfig(block="inverted", depthwise=True, depths=(2,), width=8)
     first = middle.replace(depthwise_position="first")
-    svg = diagrams.block_diagram(middle, first)
-    assert svg.count("depthwise 8 channels (changed)") == 1
+    panels = diagrams.part_diagram(middle, first, "stage1", image_size=32).panels
+    assert "".join(panels).count("depthwise 8 channels (changed)") == 1
 
 
 def test_widths_are_in_proportion_to_channels():

@@ -455,7 +455,7 @@ def test_lines_may_end_as_windows_ends_them(tmp_path):
         (lambda text: text[:-30], "metrics.csv is truncated in line 4."),
         (lambda text: text.rsplit("\n", 2)[0] + "\n", "after 3 epochs, but metrics.csv has 2."),
         (lambda text: text.replace("10.0\n", "\n", 1), "line 2 has no number in column seconds"),
-        (lambda text: text.replace(",5000.0,10.0\n", "\n", 1), "line 2 has no number in column"),
+        (lambda text: text.replace(",5000.0,10.0\n", "\n", 1), "line 2 has 10 cells instead of 12"),
         (lambda text: "x\n".join(text.rsplit("\n", 1)), "line 4 has no number in column"),
         (lambda _: "", "has a wrong header; expected epoch,lr,train_loss,"),
         (lambda text: text.split("\n", 1)[1], "has a wrong header"),

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from typer.testing import CliRunner
 
 from roadmap.cli import app
 from roadmap.errors import FolderInUseError, RefusedError
+from roadmap.files import write_csv
 from roadmap.runs.lock import is_locked
+from roadmap.runs.metrics import COLUMNS, METRICS
 from roadmap.runs.record import RunPoint, RunRecord
 from roadmap.steps import ROADMAPS
 from roadmap.study.design import DESIGNS, read_design
@@ -56,6 +59,14 @@ def planned(
 ) -> list[PlannedRun]:
     options = {"recipe": None, "changes": {"epochs": 4}, "image_size": None} | more
     return plan_runs("resnet50", steps, skip, seeds, root, **options)
+
+
+def write_metrics(run: PlannedRun, top1: Sequence[float]) -> Path:
+    """metrics.csv of ``run``, with an epoch of one second for each of ``top1``."""
+    path = run.folder / METRICS
+    rows = [{"epoch": n, "top1": score, "seconds": 1} for n, score in enumerate(top1, 1)]
+    write_csv(path, COLUMNS, [dict.fromkeys(COLUMNS) | row for row in rows])
+    return path
 
 
 def write_run(run: PlannedRun, status: str = "finished", **more: object) -> None:
@@ -438,7 +449,7 @@ def test_a_run_that_was_stopped_is_said_to_wait_where_it_stands(tmp_path, capsys
     runs = planned(tmp_path)
     for run, status in zip(runs, ("finished", "interrupted", "running"), strict=False):
         write_run(run, status)
-        (run.folder / "metrics.csv").write_text("epoch,top1,seconds\n1,50,1\n2,60.5,1\n")
+        write_metrics(run, [50, 60.5])
     table = ProgressTable(runs, 1)
     table.show(State(deque(runs[1:2] + runs[3:]), done=runs[:1]), runs[2:3], [])
     table.show(State(deque(runs[1:]), done=runs[:1]), [], [])
@@ -459,8 +470,7 @@ def test_the_next_trains_once_one_has_only_results_to_write(
     for run in runs[:2]:
         engine.start(run)
     write_run(runs[0], "running")
-    metrics = runs[0].folder / "metrics.csv"
-    metrics.write_text("epoch,top1,seconds\n" + "1,50,1\n" * epochs)
+    metrics = write_metrics(runs[0], [50] * epochs)
     written = time.time() + 1 - age  # an earlier try's, where it is from before the start
     os.utime(metrics, (written, written))
     assert engine.endings() == []

@@ -99,7 +99,7 @@ class TestRuns:
         assert content["start"] == {
             "weights": str(unnamed),
             "sha256": fine_tune._file_sha256(unnamed),
-            "network": "width 24, depths 1 1 3 1",
+            "network": "a network of width 24, depths 1 1 3 1",
             "head": "new",
             "layer_decay": 0.7,
             "frozen_stages": 1,

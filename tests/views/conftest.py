@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import contextmanager
 
 import pytest
 from browser import ROOT, chromium, served
@@ -59,9 +60,21 @@ def context(browser):
     return context
 
 
+@pytest.fixture(scope="module")
+def visitor(context, address):
+    """Makes an ``open_path`` for a while."""
+    return functools.partial(_visiting, context, address)
+
+
 @pytest.fixture
 def open_path(context, address):
     """Opens a path of the app; afterwards nothing may have gone wrong in the browser."""
+    with _visiting(context, address) as open_path:
+        yield open_path
+
+
+@contextmanager
+def _visiting(context, address):
     pages, errors = [], []
 
     def open_path(path: str = "", viewport=WIDE, scheme: str = "light", touch=False) -> Page:
@@ -74,12 +87,14 @@ def open_path(context, address):
         page.goto(f"{address}/{path}")
         return page
 
-    yield open_path
-    for page in pages:
-        page.close()
-    for first, *_ in [each.pages for each in {page.context for page in pages}]:
-        first.goto(f"{address}/_stcore/health")
-        first.evaluate("localStorage.clear()")  # the next visitor has not been here before
+    try:
+        yield open_path
+    finally:
+        for page in pages:
+            page.close()
+        for first, *_ in [each.pages for each in {page.context for page in pages}]:
+            first.goto(f"{address}/_stcore/health")
+            first.evaluate("localStorage.clear()")  # the next visitor has not been here before
     assert errors == []
 
 

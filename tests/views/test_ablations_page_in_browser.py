@@ -10,6 +10,7 @@ import time
 
 import pytest
 from browser import ROOT, served
+from ended_tasks import ended_tasks
 from fake_runs import write_ablation, write_run
 from playwright.sync_api import Page, expect
 
@@ -30,8 +31,8 @@ def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     write_ablation(root, SCORES)
     (root / "tiny" / "broken").mkdir()
-    yield root
-    background.stop(root)
+    with ended_tasks(root):
+        yield root
 
 
 @pytest.fixture(scope="module")

@@ -5,28 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from browser_pages import MARKED, settled, violations
 from playwright.sync_api import Locator, Page, expect
-from test_axe_in_browser import settled, unfold, violations
 
 NARROW = {"width": 390, "height": 844}
-#: A term in the prose of each page.
-PAGES = {
-    "?roadmap=resnet50&step=depthwise_conv": "channel",
-    "inside?step=depthwise_conv&tab=operation": "pointwise-convolution",
-    "inside?step=gelu&tab=field": "stride",
-    "picture": "feature-map",
-    "builder": "parameters",
-    "sizes": "block",
-    "recipes": "mixup",
-    "effects?data=digits": "interval",
-    "ablations": "activation",
-    "method": "effective-receptive-field",
-}
-#: Keys of all marked terms, and of those in a place where none should be.
-MARKED = """() => [...document.querySelectorAll('.term')].map((term) => term.dataset.term)"""
-MISPLACED = """() => [...document.querySelectorAll('.term')].filter((term) =>
-  term.closest('h1, h2, h3, h4, a, button, code, pre, svg, summary, .legend')
-  || !term.closest('.stHtml')).map((term) => term.textContent)"""
 
 
 def marked(page: Page, key: str) -> Locator:
@@ -35,17 +17,6 @@ def marked(page: Page, key: str) -> Locator:
     term = page.locator(f".term[data-term={key}]")
     expect(term).to_have_count(1, timeout=60_000)
     return term
-
-
-@pytest.mark.parametrize("path", PAGES)
-def test_terms_are_marked_once_per_page_in_its_prose(open_path, path):
-    page = open_path(path)
-    marked(page, PAGES[path])
-    unfold(page)
-    page.wait_for_timeout(500)
-    keys = page.evaluate(MARKED)
-    assert len(keys) == len(set(keys))
-    assert page.evaluate(MISPLACED) == []
 
 
 def test_what_is_unfolded_is_marked_and_a_new_step_marks_its_own_terms(open_path):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from browser_pages import violations
 from playwright.sync_api import Page, expect
-from test_axe_in_browser import violations
 
 NARROW = {"width": 390, "height": 844}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
 import sys
 import time
 from functools import partial
@@ -108,6 +109,32 @@ def test_one_at_a_time_and_the_dead_do_not_block(sleeper):
     until_ended(sleeper)
     background.start(sleeper, task)
     assert background.is_running(sleeper)
+
+
+#: Starts a task that only waits, and dies as a test that is killed does.
+KILLED_TEST = """
+import os, signal, sys
+from pathlib import Path
+from ended_tasks import ended_tasks
+from roadmap.sweep import background
+
+root = Path(sys.argv[1])
+command = [sys.executable, "-c", "import time; time.sleep(60)"]
+background.Task.command = lambda *_: command
+with ended_tasks(root):
+    task = background.Task(roadmap="resnet50", steps=("gelu",), seeds=(0,), epochs=1)
+    background.start(root, task)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_training_does_not_outlive_tests_that_are_killed(root):
+    path = os.pathsep.join(filter(None, sys.path))
+    command = [sys.executable, "-c", KILLED_TEST, str(root)]
+    killed = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert background.read_task(root) is not None
+    until_ended(root)
 
 
 def test_training_that_was_killed_is_said_to_have_been(sleeper):

@@ -44,7 +44,7 @@ def complete(chosen: Selection) -> None:
     )
 
 
-def select(roadmap: str, step: str) -> None:
+def store(roadmap: str, step: str) -> None:
     """Store a roadmap and a step in the URL, for this page and the next."""
     st.query_params.update({"roadmap": roadmap, "step": step})
 

@@ -60,4 +60,4 @@ def _leave(roadmap: str) -> None:
     reached = st.session_state[NAME].get("leave")
     found = address.selection({"roadmap": roadmap, "step": str(reached)})
     st.query_params.pop(PARAMETER, None)
-    address.select(roadmap, found.step)
+    address.store(roadmap, found.step)

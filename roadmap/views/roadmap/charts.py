@@ -133,7 +133,7 @@ def _clicked(roadmap: str, key: str) -> Callable[[], None]:
         st.session_state["clicks"] = st.session_state.get("clicks", 0) + 1
         for point in st.session_state[key]["selection"]["points"][:1]:
             # Plotly.js passes a point's customdata as a value or as a list of one.
-            address.select(roadmap, _first(point.get("customdata")))
+            address.store(roadmap, _first(point.get("customdata")))
 
     return select
 

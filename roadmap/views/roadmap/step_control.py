@@ -11,7 +11,7 @@ from roadmap.drawing import diagrams
 from roadmap.palette import GRAY, GROUP_COLORS
 from roadmap.steps import ROADMAPS
 from roadmap.views.common import markup
-from roadmap.views.common.address import Selection, select
+from roadmap.views.common.address import Selection, store
 from roadmap.views.common.bounds import known
 from roadmap.views.common.controls import titled
 
@@ -40,7 +40,7 @@ def roadmap_control(chosen: Selection) -> None:
 def _roadmap_chosen(step: str) -> None:
     roadmap = st.session_state["roadmap"]
     keys = ROADMAPS[roadmap].keys
-    select(roadmap, step if step in keys else keys[0])
+    store(roadmap, step if step in keys else keys[0])
 
 
 def step_control(roadmap: Roadmap, key: str) -> None:
@@ -53,7 +53,7 @@ def step_control(roadmap: Roadmap, key: str) -> None:
         st.button(
             "Previous",
             disabled=place == 0,
-            on_click=select,
+            on_click=store,
             args=(roadmap.name, keys[max(place - 1, 0)]),
         )
         st.selectbox(
@@ -68,13 +68,13 @@ def step_control(roadmap: Roadmap, key: str) -> None:
         st.button(
             "Next",
             disabled=place == len(keys) - 1,
-            on_click=select,
+            on_click=store,
             args=(roadmap.name, keys[min(place + 1, len(keys) - 1)]),
         )
 
 
 def _step_chosen(roadmap: str) -> None:
-    select(roadmap, known(st.session_state["step"], ROADMAPS[roadmap].keys))
+    store(roadmap, known(st.session_state["step"], ROADMAPS[roadmap].keys))
 
 
 def step_text(roadmap: Roadmap, key: str) -> None:

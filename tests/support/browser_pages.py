@@ -1,0 +1,58 @@
+"""Pages in a browser: at rest, unfolded, and what axe-core has against them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+from playwright.sync_api import Page, expect
+
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+SERIOUS = ("serious", "critical")
+#: Without what is at most moderate and takes a third of the time, and without fetching styles again
+#: for rules that are not in force.
+ALL: dict[str, Any] = {"preload": False, "rules": {"region": {"enabled": False}}}
+#: All that a theme changes.
+COLORS: dict[str, Any] = {"preload": False, "runOnly": ["color-contrast", "link-in-text-block"]}
+#: Keys of all marked terms.
+MARKED = """() => [...document.querySelectorAll('.term')].map((term) => term.dataset.term)"""
+
+
+def settled(page: Page) -> None:
+    """Wait until the page is drawn."""
+    idle = page.locator("[data-test-script-state=notRunning]")
+    expect(idle).to_be_attached(timeout=60_000)
+    expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0, timeout=60_000)
+    expect(page.locator("h1").first).to_be_visible(timeout=60_000)
+
+
+def unfold(page: Page) -> None:
+    folded = page.locator("details:not([open]) > summary")
+    for _ in range(folded.count()):
+        folded.first.click()
+        page.wait_for_timeout(100)
+        settled(page)
+    expect(folded).to_have_count(0)
+
+
+def at_rest(page: Page, rules: dict[str, Any]) -> list[str]:
+    """``violations`` that are still there later: after a change of size some are for a moment."""
+    found = violations(page, rules)
+    if found:
+        page.wait_for_timeout(1000)
+        found = violations(page, rules)
+    return found
+
+
+def violations(page: Page, rules: dict[str, Any] = ALL) -> list[str]:
+    """Return a line per element with a serious problem."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE)
+    found = page.evaluate("rules => axe.run({resultTypes: ['violations'], ...rules})", rules)
+    return [
+        f"{violation['id']}: {node['html'][:120]} {node['failureSummary'][:160]}"
+        for violation in found["violations"]
+        if violation["impact"] in SERIOUS
+        for node in violation["nodes"]
+    ]

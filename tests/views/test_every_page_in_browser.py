@@ -1,0 +1,152 @@
+"""What holds for every page, seen in one visit of each: few words, terms marked once, axe-core.
+
+The visit is wide in both themes, then narrow. Colors are the same in either width, so the narrow
+window is only checked in one theme.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from browser_pages import ALL, COLORS, MARKED, at_rest, settled, unfold, violations
+from playwright.sync_api import expect
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What a visit of ``path`` found.
+
+    ``before`` and ``words`` are the visible words before the first figure and in all, ``terms`` the
+    keys of the marked terms, unfolded ones too, ``misplaced`` those where none should be.
+    """
+
+    path: str
+    before: int
+    words: int
+    terms: list[str]
+    misplaced: list[str]
+    serious: list[str]
+
+
+#: Most words before the first figure; Method has only text unfolded.
+BEFORE = {
+    "": 60,
+    "inside?step=gelu": 75,
+    "picture": 80,
+    "builder": 80,
+    "sizes": 60,
+    "recipes": 80,
+    "effects?data=digits": 110,
+    "ablations": 60,
+    "training": 60,
+    "method": 300,
+    "glossary?term=gelu": 250,
+}
+#: A term in the prose.
+TERMS = {
+    "?view=path&step=depthwise_conv": "channel",
+    "inside?step=depthwise_conv&tab=operation": "pointwise-convolution",
+    "inside?step=gelu&tab=field": "stride",
+    "picture": "feature-map",
+    "builder": "parameters",
+    "sizes": "block",
+    "recipes": "mixup",
+    "effects?data=digits": "interval",
+    "ablations": "activation",
+    "method": "effective-receptive-field",
+}
+OTHERS = (
+    "?view=both",
+    "?present=1",
+    "inside?step=gelu&tab=network",
+    "inside?step=gelu&tab=cost",
+    "inside?step=gelu&tab=code",
+    "inside?step=gelu&tab=config",
+    "picture?at=b.stages.1.blocks.0.branch.conv1",
+    "picture?at=b.stages.1.blocks.0.branch.conv1/5/3,3",
+)
+MOST = 400
+NARROW = {"width": 390, "height": 844}
+#: Words (with a letter) that are seen: before the first figure, and in all. Labels of charts and
+#: drawings, and code, are pictures; what is folded is not seen.
+COUNT = """() => {
+  const main = document.querySelector('[data-testid=stMain]');
+  const figure = [...main.querySelectorAll('.js-plotly-plot, .drawing svg, .pairs img, table')]
+    .find((element) => element.checkVisibility());
+  const texts = document.createTreeWalker(main, NodeFilter.SHOW_TEXT);
+  let before = 0, all = 0;
+  while (texts.nextNode()) {
+    const parent = texts.currentNode.parentElement;
+    if (parent.closest('svg, pre, style, script, [aria-hidden=true]')) continue;
+    if (parent.closest('details:not([open])') && !parent.closest('summary')) continue;
+    if (!parent.checkVisibility({ visibilityProperty: true, opacityProperty: true })) continue;
+    const words = texts.currentNode.textContent.split(/\\s+/)
+      .filter((word) => /\\p{L}/u.test(word)).length;
+    all += words;
+    const place = figure && figure.compareDocumentPosition(texts.currentNode);
+    if (!figure || place & Node.DOCUMENT_POSITION_PRECEDING) before += words;
+  }
+  return [before, all];
+}"""
+#: The text of marked terms in a place where none should be.
+MISPLACED = """() => [...document.querySelectorAll('.term')].filter((term) =>
+  term.closest('h1, h2, h3, h4, a, button, code, pre, svg, summary, .legend')
+  || !term.closest('.stHtml')).map((term) => term.textContent)"""
+
+
+@pytest.fixture(scope="module", params=dict.fromkeys([*BEFORE, *TERMS, *OTHERS]))
+def visit(request, visitor) -> Visit:
+    with visitor() as open_path:
+        page, path = open_path(request.param), request.param
+        settled(page)
+        if path.startswith("picture"):
+            expect(page.locator(".picture")).to_be_visible(timeout=60_000)
+        before, words = page.evaluate(COUNT)
+        if path in TERMS:
+            term = page.locator(f".term[data-term={TERMS[path]}]")
+            expect(term).to_have_count(1, timeout=60_000)
+        unfold(page)
+        serious = at_rest(page, ALL)
+        terms, misplaced = page.evaluate(MARKED), page.evaluate(MISPLACED)
+        page.emulate_media(color_scheme="dark")
+        page.wait_for_function(
+            "getComputedStyle(document.querySelector('.stApp')).colorScheme == 'dark'"
+        )
+        serious += at_rest(page, COLORS)
+        page.set_viewport_size(NARROW)
+        serious += at_rest(page, ALL)
+        return Visit(path, before, words, terms, misplaced, serious)
+
+
+def test_axe_core_finds_nothing_serious(visit):
+    assert visit.serious == []
+
+
+def test_a_page_has_few_words_before_its_figure_and_in_all(visit):
+    if visit.path in BEFORE:
+        assert 20 < visit.words <= MOST
+        assert visit.before <= BEFORE[visit.path]
+
+
+def test_terms_are_marked_once_per_page_in_its_prose(visit):
+    assert len(visit.terms) == len(set(visit.terms))
+    assert visit.misplaced == []
+
+
+def test_what_is_hard_to_read_is_found(open_path):
+    page = open_path("training")
+    settled(page)
+    page.locator(".title").evaluate("(title) => { title.style.color = '#dddddd' }")
+    for rules in (ALL, COLORS):
+        assert any("color-contrast" in line for line in violations(page, rules))
+
+
+def test_what_is_folded_is_not_counted_and_what_is_opened_is(open_path):
+    page = open_path("method")
+    settled(page)
+    _, folded = page.evaluate(COUNT)
+    page.locator("summary", has_text="Sources").click()
+    expect(page.get_by_role("link", name="The ConvNeXt repository")).to_be_visible()
+    _, opened = page.evaluate(COUNT)
+    assert opened > folded + 50
