@@ -15,6 +15,7 @@ from roadmap.views.common import uploads
 from roadmap.views.common.turns import turn
 from roadmap.views.glossary import marks
 from roadmap.views.not_found import NotFound
+from roadmap.views.page_base import PageBase
 from roadmap.views.roadmap import page as roadmap_page
 
 STYLE = Path(common.__file__).parent
@@ -67,6 +68,6 @@ def explorer() -> None:
 
 
 if __name__ == "app":
-    app = st.App(__file__, middleware=[Middleware(NotFound)])
+    app = st.App(__file__, middleware=[Middleware(NotFound), Middleware(PageBase)])
 else:
     explorer()

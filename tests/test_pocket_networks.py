@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,9 +13,12 @@ import models
 from models.files import read_weights
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import RESULTS, read_rows
+from roadmap.views.picture import networks
 
 FILES = sorted((RESULTS / "pocket").glob("*.safetensors"))
 ROADMAP = ROADMAPS["resnet50"]
+PICTURES = read_rows("pictures/pictures")
+CLASSES = {row["wordnet_id"] for row in read_rows("pocket/classes")}
 ADOPTED = [s.key for s in ROADMAP.steps if s.adopted and s.group != "Beyond the paper"]
 
 
@@ -56,3 +60,29 @@ def test_every_picture_is_small_and_has_a_credit():
     for path in pictures:
         assert Image.open(path).size == (256, 256)
         assert f"| `{path.name}` |" in credit
+
+
+def test_most_networks_classify_most_pictures_correctly():
+    """As results/pictures/README.md counts, except that one close answer may tip elsewhere."""
+    rows = [row for row in PICTURES if row["wordnet_id"] in CLASSES]
+    card = (RESULTS / "pictures" / "README.md").read_text(encoding="utf-8")
+    most = 0
+    for row in rows:
+        with Image.open(RESULTS / "pictures" / f"{row['picture']}.jpg") as image:
+            pixels = np.asarray(image.convert("RGB"))
+        answers = [_best_five(key, pixels) for key in ADOPTED]
+        best = sum(five[0] == row["class"] for five in answers)
+        among = sum(row["class"] in five for five in answers)
+        counted = re.search(rf"\| `{row['picture']}` \| {row['class']} \| (\d+) \| (\d+) \|", card)
+        assert [int(each) for each in counted.groups()] == pytest.approx([best, among], abs=1)
+        most += best > len(ADOPTED) / 2
+    assert most >= 4
+    assert "| `coffee` | cup | not known |" in card
+    assert len(rows) == len(PICTURES) - 1
+
+
+def _best_five(key: str, pixels: np.ndarray) -> list[str]:
+    trained = networks.pocket(key)
+    probabilities = networks.forward(trained, pixels).probabilities
+    order = sorted(range(len(probabilities)), key=lambda index: -probabilities[index])
+    return [trained.classes[index] for index in order[:5]]

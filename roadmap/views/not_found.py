@@ -45,7 +45,7 @@ class NotFound:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        home = _home(scope["path"]) if _is_visit(scope) else None
+        home = _home(scope["path"]) if is_visit(scope) else None
         if home is None:
             await self._app(scope, receive, send)
             return
@@ -53,11 +53,17 @@ class NotFound:
         await page(scope, receive, send)
 
 
-def _is_visit(scope: Scope) -> bool:
+def is_visit(scope: Scope) -> bool:
     """Whether a reader opens an address, rather than a page one of its files."""
     if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
         return False
     return "text/html" in Headers(scope=scope).get("accept", "")
+
+
+def below_app(path: str) -> str:
+    """Return the path of a request as if the app were served at the root."""
+    base = config.get_option("server.baseUrlPath").strip("/")
+    return path.removeprefix(f"/{base}") if base else path
 
 
 def _home(path: str) -> str | None:
@@ -65,8 +71,7 @@ def _home(path: str) -> str | None:
 
     It is relative because a proxy may serve the app under a prefix.
     """
-    base = config.get_option("server.baseUrlPath").strip("/")
-    below = path.removeprefix(f"/{base}") if base else path
+    below = below_app(path)
     parts = [part for part in below.split("/") if part]
     if len(parts) < 2 or parts[0] in RESERVED or "_stcore" in parts:
         return None

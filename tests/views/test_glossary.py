@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import math
 import re
 import xml.etree.ElementTree as ET
+import zlib
 from collections import Counter
 
 import pages
@@ -110,7 +113,14 @@ def test_try_it_leads_to_a_step_with_an_operation():
 def test_the_script_contains_no_tag_which_streamlit_would_refuse():
     inside = marks.script().removeprefix("<script>").removesuffix("</script>")
     assert not re.search(r"<[\w/!]", inside)
-    assert len(inside) < 200_000
+    assert len(inside) < 40_000
+
+
+def test_the_script_s_data_hold_every_card():
+    packed = re.search(r'packed: "([^"]+)"', marks.script())[1]
+    data = json.loads(zlib.decompress(base64.b64decode(packed)))
+    assert data["cards"] == {key: marks.card(term) for key, term in TERMS.items()}
+    assert data["forms"] == marks.forms()
 
 
 # Drawings

@@ -8,6 +8,8 @@ import pytest
 from browser_pages import MARKED, settled, violations
 from playwright.sync_api import Locator, Page, expect
 
+from roadmap.views.glossary.terms import TERMS
+
 NARROW = {"width": 390, "height": 844}
 
 
@@ -107,6 +109,7 @@ def test_the_card_is_inside_the_window_beside_its_term_and_reachable(open_path, 
         term.click()
         card = page.get_by_role("dialog")
         expect(card).to_be_visible()
+        card.evaluate("card => Promise.all(card.getAnimations().map((each) => each.finished))")
         box, place = card.bounding_box(), term.bounding_box()
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= viewport["width"]
@@ -121,6 +124,64 @@ def test_the_card_is_inside_the_window_beside_its_term_and_reachable(open_path, 
         page.keyboard.press("Escape")
     width = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(width) == 0
+
+
+def test_the_words_of_an_operation_are_marked(open_path):
+    page = open_path("inside?step=stage_ratio&tab=operation")
+    term = marked(page, "gflops")
+    expect(term).to_have_text("multiply-adds")
+    expect(term).to_have_css("text-decoration-line", "underline")
+    term.press("Enter")
+    expect(page.get_by_role("dialog", name="GFLOPs")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(term).to_be_focused()
+    expect(term).to_have_attribute("aria-expanded", "false")
+    page.get_by_role("button", name="Add a block to stage 1").click()
+    marked(page, "gflops")
+    expect(page.locator(".operation button .term")).to_have_count(0)
+
+
+def test_a_lecture_marks_the_terms_of_its_sentence(open_path):
+    page = open_path("?present=1&step=patchify_stem")
+    expect(page.locator(".lecture .term")).to_have_text(["stem", "patches that do not overlap"], timeout=30_000)
+    term = page.locator(".lecture .term[data-term=stem]")
+    term.click()
+    card = page.get_by_role("dialog", name="Stem")
+    expect(card).to_be_visible()
+    sizes = card.locator("p").evaluate_all("all => all.map((p) => getComputedStyle(p).fontSize)")
+    assert float(sizes[1].removesuffix("px")) >= 24
+    page.keyboard.press("Escape")  # closes the card, not the lecture
+    expect(card).to_be_hidden()
+    expect(term).to_be_focused()
+    term.click()
+    page.keyboard.press("ArrowRight")
+    expect(card).to_be_hidden()
+    expect(page.locator(".lecture .term")).to_have_text(["channels"])
+    page.keyboard.press("Escape")
+    expect(page.locator(".lecture")).to_have_count(0, timeout=30_000)
+    marked(page, "channel").click()
+    expect(page.get_by_role("dialog", name="Channel")).to_be_visible()
+
+
+def test_a_term_is_found_by_what_is_typed(open_path):
+    page = open_path("glossary", NARROW)
+    field = page.get_by_role("searchbox", name="Find a term")
+    cards, groups = page.locator(".glossary-card:visible"), page.locator("h2.section:visible")
+    expect(cards).to_have_count(len(TERMS), timeout=30_000)
+    field.fill("LayerNorm")  # a spelling that is nowhere on the page
+    expect(cards).to_have_count(1)
+    expect(cards.locator("summary")).to_have_text("Layer norm")
+    expect(groups).to_have_text(["Norms and activations"])
+    expect(page.get_by_role("status")).to_have_text(f"1 of {len(TERMS)} terms")
+    field.fill("xyz")
+    expect(groups).to_have_count(0)
+    field.fill("")
+    expect(cards).to_have_count(len(TERMS))
+    training = page.get_by_role("heading", name="Training", exact=True)
+    expect(training).not_to_be_in_viewport()
+    page.get_by_role("navigation", name="Groups").get_by_role("link", name="Training").click()
+    expect(training).to_be_in_viewport()
+    assert training.bounding_box()["y"] >= 56  # below the header
 
 
 def test_reduced_motion_is_respected(open_path):

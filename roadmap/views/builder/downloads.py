@@ -74,12 +74,13 @@ def _made_files(config: ModelConfig, image_size: int) -> None:
         seed = within(seed, *SEEDS)
         for form, name in MADE.items():
             st.button(
-                f"Create {name}, {megabytes} MB",
+                f"Create {name}",
                 key=f"make-{form}",
                 on_click=_begin,
                 args=(form, config, seed, image_size),
                 disabled=bool(busy or refused[form]),
             )
+    st.html(markup.paragraph(f"Weights, ONNX and torch.export: {megabytes} MB per file.", "faint"))
     for reason in dict.fromkeys(filter(None, refused.values())):
         st.html(markup.paragraph(reason, "faint"))
     told = builder_work.about(KEY)

@@ -166,8 +166,9 @@ def show(
     for group, controls in GROUPS.items():
         st.html(markup.heading(group, 2, "subsection"))
         for place, control in enumerate(controls):
-            if place % 2 == 0:
-                columns = st.columns(2, gap="medium")  # one per row, so that the rows align
+            if place % 2 == 0:  # columns per row, so that the rows align
+                alone = place + 1 == len(controls)
+                columns = [st.container()] if alone else st.columns(2, gap="medium")
             with columns[place % 2]:
                 _widget(control, on_change)
                 if refused and refused.field == control.field:

@@ -1,13 +1,21 @@
 /* Underlines the first occurrence of each term on a page and opens its card. Terms are marked in
-   HTML of Streamlit's st.html only: React does not look inside it, and replaces it as a whole. */
+   HTML of Streamlit's st.html, inside which React does not look and which it replaces as a whole,
+   and in the sentence of a lecture's slide. */
 if (!glossary.started) {
-  glossary.started = true;
-  const { cards, forms } = glossary;
-  const terms = new RegExp(glossary.pattern, "g");
+glossary.started = true;
+const unpacked = (text) => {
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt());
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).json();
+};
+unpacked(glossary.packed).then(({ cards, forms, pattern }) => {
+  const terms = new RegExp(pattern, "g");
   /* Where no term is marked: links, controls, code, charts and their keys, headings. */
   const notIn = "a, button, code, pre, svg, label, summary, h1, h2, h3, h4, h5, h6, thead, caption, "
     + "figcaption, dt, [aria-hidden=true], .announced, .legend, .numbered, "
     + ".summary-bar, .term";
+  const PROSE = ".stHtml > :not(script, style), .lecture-sentence, "
+    + ".operation :is(.figure > span, .note:not(.sum))";
   const WAIT = 120; // milliseconds without a change after which a page is marked
 
   /* Marking */
@@ -34,16 +42,24 @@ if (!glossary.started) {
     }
     return places;
   };
+  /* The page, and the operations to try, which Streamlit isolates from it. */
+  const partsOf = (page) => {
+    const components = [...page.querySelectorAll("[data-testid=stBidiComponentIsolated]")];
+    const roots = components.map(({ shadowRoot }) => shadowRoot);
+    return [page, ...roots.filter((root) => root?.querySelector(".operation"))];
+  };
   const markPage = () => {
-    const page = document.querySelector("[data-testid=stMain]");
+    const page = document.querySelector(".lecture-slide, [data-testid=stMain]:not(:has(.lecture))");
     if (!page || page.querySelector(".glossary")) return;
-    const found = new Set([...page.querySelectorAll(".term")].map((term) => term.dataset.term));
-    const places = [];
-    for (const html of page.querySelectorAll(".stHtml > :not(script, style)")) {
+    const parts = partsOf(page), places = [];
+    const all = (selector) => parts.flatMap((part) => [...part.querySelectorAll(selector)]);
+    const found = new Set(all(".term").map((term) => term.dataset.term));
+    for (const html of all(PROSE)) {
       const texts = document.createTreeWalker(html, NodeFilter.SHOW_TEXT);
       for (let text; (text = texts.nextNode()); )
         places.push(...termsIn(text, found));
     }
+    for (const root of parts.slice(1)) observe(root);
     for (const { text, start, end, key } of places.reverse()) { // so that offsets stay
       text.splitText(end);
       mark(start ? text.splitText(start) : text, key);
@@ -64,10 +80,15 @@ if (!glossary.started) {
     card.addEventListener("toggle", ({ newState }) => {
       if (newState === "closed") opener?.setAttribute("aria-expanded", "false");
     });
-    document.querySelector(".stApp").append(card);
     return card;
   };
-  const getCard = () => document.getElementById("term-card") ?? makeCard();
+  /* It is inside a lecture, which hides what it covers and has its own theme. */
+  const cardFor = (term) => {
+    const card = document.getElementById("term-card") ?? makeCard();
+    const home = term.closest(".lecture") ?? document.querySelector(".stApp");
+    if (card.parentElement !== home) home.append(card);
+    return card;
+  };
   const place = () => {
     const card = document.getElementById("term-card");
     if (!card?.matches(":popover-open")) return;
@@ -81,7 +102,7 @@ if (!glossary.started) {
     card.style.top = `${Math.max(edge, Math.min(y, innerHeight - height - edge))}px`;
   };
   const open = (term) => {
-    const card = getCard();
+    const card = cardFor(term);
     opener?.setAttribute("aria-expanded", "false");
     opener = term;
     card.innerHTML = cards[term.dataset.term];
@@ -94,22 +115,40 @@ if (!glossary.started) {
   };
 
   let closing = null; // the term whose open card the current click closes
-  document.addEventListener("pointerdown", ({ target }) => {
-    const term = target.closest?.(".term");
+  const termOf = (event) => event.composedPath()[0].closest?.(".term"); // also in a component
+  document.addEventListener("pointerdown", (event) => {
+    const term = termOf(event);
     closing = term?.getAttribute("aria-expanded") === "true" ? term : null;
   }, true);
-  document.addEventListener("click", ({ target }) => {
-    const term = target.closest?.(".term");
+  document.addEventListener("click", (event) => {
+    const term = termOf(event);
     if (term && term !== closing) open(term);
   });
   document.addEventListener("keydown", (event) => {
-    const term = event.target.closest?.(".term");
+    const term = termOf(event);
     if (!term || (event.key !== "Enter" && event.key !== " ")) return;
     event.preventDefault();
     open(term);
   });
   addEventListener("scroll", place, { capture: true, passive: true });
   addEventListener("resize", place);
+
+  /* The page Glossary: only the terms that contain what is typed */
+
+  const find = ({ value }) => {
+    const wanted = value.trim().toLowerCase();
+    const entries = [...document.querySelectorAll(".glossary-card")];
+    for (const entry of entries)
+      entry.hidden = !`${entry.textContent} ${entry.dataset.forms}`.toLowerCase().includes(wanted);
+    for (const group of document.querySelectorAll(".glossary"))
+      group.classList.toggle("none", !group.querySelector(":scope > :not([hidden])"));
+    const count = entries.filter(({ hidden }) => !hidden).length;
+    document.querySelector(".glossary-find [role=status]").textContent =
+      wanted ? `${count} of ${entries.length} terms` : "";
+  };
+  document.addEventListener("input", ({ target }) => {
+    if (target.matches(".glossary-find input")) find(target);
+  });
 
   /* When */
 
@@ -126,9 +165,13 @@ if (!glossary.started) {
   };
   const later = () => { clearTimeout(waiting); waiting = setTimeout(update, WAIT); };
   const changes = new MutationObserver((records) => {
-    if (records.some(({ target }) => !target.closest?.(".js-plotly-plot, .term-card"))) later();
+    if (!records.some(({ target }) => !target.closest?.(".js-plotly-plot, .term-card"))) return;
+    if (document.querySelector(".lecture")) update(); // or a screen reader reads its words twice
+    else later();
   });
-  changes.observe(document.body, { childList: true, subtree: true });
+  const observe = (root) => changes.observe(root, { childList: true, subtree: true });
+  observe(document.body);
   document.addEventListener("toggle", later, true); // text that was folded
   later();
+});
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import zlib
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -90,13 +92,19 @@ def _link(address: str, text: str) -> str:
 
 @cache
 def script() -> str:
-    """Return the script that marks terms, with its data."""
+    """Return the script that marks terms, with its data.
+
+    The data are compressed: every page carries them, and drawings shrink to a sixth.
+    """
+    code = (HERE / "glossary.js").read_text(encoding="utf-8")
+    return f'<script>\nwindow.glossary ??= {{ packed: "{_packed()}" }};\n{code}</script>'
+
+
+def _packed() -> str:
     data = {
         "pattern": pattern(),
         "forms": forms(),
         "cards": {key: card(term) for key, term in TERMS.items()},
     }
-    # Streamlit refuses a script that contains tags.
-    text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
-    code = (HERE / "glossary.js").read_text(encoding="utf-8")
-    return f"<script>\nwindow.glossary ??= {text};\n{code}</script>"
+    text = json.dumps(data, ensure_ascii=False).encode()
+    return base64.b64encode(zlib.compress(text, 9)).decode()

@@ -26,17 +26,32 @@ def show() -> None:
         markup.heading("Glossary", 1, "title")
         + markup.paragraph(LEAD, "lead")
         + (markup.notice(problem) if problem else "")
+        + _find()
     )
     for title, terms in GROUPS.items():
-        st.html(markup.heading(title, 2, "section"))
+        st.html(f'<h2 class="section" id="{_anchor(title)}">{escape(title)}</h2>')
         cards = "".join(_entry(term, term.key == wanted) for term in terms)
         st.markdown(f'<div class="glossary">{cards}</div>', unsafe_allow_html=True)
+
+
+def _find() -> str:
+    """Return a field that ``glossary.js`` reads, and links to the groups."""
+    links = " ".join(f'<a href="#{_anchor(title)}">{escape(title)}</a>' for title in GROUPS)
+    return (
+        '<div class="glossary-find"><label>Find a term<input type="search" autocomplete="off">'
+        f'</label><span role="status"></span><nav aria-label="Groups">{links}</nav></div>'
+    )
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(" ", "-")
 
 
 def _entry(term: Term, wanted: bool) -> str:
     state, mark = (" open", " data-wanted") if wanted else ("", "")
     return (
-        f'<div class="glossary-card"{mark}><div class="term-picture">{term.draw()}</div>'
+        f'<div class="glossary-card" data-forms="{escape(" ".join(term.forms))}"{mark}>'
+        f'<div class="term-picture">{term.draw()}</div>'
         f"<details{state}><summary>{escape(term.name)}</summary>"
         f"<p>{escape(term.definition)}</p>{more(term)}</details></div>"
     )

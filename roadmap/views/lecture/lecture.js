@@ -281,6 +281,8 @@ const lecture = ({ data, parentElement, setTriggerValue }) => {
   root.setAttribute("role", "region");
   root.setAttribute("aria-label", `Lecture: ${data.title}`);
   root.style.setProperty("--ink", data.ink);
+  const heights = slides.flatMap(({ network, block }) => [network.height, block.height]);
+  root.style.setProperty("--tallest", Math.max(...heights));
   const page = getComputedStyle(document.querySelector(".stApp") ?? document.body).colorScheme;
   let dark = page.includes("dark"), size = 0, predict = false, view;
   let place = Math.max(slides.findIndex(({ key }) => key === data.step), 0);
@@ -425,6 +427,7 @@ const lecture = ({ data, parentElement, setTriggerValue }) => {
   };
   const pressed = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape" && document.querySelector(".term-card:popover-open")) return;
     const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!act) return;
     event.preventDefault();

@@ -44,20 +44,23 @@ class Shown:
 # Overview
 
 
-def overview(shown: Sequence[Shown]) -> str:
-    """Return both networks as columns of stages, with what differs marked."""
-    rows = "".join(_network(one, other) for one, other in zip(shown, shown[::-1], strict=True))
+def overview(shown: Sequence[Shown], right: str = "") -> str:
+    """Return both networks as columns of stages, with what differs and the class ``right``
+    marked."""
+    rows = "".join(
+        _network(one, other, right) for one, other in zip(shown, shown[::-1], strict=True)
+    )
     return f'<div class="networks">{rows}</div>'
 
 
-def _network(one: Shown, other: Shown) -> str:
+def _network(one: Shown, other: Shown, right: str) -> str:
     label = f"network-{one.side}"
     columns = "".join(_column(one, other, path) for path in _columns(one))
     return (
         f'<section class="network" aria-labelledby="{label}"><h2 id="{label}">'
         f"{escape(one.title)} <small>{escape(one.trained.note)}</small></h2>"
-        f'<ol class="columns">{columns}<li class="column end">{_classes(one, other)}</li></ol>'
-        "</section>"
+        f'<ol class="columns">{columns}<li class="column end">'
+        f"{_classes(one, other, right)}</li></ol></section>"
     )
 
 
@@ -121,11 +124,12 @@ def top_classes(shown: Shown) -> list[tuple[str, float]]:
     return sorted(found, key=lambda each: -each[1])[:CLASSES]
 
 
-def _classes(one: Shown, other: Shown) -> str:
+def _classes(one: Shown, other: Shown, right: str) -> str:
     theirs = {word for word, _ in top_classes(other)}
+    tick = {right: ' <i class="right" role="img" aria-label="correct">✓</i>'}
     items = "".join(
-        f"<li><span>{_delta(word not in theirs)}{escape(word)}</span><em>{share:.0%}</em>"
-        f'<i style="width:{share:.1%}"></i></li>'
+        f"<li><span>{_delta(word not in theirs)}{escape(word)}{tick.get(word, '')}</span>"
+        f'<em>{share:.0%}</em><i style="width:{share:.1%}"></i></li>'
         for word, share in top_classes(one)
     )
     return f'<b>Top {CLASSES}</b><ol class="classes">{items}</ol>'

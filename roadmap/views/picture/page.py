@@ -173,16 +173,18 @@ def _imagenet() -> tuple[Mapping[str, Trained], str]:
 
 
 def _html(shown: list[Shown], opened: Place | None, name: str, own: np.ndarray | None) -> str:
+    right = "" if name == OWN else PICTURES[name]["class"]
     if opened is None:
-        level = levels.overview(shown)
+        level = levels.overview(shown, right)
     else:
         level = levels.inside(next(one for one in shown if one.side == opened.side), opened)
     crumbs = levels.breadcrumb(shown, opened)
+    known = shown[0].trained.classes
     colors = (
         f"--map-positive:{sheets.POSITIVE};--map-negative:{sheets.NEGATIVE};--map-mark:{ORANGE}"
     )
     return (
-        f'<div class="picture" style="{colors}"><div class="side">{_photo(name, own)}</div>'
+        f'<div class="picture" style="{colors}"><div class="side">{_photo(name, own, known)}</div>'
         f'<div>{crumbs}<div class="level">{level}</div></div></div>'
     )
 
@@ -191,26 +193,29 @@ def _html(shown: list[Shown], opened: Place | None, name: str, own: np.ndarray |
 
 
 def known_pictures(rows: Iterable[Mapping[str, str]], classes: Collection[str]) -> str:
-    """Say which of the pictures in ``rows`` show one of ``classes``, given as WordNet ids."""
+    """Count the pictures in ``rows`` that show one of ``classes``, given as WordNet ids."""
     rows = list(rows)
-    known = [row for row in rows if row["wordnet_id"] in classes]
-    if not known:
-        return f"None of the {len(rows)} pictures shows a class that they know."
-    titles = ", ".join(
-        f"{row['title'][0].lower()}{row['title'][1:]} ({row['class']})" for row in known
+    known = sum(row["wordnet_id"] in classes for row in rows)
+    shows = "shows" if known == 1 else "show"
+    return (
+        f"{known} of the {len(rows)} pictures {shows} one of them; a tick marks the correct class."
     )
-    shows = "shows" if len(known) == 1 else "show"
-    return f"Of the {len(rows)} pictures, {len(known)} {shows} a class that they know: {titles}."
 
 
-def _photo(name: str, own: np.ndarray | None) -> str:
+def caption(row: Mapping[str, str], known: Collection[str]) -> str:
+    """Return the picture's class, and whether it is among the words of the ``known`` classes."""
+    return f"Class: {row['class']}{'' if row['class'] in known else ', unknown to these networks'}."
+
+
+def _photo(name: str, own: np.ndarray | None, known: Collection[str]) -> str:
     """Return the picture, in which receptive fields light up, and the choice of pictures."""
     if name == OWN and own is not None:
         source = sheets.uri(pictures.jpeg(networks.square(own)), "jpeg")
-        seen, credit = "Your picture", ""
+        seen, lines = "Your picture", ""
     else:
         source = _file_uri(name)
-        seen, credit = PICTURES[name]["title"], PICTURES[name]["credit"]
+        row = PICTURES[name]
+        seen, lines = row["title"], f"{escape(caption(row, known))}<br>{escape(row['credit'])}<br>"
     buttons = "".join(
         f'<button type="button" data-picture="{each}" aria-pressed="{str(each == name).lower()}" '
         f'aria-label="{escape(row["title"])}" style="background-image:url({_file_uri(each)})">'
@@ -219,8 +224,8 @@ def _photo(name: str, own: np.ndarray | None) -> str:
     )
     return (
         f'<figure class="photo"><div class="frame"><img src="{source}" alt="{escape(seen)}">'
-        f'<i class="field"></i></div><figcaption>{SIGNS}<br>{escape(credit)}<br>'
-        f'<span class="seen"></span></figcaption></figure><div class="choices">{buttons}</div>'
+        f'<i class="field"></i></div><figcaption>{lines}{SIGNS}<br><span class="seen"></span>'
+        f'</figcaption></figure><div class="choices">{buttons}</div>'
     )
 
 

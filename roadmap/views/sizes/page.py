@@ -259,19 +259,21 @@ def _rows(table: DataFrame) -> None:
     st.html(
         markup.heading("All figures", 2, "section")
         + markup.paragraph(
-            "Click a column name to sort; the choices above apply. Top-1 is in percent.", "faint"
+            "Click a column name to sort; the choices above apply. Top-1 is in percent, speed in "
+            "images/s.",
+            "faint",
         )
     )
     columns = st.column_config
     number_of = columns.NumberColumn
     config: dict[str, Any] = {
-        "label": columns.TextColumn("Network", width="medium", pinned=True),
+        "label": columns.TextColumn("Network", width=160, pinned=True),
         "image_size": number_of("Image, px", format="%d"),
         "pretraining": columns.TextColumn("Trained on"),
         "params": number_of("Params, M", format="%.1f"),
         "gflops": number_of("GFLOPs", format="%.1f"),
-        "a100": number_of("A100, images/s", format="localized"),
-        "v100": number_of("V100, images/s", format="localized"),
+        "a100": number_of("A100 speed", format="localized"),
+        "v100": number_of("V100 speed", format="localized"),
         "memory": number_of("Memory, GB", format="%.2f"),
         **{
             key: number_of(name.replace("ImageNet-", "IN-"), format="%.1f")
