@@ -8,7 +8,9 @@ Runs that repeat a combination stay in one fold. Held-out runs are not used.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -23,6 +25,8 @@ from roadmap.study.terms import Terms
 
 STUDIES = {"digits": "digits", "small_data": "tiny-imagenet-100"}
 FOLDS, SHUFFLES = 16, 5
+#: What the variance of a score depends on in forms of the model; None: as in the model.
+VARIANCES = {"shrunk_equal_variance": {}, "shrunk_by_length": {"epochs": 1.0}, "shrunk": None}
 OUTPUT = Path(__file__).parents[1] / "results" / "measured" / "study_models.csv"
 
 #: Fits top-1 (runs,), in percent, to terms (runs, terms), and predicts other terms.
@@ -77,8 +81,11 @@ def compare(design: Design, data: str) -> list[dict[str, object]]:
             about = {"terms": key, "columns": len(terms.names), "form": form.__name__}
             rows.append(facts | about | {"rmse": _rmse(errors)})
     matrix = all_terms(design).of(levels)
-    about = {"terms": "every pair", "columns": matrix.shape[1], "form": "shrunk"}
-    return [*rows, facts | about | _of_the_model(design, runs, matrix, top1, groups)]
+    for form, haste in VARIANCES.items():
+        about = {"terms": "every pair", "columns": matrix.shape[1], "form": form}
+        with nullcontext() if haste is None else patch.object(Terms, "haste", haste):
+            rows.append(facts | about | _of_the_model(design, runs, matrix, top1, groups))
+    return rows
 
 
 def _of_the_model(
@@ -88,14 +95,19 @@ def _of_the_model(
     top1: np.ndarray,
     groups: np.ndarray,
 ) -> dict[str, object]:
-    """Return the error and the coverage of the model that ``effects`` fits."""
-    errors, inside = [], []
+    """Return the error of the model that ``effects`` fits, and coverage and width of intervals."""
+    errors, inside, widths = [], [], []
     for out in folds(groups):
         model = fit(design, [run for run, left_out in zip(runs, out, strict=True) if not left_out])
         found, low, high = model.bands(matrix[out])
         errors.append(found - top1[out])
         inside.append((low <= top1[out]) & (top1[out] <= high))
-    return {"rmse": _rmse(errors), "coverage": round(float(np.concatenate(inside).mean()), 3)}
+        widths.append(high - low)
+    return {
+        "rmse": _rmse(errors),
+        "coverage": round(float(np.concatenate(inside).mean()), 3),
+        "width": round(float(np.concatenate(widths).mean()), 1),
+    }
 
 
 def _rmse(errors: Sequence[np.ndarray]) -> float:

@@ -262,7 +262,7 @@ def predict(
         f"Predicted for one run on {data_title(data)}, with its 95% interval: "
         f"{text.conditions_of_one(found, levels, best_rate)}.",
         *([text.timing(speed, found.epochs)] if speed else []),
-        *text.basis(experiment, found),
+        *text.basis(experiment, found, best_rate),
     ]
     emit([row], columns, form, "", notes)
 

@@ -25,11 +25,13 @@ from scipy import stats
 from roadmap.files import write_json
 from roadmap.runs import PointRun
 from roadmap.study.design import Design, Point
-from roadmap.study.shrinkage import UNIT, Fit, percent, shrink, variance
+from roadmap.study.shrinkage import UNIT, Fit, Shrunk, percent, shrink, variance
 from roadmap.study.space import Levels, StudyError
 from roadmap.study.terms import Terms, every_pair
 
-SCHEMA = 3
+SCHEMA = 4
+#: In its models, the variance depends on the length of training only.
+BY_LENGTH = 3
 CONFIDENCE = 0.95
 #: Fewest runs more than factors, for useful intervals and predictions.
 LEAST_DEGREES = 10
@@ -86,14 +88,16 @@ class PureError(NamedTuple):
 class Model(Fit):
     """The fit of ``all_terms`` to the runs of ``design`` on ``data``.
 
-    The variance of a score depends on the epochs, coded. ``points_std`` is the residual standard
-    deviation in points of top-1, and ``runs`` the number of fitted runs.
+    ``haste`` has the weights of the coded settings that the variance of a score depends on.
+    ``points_std`` is the residual standard deviation in points of top-1, and ``runs`` the number of
+    fitted runs.
     """
 
     design: Design
     data: str
     points_std: float
     runs: int
+    haste: dict[str, float]
     pure_error: PureError | None = None
     #: Keys of the points whose runs did not learn and are excluded from the fit.
     unlearned: tuple[str, ...] = ()
@@ -128,19 +132,24 @@ class Model(Fit):
         """Predict top-1 and the ends of its 95% interval, in percent, each (combinations,)."""
         odds = rows @ self.coefficients
         top1 = percent(odds)
-        spread = self.dispersion * np.exp(self.trend * self.terms.length(rows))
+        spread = self.dispersion * np.exp(self.trend * self.terms.weighted(rows, self.haste))
         of_a_run = spread * (100 * UNIT) ** 2 / variance(top1)
         half = self._quantile * np.sqrt(((rows @ self.covariance) * rows).sum(1) + of_a_run)
         return top1, percent(odds - half), percent(odds + half)
 
-    def run_std(self, epochs: float) -> float:
-        """Return the standard deviation of one run after ``epochs``, in points, at a top-1 of 50%.
+    def run_std(self, **settings: float) -> float:
+        """Return the standard deviation of one run in points, at a top-1 of 50%.
 
-        It is the same at every length if the design does not vary the length over a range.
+        ``settings`` (``epochs``, ``lr``) that do not vary over a range are in the middle.
         """
-        factor = self.design.space.by_name.get("epochs")
-        code = factor.coded_value(epochs) if factor is not None and factor.scale else 0.0
-        return math.sqrt(self.dispersion * math.exp(self.trend * code) * 50 * 50)
+        codes = {
+            name: self.design.space.factor(name).coded_value(settings[name])
+            if name in settings
+            else 0
+            for name in self.haste
+        }
+        haste = sum(weight * codes[name] for name, weight in self.haste.items())
+        return math.sqrt(self.dispersion * math.exp(self.trend * haste) * 50 * 50)
 
     def save(self, path: Path) -> None:
         """Write the fitted numbers to a JSON file. Raises ``OSError``."""
@@ -151,6 +160,7 @@ class Model(Fit):
             "runs": self.runs,
             "dispersion": self.dispersion,
             "trend": self.trend,
+            "haste": self.haste,
             "points_std": self.points_std,
             "degrees": self.degrees,
             "unlearned": list(self.unlearned),
@@ -263,25 +273,28 @@ def _fitted(
     terms = all_terms(design)
     scores = np.array([run.top1 for _, run in fitted])
     rows = terms.of([point.levels for point, _ in fitted])
-    found = shrink(rows, scores, terms.groups, terms.length(rows))
+    haste = terms.weighted(rows, terms.haste)
+    found = shrink(rows, scores, terms.groups, haste)
+    noise = np.exp(found.trend * haste) * variance(found.top1)
     return Model(
         **{field.name: getattr(found, field.name) for field in fields(Fit)},
         design=design,
         data=fitted[0][1].data,
         points_std=math.sqrt(float(((scores - found.top1) ** 2).sum()) / found.degrees),
         runs=len(fitted),
-        pure_error=_pure_error(fitted, scores, found.top1, found.degrees),
+        haste=terms.haste,
+        pure_error=_pure_error(fitted, scores, found, noise),
         unlearned=unlearned,
     )
 
 
 def _pure_error(
-    fitted: Sequence[tuple[Point, PointRun]], scores: np.ndarray, top1: np.ndarray, degrees: int
+    fitted: Sequence[tuple[Point, PointRun]], scores: np.ndarray, found: Shrunk, noise: np.ndarray
 ) -> PureError | None:
     """Return the variation of repeated points.
 
-    The lack-of-fit test compares it with the residuals from the fitted ``top1``, both in units of
-    their standard deviation.
+    The lack-of-fit test compares it with the residuals of the fit, both relative to ``noise``, the
+    variance of each score up to a factor.
     """
     groups: dict[tuple[tuple[str, str], ...], list[int]] = {}
     for place, (point, _) in enumerate(fitted):
@@ -290,22 +303,25 @@ def _pure_error(
     pure_degrees = sum(len(group) - 1 for group in repeated)
     if not pure_degrees:
         return None
-    weights = 1 / variance(top1)
+    weights = 1 / noise
     pure, points = (
         sum(float(w[group] @ (scores[group] - scores[group].mean()) ** 2) for group in repeated)
         for w in (weights, np.ones_like(weights))
     )
-    other = degrees - pure_degrees
+    other = found.degrees - pure_degrees
     p = None
     if other > 0 and pure > 0:
-        left = float(weights @ (scores - top1) ** 2) - pure
+        left = float(weights @ (scores - found.top1) ** 2) - pure
         p = float(stats.f.sf((left / other) / (pure / pure_degrees), other, pure_degrees))
     return PureError(math.sqrt(points / pure_degrees), pure_degrees, p)
 
 
 def _model(found: dict[str, Any], design: Design) -> Model:
-    if found["schema"] != SCHEMA or found["design"] != design.name:
+    if found["schema"] not in (SCHEMA, BY_LENGTH) or found["design"] != design.name:
         raise StudyError(f"it is for another design than {design.name}, or from another version")
+    haste = {"epochs": 1.0} if found["schema"] == BY_LENGTH else found["haste"]
+    if not set(haste) <= set(design.space.by_name):
+        raise StudyError("its variance depends on factors that the design does not have")
     model = Model(
         design=design,
         data=str(found["data"]),
@@ -315,6 +331,7 @@ def _model(found: dict[str, Any], design: Design) -> Model:
         group_std={str(name): float(std) for name, std in found["group_std"].items()},
         dispersion=float(found["dispersion"]),
         trend=float(found["trend"]),
+        haste={str(name): float(weight) for name, weight in haste.items()},
         points_std=float(found["points_std"]),
         degrees=int(found["degrees"]),
         runs=int(found["runs"]),
@@ -323,7 +340,13 @@ def _model(found: dict[str, Any], design: Design) -> Model:
     if tuple(found["coefficients"]) != model.terms.names:
         raise StudyError("its terms differ from those of the design")
     shape = (len(model.coefficients),) * 2
-    spread = (model.dispersion, model.trend, model.points_std, *model.group_std.values())
+    spread = (
+        model.dispersion,
+        model.trend,
+        *model.haste.values(),
+        model.points_std,
+        *model.group_std.values(),
+    )
     numbers = (*model.coefficients, *model.covariance.flat, *spread)
     if model.covariance.shape != shape or not np.isfinite(numbers).all() or model.degrees < 1:
         raise StudyError("its numbers are not the result of a fit")

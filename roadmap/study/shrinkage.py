@@ -9,8 +9,8 @@ few runs cannot prove: the likelihood is multiplied by each standard deviation (
 Psychometrika 78, 2013).
 
 The log-odds of top-1 are linear in the terms, and the variance of a score is proportional to
-top1 × (100 − top1), by a factor that may grow or fall with one quantity (short training is more
-erratic). The fit is penalized quasi-likelihood (Breslow and Clayton, Journal of the
+top1 × (100 − top1), by a factor that may grow or fall with one quantity (short and fast training
+is more erratic). The fit is penalized quasi-likelihood (Breslow and Clayton, Journal of the
 American Statistical Association 88, 1993). statsmodels has no such model: its mixed binomial models
 have no dispersion, its linear ones no weights.
 """

@@ -6,7 +6,7 @@ square of each quantitative factor with at least three levels, and products of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from operator import itemgetter
 
@@ -18,6 +18,8 @@ from roadmap.study.space import Levels, Space
 CROSSED = ("lr", "epochs", "augmentation")
 #: Those whose effects, alone and together, form a group of their own.
 BUDGET = CROSSED[:2]
+#: Settings that make training erratic, with the sign of their effect.
+HASTE = {"epochs": -1.0, "lr": 1.0}
 INTERCEPT = "intercept"
 
 
@@ -76,11 +78,19 @@ class Terms:
             *(_group(pair) for pair in [*squares, *self.interactions]),
         )
 
-    def length(self, rows: np.ndarray) -> np.ndarray:
-        """Return the coded length of training in ``rows`` of terms; zeros if it does not vary."""
-        if "epochs" not in self.space.by_name:
-            return np.zeros(len(rows))
-        return rows[:, 1 + self._place["epochs"]]
+    @property
+    def haste(self) -> dict[str, float]:
+        """Weights of the coded settings that vary among ``HASTE``.
+
+        Their weighted sum is 1 for the shortest training at the highest rate, -1 for the opposite.
+        """
+        signs = {name: sign for name, sign in HASTE.items() if name in self.space.by_name}
+        return {name: sign / len(signs) for name, sign in signs.items()}
+
+    def weighted(self, rows: np.ndarray, weights: Mapping[str, float]) -> np.ndarray:
+        """Return the weighted sum of coded factors, (points,), in ``rows`` of terms."""
+        columns = [weight * rows[:, 1 + self._place[name]] for name, weight in weights.items()]
+        return np.sum([np.zeros(len(rows)), *columns], axis=0)
 
 
 def _group(pair: tuple[str, str]) -> str:

@@ -40,13 +40,18 @@ def short(effect: Effect | None, verdict: str) -> str:
     return f"{signed(effect.points, 2)} ±{half:.2f}{word}"
 
 
-def basis(experiment: Experiment, effects: Effects) -> list[str]:
-    """Describe the runs that the predictions of ``effects`` are based on, and the fit."""
+def basis(experiment: Experiment, effects: Effects, lr: float | None = None) -> list[str]:
+    """Describe the runs that the predictions of ``effects`` are based on, and the fit.
+
+    The residual standard deviation is that at the learning rate ``lr``, by default the settings'.
+    """
     model, judgement = experiment.model, experiment.judgement
     fitted = f"Fitted to {model.runs} of {experiment.planned} runs on {data_title(model.data)}"
+    settings = effects.quantities | ({"lr": lr} if lr else {})
     about = (
-        f"Residual standard deviation after {effects.epochs:g} epochs: "
-        f"{model.run_std(effects.epochs):.2f} points at a top-1 of 50%."
+        f"Residual standard deviation after {effects.epochs:g} epochs"
+        f"{' at this rate' if 'lr' in settings else ''}: {model.run_std(**settings):.2f} points at "
+        "a top-1 of 50%."
     )
     said = [f"{fitted}. {about}"]
     if experiment.foreign:

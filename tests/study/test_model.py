@@ -101,15 +101,16 @@ def test_the_spread_is_that_of_the_world(worlds):
 
 
 @pytest.mark.parametrize("epochs", [10, 20, 40])
-def test_the_spread_that_is_said_is_the_one_of_the_length_that_is_set(made, epochs):
-    """Also where short runs are made more erratic: by the factor e from 10 to 40 epochs."""
-    model = replace(made, dispersion=0.04**2, trend=-1.0)
-    code = {10: -1, 20: 0, 40: 1}[epochs]
-    std = 50 * 0.04 * np.exp(-code / 2)
-    assert model.run_std(epochs) == pytest.approx(std)
+@pytest.mark.parametrize("lr", [0.001, 0.004])
+def test_the_spread_that_is_said_is_the_one_of_the_settings(made, epochs, lr):
+    """Also where short and fast runs are made more erratic."""
+    model = replace(made, dispersion=0.04**2, trend=2.0)
+    code = made.design.space.factor("lr").coded_value(lr)
+    std = 50 * 0.04 * np.exp((code - {10: -1, 20: 0, 40: 1}[epochs]) / 2)
+    assert model.run_std(epochs=epochs, lr=lr) == pytest.approx(std)
     found = Experiment(model.design, (), (), model, None)
-    said = basis(found, Effects(model, EffectSettings(epochs=epochs)))[0]
-    assert f"after {epochs} epochs: {std:.2f} points at a top-1 of 50%" in said
+    said = basis(found, Effects(model, EffectSettings(epochs=epochs, lr=lr)))[0]
+    assert f"after {epochs} epochs at this rate: {std:.2f} points at a top-1" in said
 
 
 def test_a_term_that_the_model_lacks_shows_as_lack_of_fit(design, world):
