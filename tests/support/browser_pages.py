@@ -27,6 +27,15 @@ def settled(page: Page) -> None:
     expect(page.locator("h1").first).to_be_visible(timeout=60_000)
 
 
+def themed(page: Page, scheme: str) -> None:
+    """Switch the system's theme to ``scheme``; return once the page has followed."""
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function(
+        "scheme => getComputedStyle(document.querySelector('.stApp')).colorScheme == scheme",
+        arg=scheme,
+    )
+
+
 def unfold(page: Page) -> None:
     folded = page.locator("details:not([open]) > summary")
     for _ in range(folded.count()):
