@@ -45,20 +45,23 @@ def unfold(page: Page) -> None:
     expect(folded).to_have_count(0)
 
 
-def at_rest(page: Page, rules: dict[str, Any]) -> list[str]:
+def at_rest(page: Page, rules: dict[str, Any] = ALL, within: str = "html") -> list[str]:
     """``violations`` that are still there later: after a change of size some are for a moment."""
-    found = violations(page, rules)
+    found = violations(page, rules, within)
     if found:
         page.wait_for_timeout(1000)
-        found = violations(page, rules)
+        found = violations(page, rules, within)
     return found
 
 
-def violations(page: Page, rules: dict[str, Any] = ALL) -> list[str]:
-    """Return a line per element with a serious problem."""
+def violations(page: Page, rules: dict[str, Any] = ALL, within: str = "html") -> list[str]:
+    """Return a line per element with a serious problem, among those that ``within`` selects."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE)
-    found = page.evaluate("rules => axe.run({resultTypes: ['violations'], ...rules})", rules)
+    found = page.evaluate(
+        "([within, rules]) => axe.run(within, {resultTypes: ['violations'], ...rules})",
+        [within, rules],
+    )
     return [
         f"{violation['id']}: {node['html'][:120]} {node['failureSummary'][:160]}"
         for violation in found["violations"]

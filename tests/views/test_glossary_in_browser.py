@@ -6,7 +6,7 @@ import re
 from itertools import product
 
 import pytest
-from browser_pages import ALL, MARKED, at_rest, settled, themed
+from browser_pages import MARKED, at_rest, settled, themed
 from playwright.sync_api import Locator, Page, expect
 
 NARROW = {"width": 390, "height": 844}
@@ -118,7 +118,7 @@ def test_the_card_is_inside_the_window_beside_its_term_and_reachable(open_path, 
             place["y"] - box["y"] - box["height"],
         )
         assert 0 <= max(below, above) < 12
-        assert at_rest(page, ALL) == []  # the card fades in
+        assert at_rest(page, within="[role=dialog], .term") == []  # the card fades in
         page.keyboard.press("Escape")
     width = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(width) == 0
