@@ -60,14 +60,16 @@ SLOW = (
 )
 
 
-def pytest_configure():
+def pytest_configure(config):
     """Imports leave little garbage and many objects; searching them takes a fifth of the time."""
     gc.disable()
+    config.option.loadscopereorder = False  # xdist would begin with the files that have most tests
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest looks at the marks
 def pytest_collection_modifyitems(items):
-    """Mark the slow files and what uses the browser; skip what needs CUDA where there is none."""
+    """Mark the slow files and what uses the browser; skip what needs CUDA where there is none.
+    Files with slow tests come first."""
     folder = Path(__file__).parent
     files = [path.relative_to(folder).as_posix() for path in folder.rglob("test_*.py")]
     if stale := [pattern for pattern in SLOW if not fnmatch.filter(files, pattern)]:
@@ -80,6 +82,9 @@ def pytest_collection_modifyitems(items):
             item.add_marker("browser")
         if item.get_closest_marker("cuda") and not _has_cuda():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+    # The long files first, so that no worker is left with one of them at the end.
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 def _has_cuda() -> bool:

@@ -43,12 +43,16 @@ def filled(config: ModelConfig) -> ModernResNet:
 
 
 def small(roadmap: Roadmap, step: str) -> ModelConfig:
-    """The step's network with its own layers and kernel, an eighth of its width, three blocks.
+    """The step's network with its own layers and kernel, an eighth of its width, two stages.
 
-    Two are in the first of two stages before the stage ratio changes, in the second from there on.
+    A stage has two blocks where its first one has another shortcut: the first stage before the
+    stage ratio changes, the second from there on, none once only strides need a convolution.
     """
     config = roadmap.config(step)
-    depths = (2, 1) if config.depths == roadmap.start.depths else (1, 2)
+    if config.block == "inverted":
+        depths = (1, 1)
+    else:
+        depths = (2, 1) if config.depths == roadmap.start.depths else (1, 2)
     return config.replace(depths=depths, width=config.width // 8, num_classes=5, init="kaiming")
 
 

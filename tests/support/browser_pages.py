@@ -27,6 +27,15 @@ def settled(page: Page) -> None:
     expect(page.locator("h1").first).to_be_visible(timeout=60_000)
 
 
+def themed(page: Page, scheme: str) -> None:
+    """Switch the system's theme to ``scheme``; return once the page has followed."""
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function(
+        "scheme => getComputedStyle(document.querySelector('.stApp')).colorScheme == scheme",
+        arg=scheme,
+    )
+
+
 def unfold(page: Page) -> None:
     folded = page.locator("details:not([open]) > summary")
     for _ in range(folded.count()):
@@ -36,20 +45,23 @@ def unfold(page: Page) -> None:
     expect(folded).to_have_count(0)
 
 
-def at_rest(page: Page, rules: dict[str, Any]) -> list[str]:
+def at_rest(page: Page, rules: dict[str, Any] = ALL, within: str = "html") -> list[str]:
     """``violations`` that are still there later: after a change of size some are for a moment."""
-    found = violations(page, rules)
+    found = violations(page, rules, within)
     if found:
         page.wait_for_timeout(1000)
-        found = violations(page, rules)
+        found = violations(page, rules, within)
     return found
 
 
-def violations(page: Page, rules: dict[str, Any] = ALL) -> list[str]:
-    """Return a line per element with a serious problem."""
+def violations(page: Page, rules: dict[str, Any] = ALL, within: str = "html") -> list[str]:
+    """Return a line per element with a serious problem, among those that ``within`` selects."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE)
-    found = page.evaluate("rules => axe.run({resultTypes: ['violations'], ...rules})", rules)
+    found = page.evaluate(
+        "([within, rules]) => axe.run(within, {resultTypes: ['violations'], ...rules})",
+        [within, rules],
+    )
     return [
         f"{violation['id']}: {node['html'][:120]} {node['failureSummary'][:160]}"
         for violation in found["violations"]

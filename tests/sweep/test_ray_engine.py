@@ -18,6 +18,9 @@ from roadmap.sweep.scheduler import schedule
 ray = pytest.importorskip("ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 SMALL = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+#: A dead node is noticed after two seconds instead of 20; a slow one still has its ten per check.
+CHECKS = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
+HEAD = SMALL | {"num_cpus": 0, "include_dashboard": False, "_system_config": CHECKS}
 ROOT = Path(__file__).parents[2]
 
 
@@ -28,9 +31,7 @@ def head():
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-        found = cluster_utils.Cluster(
-            initialize_head=True, head_node_args=SMALL | {"num_cpus": 0, "include_dashboard": False}
-        )
+        found = cluster_utils.Cluster(initialize_head=True, head_node_args=HEAD)
         yield found
         found.shutdown()
 
@@ -48,7 +49,7 @@ def cluster(head):
 def test_a_run_goes_on_elsewhere_when_its_node_is_killed(cluster, tmp_path):
     nodes = [cluster.add_node(**SMALL, resources={f"node{place}": 1}) for place in (1, 2)]
     cluster.wait_for_nodes()
-    settings = tiny_settings(None, step="kernel_7", changes={"epochs": 6})
+    settings = tiny_settings(None, step="kernel_7", changes={"epochs": 4})
     runs = [
         PlannedRun(replace(settings, seed=seed, output=tmp_path / str(seed), checkpoint_every=0))
         for seed in (0, 1)

@@ -7,6 +7,7 @@ import runpy
 
 import pytest
 from browser import ROOT
+from browser_pages import themed
 from playwright.sync_api import Page, expect
 
 from models import VARIANTS, ModelConfig
@@ -135,17 +136,18 @@ def test_the_step_selected_elsewhere_is_the_start_without_another_entry_in_histo
     expect(page.locator(".step")).to_have_text("ReLU to GELU", timeout=15_000)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_it_fits(open_page, viewport, scheme):
+def test_it_fits(open_page, viewport):
     address = "builder?a=resnet50.inverted_bottleneck~width.128&b=variant.convnext_small"
-    page = open_page(address, viewport, scheme)
+    page = open_page(address, viewport)
     main = "document.querySelector('[data-testid=stMain]')"
-    assert page.evaluate(f"{main}.scrollWidth") <= viewport["width"]
-    start = page.locator("h1").bounding_box()["y"]
-    assert start >= page.locator("[data-testid=stHeader]").bounding_box()["height"]
     PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"builder-{viewport['width']}-{scheme}.png")
+    for scheme in ("light", "dark"):
+        themed(page, scheme)
+        assert page.evaluate(f"{main}.scrollWidth") <= viewport["width"]
+        start = page.locator("h1").bounding_box()["y"]
+        assert start >= page.locator("[data-testid=stHeader]").bounding_box()["height"]
+        page.screenshot(path=PICTURES / f"builder-{viewport['width']}-{scheme}.png")
 
 
 CUT_OFF = """() => [...document.querySelectorAll(

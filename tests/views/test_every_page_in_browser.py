@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from browser_pages import ALL, COLORS, MARKED, at_rest, settled, unfold, violations
+from browser_pages import ALL, COLORS, MARKED, at_rest, settled, themed, unfold, violations
 from playwright.sync_api import expect
 
 
@@ -37,7 +37,7 @@ BEFORE = {
     "builder": 80,
     "sizes": 60,
     "recipes": 80,
-    "effects?data=digits": 110,
+    "effects": 110,
     "ablations": 60,
     "training": 60,
     "method": 300,
@@ -52,7 +52,7 @@ TERMS = {
     "builder": "parameters",
     "sizes": "block",
     "recipes": "mixup",
-    "effects?data=digits": "interval",
+    "effects": "interval",
     "ablations": "activation",
     "method": "effective-receptive-field",
 }
@@ -109,10 +109,7 @@ def visit(request, visitor) -> Visit:
         unfold(page)
         serious = at_rest(page, ALL)
         terms, misplaced = page.evaluate(MARKED), page.evaluate(MISPLACED)
-        page.emulate_media(color_scheme="dark")
-        page.wait_for_function(
-            "getComputedStyle(document.querySelector('.stApp')).colorScheme == 'dark'"
-        )
+        themed(page, "dark")
         serious += at_rest(page, COLORS)
         page.set_viewport_size(NARROW)
         serious += at_rest(page, ALL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 
-import pytest
+from browser_pages import themed
 from playwright.sync_api import Page, expect
 
 from models.source import network_source
@@ -66,13 +66,15 @@ def test_measuring_the_receptive_field_shows_two_maps(open_path):
     expect(page.locator(".heatmaplayer image")).to_have_count(2, timeout=15_000)
 
 
-@pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "dark"), (NARROW, "light")])
-def test_every_tab_fits(open_path, viewport, scheme):
-    page = open_path("inside?step=separate_downsampling", viewport, scheme)
+def test_every_tab_fits(open_path):
+    page = open_path("inside?step=separate_downsampling", NARROW)
     for title in TABS.values():
         settle(page)
         page.get_by_role("radio", name=title).click()
         expect(page.get_by_role("radio", name=title)).to_be_checked()
         settle(page)
         main = page.locator("[data-testid=stMain]")
-        assert main.evaluate("main => main.scrollWidth") <= viewport["width"], title
+        for viewport, scheme in ((WIDE, "dark"), (NARROW, "light")):
+            page.set_viewport_size(viewport)
+            themed(page, scheme)
+            assert main.evaluate("main => main.scrollWidth") <= viewport["width"], title

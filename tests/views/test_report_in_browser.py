@@ -13,6 +13,11 @@ from roadmap.runs import read_runs
 from roadmap.tables.results import step_rows
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+#: Background and text.
+COLORS = {
+    "light": ["rgb(255, 255, 255)", "rgb(31, 35, 40)"],
+    "dark": ["rgb(21, 23, 27)", "rgb(232, 230, 225)"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +37,9 @@ def report(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_it_opens_by_itself_and_fits(browser, report, viewport, scheme):
-    context = browser.new_context(viewport=viewport, color_scheme=scheme, offline=True)
+def test_it_opens_by_itself_and_fits(browser, report, viewport):
+    context = browser.new_context(viewport=viewport, offline=True)
     opened, said, asked = context.new_page(), [], []
     opened.on("console", lambda message: said.append(message.text))
     opened.on("pageerror", lambda error: said.append(str(error)))
@@ -48,11 +52,11 @@ def test_it_opens_by_itself_and_fits(browser, report, viewport, scheme):
     assert width <= viewport["width"]
     for box in opened.locator(".js-plotly-plot").all():
         assert box.bounding_box()["width"] <= viewport["width"]
-    colors = opened.evaluate(
-        """() => [getComputedStyle(document.body).backgroundColor,
-            getComputedStyle(document.querySelector('.xtick text, .y2tick text')).fill]"""
-    )
-    expected = ["rgb(255, 255, 255)", "rgb(31, 35, 40)"]
-    dark = ["rgb(21, 23, 27)", "rgb(232, 230, 225)"]
-    assert colors == (expected if scheme == "light" else dark)
+    for scheme, expected in COLORS.items():
+        opened.emulate_media(color_scheme=scheme)
+        colors = opened.evaluate(
+            """() => [getComputedStyle(document.body).backgroundColor,
+                getComputedStyle(document.querySelector('.xtick text, .y2tick text')).fill]"""
+        )
+        assert colors == expected
     context.close()
