@@ -124,7 +124,7 @@ def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric, str]:
 
     The third value is a sentence about an unknown metric in the URL, or an empty string.
     """
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         step_control.roadmap_control(chosen)
         if chosen.roadmap in SWIN:
             st.session_state["view"] = view
