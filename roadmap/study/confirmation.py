@@ -48,12 +48,14 @@ class Confirmation(NamedTuple):
 class Confirmed(NamedTuple):
     """The summary of the ``runs`` with a prediction.
 
-    ``inside`` of them are in their 95% intervals. ``rmse`` is their root mean square error in
-    points, None if there are none. ``beyond`` more runs are outside the trained range.
+    ``inside`` of them are in their 95% intervals. ``mean`` is the mean of score less prediction and
+    ``rmse`` the root mean square error, in points, None if there are none. ``beyond`` more runs are
+    outside the trained range.
     """
 
     runs: int
     inside: int
+    mean: float | None
     rmse: float | None
     beyond: int
 
@@ -147,6 +149,7 @@ def confirmed(found: Sequence[Confirmation]) -> Confirmed:
     return Confirmed(
         runs=len(errors),
         inside=sum(one.inside or 0 for one in found),
+        mean=float(np.mean(errors)) if errors else None,
         rmse=float(np.sqrt(np.mean(np.square(errors)))) if errors else None,
         beyond=sum(len(one.scores) for one in found) - len(errors),
     )

@@ -73,6 +73,7 @@ def test_the_prediction_is_the_models_at_the_runs_own_rate_and_length(model, run
     assert found.inside == 1
     summary = confirmed([found])
     assert summary[:2] == (2, 1)
+    assert summary.mean == pytest.approx(expected.high - expected.top1)
     assert summary.rmse == pytest.approx(expected.high - expected.top1, abs=0.02)
     assert summary.beyond == 0
 
@@ -84,7 +85,7 @@ def test_there_is_no_prediction_beyond_what_was_trained(model, runs, beyond):
     assert found.prediction is None
     assert found.inside is None
     assert found.scores == (60, 61)
-    assert confirmed([found]) == (0, 0, None, 2)
+    assert confirmed([found]) == (0, 0, None, None, 2)
 
 
 def other_recipe():
