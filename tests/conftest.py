@@ -120,9 +120,7 @@ def one_thread():
 @pytest.fixture
 def few_digits(monkeypatch):
     """The digits are a tenth of their images: 148 to train on, 32 to score."""
-    from sklearn.datasets import load_digits
-    from sklearn.utils import Bunch
+    from roadmap.train.data import sources
 
-    loaded = load_digits()
-    few = Bunch(images=loaded.images[:180], target=loaded.target[:180])
-    monkeypatch.setattr("sklearn.datasets.load_digits", lambda: few)
+    few = sources.digits_table()[:180]
+    monkeypatch.setattr(sources, "digits_table", lambda: few)

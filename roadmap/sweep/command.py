@@ -16,7 +16,6 @@ from roadmap.runs.folders import runs_folder
 from roadmap.study.design import Design, read_design
 from roadmap.study.space import StudyError
 from roadmap.sweep import plan as planning
-from roadmap.sweep.folders import check_folders
 from roadmap.sweep.plan import PlannedRun
 from roadmap.text import counted, duration
 from roadmap.train.commands import (
@@ -171,6 +170,8 @@ def sweep(
                 image_size=image_size,
                 **machine,
             )
+        from roadmap.sweep.folders import check_folders
+
         check_folders(runs, source, _device_type(engine, device))
         for note in (*planning.notes_of(runs), *source.said):
             typer.echo(note, err=True)

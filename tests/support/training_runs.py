@@ -25,7 +25,7 @@ from roadmap.train.settings import Settings, choose_recipe, run_config
 #: Processes are forked from one that has imported torch but never used it: real ones, really
 #: killed, without the seconds that the import takes.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["roadmap.train.run", "sklearn.datasets"])
+PROCESSES.set_forkserver_preload(["roadmap.train.run"])
 
 
 def tiny_settings(
