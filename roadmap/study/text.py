@@ -83,11 +83,12 @@ def confirmation(found: Sequence[Confirmation]) -> str:
     result = confirmed(found)
     said = []
     if result.mean is not None:
+        side = "below" if result.mean < 0 else "above"
         said.append(
             f"Of {counted(result.runs, 'confirmation run')}, none of them fitted, {result.inside} "
-            f"({100 * result.inside / result.runs:.0f}%) are inside their 95% intervals. On average "
-            f"the scores are {abs(result.mean):.2f} points {'below' if result.mean < 0 else 'above'} "
-            f"the predictions, with a root mean square error of {result.rmse:.2f} points."
+            f"({100 * result.inside / result.runs:.0f}%) are inside their 95% intervals. The mean "
+            f"score is {abs(result.mean):.2f} points {side} the mean prediction; the root mean "
+            f"square error is {result.rmse:.2f} points."
         )
     if result.beyond:
         verb = "is" if result.beyond == 1 else "are"
