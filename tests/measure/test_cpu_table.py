@@ -30,6 +30,10 @@ def ratios(network, channels_last=None, **chosen):
         ),
         ("Batch 1: {} times", {"mode": "inference", "dtype": "float32", "batch_size": "1"}),
         (
+            "Compiled, batch 1: {} times",
+            {"mode": "inference", "compiled": "True", "batch_size": "1"},
+        ),
+        (
             "the peers take {} times as long. PyTorch",
             {"mode": "inference", "dtype": "bf16", "batch_size": "1 2"},
         ),
