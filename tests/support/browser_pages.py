@@ -36,6 +36,12 @@ def themed(page: Page, scheme: str) -> None:
     )
 
 
+def expect_to_fit(page: Page) -> None:
+    """Fail if the page is wider than its window; charts may take a moment to shrink with it."""
+    fits = "document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth"
+    page.wait_for_function(fits, timeout=10_000)
+
+
 def unfold(page: Page) -> None:
     folded = page.locator("details:not([open]) > summary")
     for _ in range(folded.count()):

@@ -718,7 +718,7 @@ def test_wrong_options_are_a_sentence(arguments, sentence):
 def test_killed_and_stopped_runs_are_finished_in_the_end(tmp_path):
     """In the end with --ahead: the second starts up, and waits for its turn."""
     command = [sys.executable, "-m", "roadmap", "sweep", "--step", "kernel_7", "--seeds", "0", "1"]
-    command += ["--scale", "pocket", "--epochs", "4", "--device", "cpu", "--output", str(tmp_path)]
+    command += ["--scale", "pocket", "--epochs", "3", "--device", "cpu", "--output", str(tmp_path)]
     first, second = (tmp_path / f"resnet50-kernel_7-seed{seed}" for seed in (0, 1))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
@@ -741,7 +741,7 @@ def test_killed_and_stopped_runs_are_finished_in_the_end(tmp_path):
     try:
         while again.poll() is None:
             now = read_progress(second)  # before the other: what holds then still holds for it
-            alone = read_progress(first).epochs == 4
+            alone = read_progress(first).epochs == 3
             assert alone or now.epochs == stopped.epochs
             together = together or (now.status == "running" and not alone)
             time.sleep(0.05)

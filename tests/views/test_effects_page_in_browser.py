@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 from browser import ROOT, served
+from browser_pages import expect_to_fit, themed
 from playwright.sync_api import Page, expect
 from studies import made_runs, save_runs
 
@@ -63,13 +64,15 @@ def test_the_map_leads_to_the_builder(open_path):
     expect(page.get_by_role("heading", name="Builder", level=1)).to_be_visible(timeout=15_000)
 
 
-@pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "dark"), (NARROW, "light")])
-def test_it_fits(open_path, viewport, scheme):
-    page = open_path("effects", viewport, scheme)
+def test_it_fits(open_path):
+    page = open_path("effects", WIDE)
     settle(page)
-    main = page.locator("[data-testid=stMain]")
-    assert main.evaluate("main => main.scrollWidth") <= viewport["width"]
-    for table in page.locator("table.heat").all():
-        box = table.bounding_box()
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= viewport["width"]
+    for viewport, scheme in ((WIDE, "dark"), (NARROW, "light")):
+        page.set_viewport_size(viewport)
+        themed(page, scheme)
+        settle(page)
+        expect_to_fit(page)
+        for table in page.locator("table.heat").all():
+            box = table.bounding_box()
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= viewport["width"]
