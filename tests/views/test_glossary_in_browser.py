@@ -172,7 +172,9 @@ def test_the_words_of_an_operation_are_marked(open_path):
 
 def test_a_lecture_marks_the_terms_of_its_sentence(open_path):
     page = open_path("?present=1&step=patchify_stem")
-    expect(page.locator(".lecture .term")).to_have_text(["stem", "patches that do not overlap"], timeout=30_000)
+    expect(page.locator(".lecture .term")).to_have_text(
+        ["stem", "patches that do not overlap"], timeout=30_000
+    )
     term = page.locator(".lecture .term[data-term=stem]")
     term.click()
     card = page.get_by_role("dialog", name="Stem")
