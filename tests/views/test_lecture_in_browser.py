@@ -203,6 +203,23 @@ def test_it_prints_one_page_per_step(lecture):
         assert sheet.evaluate("e => e.scrollHeight - e.clientHeight") <= 0
 
 
+def test_a_page_is_laid_out_for_its_own_width_not_for_that_of_letter_paper(lecture):
+    """A browser first takes the paper's default width, which is that of a narrow window."""
+    page = lecture()
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 816, "height": 1056})
+    for slide, sheet in zip(slides("resnet50"), page.locator(".lecture-page").all(), strict=True):
+        words, figures = (sheet.locator(f".lecture-{name}") for name in ("words", "figures"))
+        words, figures = words.bounding_box(), figures.bounding_box()
+        if slide["views"][0] == "recipe":
+            below = sheet.locator(".lecture-recipe").bounding_box()["y"]
+            assert max(each["y"] + each["height"] for each in (words, figures)) <= below
+        else:
+            drawing = sheet.locator(".lecture-drawing svg").locator("visible=true").bounding_box()
+            assert words["x"] + words["width"] <= drawing["x"]
+            assert drawing["height"] > 0.5 * sheet.bounding_box()["height"], slide["key"]
+
+
 def test_on_a_phone_nothing_is_cut_off(lecture):
     page = lecture(step="kernel_7", viewport={"width": 390, "height": 844})
     assert page.evaluate("document.querySelector('.lecture').scrollWidth") == 390
