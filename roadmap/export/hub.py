@@ -22,7 +22,7 @@ from roadmap.export.source import save_source
 from roadmap.export.weights import save_safetensors
 from roadmap.files import read_json, write_bytes, write_json
 from roadmap.steps import ROADMAPS
-from roadmap.timm_models.names import PREFIX
+from roadmap.timm_names import PREFIX
 from roadmap.train.data.augment import MEAN, STD
 from roadmap.train.data.class_names import class_map
 

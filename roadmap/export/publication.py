@@ -13,7 +13,7 @@ from roadmap.recipes import NAMED_RECIPES
 from roadmap.runs import PointRun, Run, StepRun, TunedRun, Unreadable, judged_by, read_run
 from roadmap.runs.record import WEIGHTS_OF
 from roadmap.steps import ROADMAPS
-from roadmap.timm_models.names import PREFIX, step_configs
+from roadmap.timm_names import PREFIX, step_configs
 
 #: A run's weights files by the measure that scores them.
 #: Fields that are equal in runs that only differ in the seed.

@@ -20,7 +20,7 @@ from timm.models import (
 
 from models.config import ModelConfig
 from models.variants import TIMM_NAMES, VARIANTS
-from roadmap.timm_models.names import PREFIX, step_configs
+from roadmap.timm_names import PREFIX, step_configs
 
 if TYPE_CHECKING:
     from torch import nn

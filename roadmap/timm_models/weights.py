@@ -19,8 +19,8 @@ from torch import Tensor
 from models.config import ConfigError
 from models.text import bounded
 from models.weights import convert_state_dict, export_state_dict
-from roadmap.timm_models.names import PREFIX
 from roadmap.timm_models.network import TimmNetwork
+from roadmap.timm_names import PREFIX
 
 _OWN_FILE = "use a local file with pretrained_cfg_overlay=dict(file=...)"
 _ONE_AT_A_TIME = threading.Lock()

@@ -10,7 +10,8 @@ from pathlib import Path
 import timm
 
 import roadmap.timm_models
-from roadmap.timm_models import names, registry
+from roadmap import timm_names as names
+from roadmap.timm_models import registry
 
 ROOT = Path(roadmap.__file__).parents[1]
 

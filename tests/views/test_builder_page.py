@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from models.config import BOUNDS, CHOICES, FIELDS
 from roadmap.measure.complexity import count
 from roadmap.steps import ROADMAPS
 from roadmap.views.builder import downloads as builder_downloads
-from roadmap.views.builder.address import STARTS
+from roadmap.views.builder import naming
+from roadmap.views.builder.address import STARTS, Start, parse
 from roadmap.views.builder.fields import CONTROLS
 
 opened = partial(pages.opened, "builder")
@@ -88,7 +90,7 @@ def test_what_makes_no_network_is_refused_at_its_control_until_it_does():
 def test_a_refusal_can_be_undone():
     app = change(opened(a="resnet50.kernel_7"), "text_input", "depths", "3, 3, many, 3")
     assert "depths is &#x27;3, 3, many, 3&#x27;" in html(app)
-    app.button(key="undo").click()
+    app.button(key="discard").click()
     checked(app.run())
     assert app.text_input(key="field-depths").value == "3, 3, 9, 3"
     assert 'class="refusal"' not in html(app)
@@ -110,6 +112,14 @@ def test_depths_are_read_as_people_write_them():
     [
         (VARIANTS["convnext_small"].to_json().encode(), "~depths.3-3-27-3"),
         (b'{"norms_per_block": 1}', "set block to"),
+        (
+            json.dumps({"step": "gelu", "config": VARIANTS["convnext_small"].to_dict()}).encode(),
+            "27-3",
+        ),
+        (b'{"architecture": "roadmap_resnet50_gelu", "num_classes": 10}', "50.gelu~num_classes.10"),
+        (b'{"architecture": "convnext_base.fb_in22k"}', "variant.convnext_base"),
+        (b'{"architecture": "resnet18"}', "No network is named &#x27;resnet18&#x27;"),
+        (b'{"architecture": "resnet50", "model_args": [1]}', "model_args are not an object"),
         (b"\xff\xfe", "not text"),
         (b"[" * 9999, "nested too deeply"),
     ],
@@ -119,6 +129,80 @@ def test_a_config_is_opened_from_a_file(content, answer):
     app.file_uploader(key="upload").upload("config.json", content, "application/json")
     checked(app.run())
     assert answer in address(app)["a"] + html(app)
+
+
+@pytest.mark.parametrize(
+    ("name", "there"),
+    [
+        ("timm:convnext_tiny.fb_in1k", "variant.convnext_tiny"),
+        ("resnext50_32x4d", "variant.resnext50"),
+        (" roadmap_resnet200_kernel_7 ", "resnet200.kernel_7"),
+    ],
+)
+def test_a_network_is_opened_by_its_name_in_timm(name, there):
+    app = opened(a="resnet50.gelu~width.48")
+    app.text_input(key="timm-name").set_value(name)
+    assert address(checked(app.run()))["a"] == there
+
+
+def test_an_unknown_name_in_timm_is_refused_and_changes_nothing():
+    app = opened(a="resnet50.gelu~width.48")
+    app.text_input(key="timm-name").set_value("convnext_tinny")
+    assert "Did you mean &#x27;convnext_tiny&#x27;?" in html(checked(app.run()))
+    assert address(app)["a"] == "resnet50.gelu~width.48"
+
+
+def button(app: AppTest, label: str):
+    (found,) = (each for each in app.button if each.label == label)
+    return found
+
+
+def test_changes_are_undone_and_redone():
+    app = opened(a="resnet50.gelu")
+    assert button(app, "Undo").disabled
+    for width in (48, 32):
+        change(app, "number_input", "width", width)
+    for label, width in (("Undo", 48), ("Undo", 96), ("Redo", 48)):
+        button(app, label).click()
+        checked(app.run())
+        assert app.number_input(key="field-width").value == width
+    assert address(app)["a"] == "resnet50.gelu~width.48"
+    change(app, "number_input", "width", 80)
+    assert button(app, "Redo").disabled  # another way was taken
+    button(app, "Undo").click()
+    checked(app.run())
+    assert address(app)["a"] == "resnet50.gelu~width.48"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "stem"),
+    [
+        ({"a": "variant.convnext_tiny"}, "convnext-tiny"),
+        ({"a": "variant.convnext_tiny~kernel_size.9"}, "convnext-tiny-kernel-size-9"),
+        ({"a": "resnet50.gelu~layer_scale.1e-06"}, "resnet50-gelu-layer-scale-1e-06"),
+        ({"a": "resnet50.gelu", "b": "resnet50.kernel_7"}, "resnet50-gelu-A"),
+        ({"a": "resnet50.gelu", "b": "resnet50.kernel_7", "edit": "b"}, "resnet50-kernel-7-B"),
+        (
+            {"a": "variant.convnext_tiny~width.48~kernel_size.9~depths.1-1~num_classes.10"},
+            "convnext-tiny-4-changes",
+        ),
+    ],
+)
+def test_files_are_named_after_what_they_hold(parameters, stem):
+    assert naming.stem(parse(parameters, Start("resnet50", "baseline"))) == stem
+
+
+def test_the_difference_between_two_networks_is_said():
+    a, b = VARIANTS["convnext_tiny"], VARIANTS["convnext_tiny"].replace(kernel_size=9)
+    shares = [count(each).parameters for each in (a, b)]
+    said = naming.difference(a, b, 224)
+    assert f"+{100 * (shares[1] / shares[0] - 1):.2f}% parameters" in said
+    assert "the same activations" in said
+    assert naming.difference(b, a, 224).count("−") == 2
+    wide = naming.difference(a, a.replace(width=192), 224)
+    assert re.search(r"3\.\d times the parameters", wide)
+    app = opened(a="variant.convnext_tiny", b="variant.convnext_tiny~kernel_size.9")
+    assert said in html(app)
 
 
 def test_two_configs_are_edited_and_compared():

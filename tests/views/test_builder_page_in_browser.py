@@ -66,7 +66,7 @@ def test_a_change_is_counted_refused_undone_and_shared(open_page):
     set_number(page, "Kernel size", 6)
     expect(page.locator(".refusal")).to_contain_text("use 5 or 7")
     expect(page).to_have_url(re.compile(r"kernel_size\.5$"))
-    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Discard").click()
     expect(page.locator(".refusal")).to_have_count(0)
     expect(page.get_by_role("spinbutton", name="Kernel size")).to_have_value("5")
     page.get_by_role("radio", name="Batch norm").click()
@@ -82,7 +82,10 @@ def test_the_files_are_of_the_network_shown(open_page, tmp_path):
     page = open_page(SMALL)
     source = tmp_path / "network.py"
     saved(page, "Python file").save_as(source)
-    saved(page, "Config, JSON").save_as(tmp_path / "config.json")
+    given = saved(page, "Config, JSON")
+    given.save_as(tmp_path / "config.json")
+    stem = given.suggested_filename.removesuffix(".json")
+    assert stem.endswith("-width-8")
     config = ModelConfig.from_json((tmp_path / "config.json").read_text())
     assert (config.depths, config.width, config.kernel_size) == ((1, 1), 8, 7)
     assert source.read_text() == network_source(config)
@@ -90,10 +93,9 @@ def test_the_files_are_of_the_network_shown(open_page, tmp_path):
     set_number(page, "Seed", 5)
     settle(page)
     page.get_by_role("button", name="Create weights").click()
-    expect(page.get_by_role("button", name="Save network.safetensors")).to_be_visible(
-        timeout=60_000
-    )
-    saved(page, "Save network.safetensors").save_as(tmp_path / "network.safetensors")
+    save = f"Save {stem}.safetensors"
+    expect(page.get_by_role("button", name=save)).to_be_visible(timeout=60_000)
+    saved(page, save).save_as(tmp_path / "network.safetensors")
     _, of, facts = read_weights(tmp_path / "network.safetensors")
     assert (of, facts) == (config, {"seed": 5})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import streamlit as st
@@ -9,6 +10,7 @@ import streamlit as st
 from models.config import FIELDS
 from roadmap.text import number
 from roadmap.views.builder import address as builder_address
+from roadmap.views.builder import naming
 from roadmap.views.builder.address import Builder, Chosen
 from roadmap.views.builder.fields import CONTROLS
 from roadmap.views.builder.tables import costs, digits
@@ -41,6 +43,9 @@ def _comparison(builder: Builder, b: Chosen) -> None:
     with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
         only = st.toggle("Only rows that differ", key="only-differences")
         st.button("Remove B", on_click=_remove_b, args=(builder,))
+    with suppress(ValueError):  # the image is too small; the table says so
+        said = naming.difference(builder.a.config, b.config, builder.image_size)
+        st.html(markup.paragraph(said, "text"))
     rows: list[tuple[str, ...]] = [("Starting point", builder.a.start.title, b.start.title)]
     for field in FIELDS:
         values = (getattr(chosen.config, field) for chosen in (builder.a, b))

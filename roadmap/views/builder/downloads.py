@@ -22,12 +22,13 @@ SEEDS = (0, 2**31 - 1)
 MADE = {"safetensors": "weights", "onnx": "ONNX", "pt2": "torch.export"}
 
 
-def show(config: ModelConfig, image_size: int) -> None:
+def show(config: ModelConfig, image_size: int, stem: str) -> None:
+    """Offer the files of a network; their names begin with ``stem``."""
     with st.container(horizontal=True, gap="small"):
         st.download_button(
             "Python file",
             lambda: _source(config),
-            "network.py",
+            f"{stem}.py",
             "text/x-python",
             key="download-source",
             on_click="ignore",
@@ -36,7 +37,7 @@ def show(config: ModelConfig, image_size: int) -> None:
         st.download_button(
             "Config, JSON",
             config.to_json(indent=2) + "\n",
-            "config.json",
+            f"{stem}.json",
             "application/json",
             key="download-config",
             on_click="ignore",
@@ -47,10 +48,10 @@ def show(config: ModelConfig, image_size: int) -> None:
             "Creating weights, ONNX and torch.export files is disabled on this public explorer. "
             "Create them from the config above:"
         )
-        command = "python -m roadmap export --config config.json --format onnx"
+        command = f"python -m roadmap export --config {stem}.json --format onnx"
         st.html(markup.own_machine(sentence, command))
     else:
-        _made_files(config, image_size)
+        _made_files(config, image_size, stem)
 
 
 def _source(config: ModelConfig) -> str:
@@ -59,7 +60,7 @@ def _source(config: ModelConfig) -> str:
     return network_source(config)
 
 
-def _made_files(config: ModelConfig, image_size: int) -> None:
+def _made_files(config: ModelConfig, image_size: int, stem: str) -> None:
     megabytes = number(count(config, image_size).parameters * 4 / 1e6, 0)
     busy = builder_work.running(KEY)
     refused = {form: _refusal(form, config, image_size) for form in MADE}
@@ -77,7 +78,7 @@ def _made_files(config: ModelConfig, image_size: int) -> None:
                 f"Create {name}",
                 key=f"make-{form}",
                 on_click=_begin,
-                args=(form, config, seed, image_size),
+                args=(form, config, seed, image_size, stem),
                 disabled=bool(busy or refused[form]),
             )
     st.html(markup.paragraph(f"Weights, ONNX and torch.export: {megabytes} MB per file.", "faint"))
@@ -105,11 +106,11 @@ def _wanted(config: ModelConfig, seed: int, image_size: int) -> tuple[ModelConfi
     return config, seed, image_size
 
 
-def _begin(form: str, config: ModelConfig, seed: int, image_size: int) -> None:
+def _begin(form: str, config: ModelConfig, seed: int, image_size: int, stem: str) -> None:
     if reason := _refusal(form, config, image_size):  # or a program pressed the button
         builder_work.refuse(KEY, reason)
         return
-    file = f"network.{form}"
+    file = f"{stem}.{form}"
     job = Job("export", form=form, config=config.to_dict(), seed=seed, image_size=image_size)
     builder_work.begin(
         KEY,

@@ -179,8 +179,8 @@ def _refusal(reason: str, on_undo: Callable[[], None]) -> None:
     with st.container(key="refusal", gap=None):
         st.html(markup.refusal(reason))
         st.button(
-            "Undo",
-            key="undo",
+            "Discard",
+            key="discard",
             type="tertiary",
             on_click=on_undo,
             help="Restore the last valid values, whose costs are shown.",

@@ -17,6 +17,7 @@ from roadmap.views.builder import address as builder_address
 from roadmap.views.builder import compare as builder_compare
 from roadmap.views.builder import downloads as builder_downloads
 from roadmap.views.builder import fields as builder_fields
+from roadmap.views.builder import history, naming, opening
 from roadmap.views.builder import measure as builder_measure
 from roadmap.views.builder import predict as builder_predict
 from roadmap.views.builder import tables as builder_tables
@@ -26,7 +27,8 @@ from roadmap.views.common import figure as figure_element
 from roadmap.views.common.bounds import known
 from roadmap.views.common.controls import titled
 
-MOST_BYTES = 64_000  # largest config file; ours are under 1,000 bytes
+MOST_BYTES = 64_000  # largest config file; a run.json has a few thousand bytes
+MOST_CHARACTERS = 100  # of a name in timm
 
 
 def show() -> None:
@@ -62,7 +64,8 @@ def _builder() -> None:
     with right:
         which = f" {builder.edited.upper()}" if builder.b else ""
         st.html(markup.heading(f"Download{which}", 2, "section"))
-        builder_downloads.show(builder.current.config, builder.image_size)
+        stem = naming.stem(builder)
+        builder_downloads.show(builder.current.config, builder.image_size, stem)
 
 
 def _name(builder: Builder) -> str:
@@ -150,7 +153,7 @@ def _head(builder: Builder) -> None:
             key="source",
             on_change=_source_chosen,
             args=(builder,),
-            width=230,
+            width=210,
         )
         st.selectbox(
             "Step" if start.source != "variant" else "Network",
@@ -159,7 +162,7 @@ def _head(builder: Builder) -> None:
             key="start",
             on_change=_start_chosen,
             args=(builder,),
-            width=230,
+            width=210,
         )
         low, high = builder_address.IMAGE_SIZES
         st.number_input(
@@ -172,25 +175,45 @@ def _head(builder: Builder) -> None:
             args=(builder,),
             width=140,
         )
-        st.button(
-            "Reset",
-            on_click=_restart,
-            args=(builder, start),
-            disabled=not (builder.current.changes or "refused" in st.session_state),
-            help="Discard all changes to the starting point.",
-        )
+        _back_and_forth(builder)
         _open_config(builder)
 
 
+def _back_and_forth(builder: Builder) -> None:
+    with st.container(horizontal=True, gap="small", width="content"):
+        for name, there in history.neighbors(builder_address.parameters(builder)).items():
+            st.button(name, on_click=_return, args=(there,), disabled=there is None)
+        st.button(
+            "Reset",
+            on_click=_restart,
+            args=(builder, builder.current.start),
+            disabled=not (builder.current.changes or "refused" in st.session_state),
+            help="Discard all changes to the starting point.",
+        )
+
+
+def _return(there: dict[str, str]) -> None:
+    st.session_state.pop("refused", None)
+    st.query_params.from_dict(there)
+
+
 def _open_config(builder: Builder) -> None:
-    """Open a config file, as changes to the current starting point."""
+    """Open a file as changes to the current starting point, or a network by its name in timm."""
     with st.popover("Open a config", key="open"):
         st.file_uploader(
-            "A config, JSON",
+            "A config, run.json or the hub's config.json",
             type="json",
             max_upload_size=1,  # MB, of which most is refused below
             key="upload",
             on_change=_opened,
+            args=(builder,),
+        )
+        st.text_input(
+            "Or a name in timm",
+            key="timm-name",
+            placeholder="convnext_tiny.fb_in1k",
+            max_chars=MOST_CHARACTERS,
+            on_change=_named,
             args=(builder,),
         )
         if reason := st.session_state.get("not-opened"):
@@ -209,13 +232,24 @@ def _opened(builder: Builder) -> None:
         )
         return
     try:
-        config = ModelConfig.from_json(file.getvalue().decode())
+        chosen = opening.from_file(file.getvalue().decode(), builder.current.start)
     except UnicodeDecodeError:
         st.session_state["not-opened"] = "The file is not text: use a config saved as JSON."
     except ConfigError as error:
         st.session_state["not-opened"] = ended(error)
     else:
-        _go(builder.with_current(Chosen(builder.current.start, config)))
+        _go(builder.with_current(chosen))
+
+
+def _named(builder: Builder) -> None:
+    name = st.session_state["timm-name"]
+    st.session_state.pop("not-opened", None)
+    if not name.strip():
+        return
+    try:
+        _go(builder.with_current(opening.from_name(name)))
+    except ConfigError as error:
+        st.session_state["not-opened"] = ended(error)
 
 
 def _slot_chosen(builder: Builder) -> None:

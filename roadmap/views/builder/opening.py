@@ -1,0 +1,60 @@
+"""What the builder opens: files of this project and of the hub, and names in timm."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from models.config import ConfigError, ModelConfig
+from models.text import unknown_name
+from models.variants import TIMM_NAMES
+from roadmap.timm_names import PREFIX
+from roadmap.views.builder.address import STARTS, Chosen, Start, at_start
+
+#: timm's prefix for its names on the command line, as in ``timm:convnext_tiny``.
+TIMM = "timm:"
+
+
+def from_file(text: str, start: Start) -> Chosen:
+    """Read a config or a ``run.json``, as changes to ``start``, or a hub folder's ``config.json``.
+
+    Raises ``ConfigError`` if it is none of them or not valid.
+    """
+    try:
+        content = json.loads(text)
+    except (RecursionError, ValueError):
+        content = None  # from_json says what is wrong
+    if isinstance(content, Mapping):
+        if isinstance(content.get("config"), Mapping):
+            return Chosen(start, ModelConfig.from_dict(dict(content["config"])))
+        if isinstance(content.get("architecture"), str):
+            return _of_hub(content)
+    return Chosen(start, ModelConfig.from_json(text))
+
+
+def from_name(text: str) -> Chosen:
+    """Return the network of a name in timm, with or without the tag of its weights.
+
+    Raises ``ConfigError`` if it is not one of the networks that this project builds.
+    """
+    name = text.strip().removeprefix(TIMM).partition(".")[0]
+    known = {timm: Start("variant", ours) for ours, timm in TIMM_NAMES.items()}
+    known |= {PREFIX + ours: Start("variant", ours) for ours in TIMM_NAMES}
+    known |= {
+        f"{PREFIX}{source}_{step}": Start(source, step)
+        for source, steps in STARTS.items()
+        for step in steps
+    }
+    if name not in known:
+        raise ConfigError(unknown_name("network", name, tuple(TIMM_NAMES.values())))
+    return at_start(known[name])
+
+
+def _of_hub(content: Mapping[str, Any]) -> Chosen:
+    chosen = from_name(content["architecture"])
+    changes = content.get("model_args") or {}
+    if not isinstance(changes, Mapping):
+        raise ConfigError("its model_args are not an object of fields and values")
+    classes = content.get("num_classes", chosen.config.num_classes)
+    return Chosen(chosen.start, chosen.config.replace(**{"num_classes": classes, **changes}))
