@@ -192,6 +192,28 @@ def test_files_are_named_after_what_they_hold(parameters, stem):
     assert naming.stem(parse(parameters, Start("resnet50", "baseline"))) == stem
 
 
+def test_the_network_is_drawn_beside_the_other():
+    app = opened(a="variant.convnext_tiny")
+    assert drawn(app) == [1, 1]  # nothing differs from the start
+    change(app, "number_input", "kernel_size", 9)
+    assert drawn(app) == [2, 2]
+    assert "Start: ConvNeXt-T" in drawings(app)
+    app.selectbox(key="builder-part").set_value("stem")
+    assert drawn(checked(app.run())) == [2, 1]
+    app = opened(a="variant.convnext_tiny", b="variant.resnet50")
+    assert drawn(app) == [2, 2]
+    assert drawings(app).count("<figcaption>B</figcaption>") == 2
+
+
+def drawings(app: AppTest) -> str:
+    return " ".join(each.value for each in app.markdown if 'class="drawing"' in each.value)
+
+
+def drawn(app: AppTest) -> list[int]:
+    """Return the panels of the drawing of the network, and of the open part."""
+    return [text.count("<svg") for text in drawings(app).split('class="drawing"')[1:]]
+
+
 def test_the_difference_between_two_networks_is_said():
     a, b = VARIANTS["convnext_tiny"], VARIANTS["convnext_tiny"].replace(kernel_size=9)
     shares = [count(each).parameters for each in (a, b)]

@@ -16,6 +16,7 @@ from roadmap.tables.results import ResultsError
 from roadmap.views.builder import address as builder_address
 from roadmap.views.builder import compare as builder_compare
 from roadmap.views.builder import downloads as builder_downloads
+from roadmap.views.builder import drawing as builder_drawing
 from roadmap.views.builder import fields as builder_fields
 from roadmap.views.builder import history, naming, opening
 from roadmap.views.builder import measure as builder_measure
@@ -54,6 +55,7 @@ def _builder() -> None:
         _controls(builder)
     if problem:
         return
+    builder_drawing.show(builder)
     builder_compare.show(builder)
     left, right = st.columns(2, gap="large")
     with left:
