@@ -144,7 +144,9 @@ def _stages(column: Column, before: ModelConfig | None, after: ModelConfig) -> N
     for index, stage in enumerate(stages):
         old = olds[index] if index < len(olds) else None
         _downsampling(column, index, stage, old)
-        _slabs(column, index, stage, old, after.output_width(index), thickness)
+        channels = after.output_width(index)
+        was = before.output_width(index) if before and old else channels
+        _slabs(column, index, stage, old, (was, channels), thickness)
 
 
 def _downsampling(column: Column, index: int, stage: StageSpec, old: StageSpec | None) -> None:
@@ -169,11 +171,12 @@ def _slabs(
     index: int,
     stage: StageSpec,
     old: StageSpec | None,
-    channels: int,
+    channels: tuple[int, int],
     thickness: float,
 ) -> None:
+    """Draw a stage's blocks; ``channels`` are those of its output before and after the step."""
     depth, shared = len(stage.blocks), len(old.blocks) if old else len(stage.blocks)
-    top, width = column.height, column.width(channels)
+    top, width = column.height, column.width(channels[1])
     for block in range(max(depth, shared)):
         mark = "removed" if block >= depth else "added" if block >= shared else ""
         name = f"stage{index + 1}.{block}"
@@ -185,8 +188,8 @@ def _slabs(
         "stage",
         height,
         text=f"Stage {index + 1}: {counted(depth, 'block')}",
-        detail=counted(channels, "channel"),
-        mark="changed" if depth != shared else "",
+        detail=counted(channels[1], "channel"),
+        mark="changed" if depth != shared or channels[0] != channels[1] else "",
     )
 
 

@@ -1,17 +1,19 @@
 """The page for an address below a page, such as ``/inside/foo``, which leads home.
 
 Streamlit answers such an address with its own page, whose links are relative, so nothing loads.
+It serves the roadmap at the root only; ``/roadmap``, a page's name like the others, leads there.
 """
 
 from __future__ import annotations
 
 from starlette.datastructures import Headers
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit import config
 
 #: First parts of addresses that are not pages: Streamlit's own files and requests.
 RESERVED = ("_stcore", "app", "component", "media", "static")
+ROADMAP = "/roadmap"
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -45,6 +47,11 @@ class NotFound:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if is_visit(scope) and below_app(scope["path"]) == ROADMAP:
+            query = scope.get("query_string", b"").decode("latin-1")
+            root: Response = RedirectResponse("./" + f"?{query}" * bool(query))
+            await root(scope, receive, send)
+            return
         home = _home(scope["path"]) if is_visit(scope) else None
         if home is None:
             await self._app(scope, receive, send)

@@ -29,3 +29,17 @@ def test_a_removed_layer_stays_for_one_step_and_is_marked():
     second = scene(configs[1], configs[2], wide).block.shapes
     assert [each.text for each in first if each.mark == "removed"] == ["GELU", "GELU"]
     assert {each.text for each in second if each.mark == "removed"} == {"batch norm"}
+
+
+def test_a_stage_is_marked_when_its_blocks_or_its_channels_change():
+    roadmap = ROADMAPS["resnet50"]
+    wide = widest(roadmap.config(key) for key in roadmap.keys)
+
+    def marked(key: str) -> list[str]:
+        before = roadmap.config(roadmap.previous(key).key)
+        shapes = scene(before, roadmap.config(key), wide).network.shapes
+        return [each.name for each in shapes if each.kind == "stage" and each.mark]
+
+    assert marked("stage_ratio") == ["stage2", "stage3"]
+    assert marked("increase_width") == ["stage1", "stage2", "stage3", "stage4"]
+    assert marked("kernel_7") == []

@@ -14,6 +14,11 @@ VISIT = "text/html,application/xhtml+xml,*/*;q=0.8"
 
 def answered(path, accept=VISIT, method="GET"):
     """The status and body of the answer; 200 is the app's own."""
+    start, body = sent_for(path, accept, method)
+    return start["status"], body
+
+
+def sent_for(path, accept=VISIT, method="GET", query=b""):
     sent = []
 
     async def app(_scope, _receive, send):
@@ -24,10 +29,16 @@ def answered(path, accept=VISIT, method="GET"):
         sent.append(message)
 
     headers = [(b"accept", accept.encode())]
-    scope = {"type": "http", "method": method, "path": path, "headers": headers}
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "headers": headers,
+        "query_string": query,
+    }
     with pytest.raises(StopIteration):  # nothing waits; Playwright's tests leave a running loop
         NotFound(app)(scope, None, keep).send(None)
-    return sent[0]["status"], b"".join(each.get("body", b"") for each in sent).decode()
+    return sent[0], b"".join(each.get("body", b"") for each in sent).decode()
 
 
 @pytest.mark.parametrize("base", ["", "/explorer"])
@@ -52,3 +63,14 @@ def test_other_addresses_are_left_alone(path):
 @pytest.mark.parametrize(("accept", "method"), [("*/*", "GET"), (VISIT, "POST")])
 def test_what_a_page_asks_for_is_left_alone(accept, method):
     assert answered("/inside/foo", accept, method)[0] == 200
+
+
+@pytest.mark.parametrize("base", ["", "/explorer"])
+def test_the_roadmap_by_its_name_is_the_root(monkeypatch, base):
+    monkeypatch.setattr(config, "get_option", lambda _: base.strip("/"))
+    start, _ = sent_for(f"{base}/roadmap", query=b"step=gelu&view=path")
+    location = dict(start["headers"])[b"location"].decode()
+    assert start["status"] == 307
+    assert urljoin(f"http://host{base}/roadmap", location) == (
+        f"http://host{base}/?step=gelu&view=path"
+    )

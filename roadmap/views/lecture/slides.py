@@ -71,12 +71,13 @@ def _words(step: Step) -> dict[str, Any]:
 
 
 def views(drawn: Scene, recipe: bool) -> list[str]:
-    """Return what a slide can show, first the view with the most changed layers.
+    """Return what a slide can show, first the view with the most changed layers and blocks.
 
-    The changes of the recipe come first if no layer changes.
+    The changes of the recipe come first if none changes. The words beside a stage do not count:
+    its channels follow from its blocks.
     """
     changed = {
-        name: sum(bool(shape.mark and shape.text) for shape in column.shapes)
+        name: sum(bool(shape.mark) and shape.kind != "stage" for shape in column.shapes)
         for name, column in (("network", drawn.network), ("block", drawn.block))
     }
     if not any(changed.values()):

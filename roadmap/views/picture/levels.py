@@ -239,7 +239,14 @@ def _channel(shown: Shown, part: Part, opened: Place) -> str:
 
 
 def _source_title(shown: Shown, part: Part) -> str:
-    return "the picture" if part.source == IMAGE else shown.parts[part.source].title
+    """Return the name of the part's input, with its stage and block if they are others."""
+    if part.source == IMAGE:
+        return "the picture"
+    source = shown.parts[part.source]
+    if source.block is None:
+        return source.title
+    stage = shown.parts[source.path.partition(".blocks.")[0]]
+    return f"{stage.title}, {source.title.lower()}"
 
 
 def _explained(found: Explanation, source: str) -> str:

@@ -208,7 +208,8 @@ def _story(roadmap: Roadmap) -> str:
     return (
         f"{count} changes, none of them attention, turn {before} into {after}. ImageNet-1K top-1 "
         f"rises from {start} to {end}, past the {number(accuracy, 2)}% of {name}, for "
-        f"{number(last['gflops'], 2)} GFLOPs (multiply-adds) instead of {number(cost[1], 2)}."
+        f"{number(last['gflops'], 2)} GFLOPs (multiply-adds); {name} needs "
+        f"{number(cost[1], 2)}."
     )
 
 
