@@ -212,6 +212,15 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard event files.")
     ] = False,
+    wandb: Annotated[
+        bool,
+        typer.Option(
+            "--wandb", help="Report to Weights & Biases; WANDB_MODE=offline writes files."
+        ),
+    ] = False,
+    mlflow: Annotated[
+        bool, typer.Option("--mlflow", help="Report to MLflow, at MLFLOW_TRACKING_URI.")
+    ] = False,
     workers: WorkersOption = None,
     accept_changed_data: AcceptOption = False,
     output: Annotated[
@@ -256,6 +265,8 @@ def train(
             sync_batch_norm=sync_batch_norm,
             checkpoint_every=checkpoint_every,
             tensorboard=tensorboard,
+            wandb=wandb,
+            mlflow=mlflow,
             workers=workers,
             output=output,
             accept_changed_data=accept_changed_data,

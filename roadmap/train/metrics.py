@@ -1,10 +1,9 @@
-"""Progress of a run: a progress bar, a row per epoch, TensorBoard event files."""
+"""Progress of a run: a progress bar, a row per epoch."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -17,8 +16,6 @@ from rich.progress import (
 )
 
 from models.text import bounded
-from roadmap.errors import RefusedError
-from roadmap.runs.metrics import COLUMNS
 
 
 class Display:
@@ -75,32 +72,3 @@ class Display:
             f"epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.4f}, {scores}, "
             f"{row['images_per_s']:,.0f} images/s"
         )
-
-
-def check_tensorboard() -> None:
-    """Raise ``RefusedError`` if the tensorboard package is missing."""
-    try:
-        import torch.utils.tensorboard  # noqa: F401
-    except ImportError:
-        raise RefusedError(
-            "--tensorboard needs the tensorboard package: install this project with the [train] "
-            "extra, or run pip install tensorboard"
-        ) from None
-
-
-class EventFiles:
-    """Writes metrics.csv as TensorBoard events to ``folder``, from ``first_epoch`` (from 1)."""
-
-    def __init__(self, folder: Path, first_epoch: int):
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._writer = SummaryWriter(str(folder), purge_step=first_epoch)
-
-    def write(self, row: Mapping[str, Any]) -> None:
-        for name in COLUMNS[1:]:
-            if row[name] is not None:
-                self._writer.add_scalar(name, row[name], row["epoch"])
-        self._writer.flush()
-
-    def close(self) -> None:
-        self._writer.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,9 +22,10 @@ from roadmap.train.checkpoint import last_step, save_checkpoint
 from roadmap.train.data.batches import DataInfo
 from roadmap.train.distributed import World
 from roadmap.train.machine import device_name, versions
-from roadmap.train.metrics import Display, EventFiles
+from roadmap.train.metrics import Display
 from roadmap.train.settings import Settings
 from roadmap.train.stopwatch import Stopwatch
+from roadmap.train.trackers import Trackers
 from roadmap.train.trainer import Sums, Trainer
 
 
@@ -85,7 +86,7 @@ class Recorder:
         *,
         subject: str,
         checkpoint_every: float,
-        tensorboard: bool,
+        trackers: Sequence[str],
     ):
         self.folder = folder
         self.checkpoints = folder / "checkpoints"
@@ -93,8 +94,9 @@ class Recorder:
         self.stopwatch = stopwatch
         self.history: list[dict[str, Any]] = []
         self._world, self._display, self._subject = world, display, subject
-        self._checkpoint_every, self._tensorboard = checkpoint_every, tensorboard
-        self._events: EventFiles | None = None
+        self._checkpoint_every = checkpoint_every
+        self._tracker_names = trackers if world.is_main else ()
+        self._trackers: Trackers | None = None
         self._saved = time.perf_counter()
 
     def resume(self, state: dict[str, Any]) -> None:
@@ -103,10 +105,11 @@ class Recorder:
         self.stopwatch.restore(state)
 
     def begin(self, step: int, total_steps: int) -> None:
-        """Announce the run and start to show its progress, also in TensorBoard if requested."""
+        """Announce the run and start to show its progress, also in the tools requested."""
         self._saved = time.perf_counter()
-        if self._tensorboard and self._world.is_main:
-            self._events = EventFiles(self.folder / "events", len(self.history) + 1)
+        self._trackers = Trackers(
+            self._tracker_names, self.folder, self.record, self.history, self._display.say
+        )
         record, recipe = self.record, self.record.recipe
         if step:
             self._display.say(f"resuming after step {step} of {total_steps}")
@@ -131,8 +134,10 @@ class Recorder:
             )
 
     def close(self) -> None:
-        if self._events is not None:
-            self._events.close()
+        """Report how the run ended to the tools requested."""
+        if self._trackers is not None:
+            status = self.record.status
+            self._trackers.close("failed" if status == "running" else status)
 
     @property
     def is_due(self) -> bool:
@@ -172,8 +177,8 @@ class Recorder:
         """Add a row to metrics.csv."""
         self.history.append(row)
         self._world.share(lambda: self._write(self._write_metrics))
-        if self._events is not None:
-            self._events.write(row)
+        if self._trackers is not None:
+            self._trackers.write(row)
         self._display.epoch_line(row, self.record.recipe["epochs"])
 
     def finish(
@@ -187,10 +192,10 @@ class Recorder:
     def write_end(self, error: TrainingError, step: int) -> None:
         """Record in run.json how the run stopped, unless the disk is full."""
         status = "interrupted" if isinstance(error, InterruptedRunError) else "failed"
+        self.record = self._ended(status, step, reason=str(error))
         if self._world.is_main:
-            ended = self._ended(status, step, reason=str(error))
             with suppress(OSError):
-                write_record(self.folder, ended)
+                write_record(self.folder, self.record)
 
     def _ended(self, status: str, step: int, **more: Any) -> RunRecord:
         """Return the record after ``step`` steps, with today's date."""

@@ -27,12 +27,13 @@ from roadmap.train.distributed import World, joined
 from roadmap.train.fine_tune import StartWeights, read_start
 from roadmap.train.loop import Training
 from roadmap.train.machine import prepare_device, reproducible
-from roadmap.train.metrics import Display, check_tensorboard
+from roadmap.train.metrics import Display
 from roadmap.train.opening import conventions, locked, open_run
 from roadmap.train.recorder import Recorder, new_record
 from roadmap.train.settings import Settings, trained_config
 from roadmap.train.stopping import Signals
 from roadmap.train.stopwatch import Stopwatch
+from roadmap.train.trackers import check_trackers, send_finished
 from roadmap.train.trainer import Trainer
 
 
@@ -52,8 +53,7 @@ def train(
     ``InterruptedRunError`` (saved) or another ``TrainingError``, with the last good checkpoint
     intact.
     """
-    if settings.tensorboard:
-        check_tensorboard()
+    check_trackers(settings.trackers)
     kind = settings.device or best_device()
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     with (
@@ -88,6 +88,8 @@ def _train(
         )
         if record.status == "finished":
             display.say(f"this run is already finished in {folder}: nothing to do")
+            if world.is_main:
+                send_finished(settings.trackers, folder, record, display.say)
             return record
         stopwatch = Stopwatch(device, world)
         torch.manual_seed(settings.seed)
@@ -119,7 +121,7 @@ def _train(
             display,
             subject=settings.subject,
             checkpoint_every=settings.checkpoint_every,
-            tensorboard=settings.tensorboard,
+            trackers=settings.trackers,
         )
         return Training(trainer, data, recorder, signals, turn).run(checkpoint)
 

@@ -109,6 +109,8 @@ class Settings:
     sync_batch_norm: bool = True
     checkpoint_every: float = 300.0
     tensorboard: bool = False
+    wandb: bool = False
+    mlflow: bool = False
     workers: int | None = None
     output: Path | None = None
     #: Continue a run whose data has changed, and record the change.
@@ -125,6 +127,11 @@ class Settings:
         if self.point is None:
             return f"{self.roadmap}-{self.step}"
         return f"{self.point['design']}-{self.point['key']}"
+
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """Return the names of the tools that the run reports to."""
+        return tuple(name for name in ("tensorboard", "wandb", "mlflow") if getattr(self, name))
 
     def identity(self, config: ModelConfig, device_type: str | None) -> dict[str, Any]:
         """Return what run.json records about the settings and resumed runs must share, with lists
