@@ -62,10 +62,8 @@ def epochs_done(path: Path) -> tuple[int, float]:
 
 def _rows(path: Path) -> list[list[str]]:
     """Return the cells of every row. Raises ``OSError``; ``RecordError`` for another table."""
-    content = (
-        read_bytes(path).decode(errors="replace").replace("\r\n", "\n")
-    )  # Git may write either
-    header, *lines = content.split("\n")
+    content = read_bytes(path).decode(errors="replace")
+    header, *lines = content.replace("\r\n", "\n").split("\n")  # Git may write either
     if header != ",".join(COLUMNS):
         raise RecordError(f"{path.name} has a wrong header; expected {','.join(COLUMNS)}.")
     if not lines or lines.pop():
