@@ -42,4 +42,5 @@ def test_each_bar_goes_from_one_accuracy_to_the_next():
     ends = [start + length for start, length in zip(bars.base, bars.x, strict=True)]
     assert ends == pytest.approx(list(table["top1"]))
     assert list(bars.base[1:]) == pytest.approx(list(table["top1"][:-1]))
+    assert bars.x[0] == 0  # the start is a dot: a bar from the cut axis would mislead
     assert gains(table).layout.yaxis3.ticktext[3] == "+1.80"

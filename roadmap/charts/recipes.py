@@ -86,12 +86,13 @@ def gains(table: DataFrame) -> go.Figure:
     """Draw a waterfall of top-1: the gain of each change over the one before.
 
     ``table`` is from ``roadmap_table``, with ``title``, ``group`` and ``top1`` (percent); the first
-    row is the start. A column at the right prints the change.
+    row is the start, a dot, since a bar from the cut axis would have no meaning. A column at the
+    right prints the change.
     """
     top1, titles = [float(value) for value in table["top1"]], list(table["title"])
     places = list(range(len(top1)))
     low, high = min(top1) - 0.4, max(top1) + 0.15
-    before = [low, *top1[:-1]]
+    before = [top1[0], *top1[:-1]]
     colors = [GROUP_COLORS.get(group, GRAY) for group in table["group"]]
     added = ["", *(change(now, old, 2) for now, old in zip(top1[1:], top1, strict=False))]
     span = (len(places) - 0.4, -0.6)  # downwards
@@ -109,6 +110,7 @@ def gains(table: DataFrame) -> go.Figure:
                 hovertemplate="%{text}<extra></extra>",
             ),
             _steps(top1, places),
+            _start(top1[0], titles[0], colors[0]),
             *(go.Scatter(x=[None], y=[None], yaxis=axis) for axis in ("y2", "y3")),
         ],
         style.layout(
@@ -128,6 +130,16 @@ def gains(table: DataFrame) -> go.Figure:
             annotations=[_head("Change", 50)],
             hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
+    )
+
+
+def _start(top1: float, title: str, color: str) -> go.Scatter:
+    return go.Scatter(
+        x=[top1],
+        y=[0],
+        mode="markers",
+        marker={"color": color, "size": 12},
+        hovertemplate=f"{title}: {top1:.2f}%<extra></extra>",
     )
 
 

@@ -22,6 +22,7 @@ HEIGHT = 520
 #: Size of the narrowest plotting area, in pixels. At this size labels cover neither each other nor
 #: marks; on wider pages they do not cover each other.
 AREA = (300, 420)
+FEWEST_TICKS = 3  # on the axis of cost
 MARGIN = {"l": 48, "r": 14, "t": 12, "b": 46, "pad": 0}
 #: Diameters in pixels: for ``MEMORY`` GB, the smallest, and for marks without a figure.
 LARGEST, LEAST, UNMEASURED, MEMORY = 30, 8, 8, 2.5
@@ -120,9 +121,12 @@ def _spans(table: DataFrame, cost: CostAxis, test_set: str) -> tuple[Span, Span]
 
 
 def _log_axis(title: str, span: Span) -> dict[str, Any]:
-    """Place ticks at 1, 2 and 5 times powers of ten, written out."""
+    """Place ticks at 1, 2 and 5 times powers of ten, or more if few would be seen."""
     powers = range(math.floor(span[0]), math.ceil(span[1]))
-    ticks = [digit * 10**power for power in powers for digit in (1, 2, 5)]
+    for digits in ((1, 2, 5), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)):
+        ticks = [digit * 10**power for power in powers for digit in digits]
+        if sum(span[0] <= math.log10(tick) <= span[1] for tick in ticks) >= FEWEST_TICKS:
+            break
     return style.axis(
         title,
         type="log",
@@ -131,7 +135,7 @@ def _log_axis(title: str, span: Span) -> dict[str, Any]:
         automargin=False,
         tickmode="array",
         tickvals=ticks,
-        ticktext=[f"{tick:,}" for tick in ticks],
+        ticktext=[f"{tick:,g}" for tick in ticks],
     )
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.config import ConfigError
-from roadmap.study.effects import Effects
+from roadmap.study.effects import RATE_CODES, Effects
 from roadmap.study.model import Model
 from roadmap.study.space import Level, Levels, Space, StudyError, merged
 from roadmap.study.speed import Speed
@@ -111,7 +111,7 @@ def atlas(effects: Effects, *, own_rate: bool = True, speed: Speed | None = None
 
 
 def _best_codes(model: Model, coded: np.ndarray) -> np.ndarray:
-    """Return the code of the best of 21 learning rates for each combination.
+    """Return the code of the best of ``RATE_CODES`` for each combination.
 
     Log-odds are quadratic in that code, so three rates give all of them.
     """
@@ -121,9 +121,8 @@ def _best_codes(model: Model, coded: np.ndarray) -> np.ndarray:
         coded[:, place] = code
         odds.append(model.terms.matrix(coded) @ model.coefficients)
     low, middle, high = odds
-    codes = np.linspace(-1, 1, 21)
     slope, bend = (high - low) / 2, (high + low) / 2 - middle
-    return codes[(np.outer(slope, codes) + np.outer(bend, codes**2)).argmax(1)]
+    return RATE_CODES[(np.outer(slope, RATE_CODES) + np.outer(bend, RATE_CODES**2)).argmax(1)]
 
 
 @dataclass(frozen=True)

@@ -125,8 +125,18 @@ def test_moved_blocks_change_the_cost_of_the_network(open_path):
     expect(page.get_by_role("button", name="Add a block to stage 1")).to_be_focused()
 
 
+@pytest.mark.parametrize("name", ["convolution", "norm"])
+def test_the_drawing_starts_on_the_first_screen(open_path, name):
+    page = opened(open_path, name)
+    page.set_viewport_size(WIDE)
+    box = page.locator(".operation svg").first.bounding_box()
+    assert box["y"] < 0.8 * WIDE["height"]
+
+
 def test_a_step_without_an_operation_leads_to_those_that_have_one(open_path):
     page = open_path("inside?step=training&tab=operation")
+    term = page.locator(".operations .term").first  # part of its sentence, not on its own line
+    expect(term).to_have_css("display", "inline", timeout=30_000)
     page.get_by_role("link", name="Kernel size").click(timeout=30_000)
     expect(page).to_have_url(re.compile("step=move_up_depthwise"))
     expect(page.get_by_role("slider", name="Kernel size")).to_be_visible(timeout=30_000)

@@ -12,7 +12,7 @@ from models.network import ModernResNet
 from models.spec import Conv, network_spec, placed_layers
 from roadmap.measure.receptive_field import center, receptive_fields
 from roadmap.steps import ROADMAPS
-from roadmap.views.picture import networks
+from roadmap.views.picture import levels, networks
 from roadmap.views.picture.networks import forward, pocket, shipped
 from roadmap.views.picture.sheets import sheet, strongest
 from roadmap.views.picture.terms import explain
@@ -112,3 +112,11 @@ def test_a_sheet_holds_the_strongest_maps():
 
 def test_a_picture_is_cut_to_a_square():
     assert networks.square(PICTURE).shape == (80, 80, 3)
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.0, "&lt;1%"), (0.004, "&lt;1%"), (0.006, "1%"), (0.5, "50%"), (0.997, "&gt;99%")],
+)
+def test_no_class_is_said_to_be_impossible_or_certain(share, text):
+    assert levels.percent(share) == text

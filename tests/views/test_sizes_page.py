@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from math import log10
 
 import pages
 import pytest
@@ -53,10 +54,20 @@ def test_filters_leave_what_they_say_in_chart_and_table():
         "ConvNeXt-L, 384",
         "Swin-B, 384",
     }
+    assert title(app) == "ConvNeXt-B"  # the first in the chart
     parameters = address(app)
     assert parameters == {"image": "384", "pretraining": "in1k"}
     again = opened(**parameters)  # the address shows the same to someone else
     assert marks(again) == marks(app)
+
+
+@pytest.mark.parametrize("image", ["all", "224", "384"])
+@pytest.mark.parametrize("x", COSTS)
+def test_the_axis_of_cost_has_at_least_three_ticks_in_sight(x, image):
+    (chart,) = opened(x=x, image=image).get("plotly_chart")
+    axis = json.loads(chart.proto.spec)["layout"]["xaxis"]
+    low, high = axis["range"]
+    assert sum(low <= log10(tick) <= high for tick in axis["tickvals"]) >= 3
 
 
 def test_choosing_a_network_shows_it_and_its_rival():
@@ -74,7 +85,7 @@ def test_axes_that_no_network_has_both_of_are_a_sentence():
     app = opened(x="a100", y="imagenet_v2", image="384", pretraining="in1k")
     assert not app.get("plotly_chart")
     assert "No network that matches these filters" in html(app)
-    assert title(app) == "ConvNeXt-T"
+    assert title(app) == "ConvNeXt-B"
 
 
 @pytest.mark.parametrize(

@@ -87,10 +87,9 @@ def _page() -> None:
         step_control.roadmap_control(chosen)
         with st.container(width=460):
             step_control.step_control(roadmap, chosen.step)
-    step_control.step_text(roadmap, chosen.step)
-    if link := picture_link(roadmap, chosen.step):
-        st.html(link)
-    _tab_controls(tab, image_size)
+    # An operation says what it shows in a sentence of its own, nearer to its drawing.
+    step_control.step_text(roadmap, chosen.step, reason=tab != "operation")
+    _tab_controls(tab, image_size, picture_link(roadmap, chosen.step))
     with st.container(key=f"inside-{tab}"):
         SHOWN[tab](inside)
     _complete(chosen)
@@ -111,7 +110,7 @@ def image_size_of(parameters: Mapping[str, str]) -> tuple[int, str]:
     )
 
 
-def _tab_controls(tab: str, image_size: int) -> None:
+def _tab_controls(tab: str, image_size: int, link: str) -> None:
     with st.container(
         horizontal=True, gap="medium", vertical_alignment="bottom", key="inside-controls"
     ):
@@ -126,6 +125,8 @@ def _tab_controls(tab: str, image_size: int) -> None:
                 width=150,
                 on_change=_image_chosen,
             )
+        if link:
+            st.html(link, width="content")
 
 
 def _image_chosen() -> None:

@@ -33,7 +33,8 @@ def show(roadmap: Roadmap, key: str) -> None:
     )
     for name in names:
         title, sentence, _ = OPERATIONS[name]
-        st.html(markup.heading(title, 2, "section first") + markup.paragraph(sentence, "why"))
+        named = markup.heading(title, 2, "section first") + markup.paragraph(sentence, "why")
+        st.html(f'<div class="named">{named}</div>')
         mount(
             key=f"operation-{roadmap.name}-{key}-{name}",
             data={"operation": name, "colors": COLORS, **_data(name, before, after)},

@@ -124,12 +124,19 @@ def top_classes(shown: Shown) -> list[tuple[str, float]]:
     return sorted(found, key=lambda each: -each[1])[:CLASSES]
 
 
+def percent(share: float) -> str:
+    """Write a probability in whole percent as HTML; no class is impossible or certain."""
+    if share < 0.005:
+        return "&lt;1%"
+    return "&gt;99%" if share >= 0.995 else f"{share:.0%}"
+
+
 def _classes(one: Shown, other: Shown, right: str) -> str:
     theirs = {word for word, _ in top_classes(other)}
     tick = {right: ' <i class="right" role="img" aria-label="correct">✓</i>'}
     items = "".join(
         f"<li><span>{_delta(word not in theirs)}{escape(word)}{tick.get(word, '')}</span>"
-        f'<em>{share:.0%}</em><i style="width:{share:.1%}"></i></li>'
+        f'<em>{percent(share)}</em><i style="width:{share:.1%}"></i></li>'
         for word, share in top_classes(one)
     )
     return f'<b>Top {CLASSES}</b><ol class="classes">{items}</ol>'

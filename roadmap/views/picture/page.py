@@ -34,8 +34,9 @@ PICTURES = {row["picture"]: row for row in read_rows("pictures/pictures")}
 #: WordNet ids of the small networks' classes.
 CLASSES = tuple(row["wordnet_id"] for row in read_rows("pocket/classes"))
 SENTENCE = (
-    "Two networks look at a picture. Hover over a feature map, or click to open it. The small "
-    f"networks know {len(CLASSES)} classes and name the most similar one for anything else."
+    "Two networks look at a picture. Hover over a feature map, or click to open it. Δ and bold "
+    f"type mark what differs; d is depthwise. The small networks know {len(CLASSES)} classes and "
+    "name the most similar one for anything else."
 )
 SIGNS = "".join(
     f'<span class="signs" style="--sign:{color}">{word}</span>'

@@ -77,8 +77,8 @@ def _step_chosen(roadmap: str) -> None:
     store(roadmap, known(st.session_state["step"], ROADMAPS[roadmap].keys))
 
 
-def step_text(roadmap: Roadmap, key: str) -> None:
-    """Show the step's group and place, its title, and the reason for it."""
+def step_text(roadmap: Roadmap, key: str, *, reason: bool = True) -> None:
+    """Show the step's group and place, its title, and, if asked, the reason for it."""
     step, place = roadmap.step(key), roadmap.keys.index(key)
     color = GROUP_COLORS.get(step.group, GRAY)
     state = "" if step.adopted else ", <b>tried, not adopted</b>"
@@ -86,7 +86,7 @@ def step_text(roadmap: Roadmap, key: str) -> None:
         f'<p class="eyebrow"><i style="background:{color}"></i>{step.group}, '
         f"step {place + 1} of {len(roadmap.keys)}{state}</p>"
         + markup.heading(step.title, 2, "step")
-        + markup.paragraph(step.why, "why")
+        + (markup.paragraph(step.why, "why") if reason else "")
     )
 
 

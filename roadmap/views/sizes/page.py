@@ -59,11 +59,11 @@ def _explorer() -> None:
     problem = st.empty()
     chosen, problems = _chosen()
     table = _table()
-    selected, unknown = _selected(table)
+    shown = _filtered(table, chosen)
+    selected, unknown = _selected(table, shown)
     if problems or unknown:
         problem.html(markup.notice(" ".join([*problems, *unknown])))
     _controls(chosen)
-    shown = _filtered(table, chosen)
     left, right = st.columns([1.7, 1], gap="large")
     with right.container():
         _panel(table, selected)
@@ -82,9 +82,10 @@ def _chosen() -> tuple[dict[str, str], list[str]]:
     return chosen, [problem for _, problem in found.values() if problem]
 
 
-def _selected(table: DataFrame) -> tuple[Series, list[str]]:
-    """Return the row whose details are shown, by default ConvNeXt-T."""
-    key, problem = address.option(st.query_params, "model", tuple(table["key"]))
+def _selected(table: DataFrame, shown: DataFrame) -> tuple[Series, list[str]]:
+    """Return the row whose details are shown, by default the first in the chart: ConvNeXt-T."""
+    keys = tuple(dict.fromkeys([*shown["key"], *table["key"]]))
+    key, problem = address.option(st.query_params, "model", keys)
     return table[table["key"] == key].iloc[0], [problem] if problem else []
 
 
