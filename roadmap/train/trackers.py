@@ -295,6 +295,7 @@ def _check_login() -> None:
 
     if os.environ.get("RANK", "0") != "0" or wandb.setup().settings.mode != "online":
         return
+    outer = os.environ.get("WANDB_SERVICE")
     try:
         wandb.login()
     except wandb.errors.UsageError:
@@ -303,7 +304,12 @@ def _check_login() -> None:
             "WANDB_MODE=offline to write files for wandb sync"
         ) from None
     except wandb.Error:
-        return  # no network, or a wrong key: the run says so once it reports
+        pass  # no network, or a wrong key: the run says so once it reports
+    finally:
+        # The runs of a sweep use services of their own: in a shared one, the run of a process that
+        # was killed stays in use.
+        if outer is None:
+            os.environ.pop("WANDB_SERVICE", None)
 
 
 class Trackers:
