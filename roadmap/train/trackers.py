@@ -364,6 +364,7 @@ class _Feed:
 
     def __init__(self, tracker: Tracker, history: Iterable[Row], say: Callable[[str], None]):
         self.tracker, self._say = tracker, say
+        self._warned = False
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self.call(tracker.open)
         for row in history:
@@ -379,7 +380,7 @@ class _Feed:
         self._calls.put(None)
         self._thread.join(max(0.0, end - time.monotonic()))
         if self._thread.is_alive():
-            self._warn("it has not answered")
+            self._warn("no answer")
 
     def _work(self) -> None:
         try:
@@ -391,10 +392,13 @@ class _Feed:
                 self.tracker.give_up()
 
     def _warn(self, reason: str) -> None:
-        self._say(
-            f"{self.tracker.title} failed; the training does not depend on it, and the same "
-            f"command later sends what is missing there. {ended(reason)}"
-        )
+        """Say once that the tool failed."""
+        if not self._warned:
+            self._warned = True
+            self._say(
+                f"{self.tracker.title} failed ({' '.join(reason.split())}); the training does not "
+                "depend on it, and the same command later sends what is missing there"
+            )
 
 
 def _config(record: RunRecord) -> dict[str, Any]:
