@@ -282,7 +282,7 @@ def check_trackers(names: Iterable[str]) -> None:
             importlib.import_module(module)
         except ImportError:
             raise RefusedError(
-                f"--{name} needs the package {package.split()[0]}: install this project with the "
+                f"--{name} needs the {package.split()[0]} package: install this project with the "
                 f"[{extra}] extra, or run pip install {package}"
             ) from None
         if name == "wandb":

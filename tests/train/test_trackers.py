@@ -210,7 +210,7 @@ def test_a_sweep_with_a_missing_package_is_refused_once(data, tmp_path, monkeypa
     words = f"sweep --step kernel_7 --seeds 0 1 --data {data} --output {tmp_path / 'runs'} --mlflow"
     ended = CliRunner().invoke(app, words.split())
     assert ended.exit_code == 2
-    assert ended.stderr.count("--mlflow needs the package mlflow") == 1
+    assert ended.stderr.count("--mlflow needs the mlflow-skinny package") == 1
     assert not (tmp_path / "runs").exists()
 
 
