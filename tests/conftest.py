@@ -51,6 +51,7 @@ SLOW = (
     "train/test_loop*.py",
     "train/test_pictures.py",
     "train/test_survival.py",
+    "train/test_trackers.py",
     "train/test_workers.py",
     "views/test_*_page*.py",
     "views/test_*_in_browser.py",

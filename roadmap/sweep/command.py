@@ -24,9 +24,12 @@ from roadmap.train.commands import (
     DataOption,
     DeviceOption,
     ImageSizeOption,
+    MlflowOption,
     PrecisionOption,
     RecipeOption,
     ScaleOption,
+    TensorboardOption,
+    WandbOption,
     WorkersOption,
     sentences,
     with_recipe_options,
@@ -80,6 +83,9 @@ def sweep(
     device: DeviceOption = None,
     precision: PrecisionOption = None,
     compiled: CompileOption = False,
+    tensorboard: TensorboardOption = False,
+    wandb: WandbOption = False,
+    mlflow: MlflowOption = False,
     workers: WorkersOption = None,
     accept_changed_data: AcceptOption = False,
     engine: Annotated[
@@ -153,6 +159,9 @@ def sweep(
             "device": device,
             "precision": precision,
             "compiled": compiled,
+            "tensorboard": tensorboard,
+            "wandb": wandb,
+            "mlflow": mlflow,
             "workers": workers,
             "accept_changed_data": accept_changed_data,
         }
@@ -180,9 +189,18 @@ def sweep(
             for one in designs:
                 _print_precision(one)
             return
+        _check_trackers(runs)
         code = run_jobs(runs, _engine(engine, address, device, ahead))
     if code:
         raise typer.Exit(code)
+
+
+def _check_trackers(runs: Sequence[PlannedRun]) -> None:
+    """Refuse tools that are not installed, once instead of in every run."""
+    if names := runs[0].settings.trackers:
+        from roadmap.train.trackers import check_trackers
+
+        check_trackers(names)
 
 
 def _designs(paths: Sequence[Path], *others: Any) -> list[Design]:

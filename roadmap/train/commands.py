@@ -71,6 +71,16 @@ PrecisionOption = Annotated[
 CompileOption = Annotated[
     bool, typer.Option("--compile/--no-compile", help="Compile the network before training.")
 ]
+TensorboardOption = Annotated[
+    bool, typer.Option("--tensorboard", help="Write TensorBoard event files.")
+]
+WandbOption = Annotated[
+    bool,
+    typer.Option("--wandb", help="Report to Weights & Biases, offline with WANDB_MODE=offline."),
+]
+MlflowOption = Annotated[
+    bool, typer.Option("--mlflow", help="Report to MLflow, to the store in MLFLOW_TRACKING_URI.")
+]
 WorkersOption = Annotated[
     int | None,
     typer.Option(
@@ -209,18 +219,9 @@ def train(
             "--checkpoint-every", min=0, help="Seconds between checkpoints.", metavar="SECONDS"
         ),
     ] = 300.0,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write TensorBoard event files.")
-    ] = False,
-    wandb: Annotated[
-        bool,
-        typer.Option(
-            "--wandb", help="Report to Weights & Biases; WANDB_MODE=offline writes files."
-        ),
-    ] = False,
-    mlflow: Annotated[
-        bool, typer.Option("--mlflow", help="Report to MLflow, at MLFLOW_TRACKING_URI.")
-    ] = False,
+    tensorboard: TensorboardOption = False,
+    wandb: WandbOption = False,
+    mlflow: MlflowOption = False,
     workers: WorkersOption = None,
     accept_changed_data: AcceptOption = False,
     output: Annotated[

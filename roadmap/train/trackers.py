@@ -282,7 +282,7 @@ def check_trackers(names: Iterable[str]) -> None:
             importlib.import_module(module)
         except ImportError:
             raise RefusedError(
-                f"--{name} needs the package {package.split()[0]}: install this project with the "
+                f"--{name} needs the {package.split()[0]} package: install this project with the "
                 f"[{extra}] extra, or run pip install {package}"
             ) from None
         if name == "wandb":
@@ -295,6 +295,7 @@ def _check_login() -> None:
 
     if os.environ.get("RANK", "0") != "0" or wandb.setup().settings.mode != "online":
         return
+    outer = os.environ.get("WANDB_SERVICE")
     try:
         wandb.login()
     except wandb.errors.UsageError:
@@ -303,7 +304,12 @@ def _check_login() -> None:
             "WANDB_MODE=offline to write files for wandb sync"
         ) from None
     except wandb.Error:
-        return  # no network, or a wrong key: the run says so once it reports
+        pass  # no network, or a wrong key: the run says so once it reports
+    finally:
+        # The runs of a sweep use services of their own: in a shared one, the run of a process that
+        # was killed stays in use.
+        if outer is None:
+            os.environ.pop("WANDB_SERVICE", None)
 
 
 class Trackers:
@@ -358,6 +364,7 @@ class _Feed:
 
     def __init__(self, tracker: Tracker, history: Iterable[Row], say: Callable[[str], None]):
         self.tracker, self._say = tracker, say
+        self._warned = False
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self.call(tracker.open)
         for row in history:
@@ -373,7 +380,7 @@ class _Feed:
         self._calls.put(None)
         self._thread.join(max(0.0, end - time.monotonic()))
         if self._thread.is_alive():
-            self._warn("it has not answered")
+            self._warn("no answer")
 
     def _work(self) -> None:
         try:
@@ -385,10 +392,13 @@ class _Feed:
                 self.tracker.give_up()
 
     def _warn(self, reason: str) -> None:
-        self._say(
-            f"{self.tracker.title} failed; the training does not depend on it, and the same "
-            f"command later sends what is missing there. {ended(reason)}"
-        )
+        """Say once that the tool failed."""
+        if not self._warned:
+            self._warned = True
+            self._say(
+                f"{self.tracker.title} failed ({' '.join(reason.split())}); the training does not "
+                "depend on it, and the same command later sends what is missing there"
+            )
 
 
 def _config(record: RunRecord) -> dict[str, Any]:

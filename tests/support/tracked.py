@@ -45,6 +45,8 @@ def stopped_in(folder: Path, step: int, number: int) -> None:
 def killed_after_epoch(folder: Path, epoch: int, sent: bool) -> None:
     """Use local stores in this process, and die after an epoch, at once or once it was ``sent``."""
     use_local_stores(folder)
+    # wandb writes every 15 s by default, and what it has not written is lost.
+    os.environ["WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL"] = "0.02"
     whole = Recorder.write_epoch
 
     def write(self: Recorder, row: dict[str, Any]) -> None:

@@ -9,7 +9,9 @@ import pytest
 from cases import class_folders
 from tracked import killed_after_epoch, seen_in_mlflow, seen_in_wandb, stopped_in, use_local_stores
 from training_runs import Child, fail_reading_at, on_processes, tiny_settings, whole_run
+from typer.testing import CliRunner
 
+from roadmap.cli import app
 from roadmap.errors import RefusedError, TrainingError
 from roadmap.runs.metrics import COLUMNS, read_columns
 from roadmap.train import trackers
@@ -201,6 +203,26 @@ def test_a_missing_package_is_refused_before_anything_starts(
     with pytest.raises(RefusedError, match=rf"--{name} needs .*\[{extra}\] extra, or run pip "):
         train(tracked(data, tmp_path, name))
     assert not (tmp_path / f"{tmp_path.name}-run").exists()
+
+
+def test_a_sweep_with_a_missing_package_is_refused_once(data, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    words = f"sweep --step kernel_7 --seeds 0 1 --data {data} --output {tmp_path / 'runs'} --mlflow"
+    ended = CliRunner().invoke(app, words.split())
+    assert ended.exit_code == 2
+    assert ended.stderr.count("--mlflow needs the mlflow-skinny package") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_sweep_reports_its_runs(data, tool, tmp_path):
+    words = f"sweep --step kernel_7 --scale pocket --data {data} --workers 0 --device cpu"
+    words += f" --epochs 1 --batch-size 4 --output {tmp_path} --{tool} --mixup 0 --cutmix 0"
+    ended = CliRunner().invoke(app, words.split())
+    assert ended.exit_code == 0, ended.stderr
+    folder = tmp_path / "resnet50-kernel_7-seed0"
+    (ids, points, _, status) = SEEN[tool](folder)
+    assert (len(ids), status) == (1, STATUS[tool]["finished"])
+    assert sorted(points) == sorted(points_in(folder))
 
 
 def test_wandb_without_a_key_is_refused_before_anything_starts(data, tmp_path, monkeypatch):
