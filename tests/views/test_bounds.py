@@ -66,7 +66,7 @@ def test_a_choice_that_is_none_is_the_first(page, parameters):
 def test_a_step_that_is_none_is_the_first(monkeypatch):
     gone = []
     monkeypatch.setattr(builder_page, "_go", gone.append)
-    monkeypatch.setattr(step_control, "select", lambda _, step: gone.append(step))
+    monkeypatch.setattr(step_control, "store", lambda _, step: gone.append(step))
     chosen = {"step": "nonsense", "source": "nonsense", "start": "nonsense"}
     monkeypatch.setattr(streamlit, "session_state", chosen)
     builder = builder_address.parse({}, builder_address.Start("resnet50", "kernel_7"))

@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 
 import pytest
+from browser_pages import MARKED, at_rest, settled, themed
 from playwright.sync_api import Locator, Page, expect
-from test_axe_in_browser import settled, unfold, violations
 
 from roadmap.views.glossary.terms import TERMS
 
 NARROW = {"width": 390, "height": 844}
-#: A term in the prose of each page.
-PAGES = {
-    "?roadmap=resnet50&step=depthwise_conv": "channel",
-    "inside?step=depthwise_conv&tab=operation": "pointwise-convolution",
-    "inside?step=gelu&tab=field": "stride",
-    "picture": "feature-map",
-    "builder": "parameters",
-    "sizes": "block",
-    "recipes": "mixup",
-    "effects?data=digits": "interval",
-    "ablations": "activation",
-    "method": "effective-receptive-field",
-}
-#: Keys of all marked terms, and of those in a place where none should be.
-MARKED = """() => [...document.querySelectorAll('.term')].map((term) => term.dataset.term)"""
-MISPLACED = """() => [...document.querySelectorAll('.term')].filter((term) =>
-  term.closest('h1, h2, h3, h4, a, button, code, pre, svg, summary, .legend')
-  || !term.closest('.stHtml')).map((term) => term.textContent)"""
 
 
 def marked(page: Page, key: str) -> Locator:
@@ -37,17 +20,6 @@ def marked(page: Page, key: str) -> Locator:
     term = page.locator(f".term[data-term={key}]")
     expect(term).to_have_count(1, timeout=60_000)
     return term
-
-
-@pytest.mark.parametrize("path", PAGES)
-def test_terms_are_marked_once_per_page_in_its_prose(open_path, path):
-    page = open_path(path)
-    marked(page, PAGES[path])
-    unfold(page)
-    page.wait_for_timeout(500)
-    keys = page.evaluate(MARKED)
-    assert len(keys) == len(set(keys))
-    assert page.evaluate(MISPLACED) == []
 
 
 def test_what_is_unfolded_is_marked_and_a_new_step_marks_its_own_terms(open_path):
@@ -128,11 +100,11 @@ def test_the_card_closes_when_its_term_is_replaced(open_path):
     expect(card).to_be_hidden()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [NARROW, {"width": 1440, "height": 900}], ids=["390", "1440"])
-def test_the_card_is_inside_the_window_beside_its_term_and_reachable(open_path, viewport, scheme):
-    page = open_path("?roadmap=resnet50&step=inverted_bottleneck", viewport, scheme)
-    for key in ("top-1", "interval"):
+def test_the_card_is_inside_the_window_beside_its_term_and_reachable(open_path, viewport):
+    page = open_path("?roadmap=resnet50&step=inverted_bottleneck", viewport)
+    for key, scheme in product(("top-1", "interval"), ("light", "dark")):
+        themed(page, scheme)
         term = marked(page, key)
         term.scroll_into_view_if_needed()
         term.click()
@@ -149,7 +121,7 @@ def test_the_card_is_inside_the_window_beside_its_term_and_reachable(open_path, 
             place["y"] - box["y"] - box["height"],
         )
         assert 0 <= max(below, above) < 12
-        assert violations(page) == []
+        assert at_rest(page, within="[role=dialog], .term") == []  # the card fades in
         page.keyboard.press("Escape")
     width = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(width) == 0
