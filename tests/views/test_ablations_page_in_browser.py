@@ -75,6 +75,7 @@ def test_reading_curves_and_taking_the_table_along(open_path):
     settle(page)
     expect(axis(page)).to_have_text("Learning rate", timeout=15_000)
     page.locator("summary", has_text="runs").click()
+    settle(page)  # a table that is drawn again has another file
     with page.expect_download() as started:
         page.locator(".st-key-downloads-runs button").click()
     with started.value.path().open(newline="") as file:
