@@ -17,6 +17,14 @@ def number(value: float | None, decimals: int) -> str:
     return text if text.strip("−0.") else text.removeprefix("−")  # no minus before zero
 
 
+def scientific(value: float) -> str:
+    """Format a power of ten: ``1e-06`` is ``10⁻⁶``; other numbers as Python does."""
+    digits, _, exponent = f"{value:g}".partition("e")
+    if digits != "1" or not exponent:
+        return f"{value:g}"
+    return "10" + str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
 def signed(value: float | None, decimals: int) -> str:
     """Format a number with its sign, also a plus; zero has no sign."""
     text = number(value, decimals)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from roadmap.study.space import Factor, Level
+from roadmap.text import scientific
 
 #: Epochs of training per epoch of warm-up, as in the runs of docs/experiment.md.
 EPOCHS_PER_WARMUP = 15
@@ -60,11 +61,12 @@ def augmentation() -> Factor:
 
 def layer_scale(value: float = 1e-6) -> Factor:
     """Return the factor of layer scale, none or initialized to ``value``."""
+    title = f"Layer scale {scientific(value)}"
     levels = (
         Level(key="none", title="No layer scale", config={"layer_scale": None}),
-        Level(key=f"{value:g}", title=f"Layer scale {value:g}", config={"layer_scale": value}),
+        Level(key=f"{value:g}", title=title, config={"layer_scale": value}),
     )
-    return Factor(name="layer_scale", title=f"Layer scale {value:g}", levels=levels, kind="setting")
+    return Factor(name="layer_scale", title=title, levels=levels, kind="setting")
 
 
 def initialization() -> Factor:

@@ -220,7 +220,7 @@ class Space:
         if different:
             choices = ", ".join(self._choice(name, getattr(config, name)) for name in different)
             sized = self.is_pocket and not set(_SIZES).isdisjoint(different)
-            small = "it trained small networks (--scale pocket); " if sized else ""
+            small = "it trained pocket networks; " if sized else ""
             raise StudyError(f"{small}no run was planned with {choices}")
         return found
 

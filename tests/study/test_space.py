@@ -163,7 +163,7 @@ def test_a_choice_outside_the_space_has_its_steps_title():
 
 def test_a_full_size_network_in_a_pocket_space_is_told_so(space):
     config = RESNET50.config("gelu")
-    with pytest.raises(StudyError, match=r"^it trained small networks \(--scale pocket\); no run"):
+    with pytest.raises(StudyError, match=r"^it trained pocket networks; no run"):
         pocket_space(space).levels_of(config)
     with pytest.raises(StudyError, match=r"^no run was planned with width 60$"):
         space.levels_of(config.replace(width=60))

@@ -264,7 +264,7 @@ def test_predict_states_the_settings_of_the_network(root, init):
 @pytest.mark.usefixtures("root")
 def test_the_builder_says_what_is_not_covered():
     body = html(pages.opened("builder", a="resnet50.gelu"))
-    assert "Not covered by the experiment on made: it trained small networks" in body
+    assert "Not covered by the experiment on made: it trained pocket networks" in body
     assert "no run was planned with depths (3, 3, 9, 3), width 96." in body
 
 

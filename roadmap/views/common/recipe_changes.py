@@ -46,4 +46,11 @@ def _plain(name: str, value: object) -> str:
         return "as for weights" if name == "norm_weight_decay" else "none"
     if isinstance(value, float):
         return f"{value:.10f}".rstrip("0").rstrip(".")
-    return VALUES.get(str(value), str(value).replace("_", " "))
+    return augmentation(str(value)) or VALUES.get(str(value), str(value).replace("_", " "))
+
+
+def augmentation(value: str) -> str | None:
+    """Return timm's string for RandAugment in words; None for any other value."""
+    if not value.startswith("rand-m"):
+        return None
+    return f"RandAugment, magnitude {value.split('-')[1][1:]}"

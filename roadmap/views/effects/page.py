@@ -199,7 +199,7 @@ def _heading(factor: Factor) -> str:
 
 
 def _short(key: str) -> str:
-    names = {"default": "PyTorch's", "trunc_normal": "Truncated normal"}
+    names = {"default": "PyTorch's", "trunc_normal": "Truncated normal", "1e-06": "10⁻⁶"}
     return names.get(key, key.capitalize())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from roadmap.recipes import OPTIMIZERS, Recipe
 from roadmap.text import ABSENT, number
+from roadmap.views.common.recipe_changes import augmentation
 
 TITLES = {
     "resnet_standard": "ResNet",
@@ -84,8 +85,8 @@ def value(recipe: Recipe, field: str) -> str:
         return str(found) if found else "none"
     if isinstance(found, tuple):
         return ", ".join(f"{part:g}" for part in found)
-    if field == "auto_augment" and found.startswith("rand-m"):
-        return f"RandAugment, {found.split('-')[1][1:]}"
+    if field == "auto_augment" and (words := augmentation(found)):
+        return words
     if isinstance(found, float):
         if 0 < found < 1e-5:
             return f"{found:g}".replace("e-0", "e-")
