@@ -34,7 +34,7 @@ from torch import nn
 
 from models import ModernResNet
 from roadmap.measure import networks
-from roadmap.measure.throughput import NUM_CLASSES, Setting, _step, device_name
+from roadmap.measure.throughput import NUM_CLASSES, Setting, device_name, one_step
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import merge_rows
 from roadmap.train.machine import versions
@@ -94,7 +94,7 @@ def _prepared(
                 image_size=SIZES[options.set],
             )
             torch.manual_seed(0)
-            steps[name, channels_last] = _step(build(), setting, batch_size)
+            steps[name, channels_last] = one_step(build(), setting, batch_size)
         yield steps, setting
         torch._dynamo.reset()
         gc.collect()

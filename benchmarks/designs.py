@@ -139,7 +139,7 @@ def digits() -> Design:
         roadmap_space(
             ROADMAP,
             (factors.layer_scale(), factors.initialization(), *settings),
-            skip=("kernel_5", "kernel_9", "kernel_11", BEYOND[0]),
+            skip=("kernel_5", "kernel_9", "kernel_11", *BEYOND),
             recipe=vars(recipe),
         )
     )
@@ -157,7 +157,7 @@ def _space(
     return roadmap_space(
         ROADMAP,
         (factors.layer_scale(), factors.initialization(), *settings),
-        skip=BEYOND[:1],
+        skip=BEYOND,
         recipe=COMMON | SIZES[side] | dict(recipe),
         max_gmacs=max_gmacs,
     )

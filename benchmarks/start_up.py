@@ -9,19 +9,21 @@ medians.
 
 from __future__ import annotations
 
-import csv
+import datetime
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
-from pathlib import Path
+
+import torch
+
+from roadmap.measure.throughput import device_name
+from roadmap.tables.results import write_rows
+from roadmap.train.machine import versions
 
 ROUNDS = 5
-OUTPUT = Path(__file__).parents[1] / "results" / "measured" / "start_up.csv"
 POCKET = ("train", "--scale", "pocket", "--epochs", "1", "--step", "training", "--device", "cpu")
 COMMANDS = {
     "import typer": ("-c", "import typer"),
@@ -50,15 +52,24 @@ def seconds(arguments: tuple[str, ...]) -> tuple[float, float]:
 
 def main() -> None:
     rounds = [{name: seconds(line) for name, line in COMMANDS.items()} for _ in range(ROUNDS)]
-    with OUTPUT.open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["command", "processor_s", "clock_s", "python", "torch", "processor"])
-        for name in COMMANDS:
-            used, clock = (statistics.median(one[name][i] for one in rounds) for i in (0, 1))
-            row = [name, f"{used:.2f}", f"{clock:.2f}"]
-            print(*row, sep="\t")
-            host = (platform.python_version(), version("torch"), f"{os.cpu_count()} cores")
-            table.writerow([*row, *host])
+    found = versions()
+    rows = []
+    for name in COMMANDS:
+        used, clock = (statistics.median(one[name][i] for one in rounds) for i in (0, 1))
+        print(f"{used:.2f}\t{clock:.2f}\t{name}")
+        rows.append(
+            {
+                "command": name,
+                "processor_s": round(used, 2),
+                "clock_s": round(clock, 2),
+                "rounds": ROUNDS,
+                "device_name": device_name(torch.device("cpu")),
+                "python": found["python"],
+                "torch": found["torch"],
+                "date": datetime.date.today().isoformat(),
+            }
+        )
+    write_rows("measured/start_up", rows)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,12 @@ def number(value: float | None, decimals: int) -> str:
 
 
 def scientific(value: float) -> str:
-    """Format a power of ten: ``1e-06`` is ``10⁻⁶``; other numbers as Python does."""
+    """Format a number; small and large ones with a power of ten: ``1e-06`` is ``10⁻⁶``."""
     digits, _, exponent = f"{value:g}".partition("e")
-    if digits != "1" or not exponent:
-        return f"{value:g}"
-    return "10" + str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    if not exponent:
+        return digits
+    power = "10" + str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return power if digits == "1" else f"{digits}×{power}"
 
 
 def signed(value: float | None, decimals: int) -> str:

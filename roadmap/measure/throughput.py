@@ -225,7 +225,7 @@ def _measured(
     device = torch.device(setting.device)
     memory = PeakMemory(device)
     network = _built(model)
-    step = _step(network, setting, batch_size)
+    step = one_step(network, setting, batch_size)
     total = WARM_UP + setting.repetitions
     for done in range(WARM_UP):
         step()
@@ -283,7 +283,7 @@ def _synchronize(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def _step(network: nn.Module, setting: Setting, batch_size: int) -> Callable[[], None]:
+def one_step(network: nn.Module, setting: Setting, batch_size: int) -> Callable[[], None]:
     """Return a function that runs one random batch in the setting's mode and precision."""
     layout = torch.channels_last if setting.channels_last else torch.contiguous_format
     device = torch.device(setting.device)

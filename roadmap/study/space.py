@@ -288,10 +288,11 @@ def _has(config: ModelConfig, fields: Mapping[str, Any]) -> bool:
 
 
 def merged(changes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
+    """Return all ``changes`` in one; of the same field, the last."""
+    found: dict[str, Any] = {}
     for change in changes:
-        merged |= change
-    return merged
+        found |= change
+    return found
 
 
 # -- the space of a roadmap ------------------------------------------------------------------

@@ -187,8 +187,8 @@ def _recognized(
         except ValueError:
             continue
     raise RefusedError(
-        f"{source} does not record its network and fits none of {', '.join(VARIANTS)}. If it "
-        "is a step of a roadmap, add --step KEY"
+        f"{source} does not record its network and fits none of {', '.join(VARIANTS)}. For the "
+        "network of a step, add --step KEY"
     )
 
 

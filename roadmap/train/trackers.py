@@ -132,7 +132,7 @@ class WeightsAndBiases(_Remembered):
     """
 
     title, file = "W&B", "wandb.json"
-    #: As wandb itself reports a run that ends, fails or is stopped by Ctrl-C.
+    #: The exit codes that wandb itself reports for these.
     CODES: ClassVar = {"finished": 0, "failed": 1, "interrupted": 255}
     _run: Any = None
 
@@ -402,7 +402,7 @@ class _Feed:
 
 
 def _config(record: RunRecord) -> dict[str, Any]:
-    """Return what identifies a run: step, seed, data, recipe and network."""
+    """Return the step, seed, data, recipe and network of a run."""
     content = record.to_json()
     names = ("roadmap", "step", "seed", "scale", "precision", "recipe", "config")
     return {name: content[name] for name in names} | {"data": record.data}

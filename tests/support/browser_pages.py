@@ -19,10 +19,14 @@ COLORS: dict[str, Any] = {"preload": False, "runOnly": ["color-contrast", "link-
 MARKED = """() => [...document.querySelectorAll('.term')].map((term) => term.dataset.term)"""
 
 
+def idle(page: Page, timeout: float = 30_000) -> None:
+    """Wait until Streamlit has run the page's script, at most ``timeout`` milliseconds."""
+    expect(page.locator("[data-test-script-state=notRunning]")).to_be_attached(timeout=timeout)
+
+
 def settled(page: Page) -> None:
     """Wait until the page is drawn."""
-    idle = page.locator("[data-test-script-state=notRunning]")
-    expect(idle).to_be_attached(timeout=60_000)
+    idle(page, 60_000)
     expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0, timeout=60_000)
     expect(page.locator("h1").first).to_be_visible(timeout=60_000)
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from browser import ROOT, served
-from browser_pages import expect_to_fit, themed
+from browser_pages import expect_to_fit, idle, themed
 from ended_tasks import ended_tasks
 from fake_runs import write_ablation, write_run
 from playwright.sync_api import Page, expect
@@ -44,8 +44,7 @@ def address(root):
 
 
 def settle(page: Page, charts: int = 2) -> None:
-    idle = page.locator("[data-test-script-state=notRunning]")
-    expect(idle).to_be_attached(timeout=30_000)
+    idle(page)
     expect(page.locator(".js-plotly-plot")).to_have_count(charts, timeout=30_000)
 
 

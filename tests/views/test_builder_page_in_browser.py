@@ -7,7 +7,7 @@ import runpy
 
 import pytest
 from browser import ROOT
-from browser_pages import themed
+from browser_pages import idle, themed
 from playwright.sync_api import Page, expect
 
 from models import VARIANTS, ModelConfig
@@ -27,15 +27,10 @@ def open_page(open_path):
     def open_page(*arguments, **options) -> Page:
         page = open_path(*arguments, **options)
         expect(page.locator(".js-plotly-plot .point").first).to_be_attached(timeout=30_000)
-        settle(page)
+        idle(page)
         return page
 
     return open_page
-
-
-def settle(page: Page) -> None:
-    idle = page.locator("[data-test-script-state=notRunning]")
-    expect(idle).to_be_attached(timeout=30_000)
 
 
 def cost(page: Page, name: str):
@@ -91,7 +86,7 @@ def test_the_files_are_of_the_network_shown(open_page, tmp_path):
     assert source.read_text() == network_source(config)
     runpy.run_path(str(source), run_name="__main__")
     set_number(page, "Seed", 5)
-    settle(page)
+    idle(page)
     page.get_by_role("button", name="Create weights").click()
     save = f"Save {stem}.safetensors"
     expect(page.get_by_role("button", name=save)).to_be_visible(timeout=60_000)
@@ -133,7 +128,7 @@ def test_the_step_selected_elsewhere_is_the_start_without_another_entry_in_histo
     page = open_path("?roadmap=resnet50&step=gelu")
     page.get_by_role("link", name="Builder").click()
     expect(page).to_have_url(re.compile(r"builder\?a=resnet50\.gelu$"), timeout=30_000)
-    settle(page)
+    idle(page)
     page.go_back()
     expect(page.locator(".step")).to_have_text("ReLU to GELU", timeout=15_000)
 
@@ -172,6 +167,6 @@ def test_a_row_of_controls_aligns_and_the_bar_names_its_figures(open_page):
     bar = page.locator(".summary-bar")
     expect(bar).to_have_text(re.compile(r"^[\d.]+ M parameters .*[\d.]+ GFLOPs .*$"))
     page.set_viewport_size(WIDE)
-    settle(page)
+    idle(page)
     labels = page.locator(".st-key-builder-head [data-testid=stWidgetLabel]:visible").all()
     assert len({round(label.bounding_box()["y"]) for label in labels[:4]}) == 1

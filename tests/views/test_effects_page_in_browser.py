@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 from browser import ROOT, served
-from browser_pages import expect_to_fit, themed
+from browser_pages import expect_to_fit, idle, themed
 from playwright.sync_api import Page, expect
 from studies import made_runs, save_runs
 
@@ -32,7 +32,7 @@ def address(tmp_path_factory):
 
 
 def settle(page: Page, charts: int = 2) -> None:
-    expect(page.locator("[data-test-script-state=notRunning]")).to_be_attached(timeout=30_000)
+    idle(page)
     expect(page.locator(".js-plotly-plot:visible")).to_have_count(charts, timeout=30_000)
 
 

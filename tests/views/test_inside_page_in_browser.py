@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 
-from browser_pages import expect_to_fit, themed
+from browser_pages import expect_to_fit, idle, themed
 from playwright.sync_api import Page, expect
 
 from models.source import network_source
@@ -19,8 +19,7 @@ WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 def settle(page: Page) -> None:
     """Waits until Streamlit has run and the page stands."""
     expect(page.locator(".eyebrow")).to_be_visible(timeout=30_000)
-    idle = page.locator("[data-test-script-state=notRunning]")
-    expect(idle).to_be_attached(timeout=30_000)
+    idle(page)
 
 
 def test_from_tab_to_tab_to_the_next_step_and_back(open_path):

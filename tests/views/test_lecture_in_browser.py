@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from browser_pages import idle
 from playwright.sync_api import expect
 
 from roadmap.steps import ROADMAPS
@@ -79,7 +80,7 @@ def test_the_button_and_its_key_open_it(open_path):
 
 def test_the_page_that_it_covers_is_out_of_reach(lecture):
     page = lecture(step="increase_width")
-    expect(page.locator("[data-test-script-state=notRunning]")).to_be_attached(timeout=30_000)
+    idle(page)
     focused = set()
     for _ in range(30):
         page.keyboard.press("Tab")

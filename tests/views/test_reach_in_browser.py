@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from browser_pages import violations
+from browser_pages import idle, violations
 from playwright.sync_api import Page, expect
 
 NARROW = {"width": 390, "height": 844}
@@ -12,7 +12,7 @@ NARROW = {"width": 390, "height": 844}
 
 def ready(page: Page) -> None:
     expect(page.locator(".title, .lecture-title").first).to_be_visible(timeout=60_000)
-    expect(page.locator("[data-test-script-state=notRunning]")).to_be_attached(timeout=60_000)
+    idle(page, 60_000)
     expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0, timeout=60_000)
 
 

@@ -53,7 +53,7 @@ def test_a_value_a_recipe_has_no_use_for_is_a_dash():
     assert recipe_text.value(RECIPES["convnext"], "momentum") == "–"
     assert recipe_text.value(RECIPES["resnet_standard"], "momentum") == "0.9"
     assert recipe_text.value(RECIPES["resnet_torchvision"], "weight_decay") == "0.00002"
-    assert recipe_text.value(RECIPES["convnext"], "layer_scale") == "1e-6"
+    assert recipe_text.value(RECIPES["convnext"], "layer_scale") == "10⁻⁶"
 
 
 @pytest.mark.parametrize("method", METHODS)

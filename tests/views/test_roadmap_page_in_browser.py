@@ -7,7 +7,7 @@ import re
 
 import pytest
 from browser import ROOT
-from browser_pages import themed
+from browser_pages import idle, themed
 from PIL import Image
 from playwright.sync_api import Page, expect
 from resting import resting_box
@@ -58,8 +58,7 @@ def click_row(page: Page, index: int) -> None:
 
 def settle(page: Page) -> None:
     """Waits until Streamlit has run, and one chart stands."""
-    idle = page.locator("[data-test-script-state=notRunning]")
-    expect(idle).to_be_attached(timeout=30_000)
+    idle(page)
     expect(page.locator(".js-plotly-plot")).to_have_count(1, timeout=30_000)
 
 

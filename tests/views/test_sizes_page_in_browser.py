@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from browser_pages import idle
 from playwright.sync_api import Page, expect
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
@@ -12,8 +13,7 @@ WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 def settle(page: Page) -> None:
     """Waits until Streamlit has run, and one chart stands."""
-    idle = page.locator("[data-test-script-state=notRunning]")
-    expect(idle).to_be_attached(timeout=30_000)
+    idle(page)
     expect(page.locator(".js-plotly-plot")).to_have_count(1, timeout=15_000)
     expect(page.locator(".scatterlayer .point").first).to_be_attached(timeout=15_000)
 

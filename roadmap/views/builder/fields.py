@@ -13,6 +13,7 @@ import streamlit as st
 from models.config import BOUNDS, CHOICES, FIELDS, ConfigError, ModelConfig
 from models.text import ended
 from roadmap.drawing.words import ACTIVATIONS, NORMS, label
+from roadmap.text import scientific
 from roadmap.views.common import markup
 
 #: Longest text that is parsed, in characters: a program may send megabytes.
@@ -42,7 +43,7 @@ class Control:
             return "Yes" if value else "No"
         if isinstance(value, tuple):
             return ", ".join(map(str, value))
-        return f"{value:g}".replace("e-0", "e-") if isinstance(value, float) else f"{value:,}"
+        return scientific(value) if isinstance(value, float) else f"{value:,}"
 
 
 #: Controls by group, in page order.

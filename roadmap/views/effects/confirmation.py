@@ -10,7 +10,7 @@ from roadmap.html_table import Cell, html_table, numbers, row_head, wide
 from roadmap.study import text
 from roadmap.study.confirmation import Confirmation
 from roadmap.study.rows import confirmation_rows
-from roadmap.text import number
+from roadmap.text import ABSENT, number
 from roadmap.views.common import markup
 from roadmap.views.common.figure import plain_cells
 
@@ -49,9 +49,9 @@ def _row(one: Confirmation) -> list[Cell]:
     cells = (
         f"{one.epochs}",
         f"{one.lr:.2g}",
-        number(expected.top1, 1) if expected else "–",
-        f"{number(expected.low, 1)} to {number(expected.high, 1)}" if expected else "–",
+        number(expected.top1, 1) if expected else ABSENT,
+        f"{number(expected.low, 1)} to {number(expected.high, 1)}" if expected else ABSENT,
         ", ".join(number(score, 1) for score in one.scores),
-        f"{one.inside} of {len(one.scores)}" if expected else "–",
+        f"{one.inside} of {len(one.scores)}" if expected else ABSENT,
     )
     return [row_head(one.step), *numbers(cells)]

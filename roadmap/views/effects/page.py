@@ -12,7 +12,7 @@ from roadmap.charts import effects as charts
 from roadmap.study import text
 from roadmap.study.rows import lengths, view_rows
 from roadmap.study.space import StudyError
-from roadmap.text import data_title, number
+from roadmap.text import data_title, number, scientific
 from roadmap.views.common import address, figure, markup, turns
 from roadmap.views.common.controls import segments, select
 from roadmap.views.effects import confirmation as effects_confirmation
@@ -199,8 +199,11 @@ def _heading(factor: Factor) -> str:
 
 
 def _short(key: str) -> str:
-    names = {"default": "PyTorch's", "trunc_normal": "Truncated normal", "1e-06": "10⁻⁶"}
-    return names.get(key, key.capitalize())
+    names = {"default": "PyTorch's", "trunc_normal": "Truncated normal"}
+    try:
+        return scientific(float(key))
+    except ValueError:
+        return names.get(key, key.capitalize())
 
 
 def _slider(factor: Factor, options: dict[str, float], value: float | None) -> None:

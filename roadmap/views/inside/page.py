@@ -125,8 +125,7 @@ def _tab_controls(tab: str, image_size: int, link: str) -> None:
                 width=150,
                 on_change=_image_chosen,
             )
-        if link:
-            st.html(link, width="content")
+        st.html(link, width="content")
 
 
 def _image_chosen() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from roadmap.recipes import OPTIMIZERS, Recipe
-from roadmap.text import ABSENT, number
+from roadmap.text import ABSENT, number, scientific
 from roadmap.views.common.recipe_changes import augmentation
 
 TITLES = {
@@ -89,7 +89,7 @@ def value(recipe: Recipe, field: str) -> str:
         return words
     if isinstance(found, float):
         if 0 < found < 1e-5:
-            return f"{found:g}".replace("e-0", "e-")
+            return scientific(found)
         return f"{found:.5f}".rstrip("0").rstrip(".")
     if type(found) is int:
         return number(found, 0)
