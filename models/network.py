@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from models import spec as layers
 from models.config import ModelConfig
 from models.kernels.depthwise import DepthwiseConv2d
+from models.kernels.pointwise import PointwiseConv2d
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -202,6 +203,8 @@ def _conv(spec: layers.Conv) -> nn.Conv2d:
 def _kind(spec: layers.Conv) -> type[nn.Conv2d]:
     if spec.depthwise:
         return DepthwiseConv2d
+    if spec.kernel_size == spec.stride == spec.groups == 1:
+        return PointwiseConv2d
     return NarrowStridedConv if spec.narrow_strided else nn.Conv2d
 
 

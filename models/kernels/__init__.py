@@ -1,1 +1,1 @@
-"""Custom CUDA operators that are faster than PyTorch's at the shapes of these networks."""
+"""Layers that are faster than PyTorch's at the shapes of these networks."""

@@ -61,9 +61,11 @@ def on_host(tmp_path_factory):
     class OnHost:
         def __init__(self, name: str, kernels: compiled.Source, _device: torch.device):
             self.run, self.block = getattr(library(kernels), f"run_{name}"), kernels.threads
+            self.written = written(name, kernels.text)
 
         def launch(self, threads: int, tensors: Sequence[Tensor], numbers: Sequence[int]) -> None:
-            tensors[2].fill_(torch.nan)
+            for position in self.written:
+                tensors[position].fill_(torch.nan)
             pointers = (ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors)
             rounded = -(-threads // self.block) * self.block
             self.run(ctypes.c_longlong(rounded), *pointers, *map(ctypes.c_int, numbers))
@@ -84,6 +86,13 @@ def loops(text: str) -> str:
         )
         for name, given in KERNEL.findall(text)
     )
+
+
+def written(kernel: str, text: str) -> list[int]:
+    """Return the positions of the tensors that a kernel writes."""
+    parameters = dict(KERNEL.findall(text))[kernel].split(",")
+    pointers = [parameter for parameter in parameters if "*" in parameter]
+    return [i for i, pointer in enumerate(pointers) if "const" not in pointer]
 
 
 @st.composite
@@ -234,8 +243,9 @@ def test_nvrtc_compiles_them(capability):
     except driver.DriverError:
         pytest.skip("this torch comes without NVRTC")
     for kernels in (
-        plans.streaming(7, 96, 56, torch.bfloat16),
-        plans.streaming(11, 97, 13, torch.float16),
+        plans.streaming(7, 96, 56, torch.bfloat16, wide=True),
+        plans.streaming(9, 96, 56, torch.float32, wide=False),
+        plans.streaming(11, 97, 13, torch.float16, wide=False),
         plans.tiled(31, 1, 96, 56, torch.bfloat16),
         plans.tiled(3, 2, 97, 13, torch.float32),
         compiled.source("taps", torch.float32, 128, C=96, K=7),

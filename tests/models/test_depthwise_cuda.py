@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,11 +11,19 @@ from depthwise import TOLERANCE, error
 from torch import Tensor
 
 from models import VARIANTS, ModernResNet
-from models.kernels.depthwise import depthwise_conv2d
+from models.kernels.depthwise import DepthwiseConv2d, autograd, depthwise_conv2d, plans
+from models.kernels.pointwise import PointwiseConv2d
 
 pytestmark = pytest.mark.cuda
 
 
+@pytest.fixture
+def for_any_size(monkeypatch):
+    """Our kernels also for inputs so small that PyTorch's would be faster."""
+    monkeypatch.setattr(autograd, "LEAST_ELEMENTS", 0)
+
+
+@pytest.mark.usefixtures("for_any_size")
 @pytest.mark.parametrize("compile_it", [False, True])
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
 @pytest.mark.parametrize(("size", "stride"), [(3, 2), (7, 1), (7, 2), (11, 1), (31, 1)])
@@ -36,6 +46,7 @@ def test_on_cuda(size, stride, dtype, compile_it):
         assert error(ours, theirs) < TOLERANCE[dtype]
 
 
+@pytest.mark.usefixtures("for_any_size")
 def test_a_network_under_autocast_has_the_same_outputs_and_gradients(monkeypatch):
     config = VARIANTS["convnext_tiny"].replace(depths=(1, 1), layer_scale=1.0)
     images = torch.randn(4, 3, 64, 64, device="cuda")
@@ -71,6 +82,57 @@ def test_a_graph_is_captured_and_gives_the_same():
     found.fill_(torch.nan)
     graph.replay()
     assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("way", "own"), [("eager", False), ("default", False), ("reduce-overhead", True)]
+)
+def test_small_inputs_are_left_to_pytorch_unless_a_graph_launches(way, own, monkeypatch):
+    calls, convolved = [], plans.convolved
+    monkeypatch.setattr(plans, "convolved", lambda *given: calls.append(0) or convolved(*given))
+    layer = DepthwiseConv2d(32, 32, 7, padding=3, groups=32).cuda()
+    x = torch.randn(2, 32, 14, 14, device="cuda").to(memory_format=torch.channels_last)
+    torch._dynamo.reset()
+    run = layer if way == "eager" else torch.compile(layer, mode=way)
+    with torch.inference_mode():
+        for _ in range(3):
+            found = run(x).clone()
+    assert bool(calls) == own
+    exact = F.conv2d(x.double(), layer.weight.double(), layer.bias.double(), 1, 3, groups=32)
+    assert error(found, exact.detach()) < TOLERANCE[torch.bfloat16]  # PyTorch's may use TF32
+
+
+def test_a_captured_layer_runs_our_kernels(monkeypatch):
+    layer = DepthwiseConv2d(32, 32, 7, padding=3, groups=32).cuda()
+    x = torch.randn(2, 32, 14, 14, device="cuda").to(memory_format=torch.channels_last)
+    depthwise_conv2d(x, layer.weight.detach(), None, 1, 3)  # compiles the kernel
+    calls, convolved = [], plans.convolved
+    monkeypatch.setattr(plans, "convolved", lambda *given: calls.append(0) or convolved(*given))
+    with torch.inference_mode(), torch.cuda.graph(torch.cuda.CUDAGraph()):
+        layer(x)
+    assert calls
+
+
+def nodes(function) -> Iterator[object]:
+    if function is not None:
+        yield function
+        for below, _ in function.next_functions:
+            yield from nodes(below)
+
+
+def test_pointwise_layers_are_products_in_half_precision():
+    layer = PointwiseConv2d(48, 96, 1).cuda()
+    x = torch.randn(2, 48, 14, 14, device="cuda").to(memory_format=torch.channels_last)
+    exact = F.conv2d(x.double(), layer.weight.double(), layer.bias.double()).detach()
+    assert layer(x.contiguous()).is_contiguous()
+    with torch.autocast("cuda", torch.bfloat16):
+        found = layer(x.requires_grad_())
+    assert found.dtype == torch.bfloat16
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    names = {type(node).__name__ for node in nodes(found.grad_fn)}
+    assert "AddmmBackward0" in names
+    assert "ConvolutionBackward0" not in names
+    assert error(found.detach(), exact) < TOLERANCE[torch.bfloat16]
 
 
 def test_it_is_exported_as_pytorchs_convolution():

@@ -1,82 +1,209 @@
-"""Gradients of the three depthwise operators, each computed with the same three operators."""
+"""``depthwise_conv2d`` and its derivatives, each computed with the same three operators.
+
+An operator is a Python function here, and torch's dispatcher calls Python functions slowly. So
+these functions skip it where nothing else would see the call (``_plain``).
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd import Function
 
+from models.kernels.depthwise import operator
 from models.kernels.depthwise.operator import operators
 
 Gradients = tuple[Tensor | None, ...]
+#: Elements of the input from which our kernels save more of the GPU's time than their launch from
+#: Python costs (results/measured/depthwise_host.csv).
+LEAST_ELEMENTS = 1 << 21
+#: The types of tensors that no subclass or mode has wrapped, and of missing ones.
+PLAIN_TYPES = {Tensor, nn.Parameter, type(None)}
 
 
-def _remember(ctx: Any, inputs: Any, output: Any) -> None:  # noqa: ARG001 - torch passes it by name
-    x, weight, bias, ctx.stride, ctx.padding = inputs
-    ctx.save_for_backward(x, weight)
-    ctx.bias = None if bias is None else bias.dtype
+def depthwise_conv2d(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int
+) -> Tensor:
+    """Convolve ``x`` (N, C, H, W) with ``weight`` (C, 1, K, K) and ``bias`` (C,) or None.
+
+    ``stride`` and ``padding`` apply to both directions. The output is channels_last and has the
+    dtype of ``x``. Raises ``RuntimeError`` if shapes or devices do not match.
+    """
+    if torch.compiler.is_compiling() or not _plain(x, weight, bias):
+        return operators.depthwise_conv2d(x, weight, bias, stride, padding)
+    return _convolution(x, weight, bias, stride, padding)
 
 
-def _backward(ctx: Any, gradient: Tensor) -> Gradients:
-    x, weight = ctx.saved_tensors
-    by_x = by_weight = by_bias = None
-    if ctx.needs_input_grad[0]:
-        by_x = operators.depthwise_input_gradient(
-            gradient, weight, *x.shape[2:], ctx.stride, ctx.padding
-        )
-    if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
-        by_weight, by_bias = operators.depthwise_weight_gradient(
-            gradient, x, weight.shape[-1], ctx.stride, ctx.padding
-        )
-        by_weight = by_weight.to(weight.dtype)
-        by_bias = None if ctx.bias is None else by_bias.to(ctx.bias)
-    return by_x, by_weight, by_bias, None, None
+def worthwhile(x: Tensor) -> bool:
+    """Return whether our kernels are faster for ``x``, whose size counts unless a CUDA graph, once
+    recorded, launches them."""
+    if x.numel() >= LEAST_ELEMENTS:
+        return True
+    if _traced():
+        inductor = sys.modules.get("torch._inductor.config")
+        return inductor is not None and bool(inductor.triton.cudagraphs)
+    return torch.cuda.is_current_stream_capturing()
 
 
-def _remember_input(ctx: Any, inputs: Any, output: Any) -> None:  # noqa: ARG001
-    gradient, weight, _, _, ctx.stride, ctx.padding = inputs
-    ctx.save_for_backward(gradient, weight)
+def _traced() -> bool:
+    """Return whether a mode sees operators, such as that in which torch.compile traces them."""
+    return bool(torch._C._len_torch_dispatch_stack())
 
 
-def _input_backward(ctx: Any, by_dx: Tensor) -> Gradients:
-    """Differentiate the input gradient, which is linear in the output gradient and the weight."""
-    gradient, weight = ctx.saved_tensors
-    by_gradient = by_weight = None
-    if ctx.needs_input_grad[0]:
-        by_gradient = operators.depthwise_conv2d(by_dx, weight, None, ctx.stride, ctx.padding)
-    if ctx.needs_input_grad[1]:
-        by_weight, _ = operators.depthwise_weight_gradient(
-            gradient, by_dx, weight.shape[-1], ctx.stride, ctx.padding
-        )
-        by_weight = by_weight.to(weight.dtype)
-    return by_gradient, by_weight, None, None, None, None
+def _plain(*tensors: Tensor | None) -> bool:
+    """Return whether the dispatcher would only call our function: no mode, transform or tracer."""
+    return not (
+        _traced() or torch._C._are_functorch_transforms_active() or torch._C._get_tracing_state()
+    ) and all(type(tensor) in PLAIN_TYPES for tensor in tensors)
 
 
-def _remember_weight(ctx: Any, inputs: Any, output: Any) -> None:  # noqa: ARG001
-    gradient, x, _, ctx.stride, ctx.padding = inputs
-    ctx.save_for_backward(gradient, x)
+def _run(
+    name: str, function: Callable[..., Any], tensors: tuple[Tensor | None, ...], *sizes: int
+) -> Any:
+    """Run the operator ``name``, which is ``function``, without recording its gradient."""
+    if _plain(*tensors):
+        return function(*tensors, *sizes)
+    with torch._C._AutoDispatchBelowAutograd():
+        return getattr(operators, name)(*tensors, *sizes)
 
 
-def _weight_backward(ctx: Any, by_weight: Tensor, by_bias: Tensor) -> Gradients:
-    """Differentiate the weight gradient, which is linear in the output gradient and the input."""
-    gradient, x = ctx.saved_tensors
-    by_gradient = by_x = None
-    if ctx.needs_input_grad[0]:
-        by_gradient = operators.depthwise_conv2d(x, by_weight, by_bias, ctx.stride, ctx.padding)
-        by_gradient = by_gradient.to(gradient.dtype)
-    if ctx.needs_input_grad[1]:
-        by_x = operators.depthwise_input_gradient(
-            gradient, by_weight, *x.shape[2:], ctx.stride, ctx.padding
-        ).to(x.dtype)
-    return by_gradient, by_x, None, None, None
-
-
-for _name, _gradients, _setup in (
-    ("depthwise_conv2d", _backward, _remember),
-    ("depthwise_input_gradient", _input_backward, _remember_input),
-    ("depthwise_weight_gradient", _weight_backward, _remember_weight),
-):
-    torch.library.register_autograd(
-        f"roadmap::{_name}", _gradients, setup_context=_setup, lib=operators.library
+def _recorded(*tensors: Tensor | None) -> bool:
+    return torch.is_grad_enabled() and any(
+        tensor is not None and tensor.requires_grad for tensor in tensors
     )
+
+
+# The operators, with gradients where they are wanted.
+
+
+def _convolution(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int
+) -> Tensor:
+    if x.is_cuda and _traced() and not worthwhile(x):
+        weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
+        return F.conv2d(x, weight, bias, stride, padding, groups=x.shape[1])
+    run = Convolution.apply if _recorded(x, weight, bias) else Convolution.run
+    return run(x, weight, bias, stride, padding)
+
+
+def _input_gradient(
+    gradient: Tensor, weight: Tensor, height: int, width: int, stride: int, padding: int
+) -> Tensor:
+    run = InputGradient.apply if _recorded(gradient, weight) else InputGradient.run
+    return run(gradient, weight, height, width, stride, padding)
+
+
+def _weight_gradient(
+    gradient: Tensor, x: Tensor, kernel_size: int, stride: int, padding: int
+) -> tuple[Tensor, Tensor]:
+    run = WeightGradient.apply if _recorded(gradient, x) else WeightGradient.run
+    return run(gradient, x, kernel_size, stride, padding)
+
+
+class Convolution(Function):
+    @staticmethod
+    def run(x: Tensor, weight: Tensor, bias: Tensor | None, *sizes: int) -> Tensor:
+        return _run("depthwise_conv2d", operator.convolved, (x, weight, bias), *sizes)
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.stride, ctx.padding = stride, padding
+        ctx.bias = None if bias is None else bias.dtype
+        return Convolution.run(x, weight, bias, stride, padding)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Gradients:
+        x, weight = ctx.saved_tensors
+        by_x = by_weight = by_bias = None
+        if ctx.needs_input_grad[0]:
+            height, width = x.shape[2:]
+            by_x = _input_gradient(gradient, weight, height, width, ctx.stride, ctx.padding)
+        if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
+            by_weight, by_bias = _weight_gradient(
+                gradient, x, weight.shape[-1], ctx.stride, ctx.padding
+            )
+            by_weight = by_weight.to(weight.dtype)
+            by_bias = None if ctx.bias is None else by_bias.to(ctx.bias)
+        return by_x, by_weight, by_bias, None, None
+
+
+class InputGradient(Function):
+    """The gradient of the input, which is linear in the output's gradient and the weight."""
+
+    @staticmethod
+    def run(gradient: Tensor, weight: Tensor, *sizes: int) -> Tensor:
+        arguments = (gradient, weight)
+        return _run("depthwise_input_gradient", operator.input_gradient, arguments, *sizes)
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        gradient: Tensor,
+        weight: Tensor,
+        height: int,
+        width: int,
+        stride: int,
+        padding: int,
+    ) -> Tensor:
+        ctx.save_for_backward(gradient, weight)
+        ctx.stride, ctx.padding = stride, padding
+        return InputGradient.run(gradient, weight, height, width, stride, padding)
+
+    @staticmethod
+    def backward(ctx: Any, by_dx: Tensor) -> Gradients:
+        gradient, weight = ctx.saved_tensors
+        by_gradient = by_weight = None
+        if ctx.needs_input_grad[0]:
+            by_gradient = _convolution(by_dx, weight, None, ctx.stride, ctx.padding)
+        if ctx.needs_input_grad[1]:
+            by_weight, _ = _weight_gradient(
+                gradient, by_dx, weight.shape[-1], ctx.stride, ctx.padding
+            )
+            by_weight = by_weight.to(weight.dtype)
+        return by_gradient, by_weight, None, None, None, None
+
+
+class WeightGradient(Function):
+    """The gradients of weight and bias, which are linear in the output's gradient and the input."""
+
+    @staticmethod
+    def run(gradient: Tensor, x: Tensor, *sizes: int) -> tuple[Tensor, Tensor]:
+        arguments = (gradient, x)
+        return _run("depthwise_weight_gradient", operator.weight_gradient, arguments, *sizes)
+
+    @staticmethod
+    def forward(
+        ctx: Any, gradient: Tensor, x: Tensor, kernel_size: int, stride: int, padding: int
+    ) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(gradient, x)
+        ctx.stride, ctx.padding = stride, padding
+        return WeightGradient.run(gradient, x, kernel_size, stride, padding)
+
+    @staticmethod
+    def backward(ctx: Any, by_weight: Tensor, by_bias: Tensor) -> Gradients:
+        gradient, x = ctx.saved_tensors
+        by_gradient = by_x = None
+        if ctx.needs_input_grad[0]:
+            by_gradient = _convolution(x, by_weight, by_bias, ctx.stride, ctx.padding)
+            by_gradient = by_gradient.to(gradient.dtype)
+        if ctx.needs_input_grad[1]:
+            height, width = x.shape[2:]
+            by_x = _input_gradient(gradient, by_weight, height, width, ctx.stride, ctx.padding)
+            by_x = by_x.to(x.dtype)
+        return by_gradient, by_x, None, None, None
+
+
+for _name, _function in (
+    ("depthwise_conv2d", _convolution),
+    ("depthwise_input_gradient", _input_gradient),
+    ("depthwise_weight_gradient", _weight_gradient),
+):
+    operators.library.impl(_name, _function, "Autograd")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -50,20 +51,27 @@ class Kernel:
         self.function = _module(kernels, device).function(name)
 
     def launch(self, threads: int, tensors: Sequence[Tensor], numbers: Sequence[int]) -> None:
-        """Launch on the current stream; kept short, as a training step launches hundreds."""
-        if torch.cuda.current_device() != self.device.index:
+        """Launch on the current stream.
+
+        Kept short, as its time counts in small networks: torch's public ``current_device`` and
+        ``current_stream`` take longer than the launch.
+        """
+        index = self.device.index
+        if torch._C._cuda_getDevice() != index:
             with torch.cuda.device(self.device):
                 return self.launch(threads, tensors, numbers)
-        driver.make_context_current(self.device.index)
+        driver.make_context_current(index)
         count = len(tensors) + len(numbers)
+        integers, pointers = _arrays(count)
         # The driver reads 8 bytes for a pointer and the lower 4 for an int.
-        values = (ctypes.c_int64 * count)(*(tensor.data_ptr() for tensor in tensors), *numbers)
+        values = integers(*[tensor.data_ptr() for tensor in tensors], *numbers)
         first = ctypes.addressof(values)
-        places = (ctypes.c_void_p * count)(*range(first, first + 8 * count, 8))
-        stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
-        grid, block = (-(-threads // self.block), 1, 1), (self.block, 1, 1)
-        launch = driver.cuda().cuLaunchKernel
-        driver.check(launch(self.function, *grid, *block, 0, stream, places, None))
+        places = pointers(*range(first, first + 8 * count, 8))
+        stream = torch._C._cuda_getCurrentRawStream(index)
+        blocks = -(-threads // self.block)
+        arguments = (blocks, 1, 1, self.block, 1, 1, 0, stream, places, None)
+        if code := driver.launcher()(self.function, *arguments):
+            driver.check(code)
         return None
 
     def threads_at_once(self) -> int:
@@ -76,6 +84,12 @@ class Kernel:
             driver.check(count(ctypes.byref(blocks), self.function, self.block, nothing_shared))
         multiprocessors = torch.cuda.get_device_properties(self.device).multi_processor_count
         return blocks.value * self.block * multiprocessors
+
+
+@cache
+def _arrays(count: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return two array types; ctypes would forget them at each garbage collection."""
+    return ctypes.c_int64 * count, ctypes.c_void_p * count
 
 
 @cache

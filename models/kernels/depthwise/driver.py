@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -75,6 +76,15 @@ def cuda() -> ctypes.CDLL:
         return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError as error:
         raise DriverError(str(error)) from None
+
+
+@cache
+def launcher() -> Any:
+    """Return the driver's ``cuLaunchKernel``, with the types of its arguments."""
+    launch = cuda().cuLaunchKernel
+    sizes = [ctypes.c_uint] * 7  # grid, block and shared memory
+    launch.argtypes = [ctypes.c_void_p, *sizes, *[ctypes.c_void_p] * 3]
+    return launch
 
 
 def check(result: int) -> None:

@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.kernels.depthwise import compiled
-from models.kernels.depthwise.operator import MOST_SIZE, depthwise_conv2d
+from models.kernels.depthwise.autograd import depthwise_conv2d, worthwhile
+from models.kernels.depthwise.operator import MOST_SIZE
+from models.kernels.tracing import exporting
 from models.text import said
 
 #: Environment variable, read when a network is built, and its values.
@@ -28,18 +30,16 @@ class DepthwiseConv2d(nn.Conv2d):
     built, PyTorch's. Raises ``ValueError`` if that variable is neither ``own`` nor ``torch``.
     """
 
-    __jit_unused_properties__ = ("own",)
-
     def __init__(self, *arguments: Any, **options: Any):
         super().__init__(*arguments, **options)
         choice = os.environ.get(SWITCH) or CHOICES[0]
         if choice not in CHOICES:
             raise ValueError(f"{SWITCH} is {said(choice)}: use {' or '.join(CHOICES)}")
         self.wanted = choice == "own"
+        #: Whether to use our kernels on devices that support them.
+        self.own = self.wanted and self._fits()
 
-    @property
-    def own(self) -> bool:
-        """Whether to use our kernels on devices that support them."""
+    def _fits(self) -> bool:
         size, stride = self.kernel_size[0], self.stride[0]
         plain = self.padding_mode == "zeros" and self.dilation == (1, 1)
         depthwise = self.groups == self.in_channels == self.out_channels
@@ -49,7 +49,7 @@ class DepthwiseConv2d(nn.Conv2d):
         )
         fits = plain and depthwise and square and size % 2 and size <= MOST_SIZE
         faster = stride == 1 or (stride == 2 and size >= STRIDED_FROM)
-        return bool(self.wanted and fits and faster)
+        return bool(fits and faster)
 
     def forward(self, x: Tensor) -> Tensor:
         # TorchScript omits code only behind this exact condition, and must run without our code.
@@ -64,9 +64,9 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padd
     """Use the operator where it is faster, but not in exports, which must run without our code."""
     if not torch.jit.is_scripting():
         nhwc = x.is_cuda and x.is_contiguous(memory_format=torch.channels_last)
-        # Under torch 2.11's compiler, is_exporting() is always true.
-        exporting = torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling()
-        if nhwc and x.dtype != torch.float64 and not exporting:
+        own = nhwc and x.dtype != torch.float64 and not exporting()
+        # The compiler decides later, when it knows whether it records CUDA graphs.
+        if own and (torch.compiler.is_dynamo_compiling() or worthwhile(x)):
             if torch.is_autocast_enabled("cuda"):
                 x = x.to(torch.get_autocast_dtype("cuda"))
             return depthwise_conv2d(x, weight, bias, stride, padding)

@@ -1,6 +1,6 @@
-"""``depthwise_conv2d``: one filter per channel, as a ``torch.library`` operator.
+"""Depthwise convolution and its gradients as ``torch.library`` operators.
 
-Works with ``torch.compile``, first and second derivatives, and DDP, but not with ``torch.func``
+They work with ``torch.compile``, first and second derivatives, and DDP, but not with ``torch.func``
 transforms. On CUDA in float32, bfloat16 and float16 it runs the kernels in ``plans``, which
 accumulate in float32; otherwise it runs PyTorch's convolution.
 """
@@ -40,22 +40,11 @@ _library.define(
 )
 
 
-def depthwise_conv2d(
-    x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int
-) -> Tensor:
-    """Convolve ``x`` (N, C, H, W) with ``weight`` (C, 1, K, K) and ``bias`` (C,) or None.
-
-    ``stride`` and ``padding`` apply to both directions. The output is channels_last and has the
-    dtype of ``x``. Raises ``RuntimeError`` if shapes or devices do not match.
-    """
-    return operators.depthwise_conv2d(x, weight, bias, stride, padding)
-
-
-# The operators. Each checks its tensors here and in its fake implementation for torch.compile.
+# Each checks its tensors here and in its fake implementation for torch.compile.
 
 
 @torch.library.impl(_library, "depthwise_conv2d", "CompositeExplicitAutograd")
-def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
+def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
     _check(x, weight, stride, padding, bias)
     if _own(x, weight.shape[-1], stride, padding):
         return plans.convolved(_nhwc(x), weight, bias, stride, padding)
@@ -65,7 +54,7 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padd
 
 
 @torch.library.impl(_library, "depthwise_input_gradient", "CompositeExplicitAutograd")
-def _input_gradient(
+def input_gradient(
     gradient: Tensor, weight: Tensor, height: int, width: int, stride: int, padding: int
 ) -> Tensor:
     """Return the gradient of the input (N, C, height, width), in the dtype of ``gradient``."""
@@ -79,7 +68,7 @@ def _input_gradient(
 
 
 @torch.library.impl(_library, "depthwise_weight_gradient", "CompositeExplicitAutograd")
-def _weight_gradient(
+def weight_gradient(
     gradient: Tensor, x: Tensor, kernel_size: int, stride: int, padding: int
 ) -> tuple[Tensor, Tensor]:
     """Return the gradients of weight (C, 1, K, K) and bias (C,), in float32 or float64."""
@@ -119,46 +108,43 @@ def _(
 
 
 def _check(x: Tensor, weight: Tensor, stride: int, padding: int, bias: Tensor | None) -> None:
-    channels, size = x.shape[1], weight.shape[-1]
-    torch._check(
-        x.ndim == 4 and tuple(weight.shape) == (channels, 1, size, size),
-        lambda: (
-            f"x is {tuple(x.shape)} and weight {tuple(weight.shape)}; a depthwise convolution "
+    shapes = (x.shape, weight.shape, None if bias is None else bias.shape)
+    _check_shapes(*shapes, stride, padding)
+    if x.device != weight.device or (bias is not None and bias.device != x.device):
+        raise RuntimeError(f"x is on {x.device}, weight on {weight.device}: put both on one device")
+
+
+def _check_shapes(
+    x: torch.Size, weight: torch.Size, bias: torch.Size | None, stride: int, padding: int
+) -> None:
+    # Not ``torch._check``, whose lambdas take longer than the checks.
+    channels, size = x[1], weight[-1]
+    if len(x) != 4 or tuple(weight) != (channels, 1, size, size):
+        raise RuntimeError(
+            f"x is {tuple(x)} and weight {tuple(weight)}; a depthwise convolution "
             "takes (N, C, H, W) and (C, 1, K, K)"
-        ),
-    )
-    if bias is not None:
-        torch._check(
-            tuple(bias.shape) == (channels,),
-            lambda: f"bias is {tuple(bias.shape)}; use ({channels},)",
         )
-    torch._check(
-        x.device == weight.device and (bias is None or bias.device == x.device),
-        lambda: f"x is on {x.device}, weight on {weight.device}: put both on one device",
-    )
-    torch._check(
-        stride >= 1 and padding >= 0,
-        lambda: f"stride is {stride} and padding {padding}; use a stride from 1, a padding from 0",
-    )
-    torch._check(
-        min(x.shape[2:]) + 2 * padding >= size,
-        lambda: (
-            f"the kernel size is {size}, larger than the input {tuple(x.shape[2:])} with padding "
+    if bias is not None and tuple(bias) != (channels,):
+        raise RuntimeError(f"bias is {tuple(bias)}; use ({channels},)")
+    if stride < 1 or padding < 0:
+        raise RuntimeError(
+            f"stride is {stride} and padding {padding}; use a stride from 1, a padding from 0"
+        )
+    if min(x[2:]) + 2 * padding < size:
+        raise RuntimeError(
+            f"the kernel size is {size}, larger than the input {tuple(x[2:])} with padding "
             f"{padding}; use a larger input"
-        ),
-    )
+        )
 
 
 def _check_outputs(
     outputs: Sequence[int], sides: Sequence[int], size: int, stride: int, padding: int
 ) -> None:
     fit = [plans.outputs(side, size, stride, padding) for side in sides]
-    torch._check(
-        list(outputs) == fit,
-        lambda: (
+    if list(outputs) != fit:
+        raise RuntimeError(
             f"the gradient is {tuple(outputs)}; for an input of {tuple(sides)} use {tuple(fit)}"
-        ),
-    )
+        )
 
 
 def _nhwc(x: Tensor) -> Tensor:

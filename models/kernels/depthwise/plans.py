@@ -6,6 +6,7 @@ size. At stride 1, kernels whose taps fit into registers move down strips; the o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -22,83 +23,97 @@ THREADS = 128  # per block
 BUSY_THREADS = 1 << 16
 #: Limits per thread of the tiled weight gradient: kernel rows, and sums in registers (rows x K).
 MOST_ROWS, MOST_SUMS = 4, 50
+#: Partial sums that one thread adds; PyTorch adds more of them faster.
+MOST_SPLITS = 64
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A convolution of (batch, channels, height, width) to out_height x out_width on ``device``."""
+    """A convolution of a ``shape`` (N, C, H, W) in ``dtype`` on ``device``."""
 
-    batch: int
-    channels: int
-    height: int
-    width: int
-    out_height: int
-    out_width: int
+    shape: tuple[int, ...]
     size: int
     stride: int
     padding: int
     dtype: torch.dtype
+    wide: bool  # whether filters are float32 while tensors are not
     device: torch.device
+
+    @property
+    def out(self) -> tuple[int, int]:
+        """Return the height and width of the output."""
+        height, width = (outputs(s, self.size, self.stride, self.padding) for s in self.shape[2:])
+        return height, width
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Return the arguments that all kernels take."""
-        outputs = (self.out_height, self.out_width)
-        return (self.batch, self.height, self.width, *outputs, self.padding)
+        batch, _, *sides = self.shape
+        return (batch, *sides, *self.out, self.padding)
 
     @property
     def streamed(self) -> bool:
         return self.stride == 1 and self.size <= MOST_STREAMED
 
+    @property
+    def source(self) -> compiled.KernelSource:
+        channels, width = self.shape[1], self.out[1]
+        if self.streamed:
+            return streaming(self.size, channels, width, self.dtype, wide=self.wide)
+        return tiled(self.size, self.stride, channels, width, self.dtype)
+
 
 @dataclass(frozen=True)
 class Plan:
-    """A kernel, its number of threads and its integer arguments."""
+    """A kernel, its number of threads, its integer arguments and the shape that it writes."""
 
     kernel: compiled.Kernel
     threads: int
     numbers: tuple[int, ...]
-    splits: int = 0  # partial sums of the weight gradient
+    shape: tuple[int, ...]
+    streamed: bool = False  # whether it reads filters as they are, not packed
 
-    def run(self, *tensors: Tensor) -> None:
-        self.kernel.launch(self.threads, tensors, self.numbers)
+    def run(self, *tensors: Tensor, numbers: tuple[int, ...] = ()) -> None:
+        self.kernel.launch(self.threads, tensors, self.numbers + numbers)
 
 
 def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
-    batch, channels, *sides = x.shape
-    size = weight.shape[-1]
-    out = [outputs(side, size, stride, padding) for side in sides]
-    y = empty((batch, channels, *out), x)
-    plan = _convolution(batch, channels, *sides, *out, size, stride, padding, x.dtype, x.device)
-    plan.run(x, _taps(weight, bias), y)
-    return y
+    weight = _readable(weight, x.dtype)
+    kind = (x.dtype, weight.dtype != x.dtype, x.device)
+    plan = _convolution(x.shape, weight.shape[-1], stride, padding, *kind)
+    return _run(plan, x, weight, bias, flipped=False)
 
 
 def input_gradient(
     gradient: Tensor, weight: Tensor, height: int, width: int, stride: int, padding: int
 ) -> Tensor:
-    batch, channels, *out = gradient.shape
-    size, kind = weight.shape[-1], (gradient.dtype, gradient.device)
-    dx = empty((batch, channels, height, width), gradient)
+    weight = _readable(weight, gradient.dtype)
+    size, shape = weight.shape[-1], gradient.shape
+    kind = (gradient.dtype, weight.dtype != gradient.dtype, gradient.device)
     if stride == 1:  # a convolution with the kernel rotated by 180 degrees
-        pad = size - 1 - padding
-        plan = _convolution(batch, channels, *out, height, width, size, 1, pad, *kind)
+        plan = _convolution(shape, size, 1, size - 1 - padding, *kind)
     else:
-        plan = _spread(batch, channels, height, width, *out, size, stride, padding, *kind)
-    plan.run(gradient, _taps(weight, None, flipped=stride == 1), dx)
-    return dx
+        plan = _spread((*shape[:2], height, width), size, stride, padding, *kind)
+    return _run(plan, gradient, weight, None, flipped=stride == 1)
 
 
 def weight_gradient(
     gradient: Tensor, x: Tensor, kernel_size: int, stride: int, padding: int
 ) -> tuple[Tensor, Tensor]:
-    channels, kind = x.shape[1], (x.dtype, x.device)
-    plan = _gather(*x.shape, *gradient.shape[2:], kernel_size, stride, padding, *kind)
-    partial = x.new_empty((plan.splits, kernel_size**2 + 1, channels), dtype=torch.float32)
+    # Filters are not read; "wide" is how training under autocast has compiled the same file.
+    kind = (x.dtype, x.dtype != torch.float32, x.device)
+    plan = _gather(x.shape, kernel_size, stride, padding, *kind)
+    partial = x.new_empty(plan.shape, dtype=torch.float32)
     plan.run(x, gradient, partial)
-    total = partial.sum(0)
-    weight = total[:-1].t().reshape(channels, 1, kernel_size, kernel_size)
-    return weight.contiguous(), total[-1].clone()
+    if plan.shape[0] > MOST_SPLITS:
+        partial = partial.sum(0, keepdim=True)
+    channels = x.shape[1]
+    weight = partial.new_empty((channels, 1, kernel_size, kernel_size))
+    bias = partial.new_empty(channels)
+    _taps_plan("unpack", channels, kernel_size, torch.float32, x.device).run(
+        partial, weight, bias, numbers=(partial.shape[0],)
+    )
+    return weight, bias
 
 
 def outputs(side: int, size: int, stride: int, padding: int) -> int:
@@ -111,61 +126,103 @@ def empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
     )
 
 
-# Plans are cached per shape, since a training step needs dozens.
+def _readable(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the filters contiguous, in float32 or ``dtype``."""
+    if weight.dtype not in (dtype, torch.float32):
+        weight = weight.float()
+    return weight.contiguous()
+
+
+def _run(plan: Plan, x: Tensor, weight: Tensor, bias: Tensor | None, *, flipped: bool) -> Tensor:
+    y = torch.empty_like(x) if plan.shape == x.shape else empty(plan.shape, x)
+    has_bias = bias is not None
+    # Without a bias, kernels need some address.
+    beside = weight if bias is None else bias.to(weight.dtype).contiguous()
+    numbers = (int(has_bias), int(flipped))
+    if plan.streamed:
+        plan.run(x, weight, beside, y, numbers=numbers)
+        return y
+    channels, size = weight.shape[0], weight.shape[-1]
+    taps = torch.empty((size**2 + 1, channels), dtype=torch.float32, device=weight.device)
+    packing = _taps_plan("pack", channels, size, weight.dtype, weight.device)
+    packing.run(weight, beside, taps, numbers=numbers)
+    plan.run(x, taps, y)
+    return y
+
+
+# Plans are cached, since a training step needs dozens.
 
 
 @cache
 def _convolution(*problem: Any) -> Plan:
     p = Problem(*problem)
+    kernels, (height, width) = p.source, p.out
+    batch, channels = p.shape[:2]
+    shape = (batch, channels, height, width)
     if p.streamed:
-        kernels = streaming(p.size, p.channels, p.out_width, p.dtype)
-        across = p.batch * _parts(p.out_width, kernels["TW"]) * p.channels
-        segment = _segment(across, p.out_height)
-        threads = across * _parts(p.out_height, segment)
+        across = batch * _parts(width, kernels["TW"]) * channels
+        segment = _segment(across, height)
         kernel = compiled.kernel("convolve_strips", kernels, p.device)
-        return Plan(kernel, threads, (*p.sizes, segment))
-    kernels = tiled(p.size, p.stride, p.channels, p.out_width, p.dtype)
-    tiles = p.batch * _parts(p.out_height, kernels["TH"]) * _parts(p.out_width, kernels["TW"])
+        threads = across * _parts(height, segment)
+        return Plan(kernel, threads, (*p.sizes, segment), shape, streamed=True)
+    tiles = batch * _parts(height, kernels["TH"]) * _parts(width, kernels["TW"])
     kernel = compiled.kernel("convolve_tiles", kernels, p.device)
-    return Plan(kernel, tiles * p.channels // kernels["V"], p.sizes)
+    return Plan(kernel, tiles * channels // kernels["V"], p.sizes, shape)
 
 
 @cache
 def _spread(*problem: Any) -> Plan:
     p = Problem(*problem)
-    kernels = tiled(p.size, p.stride, p.channels, p.width, p.dtype)
-    threads = p.batch * p.height * p.width * p.channels // kernels["V"]
-    return Plan(compiled.kernel("spread_positions", kernels, p.device), threads, p.sizes)
+    kernels = tiled(p.size, p.stride, p.shape[1], p.shape[3], p.dtype)
+    threads = math.prod(p.shape) // kernels["V"]
+    kernel = compiled.kernel("spread_positions", kernels, p.device)
+    return Plan(kernel, threads, p.sizes, p.shape)
 
 
 @cache
 def _gather(*problem: Any) -> Plan:
     p = Problem(*problem)
+    kernels, (height, width) = p.source, p.out
+    batch, channels = p.shape[:2]
+    across = batch * _parts(width, kernels["TW"])
     if p.streamed:
-        kernels = streaming(p.size, p.channels, p.out_width, p.dtype)
         kernel = compiled.kernel("gather_strips", kernels, p.device)
-        across = p.batch * _parts(p.out_width, kernels["TW"])
-        segment = _segment(across * p.channels, p.out_height)
-        strips, a_split = across * _parts(p.out_height, segment), p.channels
+        segment = _segment(across * channels, height)
+        strips, a_split = across * _parts(height, segment), channels
         numbers = (*p.sizes, segment)
     else:
-        kernels = tiled(p.size, p.stride, p.channels, p.out_width, p.dtype)
         kernel = compiled.kernel("gather_tiles", kernels, p.device)
-        strips = p.batch * p.out_height * _parts(p.out_width, kernels["TW"])
-        a_split = _parts(p.size, kernels["ROWS"]) * p.channels // kernels["V"]
+        strips = across * height
+        a_split = _parts(p.size, kernels["ROWS"]) * channels // kernels["V"]
         numbers = p.sizes
     # As many splits as the GPU holds at once, each with the same number of strips.
     splits = _parts(strips, _parts(strips * a_split, kernel.threads_at_once()))
-    return Plan(kernel, splits * a_split, (*numbers, splits), splits)
+    shape = (splits, p.size**2 + 1, channels)
+    return Plan(kernel, splits * a_split, (*numbers, splits), shape)
+
+
+@cache
+def _taps_plan(
+    name: str, channels: int, size: int, dtype: torch.dtype, device: torch.device
+) -> Plan:
+    kernels = compiled.source("taps", dtype, THREADS, C=channels, K=size)
+    kernel = compiled.kernel(name, kernels, device)
+    return Plan(kernel, (size**2 + 1) * channels, (), (size**2 + 1, channels))
 
 
 def streaming(
-    size: int, channels: int, out_width: int, dtype: torch.dtype
+    size: int, channels: int, out_width: int, dtype: torch.dtype, *, wide: bool
 ) -> compiled.KernelSource:
     """Return kernels with strips of 8 columns, or 7 for widths that are multiples of 7 (as at 224
-    pixels) and for large kernels, whose taps fill the registers."""
+    pixels) and for large kernels, whose taps fill the registers.
+
+    ``wide`` filters are float32. Those of a block must fit into 48 KB of shared memory.
+    """
     columns = 4 if out_width <= 4 else 7 if size > 7 or out_width % 7 == 0 else 8
-    return compiled.source("streaming", dtype, THREADS, C=channels, K=size, TW=columns)
+    threads = THREADS if size <= 9 else THREADS // 2
+    return compiled.source(
+        "streaming", dtype, threads, C=channels, K=size, TW=columns, WIDE=int(wide)
+    )
 
 
 def tiled(
@@ -194,31 +251,6 @@ def tiled(
 def _segment(threads: int, rows: int) -> int:
     """Return the rows per thread, given ``threads`` if each took all ``rows``."""
     return _parts(rows, min(rows, _parts(BUSY_THREADS, threads)))
-
-
-def _taps(weight: Tensor, bias: Tensor | None, *, flipped: bool = False) -> Tensor:
-    """Return weight and bias as (K * K + 1, C) in float32, the bias last."""
-    channels, size = weight.shape[0], weight.shape[-1]
-    weight = weight.contiguous() if weight.dtype in compiled.TYPES else weight.float()
-    beside = weight if bias is None else bias.to(weight.dtype).contiguous()
-    taps = torch.empty((size**2 + 1, channels), dtype=torch.float32, device=weight.device)
-    plan = _packing(channels, size, bias is not None, flipped, weight.dtype, weight.device)
-    plan.run(weight, beside, taps)
-    return taps
-
-
-@cache
-def _packing(
-    channels: int,
-    size: int,
-    has_bias: bool,
-    flipped: bool,
-    dtype: torch.dtype,
-    device: torch.device,
-) -> Plan:
-    kernels = compiled.source("taps", dtype, THREADS, C=channels, K=size)
-    kernel = compiled.kernel("pack", kernels, device)
-    return Plan(kernel, (size**2 + 1) * channels, (int(has_bias), int(flipped)))
 
 
 def _parts(whole: int, part: int) -> int:

@@ -1,8 +1,8 @@
 // The common beginning of all kernels: compilation and scalar types.
 //
-// There is no shared memory and there are no barriers: a thread keeps its sums in registers, and
-// neighbors share reads through the caches. Tests without a GPU can therefore compile the same text
-// for a CPU, which runs one thread after another.
+// A thread keeps its sums in registers, and neighbors share reads through the caches; shared memory
+// only serves to read filters. Tests without a GPU can therefore compile the same text for a CPU,
+// which runs one thread after another.
 //
 // Macros: TYPE (0 float, 1 bfloat16, 2 half) and THREADS (per block).
 

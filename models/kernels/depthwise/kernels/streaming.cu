@@ -5,7 +5,15 @@
 // its gradient) and K rows of sums (or of the output's gradient), so each input is loaded once and
 // used for K * TW products. The next row is loaded while the current one is processed.
 //
-// Macros: C (channels; makes addresses constants), K (kernel size) and TW (columns per thread).
+// Macros: C (channels; makes addresses constants), K (kernel size), TW (columns per thread) and WIDE
+// (1 if filters are float32 while tensors are not).
+
+#if WIDE
+typedef float Tap;
+DEVICE float widened(float value) { return value; }
+#else
+typedef Scalar Tap;
+#endif
 
 enum { SPAN = TW + K - 1 };  // input columns under TW outputs
 
@@ -50,19 +58,41 @@ DEVICE void store(Scalar* row, const float (&values)[TW], unsigned columns) {
     if (columns >> tx & 1) row[tx * C] = narrowed(values[tx]);
 }
 
-// x (n, height, width, C), weight (K * K + 1, C) with the bias last, y (n, out_height, out_width, C).
-// `pad` is at most K - 1. A thread computes up to `segment` rows of a strip.
-KERNEL convolve_strips(const Scalar* x, const float* weight, Scalar* y, int n, int height, int width,
-                       int out_height, int out_width, int pad, int segment) {
+// Reads the filter of `channel` from weight (C, K * K), rotated by 180 degrees if `flipped`. Adjacent
+// threads need adjacent filters, so a block first copies its filters to shared memory, in order; all
+// its threads must call this.
+DEVICE void read_taps(float (&taps)[K][K], const Tap* weight, int channel, int flipped) {
+#ifdef __CUDACC_RTC__
+  __shared__ float filters[THREADS * K * K];
+  const int first = (int)((THREAD - threadIdx.x) % C) * K * K;
+  UNROLL for (int part = 0; part < K * K; ++part) {
+    const int i = part * THREADS + threadIdx.x;
+    filters[i] = widened(weight[(first + i) % (C * K * K)]);
+  }
+  __syncthreads();
+  const float* filter = filters + threadIdx.x * K * K;  // K * K is odd: no bank conflicts
+#else
+  float filter[K * K];
+  for (int i = 0; i < K * K; ++i) filter[i] = widened(weight[channel * K * K + i]);
+#endif
+  const float* first_tap = filter + (flipped ? K * K - 1 : 0);
+  const int step = flipped ? -1 : 1;
+  UNROLL for (int ky = 0; ky < K; ++ky)
+    UNROLL for (int kx = 0; kx < K; ++kx) taps[ky][kx] = first_tap[(ky * K + kx) * step];
+}
+
+// x (n, height, width, C), weight (C, K, K), bias (C) if `has_bias`, y (n, out_height, out_width, C).
+// `pad` is at most K - 1. A thread computes up to `segment` rows of a strip. With flipped filters and
+// `pad` K - 1 minus the convolution's padding, this is the input gradient.
+KERNEL convolve_strips(const Scalar* x, const Tap* weight, const Tap* biases, Scalar* y, int n,
+                       int height, int width, int out_height, int out_width, int pad, int segment,
+                       int has_bias, int flipped) {
   const long long thread = THREAD;
   const Strip strip = strip_of(thread / C, (int)(thread % C), out_height, out_width, segment);
-  if (strip.picture >= n) return;
-
   float taps[K][K];
-  UNROLL for (int ky = 0; ky < K; ++ky)
-    UNROLL for (int kx = 0; kx < K; ++kx)
-      taps[ky][kx] = weight[(ky * K + kx) * C + strip.channel];
-  const float bias = weight[K * K * C + strip.channel];
+  read_taps(taps, weight, strip.channel, flipped);
+  if (strip.picture >= n) return;
+  const float bias = has_bias ? widened(biases[strip.channel]) : 0.f;
 
   const int left = strip.column - pad;
   const unsigned inside = columns_within<SPAN>(left, width);
