@@ -28,6 +28,7 @@ from itertools import product
 import torch
 from torch import nn
 
+from models.kernels.depthwise.autograd import LEAST_ELEMENTS
 from models.kernels.depthwise.layer import SWITCH
 from roadmap.measure import networks
 from roadmap.measure.throughput import NUM_CLASSES, Setting, one_step
@@ -134,6 +135,7 @@ def table(taken: dict[str, list[float]], way: str, setting: Setting) -> list[dic
             "ratio": round(statistics.median(s / o for s, o in zip(seconds, ours, strict=True)), 3),
             "fastest_ms": round(1000 * min(seconds), 3),
             "rounds": len(seconds),
+            "least_elements": LEAST_ELEMENTS,  # of an input to our depthwise kernels
             "device_name": torch.cuda.get_device_name(),
             "torch": found["torch"],
             "timm": found["timm"],

@@ -20,8 +20,9 @@ from models.kernels.depthwise.operator import operators
 
 Gradients = tuple[Tensor | None, ...]
 #: Elements of the input from which our kernels save more of the GPU's time than their launch from
-#: Python costs (results/measured/depthwise_host.csv).
-LEAST_ELEMENTS = 1 << 21
+#: Python costs. With 2^21, networks lost 7 to 15% at batch sizes 32 and 64
+#: (results/measured/gpu.csv).
+LEAST_ELEMENTS = 1 << 23
 #: The types of tensors that no subclass or mode has wrapped, and of missing ones.
 PLAIN_TYPES = {Tensor, nn.Parameter, type(None)}
 
