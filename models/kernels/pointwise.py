@@ -8,16 +8,17 @@ from torch import Tensor, nn
 
 from models.kernels.tracing import exporting
 
-#: In float32, PyTorch's convolutions use TensorFloat-32 by default, and its products do not.
+#: On CUDA in float32, PyTorch's convolutions use TensorFloat-32 by default, its products do not.
 HALF_TYPES = (torch.bfloat16, torch.float16)
+#: Channels from which products are faster on CPUs (results/measured/pointwise.csv).
+WIDE = 384
 
 
 class PointwiseConv2d(nn.Conv2d):
     """``nn.Conv2d`` with kernels of 1x1 at stride 1; same parameters, same outputs up to rounding.
 
-    Takes (N, C, H, W). On CUDA, in half precision and channels_last, it is a product of the
-    positions' channels with the weight, which cuBLAS computes faster than cuDNN the convolution
-    (results/measured/pointwise.csv); otherwise it is PyTorch's convolution.
+    Takes (N, C, H, W). In channels_last, it is a product of the positions' channels with the weight
+    where PyTorch computes that faster: in half precision on CUDA, and with many channels on CPUs.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -28,15 +29,15 @@ class PointwiseConv2d(nn.Conv2d):
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     # TorchScript omits code only behind this exact condition.
     if not torch.jit.is_scripting():  # noqa: SIM102
-        if x.is_cuda and _half(x) and not exporting():
+        if not exporting() and _faster_as_product(x, weight):
             rows = x.permute(0, 2, 3, 1)
             if rows.is_contiguous():
                 return F.linear(rows, weight.flatten(1), bias).permute(0, 3, 1, 2)
     return F.conv2d(x, weight, bias)
 
 
-def _half(x: Tensor) -> bool:
-    """Return whether the product would be in half precision."""
-    if torch.is_autocast_enabled("cuda"):
-        return torch.get_autocast_dtype("cuda") in HALF_TYPES
-    return x.dtype in HALF_TYPES
+def _faster_as_product(x: Tensor, weight: Tensor) -> bool:
+    if x.is_cuda:
+        autocast = torch.is_autocast_enabled("cuda")
+        return (torch.get_autocast_dtype("cuda") if autocast else x.dtype) in HALF_TYPES
+    return x.is_cpu and min(weight.shape[:2]) >= WIDE

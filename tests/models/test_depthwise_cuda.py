@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,7 +10,6 @@ from torch import Tensor
 
 from models import VARIANTS, ModernResNet
 from models.kernels.depthwise import DepthwiseConv2d, autograd, depthwise_conv2d, plans
-from models.kernels.pointwise import PointwiseConv2d
 
 pytestmark = pytest.mark.cuda
 
@@ -111,28 +108,6 @@ def test_a_captured_layer_runs_our_kernels(monkeypatch):
     with torch.inference_mode(), torch.cuda.graph(torch.cuda.CUDAGraph()):
         layer(x)
     assert calls
-
-
-def nodes(function) -> Iterator[object]:
-    if function is not None:
-        yield function
-        for below, _ in function.next_functions:
-            yield from nodes(below)
-
-
-def test_pointwise_layers_are_products_in_half_precision():
-    layer = PointwiseConv2d(48, 96, 1).cuda()
-    x = torch.randn(2, 48, 14, 14, device="cuda").to(memory_format=torch.channels_last)
-    exact = F.conv2d(x.double(), layer.weight.double(), layer.bias.double()).detach()
-    assert layer(x.contiguous()).is_contiguous()
-    with torch.autocast("cuda", torch.bfloat16):
-        found = layer(x.requires_grad_())
-    assert found.dtype == torch.bfloat16
-    assert found.is_contiguous(memory_format=torch.channels_last)
-    names = {type(node).__name__ for node in nodes(found.grad_fn)}
-    assert "AddmmBackward0" in names
-    assert "ConvolutionBackward0" not in names
-    assert error(found.detach(), exact) < TOLERANCE[torch.bfloat16]
 
 
 def test_it_is_exported_as_pytorchs_convolution():
