@@ -319,7 +319,8 @@ def test_it_says_whose_kernels_are_used(monkeypatch):
     assert "no depthwise convolution" in depthwise_used(nn.Linear(1, 1), gpu)[1]
     monkeypatch.setattr(compiled, "missing", lambda _device: None)
     used = depthwise_used(ModernResNet(config), gpu)
-    assert used == ("own", "3 of 3 depthwise convolutions run on our CUDA kernels.")
+    sentence = "3 of 3 depthwise convolutions run on our CUDA kernels where inputs are large."
+    assert used == ("own", sentence)
     assert depthwise_used(ModernResNet(config), gpu, channels_last=False)[0] == "torch"
     monkeypatch.setattr(compiled, "missing", lambda _device: "there is no NVRTC")
     assert "there is no NVRTC" in depthwise_used(ModernResNet(config), gpu)[1]

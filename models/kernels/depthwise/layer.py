@@ -95,4 +95,5 @@ def depthwise_used(
         reason = compiled.missing(torch.device("cuda", index))
     if reason:
         return "torch", f"Depthwise convolutions run on PyTorch's kernels: {reason}."
-    return "own", f"{own} of {len(layers)} depthwise convolutions run on our CUDA kernels."
+    count = f"{own} of {len(layers)} depthwise convolutions"
+    return "own", f"{count} run on our CUDA kernels where inputs are large."
