@@ -31,19 +31,27 @@ class LayerNorm2d(nn.LayerNorm):
 
 @torch.fx.wrap  # reads its input's dtype, which a symbolic trace lacks
 def _layer_norm(x: Tensor, channels: list[int], weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    height, width = x.shape[2], x.shape[3]
-    # Rows of channels instead of (N, H, W, C): torch.compile 2.11 swaps H and W in its saved
-    # statistics and thus in every gradient, which must then be copied back.
-    x = x.permute(0, 2, 3, 1).flatten(0, 2)
-    # TorchScript lacks this autocast function; it skips the rest only for this condition.
-    if torch.jit.is_scripting():  # noqa: SIM114
-        x = F.layer_norm(x, channels, weight, bias, eps)
-    elif x.dtype == weight.dtype:
-        x = F.layer_norm(x, channels, weight, bias, eps)
+    rows = x.permute(0, 2, 3, 1)
+    # TorchScript omits the rest only behind this exact condition.
+    if torch.jit.is_scripting():
+        rows = F.layer_norm(rows, channels, weight, bias, eps)
+    elif torch.compiler.is_dynamo_compiling():
+        # torch.compile 2.11 would swap H and W in the saved statistics of (N, H, W, C) and thus in
+        # every gradient, which must then be copied back.
+        flat = _in_its_precision(rows.flatten(0, 2), channels, weight, bias, eps)
+        rows = flat.unflatten(0, rows.shape[:3])
     else:
-        with torch.autocast(x.device.type, enabled=False):
-            x = F.layer_norm(x, channels, weight.to(x.dtype), bias.to(x.dtype), eps)
-    return x.unflatten(0, (-1, height, width)).permute(0, 3, 1, 2)
+        rows = _in_its_precision(rows, channels, weight, bias, eps)
+    return rows.permute(0, 3, 1, 2)
+
+
+def _in_its_precision(
+    x: Tensor, channels: list[int], weight: Tensor, bias: Tensor, eps: float
+) -> Tensor:
+    if x.dtype == weight.dtype:
+        return F.layer_norm(x, channels, weight, bias, eps)
+    with torch.autocast(x.device.type, enabled=False):
+        return F.layer_norm(x, channels, weight.to(x.dtype), bias.to(x.dtype), eps)
 
 
 class ResponseNorm(nn.Module):
