@@ -7,7 +7,7 @@ import runpy
 
 import pytest
 from browser import ROOT
-from browser_pages import idle, themed
+from browser_pages import at_rest, idle, themed
 from playwright.sync_api import Page, expect
 
 from models import VARIANTS, ModelConfig
@@ -34,9 +34,16 @@ def open_page(open_path):
 
 
 def cost(page: Page, name: str):
-    """The value of a row of the cost table."""
-    row = page.locator(".st-key-builder-answer tbody tr").filter(has_text=name)
-    return row.locator(".now")
+    """The value of one of the costs."""
+    return page.locator(".st-key-builder-answer .strip-figures > div", has_text=name).locator(
+        ".now"
+    )
+
+
+def part(page: Page, name: str, drawing: str = "The network"):
+    """The first part in a drawing whose name for screen readers starts with ``name``."""
+    bar = page.get_by_role("toolbar", name=re.compile(f"^Parts of: {drawing}"))
+    return bar.get_by_role("button", name=re.compile(f"^{name}")).first
 
 
 def set_number(page: Page, name: str, value: int) -> None:
@@ -54,20 +61,25 @@ def saved(page: Page, button: str):
 def test_a_change_is_counted_refused_undone_and_shared(open_page):
     page = open_page("builder?a=variant.convnext_tiny")
     expect(cost(page, "Parameters")).to_have_text("28.6")
+    part(page, "7 by 7 depthwise", "Stage 1").click()
     set_number(page, "Kernel size", 5)
     config = VARIANTS["convnext_tiny"].replace(kernel_size=5)
     expect(cost(page, "Parameters")).to_have_text(f"{count(config).parameters / 1e6:.1f}")
-    expect(page).to_have_url(re.compile(r"\?a=variant\.convnext_tiny~kernel_size\.5$"))
+    expect(page).to_have_url(
+        re.compile(r"\?a=variant\.convnext_tiny~kernel_size\.5&part=stage1\.spatial$")
+    )
     set_number(page, "Kernel size", 6)
     expect(page.locator(".refusal")).to_contain_text("use 5 or 7")
-    expect(page).to_have_url(re.compile(r"kernel_size\.5$"))
+    expect(page).to_have_url(re.compile(r"kernel_size\.5&"))
     page.get_by_role("button", name="Discard").click()
     expect(page.locator(".refusal")).to_have_count(0)
     expect(page.get_by_role("spinbutton", name="Kernel size")).to_have_value("5")
+    part(page, "layer norm", "Stage 1").click()
     page.get_by_role("radio", name="Batch norm").click()
-    expect(page).to_have_url(re.compile(r"kernel_size\.5~norm\.batch$"))
+    expect(page).to_have_url(re.compile(r"kernel_size\.5~norm\.batch&part=stage1\.norm$"))
     page.go_back()
     expect(page.get_by_role("radio", name="Layer norm")).to_be_checked()
+    page.go_back()
     other = open_page(page.url.split("/", 3)[-1])
     expect(other.get_by_role("spinbutton", name="Kernel size")).to_have_value("5")
     assert cost(other, "Parameters").inner_text() == cost(page, "Parameters").inner_text()
@@ -108,7 +120,7 @@ def test_measuring_can_be_canceled_and_comes_to_an_end(open_page):
 def test_two_configs_side_by_side(open_page):
     page = open_page("builder?a=resnet50.kernel_7")
     page.get_by_role("radio", name="B", exact=True).click()
-    expect(page.locator(".compared")).to_be_visible()
+    expect(page.get_by_text("A and B are the same network.")).to_be_visible()
     set_number(page, "Width", 128)
     changed = page.locator(".compared tr.changed")
     expect(changed.filter(has_text="Width")).to_contain_text("128")
@@ -157,9 +169,79 @@ CUT_OFF = """() => [...document.querySelectorAll(
 
 
 def test_all_choices_of_a_control_are_visible_on_a_laptop(open_page):
-    page = open_page("builder", {"width": 1280, "height": 800})
+    page = open_page("builder?part=stage1.input", {"width": 1280, "height": 800})
     expect(page.get_by_role("radio", name="PyTorch's default")).to_be_visible()
     assert page.evaluate(CUT_OFF) == []
+
+
+#: What is in the tab order of the first screen, with the drawings, which are in a shadow root.
+SHOWN = """() => {
+  const within = (root) => [...root.querySelectorAll('*')].flatMap((each) =>
+    each.shadowRoot ? within(each.shadowRoot) : [each]);
+  return within(document.querySelector('[data-testid=stMain]'))
+    .filter((each) => each.matches('button, input, select, a[href], [tabindex="0"]'))
+    .filter((each) => each.tabIndex >= 0 && each.checkVisibility({ visibilityProperty: true }))
+    .filter((each) => each.getBoundingClientRect().top < innerHeight)
+    .map((each) => each.ariaLabel || each.textContent || each.outerHTML.slice(0, 80));
+}"""
+
+
+def test_few_controls_are_visible_at_first_and_the_rest_unfolds(open_page):
+    page = open_page("builder?a=variant.convnext_tiny")
+    shown = page.evaluate(SHOWN)
+    assert 10 < len(shown) < 20, shown
+    expect(page.get_by_role("spinbutton", name="Input channels")).to_be_hidden()
+    part(page, "Input").click()
+    expect(page.get_by_role("spinbutton", name="Input channels")).to_be_visible()
+    expect(page.get_by_role("spinbutton", name="Image, pixels")).to_have_value("224")
+
+
+def test_the_drawing_is_used_by_mouse(open_page):
+    page = open_page("builder?a=resnet50.gelu")
+    for name, control in (("Stem", "Patchify"), ("Into stage 2", "In the block")):
+        part(page, name).click()
+        expect(page.get_by_role("radio", name=control)).to_be_visible()
+        expect(part(page, name)).to_have_attribute("aria-pressed", "true")
+    part(page, "Stage 3").click()
+    expect(page.get_by_role("heading", name="Stage 3", exact=True)).to_be_visible()
+    page.get_by_role("textbox", name="Depths").fill("3, 3, 27, 3")
+    page.get_by_role("textbox", name="Depths").press("Enter")
+    expect(page).to_have_url(re.compile(r"depths\.3-3-27-3&part=stage3$"))
+    part(page, "Head").click()
+    set_number(page, "Classes", 10)
+    expect(page).to_have_url(re.compile(r"num_classes\.10&part=stage3\.head$"))
+
+
+def test_the_drawing_is_used_by_keyboard(open_page):
+    page = open_page("builder?a=variant.convnext_tiny")
+    part(page, "Stage 1").focus()
+    page.keyboard.press("ArrowDown")
+    expect(part(page, "Into stage 2")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("radio", name="Separate")).to_be_checked()
+    expect(part(page, "Into stage 2")).to_be_focused()  # the drawing was replaced
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("radio", name="Patchify")).to_be_checked()
+    page.keyboard.press("Tab")  # the other drawing, in which one part is in the tab order
+    expect(part(page, "4 by 4 convolution", "Stem")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("combobox", name=re.compile("Controls of"))).to_be_focused()
+
+
+def test_in_a_narrow_window_the_controls_come_into_view(open_page):
+    page = open_page("builder?a=variant.convnext_tiny", NARROW)
+    part(page, "Stem").click()
+    expect(page.get_by_role("radio", name="Patchify")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_drawing_is_accessible(open_page, scheme):
+    page = open_page(
+        "builder?a=resnet50.gelu&b=variant.convnext_tiny&part=stage2.norm", scheme=scheme
+    )
+    assert at_rest(page) == []
 
 
 def test_a_row_of_controls_aligns_and_the_bar_names_its_figures(open_page):

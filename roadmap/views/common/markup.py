@@ -49,6 +49,16 @@ def figures_table(caption: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return html_table(["", *numbers(caption)], lines)
 
 
+def figures_strip(caption: str, rows: Iterable[Sequence[str]]) -> str:
+    """Return figures (name, unit, value, change) side by side."""
+    items = "".join(
+        f'<div><dt>{escape(text)} <span class="unit">{escape(unit)}</span></dt>'
+        f'<dd><b class="now">{escape(value)}</b> {escape(change)}</dd></div>'
+        for text, unit, value, change in rows
+    )
+    return f'<p class="eyebrow">{escape(caption)}</p><dl class="strip-figures">{items}</dl>'
+
+
 def recipe_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return html_table(head, rows, "recipe")
 
