@@ -146,9 +146,11 @@ class _Canvas:
         self._mark(y + height / 2, mark)
         first, second = conv_text(conv)
         bold = mark in ("added", "changed")
-        self.elements.append(label(NAME, y + height / 2 - 3, first, bold=bold, struck=mark))
-        self.elements.append(label(NAME, y + height / 2 + 12, second, faint=True))
-        self._shape(y + height / 2 + 27, conv)
+        lines = (-3, 12) if self.size is None else (-6, 8, 21)  # with the output's shape or not
+        middle = y + height / 2
+        self.elements.append(label(NAME, middle + lines[0], first, bold=bold, struck=mark))
+        self.elements.append(label(NAME, middle + lines[1], second, faint=True))
+        self._shape(middle + lines[-1], conv)
 
     def _shape(self, y: float, layer: Conv | MaxPool) -> None:
         if self.size is None:

@@ -118,7 +118,9 @@ def _panel(
     for row in rows:
         pieces.append(f'<path d="M{CENTER},{y:.1f} v{GAP - 2}" {LINE}/>')
         if row.slabs:
-            areas.append(Area(f"first{row.name[-1]}", f"Into {row.name.lower()}", 0, y, WIDTH, GAP))
+            areas.append(
+                Area(f"first{row.name[-1]}", f"Into {row.name.lower()}", 0, y, WIDTH, GAP - 4)
+            )
         if row.entry:
             pieces.append(label(TEXT, y + 14, row.entry, faint=True))
         y += GAP
@@ -129,7 +131,7 @@ def _panel(
         shared = theirs.slabs if theirs else row.slabs
         y = _shapes(pieces, row, shared, mark, y, SHAPE * row.size / widest, thickness)
         name = row.name.lower().replace(" ", "")
-        areas.append(Area(name, row.name, 0, begin, WIDTH, y - begin))
+        areas.append(Area(name, row.name, 0, begin - 4, WIDTH, y - begin + 4))
     return picture(WIDTH, y + 8, "".join(pieces), _described(config, rows)), tuple(areas)
 
 

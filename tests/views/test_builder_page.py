@@ -373,3 +373,15 @@ def test_an_image_without_a_pixel_left_is_a_sentence():
     app.number_input(key="image").set_value(64)
     assert 'class="notice"' not in html(checked(app.run()))
     assert address(app)["image"] == "64"
+
+
+def test_the_nearest_measured_networks_are_named_with_their_scores():
+    app = opened(a="variant.convnext_tiny~kernel_size.9")
+    (table,) = re.findall(r'<table class="nearest">.*?</table>', html(app))
+    first = table.split("<tr>")[2]
+    assert "kernel size 7 (here 9)" in first
+    assert "300 epochs, rate 0.004, 224 pixels" in table
+    assert "Tiny ImageNet-100: 120 epochs" in table
+    assert re.search(r"58\.0 ±0\.3<br><small> \(2 seeds\)", table)
+    change(app, "number_input", "kernel_size", 7)
+    assert "nothing: the same network" in html(app)

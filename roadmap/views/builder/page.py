@@ -15,7 +15,7 @@ from roadmap.views.builder import address as builder_address
 from roadmap.views.builder import compare as builder_compare
 from roadmap.views.builder import downloads as builder_downloads
 from roadmap.views.builder import drawing as builder_drawing
-from roadmap.views.builder import editor, head, naming, places, state
+from roadmap.views.builder import editor, head, naming, nearest, places, state
 from roadmap.views.builder import fields as builder_fields
 from roadmap.views.builder import measure as builder_measure
 from roadmap.views.builder import predict as builder_predict
@@ -49,14 +49,16 @@ def _builder() -> None:
     if too_small:
         return
     builder_compare.show(builder, place.drawn)
-    left, right = st.columns(2, gap="large")
+    which = f" of {builder.edited.upper()}" if builder.b else ""
+    st.html(markup.heading(f"Accuracy and cost{which}", 2, "section"))
+    left, right = st.columns([1.25, 1], gap="large")
     with left:
         builder_predict.show(builder.current.config)
+        nearest.show(builder.current.config)
     with right:
         _chart(builder)
     left, right = st.columns(2, gap="large")
     with left:
-        which = f" of {builder.edited.upper()}" if builder.b else ""
         where = "" if visitors.is_public() else " on this machine"
         st.html(markup.heading(f"Speed{which}{where}", 2, "section"))
         builder_measure.show(builder.current.config, builder.image_size, _name(builder))
