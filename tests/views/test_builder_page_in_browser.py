@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import zipfile
 
 import pytest
 from browser import ROOT
@@ -99,12 +100,32 @@ def test_the_files_are_of_the_network_shown(open_page, tmp_path):
     runpy.run_path(str(source), run_name="__main__")
     set_number(page, "Seed", 5)
     idle(page)
+    page.get_by_text("Create one file").click()
     page.get_by_role("button", name="Create weights").click()
     save = f"Save {stem}.safetensors"
     expect(page.get_by_role("button", name=save)).to_be_visible(timeout=60_000)
     saved(page, save).save_as(tmp_path / "network.safetensors")
     _, of, facts = read_weights(tmp_path / "network.safetensors")
     assert (of, facts) == (config, {"seed": 5})
+
+
+def test_all_files_are_created_one_after_the_other_and_saved_as_a_zip(open_page, tmp_path):
+    page = open_page(SMALL)
+    page.get_by_role("button", name="Create all files").click()
+    expect(page.get_by_text(re.compile("^0%: creating weights, then ONNX"))).to_be_visible()
+    expect(page.get_by_text(re.compile("^33%"))).to_be_visible(timeout=60_000)
+    save = page.get_by_role("button", name="Save all as")
+    expect(save).to_be_visible(timeout=120_000)
+    whole = saved(page, "Save all as")
+    whole.save_as(tmp_path / "all.zip")
+    stem = whole.suggested_filename.removesuffix(".zip")
+    forms = ("py", "json", "safetensors", "onnx", "pt2")
+    with zipfile.ZipFile(tmp_path / "all.zip") as together:
+        assert together.namelist() == [f"{stem}.{form}" for form in forms]
+        together.extractall(tmp_path)
+    config = ModelConfig.from_json((tmp_path / f"{stem}.json").read_text())
+    assert read_weights(tmp_path / f"{stem}.safetensors")[1] == config
+    runpy.run_path(str(tmp_path / f"{stem}.py"), run_name="__main__")
 
 
 def test_measuring_can_be_canceled_and_comes_to_an_end(open_page):
@@ -115,6 +136,18 @@ def test_measuring_can_be_canceled_and_comes_to_an_end(open_page):
     page.get_by_role("button", name="Measure").click()
     row = page.locator("table.recipe tr").filter(has_text="inference")
     expect(row).to_contain_text("Kernel size 7, depths 1, 1, width 8", timeout=60_000)
+
+
+def test_training_times_of_a_and_b_are_measured_in_turn(open_page):
+    page = open_page(f"{SMALL}&b=resnet50.kernel_7~depths.1-1~width.64")
+    said = page.get_by_text(re.compile("^B compared with A"))
+    expect(said).not_to_contain_text("training time")
+    page.get_by_role("button", name="Measure training time of A and B").click()
+    expect(said).to_contain_text(
+        re.compile(r"times the training time on this [CG]PU"), timeout=60_000
+    )
+    expect(page.get_by_text(re.compile("^Training time: median of 10 rounds"))).to_be_visible()
+    expect(page.get_by_role("button", name="Measure again")).to_be_enabled()
 
 
 def test_two_configs_side_by_side(open_page):

@@ -9,7 +9,7 @@ import streamlit as st
 
 from models.config import FIELDS
 from roadmap.text import number
-from roadmap.views.builder import drawing, naming
+from roadmap.views.builder import drawing, naming, timing
 from roadmap.views.builder.address import Builder, Chosen
 from roadmap.views.builder.fields import CONTROLS
 from roadmap.views.builder.state import go
@@ -46,8 +46,11 @@ def _changes(builder: Builder, drawn: str) -> None:
 def _comparison(builder: Builder, b: Chosen, drawn: str) -> None:
     st.html(markup.heading("A and B compared", 2, "section"))
     with suppress(ValueError):  # the image is too small; the table says so
-        said = naming.difference(builder.a.config, b.config, builder.image_size)
+        measured = timing.words(builder, b)
+        said = naming.difference(builder.a.config, b.config, builder.image_size, *measured)
         st.html(markup.paragraph(said, "text"))
+    if builder.a.config != b.config:
+        timing.show(builder, b)
     drawing.show(builder, drawn)
     with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
         only = st.toggle("Only rows that differ", value=True, key="only-differences")
