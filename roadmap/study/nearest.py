@@ -61,7 +61,7 @@ class Near(NamedTuple):
     differs: Mapping[str, tuple[Any, Any]]
 
 
-def nearest(config: ModelConfig, measured: Iterable[Measured], most: int = 3) -> list[Near]:
+def nearest(config: ModelConfig, measured: Iterable[Measured], most: int = 2) -> list[Near]:
     """Return the nearest networks on each data set, at most ``most`` per set, nearest first."""
     networks: dict[tuple[Any, ...], list[Measured]] = {}
     for one in measured:

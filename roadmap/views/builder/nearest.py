@@ -19,7 +19,7 @@ from roadmap.views.common import markup
 #: Differences listed in a row; more are only counted.
 MOST_LISTED = 4
 NOTE = (
-    "At most three networks per data set: those with the fewest fields that differ, then the most "
+    "At most two networks per data set: those with the fewest fields that differ, then the most "
     "similar GFLOPs; classes and stochastic depth are not compared. Top-1 is the mean over seeds ± "
     "their standard deviation, with the best recipe measured there. Scores on different data sets, "
     "or after different training, cannot be compared."
