@@ -36,9 +36,7 @@ def open_page(open_path):
 
 def cost(page: Page, name: str):
     """The value of one of the costs."""
-    return page.locator(".st-key-builder-answer .strip-figures > div", has_text=name).locator(
-        ".now"
-    )
+    return page.locator(".st-key-builder-answer .strip-figures > li", has_text=name).locator(".now")
 
 
 def part(page: Page, name: str, drawing: str = "The network"):

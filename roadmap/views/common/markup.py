@@ -52,11 +52,11 @@ def figures_table(caption: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def figures_strip(caption: str, rows: Iterable[Sequence[str]]) -> str:
     """Return figures (name, unit, value, change) side by side."""
     items = "".join(
-        f'<div><dt>{escape(text)} <span class="unit">{escape(unit)}</span></dt>'
-        f'<dd><b class="now">{escape(value)}</b> {escape(change)}</dd></div>'
+        f'<li><span>{escape(text)} <span class="unit">{escape(unit)}</span></span>'
+        f'<span><b class="now">{escape(value)}</b> {escape(change)}</span></li>'
         for text, unit, value, change in rows
     )
-    return f'<p class="eyebrow">{escape(caption)}</p><dl class="strip-figures">{items}</dl>'
+    return f'<p class="eyebrow">{escape(caption)}</p><ul class="strip-figures">{items}</ul>'
 
 
 def recipe_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
