@@ -370,6 +370,8 @@ def test_onnx_without_its_packages_is_a_sentence(monkeypatch):
 def test_an_image_without_a_pixel_left_is_a_sentence():
     app = opened(a="variant.convnext_tiny", image="16")
     assert "Choose a larger image" in html(app)
+    (folded,) = app.expander
+    assert folded.proto.expanded
     app.number_input(key="image").set_value(64)
     assert 'class="notice"' not in html(checked(app.run()))
     assert address(app)["image"] == "64"

@@ -76,7 +76,8 @@ def _json(config: ModelConfig) -> str:
 
 
 def _made_files(config: ModelConfig, image_size: int, stem: str) -> None:
-    megabytes = number(count(config, image_size).parameters * 4 / 1e6, 0)
+    size = count(config, image_size).parameters * 4 / 1e6
+    megabytes = number(size, 0 if size >= 10 else 2)
     busy = _running()
     refused = {form: _refusal(form, config, image_size) for form in MADE}
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):

@@ -41,7 +41,8 @@ _component = st.components.v2.component(
 def show(builder: Builder, place: Place, drawings: Drawings | None) -> None:
     """Show drawings and controls; without drawings, since the image is too small, the controls."""
     if drawings is None:
-        _controls(builder, place)
+        with st.columns(2)[0]:
+            _controls(builder, Place(place.drawn, INPUTS))  # with the size of the image
         return
     left, right = st.columns([2.05, 1], gap="large")
     with left:

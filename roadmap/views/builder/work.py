@@ -1,4 +1,4 @@
-"""Background jobs on the page: progress, canceling, one at a time per session."""
+"""Background jobs on the page: progress and canceling. A session has one job per key."""
 
 from __future__ import annotations
 
