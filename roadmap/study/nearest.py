@@ -35,8 +35,8 @@ class Measured(NamedTuple):
     """A network with its score on one data set under one recipe.
 
     ``top1`` is the mean of ``seeds`` runs in percent, ``std`` their standard deviation, None for
-    one. ``size`` is the side of the training images in pixels. ``network`` is its name, empty for a
-    combination without one.
+    one. ``seeds`` is None if a publication does not give their number. ``size`` is the side of the
+    training images in pixels. ``network`` is its name, empty for a combination without one.
     """
 
     config: ModelConfig
@@ -47,7 +47,7 @@ class Measured(NamedTuple):
     size: int
     top1: float
     std: float | None
-    seeds: int
+    seeds: int | None
 
 
 class Near(NamedTuple):
@@ -116,14 +116,14 @@ def published() -> list[Measured]:
             recipe, std = roadmap.recipe(row["key"]), row["top1_std"]
             about = (recipe.epochs, recipe.lr, recipe.train_size, row["top1"], std)
             network = row["title"] if roadmap.changes_networks else "ResNet-50"
-            seeds = 1 if std is None else PAPER_SEEDS
+            seeds = None if std is None else PAPER_SEEDS
             found.append(Measured(roadmap.config(row["key"]), network, PUBLISHED, *about, seeds))
     recipe = RECIPES["convnext"]
     for row in results.read_rows("paper/paper_variants"):
         name = row["model"]
         if name in _SIZES and row["image_size"] == "224" and row["pretraining"] == "in1k":
             about = (recipe.epochs, recipe.lr, recipe.train_size, float(row["top1"]), None)
-            found.append(Measured(VARIANTS[_SIZES[name]], name, PUBLISHED, *about, 1))
+            found.append(Measured(VARIANTS[_SIZES[name]], name, PUBLISHED, *about, None))
     return found
 
 

@@ -95,7 +95,7 @@ def test_every_published_step_and_the_sizes_between_are_there():
     assert (step.config, step.std, step.seeds) == (ROADMAPS["resnet50"].config("kernel_7"), 0.14, 3)
     assert (step.epochs, step.lr, step.size) == (300, 4e-3, 224)
     small = found["ConvNeXt-S", 83.1]
-    assert (small.config, small.std) == (VARIANTS["convnext_small"], None)
+    assert (small.config, small.std, small.seeds) == (VARIANTS["convnext_small"], None, None)
     near = nearest(TINY, published())
     assert near[0].best.top1 == pytest.approx(82.0, abs=0.2)
     assert near[0].recipes == 1

@@ -55,12 +55,12 @@ def _of_runs(runs: tuple[Run, ...]) -> tuple[Measured, ...]:
 def _row(near: Near) -> list[Cell | str]:
     best = near.best
     spread = "" if best.std is None else f" ±{number(best.std, 1)}"
-    seeds = f" ({counted(best.seeds, 'seed')})"
+    seeds = f"<br><small>({counted(best.seeds, 'seed')})</small>" if best.seeds else ""
     return [
         row_head(best.network or "A combination"),
         differences_in_words(near),
         recipe_in_words(near),
-        Cell(f"{number(best.top1, 1)}{spread}", "n now", after=f"<br><small>{seeds}</small>"),
+        Cell(f"{number(best.top1, 1)}{spread}", "n now", after=seeds),
     ]
 
 

@@ -110,7 +110,7 @@ def _costs(builder: Builder) -> bool:
         )
     )
     valid = ", last valid" if state.refused(builder) else ""
-    caption = f"{builder.edited.upper()}{valid}, and the change from {chosen.start.title}"
+    caption = f"{builder.edited.upper()}{valid}, compared with its start: {chosen.start.title}"
     st.html(markup.figures_strip(caption, rows))
     return False
 
