@@ -101,7 +101,7 @@ def of_runs(runs: Sequence[Run]) -> list[Measured]:
     groups: dict[tuple[Any, ...], list[tuple[Run, ModelConfig]]] = {}
     for run in runs:
         if run.finished and (config := _config(run)) is not None and _score(run) is not None:
-            settings = (run.data, run.data_sha256, run.scale, repr(sorted(run.recipe.items())))
+            settings = (run.data, run.data_sha256, repr(sorted(run.recipe.items())))
             groups.setdefault((*settings, *_compared(config)), []).append((run, config))
     return [_measured(group) for group in groups.values()]
 

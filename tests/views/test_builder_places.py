@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+import streamlit
 from hypothesis import given, settings
 from strategies import configs
 
@@ -13,7 +14,7 @@ from models.config import FIELDS
 from roadmap.drawing.diagrams import part_diagram, part_names
 from roadmap.drawing.network import network_diagram
 from roadmap.drawing.svg import SIZE
-from roadmap.views.builder import places
+from roadmap.views.builder import address, editor, places
 from roadmap.views.builder.fields import CONTROLS, GROUPS, TITLES, group_of
 from roadmap.views.builder.places import Place, parse, place_of_group
 
@@ -106,3 +107,16 @@ def test_what_is_no_place_is_a_sentence(text, said):
 
 def test_a_stage_that_the_network_does_not_have_is_not_drawn():
     assert parse("stage4.norm", TINY.replace(depths=(3, 3))) == Place("stage1", "norm")
+
+
+@pytest.mark.parametrize("sent", ["<script>", "stage9", "stage1.nothing", None, 7, "x" * 100_000])
+def test_a_click_that_no_browser_sends_opens_nothing(sent, monkeypatch):
+    opened = []
+    monkeypatch.setattr(editor, "go_to_place", lambda _, place: opened.append(place))
+    monkeypatch.setattr(streamlit, "session_state", {editor.KEY: {"go": sent}})
+    builder = address.parse({}, address.Start("variant", "convnext_tiny"))
+    editor._opened(builder)
+    assert opened == []
+    monkeypatch.setattr(streamlit, "session_state", {editor.KEY: {"go": "stage2.norm"}})
+    editor._opened(builder)
+    assert opened == [Place("stage2", "norm")]
