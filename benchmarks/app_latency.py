@@ -37,7 +37,7 @@ st.html(f'<p class="step">{[point["y"] for point in event["selection"]["points"]
 """
 CLICKED = (6, 3, 14, 9, 4)  # indices of bars, in this order
 PAGES = ("Inside a step", "Builder", "Sizes", "Recipes", "Method", "Roadmap")
-CHANGES = ("Patchify", "Inverted", "ResNet", "Bottleneck")  # in the builder
+CHANGES = ("Patchify", "ResNet") * 2  # the stem, in the builder
 # Resolves with the seconds from the release of the mouse button until the text of ``selector``
 # changes and, if ``idle``, no script runs.
 WATCH = """
@@ -144,7 +144,7 @@ def visit(
 
 def change(page: Page, url: str) -> list[float]:
     """Return the seconds from each click in the builder until the costs change."""
-    page.goto(f"{url}/builder?a=resnet50.baseline")
+    page.goto(f"{url}/builder?a=resnet50.baseline&part=stem")
     choices = [page.get_by_role("radio", name=name, exact=True) for name in CHANGES]
     choices[0].wait_for()
     page.wait_for_timeout(3000)

@@ -20,6 +20,8 @@ from browser import ROOT, chromium, served  # noqa: E402
 
 from roadmap.steps import ROADMAPS  # noqa: E402
 
+#: The network in the picture of the builder.
+BUILT = "builder?a=resnet50.inverted_bottleneck~kernel_size.9~norm.layer"
 #: File, address, theme, and the height in pixels at which a section of the page ends.
 PICTURES = (
     ("roadmap", "?roadmap=resnet50&step=inverted_bottleneck", "light", 1080),
@@ -28,7 +30,7 @@ PICTURES = (
     ("operation", "inside?roadmap=resnet50&step=depthwise_conv&tab=operation", "light", 1180),
     ("picture", "picture", "light", 1000),
     ("lecture", "?roadmap=resnet50&step=gelu&present=1", "light", 900),
-    ("builder", "builder?a=resnet50.inverted_bottleneck~kernel_size.9~norm.layer", "light", 1420),
+    ("builder", f"{BUILT}&part=stage1.spatial", "light", 1000),
     ("sizes", "sizes", "light", 955),
     ("recipes", "recipes", "light", 975),
     ("effects", "effects?data=tiny-imagenet-100&view=orders", "light", 1080),

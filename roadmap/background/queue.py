@@ -33,7 +33,10 @@ KEPT, WATCH, MISSED = 900.0, 5.0, 6
 #: Most waiting jobs; more are refused.
 MOST_WAITING = 20
 #: First word of messages about each task.
-DOING = {"measure": "Measuring", "effective_fields": "Measuring", "export": "Creating files"}
+DOING = {
+    **dict.fromkeys(("measure", "compare", "effective_fields"), "Measuring"),
+    "export": "Creating files",
+}
 #: Exit code of a killed process; the system kills processes when memory runs out.
 KILLED = -9
 _TURN = threading.Lock()

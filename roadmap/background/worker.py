@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import sys
 import tempfile
 import threading
@@ -49,6 +50,32 @@ def measure(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
         "peak_memory_gb": measured.peak_memory_gb,
         "device": measured.device_name,
         "note": measured.note,
+    }
+
+
+def compare(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
+    """Time training steps of two ``configs`` in turn; ``setting`` is as in ``measure``."""
+    from models.network import ModernResNet
+    from roadmap.measure import paired, throughput
+
+    first, second = (ModelConfig.from_dict(fields) for fields in request["configs"])
+    device = throughput.best_device()
+    setting = throughput.Setting(
+        mode="training", device=device, in_channels=first.in_channels, **request["setting"]
+    )
+    pair = paired.compare(
+        lambda: ModernResNet(first), lambda: ModernResNet(second), setting, on_progress
+    )
+    low, median, high = pair.ratios
+    return {
+        "ratio": median,
+        "low": low,
+        "high": high,
+        "seconds": [statistics.median(times) for times in (pair.first, pair.second)],
+        "rounds": len(pair.first),
+        "busy": pair.busy,
+        "device": pair.device_name,
+        "kind": device,
     }
 
 
@@ -105,6 +132,7 @@ def effective_fields(request: dict[str, Any], on_progress: OnProgress) -> dict[s
 
 TASKS = {
     "measure": measure,
+    "compare": compare,
     "export": export,
     "effective_fields": effective_fields,
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from models.config import ModelConfig
 from models.spec import (
     Activation,
@@ -10,18 +12,28 @@ from models.spec import (
     MaxPool,
 )
 from roadmap.drawing.parts import Part, marks_of, part_roles, roles_of, size_after
-from roadmap.drawing.svg import LINE, ink, label, picture
-from roadmap.drawing.words import conv_text, lane_text, short_name, side
+from roadmap.drawing.svg import LINE, Area, ink, label, picture
+from roadmap.drawing.words import conv_text, lane_text, layer_words, short_name, side
 from roadmap.palette import BLUE
 from roadmap.text import counted
 
+Roles = dict[tuple[str, ...], Layer]
 # Columns of a panel, in pixels: shortcut, layers, names.
 WIDTH, LANE, CENTER, SHAPE, MARK, NAME = 340, 42, 146, 116, 220, 236
 CONV, PILL, PLUS = 44, 24, 34  # heights of rows
 MARKS = {"added": "+", "removed": "−", "changed": "Δ"}
+#: Left edge of a layer's area, right of the shortcut.
+AREA = LANE + 44
 
 
-def panels_of(before: Part | None, after: Part, shapes: bool = False) -> tuple[str, ...]:
+class Panel(NamedTuple):
+    """A picture of a part, and an area per layer, whose name is the layer's role."""
+
+    svg: str
+    areas: tuple[Area, ...]
+
+
+def panels_of(before: Part | None, after: Part, shapes: bool = False) -> tuple[Panel, ...]:
     parts = [part for part in (before, after) if part]
     widest = max(max(_channels(part)) for part in parts)
     new = _draw(after, marks_of(after, before, "added"), widest, shapes)
@@ -35,27 +47,27 @@ def _channels(part: Part) -> list[int]:
     return [part.channels] + [conv.out_channels for conv in convs]
 
 
-def _draw(part: Part, marks: dict[tuple[str, ...], str], widest: int, shapes: bool = False) -> str:
+def _draw(
+    part: Part, marks: dict[tuple[str, ...], str], widest: int, shapes: bool = False
+) -> Panel:
     """Draw one panel: input at the top, layers top to bottom, the shortcut at the left."""
     canvas = _Canvas(widest, part.size if shapes else None)
     canvas.end(14, part.size, part.channels)
     y, size = 34.0, part.size
-    for role, layer in roles_of(part.lead, "lead").items():
-        y = canvas.layer(y, layer, marks.get(role))
+    y = canvas.layers(y, roles_of(part.lead, "lead"), marks)
     size = size_after(part.lead, size)
     if part.block:
         split = y - 2
         y += 8
-        for role, layer in roles_of(part.block.branch, "branch").items():
-            y = canvas.layer(y, layer, marks.get(role))
+        y = canvas.layers(y, roles_of(part.block.branch, "branch"), marks)
         canvas.shortcut(split, y, roles_of(part.block.shortcut, "shortcut"), marks)
         y = canvas.plus(y)
         if part.block.activation:
-            y = canvas.layer(y, Activation("act", part.block.activation), marks.get(("after",)))
+            y = canvas.layers(y, {("after",): Activation("act", part.block.activation)}, marks)
         size = size_after(part.block.branch, size)
     out = _channels_out(part)
     canvas.end(y + 16, size, out)
-    return canvas.svg(y + 22, _described(part, marks, size, out))
+    return Panel(canvas.svg(y + 22, _described(part, marks, size, out)), tuple(canvas.areas))
 
 
 def _channels_out(part: Part) -> int:
@@ -74,6 +86,7 @@ class _Canvas:
         self.size = size  # of the current feature map, if layers show their output
         self.drawn = 20.0  # bottom of the drawing, where the next line starts
         self.elements: list[str] = []
+        self.areas: list[Area] = []
 
     def width(self, channels: int) -> float:
         return max(SHAPE * channels / self.widest, 5.0)
@@ -89,6 +102,20 @@ class _Canvas:
         """Draw the line from the last shape to the next one, between ``top`` and ``bottom``."""
         self.elements.append(f'<path d="M{CENTER},{self.drawn:.1f} V{top:.1f}" {LINE}/>')
         self.drawn = top if bottom is None else bottom
+
+    def layers(self, y: float, roles: Roles, marks: dict[tuple[str, ...], str]) -> float:
+        """Draw layers from top to bottom, from ``y``; return where the next part begins."""
+        for role, layer in roles.items():
+            end = self.layer(y, layer, marks.get(role))
+            height = end - y - (6 if end - y <= PILL else 2)
+            self._area(role, layer, AREA, y - 1, WIDTH - AREA, height)
+            y = end
+        return y
+
+    def _area(
+        self, role: tuple[str, ...], layer: Layer, x: float, y: float, width: float, height: float
+    ) -> None:
+        self.areas.append(Area(".".join(role), layer_words(layer), x, y, width, height + 2))
 
     def layer(self, y: float, layer: Layer, mark: str | None) -> float:
         """Draw ``layer`` with its top at ``y``; return the top of the next one."""
@@ -119,9 +146,11 @@ class _Canvas:
         self._mark(y + height / 2, mark)
         first, second = conv_text(conv)
         bold = mark in ("added", "changed")
-        self.elements.append(label(NAME, y + height / 2 - 3, first, bold=bold, struck=mark))
-        self.elements.append(label(NAME, y + height / 2 + 12, second, faint=True))
-        self._shape(y + height / 2 + 27, conv)
+        lines = (-3, 12) if self.size is None else (-6, 8, 21)  # with the output's shape or not
+        middle = y + height / 2
+        self.elements.append(label(NAME, middle + lines[0], first, bold=bold, struck=mark))
+        self.elements.append(label(NAME, middle + lines[1], second, faint=True))
+        self._shape(middle + lines[-1], conv)
 
     def _shape(self, y: float, layer: Conv | MaxPool) -> None:
         if self.size is None:
@@ -157,7 +186,7 @@ class _Canvas:
         self,
         top: float,
         bottom: float,
-        roles: dict[tuple[str, ...], Layer],
+        roles: Roles,
         marks: dict[tuple[str, ...], str],
     ) -> None:
         end = bottom + PLUS / 2 - 4
@@ -168,6 +197,7 @@ class _Canvas:
         )
         for role, layer in roles.items():
             self._lane_pill(y, lane_text(layer), marks.get(role))
+            self._area(role, layer, LANE - 42, y - 1, 84, 18)
             y += PILL
         self.elements.append(
             f'<path d="M{LANE},{y - 6 if roles else end - 8:.1f} V{end - 8:.1f} '
@@ -233,12 +263,7 @@ def _described(part: Part, marks: dict[tuple[str, ...], str], size: int, channel
     """Describe the panel in words: layers in order, with each change."""
     words = [f"Input {part.size} by {part.size}, {counted(part.channels, 'channel')}"]
     for role, layer in part_roles(part).items():
-        if isinstance(layer, Conv):
-            text = "{} {}".format(*conv_text(layer)).replace("→", "to").replace("×", " by ")
-        elif isinstance(layer, MaxPool):
-            text = f"{side(layer)} max pooling".replace("×", " by ")
-        else:
-            text = short_name(layer)
+        text = layer_words(layer)
         place = {"shortcut": "on the shortcut ", "after": "after the addition "}.get(role[0], "")
         words.append(place + text + (f" ({marks[role]})" if role in marks else ""))
     return "; ".join(words) + f"; output {size} by {size}, {counted(channels, 'channel')}."

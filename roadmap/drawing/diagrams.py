@@ -17,9 +17,9 @@ from models.spec import (
     MaxPool,
     network_spec,
 )
-from roadmap.drawing.canvas import depth_rows, panels_of
+from roadmap.drawing.canvas import Panel, depth_rows, panels_of
 from roadmap.drawing.parts import Part, block_part, first_part, signature, size_after, stem_part
-from roadmap.drawing.svg import sheet
+from roadmap.drawing.svg import Area, sheet
 from roadmap.drawing.words import NORMS, side
 
 STEM, BLOCK, STAGES = "The stem", "The block", "Blocks per stage"
@@ -29,11 +29,12 @@ STEM, BLOCK, STAGES = "The stem", "The block", "Blocks per stage"
 class Diagram:
     """A title and the SVGs to show side by side (before and after, or only one).
 
-    Notebooks show it as one picture.
+    ``areas`` are the boxes of the parts in the last panel. Notebooks show it as one picture.
     """
 
     title: str
     panels: tuple[str, ...] = field(repr=False)
+    areas: tuple[Area, ...] = field(default=(), repr=False)
 
     def _repr_svg_(self) -> str:
         sides = ("before", "after") if len(self.panels) == 2 else ()
@@ -65,11 +66,11 @@ def step_diagrams(
         old = part(before, image_size) if before else None
         new = part(after, image_size)
         if old is None or signature(old) != signature(new):
-            diagrams.append(Diagram(title, panels_of(old, new)))
+            diagrams.append(_diagram(title, panels_of(old, new)))
     stages = min(len(config.depths) for config in (before, after) if config)
     if before is not None and before.downsampling != after.downsampling and stages > 1:
         old, new = first_part(before, image_size, 1), first_part(after, image_size, 1)
-        diagrams.append(Diagram("From the first stage to the second", panels_of(old, new)))
+        diagrams.append(_diagram("From the first stage to the second", panels_of(old, new)))
     return diagrams
 
 
@@ -95,7 +96,11 @@ def part_diagram(
     new = _part(after, image_size, part)
     if old == new:
         old = None
-    return Diagram(title, panels_of(old, new, shapes=True))
+    return _diagram(title, panels_of(old, new, shapes=True))
+
+
+def _diagram(title: str, panels: Sequence[Panel]) -> Diagram:
+    return Diagram(title, tuple(panel.svg for panel in panels), panels[-1].areas)
 
 
 def _part(config: ModelConfig, image_size: int, part: str) -> Part:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from models.config import ModelConfig
 from models.spec import Conv, StageSpec, network_spec
 from roadmap.drawing.diagrams import Diagram, stage_table
-from roadmap.drawing.svg import LINE, ink, label, picture
-from roadmap.drawing.words import NORMS
+from roadmap.drawing.svg import LINE, Area, ink, label, picture
+from roadmap.drawing.words import NORMS, lane_text
 from roadmap.measure.complexity import Complexity, count
 from roadmap.text import number
 
 WIDTH, CENTER, SHAPE, TEXT = 384, 98, 188, 208  # columns of a panel, in pixels
-ROW, GAP, SLABS = 50, 22, 200  # minimum height of a part, line between parts, all slabs
+ROW, GAP, SLABS = 50, 24, 200  # minimum height of a part, line between parts, all slabs
+INPUT, HEAD = "input", "head"  # names of areas, besides those of ``diagrams.part_names``
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class _Row:
     """A part of the network; ``slabs`` is its number of blocks, ``words`` the lines beside them.
 
     ``layers`` is its specification, since two parts with the same figures may still differ.
+    ``entry`` says how a stage reduces the resolution, if it does.
     """
 
     name: str
@@ -30,6 +32,7 @@ class _Row:
     slabs: int
     words: tuple[str, ...]
     layers: object
+    entry: str = ""
 
 
 def network_diagram(
@@ -45,12 +48,14 @@ def network_diagram(
         configs, columns = configs[1:], columns[1:]
     widest = max(row.size for rows in columns for row in rows)
     thickness = min(9.0, SLABS / max(sum(config.depths) for config in configs))
-    panels = []
+    panels: list[str] = []
+    areas: tuple[Area, ...] = ()
     for place, rows in enumerate(columns):
         other = {row.name: row for row in columns[1 - place]} if len(columns) == 2 else None
         mark = "added" if place else "removed"
-        panels.append(_panel(configs[place], image_size, rows, other, mark, widest, thickness))
-    return Diagram("The network", tuple(panels))
+        svg, areas = _panel(configs[place], image_size, rows, other, mark, widest, thickness)
+        panels.append(svg)
+    return Diagram("The network", tuple(panels), areas)
 
 
 def _rows(config: ModelConfig, image_size: int) -> list[_Row]:
@@ -79,9 +84,19 @@ def _row(
     gflops = _rounded(sum(module.macs for module in modules) / 1e9)
     blocks = f": {depth} block{'s' * (depth != 1)}" if depth else ""
     shape = f"{size} × {size} × {channels}"
-    return _Row(
-        name, size, depth, (name + blocks, shape, f"{parameters} M, {gflops} GFLOPs"), layers
-    )
+    words = (name + blocks, shape, f"{parameters} M, {gflops} GFLOPs")
+    return _Row(name, size, depth, words, layers, _entry(layers))
+
+
+def _entry(layers: object) -> str:
+    """Say how the resolution is reduced before a stage: ``layer norm, 2×2 stride 2``."""
+    if not isinstance(layers, StageSpec):
+        return ""
+    if layers.downsample:
+        return ", ".join(map(lane_text, layers.downsample))
+    convs = [layer for layer in layers.blocks[0].branch if isinstance(layer, Conv)]
+    strides = [conv.stride for conv in convs if conv.stride > 1]
+    return f"first block: stride {strides[0]}" if strides else ""
 
 
 def _rounded(value: float) -> str:
@@ -96,18 +111,28 @@ def _panel(
     mark: str,
     widest: int,
     thickness: float,
-) -> str:
+) -> tuple[str, tuple[Area, ...]]:
     text = f"{image_size} × {image_size} × {config.in_channels}"
     pieces, y = [label(CENTER, 14, text, anchor="middle", faint=True)], 20.0
+    areas = [Area(INPUT, "Input", 0, 0, WIDTH, 20)]
     for row in rows:
         pieces.append(f'<path d="M{CENTER},{y:.1f} v{GAP - 2}" {LINE}/>')
+        if row.slabs:
+            areas.append(
+                Area(f"first{row.name[-1]}", f"Into {row.name.lower()}", 0, y, WIDTH, GAP - 4)
+            )
+        if row.entry:
+            pieces.append(label(TEXT, y + 14, row.entry, faint=True))
         y += GAP
+        begin = y
         theirs = other.get(row.name) if other else None
         changed = mark == "added" and theirs is not None and theirs != row
         pieces += _texts(row, y, changed)
         shared = theirs.slabs if theirs else row.slabs
         y = _shapes(pieces, row, shared, mark, y, SHAPE * row.size / widest, thickness)
-    return picture(WIDTH, y + 8, "".join(pieces), _described(config, rows))
+        name = row.name.lower().replace(" ", "")
+        areas.append(Area(name, row.name, 0, begin - 4, WIDTH, y - begin + 4))
+    return picture(WIDTH, y + 8, "".join(pieces), _described(config, rows)), tuple(areas)
 
 
 def _texts(row: _Row, y: float, changed: bool) -> list[str]:

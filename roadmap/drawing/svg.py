@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from html import escape
+from typing import NamedTuple
 
 from roadmap.palette import BLUE, LIGHT_BACKGROUND, LIGHT_TEXT
 
@@ -13,6 +14,20 @@ FITTED = ' style="max-width:100%;height:auto"'  # to the surrounding page
 SIZE = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 DESCRIBED = re.compile(r'aria-label="([^"]*)"')
 GAP, HEAD = 24, 32  # of a sheet, in pixels: around and above its panels
+
+
+class Area(NamedTuple):
+    """The box of a part in a picture, in the picture's pixels, for pages on which it is clicked.
+
+    ``name`` identifies the part, ``title`` names it for readers.
+    """
+
+    name: str
+    title: str
+    left: float
+    top: float
+    width: float
+    height: float
 
 
 def picture(width: float, height: float, body: str, described: str) -> str:

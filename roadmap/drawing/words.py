@@ -53,3 +53,12 @@ def lane_text(layer: Layer) -> str:
     if isinstance(layer, Conv):
         return side(layer) + (f" stride {layer.stride}" if layer.stride > 1 else "")
     return short_name(layer)
+
+
+def layer_words(layer: Layer) -> str:
+    """Return a layer in words without signs, for text alternatives."""
+    if isinstance(layer, Conv):
+        return "{} {}".format(*conv_text(layer)).replace("→", "to").replace("×", " by ")
+    if isinstance(layer, MaxPool):
+        return f"{side(layer)} max pooling".replace("×", " by ")
+    return short_name(layer)

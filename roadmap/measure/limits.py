@@ -69,6 +69,18 @@ def measuring_refusal(config: ModelConfig, mode: str, batch_size: int, image_siz
     return run_refusal(config, mode, batch_size, image_size) or _shortage("Measuring", needed)
 
 
+def comparing_refusal(configs: Sequence[ModelConfig], batch_size: int, image_size: int) -> str:
+    """Return why training steps of ``configs`` are not timed in turn now, or an empty string."""
+    memory = sum(running_memory(c, "training", batch_size, image_size) for c in configs)
+    if memory > LIMIT:
+        return (
+            f"Training steps of both networks with batches of {batch_size} take about "
+            f"{memory / 1e9:,.1f} GB, more than this explorer's limit of {LIMIT / 1e9:.0f} GB: use "
+            "smaller networks or a smaller image."
+        )
+    return _shortage("Measuring", LOADED + memory)
+
+
 def export_refusal(what: str, form: str, config: ModelConfig, image_size: int) -> str:
     """Return why ``config`` is not exported as ``form`` now, or an empty string.
 

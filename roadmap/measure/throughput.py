@@ -192,13 +192,9 @@ def _attempt(
     # torch raises ``ValueError`` if batch norm gets only one value per channel.
     except (RuntimeError, ValueError, AssertionError, MemoryError) as error:
         traceback.clear_frames(error.__traceback__)
-        if _out_of_memory(error):
+        if out_of_memory(error):
             return None
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise MeasureError(
-            f"{name} does not run in {setting.mode} at {setting.image_size} x "
-            f"{setting.image_size} pixels in {setting.dtype} on {setting.device}: {reason[0]}"
-        ) from error
+        raise MeasureError(failure(name, setting, error)) from error
     except BaseException as error:
         traceback.clear_frames(error.__traceback__)  # frees the network
         raise
@@ -208,7 +204,17 @@ def _attempt(
         release(device)
 
 
-def _out_of_memory(error: Exception) -> bool:
+def failure(name: str, setting: Setting, error: Exception) -> str:
+    """Say that the network ``name`` does not run in ``setting``, and why."""
+    reason = str(error).strip().splitlines() or [type(error).__name__]
+    return (
+        f"{name} does not run in {setting.mode} at {setting.image_size} x {setting.image_size} "
+        f"pixels in {setting.dtype} on {setting.device}: {reason[0]}"
+    )
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether ``error`` says that memory ran out."""
     # torch.compile wraps the error; MPS and the CPU allocator raise a plain RuntimeError.
     words = ("out of memory", "can't allocate memory", "not enough memory")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
@@ -229,10 +235,12 @@ def _measured(
     total = WARM_UP + setting.repetitions
     for done in range(WARM_UP):
         step()
-        _synchronize(device)
+        synchronize(device)
         on_progress(done + 1, total)
     memory.restart()
-    seconds = _timed(step, setting, lambda done: on_progress(WARM_UP + done, total))
+    seconds = timed(
+        step, setting.repetitions, device, lambda done: on_progress(WARM_UP + done, total)
+    )
     used, _ = depthwise_used(network, device, channels_last=setting.channels_last)
     return seconds, memory.gigabytes(), used
 
@@ -241,12 +249,12 @@ def _built(model: str | Callable[[], nn.Module]) -> nn.Module:
     return networks.build(model, num_classes=NUM_CLASSES) if isinstance(model, str) else model()
 
 
-def _timed(
-    step: Callable[[], None], setting: Setting, on_done: Callable[[int], None]
+def timed(
+    step: Callable[[], None], repetitions: int, device: torch.device, on_done: Callable[[int], None]
 ) -> tuple[float, ...]:
-    device = torch.device(setting.device)
-    timed = _timed_by_events if device.type == "cuda" else _timed_by_clock
-    return timed(step, setting.repetitions, device, on_done)
+    """Return the seconds of each of ``repetitions``; ``on_done`` is called with their number."""
+    by_device = _timed_by_events if device.type == "cuda" else _timed_by_clock
+    return by_device(step, repetitions, device, on_done)
 
 
 def _timed_by_clock(
@@ -256,7 +264,7 @@ def _timed_by_clock(
     for done in range(repetitions):
         start = time.perf_counter()
         step()
-        _synchronize(device)
+        synchronize(device)
         seconds.append(time.perf_counter() - start)
         on_done(done + 1)
     return tuple(seconds)
@@ -276,7 +284,8 @@ def _timed_by_events(
     return tuple(a.elapsed_time(b) / 1000 for a, b in itertools.pairwise(marks))
 
 
-def _synchronize(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
+    """Wait until ``device`` has done what was asked of it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

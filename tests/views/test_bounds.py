@@ -14,8 +14,8 @@ from roadmap.sweep import background
 from roadmap.views.builder import address as builder_address
 from roadmap.views.builder import downloads as builder_downloads
 from roadmap.views.builder import fields as builder_fields
+from roadmap.views.builder import head as builder_head
 from roadmap.views.builder import measure as builder_measure
-from roadmap.views.builder import page as builder_page
 from roadmap.views.common.bounds import within
 from roadmap.views.roadmap import step_control
 from roadmap.views.training import work
@@ -65,14 +65,14 @@ def test_a_choice_that_is_none_is_the_first(page, parameters):
 
 def test_a_step_that_is_none_is_the_first(monkeypatch):
     gone = []
-    monkeypatch.setattr(builder_page, "_go", gone.append)
+    monkeypatch.setattr(builder_head, "go", gone.append)
     monkeypatch.setattr(step_control, "store", lambda _, step: gone.append(step))
     chosen = {"step": "nonsense", "source": "nonsense", "start": "nonsense"}
     monkeypatch.setattr(streamlit, "session_state", chosen)
     builder = builder_address.parse({}, builder_address.Start("resnet50", "kernel_7"))
     step_control._step_chosen("resnet50")
-    builder_page._source_chosen(builder)
-    builder_page._start_chosen(builder)
+    builder_head._source_chosen(builder)
+    builder_head._start_chosen(builder)
     assert gone[0] == "baseline"
     assert {each.current.start.source for each in gone[1:]} == {"resnet50"}
 

@@ -17,15 +17,22 @@ from models.config import BOUNDS, CHOICES, FIELDS
 from roadmap.measure.complexity import count
 from roadmap.steps import ROADMAPS
 from roadmap.views.builder import downloads as builder_downloads
-from roadmap.views.builder import naming
+from roadmap.views.builder import naming, timing
 from roadmap.views.builder.address import STARTS, Start, parse
-from roadmap.views.builder.fields import CONTROLS
+from roadmap.views.builder.fields import CONTROLS, GROUPS, group_of
 
 opened = partial(pages.opened, "builder")
 ROOT = Path(__file__).parents[2]
 
 
+def unfold(app: AppTest, field: str) -> AppTest:
+    """Open the controls with that of ``field``."""
+    app.query_params["part"] = f"stage1.{group_of(field)}"
+    return checked(app.run())
+
+
 def change(app: AppTest, kind: str, field: str, value) -> AppTest:
+    unfold(app, field)
     getattr(app, kind)(key=f"field-{field}").set_value(value)
     return checked(app.run())
 
@@ -37,7 +44,10 @@ def widgets(app: AppTest) -> dict[str, object]:
 
 def test_every_field_of_the_config_has_a_control():
     assert set(CONTROLS) == set(FIELDS)
-    shown = widgets(opened())
+    app, shown = opened(), {}
+    for group in GROUPS:
+        app.query_params["part"] = f"stage1.{group}"
+        shown |= widgets(checked(app.run()))
     assert {f"field-{name}" for name in FIELDS} <= set(shown)
     for name, choices in CHOICES.items():
         assert len(shown[f"field-{name}"].options) == len(choices)
@@ -54,7 +64,7 @@ def test_every_starting_point_shows_its_own_values_and_costs(source):
         config = VARIANTS[name] if source == "variant" else ROADMAPS[source].config(name)
         shown = widgets(app)
         assert shown["field-width"].value == config.width
-        assert shown["field-layer_scale"].value == config.layer_scale
+        assert shown["field-in_channels"].value == config.in_channels
         assert shown["field-depths"].value == ", ".join(map(str, config.depths))
         assert f">{count(config).parameters / 1e6:.1f}<" in html(app)
         assert "No changes yet" in html(app)
@@ -85,6 +95,38 @@ def test_what_makes_no_network_is_refused_at_its_control_until_it_does():
     change(app, "segmented_control", "block", "inverted")
     assert 'class="refusal"' not in html(app)
     assert "block.inverted~depthwise.true~norms_per_block.1" in address(app)["a"]
+
+
+def test_a_refusal_is_shown_beside_other_controls_and_leads_to_what_it_is_about():
+    app = change(opened(a="resnet50.baseline"), "segmented_control", "norms_per_block", 1)
+    for group, field in (("block", "block"), ("spatial", "depthwise")):
+        app.button(key=f"open-{group}").click()
+        checked(app.run())
+        assert address(app)["part"] == f"stage1.{group}"
+        assert f"field-{field}" in widgets(app)
+        assert html(app).count('class="refusal"') == 1
+    assert address(app)["a"] == "resnet50.baseline"
+
+
+def test_the_open_part_stays_open_when_the_network_changes_and_undo_keeps_it():
+    app = opened(a="variant.convnext_tiny", part="stage4.norm")
+    change(app, "number_input", "kernel_size", 5)
+    assert address(app)["part"] == "stage1.spatial"
+    app.query_params["part"] = "stage4.norm"
+    checked(app.run())
+    button(app, "Undo").click()
+    assert address(checked(app.run())) == {"a": "variant.convnext_tiny", "part": "stage4.norm"}
+    app.query_params["a"] = "variant.convnext_tiny~depths.3-3"  # it has no stage 4
+    assert "field-norm" in widgets(checked(app.run()))
+
+
+def test_controls_are_chosen_from_a_list_too():
+    app = opened(a="variant.convnext_tiny")
+    app.selectbox(key="group").set_value("stem")
+    assert address(checked(app.run()))["part"] == "stem"
+    assert "field-stem" in widgets(app)
+    app.selectbox(key="group").set_value("spatial")
+    assert address(checked(app.run()))["part"] == "stage1.spatial"
 
 
 def test_a_refusal_can_be_undone():
@@ -194,11 +236,11 @@ def test_files_are_named_after_what_they_hold(parameters, stem):
 
 def test_the_network_is_drawn_beside_the_other():
     app = opened(a="variant.convnext_tiny")
-    assert drawn(app) == [1, 1]  # nothing differs from the start
+    assert drawn(app) == []  # nothing differs from the start
     change(app, "number_input", "kernel_size", 9)
     assert drawn(app) == [2, 2]
     assert "Start: ConvNeXt-T" in drawings(app)
-    app.selectbox(key="builder-part").set_value("stem")
+    app.query_params["part"] = "stem"
     assert drawn(checked(app.run())) == [2, 1]
     app = opened(a="variant.convnext_tiny", b="variant.resnet50")
     assert drawn(app) == [2, 2]
@@ -212,6 +254,15 @@ def drawings(app: AppTest) -> str:
 def drawn(app: AppTest) -> list[int]:
     """Return the panels of the drawing of the network, and of the open part."""
     return [text.count("<svg") for text in drawings(app).split('class="drawing"')[1:]]
+
+
+def test_signs_compare_the_edited_network_with_the_other():
+    a, b = "resnet50.gelu", "resnet50.fewer_activations"
+    for edit in "ab":
+        (workspace,) = opened(a=a, b=b, edit=edit).get("bidi_component")
+        content = json.loads(workspace.proto.json)["html"]
+        assert f"Signs compare with {'A' if edit == 'b' else 'B'}." in content
+        assert (content.count(">+</text>") > 0) == (edit == "a")  # it has more activations
 
 
 def test_the_difference_between_two_networks_is_said():
@@ -239,9 +290,10 @@ def test_two_configs_are_edited_and_compared():
     )
     row = '<tr class="changed"><th scope="row"><span class="delta" aria-label="differs">Δ</span>'
     assert f"{row}Width</th><td>96</td><td>128</td>" in html(app)
-    assert '<tr><th scope="row">Stem</th><td>Patchify</td><td>Patchify</td>' in html(app)
-    app.toggle(key="only-differences").set_value(True)
-    assert ">Stem</th>" not in html(checked(app.run()))
+    same = '<tr><th scope="row">Stem</th><td>Patchify</td><td>Patchify</td>'
+    assert same not in html(app)
+    app.toggle(key="only-differences").set_value(False)
+    assert same in html(checked(app.run()))
     app.segmented_control(key="slot").set_value("a")
     checked(app.run())
     assert app.number_input(key="field-width").value == 96
@@ -273,6 +325,8 @@ def test_the_chart_shows_what_is_built_beside_the_known():
         {"a": "variant.convnext_tiny~depths.\x00-\u202e", "edit": "<b>"},
         {"roadmap": "nowhere", "step": "![x](y)", "b": "~~~..."},
         {"roadmap": "resnet50", "step": "kernel_77"},
+        {"part": "stage9.norm"},
+        {"part": "stage1.<b>"},
     ],
 )
 def test_whatever_the_url_says_there_is_a_message_and_a_working_page(parameters):
@@ -316,6 +370,67 @@ def test_onnx_without_its_packages_is_a_sentence(monkeypatch):
 def test_an_image_without_a_pixel_left_is_a_sentence():
     app = opened(a="variant.convnext_tiny", image="16")
     assert "Choose a larger image" in html(app)
+    (folded,) = app.expander
+    assert folded.proto.expanded
     app.number_input(key="image").set_value(64)
     assert 'class="notice"' not in html(checked(app.run()))
     assert address(app)["image"] == "64"
+
+
+def test_the_nearest_measured_networks_are_named_with_their_scores():
+    app = opened(a="variant.convnext_tiny~kernel_size.9")
+    (table,) = re.findall(r'<table class="nearest">.*?</table>', html(app))
+    first = table.split("<tr>")[2]
+    assert "kernel size 7 (here 9)" in first
+    assert "300 epochs, rate 0.004, 224 pixels" in table
+    assert "Tiny ImageNet-100: 120 epochs" in table
+    assert re.search(r"58\.0 ±0\.3<br><small>\(2 seeds\)", table)
+    assert re.search(r">83\.1<", table)  # published without the number of seeds
+    change(app, "number_input", "kernel_size", 7)
+    assert "nothing: the same network" in html(app)
+
+
+FOUND = {"ratio": 1.31, "low": 1.25, "high": 1.4, "seconds": [0.5, 0.655], "rounds": 10}
+FOUND |= {"busy": False, "device": "Some chip", "kind": "cuda"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "1.3 times the training time on this GPU"),
+        (
+            {"kind": "cpu", "ratio": 0.87, "low": 0.8, "high": 0.9},
+            "0.87 times the training time on",
+        ),
+        ({"ratio": 1.02, "low": 0.99}, "about the same training time on this GPU"),
+    ],
+)
+def test_the_measured_training_time_is_in_the_sentence(monkeypatch, changes, words):
+    a, b = VARIANTS["convnext_tiny"], VARIANTS["convnext_tiny"].replace(kernel_size=9)
+    monkeypatch.setattr(timing, "_kept", lambda: {(a, b, 224): FOUND | changes})
+    app = opened(a="variant.convnext_tiny", b="variant.convnext_tiny~kernel_size.9")
+    sentence = next(line for line in html(app).splitlines() if "B compared with A" in line)
+    assert f"the same activation memory, {words}" in sentence
+    assert "A 500 ms and B 655 ms per step of 8 random images" in html(app)
+    assert app.button(key="measure-pair").label == "Measure again"
+    app.number_input(key="image").set_value(192)  # another pair
+    assert words not in html(checked(app.run()))
+    assert app.button(key="measure-pair").label == "Measure training time of A and B"
+
+
+def test_a_busy_machine_is_said(monkeypatch):
+    a, b = VARIANTS["convnext_tiny"], VARIANTS["resnet50"]
+    monkeypatch.setattr(timing, "_kept", lambda: {(a, b, 224): FOUND | {"busy": True}})
+    app = opened(a="variant.convnext_tiny", b="variant.resnet50")
+    assert "probably because this machine was busy" in html(app)
+
+
+def test_a_pair_that_cannot_be_timed_is_a_sentence():
+    app = opened(a="variant.convnext_tiny", b="variant.convnext_tiny~in_channels.1")
+    assert app.button(key="measure-pair").disabled
+    assert "different input channels are not compared" in html(app)
+    app = opened(a="variant.convnext_xlarge", b="variant.convnext_tiny")
+    assert app.button(key="measure-pair").disabled
+    assert "limit of 4 GB" in html(app)
+    app = opened(a="variant.convnext_tiny", b="variant.convnext_tiny")
+    assert not [each for each in app.button if each.key == "measure-pair"]

@@ -72,7 +72,8 @@ NARROW = {"width": 390, "height": 844}
 #: drawings, and code, are pictures; what is folded is not seen.
 COUNT = """() => {
   const main = document.querySelector('[data-testid=stMain]');
-  const figure = [...main.querySelectorAll('.js-plotly-plot, .drawing svg, .pairs img, table')]
+  const figure = [...main.querySelectorAll('.js-plotly-plot, .drawing svg, .pairs img, table, '
+    + '[data-testid=stBidiComponentIsolated]')]
     .find((element) => element.checkVisibility());
   const texts = document.createTreeWalker(main, NodeFilter.SHOW_TEXT);
   let before = 0, all = 0;

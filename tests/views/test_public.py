@@ -158,7 +158,7 @@ def public(monkeypatch, tmp_path):
             {},
             "Creating weights, ONNX and torch.export files is disabled",
             "python -m roadmap export --config resnet50-baseline.json",
-            {"make-onnx", "make-pt2", "make-safetensors"},
+            {"make-all", "make-onnx", "make-pt2", "make-safetensors"},
         ),
         (
             "inside",
@@ -206,6 +206,8 @@ def no_process(monkeypatch):
     ("page", "key", "parameters"),
     [
         ("builder", "measure", {}),
+        ("builder", "measure-pair", {"a": "resnet50.gelu", "b": "resnet50.kernel_7"}),
+        ("builder", "make-all", {}),
         ("builder", "make-safetensors", {}),
         ("builder", "make-pt2", {}),
         ("inside", "measure-field", {"step": "patchify_stem", "tab": "field"}),

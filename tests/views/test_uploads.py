@@ -17,7 +17,7 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from websockets.sync.client import connect
 
-from roadmap.views.builder.page import MOST_BYTES
+from roadmap.views.builder.head import MOST_BYTES
 from roadmap.views.common import pictures, uploads
 
 MB = 2**20

@@ -9,23 +9,27 @@ import streamlit as st
 
 from models.config import FIELDS
 from roadmap.text import number
-from roadmap.views.builder import address as builder_address
-from roadmap.views.builder import naming
+from roadmap.views.builder import drawing, naming, timing
 from roadmap.views.builder.address import Builder, Chosen
 from roadmap.views.builder.fields import CONTROLS
+from roadmap.views.builder.state import go
 from roadmap.views.builder.tables import costs, digits
 from roadmap.views.common import markup
 
 
-def show(builder: Builder) -> None:
-    """Show A's changes, or all fields of A and B if there is a B."""
+def show(builder: Builder, drawn: str) -> None:
+    """Show A's changes, or all fields of A and B if there is a B, and both drawings.
+
+    ``drawn`` is the open part.
+    """
     if builder.b is None:
-        _changes(builder.a)
+        _changes(builder, drawn)
     else:
-        _comparison(builder, builder.b)
+        _comparison(builder, builder.b, drawn)
 
 
-def _changes(chosen: Chosen) -> None:
+def _changes(builder: Builder, drawn: str) -> None:
+    chosen = builder.a
     name = chosen.start.title
     st.html(markup.heading("Changes", 2, "section"))
     if not chosen.changes:
@@ -36,16 +40,21 @@ def _changes(chosen: Chosen) -> None:
         for field, (before, after) in chosen.changes.items()
     ]
     st.html(markup.recipe_table(("Field", f"Start: {name}", "A"), rows))
+    drawing.show(builder, drawn)
 
 
-def _comparison(builder: Builder, b: Chosen) -> None:
+def _comparison(builder: Builder, b: Chosen, drawn: str) -> None:
     st.html(markup.heading("A and B compared", 2, "section"))
-    with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
-        only = st.toggle("Only rows that differ", key="only-differences")
-        st.button("Remove B", on_click=_remove_b, args=(builder,))
     with suppress(ValueError):  # the image is too small; the table says so
-        said = naming.difference(builder.a.config, b.config, builder.image_size)
+        measured = timing.words(builder, b)
+        said = naming.difference(builder.a.config, b.config, builder.image_size, *measured)
         st.html(markup.paragraph(said, "text"))
+    if builder.a.config != b.config:
+        timing.show(builder, b)
+    drawing.show(builder, drawn)
+    with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
+        only = st.toggle("Only rows that differ", value=True, key="only-differences")
+        st.button("Remove B", on_click=_remove_b, args=(builder,))
     rows: list[tuple[str, ...]] = [("Starting point", builder.a.start.title, b.start.title)]
     for field in FIELDS:
         values = (getattr(chosen.config, field) for chosen in (builder.a, b))
@@ -83,6 +92,4 @@ def _too_small(chosen: Chosen, builder: Builder, error: ValueError) -> str:
 
 
 def _remove_b(builder: Builder) -> None:
-    st.session_state.pop("refused", None)
-    alone = replace(builder, b=None, edited="a")
-    st.query_params.from_dict(builder_address.parameters(alone))
+    go(replace(builder, b=None, edited="a"))

@@ -1,4 +1,4 @@
-"""The builder's controls, one per field of ``ModelConfig``."""
+"""The builder's controls, one per field of ``ModelConfig``, grouped by the part they change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from models.config import BOUNDS, CHOICES, FIELDS, ConfigError, ModelConfig
 from models.text import ended
 from roadmap.drawing.words import ACTIVATIONS, NORMS, label
 from roadmap.text import scientific
-from roadmap.views.common import markup
 
 #: Longest text that is parsed, in characters: a program may send megabytes.
 LONGEST = 10_000
@@ -46,21 +45,25 @@ class Control:
         return scientific(value) if isinstance(value, float) else f"{value:,}"
 
 
-#: Controls by group, in page order.
+#: Controls by the part of the network that they change.
 GROUPS: dict[str, tuple[Control, ...]] = {
-    "Macro design": (
-        Control("depths", "Blocks per stage, for 1 to 6 stages, such as 3, 4, 6, 3."),
-        Control(
-            "width",
-            "Channels in the first stage; they double in each later stage. For a bottleneck this "
-            "is the inner width (its output is 4 times wider), for an inverted block the output.",
-        ),
+    "stem": (
         Control(
             "stem",
             "ResNet: a 7×7 convolution with stride 2, then max pooling. Patchify: one 4×4 "
             "convolution with stride 4.",
             names={"resnet": "ResNet", "patchify": "Patchify"},
         ),
+    ),
+    "stages": (
+        Control("depths", "Blocks per stage, for 1 to 6 stages, such as 3, 4, 6, 3."),
+        Control(
+            "width",
+            "Channels in the first stage; they double in each later stage. For a bottleneck this "
+            "is the inner width (its output is 4 times wider), for an inverted block the output.",
+        ),
+    ),
+    "downsampling": (
         Control(
             "downsampling",
             "In the block: a stage's first block has stride 2. Separate: a norm and a 2×2 "
@@ -69,12 +72,19 @@ GROUPS: dict[str, tuple[Control, ...]] = {
             names={"in_block": "In the block", "separate": "Separate"},
         ),
     ),
-    "Block": (
+    "block": (
         Control(
             "block",
             "Bottleneck: wide, narrow, wide. Inverted: narrow, wide, narrow.",
             names={"bottleneck": "Bottleneck", "inverted": "Inverted"},
         ),
+        Control(
+            "layer_scale",
+            "Initial value of a learned factor per channel on the residual branch. Empty: no "
+            "factor.",
+        ),
+    ),
+    "spatial": (
         Control("kernel_size", "Side of the spatial convolution: an odd number of pixels."),
         Control(
             "depthwise",
@@ -92,12 +102,7 @@ GROUPS: dict[str, tuple[Control, ...]] = {
             "width's share.",
         ),
     ),
-    "Micro design": (
-        Control("activation", "Nonlinearity used throughout.", names=ACTIVATIONS),
-        Control(
-            "activations_per_block",
-            "3: after each norm and after the addition. 1: before the last 1×1 convolution.",
-        ),
+    "norm": (
         Control(
             "norm",
             "Batch norm or layer norm throughout. With layer norm, convolutions have a bias.",
@@ -109,18 +114,16 @@ GROUPS: dict[str, tuple[Control, ...]] = {
         ),
         Control("response_norm", "Global response normalization before the last convolution."),
     ),
-    "Input, output and training": (
-        Control("num_classes", "0: no classifier; the network returns features.", "Classes"),
+    "activation": (
+        Control("activation", "Nonlinearity used throughout.", names=ACTIVATIONS),
+        Control(
+            "activations_per_block",
+            "3: after each norm and after the addition. 1: before the last 1×1 convolution.",
+        ),
+    ),
+    "head": (Control("num_classes", "0: no classifier; the network returns features.", "Classes"),),
+    "input": (
         Control("in_channels", "Number of image channels.", "Input channels"),
-        Control(
-            "layer_scale",
-            "Initial value of a learned factor per channel on the residual branch. Empty: no "
-            "factor.",
-        ),
-        Control(
-            "stochastic_depth",
-            "Drop probability of the last block; it grows linearly from 0 at the first.",
-        ),
         Control(
             "init",
             "Kaiming: He et al. 2015, as in ResNet. Truncated normal: standard deviation 0.02, as "
@@ -132,8 +135,25 @@ GROUPS: dict[str, tuple[Control, ...]] = {
                 "default": "PyTorch's default",
             },
         ),
+        Control(
+            "stochastic_depth",
+            "Drop probability of the last block; it grows linearly from 0 at the first.",
+        ),
     ),
 }
+TITLES = {
+    "stem": "Stem",
+    "stages": "Stages",
+    "downsampling": "Downsampling",
+    "block": "Block",
+    "spatial": "Spatial convolution",
+    "norm": "Norms",
+    "activation": "Activations",
+    "head": "Classifier",
+    "input": "Input, initialization, regularization",
+}
+#: The group that is folded below the others.
+INPUTS = "input"
 CONTROLS: dict[str, Control] = {
     control.field: control for controls in GROUPS.values() for control in controls
 }
@@ -141,62 +161,54 @@ CONTROLS: dict[str, Control] = {
 
 @dataclass(frozen=True)
 class Refused:
-    """Invalid values: as the controls show them, the reason, and the field whose control shows
-    it. ``over`` is the config that they would have replaced."""
+    """Invalid values: as the controls show them, the reason, and the fields that it is about, first
+    the one whose control shows it. ``over`` is the config that they would have replaced."""
 
     values: Mapping[str, Any]
     reason: str
-    field: str
+    fields: tuple[str, ...]
     over: ModelConfig
 
 
+def group_of(field: str) -> str:
+    """Return the key of the group with the control of ``field``."""
+    return next(key for key, group in GROUPS.items() if CONTROLS[field] in group)
+
+
 def show(
+    group: str,
     config: ModelConfig,
     refused: Refused | None,
     on_change: Callable[[str], None],
-    on_undo: Callable[[], None],
+    on_refused: Callable[[Refused], None],
 ) -> None:
-    """Show every control, with the values of ``config`` or the refused ones.
+    """Show the controls of ``group``, with the values of ``config`` or the refused ones.
 
     ``on_change`` is called with the changed field; ``chosen`` then returns the values.
-    ``on_undo`` is called to discard refused values.
+    ``on_refused`` shows the refusal, below its control.
     """
     values = refused.values if refused else _shown(config)
-    for name in FIELDS:
-        st.session_state[_key(name)] = values[name]
-    for group, controls in GROUPS.items():
-        st.html(markup.heading(group, 2, "subsection"))
-        for place, control in enumerate(controls):
-            if place % 2 == 0:  # columns per row, so that the rows align
-                alone = place + 1 == len(controls)
-                columns = [st.container()] if alone else st.columns(2, gap="medium")
-            with columns[place % 2]:
-                _widget(control, on_change)
-                if refused and refused.field == control.field:
-                    _refusal(refused.reason, on_undo)
+    for control in GROUPS[group]:
+        st.session_state[_key(control.field)] = values[control.field]
+        _widget(control, on_change)
+        if refused and refused.fields[0] == control.field:
+            on_refused(refused)
 
 
-def _refusal(reason: str, on_undo: Callable[[], None]) -> None:
-    with st.container(key="refusal", gap=None):
-        st.html(markup.refusal(reason))
-        st.button(
-            "Discard",
-            key="discard",
-            type="tertiary",
-            on_click=on_undo,
-            help="Restore the last valid values, whose costs are shown.",
-        )
+def chosen(changed: str, over: ModelConfig, refused: Refused | None) -> ModelConfig | Refused:
+    """Return the config after ``changed`` was edited, or what is wrong with it.
 
-
-def chosen(changed: str, over: ModelConfig) -> ModelConfig | Refused:
-    """Return the controls' config after ``changed`` was edited, or what is wrong with it."""
-    values = {name: st.session_state[_key(name)] for name in FIELDS}
+    The other fields are those of ``over``, or the values refused before.
+    """
+    values = {**(refused.values if refused else _shown(over))}
+    values[changed] = st.session_state[_key(changed)]
     values["depths"] = values["depths"][:LONGEST]
     try:
         return ModelConfig(**{name: _read(name, value) for name, value in values.items()})
     except ConfigError as error:
-        place = changed if changed in error.fields else error.fields[0]
-        return Refused(values, _sentence(str(error)), place, over)
+        first = [changed] if changed in error.fields else []
+        fields = tuple(dict.fromkeys([*first, *error.fields]))
+        return Refused(values, _sentence(str(error)), fields, over)
 
 
 def _key(name: str) -> str:

@@ -35,10 +35,14 @@ def stem(builder: Builder) -> str:
     return re.sub(r"[^A-Za-z0-9-]+", "-", "-".join(parts))
 
 
-def difference(a: ModelConfig, b: ModelConfig, image_size: int) -> str:
-    """Say what B costs compared with A. Raises ``ValueError`` if the image is too small."""
+def difference(a: ModelConfig, b: ModelConfig, image_size: int, *measured: str) -> str:
+    """Say what B costs compared with A, with what was ``measured`` at the end.
+
+    Raises ``ValueError`` if the image is too small.
+    """
     pairs = zip(costs(a, image_size), costs(b, image_size), strict=True)
     said = [_change(one, other) for one, other in pairs if one.name in COMPARED]
+    said += measured
     return f"B compared with A: {', '.join(said)}."
 
 

@@ -1,4 +1,4 @@
-"""Background jobs on the page: progress, canceling, one at a time per session."""
+"""Background jobs on the page: progress and canceling. A session has one job per key."""
 
 from __future__ import annotations
 
@@ -45,6 +45,11 @@ def refuse(key: str, reason: str) -> None:
     st.session_state[f"{key}-refused"] = reason
 
 
+def refusal(key: str) -> str:
+    """Return once why the job ``key`` was not started, or an empty string."""
+    return str(st.session_state.pop(f"{key}-refused", ""))
+
+
 def _session() -> Callable[[], bool]:
     """Return a function that says whether the page is still open."""
     context = get_script_run_ctx()
@@ -73,23 +78,28 @@ def follow(key: str, doing: str, on_end: Callable[[Job], None]) -> None:
 
     ``doing`` describes the work for the reader. A failed job shows its error message.
     """
-    if reason := st.session_state.pop(f"{key}-refused", ""):
+    if reason := refusal(key):
         st.html(markup.notice(reason))
     job = st.session_state.get(key)
     if job is None:
         return
     if job.ended:
-        if job.state == "done":
-            on_end(job)
-        elif job.state == "failed":
-            st.html(markup.notice(job.error))
-        elif job.state == "expired":
-            text = f"The file was deleted after {KEPT / 60:.0f} minutes. Create it again."
-            st.html(markup.paragraph(text, "faint"))
-        else:
-            st.html(markup.paragraph("Canceled.", "faint"))
+        outcome(job, on_end)
         return
     st.fragment(_progress, run_every=POLL)(key, doing)
+
+
+def outcome(job: Job, on_end: Callable[[Job], None], subject: str = "") -> None:
+    """Call ``on_end`` if ``job`` is done; otherwise say, after ``subject``, how it ended."""
+    if job.state == "done":
+        on_end(job)
+    elif job.state == "failed":
+        st.html(markup.notice(subject + job.error))
+    elif job.state == "expired":
+        text = f"{subject}The file was deleted after {KEPT / 60:.0f} minutes. Create it again."
+        st.html(markup.paragraph(text, "faint"))
+    else:
+        st.html(markup.paragraph(f"{subject}Canceled.", "faint"))
 
 
 def _progress(key: str, doing: str) -> None:

@@ -49,6 +49,16 @@ def figures_table(caption: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return html_table(["", *numbers(caption)], lines)
 
 
+def figures_strip(caption: str, rows: Iterable[Sequence[str]]) -> str:
+    """Return figures (name, unit, value, change) side by side."""
+    items = "".join(
+        f'<li><span>{escape(text)} <span class="unit">{escape(unit)}</span></span>'
+        f'<span><b class="now">{escape(value)}</b> {escape(change)}</span></li>'
+        for text, unit, value, change in rows
+    )
+    return f'<p class="eyebrow">{escape(caption)}</p><ul class="strip-figures">{items}</ul>'
+
+
 def recipe_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return html_table(head, rows, "recipe")
 

@@ -1,0 +1,114 @@
+"""The ratio of two networks' step times, timed in turn.
+
+Both networks are on the device at once and take turns, so that other work on the machine slows both
+of them: their ratio varies less than their times.
+"""
+
+from __future__ import annotations
+
+import statistics
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from roadmap.measure.peak_memory import release
+from roadmap.measure.throughput import (
+    WARM_UP,
+    MeasureError,
+    OnProgress,
+    Setting,
+    checked_device,
+    device_name,
+    failure,
+    one_step,
+    out_of_memory,
+    synchronize,
+    timed,
+)
+
+#: Turns of each network, and steps per turn: a GPU should not wait between short steps.
+ROUNDS, STEPS, STEPS_ON_GPU = 10, 1, 5
+#: Share by which the 90th percentile of a network's times exceeds the 10th on a busy machine.
+BUSY = 0.25
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Seconds per step of two networks, one value per round."""
+
+    first: tuple[float, ...]
+    second: tuple[float, ...]
+    device_name: str
+
+    @property
+    def ratios(self) -> tuple[float, float, float]:
+        """Return the second network's time as a multiple of the first's: 10th percentile, median
+        and 90th percentile of the rounds."""
+        rounds = (b / a for a, b in zip(self.first, self.second, strict=True))
+        return _tenths(tuple(rounds))
+
+    @property
+    def busy(self) -> bool:
+        """Whether the times vary so much that other work probably slowed the machine."""
+        ends = (_tenths(seconds) for seconds in (self.first, self.second))
+        return any(high > (1 + BUSY) * low for low, _, high in ends)
+
+
+def compare(
+    first: Callable[[], nn.Module],
+    second: Callable[[], nn.Module],
+    setting: Setting,
+    on_progress: OnProgress,
+) -> Pair:
+    """Time two networks, given as functions that build them, in turn.
+
+    ``setting.repetitions`` is not used. Raises ``MeasureError`` if they do not run or do not fit
+    into memory together, and errors of ``on_progress``.
+    """
+    device = checked_device(setting.device)
+    try:
+        return _compared(first, second, setting, device, on_progress)
+    except (RuntimeError, ValueError, AssertionError, MemoryError) as error:
+        traceback.clear_frames(error.__traceback__)
+        if out_of_memory(error):
+            raise MeasureError(
+                f"Both networks with batches of {setting.batch_size} do not fit into the memory of "
+                f"{device_name(device)} together: use smaller networks or a smaller image."
+            ) from error
+        raise MeasureError(failure("One of the networks", setting, error)) from error
+    finally:
+        release(device)
+
+
+def _compared(
+    first: Callable[[], nn.Module],
+    second: Callable[[], nn.Module],
+    setting: Setting,
+    device: torch.device,
+    on_progress: OnProgress,
+) -> Pair:
+    steps = [one_step(build(), setting, setting.batch_size) for build in (first, second)]
+    total, done = 2 * (WARM_UP + ROUNDS), 0
+    for _ in range(WARM_UP):
+        for step in steps:
+            step()
+            synchronize(device)
+            done += 1
+            on_progress(done, total)
+    per_turn = STEPS_ON_GPU if device.type == "cuda" else STEPS
+    found: tuple[list[float], list[float]] = ([], [])
+    for _ in range(ROUNDS):
+        for step, seconds in zip(steps, found, strict=True):
+            times = timed(step, per_turn, device, lambda _: None)
+            seconds.append(statistics.median(times))
+            done += 1
+            on_progress(done, total)
+    return Pair(tuple(found[0]), tuple(found[1]), device_name(device))
+
+
+def _tenths(values: tuple[float, ...]) -> tuple[float, float, float]:
+    tenths = statistics.quantiles(values, n=10, method="inclusive")
+    return tenths[0], tenths[4], tenths[8]
