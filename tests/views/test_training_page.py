@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -15,6 +16,9 @@ from statistics import fmean
 
 import pages
 import pytest
+from browser import ROOT
+from cifar_server import served_cifar
+from ended_tasks import ended_tasks
 from fake_runs import write_run
 from pages import checked, html
 
@@ -398,3 +402,56 @@ def test_the_studys_steps_are_the_short_runs_at_its_learning_rates(tmp_path, sle
     assert rates == {0.0007, 0.00078, 0.0011, 0.0014}
     runs = design_runs(design, tmp_path)
     assert task.runs == tuple(run.name for run in runs)
+
+
+def test_a_named_set_is_downloaded_with_its_progress_and_trained_on(root, monkeypatch, tmp_path):
+    """By torchvision's own code, in a real process, from a local server."""
+    work, site = tmp_path / "work", tmp_path / "site"
+    work.mkdir()
+    site.mkdir()
+    with served_cifar(site) as size, ended_tasks(root):
+        path = os.pathsep.join(map(str, (site, ROOT)))
+        monkeypatch.setenv("PYTHONPATH", path)
+        for module in (background, downloads):
+            monkeypatch.setattr(module, "START", work)
+        known = dataclasses.replace(downloads.DOWNLOADS["torch/cifar100"], size=size)
+        monkeypatch.setitem(downloads.DOWNLOADS, "torch/cifar100", known)
+        app = opened()
+        app.number_input(key="ablations-epochs").set_value(1)
+        app.run()
+        app.button(key="ablations-go").click()
+        checked(app.run())
+        shares = set()
+        deadline = time.monotonic() + 120
+        while background.is_running(root):
+            assert time.monotonic() < deadline
+            shares |= {known.here / size}
+            time.sleep(0.1)
+    assert len(shares) > 4
+    assert max(shares) == 1
+    (run,) = reader.read_runs(root).runs
+    assert (run.data, run.classes, run.train_images, run.finished) == (
+        *("torch/cifar100", 4, 320, True),
+    )
+    page = html(opened())
+    assert "ResNet, seed 0, CIFAR-100, small networks, 1 epoch</b>" in page
+    assert "1 of 1 finished." in page
+
+
+def test_an_unreachable_set_is_answered_on_the_page(root, monkeypatch, tmp_path):
+    work, site = tmp_path / "work", tmp_path / "site"
+    work.mkdir()
+    site.mkdir()
+    with served_cifar(site):
+        pass  # nobody listens there any longer
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (site, ROOT))))
+    monkeypatch.setattr(background, "START", work)
+    task = background.Task(
+        roadmap="resnet50", steps=("gelu",), seeds=(0,), epochs=1, source="torch/cifar100"
+    )
+    with ended_tasks(root):
+        background.start(root, task)
+        until_ended(root)
+    page = html(opened())
+    assert "torch/cifar100 is not available" in page
+    assert "Traceback" not in page

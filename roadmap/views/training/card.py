@@ -255,4 +255,4 @@ def _log(run: Run) -> str:
     if not lines:
         return markup.paragraph(f"This run has no {LOG}: its process prints elsewhere.", "faint")
     text = escape("\n".join(shortened(line, LONGEST_LINE) for line in lines))
-    return f'<pre class="command log" tabindex="0" aria-label="Last lines of the log">{text}</pre>'
+    return f'<pre class="command log">{text}</pre>'  # not scrolled: an update would take its focus

@@ -19,8 +19,8 @@ from roadmap.text import counted, data_title, duration
 from roadmap.train.data.downloads import DOWNLOADS
 from roadmap.views.ablations import data as ablations_data
 from roadmap.views.common import markup
+from roadmap.views.common.digits import caution
 from roadmap.views.training import card, shown
-from roadmap.views.training.digits import caution
 from roadmap.views.training.shown import Shown
 
 EVERY = 2  # seconds between updates while something trains

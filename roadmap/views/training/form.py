@@ -21,8 +21,8 @@ from roadmap.views.ablations import data as ablations_data
 from roadmap.views.common import address, markup
 from roadmap.views.common.bounds import known, within
 from roadmap.views.common.controls import select, titled
+from roadmap.views.common.digits import caution
 from roadmap.views.training import cards
-from roadmap.views.training.digits import caution
 
 KINDS = {"run": "One step", "sweep": "Every step", "study": "The study's steps"}
 #: Besides ``DOWNLOADS``: a folder or a name as in ``--data``, and the digits.
