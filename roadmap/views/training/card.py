@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import streamlit as st
 
 from models.text import ended, shortened
 from roadmap.analysis.narrowing import Narrowing
-from roadmap.charts.live import Curve, live_chart
+from roadmap.charts.live import Curve, Role, live_chart
 from roadmap.html_table import Cell, Row, html_table, numbers, row_head
 from roadmap.runs import Run, Runs, StepRun
 from roadmap.runs.live import LIVE, Live
@@ -20,7 +20,7 @@ from roadmap.sweep.engine import LOG
 from roadmap.tables.results import ResultsError
 from roadmap.text import ABSENT, counted, data_title, duration, number, signed
 from roadmap.views.ablations import data as ablations_data
-from roadmap.views.common import figure, markup
+from roadmap.views.common import markup
 from roadmap.views.training import shown
 
 STATES = {
@@ -43,8 +43,10 @@ def show(run: Run, found: Runs, *, log: bool) -> None:
     live = shown.live_of(run)
     with st.container(border=True, key=f"run-{name}", gap="small"):
         st.html(_head(run) + _figures(run, live))
-        _charts(run, found, live, name)
-        _verdict(run)
+        if charts := _charts(run, found, live):
+            st.markdown(charts, unsafe_allow_html=True)  # st.html removes drawings
+        if verdict := _verdict(run):
+            st.html(verdict)
         if log:
             with st.expander("Log", key=f"run-log-{name}"):
                 st.html(_log(run))
@@ -129,49 +131,45 @@ def _last(curve: Curve) -> float | None:
 # Charts
 
 
-def _charts(run: Run, found: Runs, live: Live | None, name: str) -> None:
+def _charts(run: Run, found: Runs, live: Live | None) -> str:
     epochs = run.recipe["epochs"]
     loss = shown.loss_curve(run, live)
     earlier, before = shown.compared(found, run)
-    top1 = [
-        shown.top1_curve(run, "now"),
-        *(shown.top1_curve(other, "earlier") for other in earlier),
-        *(shown.top1_curve(other, "before") for other in before),
+    now = shown.top1_curve(run, "now")
+    others = [
+        *((other, shown.top1_curve(other, "earlier")) for other in earlier),
+        *((other, shown.top1_curve(other, "before")) for other in before),
     ]
-    if not loss.values and not top1[0].values:
-        return
-    left, right = st.columns(2)
-    with left:
-        chart = live_chart([loss], epochs, "Training loss", 3)
-        alt = f"Line chart of the training loss of {run.title}, now {number(_last(loss), 3)}."
-        st.plotly_chart(chart, key=f"loss-{name}", config=figure.CONFIG, alt=alt)
-    with right:
-        chart = live_chart(top1, epochs, "Top-1, %", 2, zoomed=True)
-        st.plotly_chart(chart, key=f"top1-{name}", config=figure.CONFIG, alt=_alt(run, top1))
-    if earlier or before:
-        st.html(_legend(run, earlier, before))
-
-
-def _alt(run: Run, top1: Sequence[Curve]) -> str:
-    others = "; ".join(f"{one.name} {number(_last(one), 2)}" for one in top1[1:] if one.values)
-    now = number(_last(top1[0]), 2)
-    said = f"Line chart of validation top-1 of {run.title} by epoch, now {now}%"
-    return f"{said}. At the last epoch: {others}." if others else f"{said}."
-
-
-def _legend(run: Run, earlier: Sequence[Run], before: Sequence[Run]) -> str:
-    """Say what the lines are."""
-    lines = []
-    if earlier:
-        lines.append(("", counted(len(earlier), "other seed")))
-    if before:
-        lines.append((" dash", f"{_step_title(before[0])}, {counted(len(before), 'seed')}"))
-    items = "".join(
-        f'<span><i class="line{dash}" style="border-color:#7c8088"></i>{escape(text)}</span>'
-        for dash, text in lines
+    if not loss.values and not now.values:
+        return ""
+    names: dict[Role, str] = {
+        "now": f"Seed {run.seed}",
+        "earlier": counted(len(earlier), "other seed"),
+        "before": f"{_step_title(before[0])}, {counted(len(before), 'seed')}" if before else "",
+    }
+    ends = "; ".join(f"{other.title} {number(_last(curve), 2)}" for other, curve in others)
+    left = f"Line chart of the training loss of {run.title}, now {number(_last(loss), 3)}."
+    right = (
+        f"Line chart of validation top-1 of {run.title} by epoch, now {number(_last(now), 2)}%."
+        + (f" At the last epoch: {ends}." if ends else "")
     )
-    this = f'<span><i class="line" style="border-color:#436cc8"></i>Seed {run.seed}</span>'
-    return f'<p class="faint legend">{this}{items}</p>'
+    top1 = [now, *(curve for _, curve in others)]
+    return (
+        '<div class="live-charts">'
+        + live_chart([loss], names, epochs, "Training loss by epoch", left, 3)
+        + live_chart(top1, names, epochs, "Top-1 by epoch, %", right, 2, zoomed=True)
+        + "</div>"
+        + (_legend(names, [curve.role for _, curve in others]) if others else "")
+    )
+
+
+def _legend(names: Mapping[Role, str], others: Sequence[Role]) -> str:
+    """Say what the lines are."""
+    items = "".join(
+        f'<span><i class="line {role}"></i>{escape(names[role])}</span>'
+        for role in ("now", *dict.fromkeys(others))
+    )
+    return f'<p class="faint legend">{items}</p>'
 
 
 def _step_title(run: Run) -> str:
@@ -182,22 +180,19 @@ def _step_title(run: Run) -> str:
 # Verdict
 
 
-def _verdict(run: Run) -> None:
-    """Show how the interval of the change from the step before narrows with each seed."""
-    if not isinstance(run, StepRun):
-        return
-    before = ROADMAPS[run.roadmap].previous(run.step)
-    if before is None:
-        return
+def _verdict(run: Run) -> str:
+    """Say how the interval of the change from the step before narrows with each seed."""
+    before = ROADMAPS[run.roadmap].previous(run.step) if isinstance(run, StepRun) else None
+    if not isinstance(run, StepRun) or before is None:
+        return ""
     folder = run.path.parent.name
     runs = ablations_data.of(ablations_data.read().runs, folder, run.roadmap)
     finished = tuple(one for one in runs if one.finished)
     try:
         found = ablations_data.narrowing(finished, run.data, run.roadmap, run.step)
     except ResultsError as error:
-        st.html(markup.notice(f"These runs cannot be compared: {error}"))
-        return
-    st.html(verdict_html(found, before.title))
+        return markup.notice(f"These runs cannot be compared: {error}")
+    return verdict_html(found, before.title)
 
 
 def verdict_html(found: Sequence[Narrowing], before: str) -> str:

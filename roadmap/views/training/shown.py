@@ -112,7 +112,7 @@ def top1_curve(run: Run, role: Role) -> Curve:
     epochs, values = _column(run, column)
     if not values:
         epochs, values = _column(run, "top1")
-    return Curve(run.title, role, epochs, values)
+    return Curve(role, epochs, values)
 
 
 def loss_curve(run: Run, live: Live | None) -> Curve:
@@ -122,9 +122,9 @@ def loss_curve(run: Run, live: Live | None) -> Curve:
     """
     if live is not None and len(live.points) > 1 and _several_per_epoch(live):
         epochs = [step / live.steps_per_epoch for step, _ in live.points]
-        return Curve(run.title, "now", epochs, [loss for _, loss in live.points])
+        return Curve("now", epochs, [loss for _, loss in live.points])
     ends, values = _column(run, "train_loss")
-    return Curve(run.title, "now", [end - 0.5 for end in ends], values)
+    return Curve("now", [end - 0.5 for end in ends], values)
 
 
 def _several_per_epoch(live: Live) -> bool:
