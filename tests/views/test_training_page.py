@@ -19,12 +19,13 @@ import pages
 import pytest
 from browser import ROOT
 from cifar_server import served_cifar
+from data_sets import make_folder
 from ended_tasks import ended_tasks
 from fake_runs import write_run
 from pages import checked, html
 
 from roadmap.analysis.ablation import analyse
-from roadmap.analysis.narrowing import narrowing
+from roadmap.analysis.narrowing import narrowing_of_runs
 from roadmap.runs import reader
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.runs.live import LIVE as LIVE_FILE
@@ -36,6 +37,7 @@ from roadmap.sweep.plan import design_runs
 from roadmap.tables.results import RESULTS
 from roadmap.train.data import downloads
 from roadmap.views.ablations import data as ablations_data
+from roadmap.views.training import shown
 
 opened = partial(pages.opened, "training")
 
@@ -153,7 +155,7 @@ def test_the_interval_narrows_as_seeds_finish_and_ends_as_on_the_page_ablations(
     shutil.rmtree(training)
     write_run(training.parents[1], "stage_ratio", 2, 66.0)
     runs = reader.read_runs(training.parents[1]).runs
-    found = narrowing(runs, "tiny", "resnet50", "stage_ratio")
+    found = narrowing_of_runs(runs, "tiny", "resnet50", "stage_ratio")
     widths = [one.change.interval.high - one.change.interval.low for one in found]
     assert [one.seeds for one in found] == [2, 3]
     assert widths[1] < widths[0]
@@ -407,6 +409,40 @@ def test_the_studys_steps_are_the_short_runs_at_its_learning_rates(tmp_path, sle
     assert rates == {0.0007, 0.00078, 0.0011, 0.0014}
     runs = design_runs(design, tmp_path)
     assert task.runs == tuple(run.name for run in runs)
+
+
+def test_the_command_of_the_studys_steps_is_accepted_for_a_folder_of_images(tmp_path):
+    """By ``sweep`` itself, which counts the runs and trains none."""
+    make_folder(tmp_path / "pets", train=3, val=2)
+    task = background.study_task(str(tmp_path / "pets"))
+    (tmp_path / "runs" / background.FOLDER).mkdir(parents=True)
+    background.study_design().save(tmp_path / "runs" / background.FOLDER / background.DESIGN)
+    command = [*task.command(tmp_path / "runs"), "--dry-run"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "Runs: 28, 0 already finished." in said
+
+
+def test_runs_of_the_studys_steps_are_compared_with_the_step_before(root, monkeypatch):
+    """As the committed ones were, while they ran."""
+    monkeypatch.setattr(reader, "is_locked", lambda _: True)
+    committed = RESULTS / "runs" / "tiny-imagenet-100"
+    for folder in committed.glob("confirmation-*-10-?-seed?"):
+        shutil.copytree(folder, root / "tiny-imagenet-100" / folder.name)
+    now = root / "tiny-imagenet-100" / "confirmation-layer_norm-10-b-seed1"
+    content = json.loads((now / "run.json").read_text())
+    (now / "run.json").write_text(json.dumps(content | {"status": "running"}))
+    app = opened()
+    assert lines(charts(app)[1]) == [*[("before", 10)] * 2, ("earlier", 10), ("now", 10)]
+    assert "Change from Fewer norms: −" in html(app)
+    assert "An interval needs two finished seeds of both steps." in html(app)
+    (now / "run.json").write_text(json.dumps(content))
+    found = reader.read_runs(root)
+    run = next(run for run in found.points if run.path == now)
+    scores = shown.study_scores(found, run)
+    (last,) = shown.study_narrowing(scores, run.val_images, "resnet50", "layer_norm")
+    values = [[s for key, _, s in scores if key == step] for step in ("fewer_norms", "layer_norm")]
+    assert last.change.points == pytest.approx(fmean(values[1]) - fmean(values[0]))
+    assert last.change.verdict == "loss"
 
 
 def test_a_named_set_is_downloaded_with_its_progress_and_trained_on(root, monkeypatch, tmp_path):

@@ -11,8 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from roadmap.analysis.ablation import Ablation, analyse
-from roadmap.analysis.narrowing import Narrowing
-from roadmap.analysis.narrowing import narrowing as analyse_narrowing
+from roadmap.analysis.narrowing import Narrowing, narrowing_of_runs
 from roadmap.runs import Runs, RunsReader, StepRun, Unreadable
 from roadmap.runs.folders import runs_folder as root
 from roadmap.runs.folders import runs_folders
@@ -75,7 +74,7 @@ def narrowing(
     runs: tuple[StepRun, ...], data: str, roadmap: str, step: str
 ) -> tuple[Narrowing, ...]:
     """Return how the verdict on ``step`` narrows with seeds. Raises ``ResultsError``."""
-    return analyse_narrowing(runs, data, roadmap, step)
+    return narrowing_of_runs(runs, data, roadmap, step)
 
 
 def analyzed(runs: Sequence[StepRun]) -> str:

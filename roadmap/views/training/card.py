@@ -12,7 +12,7 @@ from models.text import ended, shortened
 from roadmap.analysis.narrowing import Narrowing
 from roadmap.charts.live import Curve, Role, live_chart
 from roadmap.html_table import Cell, Row, html_table, numbers, row_head
-from roadmap.runs import Run, Runs, StepRun
+from roadmap.runs import PointRun, Run, Runs, StepRun
 from roadmap.runs.live import LIVE, Live
 from roadmap.steps import ROADMAPS
 from roadmap.sweep.background import last_lines
@@ -45,7 +45,7 @@ def show(run: Run, found: Runs, *, log: bool) -> None:
         st.html(_head(run) + _figures(run, live))
         if charts := _charts(run, found, live):
             st.markdown(charts, unsafe_allow_html=True)  # st.html removes drawings
-        if verdict := _verdict(run):
+        if verdict := _verdict(run, found):
             st.html(verdict)
         if log:
             with st.expander("Log", key=f"run-log-{name}"):
@@ -180,19 +180,29 @@ def _step_title(run: Run) -> str:
 # Verdict
 
 
-def _verdict(run: Run) -> str:
+def _verdict(run: Run, found: Runs) -> str:
     """Say how the interval of the change from the step before narrows with each seed."""
-    before = ROADMAPS[run.roadmap].previous(run.step) if isinstance(run, StepRun) else None
-    if not isinstance(run, StepRun) or before is None:
+    step = shown.step_of(run)
+    before = ROADMAPS[run.roadmap].previous(step) if step else None
+    if step is None or before is None:
         return ""
-    folder = run.path.parent.name
-    runs = ablations_data.of(ablations_data.read().runs, folder, run.roadmap)
-    finished = tuple(one for one in runs if one.finished)
+    if isinstance(run, PointRun) and before.key not in shown.study_steps():
+        return ""
     try:
-        found = ablations_data.narrowing(finished, run.data, run.roadmap, run.step)
+        narrowed = _narrowed(run, found, step)
     except ResultsError as error:
         return markup.notice(f"These runs cannot be compared: {error}")
-    return verdict_html(found, before.title)
+    return verdict_html(narrowed, before.title)
+
+
+def _narrowed(run: Run, found: Runs, step: str) -> tuple[Narrowing, ...]:
+    if not isinstance(run, StepRun):
+        return shown.study_narrowing(
+            shown.study_scores(found, run), run.val_images, run.roadmap, step
+        )
+    runs = ablations_data.of(found.runs, run.path.parent.name, run.roadmap)
+    finished = tuple(one for one in runs if one.finished)
+    return ablations_data.narrowing(finished, run.data, run.roadmap, step)
 
 
 def verdict_html(found: Sequence[Narrowing], before: str) -> str:

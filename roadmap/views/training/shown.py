@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+from roadmap.analysis.narrowing import Narrowing, narrowing
 from roadmap.charts.live import Curve, Role
 from roadmap.runs import PointRun, Run, Runs, StepRun, curves, judged_by
 from roadmap.runs.live import Live, read_live
@@ -72,8 +74,13 @@ def step_of(run: Run) -> str | None:
         return run.step
     if isinstance(run, PointRun) and run.point.design == background.study_design().name:
         key = run.point.key.partition("-")[0]
-        return key if key in ROADMAPS[run.roadmap].keys else None
+        return key if key in study_steps() else None
     return None
+
+
+def study_steps() -> set[str]:
+    """Return the keys of the steps in ``background.study_design``."""
+    return {point.key.partition("-")[0] for point in background.study_design().points}
 
 
 def compared(found: Runs, run: Run) -> tuple[list[Run], list[Run]]:
@@ -83,15 +90,34 @@ def compared(found: Runs, run: Run) -> tuple[list[Run], list[Run]]:
     if step is None:
         return [], []
     before = ROADMAPS[run.roadmap].previous(step)
-    alike: list[Run] = [
-        other
-        for other in (found.points if isinstance(run, PointRun) else found.runs)
-        if other.finished and other.path != run.path and _alike(run, other)
-    ]
+    alike = [other for other in _finished(run, found) if other.path != run.path]
     same = [other for other in alike if step_of(other) == step]
     earlier = [other for other in same if other.recipe == run.recipe]
     previous = [other for other in alike if before and step_of(other) == before.key]
     return earlier[:MOST_EARLIER], previous[:MOST_EARLIER]
+
+
+def study_scores(found: Runs, run: Run) -> tuple[tuple[str, int, float], ...]:
+    """Return step, seed and top-1 of the finished runs of the study's steps beside ``run``."""
+    steps = ((step_of(other), other) for other in _finished(run, found))
+    return tuple((step, other.seed, other.top1) for step, other in steps if step)
+
+
+@lru_cache(maxsize=32)
+def study_narrowing(
+    scores: tuple[tuple[str, int, float], ...], images: int, roadmap: str, step: str
+) -> tuple[Narrowing, ...]:
+    """Return how the verdict on ``step`` narrows with seeds, by ``study_scores``."""
+    by_step: dict[str, dict[int, float]] = {}
+    for key, seed, top1 in scores:
+        by_step.setdefault(key, {})[seed] = top1
+    return narrowing(by_step, images, roadmap, step)
+
+
+def _finished(run: Run, found: Runs) -> list[Run]:
+    """Return the finished runs that can be compared with ``run``, itself included."""
+    every: Sequence[Run] = found.points if isinstance(run, PointRun) else found.runs
+    return [other for other in every if other.finished and _alike(run, other)]
 
 
 def _alike(run: Run, other: Run) -> bool:
