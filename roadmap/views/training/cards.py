@@ -146,6 +146,7 @@ def _ending(task: Task) -> str:
     run, colon, progress = said.partition(":")
     if run in task.runs:
         return f"Its process was killed at {_run_title(task, run)}{colon}{progress}."
+    said = said.removesuffix(" Run the same command to resume.")
     return ended(shortened(said, card.LONGEST_LINE))
 
 
