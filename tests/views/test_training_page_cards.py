@@ -46,7 +46,7 @@ def test_a_run_that_fine_tunes_or_is_of_a_design_has_a_card_while_it_runs(root, 
     page = html(opened())
     for title in ("ReLU to GELU, fine-tuned", "Run 007 of design small", "ReLU to GELU"):
         assert f'<h3 class="subsection">{title}, seed' in page
-    assert page.count("Digits, 30 epochs</p>") == 3
+    assert page.count("Digits, 30 epochs, 10,000 validation images</p>") == 3
     assert page.count("</i>Training</span>") == 3
 
 

@@ -57,7 +57,8 @@ def _key(run: Run) -> str:
 
 
 def _head(run: Run) -> str:
-    about = f"{ROADMAPS[run.roadmap].title}, {data_title(run.path.parent.name)}"
+    where = f"{ROADMAPS[run.roadmap].title}, {data_title(run.path.parent.name)}"
+    about = f"{where}, {number(run.val_images, 0)} validation images"
     reason = ended(run.reason) if run.reason and run.status == "failed" else ""
     return (
         f'<div class="run-head"><h3 class="subsection">{escape(run.title)}</h3>'

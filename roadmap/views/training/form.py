@@ -183,7 +183,11 @@ def _plan(task: Task, found: Runs) -> list[str]:
     if download and download.here < download.size:
         sentences.append(f"Downloads {download.size / 1e6:.0f} MB first.")
     if download and not task.design and (seconds := _estimate(task, found, download.train_images)):
-        sentences.append(f"About {duration(seconds)} per run on a CPU core, judging by digits.")
+        whole = len(task.runs) * seconds
+        every = f", {duration(whole)} in all," if len(task.runs) > 1 else ""
+        sentences.append(
+            f"About {duration(seconds)} per run{every} on one CPU core, judging by digits."
+        )
     return sentences
 
 
