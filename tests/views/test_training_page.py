@@ -140,7 +140,7 @@ def test_start_and_stop_for_everyone(sleeper):
     checked(app.run())
     until_ended(sleeper)
     page = html(checked(app.run()))
-    assert "ReLU to GELU, seed 0, Digits, 2 epochs</b>: 0 of 1 finished. Stopped and saved." in page
+    assert "ReLU to GELU, seed 0, Digits, 2 epochs</b>: 0 of 1 finished. Stopped." in page
     app.button(key="training-resume").click()
     assert "Starting: loading the data" in html(checked(app.run()))
     task = background.read_task(sleeper)

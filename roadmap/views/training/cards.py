@@ -69,7 +69,13 @@ def _task(state: Shown, owner: bool) -> None:
         )
         return
     task, done = state.task, sum(run.finished for run in state.mine)
-    doing = _doing(state) if state.running else _ending(task) if done < len(task.runs) else ""
+    doing = (
+        _doing(state)
+        if state.running
+        else _ending(task, bool(state.mine))
+        if done < len(task.runs)
+        else ""
+    )
     with st.container(
         horizontal=True, gap="medium", vertical_alignment="center", key="training-task"
     ):
@@ -137,10 +143,10 @@ def _seconds_left(state: Shown, running: list[Run]) -> float | None:
     return (sum(known) + waiting * fmean(whole)) / len(running) if whole else None
 
 
-def _ending(task: Task) -> str:
+def _ending(task: Task, saved: bool) -> str:
     """Say how the last task ended; a progress line as its last means that it was killed."""
     if task.stopped:
-        return "Stopped and saved."
+        return "Stopped and saved." if saved else "Stopped."
     lines = background.output_lines(ablations_data.root())
     said = lines[-1].strip() if lines else "It ended without a message."
     run, colon, progress = said.partition(":")
