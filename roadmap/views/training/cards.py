@@ -69,19 +69,13 @@ def _task(state: Shown, owner: bool) -> None:
         )
         return
     task, done = state.task, sum(run.finished for run in state.mine)
-    doing = (
-        _doing(state)
-        if state.running
-        else _ending(task, bool(state.mine))
-        if done < len(task.runs)
-        else ""
-    )
+    status, progress = _doing(state, task) if state.running else (_ending(state, task, done), "")
     with st.container(
         horizontal=True, gap="medium", vertical_alignment="center", key="training-task"
     ):
-        st.html(
-            f'<p class="text" role="status"><b>{escape(name(task))}</b>: {done} of '
-            f"{len(task.runs)} finished. {escape(doing)}</p>"
+        st.html(  # progress is not read out: it changes with each update
+            f'<p class="text"><span role="status"><b>{escape(name(task))}</b>: {done} of '
+            f"{len(task.runs)} finished. {escape(status)}</span> {escape(progress)}</p>"
         )
         if owner:
             _buttons(state, task, done)
@@ -100,16 +94,15 @@ def _buttons(state: Shown, task: Task, done: int) -> None:
         st.button("Resume", key="training-resume", on_click=start, args=(task,))
 
 
-def _doing(state: Shown) -> str:
-    task = state.task
-    assert task is not None
+def _doing(state: Shown, task: Task) -> tuple[str, str]:
+    """Return what the running task does, and how far it is."""
     if task.stopped:
-        return "Stopping; saving a checkpoint…"
+        return "Stopping; saving a checkpoint…", ""
     running = [run for run in state.mine if run.status == "running"]
     if not running:
-        return _loading(task) if len(state.mine) < len(task.runs) else "Ending…"
+        return ("", _loading(task)) if len(state.mine) < len(task.runs) else ("Ending…", "")
     left = _seconds_left(state, running)
-    return "" if left is None else f"About {duration(left)} left."
+    return "", "" if left is None else f"About {duration(left)} left."
 
 
 def _loading(task: Task) -> str:
@@ -143,10 +136,12 @@ def _seconds_left(state: Shown, running: list[Run]) -> float | None:
     return (sum(known) + waiting * fmean(whole)) / len(running) if whole else None
 
 
-def _ending(task: Task, saved: bool) -> str:
+def _ending(state: Shown, task: Task, done: int) -> str:
     """Say how the last task ended; a progress line as its last means that it was killed."""
+    if done == len(task.runs):
+        return ""
     if task.stopped:
-        return "Stopped and saved." if saved else "Stopped."
+        return "Stopped and saved." if state.mine else "Stopped."
     lines = background.output_lines(ablations_data.root())
     said = lines[-1].strip() if lines else "It ended without a message."
     run, colon, progress = said.partition(":")
