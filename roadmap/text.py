@@ -6,7 +6,12 @@ import math
 
 ABSENT = "–"
 #: Titles of data sets whose names in files are not theirs.
-DATA_TITLES = {"tiny-imagenet-100": "Tiny ImageNet-100", "digits": "Digits"}
+DATA_TITLES = {
+    "tiny-imagenet-100": "Tiny ImageNet-100",
+    "cifar100": "CIFAR-100",
+    "cifar10": "CIFAR-10",
+    "digits": "Digits",
+}
 
 
 def number(value: float | None, decimals: int) -> str:
@@ -71,9 +76,12 @@ def duration(seconds: float) -> str:
 def data_title(name: str) -> str:
     """Return the title of a data set, or its name as it is for a user's own.
 
-    A folder of runs of another length (``roadmap.sweep.background``) has it in its title.
+    A folder of pocket networks or of runs of another length (``roadmap.sweep.background``) has
+    that in its title.
     """
     data, _, epochs = name.removesuffix("-epochs").rpartition("-")
-    if name.endswith("-epochs") and data in DATA_TITLES and epochs.isdigit():
-        return f"{DATA_TITLES[data]}, {counted(int(epochs), 'epoch')}"
-    return DATA_TITLES.get(name, name)
+    ours = data in DATA_TITLES or data.endswith("-pocket")
+    if ours and name.endswith("-epochs") and epochs.isdigit():
+        return f"{data_title(data)}, {counted(int(epochs), 'epoch')}"
+    data = name.removesuffix("-pocket")
+    return DATA_TITLES.get(data, data) + (", small networks" if data != name else "")

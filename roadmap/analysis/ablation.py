@@ -186,6 +186,17 @@ def analyse(runs: Iterable[StepRun], data: str, roadmap: str) -> Ablation:
     )
 
 
+def step_results(
+    roadmap: str, by_step: dict[str, dict[int, float]], images: int
+) -> tuple[StepResult, ...]:
+    """Return the results and verdicts of steps from their scores alone.
+
+    ``by_step`` has top-1, in percent of ``images``, by step and seed.
+    """
+    scores = _Scores(by_step, images)
+    return _with_verdicts(tuple(_results(ROADMAPS[roadmap], scores, {})), scores.spread)
+
+
 def _timed_on(runs: Sequence[StepRun]) -> Machine:
     """Return the machine that trained most steps; if tied, the one that trained most runs."""
     steps: dict[Machine, list[str]] = {}

@@ -152,7 +152,7 @@ def sweep(
         parsed = {name: parse_field(name, text) for name, text in (changes or {}).items()}
         designs = _designs(design or (), step, skip, seeds, recipe, changes)
         source = opened(data)
-        root = (output or runs_folder() / source.name).absolute()
+        root = (output or runs_folder() / source.folder).absolute()
         machine = {
             "data": data,
             "scale": scale,

@@ -12,6 +12,7 @@ import os
 import pickle
 import sys
 import threading
+from contextlib import suppress
 from io import RawIOBase
 from typing import TextIO
 
@@ -24,8 +25,9 @@ from roadmap.train.stopping import ask_to_stop
 
 
 def main() -> None:
+    gone = suppress(BrokenPipeError)  # the sweep has died, so nobody reads the answer
     # Unbuffered: a thread that waits for a buffer would hold its lock at exit.
-    with _own_output() as answer, open(0, "rb", buffering=0, closefd=False) as told:
+    with gone, _own_output() as answer, open(0, "rb", buffering=0, closefd=False) as told:
         line = told.readline()
         if not line.endswith(b"\n"):  # the sweep ended before writing the run
             return
@@ -49,8 +51,9 @@ def _train(run: PlannedRun, turn: threading.Event, answer: TextIO) -> None:
 
         train(run.settings, run.notes, turn=turn)
     except Exception as error:
-        answer.write(failure_line(error))
-        answer.flush()
+        with suppress(BrokenPipeError):
+            answer.write(failure_line(error))
+            answer.flush()
         raise
 
 

@@ -21,6 +21,7 @@ from roadmap.text import counted
 from roadmap.train.checkpoint import last_step, save_checkpoint
 from roadmap.train.data.batches import DataInfo
 from roadmap.train.distributed import World
+from roadmap.train.live import LiveFigures
 from roadmap.train.machine import device_name, versions
 from roadmap.train.metrics import Display
 from roadmap.train.settings import Settings
@@ -97,6 +98,7 @@ class Recorder:
         self._checkpoint_every = checkpoint_every
         self._tracker_names = trackers if world.is_main else ()
         self._trackers: Trackers | None = None
+        self._live: LiveFigures | None = None
         self._saved = time.perf_counter()
 
     def resume(self, state: dict[str, Any]) -> None:
@@ -120,18 +122,25 @@ class Recorder:
             f"{self.folder}"
         )
         self._display.begin(total_steps, step)
+        if self._world.is_main:
+            epoch = total_steps // recipe["epochs"]
+            self._live = LiveFigures(self.folder, step, total_steps, epoch)
 
     def progress(self, step: int, sums: Sums) -> None:
         """Show the progress after ``step`` steps, with the epoch's ``sums`` so far."""
-        if sums.images:
-            self._display.update(
-                step,
-                len(self.history) + 1,
-                self.record.recipe["epochs"],
-                sums.loss / sums.images,
-                100 * sums.correct / sums.images,
-                self.record.recipe["batch_size"] * self.stopwatch.steps_per_second(step),
-            )
+        if not sums.images:
+            return
+        speed = self.record.recipe["batch_size"] * self.stopwatch.steps_per_second(step)
+        self._display.update(
+            step,
+            len(self.history) + 1,
+            self.record.recipe["epochs"],
+            sums.loss / sums.images,
+            100 * sums.correct / sums.images,
+            speed,
+        )
+        if self._live is not None:
+            self._live.note(step, sums, speed)
 
     def close(self) -> None:
         """Report how the run ended to the tools requested."""
@@ -187,6 +196,8 @@ class Recorder:
         """Write the weights, metrics.csv and, last, run.json; return the record."""
         self.record = self._ended("finished", step, scores=scores, energy_joules=joules)
         self._world.share(lambda: self._write(lambda: self._write_results(trainer)))
+        if self._live is not None:
+            self._live.remove()
         return self.record
 
     def write_end(self, error: TrainingError, step: int) -> None:

@@ -143,7 +143,7 @@ def _open(settings: Settings, device: torch.device, world: World) -> _Opened:
     try:
         source = found = open_source(settings.data)
         name = f"{settings.subject}-seed{settings.seed}"
-        folder = settings.output or runs_folder() / found.name / name
+        folder = settings.output or runs_folder() / found.folder / name
         exif_orientation, class_names = world.share(lambda: conventions(folder))
         with suppress(ClassNamesError):  # reported when the folder is opened
             source = found.ordered(class_names, str(folder))

@@ -65,6 +65,10 @@ class Child:
         self._process.kill()
         self._process.join()
 
+    def terminate(self) -> None:
+        """SIGTERM, which asks it to save and stop."""
+        self._process.terminate()
+
     def join(self, timeout: float = 120) -> int | None:
         self._process.join(timeout)
         return self._process.exitcode

@@ -56,6 +56,12 @@ def test_without_runs_it_says_how_to_make_some():
     assert not app.get("plotly_chart")
 
 
+def test_digits_have_a_caution_above_their_chart_and_other_data_do_not(trained):
+    write_ablation(trained, {"baseline": (90.0, 91.0), "training": (91.0, 92.0)}, data="digits")
+    for data, cautions in (("digits", 1), ("tiny", 0)):
+        assert html(opened(data=data)).count("Digits cannot rank the steps") == cautions
+
+
 def test_runs_of_other_data_in_the_folder_are_left_out_with_a_note(trained):
     folder = write_run(trained, "baseline", 7, 10.0)
     content = json.loads((folder / "run.json").read_text())

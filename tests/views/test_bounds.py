@@ -18,7 +18,7 @@ from roadmap.views.builder import head as builder_head
 from roadmap.views.builder import measure as builder_measure
 from roadmap.views.common.bounds import within
 from roadmap.views.roadmap import step_control
-from roadmap.views.training import work
+from roadmap.views.training import form
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,9 @@ def test_a_task_is_within_the_forms_bounds(kind, monkeypatch, tmp_path):
     app.run()
     app.button(key="ablations-go").click().run()
     (task,) = tasks
-    assert task.epochs == work.MOST_EPOCHS
-    assert max(task.seeds) <= work.MOST_SEED
-    assert len(task.seeds) == (1 if kind == "run" else work.MOST_SEEDS)
+    assert task.epochs == form.MOST_EPOCHS
+    assert max(task.seeds) <= form.MOST_SEED
+    assert len(task.seeds) == (1 if kind == "run" else form.MOST_SEEDS)
 
 
 def test_a_text_of_megabytes_is_refused_at_its_first_characters():

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from functools import partial
+from statistics import fmean
 
 import pages
 import pytest
+from browser import ROOT
+from cifar_server import served_cifar
+from data_sets import make_folder
+from ended_tasks import ended_tasks
 from fake_runs import write_run
 from pages import checked, html
 
 from roadmap.runs import reader
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.steps import ROADMAPS
+from roadmap.study.design import read_design
 from roadmap.sweep import background
-from roadmap.views.ablations import data as ablations_data
+from roadmap.sweep.plan import design_runs
+from roadmap.tables.results import RESULTS
+from roadmap.train.data import downloads
 
 opened = partial(pages.opened, "training")
 
@@ -31,11 +41,12 @@ def root(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("root")
-def test_it_opens_with_a_form_and_says_what_it_trains():
+def test_it_opens_with_a_form_for_data_that_can_tell_the_steps_apart():
     app = opened()
-    assert "handwritten digits" in html(app)
+    assert app.selectbox(key="ablations-data").value == "torch/cifar100"
+    assert "1 run of ResNet-50 to ConvNeXt-T, small networks at 32 pixels." in html(app)
+    assert "Digits cannot rank the steps" not in html(app)
     assert app.button(key="ablations-go").label == "Start"
-    assert "No training is running." in html(app)
     assert "python -m roadmap sweep --roadmap resnet50 --data PATH" in html(app)
 
 
@@ -49,20 +60,48 @@ def test_the_roadmap_is_chosen_and_in_the_url(root):
     assert html(opened(roadmap="resnet51")).count('class="notice"') == 1
 
 
-def test_a_run_that_fine_tunes_or_is_of_a_design_is_listed_while_it_runs(root, monkeypatch):
-    monkeypatch.setattr(reader, "is_locked", lambda _: True)
-    assert "No training is running." in html(opened())
-    start = {"weights": "mine.safetensors", "sha256": "0" * 64, "head": "new"}
-    start |= {"network": "resnet50:gelu of width 16", "layer_decay": 0.75, "frozen_stages": 0}
-    point = {"design": "small", "key": "007", "role": "fit", "levels": {}}
-    for seed, more in enumerate(({"start": start}, {"point": point}, {})):
-        write_run(root, "gelu", seed, data="digits-30-epochs", done=1, **more)
-    time.sleep(ablations_data.FRESH)
-    rows = html(opened()).split("Running</h3>")[1]
-    for title in ("ReLU to GELU, fine-tuned", "Run 007 of design small", "ReLU to GELU"):
-        assert f"<td>{title}, seed" in rows
-    assert rows.count("<td>Digits, 30 epochs</td>") == 3
-    assert "digits-30" not in rows
+def test_digits_come_with_a_caution_in_figures_of_the_committed_runs():
+    app = opened()
+    app.selectbox(key="ablations-data").set_value("digits")
+    page = html(checked(app.run()))
+    runs = reader.read_runs(RESULTS / "runs").runs
+    for step, published in (("baseline", "76.1%"), ("separate_downsampling", "82.0%")):
+        scores = [
+            r.top1 for r in runs if (r.data, r.roadmap, r.step) == ("digits", "resnet50", step)
+        ]
+        assert f"{fmean(scores):.1f}%" in page
+        assert published in page
+    assert page.count("Digits cannot rank the steps") == 1
+
+
+def test_own_images_need_a_folder_that_exists(tmp_path):
+    app = opened()
+    app.selectbox(key="ablations-data").set_value("own")
+    assert "Enter the folder of your images." in html(checked(app.run()))
+    for text in (str(tmp_path / "gone"), "a\0b", "~nobody-here/x", "x" * 999):
+        app.text_input(key="ablations-own").set_value(text)
+        assert "is not a folder on this machine" in html(checked(app.run()))
+        assert app.button(key="ablations-go").disabled
+    for text in (str(tmp_path), "hfds/someone/pets"):
+        app.text_input(key="ablations-own").set_value(text)
+        assert 'class="refusal"' not in html(checked(app.run()))
+        assert not app.button(key="ablations-go").disabled
+
+
+@pytest.mark.usefixtures("sleeper")
+def test_a_download_says_its_size_before_and_how_far_it_is(monkeypatch, tmp_path):
+    monkeypatch.setattr(downloads, "START", tmp_path)
+    app = opened()
+    assert "Downloads 169 MB first." in html(app)
+    app.button(key="ablations-go").click()
+    assert "Downloading CIFAR-100: 0 of 169 MB (0%)." in html(checked(app.run()))
+    archive = tmp_path / "data" / "cifar-100-python.tar.gz"
+    archive.parent.mkdir()
+    with archive.open("wb") as file:
+        file.truncate(42_300_000)
+    assert "Downloading CIFAR-100: 42 of 169 MB (25%)." in html(opened())
+    (archive.parent / "cifar-100-python").mkdir()
+    assert "Starting: loading the data" in html(opened())
 
 
 @pytest.fixture
@@ -84,20 +123,28 @@ def until_ended(root):
 
 def test_start_and_stop_for_everyone(sleeper):
     app, other = opened(), opened()
+    for each in (app, other):
+        each.selectbox(key="ablations-data").set_value("digits")
+        each.run()
     app.selectbox(key="ablations-step-resnet50").set_value("gelu")
     app.number_input(key="ablations-epochs").set_value(2)
     app.run()
     app.button(key="ablations-go").click()
     checked(app.run())
-    assert "starting" in html(app)
+    assert "Starting: loading the data" in html(app)
     assert background.read_task(sleeper).runs == ("resnet50-gelu-seed0",)
     other.button(key="ablations-go").click()  # a page that does not know yet
-    assert "starting" in html(checked(other.run()))
+    assert "Starting: loading the data" in html(checked(other.run()))
     assert "ablations-go" not in [button.key for button in opened().button]
     app.button(key="ablations-stop").click()
     checked(app.run())
     until_ended(sleeper)
-    assert "Last task: ReLU to GELU, seed 0, 2 epochs." in html(checked(app.run()))
+    page = html(checked(app.run()))
+    assert "ReLU to GELU, seed 0, Digits, 2 epochs</b>: 0 of 1 finished. Stopped." in page
+    app.button(key="training-resume").click()
+    assert "Starting: loading the data" in html(checked(app.run()))
+    task = background.read_task(sleeper)
+    assert (task.steps, task.epochs, task.source, task.stopped) == (("gelu",), 2, None, False)
 
 
 def test_one_at_a_time_and_the_dead_do_not_block(sleeper):
@@ -144,8 +191,9 @@ def test_training_that_was_killed_is_said_to_have_been(sleeper):
     until_ended(sleeper)
     output = sleeper / background.FOLDER / background.OUTPUT
     output.write_text("resnet50-gelu-seed0: epoch 3/9 81.11%\n")
-    killed = "Its process was killed at ReLU to GELU, seed 0: epoch 3/9 81.11%. Start it again"
-    assert killed in html(opened())
+    app = opened()
+    assert "Its process was killed at ReLU to GELU, seed 0: epoch 3/9 81.11%." in html(app)
+    assert app.button(key="training-resume").label == "Resume"
 
 
 def test_a_file_system_without_locks_is_answered(root, monkeypatch):
@@ -162,14 +210,14 @@ def test_a_seed_that_is_new_is_proposed_and_finished_runs_are_said(root):
     for seed in (0, 1):
         write_run(root, "baseline", seed, data="digits", epochs=15)
     app = opened()
+    app.selectbox(key="ablations-data").set_value("digits")
+    assert "small networks at 32 pixels." in html(checked(app.run()))
     assert app.number_input(key="ablations-seed").value == 2
-    assert "1 run on the digits data set." in html(app)
     app.number_input(key="ablations-seed").set_value(1)
-    assert "1 run on the digits data set; already finished, so choose another seed" in html(
-        checked(app.run())
-    )
+    page = html(checked(app.run()))
+    assert "at 32 pixels; already finished, so choose another seed." in page
     app.segmented_control(key="ablations-kind").set_value("sweep")
-    assert "runs on the digits data set; 2 already finished." in html(checked(app.run()))
+    assert "at 32 pixels; 2 already finished." in html(checked(app.run()))
 
 
 def test_a_folder_that_cannot_be_written_is_answered(root, monkeypatch):
@@ -180,12 +228,20 @@ def test_a_folder_that_cannot_be_written_is_answered(root, monkeypatch):
     assert "Training cannot be started" in html(checked(app.run()))
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"pid": 1}', '{"roadmap": "x", "steps": [1]}'])
+#: A task whose data cannot be the name of a file.
+ODD_SOURCE = json.dumps(
+    {"roadmap": "resnet50", "steps": [], "seeds": [0], "epochs": 1, "pid": 9, "source": "a\0b"}
+)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"pid": 1}', '{"roadmap": "x", "steps": [1]}', ODD_SOURCE]
+)
 def test_a_damaged_task_file_breaks_nothing(root, content):
     (root / background.FOLDER).mkdir()
     (root / background.FOLDER / background.TASK).write_text(content)
     assert background.read_task(root) is None
-    assert "No training is running." in html(opened())
+    assert "ablations-go" in [button.key for button in opened().button]
 
 
 def test_the_command_is_a_pocket_sweep(tmp_path):
@@ -199,3 +255,95 @@ def test_the_command_is_a_pocket_sweep(tmp_path):
     short = background.Task(roadmap="resnet50", steps=(), seeds=(0, 1), epochs=2)
     assert short.data == "digits-2-epochs"
     assert len(short.runs) == 2 * len(ROADMAPS["resnet50"].steps)
+
+
+def test_data_of_ones_own_has_its_own_folder_and_may_use_a_gpu(tmp_path):
+    images = tmp_path / "flowers"
+    task = background.Task(
+        roadmap="resnet50", steps=("gelu",), seeds=(0,), epochs=3, source=str(images)
+    )
+    assert task.data == "flowers-pocket-3-epochs"
+    words = task.command(tmp_path)
+    assert words[-4:] == ["--data", str(images), "--output", str(tmp_path / task.data)]
+    assert "--device" not in words
+
+
+def test_the_studys_steps_are_the_short_runs_at_its_learning_rates(tmp_path, sleeper):
+    task = background.study_task("torch/cifar100")
+    assert task.data == "cifar100"
+    background.start(sleeper, task)
+    assert background.read_task(sleeper).design
+    design = read_design(sleeper / background.FOLDER / background.DESIGN)
+    whole = {point.key: point for point in read_design(background.STUDY).points}
+    assert all(whole[point.key] == point for point in design.points)
+    assert {design.space.training(point.levels).epochs for point in design.points} == {10}
+    steps = {point.key.partition("-")[0] for point in design.points}
+    assert len(design.points) == 2 * len(steps) == 28
+    rates = {design.space.training(point.levels).lr for point in design.points}
+    assert rates == {0.0007, 0.00078, 0.0011, 0.0014}
+    runs = design_runs(design, tmp_path)
+    assert task.runs == tuple(run.name for run in runs)
+
+
+def test_the_command_of_the_studys_steps_is_accepted_for_a_folder_of_images(tmp_path):
+    """By ``sweep`` itself, which counts the runs and trains none."""
+    make_folder(tmp_path / "pets", train=3, val=2)
+    task = background.study_task(str(tmp_path / "pets"))
+    (tmp_path / "runs" / background.FOLDER).mkdir(parents=True)
+    background.study_design().save(tmp_path / "runs" / background.FOLDER / background.DESIGN)
+    command = [*task.command(tmp_path / "runs"), "--dry-run"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "Runs: 28, 0 already finished." in said
+
+
+def test_a_named_set_is_downloaded_with_its_progress_and_trained_on(root, monkeypatch, tmp_path):
+    """By torchvision's own code, in a real process, from a local server."""
+    work, site = tmp_path / "work", tmp_path / "site"
+    work.mkdir()
+    site.mkdir()
+    with served_cifar(site) as size, ended_tasks(root):
+        path = os.pathsep.join(map(str, (site, ROOT)))
+        monkeypatch.setenv("PYTHONPATH", path)
+        for module in (background, downloads):
+            monkeypatch.setattr(module, "START", work)
+        known = dataclasses.replace(downloads.DOWNLOADS["torch/cifar100"], size=size)
+        monkeypatch.setitem(downloads.DOWNLOADS, "torch/cifar100", known)
+        app = opened()
+        app.number_input(key="ablations-epochs").set_value(1)
+        app.run()
+        app.button(key="ablations-go").click()
+        checked(app.run())
+        shares = set()
+        deadline = time.monotonic() + 120
+        while background.is_running(root):
+            assert time.monotonic() < deadline
+            shares |= {known.here / size}
+            time.sleep(0.1)
+    assert len(shares) > 4
+    assert max(shares) == 1
+    (run,) = reader.read_runs(root).runs
+    assert (run.data, run.classes, run.train_images, run.finished) == (
+        *("torch/cifar100", 4, 320, True),
+    )
+    page = html(opened())
+    assert "ResNet, seed 0, CIFAR-100, small networks, 1 epoch</b>" in page
+    assert "1 of 1 finished." in page
+
+
+def test_an_unreachable_set_is_answered_on_the_page(root, monkeypatch, tmp_path):
+    work, site = tmp_path / "work", tmp_path / "site"
+    work.mkdir()
+    site.mkdir()
+    with served_cifar(site):
+        pass  # nobody listens there any longer
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (site, ROOT))))
+    monkeypatch.setattr(background, "START", work)
+    task = background.Task(
+        roadmap="resnet50", steps=("gelu",), seeds=(0,), epochs=1, source="torch/cifar100"
+    )
+    with ended_tasks(root):
+        background.start(root, task)
+        until_ended(root)
+    page = html(opened())
+    assert "torch/cifar100 is not available" in page
+    assert "Traceback" not in page

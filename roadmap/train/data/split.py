@@ -86,6 +86,11 @@ class Source:
     notes: tuple[str, ...] = ()
 
     @property
+    def folder(self) -> str:
+        """The name of the folder for runs on this set: its own, without a prefix as in torch/."""
+        return self.name.rpartition("/")[2]
+
+    @property
     def said(self) -> tuple[str, ...]:
         """Return the lines printed before the set is used."""
         if self.taken is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from roadmap.analysis.ablation import Ablation, analyse
+from roadmap.analysis.narrowing import Narrowing, narrowing_of_runs
 from roadmap.runs import Runs, RunsReader, StepRun, Unreadable
 from roadmap.runs.folders import runs_folder as root
 from roadmap.runs.folders import runs_folders
@@ -66,6 +67,14 @@ def of(runs: Sequence[StepRun], folder: str, roadmap: str) -> tuple[StepRun, ...
 def ablation(runs: tuple[StepRun, ...]) -> Ablation:
     """Analyze the finished runs. Raises ``ResultsError``."""
     return analyse(runs, analyzed(runs), runs[0].roadmap)
+
+
+@lru_cache(maxsize=32)
+def narrowing(
+    runs: tuple[StepRun, ...], data: str, roadmap: str, step: str
+) -> tuple[Narrowing, ...]:
+    """Return how the verdict on ``step`` narrows with seeds. Raises ``ResultsError``."""
+    return narrowing_of_runs(runs, data, roadmap, step)
 
 
 def analyzed(runs: Sequence[StepRun]) -> str:

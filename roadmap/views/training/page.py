@@ -1,4 +1,4 @@
-"""Train small versions of the steps from the page; the Ablations page shows the results."""
+"""Train steps from the page and watch them; the Ablations page shows the results."""
 
 from __future__ import annotations
 
@@ -8,34 +8,40 @@ from roadmap import visitors
 from roadmap.steps import ROADMAPS
 from roadmap.views.ablations import data as ablations_data
 from roadmap.views.common import address, markup
-from roadmap.views.common.controls import select
-from roadmap.views.training import work
+from roadmap.views.training import cards, form
 
-LEAD = (
-    "Train small versions of the steps on handwritten digits, on the CPU, one run at a time. "
-    "Training continues when this page is closed. To resume a stopped run, start it again."
+LEAD = "Train steps on this machine and watch them. Training continues when this page is closed."
+CLOSED = (
+    "Training is disabled on this public explorer. On a laptop, a small version of one step "
+    "takes about a minute:"
 )
-OWN_DATA = "PATH is a folder with train/CLASS/*.jpg and val/CLASS/*.jpg:"
 
 
 def show() -> None:
+    public = visitors.is_public()
     st.html(
-        markup.heading("Training", 1, "title")
-        + ("" if visitors.is_public() else markup.paragraph(LEAD, "lead"))
+        markup.heading("Training", 1, "title") + ("" if public else markup.paragraph(LEAD, "lead"))
     )
-    found = ablations_data.read()
-    work.note_shown(found)
-    roadmap = _roadmap()
-    work.show(roadmap)
-    command = f"python -m roadmap sweep --roadmap {roadmap} --data PATH"
-    with st.expander("Train on your own images"):
-        st.html(markup.own_machine(OWN_DATA, command))
+    state = cards.show()
+    if public:
+        _elsewhere()
+        return
+    if state.running:
+        return
+    if state.cards:
+        st.html(markup.heading("Train more", 2, "section"))
+    form.show(ablations_data.read(), state.task, cautioned=cards.of_digits(state))
 
 
-def _roadmap() -> str:
+def _elsewhere() -> None:
     roadmap, problem = address.option(st.query_params, "roadmap", tuple(ROADMAPS))
     if problem:
         st.html(markup.notice(problem))
-    titles = {name: ROADMAPS[name].title for name in ROADMAPS}
-    select("training", "roadmap", "Roadmap", titles, roadmap, width=300)
-    return roadmap
+    step = ROADMAPS[roadmap].keys[1]
+    st.html(
+        markup.own_machine(
+            CLOSED,
+            f"python -m roadmap train --roadmap {roadmap} --step {step} --scale pocket",
+            f"python -m roadmap sweep --roadmap {roadmap} --seeds 0 1 2 --scale pocket",
+        )
+    )

@@ -108,6 +108,7 @@ def test_the_test_split_of_a_torchvision_set_is_said(monkeypatch):
     monkeypatch.setattr("timm.data.create_dataset", lambda *_args, **_options: Toy())
     source = open_source("torch/cifar10")
     assert source.splits == ("train", "test")
+    assert source.folder == "cifar10"  # its runs are where runs are looked for
     assert "using its test split" in source.notes[0]
 
 

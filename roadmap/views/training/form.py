@@ -1,0 +1,220 @@
+"""Choose what to train, on which data, and start it in the background."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from models.text import said
+from roadmap.runs import Runs
+from roadmap.steps import ROADMAPS
+from roadmap.sweep import background
+from roadmap.sweep.background import Task
+from roadmap.text import counted, duration
+from roadmap.train.data.downloads import DOWNLOADS
+from roadmap.train.data.sources import PREFIXES
+from roadmap.train.pocket import EPOCHS, IMAGE_SIZE
+from roadmap.views.ablations import data as ablations_data
+from roadmap.views.common import address, markup
+from roadmap.views.common.bounds import known, within
+from roadmap.views.common.controls import select, titled
+from roadmap.views.common.digits import caution
+from roadmap.views.training import cards
+
+KINDS = {"run": "One step", "sweep": "Every step", "study": "The study's steps"}
+#: Besides ``DOWNLOADS``: a folder or a name as in ``--data``, and the digits.
+OWN, DIGITS = "own", "digits"
+DATA = {name: f"{one.title}, {one.size / 1e6:.0f} MB" for name, one in DOWNLOADS.items()}
+DATA |= {OWN: "Your own images", DIGITS: "Digits, only to try out"}
+MOST_EPOCHS, MOST_SEED, MOST_SEEDS = 300, 9999, 10
+FOLDER_HELP = (
+    "A folder with train/CLASS/*.jpg and val/CLASS/*.jpg or with parquet files, or a name such as "
+    "hfds/USER/SET on the Hugging Face hub."
+)
+
+
+def show(found: Runs, last: Task | None, *, cautioned: bool) -> None:
+    """Show the form, filled with the task started ``last``; ``cautioned`` says whether the page
+    already has the caution about the digits."""
+    roadmap, problem = address.option(st.query_params, "roadmap", tuple(ROADMAPS))
+    if problem:
+        st.html(markup.notice(problem))
+    _remember(roadmap, last)
+    first_values = {"kind": "run", "seeds": 3, "epochs": EPOCHS, "data": next(iter(DATA))}
+    for name, value in first_values.items():
+        st.session_state.setdefault(f"ablations-{name}", value)
+    with _row("training-what"):
+        kind = st.segmented_control(
+            "Train", list(KINDS), format_func=titled(KINDS), required=True, key="ablations-kind"
+        )
+        source, problem = _source(kind == "study")
+    with _row("ablations-start"):
+        st.session_state.setdefault("ablations-seed", _new_seed(found, source))
+        if kind == "study":
+            task = background.study_task(source or "")
+        else:
+            titles = {name: ROADMAPS[name].title for name in ROADMAPS}
+            select("training", "roadmap", "Roadmap", titles, roadmap, width=260)
+            task = _steps(roadmap, kind, source)
+        st.button(
+            "Start",
+            type="primary",
+            key="ablations-go",
+            on_click=cards.start,
+            args=(task,),
+            disabled=bool(problem),
+        )
+    if problem:
+        st.html(markup.refusal(problem))
+        return
+    st.html(markup.paragraph(" ".join(_plan(task, found)), "faint"))
+    if task.source is None and not cautioned:
+        st.html(markup.paragraph(caution(), "aside text narrow"))
+    command = f"python -m roadmap sweep --roadmap {task.roadmap} --data PATH"
+    with st.expander("Train full-size networks"):
+        st.html(
+            markup.own_machine(
+                "PATH is a folder with train/CLASS/*.jpg and val/CLASS/*.jpg:", command
+            )
+        )
+
+
+def _row(key: str) -> DeltaGenerator:
+    return st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key=key)
+
+
+def _source(large: bool) -> tuple[str | None, str]:
+    """Return the chosen data as in ``--data``, None for the digits, and what is wrong with it.
+
+    Full-size networks (``large``) are not trained on the digits.
+    """
+    options = [name for name in DATA if not (large and name == DIGITS)]
+    key = "ablations-data"
+    st.session_state[key] = known(st.session_state.get(key), options)
+    shown = st.selectbox(
+        "Data",
+        options,
+        format_func=titled(DATA),
+        key=key,
+        width=230,
+        on_change=lambda: st.session_state.pop("ablations-seed", None),  # others may be taken
+    )
+    chosen = known(shown, options)
+    if chosen != OWN:
+        return (None if chosen == DIGITS else chosen), ""
+    text = st.text_input(
+        "Folder or name", key="ablations-own", width=260, max_chars=1000, help=FOLDER_HELP
+    ).strip()
+    if not text:
+        return text, "Enter the folder of your images."
+    if text.partition("/")[0] in PREFIXES and "/" in text:
+        return text, ""
+    try:
+        path = Path(text).expanduser().absolute()
+        found = path.is_dir()
+    except (OSError, ValueError, RuntimeError):  # such as an unknown user, or a null character
+        found = False
+    return (str(path), "") if found else ("", f"{said(text)} is not a folder on this machine.")
+
+
+def _steps(roadmap: str, kind: str | None, source: str | None) -> Task:
+    steps = {step.key: step.title for step in ROADMAPS[roadmap].steps}
+    chosen: tuple[str, ...] = ()
+    seeds: tuple[int, ...]
+    if kind == "run":
+        key = f"ablations-step-{roadmap}"
+        step = st.selectbox("Step", list(steps), format_func=titled(steps), key=key, width=230)
+        chosen = (known(step, list(steps)),)
+        first = st.number_input("Seed", 0, MOST_SEED, key="ablations-seed", width=120)
+        seeds = (within(first, 0, MOST_SEED),)
+    else:
+        count = st.number_input("Seeds", 1, MOST_SEEDS, key="ablations-seeds", width=120)
+        seeds = tuple(range(within(count, 1, MOST_SEEDS)))
+    epochs = st.number_input("Epochs", 1, MOST_EPOCHS, key="ablations-epochs", width=120)
+    epochs = within(epochs, 1, MOST_EPOCHS)
+    return Task(roadmap=roadmap, steps=chosen, seeds=seeds, epochs=epochs, source=source)
+
+
+def _remember(roadmap: str, task: Task | None) -> None:
+    """Fill the form with the task started last."""
+    if task is None or task.roadmap != roadmap:
+        return
+    first = st.session_state.setdefault
+    one = len(task.steps) == 1
+    first("ablations-kind", "study" if task.design else "run" if one else "sweep")
+    known_set = task.source if task.source in DOWNLOADS else OWN
+    first("ablations-data", DIGITS if task.source is None else known_set)
+    if task.source is not None and known_set == OWN:
+        first("ablations-own", task.source)
+    if task.design:
+        return
+    first("ablations-epochs", min(max(task.epochs, 1), MOST_EPOCHS))
+    if one:
+        first(f"ablations-step-{roadmap}", task.steps[0])
+        first("ablations-seed", min(max(task.seeds[0], 0), MOST_SEED))
+    else:
+        first("ablations-seeds", min(max(len(task.seeds), 1), MOST_SEEDS))
+
+
+def _new_seed(found: Runs, source: str | None) -> int:
+    """Return the first seed that no run of the default length on ``source`` uses."""
+    task = Task(roadmap="resnet50", steps=(), seeds=(0,), epochs=EPOCHS, source=source)
+    taken = {run.seed for run in found.runs if run.path.parent.name == task.data}
+    return next((seed for seed in range(MOST_SEED) if seed not in taken), MOST_SEED)
+
+
+# What Start would do
+
+
+def _plan(task: Task, found: Runs) -> list[str]:
+    """Return sentences on what the task trains, downloads and costs."""
+    runs = counted(len(task.runs), "run")
+    if task.design:
+        what = f"{runs}: each step of {ROADMAPS[task.roadmap].title} at the study's learning rate"
+        size = study_size()
+        sentences = [f"{what}, full size at {size} pixels, {task.epochs} epochs. Needs a GPU."]
+    else:
+        what = f"{runs} of {ROADMAPS[task.roadmap].title}"
+        sentences = [f"{what}, small networks at {IMAGE_SIZE} pixels{_already(task, found)}."]
+    download = DOWNLOADS.get(task.source or "")
+    if download and download.here < download.size:
+        sentences.append(f"Downloads {download.size / 1e6:.0f} MB first.")
+    if download and not task.design and (seconds := _estimate(task, found, download.train_images)):
+        whole = len(task.runs) * seconds
+        every = f", {duration(whole)} in all," if len(task.runs) > 1 else ""
+        sentences.append(
+            f"About {duration(seconds)} per run{every} on one CPU core, judging by digits."
+        )
+    return sentences
+
+
+def study_size() -> int:
+    """Return the training image size of the study's steps, in pixels."""
+    design = background.study_design()
+    return design.space.training(design.points[0].levels).train_size
+
+
+def _estimate(task: Task, found: Runs, images: int) -> float | None:
+    """Return the training seconds per run, from the pace of finished pocket runs on digits."""
+    paces = [
+        run.seconds / (run.epochs * run.train_images)
+        for run in found.runs
+        if run.finished and run.data == background.DIGITS and run.scale == "pocket"
+        if run.roadmap == task.roadmap and (not task.steps or run.step in task.steps)
+    ]
+    return fmean(paces) * images * task.epochs if paces else None
+
+
+def _already(task: Task, found: Runs) -> str:
+    """Say how many of the task's runs have already finished and would be skipped."""
+    folder = ablations_data.root() / task.data
+    finished = {run.path for run in found.runs if run.finished}
+    done = sum(folder / name in finished for name in task.runs)
+    if not done:
+        return ""
+    if done < len(task.runs):
+        return f"; {done} already finished"
+    return f"; already finished, so choose {'another seed' if task.steps else 'more seeds'}"

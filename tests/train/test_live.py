@@ -1,0 +1,95 @@
+"""The figures that a run publishes while it trains."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from training_runs import Child, tiny_settings
+
+from roadmap.runs.live import LIVE, MOST_POINTS, read_live
+from roadmap.train.live import LiveFigures
+from roadmap.train.trainer import Sums
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that pass only when a test says so."""
+    now = [100.0]
+    monkeypatch.setattr("roadmap.train.live.time.perf_counter", lambda: now[0])
+    return now
+
+
+def test_a_point_is_the_mean_loss_since_the_last_one_and_epochs_do_not_mix(tmp_path, clock):
+    figures = LiveFigures(tmp_path, 0, 20, 10)
+    totals = {1: (30.0, 10), 2: (50.0, 20), 3: (60.0, 30)}  # of the first epoch: loss, images
+    for step, (loss, images) in totals.items():
+        figures.note(step, Sums(loss, 5.0, images, None), 7.0)
+        clock[0] += 2
+    figures.note(11, Sums(4.0, 8.0, 10, None), 9.0)
+    found = read_live(tmp_path)
+    assert found.points == ((2, 2.5), (3, 1.0), (11, 0.4))
+    assert (found.step, found.steps, found.steps_per_epoch) == (11, 20, 10)
+    assert (found.loss, found.train_top1, found.images_per_s) == (0.4, 80.0, 9.0)
+    assert found.seconds_left == pytest.approx(9 * 6 / 10)  # 10 steps in 6 seconds; 9 are left
+
+
+def test_nothing_is_written_within_a_second_or_before_new_sums_arrive(tmp_path, clock):
+    figures = LiveFigures(tmp_path, 0, 20, 10)
+    figures.note(1, Sums(3.0, 1.0, 2, None), 1.0)
+    clock[0] += 0.9
+    figures.note(2, Sums(4.0, 1.0, 4, None), 1.0)
+    assert read_live(tmp_path) is None
+    clock[0] += 0.2
+    figures.note(3, Sums(6.0, 1.0, 6, None), 1.0)
+    clock[0] += 5
+    figures.note(4, Sums(6.0, 1.0, 6, None), 1.0)
+    figures.note(5, Sums(float("nan"), 1.0, 8, None), 1.0)
+    assert read_live(tmp_path).step == 3
+
+
+def test_a_long_run_keeps_its_whole_curve_in_few_points(tmp_path, clock):
+    figures = LiveFigures(tmp_path, 0, 10_000, 10_000)
+    for step in range(1, 700):
+        clock[0] += 2
+        figures.note(step, Sums(float(step), 0.0, step, None), 1.0)
+    points = read_live(tmp_path).points
+    assert MOST_POINTS / 2 <= len(points) <= MOST_POINTS
+    assert points[-1][0] == 699
+    assert points[0][0] < 20
+
+
+def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path, clock):
+    figures = LiveFigures(tmp_path / "gone", 0, 20, 10)
+    clock[0] += 2
+    figures.note(1, Sums(3.0, 1.0, 2, None), 1.0)
+    assert read_live(tmp_path / "gone") is None
+
+
+def test_a_run_publishes_its_figures_continues_them_and_removes_them_at_the_end(tmp_path):
+    settings = tiny_settings(tmp_path / "run", changes={"epochs": 12})
+    child = Child(settings)
+    found = _until(lambda: (f := read_live(tmp_path / "run")) and len(f.points) > 1 and f)
+    child.terminate()
+    child.join()
+    assert found.steps == 12 * found.steps_per_epoch
+    assert found.images_per_s > 0
+    assert found.seconds_left > 0
+    before = read_live(tmp_path / "run").points
+    child = Child(settings)
+    later = _until(
+        lambda: (f := read_live(tmp_path / "run")) and f.points[-1][0] > before[-1][0] and f
+    )
+    assert later.points[: len(before)] == before
+    child.join()
+    assert not (tmp_path / "run" / LIVE).exists()
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
+
+
+def _until(found, seconds=120):
+    end = time.monotonic() + seconds
+    while not (result := found()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return result
