@@ -123,8 +123,8 @@ class Recorder:
         )
         self._display.begin(total_steps, step)
         if self._world.is_main:
-            epoch = total_steps // recipe["epochs"]
-            self._live = LiveFigures(self.folder, step, total_steps, epoch)
+            steps_per_epoch = total_steps // recipe["epochs"]
+            self._live = LiveFigures(self.folder, step, total_steps, steps_per_epoch)
 
     def progress(self, step: int, sums: Sums) -> None:
         """Show the progress after ``step`` steps, with the epoch's ``sums`` so far."""
