@@ -52,6 +52,32 @@ def measure(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
     }
 
 
+def measure_candidate(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
+    """Time a network of the finder; return its row, with what disturbed it.
+
+    The network is ``config`` with a ``name`` of its own, or of the library or roadmap ``source``.
+    """
+    from roadmap.measure import disturbance, throughput, throughput_table
+
+    setting = throughput.Setting(**request["setting"])
+    source, name = request["source"], request["name"]
+    network: str | Callable[[], Any] = f"{source}:{name}"
+    if request.get("config"):
+        from models.network import ModernResNet
+
+        config = ModelConfig.from_dict(request["config"])
+
+        def network() -> ModernResNet:
+            return ModernResNet(config)
+
+    gpu = disturbance.gpu_use() if setting.device == "cuda" else None
+    watch = disturbance.CpuWatch()
+    measured = throughput.measure(network, setting, on_progress)
+    low, _, high = measured.rates
+    reason = disturbance.disturbed(setting.device, watch.others(), gpu, high / low)
+    return {**throughput_table.row(measured, (source, name)), "disturbed": reason}
+
+
 def export(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
     """Export ``config`` with random weights from ``seed`` to ``path`` in the format ``form``."""
     from roadmap.export.formats import save
@@ -105,6 +131,7 @@ def effective_fields(request: dict[str, Any], on_progress: OnProgress) -> dict[s
 
 TASKS = {
     "measure": measure,
+    "measure_candidate": measure_candidate,
     "export": export,
     "effective_fields": effective_fields,
 }
