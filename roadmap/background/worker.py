@@ -90,6 +90,19 @@ def export(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
     return {"difference": save(request["form"], network, path, {"seed": seed}, size)}
 
 
+def export_library(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
+    """Export a network of timm's registry or of torchvision to ONNX, with its trained weights if
+    they can be loaded."""
+    from roadmap.export.library import save_onnx
+
+    on_progress(0, 1)
+    names = {name: request[name] for name in ("source", "name", "weights")}
+    difference, trained = save_onnx(
+        path=Path(request["path"]), image_size=request["image_size"], **names
+    )
+    return {"difference": difference, "trained": trained}
+
+
 def effective_fields(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
     """Measure the untrained effective receptive field of each of ``configs``.
 
@@ -133,6 +146,7 @@ TASKS = {
     "measure": measure,
     "measure_candidate": measure_candidate,
     "export": export,
+    "export_library": export_library,
     "effective_fields": effective_fields,
 }
 

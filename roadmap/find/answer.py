@@ -87,7 +87,22 @@ def sentence(question: Question, measured: list[Point], networks: Iterable[Candi
         f"{question.conditions}, {best.candidate.top1:.1f}% top-1 "
         f"({_trained(best.candidate)})."
     )
-    return " ".join([text, *_second(question, able), *_caution(able[:2])])
+    return " ".join(
+        [text, *_trainable(question, able), *_second(question, able), *_caution(able[:2])]
+    )
+
+
+def _trainable(question: Question, able: list[Point]) -> list[str]:
+    """Of an answer without published weights, say so and name the best network with them."""
+    if able[0].candidate.weights:
+        return []
+    text = "Its weights are not published"
+    trained = next((each for each in able if each.candidate.weights), None)
+    if trained is None:
+        return [f"{text}."]
+    name = f"{trained.candidate.title} ({trained.candidate.top1:.1f}%)"
+    best = question.measured.best
+    return [f"{text}; the {best} with weights is {name}: {question.measured.show(trained.value)}."]
 
 
 def _trained(candidate: Candidate) -> str:
@@ -96,7 +111,7 @@ def _trained(candidate: Candidate) -> str:
 
 
 def _second(question: Question, able: list[Point]) -> list[str]:
-    if len(able) < 2:
+    if len(able) < 2 or not able[0].candidate.weights:
         return []
     best, second = able[:2]
     ratio = max(best.value, second.value) / min(best.value, second.value)

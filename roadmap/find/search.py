@@ -121,12 +121,10 @@ class Search:
     def _leading(self) -> set[tuple[str, str, int]]:
         """Return the places of networks whose figure is near the best one."""
         measured = answer.points(self.question, self.plan.first, store.rows())
-        if not measured:
-            return set()
-        values = [point.value for point in measured]
-        near = [LEADING >= max(value, values[0]) / min(value, values[0]) for value in values]
         return {
-            point.candidate.place for point, is_near in zip(measured, near, strict=True) if is_near
+            point.candidate.place
+            for point in measured
+            if max(point.value, measured[0].value) <= LEADING * min(point.value, measured[0].value)
         }
 
     def _measure(self, candidate: Candidate, repeat: bool) -> None:

@@ -16,7 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from models.variants import VARIANTS
 from roadmap.files import csv_text, write_csv
+from roadmap.steps import ROADMAPS
 from roadmap.tables.results import RESULTS, own_results, read_rows
 
 try:
@@ -55,16 +57,27 @@ def rows() -> list[Row]:
 def figures() -> list[Row]:
     """Return ``rows`` and the rows of ``measured/throughput.csv`` timed in the same way.
 
-    Of our networks' rows, those timed with our depthwise kernels are preferred.
+    Of our networks' rows, those timed with our depthwise kernels are preferred. A step that is a
+    size as well has the size's name.
     """
     timed = [
-        {**row, "disturbed": "", "attempts": "1"}
+        {**row, **_as_size(row), "disturbed": "", "attempts": "1"}
         for row in read_rows("measured/throughput")
         if (row["mode"], row["compiled"], row["channels_last"]) == ("inference", "False", "True")
     ]
     timed.sort(key=lambda row: row["depthwise"] == "own")  # the last of a key is kept
     found = {key(row): row for row in timed}
     return list((found | {key(row): row for row in rows()}).values())
+
+
+def _as_size(row: Row) -> Row:
+    """Return the place of the size with the config of a row's step, if there is one."""
+    if row["source"] not in ROADMAPS:
+        return {}
+    config = ROADMAPS[row["source"]].config(row["name"])
+    return next(
+        ({"source": "variant", "name": name} for name in VARIANTS if VARIANTS[name] == config), {}
+    )
 
 
 def key(row: Mapping[str, Any]) -> tuple[str, ...]:
