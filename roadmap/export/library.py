@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -58,8 +59,10 @@ def _built(source: str, name: str, weights: str) -> nn.Module:
 
     import roadmap.timm_models  # noqa: F401 - registers steps and sizes
     from roadmap.timm_models.weights import hub
+    from roadmap.timm_names import PREFIX
 
     if not weights:
         return timm.create_model(name)
-    with hub():
+    ours = name.startswith(PREFIX)  # which asks the hub in the same way by itself
+    with nullcontext() if ours else hub():
         return timm.create_model(f"{name}.{weights}", pretrained=True)

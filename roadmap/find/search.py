@@ -34,9 +34,9 @@ _current: Search | None = None
 class Search:
     """A plan on its way; all attributes may be read at any time.
 
-    ``now`` is the network in work. ``failures`` has a sentence per network that could not be
-    measured. ``busy`` says what disturbed the last measurement, or is empty. ``problem`` is a
-    sentence if the state is ``failed``.
+    ``now`` is the network in work, ``repeating`` whether it was measured before. ``failures`` has a
+    sentence per network that could not be measured. ``busy`` says what disturbed the last
+    measurement, or is empty. ``problem`` is a sentence if the state is ``failed``.
     """
 
     question: Question
@@ -45,6 +45,7 @@ class Search:
     own: Candidate | None = None
     state: State = "running"
     now: Candidate | None = None
+    repeating: bool = False
     measured: int = 0
     repeats: int = 0
     failures: dict[str, str] = field(default_factory=dict)
@@ -100,9 +101,9 @@ class Search:
             if self.seconds_used >= 60 * self.minutes:
                 self.state = "out of time"
                 return
-            self.now, repeat = self._next()
+            self.now, self.repeating = self._next()
             self.on_change()
-            self._measure(self.now, repeat)
+            self._measure(self.now, self.repeating)
         self.state = "stopped" if self._stop.is_set() else "done"
 
     def _next(self) -> tuple[Candidate, bool]:
