@@ -8,7 +8,7 @@ from typing import Any
 
 from roadmap.find.candidates import OWN, Candidate
 from roadmap.find.question import Question
-from roadmap.text import counted, number
+from roadmap.text import number
 
 #: Figures nearer than this share are too near to call one network better.
 TIE = 0.03
@@ -81,9 +81,13 @@ def sentence(question: Question, measured: list[Point], networks: Iterable[Candi
         return f"No network with {asked} has been measured yet on {question.conditions}."
     best = able[0]
     show = question.measured.show
+    place = (
+        f"the {question.measured.best} of the {len(able)} measured networks"
+        if len(able) > 1
+        else "the only measured network so far"
+    )
     text = (
-        f"{best.candidate.title} is the {question.measured.best} of the "
-        f"{counted(len(able), 'measured network')} with {asked}: {show(best.value)} on "
+        f"{best.candidate.title} is {place} with {asked}: {show(best.value)} on "
         f"{question.conditions}, {best.candidate.top1:.1f}% top-1 "
         f"({_trained(best.candidate)})."
     )
