@@ -21,8 +21,8 @@ START_UP = {"cpu": 8.0, "mps": 8.0, "cuda": 6.0}
 LEAST = {"cpu": 0.0, "mps": 0.01, "cuda": 0.008}
 #: Factor up to which two counts of a network are the same: sources round and count differently.
 SAME = 1.02
-#: Key of all families together.
-EVERY = ""
+#: Key of all families together, and GFLOPs per second if no speed is published at all.
+EVERY, UNKNOWN = "", 500.0
 #: Cores of the processor of the published CPU speeds, which are of compiled networks; eager ones
 #: take about 1.3 times as long.
 PUBLISHED_CORES, EAGER = 10, 1.3
@@ -118,7 +118,7 @@ class Rates:
         self._scale = statistics.median(ratios) if ratios else self._unmeasured_scale()
 
     def _published(self, candidate: Candidate) -> float:
-        speed = self._gflops.get(candidate.family, self._gflops[EVERY])
+        speed = self._gflops.get(candidate.family) or self._gflops.get(EVERY, UNKNOWN)
         return candidate.known.get(self._column) or speed / candidate.gflops
 
     def _unmeasured_scale(self) -> float:
