@@ -113,6 +113,7 @@ def _start(question: Question) -> None:
     waiting = list(prepared.waiting)
     again = search.repeatable(question, prepared.plan.order, store.rows())
     last = search.current()
+    own = " Your network from the Builder is measured first." if prepared.own else ""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.button(
             "Continue" if len(waiting) < len(prepared.plan.order) else "Measure",
@@ -122,7 +123,7 @@ def _start(question: Question) -> None:
             args=(question,),
             disabled=not (waiting or again),
         )
-        st.html(markup.paragraph(_promise(prepared, again), "faint"))
+        st.html(markup.paragraph(_promise(prepared, again) + own, "faint"))
     if last is not None and last.question == question:
         _ended(last)
 
@@ -165,14 +166,13 @@ def _stop() -> None:
 
 def _progress(running: Search, question: Question) -> None:
     total = len(running.plan.order)
-    left = len(running.waiting) + (running.now is not None and not running.repeating)
+    in_work = running.now is not None and not running.repeating
+    done = max(0, total - len(running.waiting) - in_work)
     now = running.now.title if running.now else "starting"
     of = "" if running.question == question else f" for {running.question.conditions}"
-    text = f"Measuring {now}{of}: {total - left} of {total} done, about "
+    text = f"Measuring {now}{of}: {done} of {total} done, about "
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.progress(
-            min(1.0, (total - left) / max(total, 1)), f"{text}{duration(running.seconds_left)} left"
-        )
+        st.progress(done / max(total, 1), f"{text}{duration(running.seconds_left)} left")
         st.button("Stop", key="finder-stop", on_click=_stop)
     if running.busy:
         st.html(

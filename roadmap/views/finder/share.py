@@ -1,4 +1,4 @@
-"""Results as a file: download this device's, add those of another machine."""
+"""Results as a file: download a device's, add those of another machine."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ from roadmap.text import counted
 from roadmap.views.common import markup
 
 SAID = "finder-added"
+TEXT = (
+    '<p class="faint">A network that you change in the '
+    '<a href="builder" target="_self">Builder</a> is measured too. '
+    "Its accuracy is not known, so it is a vertical line in the chart.</p>"
+    '<p class="faint below">Results are kept by device, and appear on the page '
+    '<a href="sizes" target="_self">Sizes</a>. Add a results file of another machine to choose its '
+    "devices above.</p>"
+)
 
 
 def show(question: Question) -> None:
@@ -24,14 +32,8 @@ def show(question: Question) -> None:
         for row in store.rows()
         if row["device_name"] == question.device_name and row["source"] != OWN
     ]
-    with st.expander("Share results"):
-        st.html(
-            markup.paragraph(
-                "Results are kept by device. A results file of another machine makes its devices "
-                "choosable above and on the page Sizes.",
-                "faint",
-            )
-        )
+    with st.expander("Your own network, shared results"):
+        st.html(TEXT)
         if rows:
             st.download_button(
                 f"Save {counted(len(rows), 'measurement')} of {question.device_name}",
