@@ -138,16 +138,12 @@ def _promise(prepared: Search, again: list[Candidate]) -> str:
     rates = Rates(prepared.question, search.known(prepared.own), store.figures())
     first = [each for each in waiting if each in prepared.plan.first]
     seconds = sum(map(rates.seconds, first)), sum(map(rates.seconds, waiting))
-    parts = []
-    if first:
-        parts.append(
-            f"The {counted(len(first), 'network')} that can win: about {duration(seconds[0])}."
-        )
-    parts.append(
-        f"All {len(waiting)} for the chart: about {duration(seconds[1])}. Measuring stops after "
-        f"{MINUTES:.0f} min and can be continued."
-    )
-    return " ".join(parts)
+    limit = f"Measuring stops after {MINUTES:.0f} min and can be continued."
+    every = f"{counted(len(waiting), 'network')} to measure: about {duration(seconds[1])}."
+    if not first or len(first) == len(waiting):
+        return f"{every} {limit}"
+    winners = f"{counted(len(first), 'network')} that can win: about {duration(seconds[0])}."
+    return f"{winners} All {len(waiting)} for the chart: about {duration(seconds[1])}. {limit}"
 
 
 def _begin(question: Question) -> None:
