@@ -87,10 +87,10 @@ def find(
     ] = None,
     form: FormatOption = Format.table,
 ) -> None:
-    """Find the best network for a device: measure candidates, most promising first.
+    """Find the fastest accurate enough network for a device.
 
-    Each is measured in a process of its own and stored at once, so the same command continues a
-    stopped search. Accuracies are published ones; weights are random, which does not change speed.
+    Candidates are measured most promising first, each in a process of its own, and stored at once:
+    the same command continues a stopped search. Accuracies are published ones; weights are random, which does not change speed.
     """
     if add is not None:
         _add(add)
