@@ -187,6 +187,6 @@ def _labels(
 
 def _short(candidate: Candidate) -> str:
     """Return a name of limited length: without timm's patch sizes."""
-    name = candidate.name.removeprefix("tf_").split("_patch")[0]
+    name = candidate.short.removeprefix("tf_").split("_patch")[0]
     size = "" if candidate.image_size == 224 else f" {candidate.image_size}"
     return name[:LONGEST] + size

@@ -65,12 +65,16 @@ class Candidate:
         size = "" if self.image_size == 224 else f" at {self.image_size} px"
         if self.source == OWN:
             return f"your config{size}"
+        where = {"timm": "", "variant": " (this project)"}.get(self.source, f" ({self.source})")
         if self.source in ROADMAPS:
-            roadmap = ROADMAPS[self.source]
-            return f"step {self.name} of {roadmap.name}{size}"
-        if self.source == "variant":
-            return f"{self.name} (this project){size}"
-        return f"{self.name}{' (torchvision)' if self.source == 'torchvision' else ''}{size}"
+            where = f" (step from {ROADMAPS[self.source].title.split(' to ')[0]})"
+        return f"{self.short}{where}{size}"
+
+    @property
+    def short(self) -> str:
+        """A step's title, or the library's name of the network."""
+        roadmap = ROADMAPS.get(self.source)
+        return roadmap.step(self.name).title if roadmap else self.name
 
     @property
     def trained_on(self) -> str:

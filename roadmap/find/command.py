@@ -90,7 +90,8 @@ def find(
     """Find the fastest accurate enough network for a device.
 
     Candidates are measured most promising first, each in a process of its own, and stored at once:
-    the same command continues a stopped search. Accuracies are published ones; weights are random, which does not change speed.
+    the same command continues a stopped search. Accuracies are published ones; weights are random,
+    which does not change speed.
     """
     if add is not None:
         _add(add)
@@ -238,7 +239,7 @@ def _lines(search: Search, total: int) -> Any:
             seen["done"] = done
             left = duration(search.seconds_left)
             name = search.now.title if search.now else ""
-            busy = f" Busy: {search.busy}; it will be repeated." if search.busy else ""
+            busy = f" Disturbed: {search.busy}." if search.busy else ""
             note(f"{search.measured} of {total}: {name}{_value(search)}, about {left} left.{busy}")
         for name in list(search.failures)[seen["failures"] :]:
             note(f"{name} was not measured: {search.failures[name]}")

@@ -16,7 +16,7 @@ from roadmap.measure.networks import LIBRARIES
 #: Untimed and timed runs of one measurement, by kind of device; small batches are timed more often.
 WARM_UP, REPETITIONS, SMALL_BATCH, OF_SMALL = 5, {"cpu": 10, "mps": 20, "cuda": 30}, 8, 100
 #: Seconds until a process has loaded its libraries and built the network.
-START_UP = {"cpu": 8.0, "mps": 8.0, "cuda": 6.0}
+START_UP = {"cpu": 5.0, "mps": 6.0, "cuda": 6.0}
 #: Least seconds per batch: a GPU waits for Python to start its kernels.
 LEAST = {"cpu": 0.0, "mps": 0.01, "cuda": 0.008}
 #: Factor up to which two counts of a network are the same: sources round and count differently.

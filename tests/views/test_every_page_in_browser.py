@@ -36,7 +36,7 @@ BEFORE = {
     "picture": 80,
     "builder": 80,
     "sizes": 60,
-    "finder": 70,
+    "finder": 100,
     "recipes": 80,
     "effects": 110,
     "ablations": 60,

@@ -28,8 +28,8 @@ def show() -> None:
     st.html(
         markup.heading("Finder", 1, "title")
         + markup.paragraph(
-            "Which network is fast enough on your machine and accurate enough for you? Published "
-            "accuracies, speeds measured here.",
+            "Find the fastest network that is accurate enough. Accuracies are published; speeds "
+            "are measured on your machine.",
             "lead",
         )
     )
