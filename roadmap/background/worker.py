@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -155,6 +156,8 @@ def main() -> None:
     """Answer the request on standard input; output of libraries goes to standard error."""
     if hasattr(os, "nice"):
         os.nice(NICE)
+    # Ctrl-C in a terminal reaches all its processes; this one ends with its standard input.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers, sys.stdout = sys.stdout, sys.stderr
     if "--load" in sys.argv[1:]:
         _load()

@@ -148,7 +148,8 @@ class Search:
         while job.look() in ("waiting", "running"):
             if self._stop.wait(LOOK):
                 job.cancel()
-        if job.state == "failed":
+        # Ctrl-C may also have ended the process, a moment before ``stop`` is called.
+        if job.state == "failed" and not self._stop.wait(LOOK):
             self.failures[candidate.title] = job.error
         elif job.state == "done":
             self._keep(candidate, job.result, repeat)
