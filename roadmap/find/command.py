@@ -196,11 +196,11 @@ def _run(search: Search) -> None:
     """Run the search with progress on standard error; Ctrl-C stops it."""
     with _progress(search) as show:
         search.on_change = show
-        thread = threading.Thread(target=search.run, daemon=True)
-        thread.start()
-        while thread.is_alive():
+        threading.Thread(target=search.run, daemon=True).start()
+        ended = False
+        while not ended:
             try:
-                thread.join(0.5)
+                ended = search.wait(0.5)
             except KeyboardInterrupt:
                 search.stop()
 

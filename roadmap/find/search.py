@@ -55,7 +55,7 @@ class Search:
     on_change: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
-        self._stop = threading.Event()
+        self._stop, self._ended = threading.Event(), threading.Event()
         self._begun = time.monotonic()
         self.waiting = deque(missing(self.question, self.plan.order, store.rows()))
         self._again: deque[Candidate] = deque(
@@ -77,6 +77,13 @@ class Search:
         """End the search, also amid a measurement; what was measured is kept."""
         self._stop.set()
 
+    def wait(self, seconds: float) -> bool:
+        """Wait at most ``seconds`` for the end of ``run``; return whether it has ended.
+
+        Unlike ``Thread.join``, it can be continued after Ctrl-C has interrupted it.
+        """
+        return self._ended.wait(seconds)
+
     def run(self) -> None:
         """Measure until nothing is left, the time is over, or ``stop`` is called."""
         try:
@@ -92,6 +99,7 @@ class Search:
             if self.state == "running":
                 self.state = "failed"
             self.on_change()
+            self._ended.set()
 
     def _run(self) -> None:
         while self.waiting or self._again:

@@ -206,5 +206,7 @@ def test_interrupted_it_says_how_to_continue_and_answers_from_what_it_has(tmp_pa
     text, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert "Traceback" not in said
+    assert "Stopped and saved. Run the same command to continue." in said
+    assert "was not measured" not in said
     assert len(text.splitlines()) >= 2
     assert MACHINE not in text
