@@ -127,6 +127,8 @@ def _second(question: Question, able: list[Point]) -> list[str]:
 
 def _caution(leaders: list[Point]) -> list[str]:
     """Say which of the leading networks may be better than measured."""
+    if len(leaders) == 2 and all(point.disturbed for point in leaders):
+        return [f"Both may be better than that: while they were measured, {leaders[0].disturbed}."]
     return [
         f"{point.candidate.title} may be better than that: while it was measured, "
         f"{point.disturbed}."

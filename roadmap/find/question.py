@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,11 @@ DTYPES = ("float32", "bf16", "fp16")
 TOP1, BATCH_SIZES = (50.0, 100.0), (1, 4096)
 
 
+def plain_device(name: str) -> str:
+    """Return a device's name without marks such as (R), for texts."""
+    return re.sub(r"\((R|TM)\)", "", name)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """At least ``top1`` percent on a device; inference, eager mode, channels_last.
@@ -74,7 +80,7 @@ class Question:
 
     @property
     def conditions(self) -> str:
-        return f"{self.device_name}, batch {self.batch_size}, {self.dtype}"
+        return f"{plain_device(self.device_name)}, batch {self.batch_size}, {self.dtype}"
 
     def applies_to(self, row: Mapping[str, Any]) -> bool:
         """Whether a measured row was timed under the question's conditions."""

@@ -94,6 +94,19 @@ def test_a_disturbed_leader_is_named_with_the_reason():
     assert "middle may be" not in text
 
 
+def test_two_disturbed_leaders_are_one_sentence():
+    rows = [
+        row(name, speed, disturbed="it was busy") for name, speed in (("middle", 2), ("large", 1))
+    ]
+    text = sentence(question(), points(question(), NETWORKS, rows), NETWORKS)
+    assert text.endswith("Both may be better than that: while they were measured, it was busy.")
+
+
+def test_marks_in_a_devices_name_are_left_out_of_texts():
+    asked = question(device_name="Intel(R) Core(TM) i9, 10 cores")
+    assert asked.conditions == "Intel Core i9, 10 cores, batch 2, float32"
+
+
 def test_an_answer_without_weights_names_the_best_with_weights():
     networks = [candidate("step", 82.0, weights=""), *NETWORKS]
     measured = points(question(), networks, [row("step", 300), *ROWS])

@@ -147,6 +147,15 @@ def test_visitors_from_elsewhere_read_and_start_nothing(monkeypatch):
     assert MACHINE not in html(app)
 
 
+def test_a_forced_button_of_a_page_that_became_public_starts_nothing(monkeypatch):
+    app = opened()
+    monkeypatch.setenv(visitors.VARIABLE, "1")
+    app.button(key="finder-go").click()
+    checked(app.run())
+    assert search.current() is None
+    assert "Measuring is disabled on this public explorer" in html(app)
+
+
 def test_the_network_of_the_builder_is_measured_first_and_compared():
     mine = of_config(ROADMAPS["resnet50"].config("separate_downsampling", kernel_size=5))
     measured(mine.name, 100, source="config")

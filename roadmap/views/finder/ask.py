@@ -13,7 +13,7 @@ from roadmap import visitors
 from roadmap.errors import RefusedError
 from roadmap.find import store
 from roadmap.find.machine import devices
-from roadmap.find.question import DTYPES, OBJECTIVES, TOP1, Question
+from roadmap.find.question import DTYPES, OBJECTIVES, TOP1, Question, plain_device
 from roadmap.views.common import address, markup
 from roadmap.views.common.bounds import within
 from roadmap.views.common.controls import select
@@ -45,7 +45,8 @@ class _Device:
 
     @property
     def title(self) -> str:
-        return f"{HERE[self.kind]} ({self.name})" if self.is_here else self.name
+        name = plain_device(self.name)
+        return f"{HERE[self.kind]} ({name})" if self.is_here else name
 
 
 def ask() -> Asked | None:
