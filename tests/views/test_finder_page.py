@@ -27,12 +27,13 @@ H200 = {"device": "NVIDIA H200", "batch": "256", "dtype": "bf16"}
 def this_machine(tmp_path, monkeypatch):
     """A machine with one CPU, on which nothing is measured yet."""
     monkeypatch.setenv(store.VARIABLE, str(tmp_path))
+    monkeypatch.setattr(store, "RESULTS", tmp_path / "none")
     monkeypatch.setattr(ask, "_here", lambda: {"cpu": MACHINE})
     monkeypatch.setattr(search, "_current", None)
 
 
 def title(app: AppTest) -> str:
-    return html(app).split('<h2 class="step">')[1].split("<")[0]
+    return html(app).split('<h2 class="step">')[1].split("</h2>")[0].replace("<wbr>", "")
 
 
 def chart(app: AppTest) -> list[dict]:

@@ -45,9 +45,10 @@ def _answer(question: Question, measured: list[Point], networks: list[Candidate]
         st.html(f'<p class="finding" role="status">{escape(text)}</p>')
         return
     best = able[0]
+    name = escape(best.candidate.title).replace("_", "_<wbr>")
     st.html(
         '<div class="found" role="status">'
-        f'<p class="eyebrow">The answer</p><h2 class="step">{escape(best.candidate.title)}</h2>'
+        f'<p class="eyebrow">The answer</p><h2 class="step">{name}</h2>'
         f'<p class="found-figures"><b>{escape(question.measured.show(best.value))}</b>'
         f"<b>{number(best.candidate.top1, 1)}%</b></p>"
         f'<p class="why">{escape(text)}</p></div>'
