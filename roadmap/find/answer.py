@@ -34,7 +34,8 @@ def points(
         if question.applies_to(row) and place in by_place:
             value = question.value(row)
             if value:
-                found.append(Point(by_place[place], value, row["disturbed"]))
+                disturbed = row["disturbed"] if question.is_timed else ""
+                found.append(Point(by_place[place], value, disturbed))
     found.sort(key=lambda each: each.value, reverse=question.measured.more_is_better)
     return found
 

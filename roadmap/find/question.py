@@ -82,6 +82,11 @@ class Question:
     def conditions(self) -> str:
         return f"{plain_device(self.device_name)}, batch {self.batch_size}, {self.dtype}"
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether other work on the machine changes the asked figure: it does not change memory."""
+        return self.objective != "memory"
+
     def applies_to(self, row: Mapping[str, Any]) -> bool:
         """Whether a measured row was timed under the question's conditions."""
         return (

@@ -164,10 +164,11 @@ class Search:
 
     def _keep(self, candidate: Candidate, result: dict[str, Any], repeat: bool) -> None:
         row = store.add(result)
-        self.busy = result["disturbed"]
+        self.busy = result["disturbed"] if self.question.is_timed else ""
         self.measured += not repeat
         self.repeats += repeat
-        if row["disturbed"] and int(row["attempts"]) < MOST_ATTEMPTS:
+        is_disturbed = bool(row["disturbed"]) and self.question.is_timed
+        if is_disturbed and int(row["attempts"]) < MOST_ATTEMPTS:
             self._again.append(candidate)
         self.on_change()
 
@@ -189,6 +190,8 @@ def repeatable(
     question: Question, order: Sequence[Candidate], rows: Sequence[store.Row]
 ) -> list[Candidate]:
     """Return the candidates whose rows were disturbed, in order: a new search repeats them."""
+    if not question.is_timed:
+        return []
     found = {place(row) for row in rows if question.applies_to(row) and row["disturbed"]}
     return [each for each in order if each.place in found]
 

@@ -102,6 +102,14 @@ def test_disturbed_leaders_are_repeated_before_what_cannot_win_the_others_at_the
     assert found.busy == ""
 
 
+def test_memory_is_not_measured_again_since_other_work_does_not_change_it(given):
+    asked = given(busy("a"), busy("b"), busy("c"))
+    found = run(asked=question(objective="memory"))
+    assert (asked, found.repeats, found.busy) == (["a", "b", "c"], 0, "")
+    assert search.repeatable(question(objective="memory"), NETWORKS, store.rows()) == []
+    assert len(search.repeatable(question(), NETWORKS, store.rows())) == 3
+
+
 def test_a_machine_that_stays_busy_ends_the_repetitions(given):
     asked = given(*[busy(name) for name in "ab" * MOST_ATTEMPTS], *[busy("c")] * MOST_ATTEMPTS)
     found = run()
