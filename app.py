@@ -44,6 +44,7 @@ def explorer() -> None:
             later("picture", "Picture"),
             later("builder", "Builder"),
             later("sizes", "Sizes"),
+            later("finder", "Finder"),
             later("recipes", "Recipes"),
             later("effects", "Effects"),
             later("ablations", "Ablations"),

@@ -14,6 +14,7 @@ from roadmap import __version__
 from roadmap.analysis.audit_command import audit_command
 from roadmap.console import Commands, fail
 from roadmap.export.command import export
+from roadmap.find.command import find
 from roadmap.measure.profile_command import profile
 from roadmap.measure.throughput_command import benchmark
 from roadmap.report.command import report
@@ -36,6 +37,7 @@ app.command()(steps)
 app.command(name="audit")(audit_command)
 app.command()(profile)
 app.command()(benchmark)
+app.command()(find)
 app.command()(train)
 app.command()(evaluate)
 app.command(cls=SeedsCommand)(sweep)

@@ -29,6 +29,7 @@ def main_module():
 SLOW = (
     "background/*",
     "export/*",
+    "find/test_search.py",
     "measure/test_complexity.py",
     "measure/test_throughput.py",
     "models/test_depthwise.py",

@@ -21,6 +21,7 @@ from roadmap import visitors
 from roadmap.background import scratch
 from roadmap.errors import RefusedError
 from roadmap.tables.results import START
+from roadmap.text import duration
 
 #: ``expired``: done, but its files are removed.
 State = Literal["waiting", "running", "done", "failed", "canceled", "expired"]
@@ -34,8 +35,8 @@ KEPT, WATCH, MISSED = 900.0, 5.0, 6
 MOST_WAITING = 20
 #: First word of messages about each task.
 DOING = {
-    **dict.fromkeys(("measure", "compare", "effective_fields"), "Measuring"),
-    "export": "Creating files",
+    **dict.fromkeys(("measure", "measure_candidate", "compare", "effective_fields"), "Measuring"),
+    **dict.fromkeys(("export", "export_library"), "Creating files"),
 }
 #: Exit code of a killed process; the system kills processes when memory runs out.
 KILLED = -9
@@ -95,11 +96,18 @@ class Job:
     """One request to ``roadmap.background.worker``.
 
     ``done`` of ``total`` steps are done. ``result`` is set if ``state`` is ``done``, ``error`` (a
-    sentence) if it is ``failed``. The files in ``folder`` of a finished job are kept as long as
-    the object, for at most ``KEPT`` seconds and while ``wanted()`` is true.
+    sentence) if it is ``failed``. It is stopped after ``longest`` seconds. The files in ``folder``
+    of a finished job are kept as long as the object, for at most ``KEPT`` seconds and while
+    ``wanted()`` is true.
     """
 
-    def __init__(self, task: str, wanted: Callable[[], bool] = lambda: True, **request: Any):
+    def __init__(
+        self,
+        task: str,
+        wanted: Callable[[], bool] = lambda: True,
+        longest: float = LONGEST,
+        **request: Any,
+    ):
         self.state: State = "waiting"
         self.done, self.total = 0, 0
         self.result: dict[str, Any] = {}
@@ -107,6 +115,7 @@ class Job:
         self.wanted = wanted
         self._files = scratch.new_folder()
         self._request: Mapping[str, Any] = {"task": task, "folder": self._files.name, **request}
+        self._longest = longest
         self._stop = threading.Event()
         self._looked = time.monotonic()
 
@@ -178,7 +187,11 @@ class Job:
         reader = threading.Thread(target=self._read, args=(process, answers), daemon=True)
         reader.start()
         started = time.monotonic()
-        while reader.is_alive() and not self._unwanted() and time.monotonic() - started < LONGEST:
+        while (
+            reader.is_alive()
+            and not self._unwanted()
+            and time.monotonic() - started < self._longest
+        ):
             reader.join(timeout=0.1)
         stopped, seconds = reader.is_alive(), time.monotonic() - started
         if not (stopped or answers):
@@ -210,10 +223,10 @@ class Job:
             self.result, self.state = answers[0]["result"], "done"
         elif answers:
             self.error, self.state = answers[0]["error"], "failed"
-        elif stopped and seconds < LONGEST:
+        elif stopped and seconds < self._longest:
             self.state = "canceled"
         elif stopped:
-            self.error = f"Stopped after {LONGEST / 60:.0f} minutes: try a smaller network."
+            self.error = f"Stopped after {duration(self._longest)}: try a smaller network."
             self.state = "failed"
         else:
             killed = "The process was killed, probably out of memory: try a smaller batch."

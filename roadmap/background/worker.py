@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -79,6 +80,32 @@ def compare(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
     }
 
 
+def measure_candidate(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
+    """Time a network of the finder; return its row, with what disturbed it.
+
+    The network is ``config`` with a ``name`` of its own, or of the library or roadmap ``source``.
+    """
+    from roadmap.measure import disturbance, throughput, throughput_table
+
+    setting = throughput.Setting(**request["setting"])
+    source, name = request["source"], request["name"]
+    network: str | Callable[[], Any] = f"{source}:{name}"
+    if request.get("config"):
+        from models.network import ModernResNet
+
+        config = ModelConfig.from_dict(request["config"])
+
+        def network() -> ModernResNet:
+            return ModernResNet(config)
+
+    gpu = disturbance.gpu_use() if setting.device == "cuda" else None
+    watch = disturbance.CpuWatch()
+    measured = throughput.measure(network, setting, on_progress)
+    low, _, high = measured.rates
+    reason = disturbance.disturbed(setting.device, watch.others(), gpu, high / low)
+    return {**throughput_table.row(measured, (source, name)), "disturbed": reason}
+
+
 def export(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
     """Export ``config`` with random weights from ``seed`` to ``path`` in the format ``form``."""
     from roadmap.export.formats import save
@@ -89,6 +116,19 @@ def export(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
     network = initialized(ModelConfig.from_dict(request["config"]), seed)
     path, size = Path(request["path"]), request["image_size"]
     return {"difference": save(request["form"], network, path, {"seed": seed}, size)}
+
+
+def export_library(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
+    """Export a network of timm's registry or of torchvision to ONNX, with its trained weights if
+    they can be loaded."""
+    from roadmap.export.library import save_onnx
+
+    on_progress(0, 1)
+    names = {name: request[name] for name in ("source", "name", "weights")}
+    difference, trained = save_onnx(
+        path=Path(request["path"]), image_size=request["image_size"], **names
+    )
+    return {"difference": difference, "trained": trained}
 
 
 def effective_fields(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
@@ -133,7 +173,9 @@ def effective_fields(request: dict[str, Any], on_progress: OnProgress) -> dict[s
 TASKS = {
     "measure": measure,
     "compare": compare,
+    "measure_candidate": measure_candidate,
     "export": export,
+    "export_library": export_library,
     "effective_fields": effective_fields,
 }
 
@@ -142,6 +184,8 @@ def main() -> None:
     """Answer the request on standard input; output of libraries goes to standard error."""
     if hasattr(os, "nice"):
         os.nice(NICE)
+    # Ctrl-C in a terminal reaches all its processes; this one ends with its standard input.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers, sys.stdout = sys.stdout, sys.stderr
     if "--load" in sys.argv[1:]:
         _load()

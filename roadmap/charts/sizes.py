@@ -90,7 +90,7 @@ def sizes_chart(
         style.layout(
             HEIGHT,
             margin=MARGIN,
-            xaxis=_log_axis(cost.axis, spans[0]),
+            xaxis=log_axis(cost.axis, spans[0]),
             yaxis=style.axis(
                 f"{TEST_SETS[test_set]} top-1 accuracy, %",
                 range=spans[1],
@@ -120,7 +120,7 @@ def _spans(table: DataFrame, cost: CostAxis, test_set: str) -> tuple[Span, Span]
     return spans[0], spans[1]
 
 
-def _log_axis(title: str, span: Span) -> dict[str, Any]:
+def log_axis(title: str, span: Span) -> dict[str, Any]:
     """Place ticks at 1, 2 and 5 times powers of ten, or more if few would be seen."""
     powers = range(math.floor(span[0]), math.ceil(span[1]))
     for digits in ((1, 2, 5), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)):

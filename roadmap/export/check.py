@@ -35,7 +35,13 @@ def difference(
     It is over ``BATCHES`` and relative to the largest output. Raises ``ExportError`` if it is NaN
     or larger than ``TOLERANCE``, or the network's outputs are not finite.
     """
-    images = sample_images(network.config, image_size)
+    return compared(computed, network, sample_images(network.config, image_size))
+
+
+def compared(
+    computed: Callable[[Tensor], Tensor], network: Callable[[Tensor], Tensor], images: Tensor
+) -> float:
+    """Return ``difference`` for any network, with ``images`` for the largest of ``BATCHES``."""
     with torch.inference_mode():
         wanted = network(images)
         if not wanted.isfinite().all():

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.export import ExportedProgram
 
 from models.network import ModernResNet
 from roadmap.export.check import ExportError, difference
@@ -35,30 +36,36 @@ def save_onnx(
     ``ExportError`` if packages are missing, the exporter fails or outputs differ; ``OSError`` if
     the file cannot be written.
     """
-    missing = missing_packages()
-    if missing:
-        raise ExportError(f"ONNX export needs {', '.join(missing)}: pip install -e '.[onnx]'")
-    content = _exported(network, facts, image_size)
-    found = difference(_computed_by_onnxruntime(content), network, image_size)
+    check_packages()
+    output = "logits" if network.config.num_classes else "features"
+    content = exported(captured(network, image_size), entries(network, facts), output)
+    found = difference(computed_by_onnxruntime(content), network, image_size)
     write_bytes(path, content)
     return found
 
 
-def _exported(network: ModernResNet, facts: Mapping[str, Any], image_size: int) -> bytes:
-    program = captured(network, image_size)
+def check_packages() -> None:
+    """Raise ``ExportError`` if a package is missing."""
+    missing = missing_packages()
+    if missing:
+        raise ExportError(f"ONNX export needs {', '.join(missing)}: pip install -e '.[onnx]'")
+
+
+def exported(program: ExportedProgram, metadata: Mapping[str, str], output: str) -> bytes:
+    """Return ``program`` of any number of images as an ONNX file. Raises ``ExportError``."""
     try:
         with _quiet():
-            exported = torch.onnx.export(
+            converted = torch.onnx.export(
                 program,
                 dynamo=True,
                 dynamic_shapes=({0: "batch"},),
                 input_names=["images"],
-                output_names=["logits" if network.config.num_classes else "features"],
+                output_names=[output],
                 verbose=False,
             )
-            assert exported is not None  # with dynamo=True
-            model = exported.model_proto
-            for name, text in entries(network, facts).items():
+            assert converted is not None  # with dynamo=True
+            model = converted.model_proto
+            for name, text in metadata.items():
                 model.metadata_props.add(key=name, value=text)
             return model.SerializeToString()  # fails past 2 GB
     except Exception as error:  # the exporter's errors have no common base class
@@ -66,7 +73,8 @@ def _exported(network: ModernResNet, facts: Mapping[str, Any], image_size: int) 
         raise ExportError(f"PyTorch cannot export this network to ONNX: {reason}") from error
 
 
-def _computed_by_onnxruntime(content: bytes) -> Callable[[Tensor], Tensor]:
+def computed_by_onnxruntime(content: bytes) -> Callable[[Tensor], Tensor]:
+    """Return a function that runs an ONNX file."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from models.network import ModernResNet
@@ -47,7 +48,11 @@ def save_pt2(
 
 def captured(network: ModernResNet, image_size: int) -> ExportedProgram:
     """Capture ``network`` as a graph for any number of images. Raises ``ExportError``."""
-    images = sample_images(network.config, image_size, TRACED_BATCH)
+    return traced(network, sample_images(network.config, image_size, TRACED_BATCH))
+
+
+def traced(network: nn.Module, images: Tensor) -> ExportedProgram:
+    """Capture any network as a graph for any number of images. Raises ``ExportError``."""
     shapes = ({0: Dim("batch")},)
     try:
         program = torch.export.export(network, (images,), dynamic_shapes=shapes, strict=False)

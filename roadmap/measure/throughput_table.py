@@ -30,14 +30,15 @@ KEY = (
 )
 
 
-def row(measured: Measurement) -> dict[str, Any]:
+def row(measured: Measurement, place: tuple[str, str] | None = None) -> dict[str, Any]:
     """Return the table's row; ``results/measured/README.md`` describes the columns.
 
-    Raises ``UnknownNetworkError`` if the network was not measured by name.
+    ``place`` is the source and name of a network that was not measured by name; without it, such a
+    network raises ``UnknownNetworkError``.
     """
     import torch
 
-    source, name = split_name(measured.model)
+    source, name = place or split_name(measured.model)
     setting = measured.setting
     low, median, high = measured.rates
     memory = measured.peak_memory_gb

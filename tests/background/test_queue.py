@@ -98,6 +98,34 @@ def test_a_job_that_nobody_looks_at_ends(monkeypatch):
 
 
 @pytest.mark.usefixtures("forked")
+def test_a_job_that_takes_longer_than_it_may_is_a_sentence():
+    setting = {"mode": "training", "batch_size": 64, "image_size": 224}
+    config = ModelConfig(depths=(3, 24, 36, 3))
+    job = Job("measure", longest=1.0, config=config.to_dict(), setting=setting).start()
+    assert after(job, "failed", "canceled") == "failed"
+    assert job.error == "Stopped after 1 s: try a smaller network."
+
+
+@pytest.mark.usefixtures("forked")
+def test_a_candidate_is_measured_by_name_or_as_a_config():
+    setting = {"batch_size": 2, "image_size": 32, "device": "cpu"}
+    by_name = Job("measure_candidate", source="timm", name="test_efficientnet", setting=setting)
+    own = Job(
+        "measure_candidate",
+        source="config",
+        name="mine",
+        config=SMALL.to_dict(),
+        setting={**setting, "in_channels": 2},
+    )
+    for job, place in ((by_name, ("timm", "test_efficientnet")), (own, ("config", "mine"))):
+        job.start()
+        assert after(job, "done", "failed") == "done", job.error
+        assert (job.result["source"], job.result["name"]) == place
+        assert job.result["images_per_s"] > 0
+        assert isinstance(job.result["disturbed"], str)
+
+
+@pytest.mark.usefixtures("forked")
 def test_a_prepared_process_takes_the_next_job(monkeypatch):
     jobs.prepare()
     spare = jobs._spare

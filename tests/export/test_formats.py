@@ -186,7 +186,7 @@ def break_safetensors(patch, _programs):
 
 def break_onnx(patch, programs):
     content = (programs / "a.onnx").read_bytes()
-    patch.setattr(onnx_export, "_exported", lambda *_arguments: content)
+    patch.setattr(onnx_export, "exported", lambda *_arguments: content)
 
 
 def break_pt2(patch, programs):

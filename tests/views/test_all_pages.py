@@ -55,7 +55,7 @@ def ran() -> subprocess.CompletedProcess[str]:
 def test_every_page_runs_and_no_warning_is_printed(ran):
     assert ran.returncode == 0, ran.stderr
     assert {json.loads(line)[0] for line in ran.stdout.splitlines()} == {"app", *NAMES}
-    assert len(NAMES) == 11
+    assert len(NAMES) == 12
     # The test harness itself has no browser's context.
     lines = [line for line in ran.stderr.splitlines() if "missing ScriptRunContext" not in line]
     warnings = [line for line in lines if "warn" in line.lower() or "deprecat" in line.lower()]

@@ -53,6 +53,7 @@ def any_choice(monkeypatch):
         ("inside", {"view": "cost"}),
         ("builder", {}),
         ("sizes", {}),
+        ("finder", {}),
         ("recipes", {"part": "pictures", "method": "recipe"}),
         ("effects", {}),
         ("ablations", {}),

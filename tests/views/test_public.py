@@ -152,6 +152,13 @@ def public(monkeypatch, tmp_path):
     ("page", "parameters", "sentence", "command", "buttons"),
     [
         ("training", {}, "Training is disabled", "--scale pocket", {"ablations-go"}),
+        (
+            "finder",
+            {},
+            "Measuring is disabled",
+            "python -m roadmap find --top1 82",
+            {"finder-go", "finder-make-onnx"},
+        ),
         ("builder", {}, "Measuring is disabled", "python -m roadmap app", {"measure"}),
         (
             "builder",

@@ -8,10 +8,12 @@ from math import log10
 
 import pages
 import pytest
+from finder_rows import row
 from pages import address, checked, html, title
 from streamlit.testing.v1 import AppTest
 
 from roadmap.charts.sizes import COSTS
+from roadmap.find import store
 from roadmap.tables.sizes import TEST_SETS
 
 opened = partial(pages.opened, "sizes")
@@ -86,6 +88,24 @@ def test_axes_that_no_network_has_both_of_are_a_sentence():
     assert not app.get("plotly_chart")
     assert "No network that matches these filters" in html(app)
     assert title(app) == "ConvNeXt-B"
+
+
+def test_speeds_of_the_finder_are_further_axes(tmp_path, monkeypatch):
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path))
+    monkeypatch.setattr(store, "RESULTS", tmp_path)  # without the committed rows
+    assert len(opened().selectbox(key="sizes-x").options) == len(COSTS)
+    gpu = {"device": "cuda", "device_name": "Test GPU", "dtype": "bf16"}
+    store.add(row("convnext_tiny", 900, source="variant", **gpu))
+    store.add(row("convnext_tiny", 700, **gpu))  # timm's, slower
+    assert len(opened().selectbox(key="sizes-x").options) == len(COSTS)  # one network is no chart
+    store.add(row("swin_tiny_patch4_window7_224", 500, **gpu))
+    app = opened(x="test-gpu-bf16-batch-2", model="convnext-t")
+    assert {"convnext-t", "swin-t"} <= marks(app)
+    assert not marks(app) & {"convnext-b", "convnext-t-384-22k"}
+    (chart,) = app.get("plotly_chart")
+    assert "ConvNeXt-T, 22K 82.9% at 900" in chart.proto.alt
+    axis = json.loads(chart.proto.spec)["layout"]["xaxis"]
+    assert axis["title"]["text"] == "Images/s, Test GPU, bf16, batch 2 (log scale)"
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from roadmap.charts import sizes as charts
+from roadmap.find import store
+from roadmap.find.sizes import Speeds, measured_speeds
 from roadmap.tables import sizes
 from roadmap.tables.results import ResultsError, read_rows
 from roadmap.tables.sizes import PRETRAINING, TEST_SETS
@@ -17,9 +21,8 @@ from roadmap.views.common.controls import segments, select
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-#: The page's choices by URL parameter, with the title of each value.
+#: The page's choices by URL parameter, with the title of each value; ``_costs`` adds those of x.
 CHOICES = {
-    "x": {key: cost.name for key, cost in charts.COSTS.items()},
     "y": TEST_SETS,
     "image": {"all": "All", "224": "224 px", "384": "384 px"},
     "pretraining": {"all": "All", **PRETRAINING},
@@ -50,33 +53,64 @@ def show() -> None:
 
 
 @st.cache_data(show_spinner=False)
-def _table() -> DataFrame:
+def _published() -> DataFrame:
     return sizes.sizes_table()
+
+
+def _table(found: list[Speeds]) -> DataFrame:
+    """Return the published figures, and a column of images/s per condition of the finder."""
+    table = _published().copy()
+    places = list(zip(table["name"], table["image_size"], strict=True))
+    for speeds in found:
+        table[speeds.key] = [speeds.images_per_s.get(place, math.nan) for place in places]
+    return table
+
+
+def _costs(found: list[Speeds]) -> dict[str, charts.CostAxis]:
+    """Return the horizontal axes: published costs, then the conditions of the finder."""
+    measured = (
+        charts.CostAxis(
+            speeds.key,
+            f"Images/s, {speeds.conditions}",
+            f"Images/s, {speeds.conditions} (log scale)",
+            "images/s",
+            0,
+            True,
+        )
+        for speeds in found
+    )
+    return charts.COSTS | {cost.column: cost for cost in measured}
 
 
 @turns.fragment
 def _explorer() -> None:
     problem = st.empty()
-    chosen, problems = _chosen()
-    table = _table()
+    found = measured_speeds(store.rows())
+    costs = _costs(found)
+    choices = {"x": {key: cost.name for key, cost in costs.items()}, **CHOICES}
+    chosen, problems = _chosen(choices)
+    table = _table(found)
     shown = _filtered(table, chosen)
     selected, unknown = _selected(table, shown)
     if problems or unknown:
         problem.html(markup.notice(" ".join([*problems, *unknown])))
-    _controls(chosen)
+    _controls(choices, chosen)
     left, right = st.columns([1.7, 1], gap="large")
     with right.container():
         _panel(table, selected)
     with left.container():
-        _chart(shown, chosen, selected)
+        _chart(shown, costs[chosen["x"]], chosen["y"], selected)
     _rows(shown)
 
 
-def _chosen() -> tuple[dict[str, str], list[str]]:
+Choices = Mapping[str, Mapping[str, str]]
+
+
+def _chosen(choices: Choices) -> tuple[dict[str, str], list[str]]:
     """Return the value of each choice, and a sentence per invalid one in the URL."""
     found = {
         name: address.option(st.query_params, name, tuple(options))
-        for name, options in CHOICES.items()
+        for name, options in choices.items()
     }
     chosen = {name: value for name, (value, _) in found.items()}
     return chosen, [problem for _, problem in found.values() if problem]
@@ -89,9 +123,9 @@ def _selected(table: DataFrame, shown: DataFrame) -> tuple[Series, list[str]]:
     return table[table["key"] == key].iloc[0], [problem] if problem else []
 
 
-def _controls(chosen: dict[str, str]) -> None:
+def _controls(choices: Choices, chosen: dict[str, str]) -> None:
     with st.container(horizontal=True, gap="medium", key="sizes-controls"):
-        for name, options in CHOICES.items():
+        for name, options in choices.items():
             if name in ("x", "y"):
                 select("sizes", name, TITLES[name], options, chosen[name], width=190)
             else:
@@ -106,15 +140,10 @@ def _filtered(table: DataFrame, chosen: dict[str, str]) -> DataFrame:
     return table
 
 
-def _chart(table: DataFrame, chosen: dict[str, str], selected: Series) -> None:
-    cost, test_set = charts.COSTS[chosen["x"]], chosen["y"]
+def _chart(table: DataFrame, cost: charts.CostAxis, test_set: str, selected: Series) -> None:
     drawn = table.dropna(subset=[cost.column, test_set])
     if drawn.empty:
-        st.html(
-            markup.notice(
-                "No network that matches these filters has published figures for both axes."
-            )
-        )
+        st.html(markup.notice("No network that matches these filters has figures for both axes."))
         return
     key = f"sizes-chart-{st.session_state.get('sizes-clicks', 0)}"
     figure.show(
@@ -130,7 +159,7 @@ def _chart(table: DataFrame, chosen: dict[str, str], selected: Series) -> None:
     missing = len(table) - len(drawn)
     if missing:
         words = "network has" if missing == 1 else "networks have"
-        text = f"{missing} {words} no published figure for one of these axes."
+        text = f"{missing} {words} no figure for one of these axes."
         st.html(markup.paragraph(text, "faint"))
 
 

@@ -1,0 +1,192 @@
+"""Accuracy against a measured figure, with the Pareto front and the answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from roadmap.charts import style
+from roadmap.charts.labels import place_labels
+from roadmap.charts.sizes import MARGIN, FamilyMarker, log_axis
+from roadmap.find.answer import Point, front, winners
+from roadmap.find.candidates import OWN, Candidate
+from roadmap.find.question import Question
+from roadmap.palette import BLUE, GRAY, ORANGE, PLUM
+
+HEIGHT = 460
+#: Size of the narrowest plotting area, in pixels, and most labels on it.
+AREA, MOST_LABELS, LONGEST = (300, 380), 7, 28
+SIZE = 11
+ANSWER = 22  # diameter of the ring around the answer
+
+MARKERS = {
+    "timm": FamilyMarker(BLUE, "circle"),
+    "torchvision": FamilyMarker(PLUM, "square"),
+    "this project": FamilyMarker(ORANGE, "diamond"),
+}
+
+
+def library(candidate: Candidate) -> str:
+    """Return the key of ``MARKERS`` for a candidate."""
+    return candidate.source if candidate.source in MARKERS else "this project"
+
+
+def finder_chart(question: Question, measured: Sequence[Point]) -> go.Figure:
+    """Plot top-1 against the asked figure (log scale) for the measured candidates.
+
+    ``measured`` is sorted from the best figure and has at least one candidate with a known top-1. A
+    gray band is the Pareto front, a dashed line the asked top-1, a ring the answer; a user's config
+    is a vertical line, since its accuracy is not known. Open marks were disturbed.
+    """
+    known = [point for point in measured if point.candidate.top1 is not None]
+    best = front(known)
+    spans = _spans(question, measured, known)
+    return go.Figure(
+        [
+            _front_line(best),
+            _demand(question, spans),
+            *(_own_line(point, spans) for point in measured if point.candidate.source == OWN),
+            *(_marks(name, known, question) for name in MARKERS),
+            _ring(winners(question, known)),
+        ],
+        style.layout(
+            HEIGHT,
+            margin=MARGIN,
+            xaxis=log_axis(question.measured.axis, spans[0]),
+            yaxis=style.axis(
+                "ImageNet-1K top-1 accuracy, %", range=spans[1], fixedrange=True, automargin=False
+            ),
+            annotations=_labels(question, known, best, spans),
+            hoverlabel={"font": {"size": style.FONT_SIZE}},
+        ),
+    )
+
+
+Span = tuple[float, float]
+
+
+def _spans(
+    question: Question, measured: Sequence[Point], known: Sequence[Point]
+) -> tuple[Span, Span]:
+    """Return the ranges of both axes with room for marks and labels; the first in log10."""
+    figures = [math.log10(point.value) for point in measured]
+    accuracies = [*(point.candidate.top1 or 0.0 for point in known), question.top1]
+    spans = []
+    for values, least in ((figures, 0.3), (accuracies, 1.0)):
+        low, high = min(values), max(values)
+        room = max(0.1 * (high - low), (least - (high - low)) / 2)
+        spans.append((low - room, high + room))
+    return spans[0], spans[1]
+
+
+def _front_line(best: Sequence[Point]) -> go.Scatter:
+    return go.Scatter(
+        x=[point.value for point in best],
+        y=[point.candidate.top1 for point in best],
+        mode="lines",
+        line={"color": "rgba(124, 128, 136, 0.3)", "width": 9, "shape": "linear"},
+        hoverinfo="skip",
+    )
+
+
+def _demand(question: Question, spans: tuple[Span, Span]) -> go.Scatter:
+    return go.Scatter(
+        x=[10**end for end in spans[0]],
+        y=[question.top1] * 2,
+        mode="lines",
+        line={"color": GRAY, "width": 1.5, "dash": "dash"},
+        hoverinfo="skip",
+    )
+
+
+def _own_line(point: Point, spans: tuple[Span, Span]) -> go.Scatter:
+    return go.Scatter(
+        x=[point.value] * 2,
+        y=list(spans[1]),
+        mode="lines",
+        name="your config",
+        line={"color": ORANGE, "width": 2, "dash": "dot"},
+        hovertemplate="your config<extra></extra>",
+    )
+
+
+def _marks(name: str, known: Sequence[Point], question: Question) -> go.Scatter:
+    drawn = MARKERS[name]
+    chosen = [point for point in known if library(point.candidate) == name]
+    return go.Scatter(
+        x=[point.value for point in chosen],
+        y=[point.candidate.top1 for point in chosen],
+        mode="markers",
+        name=name,
+        text=[_hover(point, question) for point in chosen],
+        hovertemplate="%{text}<extra></extra>",
+        marker={
+            "symbol": [drawn.symbol + ("-open" if point.disturbed else "") for point in chosen],
+            "size": SIZE,
+            "color": drawn.color,
+            "line": {"color": drawn.color, "width": 2},
+        },
+    )
+
+
+def _hover(point: Point, question: Question) -> str:
+    lines = [
+        f"<b>{point.candidate.title}</b>",
+        f"{point.candidate.top1:.1f}% top-1",
+        question.measured.show(point.value),
+        point.candidate.trained_on,
+    ]
+    if point.disturbed:
+        lines.append("disturbed by other work")
+    return "<br>".join(lines)
+
+
+def _ring(able: Sequence[Point]) -> go.Scatter:
+    chosen = able[:1]
+    return go.Scatter(
+        x=[point.value for point in chosen],
+        y=[point.candidate.top1 for point in chosen],
+        mode="markers",
+        marker={"symbol": "circle-open", "size": ANSWER, "color": GRAY, "line": {"width": 3}},
+        hoverinfo="skip",
+    )
+
+
+def _labels(
+    question: Question,
+    known: Sequence[Point],
+    best: Sequence[Point],
+    spans: tuple[Span, Span],
+) -> list[dict[str, Any]]:
+    """Label the answer and the front above the asked accuracy."""
+    named = list(dict.fromkeys([*winners(question, best), *best]))[:MOST_LABELS]
+    others = [point for point in known if point not in named]
+    texts = [_short(point.candidate) for point in named]
+    places = [(math.log10(p.value), p.candidate.top1 or 0.0) for p in [*named, *others]]
+    shifts = place_labels(places, [*texts, *[""] * len(others)], spans=spans, area=AREA, reach=2)[
+        : len(named)
+    ]
+    return [
+        {
+            "x": x,
+            "y": y,
+            "text": text,
+            "xshift": right,
+            "yshift": up,
+            "xanchor": "center",
+            "yanchor": "middle",
+            "showarrow": False,
+            "font": {"size": style.FONT_SIZE - 1},
+        }
+        for (x, y), text, (right, up) in zip(places, texts, shifts, strict=False)
+    ]
+
+
+def _short(candidate: Candidate) -> str:
+    """Return a name of limited length: without timm's patch sizes."""
+    name = candidate.short.removeprefix("tf_").split("_patch")[0]
+    size = "" if candidate.image_size == 224 else f" {candidate.image_size}"
+    return name[:LONGEST] + size

@@ -1,0 +1,1 @@
+"""Find the best network for a device: candidates, plan, measurements, answer."""

@@ -1,0 +1,1 @@
+"""The page Finder: the best network for a device."""

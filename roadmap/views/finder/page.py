@@ -1,0 +1,194 @@
+"""The best network for a device: a question, measurements on this machine, an answer."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from roadmap import visitors
+from roadmap.errors import RefusedError
+from roadmap.find import answer, search, store
+from roadmap.find.candidates import Candidate
+from roadmap.find.plan import Rates
+from roadmap.find.question import Question
+from roadmap.find.search import Search
+from roadmap.text import counted, duration
+from roadmap.views.common import markup, turns
+from roadmap.views.finder import result, share
+from roadmap.views.finder.ask import Asked, ask
+from roadmap.views.finder.own import own_config
+
+POLL = 1.0  # seconds between updates while a search runs
+#: Minutes after which a search stops; it can be continued.
+MINUTES = 10.0
+PROBLEM = "finder-problem"
+
+
+def show() -> None:
+    """Show the whole page; everything interactive is in one fragment."""
+    st.html(
+        markup.heading("Finder", 1, "title")
+        + markup.paragraph(
+            "Find the fastest network that is accurate enough. Accuracies are published; speeds "
+            "are measured on your machine.",
+            "lead",
+        )
+    )
+    _finder()
+
+
+@turns.fragment
+def _finder() -> None:
+    problem = st.empty()
+    asked = ask()
+    if asked is None:
+        return
+    problems = [*asked.problems, *filter(None, [st.session_state.pop(PROBLEM, "")])]
+    if problems:
+        problem.html(markup.notice(" ".join(problems)))
+    _live(asked)
+    share.show(asked.question)
+
+
+def _live(asked: Asked) -> None:
+    """Show progress and result; both follow a running search."""
+    running = _running()
+    if running is None:
+        _state(asked)
+        _result(asked.question)
+        return
+    st.fragment(_following, run_every=POLL)(asked)
+
+
+def _following(asked: Asked) -> None:
+    if _running() is None:
+        st.rerun()  # the whole page, which then stops polling
+    _state(asked)
+    _result(asked.question)
+
+
+def _running() -> Search | None:
+    found = search.current()
+    return found if found is not None and found.state == "running" else None
+
+
+def _result(question: Question) -> None:
+    networks = search.known(own_config())
+    measured = answer.points(question, networks, store.figures())
+    result.show(question, measured, networks)
+
+
+# The button, what it will do, and how far it is
+
+
+def _state(asked: Asked) -> None:
+    if visitors.is_public():
+        sentence = (
+            "Measuring is disabled on this public explorer; the answer is for a device measured "
+            "before. Ask for your own device:"
+        )
+        st.html(markup.own_machine(sentence, command(asked.question)))
+        return
+    if not asked.is_here:
+        text = f"These figures were measured on another machine, {asked.question.device_name}."
+        st.html(markup.paragraph(text, "faint"))
+        return
+    running = _running()
+    if running is not None:
+        _progress(running, asked.question)
+    else:
+        _start(asked.question)
+
+
+def command(question: Question) -> str:
+    """Return the command line that asks the same on the reader's machine."""
+    return (
+        f"python -m roadmap find --top1 {question.top1:g} --batch-size {question.batch_size} "
+        f"--dtype {question.dtype} --objective {question.objective}"
+    )
+
+
+def _start(question: Question) -> None:
+    """Offer the search, and say what can be had in how long."""
+    prepared = search.prepared(question, MINUTES, own_config())
+    waiting = list(prepared.waiting)
+    again = search.repeatable(question, prepared.plan.order, store.rows())
+    last = search.current()
+    own = " Your network from the Builder is measured first." if prepared.own else ""
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.button(
+            "Continue" if len(waiting) < len(prepared.plan.order) else "Measure",
+            type="primary",
+            key="finder-go",
+            on_click=_begin,
+            args=(question,),
+            disabled=not (waiting or again),
+        )
+        st.html(markup.paragraph(_promise(prepared, again) + own, "faint"))
+    if last is not None and last.question == question:
+        _ended(last)
+
+
+def _promise(prepared: Search, again: list[Candidate]) -> str:
+    """Say what will be measured, and about how long that takes."""
+    waiting, order = list(prepared.waiting), prepared.plan.order
+    if not waiting:
+        if again:
+            return f"All measured; {counted(len(again), 'disturbed measurement')} can be repeated."
+        return f"All {len(order)} candidates are measured on this machine."
+    rates = Rates(prepared.question, search.known(prepared.own), store.figures())
+    first = [each for each in waiting if each in prepared.plan.first]
+    seconds = sum(map(rates.seconds, first)), sum(map(rates.seconds, waiting))
+    limit = f"Measuring stops after {MINUTES:.0f} min and can be continued."
+    every = f"{counted(len(waiting), 'network')} to measure: about {duration(seconds[1])}."
+    if not first or len(first) == len(waiting):
+        return f"{every} {limit}"
+    winners = f"{counted(len(first), 'network')} that can win: about {duration(seconds[0])}."
+    return f"{winners} All {len(waiting)} for the chart: about {duration(seconds[1])}. {limit}"
+
+
+def _begin(question: Question) -> None:
+    try:
+        search.start(question, MINUTES, own_config())
+    except RefusedError as error:
+        st.session_state[PROBLEM] = str(error)
+
+
+def _stop() -> None:
+    try:
+        search.stop()
+    except RefusedError as error:
+        st.session_state[PROBLEM] = str(error)
+
+
+def _progress(running: Search, question: Question) -> None:
+    total = len(running.plan.order)
+    in_work = running.now is not None and not running.repeating
+    done = max(0, total - len(running.waiting) - in_work)
+    now = running.now.title if running.now else "starting"
+    of = "" if running.question == question else f" for {running.question.conditions}"
+    text = f"Measuring {now}{of}: {done} of {total} done, about "
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.progress(done / max(total, 1), f"{text}{duration(running.seconds_left)} left")
+        st.button("Stop", key="finder-stop", on_click=_stop)
+    if running.busy:
+        st.html(
+            markup.notice(
+                f"The machine is busy: {running.busy}. Disturbed measurements are repeated."
+            )
+        )
+
+
+def _ended(last: Search) -> None:
+    """Say how the last search for this question ended, if not because all is measured."""
+    notes = []
+    if last.state == "stopped":
+        notes.append("Stopped; what was measured is kept.")
+    elif last.state == "out of time":
+        notes.append(f"Stopped after {last.minutes:.0f} min.")
+    elif last.state == "failed":
+        notes.append(last.problem or "The search ended early; continue it.")
+    notes += [f"{name} was not measured: {why}" for name, why in list(last.failures.items())[:3]]
+    if len(last.failures) > 3:
+        notes.append(f"And {len(last.failures) - 3} more were not measured.")
+    if notes:
+        st.html(markup.paragraph(" ".join(notes), "faint"))

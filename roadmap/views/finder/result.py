@@ -1,0 +1,215 @@
+"""The answer, the lines to copy, the chart and all figures."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from roadmap import visitors
+from roadmap.background.queue import Job
+from roadmap.charts import finder as charts
+from roadmap.export.formats import verdict
+from roadmap.export.packages import missing_packages
+from roadmap.find import answer
+from roadmap.find.answer import Point
+from roadmap.find.candidates import OWN, Candidate
+from roadmap.find.question import Question
+from roadmap.text import number
+from roadmap.views.builder import work
+from roadmap.views.common import figure, markup
+
+KEY = "finder-onnx"
+
+
+def show(question: Question, measured: list[Point], networks: list[Candidate]) -> None:
+    """Show the answer beside the chart; without measurements, only what is missing."""
+    able = answer.winners(question, measured)
+    left, right = st.columns([1, 1.45], gap="large")
+    with left:
+        _answer(question, measured, networks)
+        if able:
+            _lines(question, able[0].candidate)
+    with right:
+        _chart(question, measured)
+    if measured:
+        _table(question, measured)
+
+
+def _answer(question: Question, measured: list[Point], networks: list[Candidate]) -> None:
+    able = answer.winners(question, measured)
+    text = answer.sentence(question, measured, networks)
+    own = answer.about_own(question, measured)
+    if not able:
+        st.html(f'<p class="finding" role="status">{escape(text)}</p>')
+        return
+    best = able[0]
+    name = escape(best.candidate.title).replace("_", "_<wbr>")
+    st.html(
+        '<div class="found" role="status">'
+        f'<p class="eyebrow">The answer</p><h2 class="step">{name}</h2>'
+        f'<p class="found-figures"><b>{escape(question.measured.show(best.value))}</b>'
+        f"<b>{number(best.candidate.top1, 1)}%</b></p>"
+        f'<p class="why">{escape(text)}</p></div>'
+        + (markup.paragraph(own, "faint below") if own else "")
+    )
+
+
+def _lines(question: Question, candidate: Candidate) -> None:
+    """Show the lines that build and run the network, and the button for ONNX."""
+    st.code(
+        answer.create_line(candidate).removeprefix("network = "), language="python", wrap_lines=True
+    )
+    with st.expander("Run it as it was measured"):
+        st.code(answer.python_lines(candidate, question), language="python", wrap_lines=True)
+    st.html(markup.paragraph(answer.weights_note(candidate), "faint"))
+    if not visitors.is_public():
+        _onnx(candidate)
+
+
+def _onnx(candidate: Candidate) -> None:
+    missing = missing_packages()
+    name = answer.timm_name(candidate) or candidate.name
+    st.button(
+        "Create ONNX",
+        key="finder-make-onnx",
+        on_click=_begin,
+        args=(candidate,),
+        disabled=bool(missing) or candidate.source == OWN or work.running(KEY),
+    )
+    if missing:
+        text = f"ONNX export needs {', '.join(missing)}. Install with pip install -e '.[onnx]'."
+        st.html(markup.paragraph(text, "faint"))
+    if work.about(KEY).get("place") == candidate.place:
+        work.follow(KEY, f"Creating {name}", _offer)
+
+
+def _begin(candidate: Candidate) -> None:
+    registry = candidate.source if candidate.source == "torchvision" else "timm"
+    name = candidate.name
+    if candidate.source not in ("timm", "torchvision"):
+        name = str(answer.timm_name(candidate)).split(".")[0]
+    file = f"{candidate.name}-{candidate.image_size}.onnx"
+    job = Job(
+        "export_library",
+        source=registry,
+        name=name,
+        weights=candidate.weights,
+        image_size=candidate.image_size,
+    )
+    work.begin(KEY, job, {"path": str(job.folder / file)}, file=file, place=candidate.place)
+
+
+def _offer(job: Job) -> None:
+    told = work.about(KEY)
+    path = job.folder / told["file"]
+    st.download_button(
+        f"Save {told['file']}",
+        path.read_bytes,
+        told["file"],
+        "application/octet-stream",
+        key="finder-save-onnx",
+        on_click="ignore",
+        type="primary",
+    )
+    weights = (
+        ""
+        if job.result["trained"]
+        else (
+            " The trained weights could not be downloaded, so the file has random ones: use it to "
+            "measure speed only."
+        )
+    )
+    st.html(markup.paragraph(verdict("onnx", job.result["difference"]) + weights, "faint"))
+
+
+# The chart and the table
+
+
+def _chart(question: Question, measured: list[Point]) -> None:
+    known = [point for point in measured if point.candidate.top1 is not None]
+    if not known:
+        st.html(
+            '<div class="empty-chart"><p>The chart of accuracy against '
+            f"{escape(question.measured.name)} fills while networks are measured.</p></div>"
+        )
+        return
+    rows = [_row(question, point) for point in measured]
+    import pandas as pd
+
+    figure.show(
+        charts.finder_chart(question, measured), pd.DataFrame(rows), "finder", _alt(question, known)
+    )
+    st.html(_legend(known, any(point.disturbed for point in known)))
+
+
+def _alt(question: Question, known: list[Point]) -> str:
+    front = "; ".join(
+        f"{point.candidate.title} {number(point.candidate.top1, 1)}% with "
+        f"{question.measured.show(point.value)}"
+        for point in answer.front(known)
+    )
+    return (
+        f"Scatter chart of ImageNet-1K top-1 accuracy in percent against {question.measured.name} "
+        f"on {question.conditions} for {len(known)} networks. On the Pareto front: {front}."
+    )
+
+
+def _legend(known: list[Point], disturbed: bool) -> str:
+    present = [
+        name
+        for name in charts.MARKERS
+        if any(charts.library(point.candidate) == name for point in known)
+    ]
+    marks = "".join(
+        f'<span><i class="{charts.MARKERS[name].symbol}" '
+        f'style="background:{charts.MARKERS[name].color}"></i>{name}</span>'
+        for name in present
+    )
+    signs = '<span><i class="band"></i>Pareto front</span><span><i class="dash"></i>asked</span>'
+    if disturbed:
+        signs += '<span><i class="open"></i>disturbed by other work</span>'
+    return f'<p class="faint legend">{marks}{signs}</p>'
+
+
+def _row(question: Question, point: Point) -> dict[str, Any]:
+    candidate = point.candidate
+    return {
+        "network": candidate.title,
+        "library": charts.library(candidate),
+        "weights": candidate.weights,
+        "trained_on": candidate.trained_on if candidate.top1 else "",
+        "top1": candidate.top1,
+        question.objective: round(point.value, 4),
+        "gflops": candidate.gflops,
+        "params_m": candidate.params_m,
+        "disturbed": point.disturbed,
+    }
+
+
+def _table(question: Question, measured: list[Point]) -> None:
+    import pandas as pd
+
+    with st.expander("All measured networks"):
+        number_of = st.column_config.NumberColumn
+        st.dataframe(
+            pd.DataFrame([_row(question, point) for point in measured]),
+            column_config={
+                "network": st.column_config.TextColumn("Network", width=260, pinned=True),
+                "library": "From",
+                "weights": "Weights",
+                "trained_on": "Trained on",
+                "top1": number_of("Top-1, %", format="%.1f"),
+                question.objective: number_of(
+                    f"{question.measured.name.capitalize()}, {question.measured.unit}",
+                    format="%.2f",
+                ),
+                "gflops": number_of("GFLOPs", format="%.1f"),
+                "params_m": number_of("Params, M", format="%.1f"),
+                "disturbed": "Disturbed",
+            },
+            hide_index=True,
+            key="finder-rows",
+            alt="Table of every measured network with its figures.",
+        )
