@@ -97,7 +97,8 @@ def written(kernel: str, text: str) -> list[int]:
 
 @st.composite
 def problems(draw):
-    """Sizes that divide no tile, kernels larger than the image, any stride and padding."""
+    """Sizes that divide no tile, kernels larger than the image, any stride and padding; filters in
+    float32, as under autocast, or in the tensors' precision."""
     size = draw(st.sampled_from([3, 5, 7, 9, 11, 13, 15, 25, 31]))
     padding = draw(st.sampled_from([size // 2, size // 2, 0, size - 1]))
     stride = draw(st.sampled_from([1, 1, 2]))
@@ -113,6 +114,7 @@ def problems(draw):
         height,
         width,
         dtype,
+        draw(st.booleans()),
     )
 
 
@@ -120,7 +122,7 @@ def problems(draw):
 @settings(max_examples=60)
 @given(problems(), st.integers(0, 2**31))
 def test_kernels_are_exact(problem, seed):
-    size, stride, padding, batch, channels, height, width, dtype = problem
+    size, stride, padding, batch, channels, height, width, dtype, wide = problem
     generator = torch.Generator().manual_seed(seed)
 
     def drawn(*shape: int) -> Tensor:
@@ -147,6 +149,8 @@ def test_kernels_are_exact(problem, seed):
         )
 
     x, weight, bias, gradient = map(given_as, (x, weight, bias, gradient))
+    if wide:
+        weight, bias = weight.float(), bias.float()
     limit = TOLERANCE[dtype]
     assert error(plans.convolved(x, weight, bias, stride, padding), y.detach()) < limit
     by_x = plans.input_gradient(gradient, weight, height, width, stride, padding)

@@ -178,8 +178,9 @@ def public(monkeypatch, tmp_path):
 )
 @pytest.mark.usefixtures("public")
 def test_pages_say_what_is_closed_and_how_to_do_it_oneself(
-    page, parameters, sentence, command, buttons
+    page, parameters, sentence, command, buttons, monkeypatch
 ):
+    monkeypatch.setattr(jobs, "_spare", None)  # an earlier test's
     app = pages.opened(page, **parameters)
     assert sentence in html(app)
     assert command in html(app)

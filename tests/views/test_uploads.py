@@ -161,4 +161,4 @@ def test_every_uploader_has_a_limit_within_the_servers():
     source = "".join(
         path.read_text() for path in Path(pictures.__file__).parents[1].glob("**/*.py")
     )
-    assert source.count("st.file_uploader(") == source.count("max_upload_size=") == 3
+    assert source.count("st.file_uploader(") == source.count("max_upload_size=") == 4

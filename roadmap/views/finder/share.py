@@ -56,6 +56,7 @@ def _upload() -> None:
     st.file_uploader(
         "Add a results file, CSV",
         type="csv",
+        max_upload_size=2,  # MB, a little more than shared.MOST_BYTES
         key=f"finder-file-{count}",
         on_change=_add,
         args=(f"finder-file-{count}",),
