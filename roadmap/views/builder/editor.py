@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -30,12 +31,6 @@ from roadmap.views.common.controls import titled
 KEY, NAME = "builder-drawing", "roadmap_builder"
 FILES = Path(__file__).parent
 HINT = "Choose a part of the network, or a layer of the open part, to change it."
-_component = st.components.v2.component(
-    NAME,
-    html='<div class="root"></div>',
-    css=(FILES / "editor.css").read_text(encoding="utf-8"),
-    js=(FILES / "editor.js").read_text(encoding="utf-8"),
-)
 
 
 def show(builder: Builder, place: Place, drawings: Drawings | None) -> None:
@@ -45,8 +40,12 @@ def show(builder: Builder, place: Place, drawings: Drawings | None) -> None:
             _controls(builder, Place(place.drawn, INPUTS))  # with the size of the image
         return
     left, right = st.columns([2.05, 1], gap="large")
+    # Registered with whichever server or test harness runs the page.
+    mount = st.components.v2.component(
+        NAME, html='<div class="root"></div>', css=_text("editor.css"), js=_text("editor.js")
+    )
     with left:
-        _component(
+        mount(
             key=KEY,
             data={"html": _html(builder, place, drawings), "place": str(place)},
             on_go_change=lambda: _opened(builder),
@@ -63,6 +62,11 @@ def _opened(builder: Builder) -> None:
 
 
 # The drawings
+
+
+@cache
+def _text(name: str) -> str:
+    return (FILES / name).read_text(encoding="utf-8")
 
 
 def _html(builder: Builder, place: Place, drawings: Drawings) -> str:
