@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from roadmap.views.builder.drawing import Drawings
 from roadmap.views.builder.fields import GROUPS, INPUTS, TITLES, Refused
 from roadmap.views.builder.places import Place
 from roadmap.views.builder.state import REFUSED, go, go_to_place, refused
-from roadmap.views.common import markup
+from roadmap.views.common import assets, markup
 from roadmap.views.common.bounds import known
 from roadmap.views.common.controls import titled
 
@@ -40,9 +39,11 @@ def show(builder: Builder, place: Place, drawings: Drawings | None) -> None:
             _controls(builder, Place(place.drawn, INPUTS))  # with the size of the image
         return
     left, right = st.columns([2.05, 1], gap="large")
-    # Registered with whichever server or test harness runs the page.
     mount = st.components.v2.component(
-        NAME, html='<div class="root"></div>', css=_text("editor.css"), js=_text("editor.js")
+        NAME,
+        html='<div class="root"></div>',
+        css=assets.text(FILES / "editor.css"),
+        js=assets.text(FILES / "editor.js"),
     )
     with left:
         mount(
@@ -62,11 +63,6 @@ def _opened(builder: Builder) -> None:
 
 
 # The drawings
-
-
-@cache
-def _text(name: str) -> str:
-    return (FILES / name).read_text(encoding="utf-8")
 
 
 def _html(builder: Builder, place: Place, drawings: Drawings) -> str:

@@ -8,19 +8,12 @@ import streamlit as st
 
 from roadmap.palette import BLUE
 from roadmap.steps import ROADMAPS
-from roadmap.views.common import address
+from roadmap.views.common import address, assets
 from roadmap.views.common.address import Selection
 from roadmap.views.lecture.slides import slides
 
 PARAMETER, KEY, NAME = "present", "P", "lecture"
 _FILES = Path(__file__).parent
-#: Its print rules concern the whole page, so its styles are not isolated.
-_component = st.components.v2.component(
-    "lecture",
-    css=(_FILES / "lecture.css").read_text(encoding="utf-8"),
-    js=(_FILES / "lecture.js").read_text(encoding="utf-8"),
-    isolate_styles=False,
-)
 
 
 def opened() -> tuple[bool, str]:
@@ -40,7 +33,14 @@ def _open() -> None:
 
 def show(chosen: Selection) -> None:
     """Show the slides of the roadmap in the URL, from its step on."""
-    _component(
+    # Its print rules concern the whole page, so its styles are not isolated.
+    mount = st.components.v2.component(
+        NAME,
+        css=assets.text(_FILES / "lecture.css"),
+        js=assets.text(_FILES / "lecture.js"),
+        isolate_styles=False,
+    )
+    mount(
         key=NAME,
         data={
             "roadmap": chosen.roadmap,

@@ -13,7 +13,7 @@ from models.config import ModelConfig
 from roadmap import palette
 from roadmap.definition import Roadmap
 from roadmap.steps import ROADMAPS
-from roadmap.views.common import markup
+from roadmap.views.common import assets, markup
 from roadmap.views.operations.data import OPERATIONS, Data, brought
 
 ASSETS = Path(__file__).parent / "assets"
@@ -29,7 +29,10 @@ def show(roadmap: Roadmap, key: str) -> None:
         st.html(_contents(roadmap if roadmap.changes_networks else next(iter(ROADMAPS.values()))))
         return
     mount = st.components.v2.component(
-        NAME, css=_text("style.css"), js=_script(), html="<div class=operation></div>"
+        NAME,
+        css=assets.text(ASSETS / "style.css"),
+        js=_script(),
+        html="<div class=operation></div>",
     )
     for name in names:
         title, sentence, _ = OPERATIONS[name]
@@ -55,12 +58,7 @@ def _data(name: str, before: ModelConfig, after: ModelConfig) -> Data:
 def _script() -> str:
     """Return one module: the shared functions, the operations, and the entry point."""
     names = ["shared", *OPERATIONS, "main"]
-    return "\n".join(_text(f"{name}.js") for name in names)
-
-
-@cache
-def _text(name: str) -> str:
-    return (ASSETS / name).read_text(encoding="utf-8")
+    return "\n".join(assets.text(ASSETS / f"{name}.js") for name in names)
 
 
 def _contents(roadmap: Roadmap) -> str:

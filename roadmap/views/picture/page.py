@@ -16,7 +16,7 @@ import streamlit as st
 from roadmap import visitors
 from roadmap.palette import ORANGE
 from roadmap.tables.results import RESULTS, read_rows
-from roadmap.views.common import address, markup, pictures, turns
+from roadmap.views.common import address, assets, markup, pictures, turns
 from roadmap.views.common.controls import segments, select
 from roadmap.views.picture import imagenet, levels, networks, sheets
 from roadmap.views.picture.levels import Shown
@@ -51,12 +51,6 @@ PUBLIC = (
     "app. Showing the small networks instead."
 )
 WEIGHTS = {"pocket": f"Small, {len(CLASSES)} classes", "imagenet": "ImageNet, full size"}
-_component = st.components.v2.component(
-    NAME,
-    html='<div class="root"></div>',
-    css=(FILES / "view.css").read_text(encoding="utf-8"),
-    js=(FILES / "view.js").read_text(encoding="utf-8"),
-)
 
 
 def show() -> None:
@@ -96,7 +90,13 @@ def _page() -> None:
     if problems:
         notice.html(markup.notice(" ".join(problems)))
     with view:
-        _component(
+        mount = st.components.v2.component(
+            NAME,
+            html='<div class="root"></div>',
+            css=assets.text(FILES / "view.css"),
+            js=assets.text(FILES / "view.js"),
+        )
+        mount(
             key=KEY,
             data={"html": _html(shown, opened, name, own), "place": str(opened or "")},
             on_go_change=_go,
