@@ -25,6 +25,8 @@ def use_small_networks() -> None:
 
 
 if __name__ == "__main__":
+    import timm  # noqa: F401 - once, if the processes that measure are forked from this one
+
     use_small_networks()
     sys.argv[1:1] = ["find"]
     from roadmap.cli import main
