@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import pytest
 from finder_rows import MACHINE, candidate, question, row
+from forked import Forked
 from processes import children, listed
 
 from roadmap.find import search, store
@@ -165,7 +166,7 @@ def test_a_table_that_cannot_be_written_is_a_sentence(given, table):
 
 def command(folder: Path, *options: str) -> subprocess.Popen[str]:
     words = ["--device", "cpu", "--top1", "70", "--dtype", "float32", "--format", "csv"]
-    return subprocess.Popen(
+    return Forked(
         [sys.executable, str(SMALL_APP), *words, *options],
         env={**os.environ, "OMP_NUM_THREADS": "1", store.VARIABLE: str(folder)},
         stdout=subprocess.PIPE,
@@ -179,11 +180,11 @@ def lines(folder: Path) -> list[str]:
     return path.read_text().splitlines()[1:] if path.exists() else []
 
 
-def until(condition, seconds: float = 120) -> None:
-    for _ in range(int(seconds / 0.05)):
-        if condition():
-            return
-        time.sleep(0.05)
+def until(condition, seconds: float = 120):
+    for _ in range(int(seconds / 0.02)):
+        if found := condition():
+            return found
+        time.sleep(0.02)
     raise AssertionError("it did not happen in time")
 
 
@@ -191,8 +192,7 @@ def until(condition, seconds: float = 120) -> None:
 def test_killed_it_loses_nothing_leaves_no_process_and_continues(tmp_path, measured):
     """Killed during the first measurement, or the second."""
     process = command(tmp_path)
-    until(lambda: children(process.pid) and len(lines(tmp_path)) >= measured)
-    started = children(process.pid)
+    started = until(lambda: len(lines(tmp_path)) >= measured and children(process.pid))
     process.kill()
     process.communicate()
     kept = lines(tmp_path)

@@ -17,7 +17,7 @@ import numpy as np
 
 FOLDER, ARCHIVE = "cifar-100-python", "cifar-100-python.tar.gz"
 #: Parts that the server sends with a pause between them.
-PARTS, PAUSE = 8, 0.4
+PARTS, PAUSE = 8, 0.2
 #: Python runs this at its start: the class has the address and checksums of the small archive.
 PATCH = """
 import importlib.abc, importlib.machinery, sys

@@ -7,7 +7,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
-from small_finder import use_small_networks  # noqa: E402 - after the path
+from forked_jobs import fork_jobs  # noqa: E402 - after the path
+from small_finder import use_small_networks, wait_for_stop  # noqa: E402
 
+fork_jobs()
 use_small_networks()
+wait_for_stop()
 runpy.run_path(str(ROOT / "app.py"), run_name="__main__")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+from typing import Any
 
 from roadmap.find import candidates, search
 
@@ -24,7 +26,23 @@ def use_small_networks() -> None:
     search.MOST_ATTEMPTS = 1
 
 
+@functools.cache  # Streamlit runs a script for each visitor
+def wait_for_stop() -> None:
+    """After its first measurement, the first search waits until somebody stops it."""
+    measure, searches = search.Search._measure, []
+
+    def waiting(one: search.Search, *rest: Any) -> None:
+        searches.append(one)
+        if one is searches[0] and one.measured:
+            one._stop.wait(60)
+        measure(one, *rest)
+
+    search.Search._measure = waiting  # type: ignore[method-assign]
+
+
 if __name__ == "__main__":
+    import timm  # noqa: F401 - once, if the processes that measure are forked from this one
+
     use_small_networks()
     sys.argv[1:1] = ["find"]
     from roadmap.cli import main

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
+import signal
 
 import pytest
-from training_runs import Child, tiny_settings
+from training_runs import Child, signal_at_step, tiny_settings
 
 from roadmap.runs.live import LIVE, MOST_POINTS, read_live
+from roadmap.train import live
 from roadmap.train.live import LiveFigures
 from roadmap.train.trainer import Sums
 
@@ -67,29 +68,25 @@ def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path, clock):
     assert read_live(tmp_path / "gone") is None
 
 
+def publish_every_step_until(step: int) -> None:
+    """In a process that trains: it is asked to stop in step ``step``, if there is one."""
+    live.EVERY = 0.0
+    signal_at_step(step, signal.SIGTERM)
+
+
 def test_a_run_publishes_its_figures_continues_them_and_removes_them_at_the_end(tmp_path):
-    settings = tiny_settings(tmp_path / "run", changes={"epochs": 12})
-    child = Child(settings)
-    found = _until(lambda: (f := read_live(tmp_path / "run")) and len(f.points) > 1 and f)
-    child.terminate()
-    child.join()
-    assert found.steps == 12 * found.steps_per_epoch
+    folder = tmp_path / "run"
+    settings = tiny_settings(folder, changes={"epochs": 1, "warmup_epochs": 0})
+    Child(settings, publish_every_step_until, 3).join()
+    found = read_live(folder)
+    assert len(found.points) > 1
+    assert found.steps == found.steps_per_epoch == 11
     assert found.images_per_s > 0
     assert found.seconds_left > 0
-    before = read_live(tmp_path / "run").points
-    child = Child(settings)
-    later = _until(
-        lambda: (f := read_live(tmp_path / "run")) and f.points[-1][0] > before[-1][0] and f
-    )
-    assert later.points[: len(before)] == before
-    child.join()
-    assert not (tmp_path / "run" / LIVE).exists()
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
-
-
-def _until(found, seconds=120):
-    end = time.monotonic() + seconds
-    while not (result := found()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return result
+    Child(settings, publish_every_step_until, 6).join()
+    later = read_live(folder)
+    assert later.points[-1][0] > found.points[-1][0]
+    assert later.points[: len(found.points)] == found.points
+    Child(settings, publish_every_step_until, 99).join()
+    assert not (folder / LIVE).exists()
+    assert json.loads((folder / "run.json").read_text())["status"] == "finished"

@@ -318,7 +318,7 @@ def test_a_named_set_is_downloaded_with_its_progress_and_trained_on(root, monkey
         while background.is_running(root):
             assert time.monotonic() < deadline
             shares |= {known.here / size}
-            time.sleep(0.1)
+            time.sleep(0.02)
     assert len(shares) > 4
     assert max(shares) == 1
     (run,) = reader.read_runs(root).runs

@@ -6,9 +6,10 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
-from browser import ROOT, served
+from browser import served
 from browser_pages import COLORS, at_rest, expect_to_fit, idle, themed
 from ended_tasks import ended_tasks
 from fake_runs import write_run
@@ -18,6 +19,7 @@ from roadmap.runs import read_runs
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.sweep import background
 
+APP = Path(__file__).parents[1] / "support" / "training_app.py"
 NARROW, FULL, LOW = (
     {"width": 390, "height": 844},
     {"width": 1920, "height": 1080},
@@ -50,7 +52,7 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(root):
     """The app with runs of its own."""
-    with served(ROOT / "app.py", {RUNS_VARIABLE: str(root)}) as url:
+    with served(APP, {RUNS_VARIABLE: str(root)}) as url:
         yield url
 
 
@@ -164,7 +166,7 @@ def test_nothing_is_asked_while_nothing_trains(open_path):
             { subtree: true, childList: true, characterData: true });
         }"""
     )
-    time.sleep(5)
+    time.sleep(3)  # three updates
     assert page.evaluate("[window.frames_sent, window.changes]") == [0, 0]
 
 

@@ -1,0 +1,28 @@
+"""In a Streamlit server: the processes of background jobs are forked, as in ``forked``."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+from multiprocessing import forkserver, spawn
+from typing import Any
+
+from forked import Forked
+from training_runs import PROCESSES
+
+_prepared = spawn.get_preparation_data
+
+
+def _without_main(name: str) -> dict[str, Any]:
+    """What a forked process is told: nothing of the page's script, which it would run."""
+    found = _prepared(name)
+    return {key: value for key, value in found.items() if not key.startswith("init_main")}
+
+
+@functools.cache  # Streamlit runs a script for each visitor
+def fork_jobs() -> None:
+    """Start the fork server, with the libraries that jobs use."""
+    spawn.get_preparation_data = _without_main
+    PROCESSES.set_forkserver_preload(["roadmap.train.run", "timm"])
+    forkserver.ensure_running()
+    subprocess.Popen = Forked  # type: ignore[misc]

@@ -1,0 +1,13 @@
+"""The explorer, whose page of training is updated more often."""
+
+import runpy
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT)]
+
+from roadmap.views.training import cards  # noqa: E402 - after the path
+
+cards.EVERY = 1
+runpy.run_path(str(ROOT / "app.py"), run_name="__main__")
