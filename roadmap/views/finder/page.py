@@ -9,7 +9,7 @@ from roadmap.errors import RefusedError
 from roadmap.find import answer, search, store
 from roadmap.find.candidates import Candidate
 from roadmap.find.plan import Rates
-from roadmap.find.question import Question
+from roadmap.find.question import Question, plain_device
 from roadmap.find.search import Search
 from roadmap.text import counted, duration
 from roadmap.views.common import markup, turns
@@ -89,7 +89,8 @@ def _state(asked: Asked) -> None:
         st.html(markup.own_machine(sentence, command(asked.question)))
         return
     if not asked.is_here:
-        text = f"These figures were measured on another machine, {asked.question.device_name}."
+        name = plain_device(asked.question.device_name)
+        text = f"These figures were measured on another machine, {name}."
         st.html(markup.paragraph(text, "faint"))
         return
     running = _running()
