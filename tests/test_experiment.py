@@ -524,8 +524,8 @@ def test_what_is_said_of_single_networks_follows_from_the_model():
     check_said(
         EXPERIMENT,
         f"known to ±{min(halves):.1f} to ±{max(halves):.1f} points",
-        f"varies by {short:.1f} points after 10 epochs at 5.6e-3 and by {long:.1f} after 40 at "
-        "2e-3",
+        f"have a standard deviation of {short:.1f} points after 10 epochs at 5.6e-3 and of "
+        f"{long:.1f} after 40 at 2e-3",
     )
     pair = {"inverted_bottleneck", "move_up_depthwise"}
     (one,) = (i for i in effects.interactions() if {i.first.name, i.second.name} == pair)
@@ -600,7 +600,7 @@ def test_what_is_said_of_the_confirmed_path_follows_from_its_runs():
         f"{medium[before]:.1f}%",
         f"{last_but_one} and layer norm follow with {medium[last_but_one]:.1f} and "
         f"{medium[layer_norm]:.1f}%",
-        f"they stay {fmean(missed):.1f} points below its predictions",
+        f"they stay {fmean(missed):.1f} points below the predictions in the table",
     )
     assert {one.lr for one in late if one.epochs == 40} == {min(one.lr for one in confirmation())}
     assert (best, before, list(short)[-4]) == ("Fewer activations", best, best)

@@ -97,6 +97,17 @@ def sentence(question: Question, measured: list[Point], networks: Iterable[Candi
     )
 
 
+def other_conditions(question: Question, rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return a sentence on the conditions measured on the question's device, or nothing."""
+    found = {
+        (int(row["batch_size_asked"]), row["dtype"])
+        for row in rows
+        if row["device_name"] == question.device_name
+    }
+    known = "; ".join(f"--batch-size {batch} --dtype {dtype}" for batch, dtype in sorted(found))
+    return f"Measured on this device: {known}." if known else ""
+
+
 def _trainable(question: Question, able: list[Point]) -> list[str]:
     """Of an answer without published weights, say so and name the best network with them."""
     if able[0].candidate.weights:

@@ -36,7 +36,7 @@ def find(
     top1: Annotated[
         float,
         typer.Option(
-            "--top1", min=TOP1[0], max=TOP1[1], help="Least ImageNet-1K top-1.", metavar="PERCENT"
+            "--top1", min=TOP1[0], max=TOP1[1], help="Minimum ImageNet-1K top-1.", metavar="PERCENT"
         ),
     ] = 82.0,
     device: Annotated[
@@ -263,8 +263,8 @@ def _report(search: Search) -> None:
             note("Stopped and saved. Run the same command to continue.")
         case "out of time":
             note(
-                f"The time is over; {counted(left, 'network')} not measured. Run the same command "
-                "to continue."
+                f"Time is up; {counted(left, 'network')} not measured yet. Run the same command to "
+                "continue."
             )
         case "failed":
             note(search.problem or "The search ended early; run the same command to continue.")
@@ -311,6 +311,8 @@ def _print(question: Question, own: Candidate | None, form: Format) -> None:
     if rows:
         emit(rows, columns, form, f"{question.conditions}, inference, eager, channels_last")
     typer.echo(answer.sentence(question, measured, networks))
+    if not measured and (others := answer.other_conditions(question, store.figures())):
+        typer.echo(others)
     if about := answer.about_own(question, measured):
         typer.echo(about)
     if able := answer.winners(question, measured):

@@ -32,7 +32,7 @@ def read(content: bytes, name: str = "The file") -> list[Row]:
         table = csv.DictReader(io.StringIO(content.decode()), strict=True)
         head = tuple(table.fieldnames or ())
         if head != COLUMNS:
-            raise _refused(name, "its columns are other ones")
+            raise _refused(name, "its first line does not have the columns of one")
         found = []
         for place, row in enumerate(table, start=1):
             if place > MOST_ROWS:

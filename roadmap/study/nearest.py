@@ -115,7 +115,7 @@ def published() -> list[Measured]:
                 continue
             recipe, std = roadmap.recipe(row["key"]), row["top1_std"]
             about = (recipe.epochs, recipe.lr, recipe.train_size, row["top1"], std)
-            network = row["title"] if roadmap.changes_networks else "ResNet-50"
+            network = _title(name, row["key"]) if roadmap.changes_networks else "ResNet-50"
             seeds = None if std is None else PAPER_SEEDS
             found.append(Measured(roadmap.config(row["key"]), network, PUBLISHED, *about, seeds))
     recipe = RECIPES["convnext"]
@@ -159,9 +159,19 @@ def _measured(group: Sequence[tuple[Run, ModelConfig]]) -> Measured:
 
 
 def _name(config: ModelConfig) -> str:
-    """Return the title of the step with the same network, if there is one."""
-    for roadmap in ROADMAPS.values():
+    """Return the name of the step with the same network, if there is one."""
+    for name, roadmap in ROADMAPS.items():
         for step in roadmap.steps if roadmap.changes_networks else ():
             if _compared(roadmap.config(step.key)) == _compared(config):
-                return step.title
+                return _title(name, step.key)
     return ""
+
+
+def _title(roadmap: str, step: str) -> str:
+    """Return a step's title, with its start where two roadmaps have a step of that title."""
+    first = ROADMAPS[roadmap].steps[0]
+    start = ROADMAPS[roadmap].title.partition(" to ")[0]
+    if step == first.key:
+        return start
+    title = ROADMAPS[roadmap].step(step).title
+    return title if roadmap == "resnet50" else f"{title} ({start})"

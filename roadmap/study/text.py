@@ -97,10 +97,11 @@ def confirmation(found: Sequence[Confirmation]) -> str:
             f"of {result.rmse:.2f} points."
         )
     if result.beyond:
-        verb = "is" if result.beyond == 1 else "are"
+        verbs = ("is", "has") if result.beyond == 1 else ("are", "have")
+        noun = "more confirmation run" if result.runs else "confirmation run"
         said.append(
-            f"{counted(result.beyond, 'confirmation run')} {verb} beyond the trained range and "
-            "without a prediction."
+            f"{counted(result.beyond, noun)} {verbs[0]} beyond the trained range and {verbs[1]} no "
+            "prediction."
         )
     return " ".join(said)
 

@@ -39,6 +39,16 @@ def test_a_device_with_figures_is_answered_without_measuring():
     assert found.stderr == ""
 
 
+def test_a_device_without_figures_for_the_question_says_what_it_has():
+    found = find("--device", "NVIDIA H200", "--batch-size", "3")
+    assert found.exit_code == 0
+    assert "has been measured yet on NVIDIA H200, batch 3, bf16." in found.stdout
+    [said] = [line for line in found.stdout.splitlines() if "Measured on this device" in line]
+    options = said.removeprefix("Measured on this device: ").removesuffix(".").split("; ")[0]
+    assert "is the fastest" in find("--device", "NVIDIA H200", *options.split()).stdout
+    assert "Measured on this device" not in find("--device", "cpu", "--minutes", "0").stdout
+
+
 def test_all_points_as_csv_and_json():
     rows = list(csv.DictReader(io.StringIO(h200("--format", "csv").stdout)))
     assert len(rows) > 30
@@ -129,7 +139,7 @@ def test_it_says_how_a_search_ended(monkeypatch):
 
     monkeypatch.setattr(command, "_run", run)
     said = find("--minutes", "1").stderr
-    assert "The time is over; " in said
+    assert "Time is up; " in said
     assert "1 network could not be measured." in said
 
 

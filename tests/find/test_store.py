@@ -107,9 +107,9 @@ def _csv(**changes: object) -> bytes:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "its columns are other ones"),
+        (b"", "its first line does not have the columns"),
         (b"\xff\xfe", "it is not a CSV in UTF-8"),
-        (b"name,speed\na,1\n", "its columns are other ones"),
+        (b"name,speed\na,1\n", "its first line does not have the columns"),
         (",".join(COLUMNS).encode(), "it has no rows"),
         (_csv() + b"1,2\n", "row 2 has another number of cells"),
         (_csv().rstrip() + b",more\n", "row 1 has another number of cells"),

@@ -156,5 +156,10 @@ def test_runs_beyond_the_trained_range_are_said(study, runs):
     design = confirming(epochs=120)
     found = open_experiment(study, [*runs, *scored(design, 60, 61)], [study, design])
     words = said(found)
-    assert "2 confirmation runs are beyond the trained range and without a prediction." in words
+    assert "2 confirmation runs are beyond the trained range and have no prediction." in words
     assert "none of them fitted" not in words
+    predicted = replace(confirming(), name="within")
+    runs = [*runs, *scored(design, 60, 61), *scored(predicted, 60, 61)]
+    words = said(open_experiment(study, runs, [study, design, predicted]))
+    assert "Of 2 confirmation runs, none of them fitted" in words
+    assert "2 more confirmation runs are beyond the trained range and have no prediction." in words

@@ -91,6 +91,8 @@ def test_a_record_without_a_valid_network_is_left_out(tmp_path):
 def test_every_published_step_and_the_sizes_between_are_there():
     found = {(one.network, one.top1): one for one in published()}
     assert all(one.data == PUBLISHED and 70 < one.top1 < 90 for one in found.values())
+    assert {name for name, top1 in found if top1 in (76.13, 78.2)} == {"ResNet-50", "ResNet-200"}
+    assert any(name == "Stage ratio (ResNet-200)" for name, _ in found)
     step = found["Kernel size 7", 80.57]
     assert (step.config, step.std, step.seeds) == (ROADMAPS["resnet50"].config("kernel_7"), 0.14, 3)
     assert (step.epochs, step.lr, step.size) == (300, 4e-3, 224)

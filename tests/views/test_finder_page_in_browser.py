@@ -93,7 +93,7 @@ def test_results_go_to_a_file_and_hostile_files_are_one_sentence(
 
 def test_it_is_used_with_the_keyboard(opened):
     page = opened
-    top1 = page.get_by_label("Least top-1, percent")
+    top1 = page.get_by_label("Minimum top-1, percent")
     top1.fill("72.5")
     top1.press("Enter")
     expect(page).to_have_url(re.compile("top1=72.5"), timeout=PATIENCE)

@@ -96,6 +96,17 @@ def test_clicking_rows(open_page):
     ).to_be_visible()
 
 
+@pytest.mark.parametrize("step", ["baseline", "kernel_7"])
+def test_no_row_of_the_panel_covers_the_next(open_page, step):
+    rows = open_page(f"?step={step}").locator(".panel-row")
+    expect(rows).to_have_count(3)
+    tables = rows.locator(".strip")
+    expect(tables.first).to_be_visible()
+    for row in rows.all():
+        over = row.evaluate("row => row.scrollHeight - row.clientHeight")
+        assert over <= 1, row.inner_text()
+
+
 def test_the_row_beside_a_dot_answers_too(open_page):
     page = open_page()
     settle(page)

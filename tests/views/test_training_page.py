@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from roadmap.sweep import background
 from roadmap.sweep.plan import design_runs
 from roadmap.tables.results import RESULTS
 from roadmap.train.data import downloads
+from roadmap.views.ablations import data as ablations_data
 
 opened = partial(pages.opened, "training")
 
@@ -145,6 +147,18 @@ def test_start_and_stop_for_everyone(sleeper):
     assert "Starting: loading the data" in html(checked(app.run()))
     task = background.read_task(sleeper)
     assert (task.steps, task.epochs, task.source, task.stopped) == (("gelu",), 2, None, False)
+
+
+def test_a_resumed_run_is_starting_until_it_trains_and_ending_once_it_is_finished(sleeper):
+    task = background.Task(roadmap="resnet50", steps=("gelu",), seeds=(0,), epochs=9)
+    folder = write_run(sleeper, "gelu", data=task.data, epochs=9, done=4)
+    background.start(sleeper, task)
+    page = html(opened())
+    assert "Starting: loading the data" in page and "Ending" not in page
+    shutil.rmtree(folder)
+    write_run(sleeper, "gelu", data=task.data, epochs=9)
+    time.sleep(ablations_data.FRESH)
+    assert "1 of 1 finished. Ending" in html(opened())
 
 
 def test_one_at_a_time_and_the_dead_do_not_block(sleeper):

@@ -117,7 +117,7 @@ def test_runs_with_other_settings_are_not_compared(training):
 
 
 def test_the_interval_narrows_as_seeds_finish_and_ends_as_on_the_page_ablations(training):
-    assert html(opened()).count('class="strip ') == 2  # two seeds of both; two and three
+    assert html(opened()).count('class="estimate ') == 2  # two seeds of both; two and three
     shutil.rmtree(training)
     write_run(training.parents[1], "stage_ratio", 2, 66.0)
     runs = reader.read_runs(training.parents[1]).runs

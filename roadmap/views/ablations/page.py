@@ -48,7 +48,7 @@ def show() -> None:
         runs = ablations_data.of(found.runs, folder, roadmap)
         _analysis(runs, found, roadmap)
         ablations_curves.show(folder, roadmap, runs)
-        with st.expander(f"All {len(found.runs):,} runs"):
+        with st.expander("All runs" if len(found.runs) == 1 else f"All {len(found.runs):,} runs"):
             ablations_table.show()
     else:
         _nothing()

@@ -167,7 +167,7 @@ def _top1_control(top1: float) -> None:
         st.query_params["top1"] = f"{value:.1f}"
 
     st.number_input(
-        "Least top-1, percent",
+        "Minimum top-1, percent",
         *TOP1,
         step=0.5,
         format="%.1f",

@@ -9,7 +9,7 @@ from roadmap.errors import RefusedError
 from roadmap.find import answer, search, store
 from roadmap.find.candidates import Candidate
 from roadmap.find.plan import Rates
-from roadmap.find.question import Question
+from roadmap.find.question import Question, plain_device
 from roadmap.find.search import Search
 from roadmap.text import counted, duration
 from roadmap.views.common import markup, turns
@@ -54,7 +54,7 @@ def _live(asked: Asked) -> None:
     running = _running()
     if running is None:
         _state(asked)
-        _result(asked.question)
+        _result(asked)
         return
     st.fragment(_following, run_every=POLL)(asked)
 
@@ -63,7 +63,7 @@ def _following(asked: Asked) -> None:
     if _running() is None:
         st.rerun()  # the whole page, which then stops polling
     _state(asked)
-    _result(asked.question)
+    _result(asked)
 
 
 def _running() -> Search | None:
@@ -71,10 +71,18 @@ def _running() -> Search | None:
     return found if found is not None and found.state == "running" else None
 
 
-def _result(question: Question) -> None:
+def _result(asked: Asked) -> None:
     networks = search.known(own_config())
-    measured = answer.points(question, networks, store.figures())
-    result.show(question, measured, networks)
+    measured = answer.points(asked.question, networks, store.figures())
+    result.show(asked.question, measured, networks, is_final=not _can_change(asked))
+
+
+def _can_change(asked: Asked) -> bool:
+    """Whether a network that may beat the answer can still be measured here."""
+    if visitors.is_public() or not asked.is_here:
+        return False
+    prepared = search.prepared(asked.question, MINUTES, own_config())
+    return any(each in prepared.plan.first for each in prepared.waiting)
 
 
 # The button, what it will do, and how far it is
@@ -89,7 +97,8 @@ def _state(asked: Asked) -> None:
         st.html(markup.own_machine(sentence, command(asked.question)))
         return
     if not asked.is_here:
-        text = f"These figures were measured on another machine, {asked.question.device_name}."
+        name = plain_device(asked.question.device_name)
+        text = f"These figures were measured on another machine, {name}."
         st.html(markup.paragraph(text, "faint"))
         return
     running = _running()
@@ -142,8 +151,11 @@ def _promise(prepared: Search, again: list[Candidate]) -> str:
     every = f"{counted(len(waiting), 'network')} to measure: about {duration(seconds[1])}."
     if not first or len(first) == len(waiting):
         return f"{every} {limit}"
-    winners = f"{counted(len(first), 'network')} that can win: about {duration(seconds[0])}."
-    return f"{winners} All {len(waiting)} for the chart: about {duration(seconds[1])}. {limit}"
+    verb = "takes" if len(first) == 1 else "take"
+    return (
+        f"The {counted(len(first), 'network')} that can win {verb} about {duration(seconds[0])}, "
+        f"all {len(waiting)} for the chart about {duration(seconds[1])}. {limit}"
+    )
 
 
 def _begin(question: Question) -> None:

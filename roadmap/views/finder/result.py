@@ -23,12 +23,17 @@ from roadmap.views.common import figure, markup
 KEY = "finder-onnx"
 
 
-def show(question: Question, measured: list[Point], networks: list[Candidate]) -> None:
-    """Show the answer beside the chart; without measurements, only what is missing."""
+def show(
+    question: Question, measured: list[Point], networks: list[Candidate], *, is_final: bool
+) -> None:
+    """Show the answer beside the chart; without measurements, only what is missing.
+
+    ``is_final`` says that no network that may beat the answer is still to be measured.
+    """
     able = answer.winners(question, measured)
     left, right = st.columns([1, 1.45], gap="large")
     with left:
-        _answer(question, measured, networks)
+        _answer(question, measured, networks, "The answer" if is_final else "The answer so far")
         if able:
             _lines(question, able[0].candidate)
     with right:
@@ -37,7 +42,9 @@ def show(question: Question, measured: list[Point], networks: list[Candidate]) -
         _table(question, measured)
 
 
-def _answer(question: Question, measured: list[Point], networks: list[Candidate]) -> None:
+def _answer(
+    question: Question, measured: list[Point], networks: list[Candidate], heading: str
+) -> None:
     able = answer.winners(question, measured)
     text = answer.sentence(question, measured, networks)
     own = answer.about_own(question, measured)
@@ -48,7 +55,7 @@ def _answer(question: Question, measured: list[Point], networks: list[Candidate]
     name = escape(best.candidate.title).replace("_", "_<wbr>")
     st.html(
         '<div class="found" role="status">'
-        f'<p class="eyebrow">The answer</p><h2 class="step">{name}</h2>'
+        f'<p class="eyebrow">{heading}</p><h2 class="step">{name}</h2>'
         f'<p class="found-figures"><b>{escape(question.measured.show(best.value))}</b>'
         f"<b>{number(best.candidate.top1, 1)}%</b></p>"
         f'<p class="why">{escape(text)}</p></div>'

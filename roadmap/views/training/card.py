@@ -244,7 +244,7 @@ def _row(one: Narrowing, reach: float) -> Row:
         50 + 48 * value / reach for value in (interval.low, interval.high, one.change.points)
     )
     strip = (
-        f'<span class="strip {one.change.verdict}" aria-hidden="true">'
+        f'<span class="estimate {one.change.verdict}" aria-hidden="true">'
         f'<i style="left:{low:.1f}%;width:{high - low:.1f}%"></i>'
         f'<b style="left:{middle:.1f}%"></b></span>'
     )

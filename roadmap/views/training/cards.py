@@ -100,7 +100,8 @@ def _doing(state: Shown, task: Task) -> tuple[str, str]:
         return "Stopping; saving a checkpoint…", ""
     running = [run for run in state.mine if run.status == "running"]
     if not running:
-        return ("", _loading(task)) if len(state.mine) < len(task.runs) else ("Ending…", "")
+        done = all(run.finished for run in state.mine) and len(state.mine) == len(task.runs)
+        return ("Ending…", "") if done else ("", _loading(task))
     left = _seconds_left(state, running)
     return "", "" if left is None else f"About {duration(left)} left."
 
