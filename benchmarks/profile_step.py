@@ -25,7 +25,7 @@ from roadmap.tables.results import merge_rows
 STEPS = 5
 #: A kernel is in the first group whose pattern its name matches.
 GROUPS = {
-    "depthwise convolution": "_strips$|_tiles$|_positions$|^pack$|depthwise|2d_c1_k1|2d_grouped",
+    "depthwise convolution": "_strips$|_tiles$|_positions$|pack$|depthwise|2d_c1_k1|2d_grouped",
     "dense convolution": "implicit_gemm|convolve_common",
     "matrix products": "nvjet|gemm|cutlass|splitKreduce",
     "optimizer": "multi_tensor|fused_adam|foreach",

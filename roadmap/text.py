@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 ABSENT = "–"
 #: Titles of data sets whose names in files are not theirs.
@@ -63,6 +64,11 @@ def telling(after: float, before: float, decimals: int) -> int:
 def counted(count: int, noun: str) -> str:
     """Format a count: ``1 epoch``, ``2 epochs``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def slug(text: str) -> str:
+    """Return ``text`` in lower case with hyphens, for file names and URLs: ``nvidia-h200``."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def duration(seconds: float) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from models.variants import TIMM_NAMES
 from roadmap.find.store import Row
 from roadmap.tables.sizes import MEASURED
+from roadmap.text import slug
 
 #: Names on the page Sizes by source and name; our networks before timm's of the same shape.
 NAMES = MEASURED | {
@@ -39,7 +39,7 @@ def measured_speeds(rows: Iterable[Row]) -> list[Speeds]:
         place = name, int(row["image_size"])
         found.setdefault(conditions, {})[place] = float(row["images_per_s"])
     return [
-        Speeds(re.sub(r"[^a-z0-9]+", "-", conditions.lower()).strip("-"), conditions, speeds)
+        Speeds(slug(conditions), conditions, speeds)
         for conditions, speeds in sorted(found.items())
         if len(speeds) > 1
     ]

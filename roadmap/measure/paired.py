@@ -26,6 +26,7 @@ from roadmap.measure.throughput import (
     one_step,
     out_of_memory,
     synchronize,
+    tenths,
     timed,
 )
 
@@ -48,12 +49,12 @@ class Pair:
         """Return the second network's time as a multiple of the first's: 10th percentile, median
         and 90th percentile of the rounds."""
         rounds = (b / a for a, b in zip(self.first, self.second, strict=True))
-        return _tenths(tuple(rounds))
+        return tenths(tuple(rounds))
 
     @property
     def busy(self) -> bool:
         """Whether the times vary so much that other work probably slowed the machine."""
-        ends = (_tenths(seconds) for seconds in (self.first, self.second))
+        ends = (tenths(seconds) for seconds in (self.first, self.second))
         return any(high > (1 + BUSY) * low for low, _, high in ends)
 
 
@@ -107,8 +108,3 @@ def _compared(
             done += 1
             on_progress(done, total)
     return Pair(tuple(found[0]), tuple(found[1]), device_name(device))
-
-
-def _tenths(values: tuple[float, ...]) -> tuple[float, float, float]:
-    tenths = statistics.quantiles(values, n=10, method="inclusive")
-    return tenths[0], tenths[4], tenths[8]

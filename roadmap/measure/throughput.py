@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -84,8 +84,8 @@ class Measurement:
     """The result of ``measure``.
 
     ``seconds`` has one value per repetition. ``batch_size`` is smaller than the setting's if memory
-    ran out. ``peak_memory_gb`` is in 1e9 bytes, None if unknown. ``depthwise`` says which kernels
-    the depthwise convolutions used: ``own`` or ``torch``.
+    ran out. ``peak_memory_gb`` is in 1e9 bytes, None if unknown. ``depthwise`` says whose kernels
+    run the depthwise convolutions: ``torch``, or ``own`` where inputs are large.
     """
 
     model: str
@@ -100,8 +100,7 @@ class Measurement:
     def rates(self) -> tuple[float, float, float]:
         """Return images/s: 10th percentile, median and 90th percentile."""
         rates = [self.batch_size / seconds for seconds in self.seconds]
-        tenths = statistics.quantiles(rates, n=10, method="inclusive")
-        return tenths[0], tenths[4], tenths[8]
+        return tenths(rates)
 
     @property
     def note(self) -> str | None:
@@ -135,6 +134,12 @@ def measure(
         f"{name}, {setting.mode}: not even one image of {setting.image_size} x "
         f"{setting.image_size} pixels fits into the memory of {device_name(device)}."
     )
+
+
+def tenths(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return 10th percentile, median and 90th percentile."""
+    found = statistics.quantiles(values, n=10, method="inclusive")
+    return found[0], found[4], found[8]
 
 
 def best_device() -> Device:

@@ -18,6 +18,7 @@ from roadmap.runs import Run, StepRun, judged_by
 from roadmap.steps import ROADMAPS
 from roadmap.study.space import network_cost
 from roadmap.tables import results
+from roadmap.tables.sizes import MEASURED
 
 #: Fields that do not tell networks apart: the data set gives the number of classes, the recipe the
 #: rate of stochastic depth.
@@ -27,8 +28,13 @@ COMPARED = tuple(name for name in FIELDS if name not in IGNORED)
 PUBLISHED = "ImageNet-1K, published"
 #: Seeds of the paper's figures that have a standard deviation (Liu et al. 2022, Appendix C).
 PAPER_SEEDS = 3
-#: Sizes in ``paper/paper_variants`` that are no step.
-_SIZES = {"ConvNeXt-S": "convnext_small", "ConvNeXt-L": "convnext_large"}
+#: Names in ``paper/paper_variants`` of the sizes that are no step.
+_STEPS = [roadmap.config(step.key) for roadmap in ROADMAPS.values() for step in roadmap.steps]
+_SIZES = {
+    title: name
+    for (source, name), title in MEASURED.items()
+    if source == "variant" and VARIANTS[name] not in _STEPS
+}
 
 
 class Measured(NamedTuple):

@@ -65,13 +65,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class Plan:
-    """A kernel, its number of threads, its integer arguments and the shape that it writes."""
+    """A kernel, its number of threads and its integer arguments.
+
+    ``shape`` is that of the tensor it writes, where this depends on the problem. A ``streamed``
+    kernel reads filters as they are, the others packed.
+    """
 
     kernel: compiled.Kernel
     threads: int
     numbers: tuple[int, ...]
-    shape: tuple[int, ...]
-    streamed: bool = False  # whether it reads filters as they are, not packed
+    shape: tuple[int, ...] = ()
+    streamed: bool = False
 
     def run(self, *tensors: Tensor, numbers: tuple[int, ...] = ()) -> None:
         self.kernel.launch(self.threads, tensors, self.numbers + numbers)
@@ -207,7 +211,7 @@ def _taps_plan(
 ) -> Plan:
     kernels = compiled.source("taps", dtype, THREADS, C=channels, K=size)
     kernel = compiled.kernel(name, kernels, device)
-    return Plan(kernel, (size**2 + 1) * channels, (), (size**2 + 1, channels))
+    return Plan(kernel, (size**2 + 1) * channels, ())
 
 
 def streaming(

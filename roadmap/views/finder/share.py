@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import streamlit as st
 
 from roadmap import visitors
@@ -11,7 +9,7 @@ from roadmap.errors import RefusedError
 from roadmap.find import shared, store
 from roadmap.find.candidates import OWN
 from roadmap.find.question import Question
-from roadmap.text import counted
+from roadmap.text import counted, slug
 from roadmap.views.common import markup
 
 SAID = "finder-added"
@@ -38,17 +36,13 @@ def show(question: Question) -> None:
             st.download_button(
                 f"Save {counted(len(rows), 'measurement')} of {question.device_name}",
                 store.shared_text(rows),
-                f"finder-{_plain(question.device_name)}.csv",
+                f"finder-{slug(question.device_name)}.csv",
                 "text/csv",
                 key="finder-share",
                 on_click="ignore",
             )
         if not visitors.is_public():
             _upload()
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def _upload() -> None:

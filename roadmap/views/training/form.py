@@ -175,7 +175,7 @@ def _plan(task: Task, found: Runs) -> list[str]:
     if task.design:
         what = f"{runs}: each step of {ROADMAPS[task.roadmap].title} at the study's learning rate"
         size = study_size()
-        sentences = [f"{what}, full size at {size} pixels, {task.epochs} epochs. Needs a GPU."]
+        sentences = [f"{what}, full size at {size} pixels, {task.epochs} epochs. This needs a GPU."]
     else:
         what = f"{runs} of {ROADMAPS[task.roadmap].title}"
         sentences = [f"{what}, small networks at {IMAGE_SIZE} pixels{_already(task, found)}."]
