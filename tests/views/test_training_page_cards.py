@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import time
+from dataclasses import replace
 from functools import partial
 from statistics import fmean
 
@@ -114,6 +115,21 @@ def test_runs_with_other_settings_are_not_compared(training):
     content["data"]["sha256"] = "1" * 64
     (training / "run.json").write_text(json.dumps(content))
     assert lines(charts(opened())[1]) == [("now", 2)]
+
+
+def test_shorter_runs_give_no_verdict_on_a_longer_one(training):
+    content = json.loads((training / "run.json").read_text())
+    content["recipe"]["epochs"] = 30
+    (training / "run.json").write_text(json.dumps(content))
+    app = opened()
+    assert lines(charts(app)[1]) == [("now", 2)]
+    assert "No verdict yet" in html(app)
+
+
+def test_the_speed_of_short_epochs_is_that_of_whole_ones(training):
+    """Within them, a figure may be of the first step alone, which is slow."""
+    write_live(training, replace(LIVE, points=((98, 3.0), (147, 2.5), (196, 2.4))))
+    assert "<dt>Images/s</dt><dd>1,234</dd>" not in html(opened())
 
 
 def test_the_interval_narrows_as_seeds_finish_and_ends_as_on_the_page_ablations(training):

@@ -93,7 +93,11 @@ def _values(run: Run, live: Live | None) -> list[tuple[str, str]]:
     if live is not None and run.status == "running":
         epoch = min(epochs, max(epoch, live.step // live.steps_per_epoch + 1))
     speed = run.epochs * run.train_images / run.seconds if run.seconds else None
-    fresh = live is not None and run.status == "running"
+    fresh = (
+        live is not None
+        and run.status == "running"
+        and (speed is None or shown.several_per_epoch(live))
+    )
     values = [
         ("Epoch", f"{epoch} of {epochs}"),
         ("Training loss", number(loss, 3)),
@@ -201,9 +205,8 @@ def _narrowed(run: Run, found: Runs, step: str) -> tuple[Narrowing, ...]:
         return shown.study_narrowing(
             shown.study_scores(found, run), run.val_images, run.roadmap, step
         )
-    runs = ablations_data.of(found.runs, run.path.parent.name, run.roadmap)
-    finished = tuple(one for one in runs if one.finished)
-    return ablations_data.narrowing(finished, run.data, run.roadmap, step)
+    alike = tuple(one for one in shown.comparable(run, found) if isinstance(one, StepRun))
+    return ablations_data.narrowing(alike, run.data, run.roadmap, step)
 
 
 def verdict_html(found: Sequence[Narrowing], before: str) -> str:

@@ -90,7 +90,7 @@ def compared(found: Runs, run: Run) -> tuple[list[Run], list[Run]]:
     if step is None:
         return [], []
     before = ROADMAPS[run.roadmap].previous(step)
-    alike = [other for other in _finished(run, found) if other.path != run.path]
+    alike = [other for other in comparable(run, found) if other.path != run.path]
     same = [other for other in alike if step_of(other) == step]
     earlier = [other for other in same if other.recipe == run.recipe]
     previous = [other for other in alike if before and step_of(other) == before.key]
@@ -99,7 +99,7 @@ def compared(found: Runs, run: Run) -> tuple[list[Run], list[Run]]:
 
 def study_scores(found: Runs, run: Run) -> tuple[tuple[str, int, float], ...]:
     """Return step, seed and top-1 of the finished runs of the study's steps beside ``run``."""
-    steps = ((step_of(other), other) for other in _finished(run, found))
+    steps = ((step_of(other), other) for other in comparable(run, found))
     return tuple((step, other.seed, other.top1) for step, other in steps if step)
 
 
@@ -114,7 +114,7 @@ def study_narrowing(
     return narrowing(by_step, images, roadmap, step)
 
 
-def _finished(run: Run, found: Runs) -> list[Run]:
+def comparable(run: Run, found: Runs) -> list[Run]:
     """Return the finished runs that can be compared with ``run``, itself included."""
     every: Sequence[Run] = found.points if isinstance(run, PointRun) else found.runs
     return [other for other in every if other.finished and _alike(run, other)]
@@ -146,14 +146,17 @@ def loss_curve(run: Run, live: Live | None) -> Curve:
 
     A mean over an epoch is drawn at the middle of the epoch.
     """
-    if live is not None and len(live.points) > 1 and _several_per_epoch(live):
+    if live is not None and several_per_epoch(live):
         epochs = [step / live.steps_per_epoch for step, _ in live.points]
         return Curve("now", epochs, [loss for _, loss in live.points])
     ends, values = _column(run, "train_loss")
     return Curve("now", [end - 0.5 for end in ends], values)
 
 
-def _several_per_epoch(live: Live) -> bool:
+def several_per_epoch(live: Live) -> bool:
+    """Return whether there are enough figures per epoch; a single one is of its first steps."""
+    if len(live.points) < 2:
+        return False
     first, last = live.points[0][0], live.points[-1][0]
     return (last - first) / (len(live.points) - 1) <= live.steps_per_epoch / FEWEST_PER_EPOCH
 
