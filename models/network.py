@@ -13,45 +13,10 @@ from torch import Tensor, nn
 
 from models import spec as layers
 from models.config import ModelConfig
+from models.kernels.branch import Branch
 from models.kernels.depthwise import DepthwiseConv2d
+from models.kernels.layer_norm import LayerNorm2d
 from models.kernels.pointwise import PointwiseConv2d
-
-
-class LayerNorm2d(nn.LayerNorm):
-    """Layer normalization over the channels of an (N, C, H, W) tensor.
-
-    Under autocast, it keeps its input's precision like batch norm (the kernel's statistics are
-    float32); otherwise autocast would make every later tensor float32.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        shape = self.normalized_shape  # TorchScript converts this tuple to a list
-        return _layer_norm(x, shape, self.weight, self.bias, self.eps)  # type: ignore[arg-type]
-
-
-@torch.fx.wrap  # reads its input's dtype, which a symbolic trace lacks
-def _layer_norm(x: Tensor, channels: list[int], weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    rows = x.permute(0, 2, 3, 1)
-    # TorchScript omits the rest only behind this exact condition.
-    if torch.jit.is_scripting():
-        rows = F.layer_norm(rows, channels, weight, bias, eps)
-    elif torch.compiler.is_dynamo_compiling():
-        # torch.compile 2.11 would swap H and W in the saved statistics of (N, H, W, C) and thus in
-        # every gradient, which must then be copied back.
-        flat = _in_its_precision(rows.flatten(0, 2), channels, weight, bias, eps)
-        rows = flat.unflatten(0, rows.shape[:3])
-    else:
-        rows = _in_its_precision(rows, channels, weight, bias, eps)
-    return rows.permute(0, 3, 1, 2)
-
-
-def _in_its_precision(
-    x: Tensor, channels: list[int], weight: Tensor, bias: Tensor, eps: float
-) -> Tensor:
-    if x.dtype == weight.dtype:
-        return F.layer_norm(x, channels, weight, bias, eps)
-    with torch.autocast(x.device.type, enabled=False):
-        return F.layer_norm(x, channels, weight.to(x.dtype), bias.to(x.dtype), eps)
 
 
 class ResponseNorm(nn.Module):
@@ -105,7 +70,7 @@ class Block(nn.Module):
 
     def __init__(self, spec: layers.BlockSpec):
         super().__init__()
-        self.branch = _sequential(spec.branch)
+        self.branch = Branch(_named(spec.branch))
         self.shortcut = _sequential(spec.shortcut)
         self.drop_path = _drop_path(spec.drop_path)
         self.activation = ACTIVATIONS[spec.activation]() if spec.activation else nn.Identity()
@@ -181,7 +146,11 @@ NORMS = {
 def _sequential(specs: tuple[layers.Layer, ...]) -> nn.Module:
     if not specs:
         return nn.Identity()
-    return nn.Sequential(OrderedDict((spec.name, _module(spec)) for spec in specs))
+    return nn.Sequential(_named(specs))
+
+
+def _named(specs: tuple[layers.Layer, ...]) -> OrderedDict[str, nn.Module]:
+    return OrderedDict((spec.name, _module(spec)) for spec in specs)
 
 
 def _drop_path(rate: float) -> nn.Module:

@@ -24,6 +24,11 @@ class PointwiseConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         return _convolved(x, self.weight, self.bias)
 
+    @torch.jit.unused
+    def by_rows(self, rows: Tensor) -> Tensor:
+        """Do the same to (N, H, W, C)."""
+        return F.linear(rows, self.weight.flatten(1), self.bias)
+
 
 @torch.fx.wrap
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -37,7 +42,12 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _faster_as_product(x: Tensor, weight: Tensor) -> bool:
-    if x.is_cuda:
-        autocast = torch.is_autocast_enabled("cuda")
-        return (torch.get_autocast_dtype("cuda") if autocast else x.dtype) in HALF_TYPES
-    return x.is_cpu and min(weight.shape[:2]) >= WIDE
+    return in_half_on_cuda(x) or (x.is_cpu and min(weight.shape[:2]) >= WIDE)
+
+
+def in_half_on_cuda(x: Tensor) -> bool:
+    """Return whether a product of ``x`` is computed on CUDA, in half precision."""
+    if not x.is_cuda:
+        return False
+    autocast = torch.is_autocast_enabled("cuda")
+    return (torch.get_autocast_dtype("cuda") if autocast else x.dtype) in HALF_TYPES

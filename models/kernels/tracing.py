@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor, nn
+
+#: The types of tensors that no subclass or mode has wrapped, and of missing ones.
+PLAIN_TYPES = {Tensor, nn.Parameter, type(None)}
 
 
 def exporting() -> bool:
@@ -14,3 +18,15 @@ def exporting() -> bool:
         return True
     # Under torch 2.11's compiler, is_exporting() is always true.
     return torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling()
+
+
+def traced() -> bool:
+    """Return whether a mode sees operators, such as that in which torch.compile traces them."""
+    return bool(torch._C._len_torch_dispatch_stack())
+
+
+def plain(*tensors: Tensor | None) -> bool:
+    """Return whether the dispatcher would only call our function: no mode, transform or tracer."""
+    return not (
+        traced() or torch._C._are_functorch_transforms_active() or torch._C._get_tracing_state()
+    ) and all(type(tensor) in PLAIN_TYPES for tensor in tensors)

@@ -1,7 +1,7 @@
 """``depthwise_conv2d`` and its derivatives, each computed with the same three operators.
 
 An operator is a Python function here, and torch's dispatcher calls Python functions slowly. So
-these functions skip it where nothing else would see the call (``_plain``).
+these functions skip it where nothing else would see the call (``plain``).
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import Function
 
 from models.kernels.depthwise import operator
-from models.kernels.depthwise.operator import operators
+from models.kernels.library import operators
+from models.kernels.tracing import plain, traced
 
 Gradients = tuple[Tensor | None, ...]
 #: Elements of the input from which our kernels save more of the GPU's time than their launch from
 #: Python costs. With 2^21, networks lost 7 to 15% at batch sizes 32 and 64
 #: (results/measured/gpu.csv).
 LEAST_ELEMENTS = 1 << 23
-#: The types of tensors that no subclass or mode has wrapped, and of missing ones.
-PLAIN_TYPES = {Tensor, nn.Parameter, type(None)}
 
 
 def depthwise_conv2d(
@@ -35,7 +34,7 @@ def depthwise_conv2d(
     ``stride`` and ``padding`` apply to both directions. The output is channels_last and has the
     dtype of ``x``. Raises ``RuntimeError`` if shapes or devices do not match.
     """
-    if torch.compiler.is_compiling() or not _plain(x, weight, bias):
+    if torch.compiler.is_compiling() or not plain(x, weight, bias):
         return operators.depthwise_conv2d(x, weight, bias, stride, padding)
     return _convolution(x, weight, bias, stride, padding)
 
@@ -45,29 +44,17 @@ def worthwhile(x: Tensor) -> bool:
     recorded, launches them."""
     if x.numel() >= LEAST_ELEMENTS:
         return True
-    if _traced():
+    if traced():
         inductor = sys.modules.get("torch._inductor.config")
         return inductor is not None and bool(inductor.triton.cudagraphs)
     return torch.cuda.is_current_stream_capturing()
-
-
-def _traced() -> bool:
-    """Return whether a mode sees operators, such as that in which torch.compile traces them."""
-    return bool(torch._C._len_torch_dispatch_stack())
-
-
-def _plain(*tensors: Tensor | None) -> bool:
-    """Return whether the dispatcher would only call our function: no mode, transform or tracer."""
-    return not (
-        _traced() or torch._C._are_functorch_transforms_active() or torch._C._get_tracing_state()
-    ) and all(type(tensor) in PLAIN_TYPES for tensor in tensors)
 
 
 def _run(
     name: str, function: Callable[..., Any], tensors: tuple[Tensor | None, ...], *sizes: int
 ) -> Any:
     """Run the operator ``name``, which is ``function``, without recording its gradient."""
-    if _plain(*tensors):
+    if plain(*tensors):
         return function(*tensors, *sizes)
     with torch._C._AutoDispatchBelowAutograd():
         return getattr(operators, name)(*tensors, *sizes)
@@ -85,7 +72,7 @@ def _recorded(*tensors: Tensor | None) -> bool:
 def _convolution(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int
 ) -> Tensor:
-    if x.is_cuda and _traced() and not worthwhile(x):
+    if x.is_cuda and traced() and not worthwhile(x):
         weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
         return F.conv2d(x, weight, bias, stride, padding, groups=x.shape[1])
     run = Convolution.apply if _recorded(x, weight, bias) else Convolution.run
@@ -207,4 +194,4 @@ for _name, _function in (
     ("depthwise_input_gradient", _input_gradient),
     ("depthwise_weight_gradient", _weight_gradient),
 ):
-    operators.library.impl(_name, _function, "Autograd")
+    operator.library.impl(_name, _function, "Autograd")

@@ -8,7 +8,6 @@ accumulate in float32; otherwise it runs PyTorch's convolution.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,25 +15,21 @@ from torch import Tensor
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 from models.kernels.depthwise import compiled, plans
+from models.kernels.library import fragment
 
 #: Largest stride and kernel size that the kernels are written and tested for.
 MOST_STRIDE, MOST_SIZE = 2, 31
 
-operators: Any = torch.ops.roadmap
-# Streamlit and notebooks reload a changed module, so the old operators are removed first.
-if hasattr(operators, "library"):
-    operators.library._destroy()
-# Not ``custom_op``, whose checks take longer than a small convolution.
-operators.library = _library = torch.library.Library("roadmap", "FRAGMENT")
-_library.define(
+library = fragment("depthwise")
+library.define(
     "depthwise_conv2d(Tensor x, Tensor weight, Tensor? bias, SymInt stride, SymInt padding)"
     " -> Tensor"
 )
-_library.define(
+library.define(
     "depthwise_input_gradient(Tensor gradient, Tensor weight, SymInt height, SymInt width,"
     " SymInt stride, SymInt padding) -> Tensor"
 )
-_library.define(
+library.define(
     "depthwise_weight_gradient(Tensor gradient, Tensor x, SymInt kernel_size,"
     " SymInt stride, SymInt padding) -> (Tensor, Tensor)"
 )
@@ -43,7 +38,7 @@ _library.define(
 # Each checks its tensors here and in its fake implementation for torch.compile.
 
 
-@torch.library.impl(_library, "depthwise_conv2d", "CompositeExplicitAutograd")
+@torch.library.impl(library, "depthwise_conv2d", "CompositeExplicitAutograd")
 def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
     _check(x, weight, stride, padding, bias)
     if _own(x, weight.shape[-1], stride, padding):
@@ -53,7 +48,7 @@ def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, paddi
         return _nhwc(F.conv2d(x, weight, bias, stride, padding, groups=x.shape[1]))
 
 
-@torch.library.impl(_library, "depthwise_input_gradient", "CompositeExplicitAutograd")
+@torch.library.impl(library, "depthwise_input_gradient", "CompositeExplicitAutograd")
 def input_gradient(
     gradient: Tensor, weight: Tensor, height: int, width: int, stride: int, padding: int
 ) -> Tensor:
@@ -67,7 +62,7 @@ def input_gradient(
         return _nhwc(conv2d_input(shape, weight, gradient, stride, padding, groups=channels))
 
 
-@torch.library.impl(_library, "depthwise_weight_gradient", "CompositeExplicitAutograd")
+@torch.library.impl(library, "depthwise_weight_gradient", "CompositeExplicitAutograd")
 def weight_gradient(
     gradient: Tensor, x: Tensor, kernel_size: int, stride: int, padding: int
 ) -> tuple[Tensor, Tensor]:
@@ -84,21 +79,21 @@ def weight_gradient(
     return weight, gradient.sum((0, 2, 3))
 
 
-@torch.library.register_fake("roadmap::depthwise_conv2d", lib=_library)
+@torch.library.register_fake("roadmap::depthwise_conv2d", lib=library)
 def _(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
     _check(x, weight, stride, padding, bias)
     out = [plans.outputs(side, weight.shape[-1], stride, padding) for side in x.shape[2:]]
     return plans.empty((*x.shape[:2], *out), x)
 
 
-@torch.library.register_fake("roadmap::depthwise_input_gradient", lib=_library)
+@torch.library.register_fake("roadmap::depthwise_input_gradient", lib=library)
 def _(
     gradient: Tensor, _weight: Tensor, height: int, width: int, _stride: int, _padding: int
 ) -> Tensor:
     return plans.empty((*gradient.shape[:2], height, width), gradient)
 
 
-@torch.library.register_fake("roadmap::depthwise_weight_gradient", lib=_library)
+@torch.library.register_fake("roadmap::depthwise_weight_gradient", lib=library)
 def _(
     _gradient: Tensor, x: Tensor, kernel_size: int, _stride: int, _padding: int
 ) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,58 @@
+"""Layer normalization over channels.
+
+Annotations are types here, not strings, since ``torch.jit.script`` reads them after ``torch.fx``.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """Layer normalization over the channels of an (N, C, H, W) tensor.
+
+    Under autocast, it keeps its input's precision like batch norm (the kernel's statistics are
+    float32); otherwise autocast would make every later tensor float32.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = self.normalized_shape  # TorchScript converts this tuple to a list
+        return _layer_norm(x, shape, self.weight, self.bias, self.eps)  # type: ignore[arg-type]
+
+    @torch.jit.unused
+    def by_rows(self, rows: Tensor) -> Tensor:
+        """Do the same to (N, H, W, C)."""
+        return _of_rows(rows, self.normalized_shape, self.weight, self.bias, self.eps)
+
+
+@torch.fx.wrap  # reads its input's dtype, which a symbolic trace lacks
+def _layer_norm(x: Tensor, channels: list[int], weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    rows = x.permute(0, 2, 3, 1)
+    # TorchScript omits the rest only behind this exact condition.
+    if torch.jit.is_scripting():
+        rows = F.layer_norm(rows, channels, weight, bias, eps)
+    else:
+        rows = _of_rows(rows, channels, weight, bias, eps)
+    return rows.permute(0, 3, 1, 2)
+
+
+def _of_rows(
+    rows: Tensor, channels: Sequence[int], weight: Tensor, bias: Tensor, eps: float
+) -> Tensor:
+    if not torch.compiler.is_dynamo_compiling():
+        return _in_its_precision(rows, channels, weight, bias, eps)
+    # torch.compile 2.11 would swap H and W in the saved statistics of (N, H, W, C) and thus in
+    # every gradient, which must then be copied back.
+    flat = _in_its_precision(rows.flatten(0, 2), channels, weight, bias, eps)
+    return flat.unflatten(0, rows.shape[:3])
+
+
+def _in_its_precision(
+    x: Tensor, channels: Sequence[int], weight: Tensor, bias: Tensor, eps: float
+) -> Tensor:
+    if x.dtype == weight.dtype:
+        return F.layer_norm(x, channels, weight, bias, eps)
+    with torch.autocast(x.device.type, enabled=False):
+        return F.layer_norm(x, channels, weight.to(x.dtype), bias.to(x.dtype), eps)

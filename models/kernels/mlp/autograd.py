@@ -1,0 +1,72 @@
+"""Two linear layers with a GELU between them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import Function
+
+from models.kernels.mlp import operators
+from models.kernels.tracing import plain
+
+Gradients = tuple[Tensor | None, ...]
+
+
+def mlp(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor | None) -> Tensor:
+    """Apply linear layer, GELU (exact) and linear layer to ``x`` (M, C).
+
+    ``weight1`` (H, C), ``bias1`` (H,), ``weight2`` (D, H), ``bias2`` (D,) or None, all of one
+    dtype. Keeps GELU and its derivative for the backward pass, not what GELU reads.
+    """
+    tensors = (x, weight1, bias1, weight2, bias2)
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+        return Mlp.apply(*tensors)
+    return F.linear(_run("linear_gelu", x, weight1, bias1), weight2, bias2)
+
+
+class Mlp(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor | None
+    ) -> Tensor:
+        activated, slope = _run("linear_gelu_slope", x, weight1, bias1)
+        ctx.save_for_backward(x, weight1, bias1, weight2, bias2, activated, slope)
+        return F.linear(activated, weight2, bias2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Gradients:
+        *inputs, activated, slope = ctx.saved_tensors
+        if torch.is_grad_enabled():  # for second derivatives
+            return _plain_gradients(gradient, *inputs)
+        x, weight1, bias1, weight2, bias2 = inputs
+        hidden, sums = _run("gelu_gradient", gradient, weight2, slope)
+        return (
+            hidden @ weight1,
+            hidden.t() @ x,
+            sums.sum(0).to(bias1.dtype),
+            gradient.t() @ activated,
+            None if bias2 is None else gradient.sum(0),
+        )
+
+
+def _run(name: str, *tensors: Tensor) -> Any:
+    """Run the operator ``name``, without torch's dispatcher where nothing else sees the call."""
+    direct = not torch.compiler.is_compiling() and plain(*tensors)
+    return getattr(operators if direct else torch.ops.roadmap, name)(*tensors)
+
+
+def _plain_gradients(gradient: Tensor, *inputs: Tensor | None) -> Gradients:
+    """Return the gradients of the inputs, which can be differentiated again."""
+    out = _plain(*inputs)  # type: ignore[arg-type]
+    wanted = [t for t in inputs if t is not None and t.requires_grad]
+    found = iter(torch.autograd.grad(out, wanted, gradient, create_graph=True))
+    return tuple(next(found) if t is not None and t.requires_grad else None for t in inputs)
+
+
+def _plain(
+    x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor | None
+) -> Tensor:
+    return F.linear(F.gelu(F.linear(x, weight1, bias1)), weight2, bias2)
