@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from models import spec as layers
 from models.config import ModelConfig
-from models.kernels.branch import Branch
+from models.kernels.branch import Branch, Stages
 from models.kernels.depthwise import DepthwiseConv2d
 from models.kernels.layer_norm import LayerNorm2d
+from models.kernels.layer_scale import LayerScale
 from models.kernels.pointwise import PointwiseConv2d
 
 
@@ -38,17 +39,6 @@ class ResponseNorm(nn.Module):
         norms = torch.linalg.vector_norm(x, dim=(2, 3), keepdim=True, dtype=precise)
         scale = self.weight * norms / (norms.mean(1, keepdim=True) + self.eps)
         return x + torch.addcmul(self.bias.to(x.dtype), x, scale.to(x.dtype))
-
-
-class LayerScale(nn.Module):
-    """A learned factor per channel of an (N, C, H, W) tensor; keeps the tensor's precision."""
-
-    def __init__(self, channels: int, init: float):
-        super().__init__()
-        self.gamma = nn.Parameter(torch.full((channels, 1, 1), init))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.gamma.to(x.dtype)
 
 
 class NarrowStridedConv(nn.Conv2d):
@@ -120,7 +110,7 @@ class ModernResNet(nn.Module):
         self.num_classes = config.num_classes
         self.num_features = config.num_features
         self.stem = _sequential(spec.stem)
-        self.stages = nn.Sequential(*(Stage(stage) for stage in spec.stages))
+        self.stages = Stages(*(Stage(stage) for stage in spec.stages))
         self.head = Head(spec)
         self.apply(INITS[config.init])
 

@@ -1,15 +1,26 @@
-"""The layers of a residual branch, one after the other."""
+"""Layers one after the other: those of a residual branch, and the stages of a network."""
+
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
+from models.kernels import casts
+from models.kernels.depthwise import DepthwiseConv2d
 from models.kernels.layer_norm import LayerNorm2d
+from models.kernels.layer_scale import LayerScale
 from models.kernels.mlp.layer import applied, fits
 from models.kernels.pointwise import PointwiseConv2d, in_half_on_cuda
 from models.kernels.tracing import exporting
 
 #: Layers that treat the positions of an image one by one.
 BY_POSITION = (LayerNorm2d, PointwiseConv2d, nn.GELU, nn.ReLU)
+
+
+#: Layers that look for parameters that were cast together.
+CASTING = (DepthwiseConv2d, LayerNorm2d, LayerScale, PointwiseConv2d)
+#: Of each network's stages; not an attribute of theirs, which would be saved and copied.
+_parameters: WeakKeyDictionary[nn.Module, casts.Parameters] = WeakKeyDictionary()
 
 
 class Branch(nn.Sequential):
@@ -28,6 +39,30 @@ class Branch(nn.Sequential):
         for layer in self:
             x = layer(x)
         return x
+
+
+class Stages(nn.Sequential):
+    """``nn.Sequential`` that, in inference under autocast on CUDA, casts parameters together."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        # TorchScript omits code only behind this exact condition.
+        if not torch.jit.is_scripting():  # noqa: SIM102
+            if _together(x) and casts.useful(x):
+                return _cast_together(self, x)
+        for stage in self:
+            x = stage(x)
+        return x
+
+
+def _cast_together(stages: Stages, x: Tensor) -> Tensor:
+    parameters = _parameters.get(stages)
+    if parameters is None or not parameters.current:
+        layers = [layer for layer in stages.modules() if isinstance(layer, CASTING)]
+        parameters = _parameters[stages] = casts.Parameters(layers)
+    with casts.cast_together(parameters, torch.get_autocast_dtype("cuda")):
+        for stage in stages:
+            x = stage(x)
+    return x
 
 
 def _together(x: Tensor) -> bool:

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.kernels.casts import found
+
 
 class LayerNorm2d(nn.LayerNorm):
     """Layer normalization over the channels of an (N, C, H, W) tensor.
@@ -54,5 +56,13 @@ def _in_its_precision(
 ) -> Tensor:
     if x.dtype == weight.dtype:
         return F.layer_norm(x, channels, weight, bias, eps)
-    with torch.autocast(x.device.type, enabled=False):
-        return F.layer_norm(x, channels, weight.to(x.dtype), bias.to(x.dtype), eps)
+    weight, bias = found(weight).to(x.dtype), found(bias).to(x.dtype)
+    device = x.device.type
+    if torch.compiler.is_compiling() or not torch.is_autocast_enabled(device):
+        with torch.autocast(device, enabled=False):
+            return F.layer_norm(x, channels, weight, bias, eps)
+    torch.set_autocast_enabled(device, False)  # the context manager takes 10 µs
+    try:
+        return F.layer_norm(x, channels, weight, bias, eps)
+    finally:
+        torch.set_autocast_enabled(device, True)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.kernels.casts import found
 from models.kernels.tracing import exporting
 
 #: On CUDA in float32, PyTorch's convolutions use TensorFloat-32 by default, its products do not.
@@ -27,7 +28,8 @@ class PointwiseConv2d(nn.Conv2d):
     @torch.jit.unused
     def by_rows(self, rows: Tensor) -> Tensor:
         """Do the same to (N, H, W, C)."""
-        return F.linear(rows, self.weight.flatten(1), self.bias)
+        bias = None if self.bias is None else found(self.bias)
+        return F.linear(rows, found(self.weight).flatten(1), bias)
 
 
 @torch.fx.wrap

@@ -14,6 +14,7 @@ from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 
 from models.config import ConfigError, ModelConfig
+from models.kernels.branch import Stages
 from models.network import INITS, Head, ModernResNet, Stage
 from models.spec import Activation, network_spec
 from models.text import said
@@ -114,7 +115,7 @@ class TimmNetwork(ModernResNet):
         self.in_chans = in_chans
         self.drop_rate = drop_rate
         self.head_hidden_size = self.num_features
-        self.stages = nn.Sequential(*map(TimmStage, self.stages))  # type: ignore[arg-type]
+        self.stages = Stages(*map(TimmStage, self.stages))  # type: ignore[arg-type]
         self.head = TimmHead(self.head, global_pool, drop_rate)  # type: ignore[assignment]
         self.feature_info = feature_info(config)
         self._stem_features = len(self.feature_info) - len(config.depths)
@@ -173,7 +174,7 @@ class TimmNetwork(ModernResNet):
                 self.config = NoConfig()  # type: ignore[assignment]
             self.head.norm = nn.Identity()
         self.num_features = self.head_hidden_size = self.feature_info[last]["num_chs"]
-        self.stages = self.stages[:stages]
+        self.stages = Stages(*self.stages[:stages])
         if not stages:
             self.stem.pool = nn.Identity()  # the stem's feature is from before pooling
         return taken

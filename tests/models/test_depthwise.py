@@ -22,12 +22,12 @@ from torch._dynamo.testing import CompileCounter
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from models import VARIANTS, ModernResNet
+from models.kernels import driver
 from models.kernels.depthwise import (
     DepthwiseConv2d,
     compiled,
     depthwise_conv2d,
     depthwise_used,
-    driver,
     operator,
     plans,
 )

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.kernels.depthwise import driver
+from models.kernels import driver
 
 FOLDER = Path(__file__).with_name("kernels")
 LEAST_CAPABILITY = (8, 0)  # the first with bfloat16 conversion

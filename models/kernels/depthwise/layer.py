@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.kernels.casts import found
 from models.kernels.depthwise import compiled
 from models.kernels.depthwise.autograd import depthwise_conv2d, worthwhile
 from models.kernels.depthwise.operator import MOST_SIZE
@@ -70,6 +71,7 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padd
             if torch.is_autocast_enabled("cuda"):
                 x = x.to(torch.get_autocast_dtype("cuda"))
             return depthwise_conv2d(x, weight, bias, stride, padding)
+        weight, bias = found(weight), None if bias is None else found(bias)
     return F.conv2d(x, weight, bias, stride, padding, groups=x.shape[1])
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.kernels import driver
+
 #: Tiles, warps and pipeline stages that were fastest on an H200 (benchmarks/mlp.py).
 ROWS = COLUMNS = 128
 HALF = COLUMNS // 2
@@ -91,9 +93,11 @@ class Launcher:
 
     def __call__(self, tensors: tuple[Tensor, ...], sizes: tuple[int, int, int]) -> None:
         """Launch on the current stream."""
-        if self._device.type == "cuda" and torch._C._cuda_getDevice() != self._device.index:
-            with torch.cuda.device(self._device):
-                return self(tensors, sizes)
+        if self._device.type == "cuda":
+            if torch._C._cuda_getDevice() != self._device.index:
+                with torch.cuda.device(self._device):
+                    return self(tensors, sizes)
+            driver.make_context_current(self._device.index)
         tensors = tuple(_aligned(tensor) for tensor in tensors)
         if self._run is None:
             return self._first(tensors, sizes)

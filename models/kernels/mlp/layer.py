@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.kernels.casts import found
 from models.kernels.mlp import operators
 from models.kernels.mlp.autograd import mlp
 from models.kernels.pointwise import PointwiseConv2d
 
 #: Hidden elements from which the kernels save more of the GPU's time than their launch from Python
-#: costs.
-LEAST_ELEMENTS = 1 << 24
+#: costs: in general, and where gradients are recorded without torch.compile.
+LEAST_ELEMENTS, LEAST_RECORDED = 1 << 25, 1 << 26
 
 
 def fits(layers: Sequence[nn.Module], rows: Tensor) -> bool:
@@ -27,9 +28,14 @@ def fits(layers: Sequence[nn.Module], rows: Tensor) -> bool:
         and isinstance(activation, nn.GELU)
         and isinstance(second, PointwiseConv2d)
         and activation.approximate == "none"
-        and rows.numel() // first.in_channels * first.out_channels >= LEAST_ELEMENTS
+        and rows.numel() // first.in_channels * first.out_channels >= _least()
         and operators.supported(rows.device, (first.in_channels, first.out_channels))
     )
+
+
+def _least() -> int:
+    recorded = torch.is_grad_enabled() and not torch.compiler.is_compiling()
+    return LEAST_RECORDED if recorded else LEAST_ELEMENTS
 
 
 def applied(layers: Sequence[Any], rows: Tensor) -> Tensor:
@@ -38,11 +44,11 @@ def applied(layers: Sequence[Any], rows: Tensor) -> Tensor:
     dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else rows.dtype
     out = mlp(
         rows.flatten(0, 2).to(dtype),
-        first.weight.flatten(1).to(dtype),
+        found(first.weight).flatten(1).to(dtype),
         rows.new_zeros(first.out_channels, dtype=dtype)
         if first.bias is None
-        else first.bias.to(dtype),
-        second.weight.flatten(1).to(dtype),
-        None if second.bias is None else second.bias.to(dtype),
+        else found(first.bias).to(dtype),
+        found(second.weight).flatten(1).to(dtype),
+        None if second.bias is None else found(second.bias).to(dtype),
     )
     return out.unflatten(0, rows.shape[:3])
