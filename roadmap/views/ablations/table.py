@@ -12,7 +12,7 @@ from roadmap.steps import ROADMAPS
 from roadmap.text import ABSENT, data_title
 from roadmap.views.ablations import data as ablations_data
 from roadmap.views.common import markup, turns
-from roadmap.views.common.figure import plain_cells
+from roadmap.views.common.figure import csv_button, plain_cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,15 +54,7 @@ def _filtered() -> None:
         alt="Table of all runs with their scores.",
     )
     with st.container(key="downloads-runs"):
-        st.download_button(
-            "CSV",
-            shown.to_csv(index=False),
-            "runs.csv",
-            "text/csv",
-            key="ablations-csv",
-            on_click="ignore",
-            type="tertiary",
-        )
+        csv_button(shown, "runs")
 
 
 #: Column titles.

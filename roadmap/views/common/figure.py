@@ -25,6 +25,19 @@ def plain_cells(table: DataFrame) -> DataFrame:
     return table
 
 
+def csv_button(table: DataFrame, name: str) -> None:
+    """Show a button that saves ``table`` as ``name.csv``."""
+    st.download_button(
+        "CSV",
+        plain_cells(table).to_csv(index=False, float_format="%.10g"),
+        f"{name}.csv",
+        "text/csv",
+        key=f"csv-{name}",
+        on_click="ignore",
+        type="tertiary",
+    )
+
+
 def show(
     figure: Figure, table: DataFrame, name: str, alt: str, *, key: str | None = None, **options: Any
 ) -> None:
@@ -37,12 +50,4 @@ def show(
         st.plotly_chart(figure, key=key or f"chart-{name}", config=CONFIG, alt=alt, **options)
         with st.container(horizontal=True, gap="small", key=f"downloads-{name}"):
             st.html(markup.image_downloads(name), width="content")
-            st.download_button(
-                "CSV",
-                plain_cells(table).to_csv(index=False, float_format="%.10g"),
-                f"{name}.csv",
-                "text/csv",
-                key=f"csv-{name}",
-                on_click="ignore",
-                type="tertiary",
-            )
+            csv_button(table, name)
