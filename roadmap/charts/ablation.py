@@ -103,13 +103,10 @@ def change_intervals(table: DataFrame) -> go.Figure:
         style.layout(
             pixels(height),
             margin={"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM, "pad": 0},
-            xaxis=style.axis(
-                "Change, points of top-1", range=_reach(table), fixedrange=True, automargin=False
-            ),
+            xaxis=style.axis("Change, points of top-1", range=_reach(table)),
             yaxis={"range": [height, 0], "fixedrange": True, "visible": False},
             shapes=[_zero_line()],
             annotations=column_names(("Change", "p, Holm")),
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
             **columns(
                 list(table["title"]),
                 [changes, [_p_value(value) for value in table["p_holm"]]],
@@ -133,18 +130,17 @@ def accuracy_against(table: DataFrame, cost: Metric = COSTS["gflops"]) -> go.Fig
     ends = table[["top1_low", "top1_high"]].apply(lambda end: end.fillna(table["top1"]))
     bars = [(float(low), float(high)) for low, high in ends.itertuples(index=False)]
     spans = (
-        _span([x for x, _ in points]),
-        _span([value for bar in bars for value in bar]),
+        style.span([x for x, _ in points]),
+        style.span([value for bar in bars for value in bar]),
     )
     return go.Figure(
         [_whiskers(points, bars), _points(table, points, cost)],
         style.layout(
             SCATTER_HEIGHT,
             margin={"l": 48, "r": 12, "t": 12, "b": 46, "pad": 0},
-            xaxis=style.axis(cost.axis, range=spans[0], fixedrange=True, automargin=False),
-            yaxis=style.axis(_top1_on(table), range=spans[1], fixedrange=True, automargin=False),
+            xaxis=style.axis(cost.axis, range=spans[0]),
+            yaxis=style.axis(_top1_on(table), range=spans[1]),
             annotations=_numbers(points, [f"{n:.0f}" for n in table["number"]], spans, bars),
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
 
@@ -210,19 +206,12 @@ def _paper_changes(table: DataFrame, places: Sequence[float]) -> go.Scatter:
 def _reach(table: DataFrame) -> tuple[float, float]:
     """Return the range of all drawn values."""
     drawn = table[["change", "change_low", "change_high", "paper_change"]].stack()
-    return _span([*drawn.dropna(), 0.0])
+    return style.span([*drawn.dropna(), 0.0])
 
 
 def _zero_line() -> dict[str, Any]:
     line = {"color": GRAY, "width": 1.25}
     return {"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper", "line": line}
-
-
-def _span(values: Sequence[float]) -> tuple[float, float]:
-    """Return an axis range with room for markers and numbers."""
-    low, high = min(values), max(values)
-    room = 0.09 * ((high - low) or abs(high) or 1)
-    return low - room, high + room
 
 
 def _whiskers(

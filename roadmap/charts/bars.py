@@ -305,7 +305,7 @@ def _layout(metric: Metric, span: tuple[float, float], height: float) -> dict[st
         pixels(height),
         margin={"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM, "pad": 0},
         barmode="overlay",
-        xaxis=style.axis(metric.axis, range=span, fixedrange=True, automargin=False),
+        xaxis=style.axis(metric.axis, range=span),
         yaxis={"range": [height, 0], "fixedrange": True, "visible": False},
     )
 

@@ -22,8 +22,6 @@ ROW, TOP, BOTTOM, NAMES = 30, 8, 44, 176  # pixels
 READINGS = {verdict: SIGNS[verdict] for verdict in ("gain", "loss", "inconclusive")}
 PATH_HEIGHT, MAP_HEIGHT = 340, 460
 POINT = 4
-#: Color of the uncertainty band behind a prediction.
-BAND_OF = {BLUE: "rgba(67, 108, 200, 0.16)", GRAY: "rgba(124, 128, 136, 0.14)"}
 
 
 def effect_intervals(table: DataFrame) -> go.Figure:
@@ -41,13 +39,7 @@ def effect_intervals(table: DataFrame) -> go.Figure:
             TOP + BOTTOM + ROW * len(table),
             margin={"l": NAMES, "r": 64, "t": TOP, "b": BOTTOM, "pad": 0},
             xaxis=style.axis(
-                "Points of top-1",
-                range=span,
-                fixedrange=True,
-                automargin=False,
-                zeroline=True,
-                zerolinecolor=GRAY,
-                zerolinewidth=1,
+                "Points of top-1", range=span, zeroline=True, zerolinecolor=GRAY, zerolinewidth=1
             ),
             yaxis={
                 "tickvals": list(places.values()),
@@ -60,7 +52,6 @@ def effect_intervals(table: DataFrame) -> go.Figure:
                 "tickfont": {"size": style.FONT_SIZE},
             },
             annotations=[*_values(table, places), *_impossible(table, places)],
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
 
@@ -83,13 +74,10 @@ def order_path(table: DataFrame) -> go.Figure:
         style.layout(
             PATH_HEIGHT,
             margin={"l": 52, "r": 12, "t": 30, "b": 44, "pad": 0},
-            xaxis=style.axis(
-                "Changes made", range=[-0.3, last + 0.3], fixedrange=True, automargin=False, dtick=1
-            ),
-            yaxis=style.axis("Predicted top-1, %", fixedrange=True, automargin=False),
+            xaxis=style.axis("Changes made", range=[-0.3, last + 0.3], dtick=1),
+            yaxis=style.axis("Predicted top-1, %"),
             showlegend=True,
             legend={"orientation": "h", "x": 0, "y": 1.12},
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
 
@@ -144,11 +132,10 @@ def combination_map(
         style.layout(
             MAP_HEIGHT,
             margin={"l": 52, "r": 12, "t": 30, "b": 44, "pad": 0},
-            xaxis=style.axis(axis, fixedrange=True, automargin=False),
-            yaxis=style.axis("Predicted top-1, %", fixedrange=True, automargin=False),
+            xaxis=style.axis(axis),
+            yaxis=style.axis("Predicted top-1, %"),
             showlegend=True,
             legend={"orientation": "h", "x": 0, "y": 1.09},
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
 
@@ -218,7 +205,7 @@ def _band(rows: DataFrame, color: str) -> go.Scatter:
         x=[*numbers, *reversed(numbers)],
         y=[*rows["high"], *reversed(list(rows["low"]))],
         fill="toself",
-        fillcolor=BAND_OF[color],
+        fillcolor=style.faded(color, 0.15),
         line={"width": 0},
         hoverinfo="skip",
         showlegend=False,

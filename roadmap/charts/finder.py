@@ -56,11 +56,8 @@ def finder_chart(question: Question, measured: Sequence[Point]) -> go.Figure:
             HEIGHT,
             margin=MARGIN,
             xaxis=log_axis(question.measured.axis, spans[0]),
-            yaxis=style.axis(
-                "ImageNet-1K top-1 accuracy, %", range=spans[1], fixedrange=True, automargin=False
-            ),
+            yaxis=style.axis("ImageNet-1K top-1 accuracy, %", range=spans[1]),
             annotations=_labels(question, known, best, spans),
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
 

@@ -111,7 +111,7 @@ def field_map(
     """
     places = [(place + 0.5) * cell - 0.5 - center for place in range(len(cells))]
     ends = [places[0] - cell / 2, places[-1] + cell / 2]
-    axis: dict[str, Any] = {"fixedrange": True, "constrain": "domain", "showgrid": False}
+    axis: dict[str, Any] = {"automargin": True, "constrain": "domain", "showgrid": False}
     return go.Figure(
         go.Heatmap(
             x=places,
@@ -119,7 +119,7 @@ def field_map(
             z=cells,
             zmin=0,
             zmax=1,
-            colorscale=[[0, _blue(0.03)], [1, _blue(1.0)]],
+            colorscale=[[0, style.faded(BLUE, 0.03)], [1, BLUE]],
             hovertemplate="%{x:.0f}, %{y:.0f} pixels from the center<br>"
             "%{z:.0%} of the maximum<extra></extra>",
             showscale=False,
@@ -136,11 +136,6 @@ def field_map(
             annotations=[_share(share, side) for share, side in sides],
         ),
     )
-
-
-def _blue(alpha: float) -> str:
-    red, green, blue = (int(BLUE[place : place + 2], 16) for place in (1, 3, 5))
-    return f"rgba({red}, {green}, {blue}, {alpha})"
 
 
 def _square(side: float, color: str, width: float, dash: str) -> dict[str, Any]:

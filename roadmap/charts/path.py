@@ -42,7 +42,8 @@ def roadmap_path(
         str(row["key"]): (float(row[cost.key]), float(row["top1"])) for _, row in table.iterrows()
     }
     others = [reference[1:]] if reference else []
-    spans = _spans([*points.values(), *others])
+    x, y = zip(*points.values(), *others, strict=True)
+    spans = style.span(x), style.span(y)
     return go.Figure(
         [
             *_legs(table, points),
@@ -52,25 +53,14 @@ def roadmap_path(
         style.layout(
             HEIGHT,
             margin=MARGIN,
-            xaxis=style.axis(cost.axis, range=spans[0], fixedrange=True, automargin=False),
-            yaxis=style.axis(top1.axis, range=spans[1], fixedrange=True, automargin=False),
+            xaxis=style.axis(cost.axis, range=spans[0]),
+            yaxis=style.axis(top1.axis, range=spans[1]),
             annotations=[
                 *_arrows(table, points),
                 *_labels(points, numbers, spans, selected, reference),
             ],
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
-
-
-def _spans(points: list[tuple[float, float]]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Return the ranges of both axes, with room for markers and numbers at the ends."""
-    spans = []
-    for values in zip(*points, strict=True):
-        low, high = min(values), max(values)
-        room = 0.09 * ((high - low) or abs(high) or 1)
-        spans.append((low - room, high + room))
-    return spans[0], spans[1]
 
 
 def _legs(table: DataFrame, points: dict[str, tuple[float, float]]) -> list[go.Scatter]:

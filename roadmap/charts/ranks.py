@@ -51,7 +51,6 @@ def rank_slopes(table: DataFrame) -> go.Figure:
                 _heading(f"On {data_title(table['data'].iloc[0])}", 0),
                 _heading("Published", 1),
             ],
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
 

@@ -58,18 +58,11 @@ def schedules(table: DataFrame, titles: Mapping[str, str], *, relative: bool = F
             380,
             margin={"l": 56, "r": 14, "t": 10, "b": 46, "pad": 0},
             xaxis=style.axis(
-                "Share of the run, %" if relative else "Epoch",
-                range=[-0.01 * end, 1.01 * end],
-                fixedrange=True,
-                automargin=False,
+                "Share of the run, %" if relative else "Epoch", range=[-0.01 * end, 1.01 * end]
             ),
             yaxis=style.axis(
-                "Learning rate / maximum" if relative else "Learning rate (log scale)",
-                fixedrange=True,
-                automargin=False,
-                **rates,
+                "Learning rate / maximum" if relative else "Learning rate (log scale)", **rates
             ),
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
 
@@ -117,18 +110,11 @@ def gains(table: DataFrame) -> go.Figure:
             len(top1) * ROW + GAIN_TOP + GAIN_BOTTOM,
             margin={"l": GAIN_LEFT, "r": GAIN_RIGHT, "t": GAIN_TOP, "b": GAIN_BOTTOM, "pad": 0},
             barmode="overlay",
-            xaxis=style.axis(
-                "ImageNet-1K top-1 accuracy, %",
-                range=[low, high],
-                fixedrange=True,
-                automargin=False,
-                nticks=5,
-            ),
+            xaxis=style.axis("ImageNet-1K top-1 accuracy, %", range=[low, high], nticks=5),
             yaxis={"range": list(span), "fixedrange": True, "visible": False},
             yaxis2=text_axis(places, titles, span, 0, -GAIN_LEFT, "right"),
             yaxis3=text_axis(places, added, span, 1, 50, "left"),
             annotations=[_head("Change", 50)],
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
 

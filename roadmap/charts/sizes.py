@@ -91,14 +91,8 @@ def sizes_chart(
             HEIGHT,
             margin=MARGIN,
             xaxis=log_axis(cost.axis, spans[0]),
-            yaxis=style.axis(
-                f"{TEST_SETS[test_set]} top-1 accuracy, %",
-                range=spans[1],
-                fixedrange=True,
-                automargin=False,
-            ),
+            yaxis=style.axis(f"{TEST_SETS[test_set]} top-1 accuracy, %", range=spans[1]),
             annotations=_labels(table, front, cost, test_set, spans),
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
 
@@ -131,8 +125,6 @@ def log_axis(title: str, span: Span) -> dict[str, Any]:
         title,
         type="log",
         range=span,
-        fixedrange=True,
-        automargin=False,
         tickmode="array",
         tickvals=ticks,
         ticktext=[f"{tick:,g}" for tick in ticks],
@@ -186,18 +178,13 @@ def _marks(table: DataFrame, name: str, cost: CostAxis, test_set: str) -> go.Sca
         marker={
             "symbol": drawn.symbol,
             "size": [bubble(memory) for memory in rows["memory"]],
-            "color": [_faded(drawn.color, 0.55 if full else 0.08) for full in filled],
+            "color": [style.faded(drawn.color, 0.55 if full else 0.08) for full in filled],
             "line": {"color": drawn.color, "width": 2},
             "opacity": 1,
         },
         selected={"marker": {"opacity": 1}},
         unselected={"marker": {"opacity": 1}},
     )
-
-
-def _faded(color: str, opacity: float) -> str:
-    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
-    return f"rgba({red}, {green}, {blue}, {opacity})"
 
 
 def bubble(memory: float) -> float:
