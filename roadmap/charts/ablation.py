@@ -24,7 +24,7 @@ from roadmap.charts.rows import (
     pixels,
     row_places,
 )
-from roadmap.palette import BLUE, GRAY, GROUP_COLORS, ORANGE
+from roadmap.palette import BLUE, GRAY, ORANGE
 from roadmap.text import data_title, number, signed
 
 if TYPE_CHECKING:
@@ -233,7 +233,6 @@ def _whiskers(
 
 
 def _points(table: DataFrame, points: Sequence[tuple[float, float]], cost: Metric) -> go.Scatter:
-    colors = [GROUP_COLORS.get(group, GRAY) for group in table["group"]]
     return go.Scatter(
         x=[x for x, _ in points],
         y=[y for _, y in points],
@@ -244,12 +243,7 @@ def _points(table: DataFrame, points: Sequence[tuple[float, float]], cost: Metri
             for title, (x, y) in zip(table["title"], points, strict=True)
         ],
         hovertemplate="%{text}<extra></extra>",
-        marker={
-            "size": 10,
-            "color": colors,
-            "symbol": ["circle" if adopted else "circle-open" for adopted in table["adopted"]],
-            "line": {"width": 2, "color": colors},
-        },
+        marker=style.step_marker(table, 10),
     )
 
 

@@ -178,17 +178,15 @@ def _name_labels(
     for place, height in zip(order, heights, strict=True):
         color, dash = STYLES[place % len(STYLES)]
         labels.append(
-            {
-                "text": f"<span style='color:{color}'>{MARKS[dash]}</span> {ends[place][0]}",
-                "x": 1,
-                "xref": "paper",
-                "xanchor": "left",
-                "xshift": 4,
-                "y": span[0] + height / scale,
-                "yanchor": "middle",
-                "showarrow": False,
-                "font": {"size": style.FONT_SIZE - 1},
-            }
+            style.note(
+                f"<span style='color:{color}'>{MARKS[dash]}</span> {ends[place][0]}",
+                1,
+                span[0] + height / scale,
+                xref="paper",
+                xanchor="left",
+                xshift=4,
+                yanchor="middle",
+            )
         )
     return labels
 

@@ -173,7 +173,7 @@ def _intervals(table: DataFrame, verdict: str, places: dict[str, int]) -> go.Sca
 def _values(table: DataFrame, places: dict[str, int]) -> list[dict[str, Any]]:
     """Print the figures in a column at the right."""
     return [
-        _note(signed(row["points"], 2), 1, places[row["title"]], "left", xshift=8)
+        _note(signed(row["points"], 2), 1, places[row["title"]])
         for row in table.to_dict("records")
         if row["points"] == row["points"]
     ]
@@ -181,22 +181,13 @@ def _values(table: DataFrame, places: dict[str, int]) -> list[dict[str, Any]]:
 
 def _impossible(table: DataFrame, places: dict[str, int]) -> list[dict[str, Any]]:
     return [
-        _note("not possible alone", 0, places[title], "left", xshift=8)
+        _note("not possible alone", 0, places[title])
         for title in table[table["points"].isna()]["title"]
     ]
 
 
-def _note(words: str, x: float, y: int, anchor: str, **more: Any) -> dict[str, Any]:
-    return {
-        "text": words,
-        "x": x,
-        "xref": "paper",
-        "y": y,
-        "xanchor": anchor,
-        "showarrow": False,
-        "font": {"size": style.FONT_SIZE - 1},
-        **more,
-    }
+def _note(words: str, x: float, y: int) -> dict[str, Any]:
+    return style.note(words, x, y, xref="paper", xanchor="left", xshift=8)
 
 
 def _band(rows: DataFrame, color: str) -> go.Scatter:

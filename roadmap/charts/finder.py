@@ -167,17 +167,7 @@ def _labels(
         : len(named)
     ]
     return [
-        {
-            "x": x,
-            "y": y,
-            "text": text,
-            "xshift": right,
-            "yshift": up,
-            "xanchor": "center",
-            "yanchor": "middle",
-            "showarrow": False,
-            "font": {"size": style.FONT_SIZE - 1},
-        }
+        style.note(text, x, y, xshift=right, yshift=up, xanchor="center", yanchor="middle")
         for (x, y), text, (right, up) in zip(places, texts, shifts, strict=False)
     ]
 

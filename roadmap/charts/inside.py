@@ -146,11 +146,4 @@ def _square(side: float, color: str, width: float, dash: str) -> dict[str, Any]:
 
 def _share(share: float, side: int) -> dict[str, Any]:
     """Write the share above the upper edge of its square."""
-    return {
-        "x": 0,
-        "y": -side / 2,
-        "yanchor": "bottom",
-        "text": f"{100 * share:.0f}% in {side} px",
-        "showarrow": False,
-        "font": {"size": FONT_SIZE - 1},
-    }
+    return style.note(f"{100 * share:.0f}% in {side} px", 0, -side / 2, yanchor="bottom")

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from roadmap.charts import style
 from roadmap.charts.bars import METRICS, Metric
 from roadmap.charts.labels import place_labels
-from roadmap.palette import GRAY, GROUP_COLORS
+from roadmap.palette import GRAY
 from roadmap.text import number
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _legs(table: DataFrame, points: dict[str, tuple[float, float]]) -> list[go.S
 def _points(
     table: DataFrame, points: dict[str, tuple[float, float]], cost: Metric, selected: str | None
 ) -> go.Scatter:
-    colors = [GROUP_COLORS.get(group, GRAY) for group in table["group"]]
+    sizes = [SELECTED if key == selected else MARKER for key in table["key"]]
     return go.Scatter(
         x=[points[key][0] for key in table["key"]],
         y=[points[key][1] for key in table["key"]],
@@ -100,13 +100,7 @@ def _points(
             )
         ],
         hovertemplate="%{text}<extra></extra>",
-        marker={
-            "size": [SELECTED if key == selected else MARKER for key in table["key"]],
-            "color": colors,
-            "symbol": ["circle" if adopted else "circle-open" for adopted in table["adopted"]],
-            "line": {"width": 2, "color": colors},
-            "opacity": 1,
-        },
+        marker=style.step_marker(table, sizes),
         selected={"marker": {"opacity": 1}},
         unselected={"marker": {"opacity": 1}},
     )
@@ -162,14 +156,11 @@ def _labels(
         [places[key] for key in keys], [texts[key] for key in keys], spans=spans, area=AREA
     )
     return [
-        {
-            "x": places[key][0],
-            "y": places[key][1],
-            "text": f"<b>{texts[key]}</b>" if key == selected else texts[key],
-            "xshift": shift[0],
-            "yshift": shift[1],
-            "showarrow": False,
-            "font": {"size": style.FONT_SIZE - 1},
-        }
-        for key, shift in zip(keys, shifts, strict=True)
+        style.note(
+            f"<b>{texts[key]}</b>" if key == selected else texts[key],
+            *places[key],
+            xshift=right,
+            yshift=up,
+        )
+        for key, (right, up) in zip(keys, shifts, strict=True)
     ]

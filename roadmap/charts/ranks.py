@@ -88,15 +88,5 @@ def _numbers(ranks: Series, span: tuple[float, float]) -> dict[str, object]:
 
 
 def _heading(words: str, position: int) -> dict[str, object]:
-    return {
-        "text": f"<b>{words}</b>",
-        "x": position,
-        "xref": "paper",
-        "xanchor": "right",
-        "xshift": RANKS if position else -GAP,
-        "y": 1,
-        "yref": "paper",
-        "yanchor": "bottom",
-        "showarrow": False,
-        "font": {"size": style.FONT_SIZE},
-    }
+    shift = RANKS if position else -GAP
+    return style.note(f"<b>{words}</b>", position, 1, **style.ABOVE, xanchor="right", xshift=shift)

@@ -244,18 +244,16 @@ def _label(
 ) -> dict[str, Any]:
     """Place a row's name at a corner of its mark: right or left, above or below (1 or -1)."""
     clear = round(0.4 * bubble(row["memory"])) + 3
-    return {
-        "x": math.log10(row[cost.column]),
-        "y": row[test_set],
-        "text": short_label(row),
-        "xanchor": "left" if across > 0 else "right",
-        "yanchor": "bottom" if along > 0 else "top",
-        "xshift": across * clear,
-        "yshift": along * (clear - 2),
-        "borderpad": 0,
-        "showarrow": False,
-        "font": {"size": style.FONT_SIZE - 1},
-    }
+    return style.note(
+        short_label(row),
+        math.log10(row[cost.column]),
+        row[test_set],
+        xanchor="left" if across > 0 else "right",
+        yanchor="bottom" if along > 0 else "top",
+        xshift=across * clear,
+        yshift=along * (clear - 2),
+        borderpad=0,
+    )
 
 
 def short_label(row: dict[str, Any]) -> str:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from roadmap.palette import GRAY, GROUP_COLORS
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FONT_SIZE = 13
 CLEAR = "rgba(0, 0, 0, 0)"
 GRID = "rgba(124, 128, 136, 0.22)"
 BAND = "rgba(124, 128, 136, 0.18)"  # behind the selected row
+
+#: Places an annotation above the axes, by their ends.
+ABOVE = {"xref": "paper", "yref": "paper", "yanchor": "bottom"}
 
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
@@ -42,6 +50,29 @@ def layout(height: int, **more: Any) -> dict[str, Any]:
         "paper_bgcolor": CLEAR,
         "plot_bgcolor": CLEAR,
         **more,
+    }
+
+
+def note(text: str, x: float, y: float, **more: Any) -> dict[str, Any]:
+    """Return an annotation without an arrow."""
+    font = {"size": FONT_SIZE - 1}
+    return {"text": text, "x": x, "y": y, "showarrow": False, "font": font, **more}
+
+
+def colors(table: DataFrame) -> list[str]:
+    """Return the color of each row's ``group`` of steps."""
+    return [GROUP_COLORS.get(group, GRAY) for group in table["group"]]
+
+
+def step_marker(table: DataFrame, size: Any) -> dict[str, Any]:
+    """Return a marker per row in its group's color, open if the step was not ``adopted``."""
+    drawn = colors(table)
+    return {
+        "size": size,
+        "color": drawn,
+        "symbol": ["circle" if adopted else "circle-open" for adopted in table["adopted"]],
+        "line": {"width": 2, "color": drawn},
+        "opacity": 1,
     }
 
 
