@@ -56,8 +56,11 @@ def finder_chart(question: Question, measured: Sequence[Point]) -> go.Figure:
             HEIGHT,
             margin=MARGIN,
             xaxis=log_axis(question.measured.axis, spans[0]),
-            yaxis=style.axis("ImageNet-1K top-1 accuracy, %", range=spans[1]),
+            yaxis=style.axis(
+                "ImageNet-1K top-1 accuracy, %", range=spans[1], fixedrange=True, automargin=False
+            ),
             annotations=_labels(question, known, best, spans),
+            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
 
@@ -167,7 +170,17 @@ def _labels(
         : len(named)
     ]
     return [
-        style.note(text, x, y, xshift=right, yshift=up, xanchor="center", yanchor="middle")
+        {
+            "x": x,
+            "y": y,
+            "text": text,
+            "xshift": right,
+            "yshift": up,
+            "xanchor": "center",
+            "yanchor": "middle",
+            "showarrow": False,
+            "font": {"size": style.FONT_SIZE - 1},
+        }
         for (x, y), text, (right, up) in zip(places, texts, shifts, strict=False)
     ]
 
