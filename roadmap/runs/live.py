@@ -25,8 +25,8 @@ class Live:
     """Figures after optimizer step ``step`` of ``steps``.
 
     ``loss`` is the mean over the augmented training images of this epoch so far; ``images_per_s``
-    excludes validation, ``seconds_left`` includes it and is None until the pace is known. ``points``
-    are (step, mean training loss since the previous point).
+    excludes validation, ``seconds_left`` includes it and is None until the pace is known.
+    ``points`` are (step, mean training loss since the previous point).
     """
 
     step: int
