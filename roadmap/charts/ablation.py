@@ -25,7 +25,7 @@ from roadmap.charts.rows import (
     row_places,
 )
 from roadmap.palette import BLUE, GRAY, ORANGE
-from roadmap.text import data_title, number, signed
+from roadmap.text import data_title, number, p_value, signed
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -109,7 +109,7 @@ def change_intervals(table: DataFrame) -> go.Figure:
             annotations=column_names(("Change", "p, Holm")),
             **columns(
                 list(table["title"]),
-                [changes, [_p_value(value) for value in table["p_holm"]]],
+                [changes, [p_value(value) for value in table["p_holm"]]],
                 places,
                 headers,
                 height,
@@ -150,10 +150,6 @@ def with_time(table: DataFrame) -> tuple[DataFrame, Metric]:
     table = table.assign(minutes=table["seconds"] / 60, hours=table["seconds"] / 3600)
     most = float(table["seconds"].max())
     return table, COSTS["hours" if most > 7200 else "minutes" if most > 180 else "seconds"]
-
-
-def _p_value(value: float) -> str:
-    return "<0.001" if value < 0.001 else number(value, 3)
 
 
 def _intervals(table: DataFrame, places: Sequence[float]) -> list[go.Scatter]:

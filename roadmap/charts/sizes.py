@@ -84,7 +84,11 @@ def sizes_chart(
         [
             _front_line(front, cost, test_set),
             *_series(table, cost, test_set),
-            *(_marks(table, name, cost, test_set) for name in _present(table)),
+            *(
+                _marks(table, name, cost, test_set)
+                for name in FAMILIES
+                if (table["family"] == name).any()
+            ),
             _ring(table[table["key"] == selected], cost, test_set),
         ],
         style.layout(
@@ -95,10 +99,6 @@ def sizes_chart(
             annotations=_labels(table, front, cost, test_set, spans),
         ),
     )
-
-
-def _present(table: DataFrame) -> list[str]:
-    return [name for name in FAMILIES if (table["family"] == name).any()]
 
 
 Span = tuple[float, float]

@@ -354,14 +354,12 @@ def _print(
         return
     from roadmap.study import text
 
+    worths = {view: found.worth(view) for view in found.views}
     shown = [
         {
             "title": row["title"],
             "pays": _pays(row["pays_from_epochs"]),
-            **{
-                view: text.short(worth.effect, worth.verdict)
-                for view, worth in zip(found.views, _worths(found, i), strict=True)
-            },
+            **{view: text.short(w[i].effect, w[i].verdict) for view, w in worths.items()},
         }
         for i, row in enumerate(rows)
     ]
@@ -380,10 +378,6 @@ def _print(
     if found.has_best_rate:
         notes.insert(0, "Own rate: in place, but each network at its own best learning rate.")
     emit(shown, columns, form, f"Points of top-1: {text.conditions(found)}", notes)
-
-
-def _worths(found: Effects, place: int) -> list[Any]:
-    return [found.worth(view)[place] for view in found.views]
 
 
 def _pays(epochs: float | None) -> str:

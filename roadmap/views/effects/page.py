@@ -284,16 +284,15 @@ def _budgets(effects: Effects) -> None:
     )
     st.html(
         markup.heading("When each change pays off", 2, "section")
-        + "".join(markup.paragraph(f"{what}: {_list(names)}.", "text") for what, names in parts)
+        + "".join(
+            markup.paragraph(f"{what}: {', '.join(names) or 'none'}.", "text")
+            for what, names in parts
+        )
         + markup.paragraph(
             "For each change in the paper's place. It pays off if its 95% interval is above zero.",
             "faint",
         )
     )
-
-
-def _list(words: Sequence[str]) -> str:
-    return ", ".join(words) or "none"
 
 
 def _basis(experiment: Experiment, effects: Effects) -> None:

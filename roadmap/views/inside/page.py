@@ -189,10 +189,6 @@ def _network(inside: Inside) -> None:
     st.html(markup.heading("Stage by stage", 2, "section") + stages)
 
 
-def _operation(inside: Inside) -> None:
-    operation_tab.show(inside.roadmap, inside.step.key)
-
-
 def _cost(inside: Inside) -> None:
     inside_cost.show(inside.config, inside.image_size, f"{inside.name}-cost")
 
@@ -287,7 +283,7 @@ def _source(config: ModelConfig) -> str:
 
 SHOWN = {
     "block": _block,
-    "operation": _operation,
+    "operation": lambda inside: operation_tab.show(inside.roadmap, inside.step.key),
     "network": _network,
     "cost": _cost,
     "field": _field,

@@ -41,14 +41,12 @@ class Shown:
 
     @property
     def table(self) -> DataFrame:
-        return steps_table(self.roadmap, self.setting)
+        if self.setting is None:
+            return tables.steps(self.roadmap)
+        return tables.with_speeds(self.roadmap, self.setting)
 
     def reference(self, metric: charts.Metric) -> tuple[str, float] | None:
         return tables.swin(self.roadmap, metric.key, self.setting)
-
-
-def steps_table(roadmap: str, setting: TimedOn | None) -> DataFrame:
-    return tables.with_speeds(roadmap, setting) if setting else tables.steps(roadmap)
 
 
 def bars(shown: Shown) -> None:

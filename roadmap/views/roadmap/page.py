@@ -111,14 +111,6 @@ def _opening() -> bool:
 # What the reader chooses
 
 
-def _view_chosen() -> None:
-    st.query_params["view"] = st.session_state["view"]
-
-
-def _metric_chosen() -> None:
-    st.query_params["metric"] = st.session_state["metric"]
-
-
 def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric, str]:
     """Return the chosen view and metric; a recipe roadmap only has bars.
 
@@ -135,7 +127,7 @@ def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric, str]:
                 key="view",
                 required=True,
                 wrap=True,
-                on_change=_view_chosen,
+                on_change=lambda: st.query_params.update(view=st.session_state["view"]),
             )
         else:
             view = "bars"
@@ -150,7 +142,7 @@ def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric, str]:
             key="metric",
             required=True,
             wrap=True,
-            on_change=_metric_chosen,
+            on_change=lambda: st.query_params.update(metric=st.session_state["metric"]),
         )
         lecture.button()
     return view, charts.METRICS[metric], problem
@@ -167,16 +159,12 @@ def _setting(roadmaps: Sequence[str], metric: charts.Metric) -> TimedOn | None:
         chosen = st.selectbox(
             "Measured on",
             settings,
-            format_func=_setting_label,
+            format_func=lambda setting: setting.label,
             key="setting",
             width=460,
         )
         return known(chosen, settings)
     return settings[0] if settings else None
-
-
-def _setting_label(setting: TimedOn) -> str:
-    return setting.label
 
 
 # Contents
