@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from roadmap.console import (
+    DATA_NAME,
     Column,
     Format,
     FormatOption,
+    RunsOption,
     emit,
     fail,
     find_roadmap,
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 #: Parameters of ``predict`` that apply to pictures.
 OF_PICTURES = ("pictures", "weights", "step", "image_size", "device", "form")
-_DATA = typer.Option("--data", help="Name of the data set, as in run.json.", metavar="NAME")
 DesignOption = Annotated[
     Path | None,
     typer.Option(
@@ -39,10 +40,6 @@ DesignOption = Annotated[
         help="File of the design [default: the one in results/designs with the most runs].",
         metavar="FILE",
     ),
-]
-RunsOption = Annotated[
-    Path | None,
-    typer.Option("--runs", help="Folder of the runs [default: results/runs].", metavar="DIR"),
 ]
 RateOption = Annotated[
     float | None,
@@ -71,7 +68,7 @@ SettingOption = Annotated[
 
 
 def effects(
-    data: Annotated[str, _DATA],
+    data: Annotated[str, DATA_NAME],
     design: DesignOption = None,
     lr: RateOption = None,
     epochs: EpochsOption = None,
@@ -135,7 +132,7 @@ def predict(
             metavar="NAME",
         ),
     ] = None,
-    data: Annotated[str | None, _DATA] = None,
+    data: Annotated[str | None, DATA_NAME] = None,
     step: Annotated[
         str | None,
         typer.Option(
