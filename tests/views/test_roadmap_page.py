@@ -156,7 +156,7 @@ def test_the_papers_gflops_are_shown_where_they_differ_from_the_count():
 @pytest.mark.parametrize("metric", ["top1", "gflops", "params", "images_per_s", "memory"])
 def test_bars_show_what_is_asked(metric):
     app = opened(step="kernel_7")
-    app.segmented_control(key="metric").set_value(metric)
+    app.segmented_control(key="roadmap-metric").set_value(metric)
     checked(app.run())
     assert selected(app) == "kernel_7"
     assert (figure(app)["data"][1]["base"] == 0) == (metric != "top1")
@@ -164,7 +164,7 @@ def test_bars_show_what_is_asked(metric):
 
 def test_speeds_on_a_chosen_device():
     app = opened()
-    app.segmented_control(key="metric").set_value("images_per_s")
+    app.segmented_control(key="roadmap-metric").set_value("images_per_s")
     checked(app.run())
     assert figure(app)["data"][1]["x"][0] == 1500
     box = app.selectbox(key="setting")
@@ -189,12 +189,12 @@ def test_speeds_with_our_kernels_stand_beside_pytorchs():
 
 def test_a_metric_without_figures_is_a_sentence():
     app = opened(roadmap="resnet200", step="kernel_7")
-    app.segmented_control(key="metric").set_value("images_per_s")
+    app.segmented_control(key="roadmap-metric").set_value("images_per_s")
     checked(app.run())
     assert not app.get("plotly_chart")
     assert "No speed has been measured for ResNet-200 to ConvNeXt-B" in html(app)
     assert title(app) == "Kernel size 7"
-    app.segmented_control(key="metric").set_value("top1")
+    app.segmented_control(key="roadmap-metric").set_value("top1")
     assert app.run().get("plotly_chart")
 
 
@@ -203,7 +203,7 @@ def test_without_a_table_of_speeds_the_rest_stands(tmp_path):
     st.cache_data.clear()
     app = opened()
     assert "Speed" not in html(app)
-    app.segmented_control(key="metric").set_value("memory")
+    app.segmented_control(key="roadmap-metric").set_value("memory")
     assert "No memory has been measured" in html(checked(app.run()))
 
 
@@ -259,7 +259,7 @@ def test_a_roadmap_of_training_has_the_speed_of_its_one_network():
 @pytest.mark.parametrize("cost", ["gflops", "params", "images_per_s", "memory"])
 def test_the_path_has_a_point_a_step(cost):
     app = opened(step="kernel_7", view="path")
-    app.segmented_control(key="metric").set_value(cost)
+    app.segmented_control(key="roadmap-metric").set_value(cost)
     checked(app.run())
     app = opened(step="kernel_7", view="path", metric=cost)  # a shared address
     points = figure(app)["data"][2]
@@ -292,7 +292,7 @@ def test_both_sizes_are_compared_in_what_was_measured_of_both(tmp_path):
     st.cache_data.clear()
     app = opened(step="kernel_7", metric="images_per_s")
     assert len(app.selectbox(key="setting").options) == 4
-    app.segmented_control(key="view").set_value("both")
+    app.segmented_control(key="roadmap-view").set_value("both")
     checked(app.run())
     assert app.selectbox(key="setting").options == ["Some GPU, training, bf16, batch 256, eager"]
     assert len(app.get("plotly_chart")) == 2
@@ -320,7 +320,7 @@ def test_both_sizes_stand_side_by_side():
 def test_a_roadmap_of_training_has_bars_only():
     app = opened(roadmap="torchvision_recipe", view="path")
     assert selected(app) == "baseline"
-    assert not [control for control in app.segmented_control if control.key == "view"]
+    assert not [control for control in app.segmented_control if control.key == "roadmap-view"]
 
 
 def test_an_unknown_view_is_a_sentence_above_the_bars():

@@ -70,7 +70,7 @@ def show() -> None:
     )
     names = effects_data.data_sets()
     if not names:
-        _nothing(NOTHING)
+        st.html(markup.nothing(NOTHING, COMMAND))
         return
     name, problem = address.option(st.query_params, "data", names)
     if problem:
@@ -80,16 +80,10 @@ def show() -> None:
     try:
         experiment = effects_data.experiment(name)
     except StudyError as error:
-        _nothing(f"{NOTHING} On {data_title(name)}: {ended(error)}")
+        said = f"{NOTHING} On {data_title(name)}: {ended(error)}"
+        st.html(markup.nothing(said, COMMAND))
         return
     _explorer(experiment)
-
-
-def _nothing(words: str) -> None:
-    st.html(
-        f'<div class="nothing">{markup.paragraph(words, "text")}'
-        f'<pre class="command" tabindex="0">{COMMAND}</pre></div>'
-    )
 
 
 @turns.fragment

@@ -66,13 +66,9 @@ class Inside:
         return f"{self.roadmap.name}-{self.step.key}"
 
 
+@turns.fragment
 def show() -> None:
     """Show the whole page, in one fragment."""
-    _page()
-
-
-@turns.fragment
-def _page() -> None:
     chosen = address.current()
     tab, unknown = address.option(st.query_params, "tab", tuple(TABS))
     image_size, absurd = image_size_of(st.query_params)
