@@ -13,7 +13,7 @@ from typing import Any
 
 from models.config import ModelConfig
 from roadmap.definition import Roadmap, Step
-from roadmap.recipes import RECIPES
+from roadmap.recipes import RECIPES, Recipe
 
 MACRO, RESNEXT, INVERTED, KERNEL, MICRO, BEYOND = (
     "Macro design",
@@ -35,12 +35,18 @@ SOURCES = {
 }
 
 
+def _recipe_fields(recipe: Recipe, **changes: Any) -> dict[str, Any]:
+    """Return all fields of ``recipe``, so that they replace every earlier change."""
+    return {**vars(recipe), **changes}
+
+
 def _modernizing(
     stage_ratio: Mapping[str, Any], width: int, stochastic_depth: float, stage_ratio_why: str
 ) -> tuple[Step, ...]:
     """Return the steps of the paper's Section 2 for one network size."""
-    changes = {"ema_decay": None, "layer_scale": None, "stochastic_depth": stochastic_depth}
-    modern = vars(RECIPES["convnext"]) | changes
+    modern = _recipe_fields(
+        RECIPES["convnext"], ema_decay=None, layer_scale=None, stochastic_depth=stochastic_depth
+    )
     return (
         Step(
             key="baseline",
