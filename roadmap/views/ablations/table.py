@@ -24,12 +24,8 @@ ROW = 35  # pixels
 MOST_LISTED = 50
 
 
-def show() -> None:
-    _filtered()
-
-
 @turns.fragment
-def _filtered() -> None:
+def show() -> None:
     """Show the table, re-reading the runs so that a filter also sees new ones."""
     import pandas as pd
 

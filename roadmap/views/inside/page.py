@@ -84,7 +84,8 @@ def show() -> None:
         with st.container(width=460):
             step_control.step_control(roadmap, chosen.step)
     # An operation says what it shows in a sentence of its own, nearer to its drawing.
-    step_control.step_text(roadmap, chosen.step, reason=tab != "operation")
+    why = markup.paragraph(inside.step.why, "why") if tab != "operation" else ""
+    st.html(step_control.step_heading(roadmap, chosen.step) + why)
     _tab_controls(tab, image_size, picture_link(roadmap, chosen.step))
     with st.container(key=f"inside-{tab}"):
         SHOWN[tab](inside)
