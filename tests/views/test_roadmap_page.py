@@ -16,30 +16,28 @@ import streamlit as st
 from pages import TIMEOUT, address, checked, html, run, title
 from streamlit.testing.v1 import AppTest
 
+from roadmap.files import write_csv
 from roadmap.measure.complexity import count
 from roadmap.steps import BEYOND, ROADMAPS, source
 from roadmap.tables import results
 from roadmap.views.roadmap import panel
 
 ROOT = Path(__file__).parents[2]
-FIELDS = [
-    "source",
-    "name",
-    "mode",
-    "device",
-    "device_name",
-    "dtype",
-    "channels_last",
-    "compiled",
-    "batch_size",
-    "image_size",
-    "repetitions",
-    "images_per_s",
-    "images_per_s_p10",
-    "images_per_s_p90",
-    "peak_memory_gb",
-    "depthwise",
-]
+#: How the speeds that are made up were measured.
+SETTING = {
+    "device": "cuda",
+    "device_name": "Some GPU",
+    "dtype": "bf16",
+    "channels_last": True,
+    "batch_size": 256,
+    "image_size": 224,
+    "repetitions": 20,
+}
+
+
+def speeds(median: float, low: float, high: float, memory: float, depthwise: str) -> dict:
+    names = ("images_per_s", "images_per_s_p10", "images_per_s_p90", "peak_memory_gb", "depthwise")
+    return dict(zip(names, (median, low, high, memory, depthwise), strict=True))
 
 
 @pytest.fixture(autouse=True)
@@ -47,21 +45,20 @@ def tables(tmp_path, monkeypatch):
     """The published tables, and speeds of the ResNet-50 roadmap that are made up."""
     for folder in ("paper", "measured"):
         shutil.copytree(results.RESULTS / folder, tmp_path / folder)
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    keys = ROADMAPS["resnet50"].keys
     rows = [
-        (source, name, mode, "cuda", "Some GPU", "bf16", True, compiled, 256, 224, 20, *figures)
+        {"source": source, "name": name, "mode": mode, "compiled": compiled}
+        | SETTING
+        | speeds(1000 + place + 500 * compiled, 990 + place, 1510 + place, 1.5, "torch")
         for mode in ("inference", "training")
         for compiled in (True, False)
         for place, (source, name) in enumerate(
-            [("resnet50", key) for key in ROADMAPS["resnet50"].keys]
-            + [("timm", "swin_tiny_patch4_window7_224")]
+            [("resnet50", key) for key in keys] + [("timm", "swin_tiny_patch4_window7_224")]
         )
-        for figures in [(1000 + place + 500 * compiled, 990 + place, 1510 + place, 1.5, "torch")]
     ]
-    ours = rows[list(ROADMAPS["resnet50"].keys).index("kernel_7")]
-    rows.insert(0, (*ours[:11], 4000, 3990, 4010, 1.4, "own"))
-    with (tmp_path / "measured" / "throughput.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([FIELDS, *rows])
-    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    ours = rows[keys.index("kernel_7")] | speeds(4000, 3990, 4010, 1.4, "own")
+    write_csv(tmp_path / "measured" / "throughput.csv", list(ours), [ours, *rows])
     st.cache_data.clear()
     yield
     st.cache_data.clear()
@@ -287,8 +284,7 @@ def test_both_sizes_are_compared_in_what_was_measured_of_both(tmp_path):
     rows = list(csv.DictReader(path.open(newline="")))
     of_both = [row for row in rows if row["mode"] == "training" and row["compiled"] == "False"]
     larger = [row | {"source": "resnet200", "depthwise": "own"} for row in of_both]
-    with path.open("a", newline="") as file:
-        csv.DictWriter(file, FIELDS).writerows(larger)
+    write_csv(path, list(rows[0]), [*rows, *larger])
     st.cache_data.clear()
     app = opened(step="kernel_7", metric="images_per_s")
     assert len(app.selectbox(key="setting").options) == 4
