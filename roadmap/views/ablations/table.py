@@ -12,7 +12,7 @@ from roadmap.steps import ROADMAPS
 from roadmap.text import ABSENT, data_title
 from roadmap.views.ablations import data as ablations_data
 from roadmap.views.common import markup, turns
-from roadmap.views.common.figure import csv_button, plain_cells
+from roadmap.views.common.figure import plain_cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +24,12 @@ ROW = 35  # pixels
 MOST_LISTED = 50
 
 
-@turns.fragment
 def show() -> None:
+    _filtered()
+
+
+@turns.fragment
+def _filtered() -> None:
     """Show the table, re-reading the runs so that a filter also sees new ones."""
     import pandas as pd
 
@@ -50,7 +54,15 @@ def show() -> None:
         alt="Table of all runs with their scores.",
     )
     with st.container(key="downloads-runs"):
-        csv_button(shown, "runs")
+        st.download_button(
+            "CSV",
+            shown.to_csv(index=False),
+            "runs.csv",
+            "text/csv",
+            key="ablations-csv",
+            on_click="ignore",
+            type="tertiary",
+        )
 
 
 #: Column titles.
