@@ -20,13 +20,11 @@ import statistics
 import time
 from importlib.metadata import version
 
+import psutil
 from browser import ROOT, served
 from honest_visitors import START, honest, warm
-from process_memory import cpu_seconds, marked, megabytes
 
 from roadmap.tables.results import write_rows
-
-MARK = "ROADMAP_BENCHMARK"
 
 
 def main() -> None:
@@ -35,11 +33,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60, help="per number of sessions")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
-    name = str(os.getpid())
     os.sched_setaffinity(0, cores[:1])  # the server inherits it
-    with served(ROOT / "app.py", {MARK: name, "ROADMAP_PUBLIC": "1"}) as url:
+    with served(ROOT / "app.py", {"ROADMAP_PUBLIC": "1"}) as url:
         os.sched_setaffinity(0, cores[1:2])
-        server, *_ = marked(MARK, name)
+        [server] = psutil.Process().children()
         rows = asyncio.run(measured(url, server, options.sessions, options.seconds))
     for line in rows:
         print(
@@ -51,7 +48,7 @@ def main() -> None:
 
 
 async def measured(
-    url: str, server: int, numbers: list[int], seconds: float
+    url: str, server: psutil.Process, numbers: list[int], seconds: float
 ) -> list[dict[str, object]]:
     await warm(url)
     rows = []
@@ -68,13 +65,14 @@ async def measured(
     return rows
 
 
-async def look(server: int, seconds: float, taken: dict[str, object]) -> None:
-    """Record the memory and processor share of the server while all sessions are open."""
+async def look(server: psutil.Process, seconds: float, taken: dict[str, object]) -> None:
+    """Record the server's memory (proportional set size) and processor share under all sessions."""
     await asyncio.sleep(START)
-    begun, at = cpu_seconds(server), time.perf_counter()
+    begun, at = sum(server.cpu_times()[:2]), time.perf_counter()  # user and system
     await asyncio.sleep(seconds)
-    share = (cpu_seconds(server) - begun) / (time.perf_counter() - at)
-    taken.update(server_mb=round(megabytes([server])), cpu_share=round(share, 3))
+    share = (sum(server.cpu_times()[:2]) - begun) / (time.perf_counter() - at)
+    memory = server.memory_full_info().pss / 1e6
+    taken.update(server_mb=round(memory), cpu_share=round(share, 3))
 
 
 def row(sessions: int, what: str, seconds: list[float]) -> dict[str, object]:

@@ -26,15 +26,10 @@ USED = ("button", "button_group", "selectbox", "checkbox", "number_input", "slid
 
 @dataclass
 class Honest:
-    """Results of honest visitors: seconds by kind of action, what each was, and failures."""
+    """Results of honest visitors: seconds by kind of action, and failures."""
 
-    actions: list[tuple[float, str]] = field(default_factory=list)
     times: dict[str, list[float]] = field(default_factory=lambda: {"page": [], "control": []})
     failures: list[str] = field(default_factory=list)
-
-    @property
-    def all(self) -> list[float]:
-        return [seconds for own in self.times.values() for seconds in own]
 
 
 async def warm(url: str) -> None:
@@ -62,29 +57,22 @@ async def visit(url: str, number: int, ended: asyncio.Future, met: Honest) -> No
                 await visitor.open("")
                 while not ended.done():
                     await visitor.read(chance.uniform(*PAUSE))
-                    kind, what, seconds = await act(visitor, chance)
+                    kind, seconds = await act(visitor, chance)
                     met.times[kind].append(seconds)
-                    met.actions.append((seconds, what))
         except (PageError, WebSocketException, OSError, TimeoutError) as error:
             met.failures.append(f"{type(error).__name__}: {error}")
 
 
-async def act(visitor: Visitor, chance: random.Random) -> tuple[str, str, float]:
-    """Open another page or change a control; return the kind, what it was, and the seconds."""
+async def act(visitor: Visitor, chance: random.Random) -> tuple[str, float]:
+    """Open another page or change a control; return which of the two, and the seconds."""
     controls = usable(visitor.controls.values())
     if not controls or chance.random() < SHARE_OF_PAGES:
         page = chance.choice([other for other in PAGES if other != visitor.page])
         roadmap = chance.choice(("resnet50", "resnet200"))
         step = chance.choice(ROADMAPS[roadmap].keys)
-        seconds = await visitor.open(page, {"roadmap": roadmap, "step": step})
-        return "page", f"{page}, {roadmap}, {step}", seconds
+        return "page", await visitor.open(page, {"roadmap": roadmap, "step": step})
     control = chance.choice(controls)
-    value = value_of(control, chance)
-    return (
-        "control",
-        f"{visitor.page}, {control.label}: {value}",
-        await visitor.set(control, **value),
-    )
+    return "control", await visitor.set(control, **value_of(control, chance))
 
 
 def usable(controls: Iterable[Control]) -> list[Control]:

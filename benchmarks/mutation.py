@@ -13,7 +13,6 @@ import ast
 import copy
 import csv
 import importlib
-import inspect
 import os
 import platform
 import resource
@@ -27,7 +26,7 @@ from functools import partial
 from importlib.machinery import SourceFileLoader
 from multiprocessing import get_context
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType
 from typing import Any, NamedTuple
 
 import pytest
@@ -90,7 +89,6 @@ class Mutant(NamedTuple):
     before: str
     after: str
     code: CodeType
-    within_function: bool
 
 
 def mutants(module: str) -> Iterator[Mutant]:
@@ -104,15 +102,7 @@ def mutants(module: str) -> Iterator[Mutant]:
             code = compile(ast.fix_missing_locations(tree), str(ROOT / module), "exec")
             _put(owner, name, node)
             before, after = (ast.unparse(each).splitlines()[0] for each in (node, changed))
-            yield Mutant(
-                module,
-                lines[node.lineno - 1].strip(),
-                before,
-                after,
-                code,
-                # A default is set when the module is imported.
-                ast.FunctionDef in around and ast.arguments not in around,
-            )
+            yield Mutant(module, lines[node.lineno - 1].strip(), before, after, code)
 
 
 def changes(node: ast.AST, within_raise: bool) -> Iterator[ast.AST]:
@@ -197,32 +187,20 @@ def survivors(found: list[Mutant], tests: list[str], jobs: int) -> list[Mutant]:
     """Return the mutants in ``found`` (of one module) that pass ``tests`` within the time limit."""
     module = found[0].module
     code = compile((ROOT / module).read_text(), str(ROOT / module), "exec")
-    unchanged = Mutant(module, "", "", "", code, within_function=False)
-    survived = []
-    for inside, install in ((False, _imported_instead), (True, _put_in_place)):
-        if inside:  # import everything first: functions are changed in the imported module
-            pytest.main(["--collect-only", *OPTIONS, *tests])
-        began = time.monotonic()
-        if not _surviving([unchanged], install, tests, 600, jobs):
-            sys.exit(f"the tests of {module} fail without a change")
-        limit = 20 + int(5 * (time.monotonic() - began))
-        those = [mutant for mutant in found if mutant.within_function is inside]
-        survived += _surviving(those, install, tests, limit, jobs)
+    began = time.monotonic()
+    if not _surviving([Mutant(module, "", "", "", code)], tests, 600, jobs):
+        sys.exit(f"the tests of {module} fail without a change")
+    limit = 20 + int(5 * (time.monotonic() - began))
+    survived = _surviving(found, tests, limit, jobs)
     return [mutant for mutant in found if mutant in survived]
 
 
-def _surviving(
-    left: list[Mutant],
-    install: Callable[[Mutant], None],
-    tests: list[str],
-    limit: int,
-    jobs: int,
-) -> list[Mutant]:
+def _surviving(left: list[Mutant], tests: list[str], limit: int, jobs: int) -> list[Mutant]:
     left, running, survived = left[::-1], {}, []
     while left or running:
         if left and len(running) < jobs:
             mutant = left.pop()
-            running[_forked(partial(_survives, mutant, install, tests), limit)] = mutant
+            running[_forked(partial(_tested, mutant, tests), limit)] = mutant
             continue
         mutant, status = _wait(running)
         if status == 0:
@@ -231,15 +209,13 @@ def _surviving(
     return survived
 
 
-def _survives(mutant: Mutant, install: Callable[[Mutant], None], tests: list[str]) -> int:
-    try:
-        install(mutant)
-    except Exception:
-        return 1
-    return _passes(tests)
-
-
-def _passes(tests: list[str]) -> int:
+def _tested(mutant: Mutant, tests: list[str]) -> int:
+    """Run ``tests`` with the changed code in place of the module, which is not imported so far."""
+    usual = SourceFileLoader.get_code
+    name = mutant.module.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    SourceFileLoader.get_code = lambda loader, asked: (  # type: ignore[method-assign]
+        mutant.code if asked == name else usual(loader, asked)
+    )
     return int(pytest.main([*OPTIONS, *tests]))
 
 
@@ -269,42 +245,6 @@ def _wait(running: dict[int, Any]) -> tuple[Any, int]:
     with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # processes that the tests started and did not end
     return running.pop(child), status
-
-
-def _name(mutant: Mutant) -> str:
-    return mutant.module.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-
-
-def _imported_instead(mutant: Mutant) -> None:
-    """Import the changed code when the module, not imported so far, is imported."""
-    usual, name = SourceFileLoader.get_code, _name(mutant)
-    SourceFileLoader.get_code = lambda loader, asked: (  # type: ignore[method-assign]
-        mutant.code if asked == name else usual(loader, asked)
-    )
-
-
-def _put_in_place(mutant: Mutant) -> None:
-    """Replace the code of the functions in the imported module."""
-    changed = ModuleType(_name(mutant))
-    module = sys.modules[changed.__name__]
-    sys.modules[changed.__name__] = changed  # dataclasses look up types here
-    exec(mutant.code, vars(changed))
-    sys.modules[changed.__name__] = module
-    new = dict(_functions(changed))
-    for name, function in _functions(module):
-        function.__code__ = new[name].__code__
-
-
-def _functions(owner: ModuleType | type) -> Iterator[tuple[str, FunctionType]]:
-    """Yield the functions and methods defined in a module, with their qualified names."""
-    home = getattr(owner, "__module__", owner.__name__)
-    for value in vars(owner).values():
-        value = getattr(value, "__func__", getattr(value, "fget", value))
-        value = inspect.unwrap(value) if callable(value) else value
-        if isinstance(value, FunctionType) and value.__module__ == home:
-            yield value.__qualname__, value
-        elif isinstance(value, type) and value.__module__ == home:
-            yield from _functions(value)
 
 
 def judged(module: str, survived: list[Mutant]) -> list[dict[str, str]]:

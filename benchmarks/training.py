@@ -44,7 +44,7 @@ from timm.utils import AverageMeter, ModelEmaV3
 from models import ModelConfig, ModernResNet
 from roadmap.recipes import Recipe
 from roadmap.tables.results import merge_rows
-from roadmap.train import run
+from roadmap.train import run, stopwatch
 from roadmap.train.data.sources import open_source
 from roadmap.train.data.split import Split
 from roadmap.train.machine import device_name, prepare_device, versions
@@ -65,7 +65,7 @@ def main() -> None:
     if options.cpu_time:
         global clock
         clock = time.process_time
-        run.time = SimpleNamespace(perf_counter=clock)
+        stopwatch.time = SimpleNamespace(perf_counter=clock)
     torch.set_num_threads(options.threads or torch.get_num_threads())
     rows: list[dict[str, object]] = []
     for step in options.steps:

@@ -55,7 +55,6 @@ class Visitor:
 
     url: str
     connection: ClientConnection | None
-    session_id: str = ""
     page: str = ""
     query: str = ""
     controls: dict[str, Control] = field(default_factory=dict)
@@ -100,22 +99,6 @@ class Visitor:
                     await self._answered(request)
         await asyncio.sleep(max(0.0, end - time.perf_counter()))
 
-    async def send(self, request: BackMsg) -> float:
-        """Send a ``request`` that runs a script; return the seconds until it is answered."""
-        return await self._answered(request)
-
-    async def upload_address(self, name: str) -> Any:
-        """Request the upload id and URLs for a file from the server."""
-        request = BackMsg()
-        request.file_urls_request.session_id = self.session_id
-        request.file_urls_request.request_id = name
-        request.file_urls_request.file_names.append(name)
-        await self.connection.send(request.SerializeToString())
-        while True:
-            answer = await self._receive()
-            if answer.WhichOneof("type") == "file_urls_response":
-                return answer.file_urls_response.file_urls[0]
-
     def _request(self, fragment: str = "") -> BackMsg:
         request = BackMsg()
         request.rerun_script.query_string = self.query
@@ -129,7 +112,8 @@ class Visitor:
         await self.connection.send(request.SerializeToString())
         self.errors.clear()
         while True:
-            answer = await self._receive()
+            received = await asyncio.wait_for(self.connection.recv(), timeout=PATIENCE)
+            answer = self.take(received)
             ended = answer.WhichOneof("type") == "script_finished"
             if ended and answer.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
                 break
@@ -137,9 +121,6 @@ class Visitor:
         if self.errors:
             raise PageError(f"page {self.page!r}?{self.query[:200]}: {self.errors[0]}")
         return seconds
-
-    async def _receive(self) -> ForwardMsg:
-        return self.take(await asyncio.wait_for(self.connection.recv(), timeout=PATIENCE))
 
     def take(self, data: bytes) -> ForwardMsg:
         """Apply a message of the server to the controls; return it."""
@@ -154,7 +135,6 @@ class Visitor:
         return answer
 
     def _on_new_session(self, answer: ForwardMsg) -> None:
-        self.session_id = answer.new_session.initialize.session_id
         self._script_hash = answer.new_session.page_script_hash
         fragments = set(answer.metadata.run.fragment_ids)
         self.controls = {
@@ -201,8 +181,6 @@ def widget_state(name: str, **value: Any) -> WidgetState:
         if kind.endswith("_array_value"):
             getattr(state, kind).data.extend(content)
             getattr(state, kind).SetInParent()
-        elif isinstance(content, Message):
-            getattr(state, kind).CopyFrom(content)
         else:
             setattr(state, kind, content)
     return state

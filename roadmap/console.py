@@ -57,6 +57,12 @@ RoadmapOption = Annotated[
 StepOption = Annotated[
     str | None, typer.Option("--step", help="Key of a step [default: all steps].", metavar="KEY")
 ]
+RunsOption = Annotated[
+    Path | None,
+    typer.Option("--runs", help="Folder of the runs [default: results/runs].", metavar="DIR"),
+]
+#: The option ``--data`` of commands about finished runs.
+DATA_NAME = typer.Option("--data", help="Name of the data set, as in run.json.", metavar="NAME")
 FormatOption = Annotated[Format, typer.Option("--format", help="Output format.")]
 
 

@@ -41,7 +41,6 @@ SLOW = (
     "test_deploy.py",
     "test_experiment.py",
     "test_first_training.py",
-    "test_hostile_requests.py",
     "test_quiet.py",
     "test_report_*.py",
     "test_site.py",

@@ -24,8 +24,8 @@ from roadmap.charts.rows import (
     pixels,
     row_places,
 )
-from roadmap.palette import BLUE, GRAY, GROUP_COLORS, ORANGE
-from roadmap.text import data_title, number, signed
+from roadmap.palette import BLUE, GRAY, ORANGE
+from roadmap.text import data_title, number, p_value, signed
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -103,16 +103,13 @@ def change_intervals(table: DataFrame) -> go.Figure:
         style.layout(
             pixels(height),
             margin={"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM, "pad": 0},
-            xaxis=style.axis(
-                "Change, points of top-1", range=_reach(table), fixedrange=True, automargin=False
-            ),
+            xaxis=style.axis("Change, points of top-1", range=_reach(table)),
             yaxis={"range": [height, 0], "fixedrange": True, "visible": False},
             shapes=[_zero_line()],
             annotations=column_names(("Change", "p, Holm")),
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
             **columns(
                 list(table["title"]),
-                [changes, [_p_value(value) for value in table["p_holm"]]],
+                [changes, [p_value(value) for value in table["p_holm"]]],
                 places,
                 headers,
                 height,
@@ -133,18 +130,17 @@ def accuracy_against(table: DataFrame, cost: Metric = COSTS["gflops"]) -> go.Fig
     ends = table[["top1_low", "top1_high"]].apply(lambda end: end.fillna(table["top1"]))
     bars = [(float(low), float(high)) for low, high in ends.itertuples(index=False)]
     spans = (
-        _span([x for x, _ in points]),
-        _span([value for bar in bars for value in bar]),
+        style.span([x for x, _ in points]),
+        style.span([value for bar in bars for value in bar]),
     )
     return go.Figure(
         [_whiskers(points, bars), _points(table, points, cost)],
         style.layout(
             SCATTER_HEIGHT,
             margin={"l": 48, "r": 12, "t": 12, "b": 46, "pad": 0},
-            xaxis=style.axis(cost.axis, range=spans[0], fixedrange=True, automargin=False),
-            yaxis=style.axis(_top1_on(table), range=spans[1], fixedrange=True, automargin=False),
+            xaxis=style.axis(cost.axis, range=spans[0]),
+            yaxis=style.axis(_top1_on(table), range=spans[1]),
             annotations=_numbers(points, [f"{n:.0f}" for n in table["number"]], spans, bars),
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
 
@@ -154,10 +150,6 @@ def with_time(table: DataFrame) -> tuple[DataFrame, Metric]:
     table = table.assign(minutes=table["seconds"] / 60, hours=table["seconds"] / 3600)
     most = float(table["seconds"].max())
     return table, COSTS["hours" if most > 7200 else "minutes" if most > 180 else "seconds"]
-
-
-def _p_value(value: float) -> str:
-    return "<0.001" if value < 0.001 else number(value, 3)
 
 
 def _intervals(table: DataFrame, places: Sequence[float]) -> list[go.Scatter]:
@@ -210,19 +202,12 @@ def _paper_changes(table: DataFrame, places: Sequence[float]) -> go.Scatter:
 def _reach(table: DataFrame) -> tuple[float, float]:
     """Return the range of all drawn values."""
     drawn = table[["change", "change_low", "change_high", "paper_change"]].stack()
-    return _span([*drawn.dropna(), 0.0])
+    return style.span([*drawn.dropna(), 0.0])
 
 
 def _zero_line() -> dict[str, Any]:
     line = {"color": GRAY, "width": 1.25}
     return {"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper", "line": line}
-
-
-def _span(values: Sequence[float]) -> tuple[float, float]:
-    """Return an axis range with room for markers and numbers."""
-    low, high = min(values), max(values)
-    room = 0.09 * ((high - low) or abs(high) or 1)
-    return low - room, high + room
 
 
 def _whiskers(
@@ -244,7 +229,6 @@ def _whiskers(
 
 
 def _points(table: DataFrame, points: Sequence[tuple[float, float]], cost: Metric) -> go.Scatter:
-    colors = [GROUP_COLORS.get(group, GRAY) for group in table["group"]]
     return go.Scatter(
         x=[x for x, _ in points],
         y=[y for _, y in points],
@@ -255,12 +239,7 @@ def _points(table: DataFrame, points: Sequence[tuple[float, float]], cost: Metri
             for title, (x, y) in zip(table["title"], points, strict=True)
         ],
         hovertemplate="%{text}<extra></extra>",
-        marker={
-            "size": 10,
-            "color": colors,
-            "symbol": ["circle" if adopted else "circle-open" for adopted in table["adopted"]],
-            "line": {"width": 2, "color": colors},
-        },
+        marker=style.step_marker(table, 10),
     )
 
 

@@ -21,7 +21,7 @@ from roadmap.charts.rows import (
     text,
 )
 from roadmap.charts.style import BAND, CLEAR, FONT_SIZE
-from roadmap.palette import GRAY, GROUP_COLORS
+from roadmap.palette import GRAY
 from roadmap.text import number, signed
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def _changes(table: DataFrame, metric: Metric, places: list[float]) -> go.Bar:
         base=[float(value) for value in before],
         x=[float(value) for value in values - before],
         y=places,
-        marker={"color": _colors(table), "line": {"width": 0}},
+        marker={"color": style.colors(table), "line": {"width": 0}},
         width=0.14 * ROW,
         orientation="h",
         hoverinfo="skip",
@@ -189,25 +189,13 @@ def _changes(table: DataFrame, metric: Metric, places: list[float]) -> go.Bar:
 
 def _dots(table: DataFrame, values: list[float], places: list[float]) -> go.Scatter:
     """Draw a dot at each value, open if the step was not adopted."""
-    colors = _colors(table)
-    symbols = ["circle" if adopted else "circle-open" for adopted in table["adopted"]]
     return go.Scatter(
         x=values,
         y=places,
         mode="markers",
-        marker={
-            "size": 9,
-            "color": colors,
-            "symbol": symbols,
-            "line": {"width": 2, "color": colors},
-            "opacity": 1,
-        },
+        marker=style.step_marker(table, 9),
         hoverinfo="skip",
     )
-
-
-def _colors(table: DataFrame) -> list[str]:
-    return [GROUP_COLORS.get(group, GRAY) for group in table["group"]]
 
 
 def _before(table: DataFrame, metric: Metric) -> Series:
@@ -287,7 +275,7 @@ def _ticks(table: DataFrame, metric: Metric, places: list[float]) -> list[go.Sca
 
 def _marker(table: DataFrame) -> dict[str, Any]:
     """Return markers in the group colors; steps that were not adopted are hatched."""
-    colors = _colors(table)
+    colors = style.colors(table)
     return {
         "color": colors,
         "line": {"width": [0 if adopted else 1 for adopted in table["adopted"]], "color": colors},
@@ -305,7 +293,7 @@ def _layout(metric: Metric, span: tuple[float, float], height: float) -> dict[st
         pixels(height),
         margin={"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM, "pad": 0},
         barmode="overlay",
-        xaxis=style.axis(metric.axis, range=span, fixedrange=True, automargin=False),
+        xaxis=style.axis(metric.axis, range=span),
         yaxis={"range": [height, 0], "fixedrange": True, "visible": False},
     )
 

@@ -155,8 +155,8 @@ def _log_axis(title: str, span: tuple[float, float]) -> dict[str, Any]:
     return style.axis(
         title,
         type="log",
+        automargin=True,
         range=[low, high],
-        fixedrange=True,
         tickvals=ticks,
         ticktext=[f"{tick:,.10g}" for tick in ticks],
     )

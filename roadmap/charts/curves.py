@@ -71,10 +71,9 @@ def curves_chart(curves: DataFrame, name: str, *, by_seed: bool) -> go.Figure:
         style.layout(
             HEIGHT,
             margin={"l": 56, "r": 12, "t": 12, "b": 46, "pad": 0},
-            xaxis=style.axis("Epoch", fixedrange=True, automargin=False, rangemode="tozero", **few),
-            yaxis=style.axis(measure.axis, fixedrange=True, automargin=False, rangemode="tozero"),
+            xaxis=style.axis("Epoch", rangemode="tozero", **few),
+            yaxis=style.axis(measure.axis, rangemode="tozero"),
             hovermode="x unified",
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
 
@@ -103,12 +102,9 @@ def learning_curves(curves: DataFrame, group: str) -> go.Figure:
         style.layout(
             PANEL_HEIGHT,
             margin={"l": 36, "r": NAME_WIDTH, "t": PANEL_TOP, "b": PANEL_BOTTOM, "pad": 0},
-            xaxis=style.axis(
-                "Epoch", fixedrange=True, automargin=False, rangemode="tozero", nticks=4
-            ),
-            yaxis=style.axis("", range=span, fixedrange=True, automargin=False),
+            xaxis=style.axis("Epoch", rangemode="tozero", nticks=4),
+            yaxis=style.axis("", range=span),
             annotations=_name_labels(ends, span),
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
 
@@ -132,7 +128,7 @@ def _mean(rows: DataFrame, measure: Measure, color: str, dash: str) -> list[go.S
         x=epochs + epochs[::-1],
         y=[*means["max"], *means["min"][::-1]],
         fill="toself",
-        fillcolor=_faint(color),
+        fillcolor=style.faded(color, 0.18),
         line={"width": 0},
         mode="lines",
         hoverinfo="skip",
@@ -170,11 +166,6 @@ def _numbers(values: Series[Any]) -> list[float]:
     return [value.item() for value in values.to_numpy()]
 
 
-def _faint(color: str) -> str:
-    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
-    return f"rgba({red}, {green}, {blue}, 0.18)"
-
-
 def _name_labels(
     ends: Sequence[tuple[str, float]], span: tuple[float, float]
 ) -> list[dict[str, Any]]:
@@ -187,17 +178,15 @@ def _name_labels(
     for place, height in zip(order, heights, strict=True):
         color, dash = STYLES[place % len(STYLES)]
         labels.append(
-            {
-                "text": f"<span style='color:{color}'>{MARKS[dash]}</span> {ends[place][0]}",
-                "x": 1,
-                "xref": "paper",
-                "xanchor": "left",
-                "xshift": 4,
-                "y": span[0] + height / scale,
-                "yanchor": "middle",
-                "showarrow": False,
-                "font": {"size": style.FONT_SIZE - 1},
-            }
+            style.note(
+                f"<span style='color:{color}'>{MARKS[dash]}</span> {ends[place][0]}",
+                1,
+                span[0] + height / scale,
+                xref="paper",
+                xanchor="left",
+                xshift=4,
+                yanchor="middle",
+            )
         )
     return labels
 

@@ -22,8 +22,6 @@ ROW, TOP, BOTTOM, NAMES = 30, 8, 44, 176  # pixels
 READINGS = {verdict: SIGNS[verdict] for verdict in ("gain", "loss", "inconclusive")}
 PATH_HEIGHT, MAP_HEIGHT = 340, 460
 POINT = 4
-#: Color of the uncertainty band behind a prediction.
-BAND_OF = {BLUE: "rgba(67, 108, 200, 0.16)", GRAY: "rgba(124, 128, 136, 0.14)"}
 
 
 def effect_intervals(table: DataFrame) -> go.Figure:
@@ -41,13 +39,7 @@ def effect_intervals(table: DataFrame) -> go.Figure:
             TOP + BOTTOM + ROW * len(table),
             margin={"l": NAMES, "r": 64, "t": TOP, "b": BOTTOM, "pad": 0},
             xaxis=style.axis(
-                "Points of top-1",
-                range=span,
-                fixedrange=True,
-                automargin=False,
-                zeroline=True,
-                zerolinecolor=GRAY,
-                zerolinewidth=1,
+                "Points of top-1", range=span, zeroline=True, zerolinecolor=GRAY, zerolinewidth=1
             ),
             yaxis={
                 "tickvals": list(places.values()),
@@ -60,7 +52,6 @@ def effect_intervals(table: DataFrame) -> go.Figure:
                 "tickfont": {"size": style.FONT_SIZE},
             },
             annotations=[*_values(table, places), *_impossible(table, places)],
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
 
@@ -83,13 +74,10 @@ def order_path(table: DataFrame) -> go.Figure:
         style.layout(
             PATH_HEIGHT,
             margin={"l": 52, "r": 12, "t": 30, "b": 44, "pad": 0},
-            xaxis=style.axis(
-                "Changes made", range=[-0.3, last + 0.3], fixedrange=True, automargin=False, dtick=1
-            ),
-            yaxis=style.axis("Predicted top-1, %", fixedrange=True, automargin=False),
+            xaxis=style.axis("Changes made", range=[-0.3, last + 0.3], dtick=1),
+            yaxis=style.axis("Predicted top-1, %"),
             showlegend=True,
             legend={"orientation": "h", "x": 0, "y": 1.12},
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
 
@@ -144,11 +132,10 @@ def combination_map(
         style.layout(
             MAP_HEIGHT,
             margin={"l": 52, "r": 12, "t": 30, "b": 44, "pad": 0},
-            xaxis=style.axis(axis, fixedrange=True, automargin=False),
-            yaxis=style.axis("Predicted top-1, %", fixedrange=True, automargin=False),
+            xaxis=style.axis(axis),
+            yaxis=style.axis("Predicted top-1, %"),
             showlegend=True,
             legend={"orientation": "h", "x": 0, "y": 1.09},
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
 
@@ -186,7 +173,7 @@ def _intervals(table: DataFrame, verdict: str, places: dict[str, int]) -> go.Sca
 def _values(table: DataFrame, places: dict[str, int]) -> list[dict[str, Any]]:
     """Print the figures in a column at the right."""
     return [
-        _note(signed(row["points"], 2), 1, places[row["title"]], "left", xshift=8)
+        _note(signed(row["points"], 2), 1, places[row["title"]])
         for row in table.to_dict("records")
         if row["points"] == row["points"]
     ]
@@ -194,22 +181,13 @@ def _values(table: DataFrame, places: dict[str, int]) -> list[dict[str, Any]]:
 
 def _impossible(table: DataFrame, places: dict[str, int]) -> list[dict[str, Any]]:
     return [
-        _note("not possible alone", 0, places[title], "left", xshift=8)
+        _note("not possible alone", 0, places[title])
         for title in table[table["points"].isna()]["title"]
     ]
 
 
-def _note(words: str, x: float, y: int, anchor: str, **more: Any) -> dict[str, Any]:
-    return {
-        "text": words,
-        "x": x,
-        "xref": "paper",
-        "y": y,
-        "xanchor": anchor,
-        "showarrow": False,
-        "font": {"size": style.FONT_SIZE - 1},
-        **more,
-    }
+def _note(words: str, x: float, y: int) -> dict[str, Any]:
+    return style.note(words, x, y, xref="paper", xanchor="left", xshift=8)
 
 
 def _band(rows: DataFrame, color: str) -> go.Scatter:
@@ -218,7 +196,7 @@ def _band(rows: DataFrame, color: str) -> go.Scatter:
         x=[*numbers, *reversed(numbers)],
         y=[*rows["high"], *reversed(list(rows["low"]))],
         fill="toself",
-        fillcolor=BAND_OF[color],
+        fillcolor=style.faded(color, 0.15),
         line={"width": 0},
         hoverinfo="skip",
         showlegend=False,

@@ -111,7 +111,7 @@ def field_map(
     """
     places = [(place + 0.5) * cell - 0.5 - center for place in range(len(cells))]
     ends = [places[0] - cell / 2, places[-1] + cell / 2]
-    axis: dict[str, Any] = {"fixedrange": True, "constrain": "domain", "showgrid": False}
+    axis: dict[str, Any] = {"automargin": True, "constrain": "domain", "showgrid": False}
     return go.Figure(
         go.Heatmap(
             x=places,
@@ -119,7 +119,7 @@ def field_map(
             z=cells,
             zmin=0,
             zmax=1,
-            colorscale=[[0, _blue(0.03)], [1, _blue(1.0)]],
+            colorscale=[[0, style.faded(BLUE, 0.03)], [1, BLUE]],
             hovertemplate="%{x:.0f}, %{y:.0f} pixels from the center<br>"
             "%{z:.0%} of the maximum<extra></extra>",
             showscale=False,
@@ -138,11 +138,6 @@ def field_map(
     )
 
 
-def _blue(alpha: float) -> str:
-    red, green, blue = (int(BLUE[place : place + 2], 16) for place in (1, 3, 5))
-    return f"rgba({red}, {green}, {blue}, {alpha})"
-
-
 def _square(side: float, color: str, width: float, dash: str) -> dict[str, Any]:
     half = side / 2
     line = {"color": color, "width": width, "dash": dash}
@@ -151,11 +146,4 @@ def _square(side: float, color: str, width: float, dash: str) -> dict[str, Any]:
 
 def _share(share: float, side: int) -> dict[str, Any]:
     """Write the share above the upper edge of its square."""
-    return {
-        "x": 0,
-        "y": -side / 2,
-        "yanchor": "bottom",
-        "text": f"{100 * share:.0f}% in {side} px",
-        "showarrow": False,
-        "font": {"size": FONT_SIZE - 1},
-    }
+    return style.note(f"{100 * share:.0f}% in {side} px", 0, -side / 2, yanchor="bottom")

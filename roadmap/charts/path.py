@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from roadmap.charts import style
 from roadmap.charts.bars import METRICS, Metric
 from roadmap.charts.labels import place_labels
-from roadmap.palette import GRAY, GROUP_COLORS
+from roadmap.palette import GRAY
 from roadmap.text import number
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def roadmap_path(
         str(row["key"]): (float(row[cost.key]), float(row["top1"])) for _, row in table.iterrows()
     }
     others = [reference[1:]] if reference else []
-    spans = _spans([*points.values(), *others])
+    x, y = zip(*points.values(), *others, strict=True)
+    spans = style.span(x), style.span(y)
     return go.Figure(
         [
             *_legs(table, points),
@@ -52,25 +53,14 @@ def roadmap_path(
         style.layout(
             HEIGHT,
             margin=MARGIN,
-            xaxis=style.axis(cost.axis, range=spans[0], fixedrange=True, automargin=False),
-            yaxis=style.axis(top1.axis, range=spans[1], fixedrange=True, automargin=False),
+            xaxis=style.axis(cost.axis, range=spans[0]),
+            yaxis=style.axis(top1.axis, range=spans[1]),
             annotations=[
                 *_arrows(table, points),
                 *_labels(points, numbers, spans, selected, reference),
             ],
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
-
-
-def _spans(points: list[tuple[float, float]]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Return the ranges of both axes, with room for markers and numbers at the ends."""
-    spans = []
-    for values in zip(*points, strict=True):
-        low, high = min(values), max(values)
-        room = 0.09 * ((high - low) or abs(high) or 1)
-        spans.append((low - room, high + room))
-    return spans[0], spans[1]
 
 
 def _legs(table: DataFrame, points: dict[str, tuple[float, float]]) -> list[go.Scatter]:
@@ -96,7 +86,7 @@ def _legs(table: DataFrame, points: dict[str, tuple[float, float]]) -> list[go.S
 def _points(
     table: DataFrame, points: dict[str, tuple[float, float]], cost: Metric, selected: str | None
 ) -> go.Scatter:
-    colors = [GROUP_COLORS.get(group, GRAY) for group in table["group"]]
+    sizes = [SELECTED if key == selected else MARKER for key in table["key"]]
     return go.Scatter(
         x=[points[key][0] for key in table["key"]],
         y=[points[key][1] for key in table["key"]],
@@ -110,13 +100,7 @@ def _points(
             )
         ],
         hovertemplate="%{text}<extra></extra>",
-        marker={
-            "size": [SELECTED if key == selected else MARKER for key in table["key"]],
-            "color": colors,
-            "symbol": ["circle" if adopted else "circle-open" for adopted in table["adopted"]],
-            "line": {"width": 2, "color": colors},
-            "opacity": 1,
-        },
+        marker=style.step_marker(table, sizes),
         selected={"marker": {"opacity": 1}},
         unselected={"marker": {"opacity": 1}},
     )
@@ -172,14 +156,11 @@ def _labels(
         [places[key] for key in keys], [texts[key] for key in keys], spans=spans, area=AREA
     )
     return [
-        {
-            "x": places[key][0],
-            "y": places[key][1],
-            "text": f"<b>{texts[key]}</b>" if key == selected else texts[key],
-            "xshift": shift[0],
-            "yshift": shift[1],
-            "showarrow": False,
-            "font": {"size": style.FONT_SIZE - 1},
-        }
-        for key, shift in zip(keys, shifts, strict=True)
+        style.note(
+            f"<b>{texts[key]}</b>" if key == selected else texts[key],
+            *places[key],
+            xshift=right,
+            yshift=up,
+        )
+        for key, (right, up) in zip(keys, shifts, strict=True)
     ]

@@ -51,7 +51,6 @@ def rank_slopes(table: DataFrame) -> go.Figure:
                 _heading(f"On {data_title(table['data'].iloc[0])}", 0),
                 _heading("Published", 1),
             ],
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
 
@@ -89,15 +88,5 @@ def _numbers(ranks: Series, span: tuple[float, float]) -> dict[str, object]:
 
 
 def _heading(words: str, position: int) -> dict[str, object]:
-    return {
-        "text": f"<b>{words}</b>",
-        "x": position,
-        "xref": "paper",
-        "xanchor": "right",
-        "xshift": RANKS if position else -GAP,
-        "y": 1,
-        "yref": "paper",
-        "yanchor": "bottom",
-        "showarrow": False,
-        "font": {"size": style.FONT_SIZE},
-    }
+    shift = RANKS if position else -GAP
+    return style.note(f"<b>{words}</b>", position, 1, **style.ABOVE, xanchor="right", xshift=shift)

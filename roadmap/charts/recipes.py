@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from roadmap.charts import style
 from roadmap.charts.rows import text_axis
-from roadmap.palette import BLUE, CYAN, GRAY, GROUP_COLORS, ORANGE
+from roadmap.palette import BLUE, CYAN, GRAY, ORANGE
 from roadmap.text import change
 
 if TYPE_CHECKING:
@@ -58,18 +58,11 @@ def schedules(table: DataFrame, titles: Mapping[str, str], *, relative: bool = F
             380,
             margin={"l": 56, "r": 14, "t": 10, "b": 46, "pad": 0},
             xaxis=style.axis(
-                "Share of the run, %" if relative else "Epoch",
-                range=[-0.01 * end, 1.01 * end],
-                fixedrange=True,
-                automargin=False,
+                "Share of the run, %" if relative else "Epoch", range=[-0.01 * end, 1.01 * end]
             ),
             yaxis=style.axis(
-                "Learning rate / maximum" if relative else "Learning rate (log scale)",
-                fixedrange=True,
-                automargin=False,
-                **rates,
+                "Learning rate / maximum" if relative else "Learning rate (log scale)", **rates
             ),
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
 
@@ -93,7 +86,7 @@ def gains(table: DataFrame) -> go.Figure:
     places = list(range(len(top1)))
     low, high = min(top1) - 0.4, max(top1) + 0.15
     before = [top1[0], *top1[:-1]]
-    colors = [GROUP_COLORS.get(group, GRAY) for group in table["group"]]
+    colors = style.colors(table)
     added = ["", *(change(now, old, 2) for now, old in zip(top1[1:], top1, strict=False))]
     span = (len(places) - 0.4, -0.6)  # downwards
     return go.Figure(
@@ -117,18 +110,13 @@ def gains(table: DataFrame) -> go.Figure:
             len(top1) * ROW + GAIN_TOP + GAIN_BOTTOM,
             margin={"l": GAIN_LEFT, "r": GAIN_RIGHT, "t": GAIN_TOP, "b": GAIN_BOTTOM, "pad": 0},
             barmode="overlay",
-            xaxis=style.axis(
-                "ImageNet-1K top-1 accuracy, %",
-                range=[low, high],
-                fixedrange=True,
-                automargin=False,
-                nticks=5,
-            ),
+            xaxis=style.axis("ImageNet-1K top-1 accuracy, %", range=[low, high], nticks=5),
             yaxis={"range": list(span), "fixedrange": True, "visible": False},
             yaxis2=text_axis(places, titles, span, 0, -GAIN_LEFT, "right"),
             yaxis3=text_axis(places, added, span, 1, 50, "left"),
-            annotations=[_head("Change", 50)],
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
+            annotations=[
+                style.note("Change", 1, 1, **style.ABOVE, xanchor="right", xshift=50),
+            ],
         ),
     )
 
@@ -152,18 +140,3 @@ def _steps(top1: list[float], places: list[int]) -> go.Scatter:
         y += [place + 0.31, place + 0.69, None]
     line = {"color": GRAY, "width": 1}
     return go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip")
-
-
-def _head(text: str, shift: int) -> dict[str, Any]:
-    return {
-        "text": text,
-        "x": 1,
-        "xref": "paper",
-        "xanchor": "right",
-        "xshift": shift,
-        "y": 1,
-        "yref": "paper",
-        "yanchor": "bottom",
-        "showarrow": False,
-        "font": {"size": style.FONT_SIZE - 1},
-    }

@@ -84,27 +84,21 @@ def sizes_chart(
         [
             _front_line(front, cost, test_set),
             *_series(table, cost, test_set),
-            *(_marks(table, name, cost, test_set) for name in _present(table)),
+            *(
+                _marks(table, name, cost, test_set)
+                for name in FAMILIES
+                if (table["family"] == name).any()
+            ),
             _ring(table[table["key"] == selected], cost, test_set),
         ],
         style.layout(
             HEIGHT,
             margin=MARGIN,
             xaxis=log_axis(cost.axis, spans[0]),
-            yaxis=style.axis(
-                f"{TEST_SETS[test_set]} top-1 accuracy, %",
-                range=spans[1],
-                fixedrange=True,
-                automargin=False,
-            ),
+            yaxis=style.axis(f"{TEST_SETS[test_set]} top-1 accuracy, %", range=spans[1]),
             annotations=_labels(table, front, cost, test_set, spans),
-            hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
-
-
-def _present(table: DataFrame) -> list[str]:
-    return [name for name in FAMILIES if (table["family"] == name).any()]
 
 
 Span = tuple[float, float]
@@ -131,8 +125,6 @@ def log_axis(title: str, span: Span) -> dict[str, Any]:
         title,
         type="log",
         range=span,
-        fixedrange=True,
-        automargin=False,
         tickmode="array",
         tickvals=ticks,
         ticktext=[f"{tick:,g}" for tick in ticks],
@@ -186,18 +178,13 @@ def _marks(table: DataFrame, name: str, cost: CostAxis, test_set: str) -> go.Sca
         marker={
             "symbol": drawn.symbol,
             "size": [bubble(memory) for memory in rows["memory"]],
-            "color": [_faded(drawn.color, 0.55 if full else 0.08) for full in filled],
+            "color": [style.faded(drawn.color, 0.55 if full else 0.08) for full in filled],
             "line": {"color": drawn.color, "width": 2},
             "opacity": 1,
         },
         selected={"marker": {"opacity": 1}},
         unselected={"marker": {"opacity": 1}},
     )
-
-
-def _faded(color: str, opacity: float) -> str:
-    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
-    return f"rgba({red}, {green}, {blue}, {opacity})"
 
 
 def bubble(memory: float) -> float:
@@ -257,18 +244,16 @@ def _label(
 ) -> dict[str, Any]:
     """Place a row's name at a corner of its mark: right or left, above or below (1 or -1)."""
     clear = round(0.4 * bubble(row["memory"])) + 3
-    return {
-        "x": math.log10(row[cost.column]),
-        "y": row[test_set],
-        "text": short_label(row),
-        "xanchor": "left" if across > 0 else "right",
-        "yanchor": "bottom" if along > 0 else "top",
-        "xshift": across * clear,
-        "yshift": along * (clear - 2),
-        "borderpad": 0,
-        "showarrow": False,
-        "font": {"size": style.FONT_SIZE - 1},
-    }
+    return style.note(
+        short_label(row),
+        math.log10(row[cost.column]),
+        row[test_set],
+        xanchor="left" if across > 0 else "right",
+        yanchor="bottom" if along > 0 else "top",
+        xshift=across * clear,
+        yshift=along * (clear - 2),
+        borderpad=0,
+    )
 
 
 def short_label(row: dict[str, Any]) -> str:

@@ -6,9 +6,8 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -25,16 +24,8 @@ if TYPE_CHECKING:
 
 #: Default roadmap of ``--step``.
 ROADMAP = "resnet50"
-
-
-class Form(str, Enum):
-    """Values of ``--format``."""
-
-    py = "py"
-    safetensors = "safetensors"
-    onnx = "onnx"
-    pt2 = "pt2"
-    hub = "hub"
+#: Values of ``--format``.
+Form = Literal["py", "safetensors", "onnx", "pt2", "hub"]
 
 
 def export(
@@ -132,7 +123,7 @@ def export(
     if roadmap is not None and step is None:
         fail("--roadmap only applies to a step: add --step KEY, or omit --roadmap.")
     roadmap = roadmap or ROADMAP
-    if form is Form.hub and (num_classes, image_size) != (None, None):
+    if form == "hub" and (num_classes, image_size) != (None, None):
         fail("--format hub uses the run's values: omit --num-classes and --image-size.")
     _check_license(license_name, form)
     asked = _asked(roadmap, step, config)
@@ -147,7 +138,7 @@ def export(
         if published:
             facts["seed"] = published.run.seed
         subject = _subject(source, asked, facts, seed, num_classes, image_size)
-        if form is Form.hub and published:
+        if form == "hub" and published:
             _write_hub(path, subject, published, license_name)
         else:
             _write(form, path, subject)
@@ -161,7 +152,7 @@ def _check_options(form: Form, *, seed: int | None, **sources: Any) -> None:
         fail(f"{' and '.join(given)} each select a network; use only one of them.")
     if not given and sources["weights"] is None:
         fail("Nothing to export; use --step KEY, --config FILE, --weights FILE or --run DIR.")
-    if form is Form.hub and sources["run"] is None:
+    if form == "hub" and sources["run"] is None:
         fail("--format hub needs a finished run, for its model card: add --run DIR.")
     if seed is not None and (sources["weights"] or sources["run"]):
         fail("--seed is for random initial weights, but weights are given: omit it.")
@@ -170,7 +161,7 @@ def _check_options(form: Form, *, seed: int | None, **sources: Any) -> None:
 def _check_license(license_name: str | None, form: Form) -> None:
     if license_name is None:
         return
-    if form is not Form.hub:
+    if form != "hub":
         fail("--license is for the model card of --format hub: omit it.")
     if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", license_name):
         fail(f"--license is {said(license_name)}; use the hub's identifier, such as apache-2.0.")
@@ -200,13 +191,13 @@ def _name(roadmap: str, step: str | None, path: Path | None) -> str:
 
 def _default_path(form: Form, name: str) -> Path:
     """Return a file name in the current folder that Python can import."""
-    return Path(name.replace("-", "_") + ("" if form is Form.hub else f".{form.value}"))
+    return Path(name.replace("-", "_") + ("" if form == "hub" else f".{form}"))
 
 
 def _check_path(path: Path, form: Form, force: bool) -> None:
     """Refuse an output that cannot be written or exists, before anything is computed."""
     try:
-        if form is not Form.hub and path.is_dir():
+        if form != "hub" and path.is_dir():
             fail(f"{path} is a folder; use a file name.")
         empty = path.is_dir() and not any(path.iterdir())
         if path.exists() and not (empty or force):
@@ -237,9 +228,9 @@ def _subject(
 
 def _write(form: Form, path: Path, subject: Subject) -> None:
     with _writing(path):
-        largest = save(form.value, subject.network, path, subject.facts, subject.image_size)
+        largest = save(form, subject.network, path, subject.facts, subject.image_size)
     typer.echo(f"{path}: {_content(form, subject)}.")
-    typer.echo(verdict(form.value, largest))
+    typer.echo(verdict(form, largest))
 
 
 def _write_hub(
@@ -271,10 +262,10 @@ def _writing(path: Path) -> Iterator[None]:
 
 def _content(form: Form, subject: Subject) -> str:
     config, size = subject.network.config, subject.image_size
-    if form is Form.py:
+    if form == "py":
         return "Python code of the network, without weights"
     text = f"{subject.origin} with the config"
-    if form in (Form.onnx, Form.pt2):
+    if form in ("onnx", "pt2"):
         output = f"{config.num_classes} logits" if config.num_classes else "features"
         images = f"{config.in_channels} x {size} x {size} images"
         text += f"; takes any number of {images} and returns {output}"

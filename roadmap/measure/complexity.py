@@ -207,8 +207,8 @@ def _kind(placed: PlacedLayer) -> str:
     )
 
 
-def trace(network: nn.Module, image_size: int = 224, in_channels: int = 3) -> Trace:
-    """Run ``network`` on one zero image, on the CPU in evaluation mode, and count with fvcore.
+def trace(network: nn.Module, image_size: int = 224) -> Trace:
+    """Run ``network`` on one zero RGB image on the CPU, in evaluation mode; count with fvcore.
 
     Takes about a second for ResNet-50. Disable fused attention first
     (``timm.layers.set_fused_attn(False)``), since fvcore cannot count it.
@@ -220,7 +220,7 @@ def trace(network: nn.Module, image_size: int = 224, in_channels: int = 3) -> Tr
         from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis, parameter_count
 
     network = network.eval()
-    image = torch.zeros(1, in_channels, image_size, image_size)
+    image = torch.zeros(1, 3, image_size, image_size)
     flops = FlopCountAnalysis(network, image)
     activations = ActivationCountAnalysis(network, image)
     for analysis in (flops, activations):

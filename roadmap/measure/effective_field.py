@@ -63,13 +63,13 @@ class EffectiveField:
         return pooled / pooled.max()
 
 
-def image_count(config: ModelConfig, image_size: int = IMAGE_SIZE) -> int:
+def image_count(config: ModelConfig) -> int:
     """Return the number of images to average over for ``config``."""
-    allowed = int(BUDGET // count(config, image_size).macs)
+    allowed = int(BUDGET // count(config, IMAGE_SIZE).macs)
     return max(FEWEST_IMAGES, min(MOST_IMAGES, allowed))
 
 
-def untrained(config: ModelConfig, image_size: int = IMAGE_SIZE, seed: int = 0) -> ModernResNet:
+def untrained(config: ModelConfig, image_size: int = IMAGE_SIZE) -> ModernResNet:
     """Build ``config`` in evaluation mode, with random weights that give every branch influence.
 
     To compare architectures, all steps use the same initialization: He et al. 2015 for
@@ -82,7 +82,7 @@ def untrained(config: ModelConfig, image_size: int = IMAGE_SIZE, seed: int = 0) 
             config.replace(num_classes=0, layer_scale=scale, stochastic_depth=0.0)
         )
     network.to(memory_format=torch.channels_last).to_empty(device="cpu")
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, generator=generator)
@@ -112,7 +112,6 @@ def effective_field(
     network: ModernResNet,
     image_size: int = IMAGE_SIZE,
     images: int = 1,
-    seed: int = 0,
     on_progress: OnProgress | None = None,
 ) -> EffectiveField:
     """Return the field of the middle position of ``network``'s last stage, before pooling.
@@ -123,7 +122,7 @@ def effective_field(
     """
     layout = torch.channels_last  # faster, especially for depthwise convolutions
     network = network.eval().requires_grad_(False).to(memory_format=layout)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     total = torch.zeros(image_size, image_size, dtype=torch.float64)
     for done in range(images):
         shape = (1, network.config.in_channels, image_size, image_size)

@@ -33,15 +33,14 @@ class Part:
         return self.after - self.before
 
 
-def macs_by_kind(config: ModelConfig, image_size: int = 224) -> dict[str, int]:
-    """Return the multiply-adds per image by kind (a key of ``KINDS``), without zeros.
+def macs_by_kind(config: ModelConfig) -> dict[str, int]:
+    """Return the multiply-adds per image of 224 pixels by kind (a key of ``KINDS``), without zeros.
 
-    They add up to ``complexity.count``. Raises ``ValueError`` if the image is too small for the
-    network.
+    They add up to ``complexity.count``.
     """
     spec = network_spec(config)
     macs = Counter[str]()
-    for placed in placed_layers(spec, image_size):
+    for placed in placed_layers(spec, 224):
         if isinstance(placed.layer, Conv):
             macs[_kind(placed, placed.layer)] += placed.macs
     macs["classifier"] = spec.classifier_macs

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -25,19 +25,6 @@ from roadmap.measure.networks import UnknownNetworkError, check
 
 if TYPE_CHECKING:
     from roadmap.measure.throughput import Setting
-
-
-class ModeChoice(str, Enum):
-    inference = "inference"
-    training = "training"
-    both = "both"
-
-
-class DeviceChoice(str, Enum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-    mps = "mps"
 
 
 class DTypeChoice(str, Enum):
@@ -64,10 +51,13 @@ def benchmark(
             metavar="SOURCE:NAME",
         ),
     ] = None,
-    mode: Annotated[ModeChoice, typer.Option("--mode", help="What to measure.")] = ModeChoice.both,
+    mode: Annotated[
+        Literal["inference", "training", "both"], typer.Option("--mode", help="What to measure.")
+    ] = "both",
     device: Annotated[
-        DeviceChoice, typer.Option("--device", help="auto: the fastest available.")
-    ] = DeviceChoice.auto,
+        Literal["auto", "cpu", "cuda", "mps"],
+        typer.Option("--device", help="auto: the fastest available."),
+    ] = "auto",
     dtype: Annotated[
         DTypeChoice, typer.Option("--dtype", help="bf16 and fp16 use autocast.")
     ] = DTypeChoice.float32,
@@ -108,9 +98,9 @@ def benchmark(
     names = _checked_names(roadmap, step, model or [])
     from roadmap.measure.throughput import MeasureError, Mode, Setting, best_device, checked_device
 
-    kind = best_device() if device is DeviceChoice.auto else device.value
+    kind = best_device() if device == "auto" else device
     modes: tuple[Mode, ...]
-    modes = ("inference", "training") if mode is ModeChoice.both else (mode.value,)
+    modes = ("inference", "training") if mode == "both" else (mode,)
     try:
         checked_device(kind)
     except MeasureError as error:

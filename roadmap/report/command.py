@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from roadmap.console import (
+    DATA_NAME,
     Column,
     Format,
     FormatOption,
     RoadmapOption,
+    RunsOption,
     emit,
     fail,
     find_roadmap,
@@ -28,15 +30,9 @@ if TYPE_CHECKING:
 
 
 def report(
-    data: Annotated[
-        str,
-        typer.Option("--data", help="Name of the data set, as in run.json.", metavar="NAME"),
-    ],
+    data: Annotated[str, DATA_NAME],
     roadmap: RoadmapOption = "resnet50",
-    runs: Annotated[
-        Path | None,
-        typer.Option("--runs", help="Folder of the runs [default: results/runs].", metavar="DIR"),
-    ] = None,
+    runs: RunsOption = None,
     form: FormatOption = Format.table,
     output: Annotated[
         Path | None,

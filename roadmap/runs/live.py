@@ -24,16 +24,15 @@ MOST_POINTS = 240
 class Live:
     """Figures after optimizer step ``step`` of ``steps``.
 
-    ``loss`` and ``train_top1`` (percent) are means over the augmented training images of this epoch
-    so far; ``images_per_s`` excludes validation, ``seconds_left`` includes it and is None until the
-    pace is known. ``points`` are (step, mean training loss since the previous point).
+    ``loss`` is the mean over the augmented training images of this epoch so far; ``images_per_s``
+    excludes validation, ``seconds_left`` includes it and is None until the pace is known.
+    ``points`` are (step, mean training loss since the previous point).
     """
 
     step: int
     steps: int
     steps_per_epoch: int
     loss: float
-    train_top1: float
     images_per_s: float
     seconds_left: float | None
     points: Sequence[tuple[int, float]]
@@ -58,7 +57,6 @@ def read_live(folder: Path) -> Live | None:
         return Live(
             **whole,
             loss=_finite(found["loss"]),
-            train_top1=_finite(found["train_top1"]),
             images_per_s=_finite(found["images_per_s"]),
             seconds_left=None if left is None else _finite(left),
             points=points[-MOST_POINTS:],

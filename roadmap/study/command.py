@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from roadmap.console import (
+    DATA_NAME,
     Column,
     Format,
     FormatOption,
+    RunsOption,
     emit,
     fail,
     find_roadmap,
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 #: Parameters of ``predict`` that apply to pictures.
 OF_PICTURES = ("pictures", "weights", "step", "image_size", "device", "form")
-_DATA = typer.Option("--data", help="Name of the data set, as in run.json.", metavar="NAME")
 DesignOption = Annotated[
     Path | None,
     typer.Option(
@@ -39,10 +40,6 @@ DesignOption = Annotated[
         help="File of the design [default: the one in results/designs with the most runs].",
         metavar="FILE",
     ),
-]
-RunsOption = Annotated[
-    Path | None,
-    typer.Option("--runs", help="Folder of the runs [default: results/runs].", metavar="DIR"),
 ]
 RateOption = Annotated[
     float | None,
@@ -71,7 +68,7 @@ SettingOption = Annotated[
 
 
 def effects(
-    data: Annotated[str, _DATA],
+    data: Annotated[str, DATA_NAME],
     design: DesignOption = None,
     lr: RateOption = None,
     epochs: EpochsOption = None,
@@ -135,7 +132,7 @@ def predict(
             metavar="NAME",
         ),
     ] = None,
-    data: Annotated[str | None, _DATA] = None,
+    data: Annotated[str | None, DATA_NAME] = None,
     step: Annotated[
         str | None,
         typer.Option(
@@ -354,14 +351,12 @@ def _print(
         return
     from roadmap.study import text
 
+    worths = {view: found.worth(view) for view in found.views}
     shown = [
         {
             "title": row["title"],
             "pays": _pays(row["pays_from_epochs"]),
-            **{
-                view: text.short(worth.effect, worth.verdict)
-                for view, worth in zip(found.views, _worths(found, i), strict=True)
-            },
+            **{view: text.short(w[i].effect, w[i].verdict) for view, w in worths.items()},
         }
         for i, row in enumerate(rows)
     ]
@@ -380,10 +375,6 @@ def _print(
     if found.has_best_rate:
         notes.insert(0, "Own rate: in place, but each network at its own best learning rate.")
     emit(shown, columns, form, f"Points of top-1: {text.conditions(found)}", notes)
-
-
-def _worths(found: Effects, place: int) -> list[Any]:
-    return [found.worth(view)[place] for view in found.views]
 
 
 def _pays(epochs: float | None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from roadmap.runs import PointRun
 from roadmap.study.confirmation import Confirmation, confirmations
@@ -70,13 +69,13 @@ def open_experiment(
     )
 
 
-def designs(folder: Path | None = None) -> list[Design]:
-    """Read every valid design in ``folder``, sorted by file name.
-
-    If ``folder`` is None, reads ``designs`` in all of ``results_folders()``.
-    """
-    folders = [folder] if folder else [found / "designs" for found in results_folders()]
-    paths = {path.name: path for each in reversed(folders) for path in each.glob("*.json")}
+def designs() -> list[Design]:
+    """Read every valid design in ``designs`` of all ``results_folders()``, sorted by file name."""
+    paths = {
+        path.name: path
+        for folder in reversed(results_folders())
+        for path in folder.glob("designs/*.json")
+    }
     found = []
     for _, path in sorted(paths.items()):
         try:

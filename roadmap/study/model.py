@@ -62,14 +62,12 @@ class Judgement(NamedTuple):
     """The test of a model on held-out runs.
 
     ``rmse`` is the root mean square error in points, ``coverage`` the share of scores inside their
-    95% prediction intervals, from 0 to 1, and ``seeds_std`` the standard deviation between seeds in
-    points (None without replicates).
+    95% prediction intervals, from 0 to 1.
     """
 
     runs: int
     rmse: float
     coverage: float
-    seeds_std: float | None
 
 
 class PureError(NamedTuple):
@@ -235,12 +233,12 @@ def _matched(design: Design, runs: Sequence[PointRun]) -> list[tuple[str, PointR
     return [(key, run) for key, run in fitting if (run.data, run.data_sha256) == usual]
 
 
-def judge(model: Model, runs: Sequence[PointRun], role: str = "held_out") -> Judgement | None:
-    """Test ``model`` on the finished runs with this role, except runs that did not learn.
+def judge(model: Model, runs: Sequence[PointRun]) -> Judgement | None:
+    """Test ``model`` on the finished held-out runs, except runs that did not learn.
 
     Returns None if there are none.
     """
-    kept = [(p, r) for p, r in finished(model.design, runs) if p.role == role and learned(r)]
+    kept = [(p, r) for p, r in finished(model.design, runs) if p.role == "held_out" and learned(r)]
     if not kept:
         return None
     scores = np.array([run.top1 for _, run in kept])
@@ -250,7 +248,6 @@ def judge(model: Model, runs: Sequence[PointRun], role: str = "held_out") -> Jud
         runs=len(kept),
         rmse=float(np.sqrt(np.mean(errors**2))),
         coverage=float(np.mean((lows <= scores) & (scores <= highs))),
-        seeds_std=model.pure_error.std if model.pure_error else None,
     )
 
 

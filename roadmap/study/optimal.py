@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from roadmap.study.design import Design, Point
-from roadmap.study.space import Levels, Space, StudyError
+from roadmap.study.space import Space, StudyError
 from roadmap.study.terms import Terms
 
 #: Keeps the information matrix invertible if there are fewer points than terms.
@@ -115,18 +115,15 @@ def exchange(pool: list[dict[str, str]], terms: Terms, random: np.random.Generat
             return
 
 
-def standard_errors(design: Design, points: Sequence[Levels] | None = None) -> dict[str, float]:
+def standard_errors(design: Design) -> dict[str, float]:
     """Return the standard error of each factor's effect, from code -1 to 1.
 
     It is that of least squares with the design's own terms, in units of the standard deviation of a
     run around them. The model that is fitted has every pair of factors, shrunk by as much as the
     scores say (``roadmap.study.model``), so its precision is only known with the scores.
-    ``points`` None is all points that are fitted.
     """
     terms = Terms(design.space, design.interactions)
-    if points is None:
-        points = [p.levels for p in design.points if p.role in ("fit", "replicate")]
-    matrix = terms.of(points)
+    matrix = terms.of(p.levels for p in design.points if p.role in ("fit", "replicate"))
     covariance = np.linalg.pinv(matrix.T @ matrix)
     errors = 2 * np.sqrt(np.diag(covariance))
     return {f.name: float(errors[1 + i]) for i, f in enumerate(design.space.factors)}

@@ -12,8 +12,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -239,29 +237,16 @@ def last_lines(path: Path) -> list[str]:
 
 
 def _held(root: Path) -> bool:
-    with _opened(root) as lock:
-        if lock is None:
-            return False
-        try:
+    if fcntl is None:
+        return False
+    try:
+        with (root / FOLDER / LOCK).open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # released with the file
-        except BlockingIOError:
-            return True
-        except OSError:  # some file systems have no locks
-            return False
+    except BlockingIOError:
+        return True
+    except OSError:  # no file, or a file system without locks
+        return False
     return False
-
-
-@contextmanager
-def _opened(root: Path) -> Iterator[Any]:
-    try:
-        file = (root / FOLDER / LOCK).open() if fcntl else None
-    except OSError:
-        file = None
-    try:
-        yield file
-    finally:
-        if file is not None:
-            file.close()
 
 
 def _write(root: Path, content: dict[str, Any]) -> None:

@@ -56,7 +56,7 @@ def sizes_table() -> DataFrame:
     table = paper.merge(timm, on=PLACE, how="outer", suffixes=("", "_timm"))
     table["source"] = table["top1"].notna().map({True: "paper", False: "timm"})
     table["top1"] = table["top1"].fillna(table["top1_timm"])
-    counts = _per_network(timm.dropna(subset="params"), "params")
+    counts = timm.dropna(subset="params").drop_duplicates("name").set_index("name")["params"]
     table["params"] = table["params"].fillna(table["name"].map(counts))
     table["params"] = table["params"].fillna(table["paper_params"])
     table["gflops"] = table["gflops"].fillna(table["name"].map(_counted_gflops()))
@@ -111,10 +111,6 @@ def _timm() -> DataFrame:
     table["recipe"] = table["recipe"].fillna("")
     names = {"img_size": "image_size", "params_m": "params"}
     return table.rename(columns=names).drop(columns=["model", "top5"])
-
-
-def _per_network(table: DataFrame, column: str) -> Series:
-    return table.drop_duplicates("name").set_index("name")[column]
 
 
 def _counted_gflops() -> dict[str, float]:

@@ -41,7 +41,6 @@ class LiveFigures:
             steps=self._steps,
             steps_per_epoch=self._steps_per_epoch,
             loss=sums.loss / sums.images,
-            train_top1=100 * sums.correct / sums.images,
             images_per_s=images_per_s,
             seconds_left=self._seconds_left(step, now),
             points=tuple(self._points),

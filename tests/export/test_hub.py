@@ -20,6 +20,7 @@ from timm.models._pretrained import PretrainedCfg
 from typer.testing import CliRunner
 
 import models
+import roadmap.timm_models  # noqa: F401 - registers steps and sizes
 from models.files import read_weights, weights_content
 from roadmap import ROADMAPS
 from roadmap.cli import app

@@ -90,13 +90,13 @@ def test_prediction_intervals_have_their_nominal_coverage(design, worlds):
         found.append(judge(model, runs))
     assert 0.93 <= np.mean([one.coverage for one in found]) <= 0.97
     assert {one.runs for one in found} == {12}
-    assert np.mean([one.seeds_std for one in found]) == pytest.approx(STD, rel=0.1)
 
 
 def test_the_spread_is_that_of_the_world(worlds):
     models = [model for model, _ in worlds]
     at_half = np.sqrt(100 * 100 / 4 * np.mean([model.dispersion for model in models]))
     assert at_half == pytest.approx(STD, rel=0.03)
+    assert np.mean([m.pure_error.std for m in models]) == pytest.approx(STD, rel=0.1)
     assert np.mean([m.pure_error.lack_of_fit_p < 0.05 for m in models]) < 0.1
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from cases import encoded, image_structs
 from PIL import Image
 
 from roadmap.recipes import RECIPES
@@ -26,12 +27,6 @@ def picture(seed: int = 0, size: tuple[int, int] = (12, 10)) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def encoded(image: Image.Image, form: str = "PNG", **options) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, form, **options)
-    return stream.getvalue()
-
-
 def make_folder(root: Path, classes=("cat", "dog"), train: int = 3, val: int = 2) -> Path:
     for part, count in (("train", train), ("val", val)):
         for place, name in enumerate(classes):
@@ -45,8 +40,7 @@ def make_folder(root: Path, classes=("cat", "dog"), train: int = 3, val: int = 2
 def make_parquet(root: Path, labels, val_labels=None, names=None, part: str = "val") -> Path:
     root.mkdir(exist_ok=True)
     for stem, numbers in (("train", labels), (part, labels if val_labels is None else val_labels)):
-        images = [{"bytes": encoded(picture(i)), "path": None} for i in range(len(numbers))]
-        struct = pa.array(images, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+        struct = image_structs([encoded(picture(i)) for i in range(len(numbers))])
         table = pa.table({"image": struct, "label": pa.array(numbers, pa.int64())})
         if names:
             label = {"names": list(names), "_type": "ClassLabel"}

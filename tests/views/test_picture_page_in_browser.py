@@ -7,7 +7,6 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-DEEP = "?at=b.stages.1.blocks.0.branch.conv1/5/3,3"
 PHONE = {"width": 390, "height": 844}
 
 

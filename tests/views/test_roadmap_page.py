@@ -16,30 +16,28 @@ import streamlit as st
 from pages import TIMEOUT, address, checked, html, run, title
 from streamlit.testing.v1 import AppTest
 
+from roadmap.files import write_csv
 from roadmap.measure.complexity import count
 from roadmap.steps import BEYOND, ROADMAPS, source
 from roadmap.tables import results
 from roadmap.views.roadmap import panel
 
 ROOT = Path(__file__).parents[2]
-FIELDS = [
-    "source",
-    "name",
-    "mode",
-    "device",
-    "device_name",
-    "dtype",
-    "channels_last",
-    "compiled",
-    "batch_size",
-    "image_size",
-    "repetitions",
-    "images_per_s",
-    "images_per_s_p10",
-    "images_per_s_p90",
-    "peak_memory_gb",
-    "depthwise",
-]
+#: How the speeds that are made up were measured.
+SETTING = {
+    "device": "cuda",
+    "device_name": "Some GPU",
+    "dtype": "bf16",
+    "channels_last": True,
+    "batch_size": 256,
+    "image_size": 224,
+    "repetitions": 20,
+}
+
+
+def speeds(median: float, low: float, high: float, memory: float, depthwise: str) -> dict:
+    names = ("images_per_s", "images_per_s_p10", "images_per_s_p90", "peak_memory_gb", "depthwise")
+    return dict(zip(names, (median, low, high, memory, depthwise), strict=True))
 
 
 @pytest.fixture(autouse=True)
@@ -47,21 +45,20 @@ def tables(tmp_path, monkeypatch):
     """The published tables, and speeds of the ResNet-50 roadmap that are made up."""
     for folder in ("paper", "measured"):
         shutil.copytree(results.RESULTS / folder, tmp_path / folder)
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    keys = ROADMAPS["resnet50"].keys
     rows = [
-        (source, name, mode, "cuda", "Some GPU", "bf16", True, compiled, 256, 224, 20, *figures)
+        {"source": source, "name": name, "mode": mode, "compiled": compiled}
+        | SETTING
+        | speeds(1000 + place + 500 * compiled, 990 + place, 1510 + place, 1.5, "torch")
         for mode in ("inference", "training")
         for compiled in (True, False)
         for place, (source, name) in enumerate(
-            [("resnet50", key) for key in ROADMAPS["resnet50"].keys]
-            + [("timm", "swin_tiny_patch4_window7_224")]
+            [("resnet50", key) for key in keys] + [("timm", "swin_tiny_patch4_window7_224")]
         )
-        for figures in [(1000 + place + 500 * compiled, 990 + place, 1510 + place, 1.5, "torch")]
     ]
-    ours = rows[list(ROADMAPS["resnet50"].keys).index("kernel_7")]
-    rows.insert(0, (*ours[:11], 4000, 3990, 4010, 1.4, "own"))
-    with (tmp_path / "measured" / "throughput.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([FIELDS, *rows])
-    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    ours = rows[keys.index("kernel_7")] | speeds(4000, 3990, 4010, 1.4, "own")
+    write_csv(tmp_path / "measured" / "throughput.csv", list(ours), [ours, *rows])
     st.cache_data.clear()
     yield
     st.cache_data.clear()
@@ -156,7 +153,7 @@ def test_the_papers_gflops_are_shown_where_they_differ_from_the_count():
 @pytest.mark.parametrize("metric", ["top1", "gflops", "params", "images_per_s", "memory"])
 def test_bars_show_what_is_asked(metric):
     app = opened(step="kernel_7")
-    app.segmented_control(key="metric").set_value(metric)
+    app.segmented_control(key="roadmap-metric").set_value(metric)
     checked(app.run())
     assert selected(app) == "kernel_7"
     assert (figure(app)["data"][1]["base"] == 0) == (metric != "top1")
@@ -164,7 +161,7 @@ def test_bars_show_what_is_asked(metric):
 
 def test_speeds_on_a_chosen_device():
     app = opened()
-    app.segmented_control(key="metric").set_value("images_per_s")
+    app.segmented_control(key="roadmap-metric").set_value("images_per_s")
     checked(app.run())
     assert figure(app)["data"][1]["x"][0] == 1500
     box = app.selectbox(key="setting")
@@ -189,12 +186,12 @@ def test_speeds_with_our_kernels_stand_beside_pytorchs():
 
 def test_a_metric_without_figures_is_a_sentence():
     app = opened(roadmap="resnet200", step="kernel_7")
-    app.segmented_control(key="metric").set_value("images_per_s")
+    app.segmented_control(key="roadmap-metric").set_value("images_per_s")
     checked(app.run())
     assert not app.get("plotly_chart")
     assert "No speed has been measured for ResNet-200 to ConvNeXt-B" in html(app)
     assert title(app) == "Kernel size 7"
-    app.segmented_control(key="metric").set_value("top1")
+    app.segmented_control(key="roadmap-metric").set_value("top1")
     assert app.run().get("plotly_chart")
 
 
@@ -203,7 +200,7 @@ def test_without_a_table_of_speeds_the_rest_stands(tmp_path):
     st.cache_data.clear()
     app = opened()
     assert "Speed" not in html(app)
-    app.segmented_control(key="metric").set_value("memory")
+    app.segmented_control(key="roadmap-metric").set_value("memory")
     assert "No memory has been measured" in html(checked(app.run()))
 
 
@@ -259,7 +256,7 @@ def test_a_roadmap_of_training_has_the_speed_of_its_one_network():
 @pytest.mark.parametrize("cost", ["gflops", "params", "images_per_s", "memory"])
 def test_the_path_has_a_point_a_step(cost):
     app = opened(step="kernel_7", view="path")
-    app.segmented_control(key="metric").set_value(cost)
+    app.segmented_control(key="roadmap-metric").set_value(cost)
     checked(app.run())
     app = opened(step="kernel_7", view="path", metric=cost)  # a shared address
     points = figure(app)["data"][2]
@@ -287,12 +284,11 @@ def test_both_sizes_are_compared_in_what_was_measured_of_both(tmp_path):
     rows = list(csv.DictReader(path.open(newline="")))
     of_both = [row for row in rows if row["mode"] == "training" and row["compiled"] == "False"]
     larger = [row | {"source": "resnet200", "depthwise": "own"} for row in of_both]
-    with path.open("a", newline="") as file:
-        csv.DictWriter(file, FIELDS).writerows(larger)
+    write_csv(path, list(rows[0]), [*rows, *larger])
     st.cache_data.clear()
     app = opened(step="kernel_7", metric="images_per_s")
     assert len(app.selectbox(key="setting").options) == 4
-    app.segmented_control(key="view").set_value("both")
+    app.segmented_control(key="roadmap-view").set_value("both")
     checked(app.run())
     assert app.selectbox(key="setting").options == ["Some GPU, training, bf16, batch 256, eager"]
     assert len(app.get("plotly_chart")) == 2
@@ -320,7 +316,7 @@ def test_both_sizes_stand_side_by_side():
 def test_a_roadmap_of_training_has_bars_only():
     app = opened(roadmap="torchvision_recipe", view="path")
     assert selected(app) == "baseline"
-    assert not [control for control in app.segmented_control if control.key == "view"]
+    assert not [control for control in app.segmented_control if control.key == "roadmap-view"]
 
 
 def test_an_unknown_view_is_a_sentence_above_the_bars():

@@ -56,7 +56,6 @@ LIVE = Live(
     steps=294,
     steps_per_epoch=98,
     loss=2.5,
-    train_top1=31.0,
     images_per_s=1234.0,
     seconds_left=125.0,
     points=((54, 3.5), (85, 3.0), (116, 2.75), (147, 2.5)),

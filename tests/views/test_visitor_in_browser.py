@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-import pytest
-from honest_visitors import PAGES, usable, value_of
 from playwright.sync_api import Page
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from visitor import Control, Visitor, visiting
@@ -92,18 +89,3 @@ def test_it_asks_for_and_gets_what_chromium_does(browser, address):
         changed = own.rerun_script.widget_states.widgets
         assert changed, label
         assert all(states[state.id] == state for state in changed)
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_every_control_takes_the_values_that_honest_visitors_choose(address, page):
-    async def change_all() -> int:
-        async with visiting(address) as visitor:
-            await visitor.open(page)
-            names = [control.id for control in usable(visitor.controls.values())]
-            for name in names[:12]:
-                if name in visitor.controls:
-                    control = visitor.controls[name]
-                    await visitor.set(control, **value_of(control, random.Random(0)))
-            return len(names)
-
-    assert run(change_all()) > 0 or page == "method"

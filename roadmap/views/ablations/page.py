@@ -60,10 +60,7 @@ def _nothing() -> None:
     where = "on the command line."
     if not visitors.is_public():
         where = f"on the page Training, or {where}"
-    st.html(
-        f'<div class="nothing">{markup.paragraph(NOTHING + where, "text")}'
-        f'<pre class="command" tabindex="0">{escape(COMMANDS)}</pre></div>'
-    )
+    st.html(markup.nothing(NOTHING + where, COMMANDS))
 
 
 def _choices(runs: tuple[StepRun, ...]) -> tuple[str, str]:

@@ -10,6 +10,8 @@ from roadmap.files import plain_cell
 from roadmap.views.common import markup
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pandas import DataFrame
     from plotly.graph_objects import Figure
 
@@ -25,6 +27,19 @@ def plain_cells(table: DataFrame) -> DataFrame:
     return table
 
 
+def csv_button(table: DataFrame, name: str) -> None:
+    """Show a button that saves ``table`` as ``name.csv``."""
+    st.download_button(
+        "CSV",
+        plain_cells(table).to_csv(index=False, float_format="%.10g"),
+        f"{name}.csv",
+        "text/csv",
+        key=f"csv-{name}",
+        on_click="ignore",
+        type="tertiary",
+    )
+
+
 def show(
     figure: Figure, table: DataFrame, name: str, alt: str, *, key: str | None = None, **options: Any
 ) -> None:
@@ -37,12 +52,24 @@ def show(
         st.plotly_chart(figure, key=key or f"chart-{name}", config=CONFIG, alt=alt, **options)
         with st.container(horizontal=True, gap="small", key=f"downloads-{name}"):
             st.html(markup.image_downloads(name), width="content")
-            st.download_button(
-                "CSV",
-                plain_cells(table).to_csv(index=False, float_format="%.10g"),
-                f"{name}.csv",
-                "text/csv",
-                key=f"csv-{name}",
-                on_click="ignore",
-                type="tertiary",
-            )
+            csv_button(table, name)
+
+
+def clickable(
+    figure: Figure, table: DataFrame, name: str, alt: str, chosen: Callable[[str], None]
+) -> None:
+    """``show`` a figure; a click calls ``chosen`` with the ``customdata`` of the point.
+
+    After a click it is drawn as a new chart, in which the same point can be clicked again.
+    """
+    key = f"chart-{name}-{st.session_state.get('clicks', 0)}"
+
+    def clicked() -> None:
+        st.session_state["clicks"] = st.session_state.get("clicks", 0) + 1
+        points = [p for p in st.session_state[key]["selection"]["points"] if "customdata" in p]
+        if points:
+            # Plotly.js passes a point's customdata as a value or as a list of one.
+            value: Any = points[0]["customdata"]
+            chosen(str(value[0] if isinstance(value, list | tuple) else value))
+
+    show(figure, table, name, alt, key=key, on_select=clicked, selection_mode="points")

@@ -21,11 +21,19 @@ def announced(text: str) -> str:
 
 def own_machine(sentence: str, *commands: str) -> str:
     """Return a box with commands to run on the reader's own machine."""
-    lines = escape("\n".join(commands))
     return (
         '<div class="own" role="note"><p class="own-place"><i aria-hidden="true"></i>On your own '
-        f'machine</p><p>{escape(sentence)}</p><pre class="command" tabindex="0">{lines}</pre></div>'
+        f"machine</p><p>{escape(sentence)}</p>" + command("\n".join(commands)) + "</div>"
     )
+
+
+def nothing(text: str, commands: str) -> str:
+    """Return what a page shows until the reader has trained something, and how that is done."""
+    return f'<div class="nothing">{paragraph(text, "text")}{command(commands)}</div>'
+
+
+def command(text: str) -> str:
+    return f'<pre class="command" tabindex="0">{escape(text)}</pre>'
 
 
 def paragraph(text: str, kind: str) -> str:

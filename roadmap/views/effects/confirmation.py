@@ -11,8 +11,7 @@ from roadmap.study import text
 from roadmap.study.confirmation import Confirmation
 from roadmap.study.rows import confirmation_rows
 from roadmap.text import ABSENT, number
-from roadmap.views.common import markup
-from roadmap.views.common.figure import plain_cells
+from roadmap.views.common import figure, markup
 
 HEAD = ("Epochs", "Learning rate", "Predicted", "95% interval", "Measured", "Inside")
 
@@ -32,16 +31,7 @@ def show(found: Sequence[Confirmation]) -> None:
             "faint",
         )
     )
-    table = plain_cells(pd.DataFrame(confirmation_rows(found)))
-    st.download_button(
-        "CSV",
-        table.to_csv(index=False, float_format="%.10g"),
-        "confirmation.csv",
-        "text/csv",
-        key="csv-confirmation",
-        on_click="ignore",
-        type="tertiary",
-    )
+    figure.csv_button(pd.DataFrame(confirmation_rows(found)), "confirmation")
 
 
 def _row(one: Confirmation) -> list[Cell]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 
 import streamlit as st
@@ -29,10 +30,8 @@ MOST_KEPT = 64
 
 def data_sets() -> tuple[str, ...]:
     """Return the names of data sets with design runs, the one with the most runs first."""
-    counts: dict[str, int] = {}
-    for run in ablations_data.read().points:
-        counts[run.data] = counts.get(run.data, 0) + 1
-    return tuple(sorted(counts, key=lambda name: -counts[name]))
+    counts = Counter(run.data for run in ablations_data.read().points)
+    return tuple(name for name, _ in counts.most_common())
 
 
 def experiment(data: str) -> Experiment:

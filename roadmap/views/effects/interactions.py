@@ -13,8 +13,7 @@ from roadmap.report.text import signed
 from roadmap.study import text
 from roadmap.study.rows import interaction_rows
 from roadmap.study.terms import CROSSED
-from roadmap.views.common import markup
-from roadmap.views.common.figure import plain_cells
+from roadmap.views.common import figure, markup
 
 if TYPE_CHECKING:
     from roadmap.study.effects import Effects, Interaction
@@ -27,6 +26,8 @@ Cells = Mapping[tuple[str, str], "Interaction"]
 
 
 def show(effects: Effects) -> None:
+    import pandas as pd
+
     st.html(markup.heading("Interactions", 2, "section"))
     found = effects.interactions()
     cells = {(one.first.name, one.second.name): one for one in found}
@@ -45,15 +46,7 @@ def show(effects: Effects) -> None:
         + _table(effects, rows, columns, cells, most)
         + _pairs(others, most)
     )
-    st.download_button(
-        "CSV",
-        _csv(effects),
-        "interactions.csv",
-        "text/csv",
-        key="csv-interactions",
-        on_click="ignore",
-        type="tertiary",
-    )
+    figure.csv_button(pd.DataFrame(interaction_rows(effects)), "interactions")
 
 
 def _table(
@@ -87,10 +80,3 @@ def _cell(found: Interaction | None, most: float) -> Cell:
         "title": text.with_interval(effect),
     }
     return Cell(signed(effect.points, 1), NUMBER, False, *around, style)
-
-
-def _csv(effects: Effects) -> str:
-    import pandas as pd
-
-    table = plain_cells(pd.DataFrame(interaction_rows(effects)))
-    return table.to_csv(index=False, float_format="%.10g")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -57,15 +57,12 @@ def show(experiment: Experiment, effects: Effects) -> None:
     table = _table(atlas)
     path = _path(effects, atlas, table)
     front = table.iloc[atlas.front(table[cost].to_numpy())]
-    key = f"effects-map-{st.session_state.get('effects-clicks', 0)}"
-    figure.show(
+    figure.clickable(
         charts.combination_map(table, path, front, cost, COSTS[cost][1], place),
         front,
         "combinations",
         _alt(front, cost, len(table)),
-        key=key,
-        on_select=lambda: _chosen(key),
-        selection_mode="points",
+        lambda chosen: st.query_params.update({SELECTED: chosen}),
     )
     _details(effects, atlas, place)
 
@@ -82,15 +79,6 @@ def _selected(atlas: Atlas) -> tuple[int, str]:
         f"In the URL, at must be a whole number from 0 to {len(atlas.levels) - 1:,}. "
         "Showing the best network."
     )
-
-
-def _chosen(key: str) -> None:
-    """Handle a click on a point, and redraw the chart so that it can be clicked again."""
-    points = [p for p in st.session_state[key]["selection"]["points"] if "customdata" in p]
-    st.session_state["effects-clicks"] = st.session_state.get("effects-clicks", 0) + 1
-    if points:
-        value: Any = points[0]["customdata"]
-        st.query_params[SELECTED] = str(value[0] if isinstance(value, list | tuple) else value)
 
 
 def _table(atlas: Atlas) -> DataFrame:

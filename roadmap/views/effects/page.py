@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import streamlit as st
 
 from models.text import ended
@@ -14,6 +15,7 @@ from roadmap.study.rows import lengths, view_rows
 from roadmap.study.space import StudyError
 from roadmap.text import data_title, number, scientific
 from roadmap.views.common import address, figure, markup, turns
+from roadmap.views.common.bounds import within
 from roadmap.views.common.controls import segments, select
 from roadmap.views.effects import confirmation as effects_confirmation
 from roadmap.views.effects import data as effects_data
@@ -70,7 +72,7 @@ def show() -> None:
     )
     names = effects_data.data_sets()
     if not names:
-        _nothing(NOTHING)
+        st.html(markup.nothing(NOTHING, COMMAND))
         return
     name, problem = address.option(st.query_params, "data", names)
     if problem:
@@ -80,16 +82,10 @@ def show() -> None:
     try:
         experiment = effects_data.experiment(name)
     except StudyError as error:
-        _nothing(f"{NOTHING} On {data_title(name)}: {ended(error)}")
+        said = f"{NOTHING} On {data_title(name)}: {ended(error)}"
+        st.html(markup.nothing(said, COMMAND))
         return
     _explorer(experiment)
-
-
-def _nothing(words: str) -> None:
-    st.html(
-        f'<div class="nothing">{markup.paragraph(words, "text")}'
-        f'<pre class="command" tabindex="0">{COMMAND}</pre></div>'
-    )
 
 
 @turns.fragment
@@ -146,20 +142,12 @@ def _options(factor: Factor) -> dict[str, Any]:
     """Return a control's options: keys as in the URL, with their values or titles."""
     if factor.scale is None:
         return {level.key: level.title for level in factor.levels}
-    values = sorted(factor.values)
+    low, high = min(factor.values), max(factor.values)
+    steps = np.geomspace(low, high, RATES).tolist()
     if factor.name == "epochs":
-        steps = _geometric(values[0], values[-1])
         return {f"{round(value)}": float(round(value)) for value in steps}
-    return {f"{value:.2g}": value for value in _inside(values, _geometric(values[0], values[-1]))}
-
-
-def _geometric(low: float, high: float) -> list[float]:
-    return [low * (high / low) ** (i / (RATES - 1)) for i in range(RATES)]
-
-
-def _inside(values: Sequence[float], steps: Sequence[float]) -> list[float]:
-    """Round ``steps`` to two significant digits, within the range that was trained."""
-    return [min(max(float(f"{step:.2g}"), values[0]), values[-1]) for step in steps]
+    # Rounded to two significant digits, within the range that was trained.
+    return {f"{value:.2g}": within(float(f"{value:.2g}"), low, high) for value in steps}
 
 
 def _usual(factor: Factor, options: dict[str, Any]) -> str:
@@ -284,16 +272,15 @@ def _budgets(effects: Effects) -> None:
     )
     st.html(
         markup.heading("When each change pays off", 2, "section")
-        + "".join(markup.paragraph(f"{what}: {_list(names)}.", "text") for what, names in parts)
+        + "".join(
+            markup.paragraph(f"{what}: {', '.join(names) or 'none'}.", "text")
+            for what, names in parts
+        )
         + markup.paragraph(
             "For each change in the paper's place. It pays off if its 95% interval is above zero.",
             "faint",
         )
     )
-
-
-def _list(words: Sequence[str]) -> str:
-    return ", ".join(words) or "none"
 
 
 def _basis(experiment: Experiment, effects: Effects) -> None:

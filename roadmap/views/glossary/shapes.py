@@ -143,14 +143,13 @@ def arrow(start: Point, end: Point, color: str = INK) -> str:
     return line([start, end], color) + line([head[0], end, head[1]], color)
 
 
-def over(start: Point, end: Point, top: float, color: str = INK, *, dashed: bool = False) -> str:
+def over(start: Point, end: Point, top: float, color: str = INK) -> str:
     """Return a line from ``start`` up to ``top``, across, and down to ``end``."""
     x, y = start
-    more = ' stroke-dasharray="4 3"' if dashed else ""
     return (
         f'<path d="M{n(x)} {n(y)}V{n(top + 8)}Q{n(x)} {n(top)} {n(x + 8)} {n(top)}'
         f'H{n(end[0] - 8)}Q{n(end[0])} {n(top)} {n(end[0])} {n(top + 8)}V{n(end[1])}" '
-        f'fill="none" stroke="{color}" stroke-width="2"{more}/>'
+        f'fill="none" stroke="{color}" stroke-width="2"/>'
     )
 
 

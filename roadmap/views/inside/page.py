@@ -66,13 +66,9 @@ class Inside:
         return f"{self.roadmap.name}-{self.step.key}"
 
 
+@turns.fragment
 def show() -> None:
     """Show the whole page, in one fragment."""
-    _page()
-
-
-@turns.fragment
-def _page() -> None:
     chosen = address.current()
     tab, unknown = address.option(st.query_params, "tab", tuple(TABS))
     image_size, absurd = image_size_of(st.query_params)
@@ -88,7 +84,8 @@ def _page() -> None:
         with st.container(width=460):
             step_control.step_control(roadmap, chosen.step)
     # An operation says what it shows in a sentence of its own, nearer to its drawing.
-    step_control.step_text(roadmap, chosen.step, reason=tab != "operation")
+    why = markup.paragraph(inside.step.why, "why") if tab != "operation" else ""
+    st.html(step_control.step_heading(roadmap, chosen.step) + why)
     _tab_controls(tab, image_size, picture_link(roadmap, chosen.step))
     with st.container(key=f"inside-{tab}"):
         SHOWN[tab](inside)
@@ -189,10 +186,6 @@ def _network(inside: Inside) -> None:
     st.html(markup.heading("Stage by stage", 2, "section") + stages)
 
 
-def _operation(inside: Inside) -> None:
-    operation_tab.show(inside.roadmap, inside.step.key)
-
-
 def _cost(inside: Inside) -> None:
     inside_cost.show(inside.config, inside.image_size, f"{inside.name}-cost")
 
@@ -287,7 +280,7 @@ def _source(config: ModelConfig) -> str:
 
 SHOWN = {
     "block": _block,
-    "operation": _operation,
+    "operation": lambda inside: operation_tab.show(inside.roadmap, inside.step.key),
     "network": _network,
     "cost": _cost,
     "field": _field,

@@ -65,10 +65,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence
     return wide(html_table(cells(head), map(cells, rows), "plain"), ", ".join(head) or "Table")
 
 
-def _command(text: str) -> str:
-    return f'<pre class="command" tabindex="0">{escape(text)}</pre>'
-
-
 @st.cache_data(show_spinner=False)
 def _read(name: str) -> DataFrame | None:
     """Return a table of measurements, or None if it does not exist."""
@@ -132,7 +128,7 @@ def _complexity() -> str:
             "text",
         )
         + _table((), rows)
-        + _command(PROFILE)
+        + markup.command(PROFILE)
     )
 
 
@@ -167,7 +163,7 @@ def _throughput() -> str:
             "text",
         )
         + _table(head, rows, numbers=(2, 3, 4))
-        + _command(BENCHMARK)
+        + markup.command(BENCHMARK)
         + markup.paragraph(_repeatability(table), "text")
     )
 
@@ -201,7 +197,7 @@ def _memory() -> str:
     return (
         markup.heading("Memory of the sizes", 3, "subsection")
         + markup.paragraph(text, "text")
-        + _command(MEMORY)
+        + markup.command(MEMORY)
     )
 
 
@@ -233,7 +229,7 @@ def _training() -> str:
             "text",
         )
         + _table(("Device", "Data", "Network", "Ours", "timm's"), rows, numbers=(3, 4))
-        + _command(TRAINING)
+        + markup.command(TRAINING)
     )
 
 
@@ -262,7 +258,7 @@ def _audits() -> None:
         + '<div class="audits">'
         + "".join(_audit(name, rows) for name, rows in audited.items())
         + "</div>"
-        + _command(AUDIT)
+        + markup.command(AUDIT)
     )
 
 

@@ -97,10 +97,10 @@ def _full_groups(groups: int, channels: int) -> int:
     return channels if groups == CHANNELS else groups
 
 
-def _spatial(config: ModelConfig, stage: int = 0) -> tuple[Conv, int]:
-    """Return the spatial convolution of a stage's repeated block and its output size."""
+def _spatial(config: ModelConfig) -> tuple[Conv, int]:
+    """Return the spatial convolution of the first stage's repeated block and its output size."""
     name = "conv1" if config.depthwise_position == "first" else "conv2"
-    path = f"stages.{stage}.blocks.{config.depths[stage] - 1}.branch.{name}"
+    path = f"stages.0.blocks.{config.depths[0] - 1}.branch.{name}"
     placed = next(p for p in placed_layers(network_spec(config), IMAGE) if p.path == path)
     assert isinstance(placed.layer, Conv)
     return placed.layer, placed.out_size

@@ -53,13 +53,9 @@ PUBLIC = (
 WEIGHTS = {"pocket": f"Small, {len(CLASSES)} classes", "imagenet": "ImageNet, full size"}
 
 
+@turns.fragment
 def show() -> None:
     """Show the whole page, in one fragment."""
-    _page()
-
-
-@turns.fragment
-def _page() -> None:
     lead = f"{SENTENCE} {known_pictures(PICTURES.values(), CLASSES)}"
     st.html(markup.heading("Picture", 1, "title") + markup.paragraph(lead, "why"))
     weights, wrong_weights = address.option(st.query_params, "weights", tuple(WEIGHTS))

@@ -43,17 +43,16 @@ def strongest(maps: np.ndarray, count: int) -> list[int]:
     return np.argsort(-np.abs(maps).mean((1, 2)), kind="stable")[:count].tolist()
 
 
-def sheet(maps: np.ndarray, channels: Sequence[int], scale: float | None = None) -> Sheet:
-    """Draw ``channels`` of (C, H, W); opacity is full at ``scale``, by default the 99.5th
-    percentile of the absolute values."""
+def sheet(maps: np.ndarray, channels: Sequence[int]) -> Sheet:
+    """Draw ``channels`` of (C, H, W); opacity is full at the 99.5th percentile of the absolute
+    values."""
     import numpy as np
 
     chosen = maps[list(channels)]
     count, height, width = chosen.shape
     columns = min(count, 16)
     rows = -(-count // columns)
-    if scale is None:
-        scale = float(np.percentile(np.abs(maps), 99.5))
+    scale = float(np.percentile(np.abs(maps), 99.5))
     padded = np.zeros((rows * columns, height, width), np.float32)
     padded[:count] = chosen / (scale or 1.0)
     grid = padded.reshape(rows, columns, height, width).swapaxes(1, 2)

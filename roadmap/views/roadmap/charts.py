@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -17,7 +17,6 @@ from roadmap.views.common import address, figure, markup, tables
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-    from plotly.graph_objects import Figure
 
 VIEWS = {"bars": "Steps", "path": "Path", "both": "Both sizes"}
 METRIC_NAMES = {
@@ -41,14 +40,12 @@ class Shown:
 
     @property
     def table(self) -> DataFrame:
-        return steps_table(self.roadmap, self.setting)
+        if self.setting is None:
+            return tables.steps(self.roadmap)
+        return tables.with_speeds(self.roadmap, self.setting)
 
     def reference(self, metric: charts.Metric) -> tuple[str, float] | None:
         return tables.swin(self.roadmap, metric.key, self.setting)
-
-
-def steps_table(roadmap: str, setting: TimedOn | None) -> DataFrame:
-    return tables.with_speeds(roadmap, setting) if setting else tables.steps(roadmap)
 
 
 def bars(shown: Shown) -> None:
@@ -60,7 +57,8 @@ def bars(shown: Shown) -> None:
     drawn = charts.roadmap_bars(table, metric, shown.step, reference)
     kind = "Bar chart" if metric.from_zero else "Dot chart"
     alt = f"{kind} of {metric.axis}, {_listed(shown, table)}"
-    _clickable(shown, drawn, table, f"{shown.roadmap}-{metric.key}", alt)
+    name = f"{shown.roadmap}-{metric.key}"
+    figure.clickable(drawn, table, name, alt, partial(address.store, shown.roadmap))
     st.html(_legend(table, metric, reference))
 
 
@@ -70,12 +68,12 @@ def path(shown: Shown) -> None:
     if _missing(shown, table):
         return
     drawn = charts.roadmap_path(table, metric, shown.step, _swin_point(shown))
-    _clickable(
-        shown,
+    figure.clickable(
         drawn,
         table,
         f"{shown.roadmap}-path-{metric.key}",
         f"ImageNet-1K top-1 against {metric.axis}, {_listed(shown, table, with_top1=True)}",
+        partial(address.store, shown.roadmap),
     )
     numbered = table[table["top1"].notna()]  # only the last steps have none, so places stay
     place = list(table["key"]).index(shown.step)
@@ -112,34 +110,6 @@ def _swin_point(shown: Shown) -> tuple[str, float, float] | None:
     cost = shown.reference(shown.metric)
     accuracy = shown.reference(charts.METRICS["top1"])
     return (cost[0], cost[1], accuracy[1]) if cost and accuracy else None
-
-
-def _clickable(shown: Shown, drawn: Figure, table: DataFrame, name: str, alt: str) -> None:
-    """Show a clickable chart, redrawn after a click so that the same step can be clicked again."""
-    key = f"{name}-{st.session_state.get('clicks', 0)}"
-    figure.show(
-        drawn,
-        table,
-        name,
-        alt,
-        key=key,
-        on_select=_clicked(shown.roadmap, key),
-        selection_mode="points",
-    )
-
-
-def _clicked(roadmap: str, key: str) -> Callable[[], None]:
-    def select() -> None:
-        st.session_state["clicks"] = st.session_state.get("clicks", 0) + 1
-        for point in st.session_state[key]["selection"]["points"][:1]:
-            # Plotly.js passes a point's customdata as a value or as a list of one.
-            address.store(roadmap, _first(point.get("customdata")))
-
-    return select
-
-
-def _first(datum: Any) -> str:
-    return str(datum[0] if isinstance(datum, list) else datum)
 
 
 def _missing(shown: Shown, table: DataFrame) -> bool:

@@ -21,7 +21,7 @@ from roadmap.text import ABSENT, change, number, telling
 from roadmap.views.common import address, markup, tables, turns
 from roadmap.views.common.address import Selection, current
 from roadmap.views.common.bounds import known
-from roadmap.views.common.controls import titled
+from roadmap.views.common.controls import segments
 from roadmap.views.common.recipe_changes import recipe_changes
 from roadmap.views.lecture import view as lecture
 from roadmap.views.roadmap import charts as roadmap_charts
@@ -51,13 +51,9 @@ PAUSE = 0.5  # seconds
 DRAWN = {"bars": roadmap_charts.bars, "path": roadmap_charts.path, "both": roadmap_charts.both}
 
 
-def show() -> None:
-    """Show the whole page; everything interactive is in one fragment."""
-    _explorer()
-
-
 @turns.fragment
-def _explorer() -> None:
+def show() -> None:
+    """Show the whole page, in one fragment."""
     chosen = current()
     presenting, invalid = lecture.opened()
     if presenting:
@@ -111,14 +107,6 @@ def _opening() -> bool:
 # What the reader chooses
 
 
-def _view_chosen() -> None:
-    st.query_params["view"] = st.session_state["view"]
-
-
-def _metric_chosen() -> None:
-    st.query_params["metric"] = st.session_state["metric"]
-
-
 def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric, str]:
     """Return the chosen view and metric; a recipe roadmap only has bars.
 
@@ -127,31 +115,14 @@ def _controls(chosen: Selection, view: str) -> tuple[str, charts.Metric, str]:
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         step_control.roadmap_control(chosen)
         if chosen.roadmap in SWIN:
-            st.session_state["view"] = view
-            st.segmented_control(
-                "View",
-                list(VIEWS),
-                format_func=titled(VIEWS),
-                key="view",
-                required=True,
-                wrap=True,
-                on_change=_view_chosen,
-            )
+            segments("roadmap", "view", "View", VIEWS, view, wrap=True)
         else:
             view = "bars"
         metric, problem = address.option(st.query_params, "metric", tuple(METRIC_NAMES))
-        names = [name for name in METRIC_NAMES if name != "top1" or view != "path"]
-        metric = metric if metric in names else names[0]
-        st.session_state["metric"] = metric
-        st.segmented_control(
-            "Top-1 against" if view == "path" else "Measure",
-            names,
-            format_func=titled(METRIC_NAMES),
-            key="metric",
-            required=True,
-            wrap=True,
-            on_change=_metric_chosen,
-        )
+        names = {key: METRIC_NAMES[key] for key in METRIC_NAMES if key != "top1" or view != "path"}
+        metric = metric if metric in names else next(iter(names))
+        title = "Top-1 against" if view == "path" else "Measure"
+        segments("roadmap", "metric", title, names, metric, wrap=True)
         lecture.button()
     return view, charts.METRICS[metric], problem
 
@@ -167,16 +138,12 @@ def _setting(roadmaps: Sequence[str], metric: charts.Metric) -> TimedOn | None:
         chosen = st.selectbox(
             "Measured on",
             settings,
-            format_func=_setting_label,
+            format_func=lambda setting: setting.label,
             key="setting",
             width=460,
         )
         return known(chosen, settings)
     return settings[0] if settings else None
-
-
-def _setting_label(setting: TimedOn) -> str:
-    return setting.label
 
 
 # Contents

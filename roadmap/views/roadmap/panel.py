@@ -17,11 +17,11 @@ from roadmap.definition import Roadmap
 from roadmap.drawing.words import ACTIVATIONS, NORMS, label
 from roadmap.html_table import NUMBER, Cell, Row, html_table, numbers, row_head
 from roadmap.measure.kinds import KINDS, Part, layers_by_kind, macs_by_kind, parts
-from roadmap.palette import GRAY, GROUP_COLORS
 from roadmap.steps import ROADMAPS, source
 from roadmap.text import counted, data_title, number, signed
 from roadmap.views.common import markup
 from roadmap.views.picture.link import link as picture_link
+from roadmap.views.roadmap.step_control import step_heading
 
 #: Names and explanations of the verdicts of ``roadmap.analysis.evidence``.
 VERDICTS = {
@@ -41,16 +41,11 @@ def _results(roadmap: str, step: str) -> tuple[Result, ...]:
 
 
 def hypothesis(roadmap: Roadmap, key: str) -> str:
-    """Return group and place of the step, its title, and its hypothesis with the source."""
-    step, place = roadmap.step(key), roadmap.keys.index(key)
-    color = GROUP_COLORS.get(step.group, GRAY)
-    state = "" if step.adopted else ", <b>tried, not adopted</b>"
-    return (
-        f'<p class="eyebrow"><i style="background:{color}"></i>{escape(step.group)}, '
-        f"step {place + 1} of {len(roadmap.keys)}{state}</p>"
-        + markup.heading(step.title, 2, "step")
-        + f'<p class="hypothesis">{escape(step.hypothesis)} <cite>{escape(source(step))}</cite></p>'
-    )
+    """Return the step's heading, and its hypothesis with the source."""
+    step = roadmap.step(key)
+    cite = f"<cite>{escape(source(step))}</cite>"
+    said = f'<p class="hypothesis">{escape(step.hypothesis)} {cite}</p>'
+    return step_heading(roadmap, key) + said
 
 
 def rows(roadmap: Roadmap, key: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import streamlit as st
 
 from models.config import ModelConfig
@@ -77,16 +79,15 @@ def _step_chosen(roadmap: str) -> None:
     store(roadmap, known(st.session_state["step"], ROADMAPS[roadmap].keys))
 
 
-def step_text(roadmap: Roadmap, key: str, *, reason: bool = True) -> None:
-    """Show the step's group and place, its title, and, if asked, the reason for it."""
+def step_heading(roadmap: Roadmap, key: str) -> str:
+    """Return the step's group and place, and its title."""
     step, place = roadmap.step(key), roadmap.keys.index(key)
     color = GROUP_COLORS.get(step.group, GRAY)
     state = "" if step.adopted else ", <b>tried, not adopted</b>"
-    st.html(
-        f'<p class="eyebrow"><i style="background:{color}"></i>{step.group}, '
+    return (
+        f'<p class="eyebrow"><i style="background:{color}"></i>{escape(step.group)}, '
         f"step {place + 1} of {len(roadmap.keys)}{state}</p>"
         + markup.heading(step.title, 2, "step")
-        + (markup.paragraph(step.why, "why") if reason else "")
     )
 
 

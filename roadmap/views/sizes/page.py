@@ -145,15 +145,12 @@ def _chart(table: DataFrame, cost: charts.CostAxis, test_set: str, selected: Ser
     if drawn.empty:
         st.html(markup.notice("No network that matches these filters has figures for both axes."))
         return
-    key = f"sizes-chart-{st.session_state.get('sizes-clicks', 0)}"
-    figure.show(
+    figure.clickable(
         charts.sizes_chart(table, cost, test_set, selected["key"]),
         drawn.drop(columns="key"),
         "sizes",
         _alt(drawn, cost, test_set),
-        key=key,
-        on_select=lambda: _point_chosen(key),
-        selection_mode="points",
+        lambda chosen: st.query_params.update(model=chosen),
     )
     st.html(_legend(list(dict.fromkeys(drawn["family"]))))
     missing = len(table) - len(drawn)
@@ -161,18 +158,6 @@ def _chart(table: DataFrame, cost: charts.CostAxis, test_set: str, selected: Ser
         words = "network has" if missing == 1 else "networks have"
         text = f"{missing} {words} no figure for one of these axes."
         st.html(markup.paragraph(text, "faint"))
-
-
-def _point_chosen(key: str) -> None:
-    """Handle a click on a mark, and redraw the chart so that it can be clicked again."""
-    points = [p for p in st.session_state[key]["selection"]["points"] if "customdata" in p]
-    st.session_state["sizes-clicks"] = st.session_state.get("sizes-clicks", 0) + 1
-    if points:
-        st.query_params["model"] = _plain(points[0]["customdata"])
-
-
-def _plain(value: Any) -> str:
-    return str(value[0] if isinstance(value, list | tuple) else value)
 
 
 def _alt(table: DataFrame, cost: charts.CostAxis, test_set: str) -> str:

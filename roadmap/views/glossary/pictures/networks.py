@@ -54,14 +54,13 @@ def stem() -> str:
         arrow((112, 64), (126, 64)),
         layer(130, 48, 48, 32, "stem", ORANGE),
         arrow((182, 64), (198, 64)),
-        *(rect(206 + 6 * i, 58 - 6 * i, 24, 24, color, fill=0.45) for i, color in _back()),
+        *(
+            rect(206 + 6 * i, 58 - 6 * i, 24, 24, color, fill=0.45)
+            for i, color in reversed([*enumerate(CHANNELS)])
+        ),
         word(60, 132, "224 × 224"),
         word(222, 132, "56 × 56"),
     )
-
-
-def _back() -> list[tuple[int, str]]:
-    return list(reversed(list(enumerate(CHANNELS))))
 
 
 def patchify_stem() -> str:
