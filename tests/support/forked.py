@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from training_runs import PROCESSES
+from fork_server import PROCESSES
 
 #: Options of the interpreter that are understood; the last one takes an action.
 OPTIONS = ("-u", "-I", "-W")
@@ -70,7 +70,7 @@ class _Python(_Popen):
 
 
 class Forked(_Python):
-    """Forked from the fork server of ``training_runs``."""
+    """Forked from the process of ``fork_server``."""
 
     #: None for a command that was started as usual.
     _process: Any = None

@@ -11,6 +11,6 @@ from forked_jobs import fork_jobs  # noqa: E402 - after the path
 
 from roadmap.views.training import cards  # noqa: E402 - after the path
 
-fork_jobs()
+fork_jobs("roadmap.train.run")
 cards.EVERY = 1
 runpy.run_path(str(ROOT / "app.py"), run_name="__main__")
