@@ -47,11 +47,11 @@ def expect_to_fit(page: Page) -> None:
 
 
 def unfold(page: Page) -> None:
-    """Unfold all at once: a page with many details would be drawn again after each."""
     folded = page.locator("details:not([open]) > summary")
-    folded.evaluate_all("all => all.forEach((summary) => summary.click())")
-    page.wait_for_timeout(100)
-    settled(page)
+    for _ in range(folded.count()):
+        folded.first.click()
+        page.wait_for_timeout(100)
+        settled(page)
     expect(folded).to_have_count(0)
 
 
