@@ -40,7 +40,7 @@ def metadata(path) -> dict[str, str]:
     [
         ("timm", "test_efficientnet", "r160_in1k", 64),
         ("timm", "roadmap_resnet50_gelu", "", 64),
-        ("torchvision", "mobilenet_v3_large", "IMAGENET1K_V2", 64),
+        ("torchvision", "squeezenet1_1", "IMAGENET1K_V1", 64),
     ],
 )
 def test_without_a_connection_the_file_has_random_weights_and_says_so(

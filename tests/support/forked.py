@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from training_runs import PROCESSES
+from fork_server import PROCESSES
 
 #: Options of the interpreter that are understood; the last one takes an action.
 OPTIONS = ("-u", "-I", "-W")
@@ -48,17 +48,17 @@ class _Python(_Popen):
             super()._execute_child(command, *rest)
             return
         # CPython 3.10 to 3.14 pass these positional arguments after the command: executable,
-        # preexec_fn, close_fds, pass_fds, cwd [4], env [5], startupinfo, creationflags, shell, the
+        # preexec_fn, close_fds, pass_fds [3], cwd, env, startupinfo, creationflags, shell, the
         # pipe ends p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite [9:15], restore_signals,
         # gid, gids, uid, umask, start_new_session [20].
-        folder, environment = rest[4:6]
+        passed, folder, environment = rest[3:6]
         pipes = rest[9:15]
         own_session = rest[20]
         self.pid = self._forked(
             [str(word) for word in command[1:]],
             str(folder or os.getcwd()),  # noqa: PTH109 - as a text
             dict(os.environ if environment is None else environment),
-            [end if end >= 0 else None for end in (pipes[0], pipes[3], pipes[5])],
+            [*(end if end >= 0 else None for end in (pipes[0], pipes[3], pipes[5])), *passed],
             own_session,
         )
         self._child_created = True
@@ -70,7 +70,7 @@ class _Python(_Popen):
 
 
 class Forked(_Python):
-    """Forked from the fork server of ``training_runs``."""
+    """Forked from the process of ``fork_server``."""
 
     #: None for a command that was started as usual.
     _process: Any = None
@@ -139,13 +139,22 @@ def _exit_code(
     session: bool,
     installed: Sequence[str],
 ) -> int:
-    """Do what the interpreter would with ``words``; return the exit code."""
-    for number, end in enumerate(ends):
+    """Do what the interpreter would with ``words``; return the exit code.
+
+    ``ends`` are those of standard input, output and error (None to keep this process's own), then
+    the files that are passed on, which get other numbers.
+    """
+    for number, end in enumerate(ends[:3]):
         if end is not None:
             os.dup2(end, number)
     if session:
         os.setsid()
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # other processes' pipes, which would stay open
+    # Other processes' pipes, which would stay open.
+    closed_from = 3
+    for end in sorted(end for end in ends[3:] if end is not None):
+        os.closerange(closed_from, end)
+        closed_from = end + 1
+    os.closerange(closed_from, os.sysconf("SC_OPEN_MAX"))
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)

@@ -7,8 +7,8 @@ import subprocess
 from multiprocessing import forkserver, spawn
 from typing import Any
 
+from fork_server import PROCESSES
 from forked import Forked
-from training_runs import PROCESSES
 
 _prepared = spawn.get_preparation_data
 
@@ -20,9 +20,9 @@ def _without_main(name: str) -> dict[str, Any]:
 
 
 @functools.cache  # Streamlit runs a script for each visitor
-def fork_jobs() -> None:
-    """Start the fork server, with the libraries that jobs use."""
+def fork_jobs(*libraries: str) -> None:
+    """Start the fork server, which imports ``libraries``."""
     spawn.get_preparation_data = _without_main
-    PROCESSES.set_forkserver_preload(["roadmap.train.run", "timm"])
+    PROCESSES.set_forkserver_preload(list(libraries))
     forkserver.ensure_running()
     subprocess.Popen = Forked  # type: ignore[misc]

@@ -6,7 +6,6 @@ import contextlib
 import csv
 import gc
 import io
-import multiprocessing
 import os
 import pickle
 import signal
@@ -17,15 +16,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from fork_server import PROCESSES
+
 from roadmap.errors import TrainingError
 from roadmap.runs.metrics import CLOCK_COLUMNS
 from roadmap.train.distributed import joined, synchronize_batch_norm
 from roadmap.train.settings import Settings, choose_recipe, run_config
-
-#: Processes are forked from one that has imported torch but never used it: real ones, really
-#: killed, without the seconds that the import takes.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["roadmap.train.run"])
 
 
 def tiny_settings(

@@ -2,11 +2,13 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 
 import pytest
 from cases import class_folders
+from forked import Forked
 from tracked import killed_after_epoch, seen_in_mlflow, seen_in_wandb, stopped_in, use_local_stores
 from training_runs import Child, fail_reading_at, on_processes, tiny_settings, whole_run
 from typer.testing import CliRunner
@@ -214,7 +216,8 @@ def test_a_sweep_with_a_missing_package_is_refused_once(data, tmp_path, monkeypa
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_sweep_reports_its_runs(data, tool, tmp_path):
+def test_a_sweep_reports_its_runs(data, tool, tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", Forked)
     words = f"sweep --step kernel_7 --scale pocket --data {data} --workers 0 --device cpu"
     words += f" --epochs 1 --batch-size 4 --output {tmp_path} --{tool} --mixup 0 --cutmix 0"
     ended = CliRunner().invoke(app, words.split())

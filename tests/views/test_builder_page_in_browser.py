@@ -128,9 +128,14 @@ def test_all_files_are_created_one_after_the_other_and_saved_as_a_zip(open_page,
 
 def test_measuring_can_be_canceled_and_comes_to_an_end(open_page):
     page = open_page(SMALL)
+    set_number(page, "Width", 1024)  # measured for seconds, so that it can be canceled
+    expect(page).to_have_url(re.compile(r"width\.1024"))
     page.get_by_role("button", name="Measure").click()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Canceled.")).to_be_visible(timeout=15_000)
+    page.go_back()
+    expect(page.get_by_role("spinbutton", name="Width", exact=True)).to_have_value("8")
+    idle(page)
     page.get_by_role("button", name="Measure").click()
     row = page.locator("table.recipe tr").filter(has_text="inference")
     expect(row).to_contain_text("Kernel size 7, depths 1, 1, width 8", timeout=60_000)
