@@ -16,11 +16,15 @@ TIE = 0.03
 
 @dataclass(frozen=True)
 class Point:
-    """A candidate with its measured figure; ``disturbed`` says what disturbed it, or is empty."""
+    """A candidate with its measured figure; ``disturbed`` says what disturbed it, or is empty.
+
+    ``date`` is the day of the measurement.
+    """
 
     candidate: Candidate
     value: float
     disturbed: str = ""
+    date: str = ""
 
 
 def points(
@@ -35,7 +39,7 @@ def points(
             value = question.value(row)
             if value:
                 disturbed = row["disturbed"] if question.is_timed else ""
-                found.append(Point(by_place[place], value, disturbed))
+                found.append(Point(by_place[place], value, disturbed, row["date"]))
     found.sort(key=lambda each: each.value, reverse=question.measured.more_is_better)
     return found
 

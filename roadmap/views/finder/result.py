@@ -167,7 +167,7 @@ def _legend(known: list[Point], disturbed: bool) -> str:
     present = [
         name
         for name in charts.MARKERS
-        if any(charts.library(point.candidate) == name for point in known)
+        if any(point.candidate.library == name for point in known)
     ]
     marks = "".join(
         f'<span><i class="{charts.MARKERS[name].symbol}" '
@@ -184,7 +184,7 @@ def _row(question: Question, point: Point) -> dict[str, Any]:
     candidate = point.candidate
     return {
         "network": candidate.title,
-        "library": charts.library(candidate),
+        "library": candidate.library,
         "weights": candidate.weights,
         "trained_on": candidate.trained_on if candidate.top1 else "",
         "top1": candidate.top1,
@@ -192,6 +192,7 @@ def _row(question: Question, point: Point) -> dict[str, Any]:
         "gflops": candidate.gflops,
         "params_m": candidate.params_m,
         "disturbed": point.disturbed,
+        "date": point.date,
     }
 
 
@@ -215,6 +216,7 @@ def _table(question: Question, measured: list[Point]) -> None:
                 "gflops": number_of("GFLOPs", format="%.1f"),
                 "params_m": number_of("Params, M", format="%.1f"),
                 "disturbed": "Disturbed",
+                "date": "Measured on",
             },
             hide_index=True,
             key="finder-rows",
