@@ -26,7 +26,7 @@ ABOUT = "An executable version of the roadmap from ResNet to ConvNeXt (Liu et al
 def later(name: str, title: str, *, default: bool = False) -> st.Page:
     """The page of ``roadmap/views/<name>/page.py``, imported when it is opened.
 
-    Pages have cached functions, which Streamlit warns of if they are defined before its server runs.
+    Pages have cached functions, and Streamlit warns of those defined before its server runs.
     """
 
     def show() -> None:

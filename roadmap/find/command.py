@@ -25,7 +25,6 @@ from roadmap.find.search import Search, known, missing, prepared, repeatable
 from roadmap.measure.throughput_command import DTypeChoice
 from roadmap.text import counted, duration
 
-
 #: Least and largest values of options.
 RANGES = {"--top1": TOP1, "--batch-size": BATCH_SIZES, "--minutes": (0, 24 * 60)}
 

@@ -165,9 +165,7 @@ def _alt(question: Question, known: list[Point]) -> str:
 
 def _legend(known: list[Point], disturbed: bool) -> str:
     present = [
-        name
-        for name in charts.MARKERS
-        if any(point.candidate.library == name for point in known)
+        name for name in charts.MARKERS if any(point.candidate.library == name for point in known)
     ]
     marks = "".join(
         f'<span><i class="{charts.MARKERS[name].symbol}" '

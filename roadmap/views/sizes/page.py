@@ -85,7 +85,7 @@ def _costs(found: list[Speeds]) -> dict[str, charts.CostAxis]:
 @turns.fragment
 def _explorer() -> None:
     problem = st.empty()
-    found = measured_speeds(store.rows())
+    found = measured_speeds(store.figures())
     costs = _costs(found)
     choices = {"x": {key: cost.name for key, cost in costs.items()}, **CHOICES}
     chosen, problems = _chosen(choices)
