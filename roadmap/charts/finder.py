@@ -136,7 +136,7 @@ def _hover(point: Point, question: Question) -> str:
         point.candidate.trained_on,
     ]
     if point.disturbed:
-        lines.append("disturbed by other work")
+        lines.append(f"disturbed: {point.disturbed}")
     return "<br>".join(lines)
 
 

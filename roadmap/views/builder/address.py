@@ -66,7 +66,7 @@ class Start:
     def title(self) -> str:
         if self.source == "variant":
             return VARIANT_TITLES[self.name]
-        return ROADMAPS[self.source].step(self.name).title
+        return ROADMAPS[self.source].step(self.name).full_title
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,7 @@ def _legend(known: list[Point], disturbed: bool) -> str:
     )
     signs = '<span><i class="band"></i>Pareto front</span><span><i class="dash"></i>asked</span>'
     if disturbed:
-        signs += '<span><i class="open"></i>disturbed by other work</span>'
+        signs += '<span><i class="open"></i>disturbed</span>'
     return f'<p class="faint legend">{marks}{signs}</p>'
 
 
