@@ -258,7 +258,7 @@ def _value(search: Search) -> str:
     if search.now is None:
         return ""
     found = answer.points(search.question, [search.now], store.rows())
-    return f" {search.question.measured.show(found[0].value)}" if found else ""
+    return f", {search.question.measured.show(found[0].value)}" if found else ""
 
 
 def _report(search: Search) -> None:

@@ -27,6 +27,9 @@ State = Literal["running", "done", "stopped", "out of time", "failed"]
 MOST_ATTEMPTS, LOOK = 3, 0.1
 #: Ratio to the best figure up to which a disturbed network may in truth be the best.
 LEADING = 1.5
+#: Share of the time that is kept for repeating leading networks: on a machine that stays busy,
+#: other networks say more.
+KEPT = 1 / 3
 _TURN = threading.Lock()
 _current: Search | None = None
 
@@ -131,13 +134,13 @@ class Search:
         """Take the next network, and whether it is a repetition.
 
         Repetitions come last. Those of leading networks come before the networks that cannot win,
-        and before any other once the time is only enough for them: the answer is among them.
+        and before any other in the time kept for them: the answer is among them.
         """
         if self._again and self.waiting:
-            leading, rates = self._leading(), self.rates
-            needed = sum(map(rates.seconds, [*leading, self.waiting[0]]))
-            is_time = self.waiting[0] not in self.plan.first or needed > self._time_left
-            if leading and is_time:
+            leading, seconds = self._leading(), self.rates.seconds
+            kept = min(sum(map(seconds, leading)), KEPT * 60 * self.minutes)
+            is_time = kept + seconds(self.waiting[0]) > self._time_left
+            if leading and (is_time or self.waiting[0] not in self.plan.first):
                 self._again.remove(leading[0])
                 return leading[0], True
         queue = self.waiting or self._again

@@ -189,8 +189,8 @@ def _row(question: Question, point: Point) -> dict[str, Any]:
         question.objective: round(point.value, 4),
         "gflops": candidate.gflops,
         "params_m": candidate.params_m,
-        "disturbed": point.disturbed,
         "date": point.date,
+        "disturbed": point.disturbed,
     }
 
 
@@ -213,8 +213,8 @@ def _table(question: Question, measured: list[Point]) -> None:
                 ),
                 "gflops": number_of("GFLOPs", format="%.1f"),
                 "params_m": number_of("Params, M", format="%.1f"),
-                "disturbed": "Disturbed",
                 "date": "Measured on",
+                "disturbed": "Disturbed",
             },
             hide_index=True,
             key="finder-rows",
