@@ -126,7 +126,7 @@ def _steps(roadmap: str, kind: str | None, source: str | None) -> Task:
     seeds: tuple[int, ...]
     if kind == "run":
         key = f"training-step-{roadmap}"
-        step = st.selectbox("Step", list(steps), format_func=titled(steps), key=key, width=230)
+        step = st.selectbox("Step", list(steps), format_func=titled(steps), key=key, width=290)
         chosen = (known(step, list(steps)),)
         first = st.number_input("Seed", 0, MOST_SEED, key="training-seed", width=120)
         seeds = (within(first, 0, MOST_SEED),)
