@@ -94,7 +94,7 @@ def find(
         question = _question(top1, device, batch_size, dtype, objective.value)
     except RefusedError as error:
         fail(str(error))
-    if question.device_name in devices().values() and minutes > 0:
+    if minutes > 0 and question.device_name in devices().values():
         search = prepared(question, minutes, own)
         _announce(search)
         if search.waiting or repeatable(question, search.plan.order, store.rows()):

@@ -39,6 +39,11 @@ def test_a_device_with_figures_is_answered_without_measuring():
     assert found.stderr == ""
 
 
+def test_zero_minutes_ask_for_no_device_of_this_machine(monkeypatch):
+    monkeypatch.setattr(command, "devices", None)  # it starts PyTorch
+    assert "is the fastest" in h200("--minutes", "0").stdout
+
+
 def test_a_device_without_figures_for_the_question_says_what_it_has():
     found = find("--device", "NVIDIA H200", "--batch-size", "3")
     assert found.exit_code == 0
