@@ -112,7 +112,10 @@ def test_an_answer_without_weights_names_the_best_with_weights():
     measured = points(question(), networks, [row("step", 300), *ROWS])
     text = sentence(question(), measured, networks)
     assert text.startswith("step is the fastest")
-    assert "Its weights are not published; the fastest with weights is middle, with 81.0% and 10.0" in text
+    assert (
+        "Its weights are not published; the fastest with weights is middle, with 81.0% and 10.0"
+        in text
+    )
 
 
 def test_without_an_answer_the_sentence_says_what_is_missing():
