@@ -16,7 +16,6 @@ from roadmap.views.common.turns import turn
 from roadmap.views.glossary import marks
 from roadmap.views.not_found import NotFound
 from roadmap.views.page_base import PageBase
-from roadmap.views.roadmap import page as roadmap_page
 
 STYLE = Path(common.__file__).parent
 
@@ -24,13 +23,16 @@ STYLE = Path(common.__file__).parent
 ABOUT = "An executable version of the roadmap from ResNet to ConvNeXt (Liu et al., 2022)."
 
 
-def later(name: str, title: str) -> st.Page:
-    """The page of ``roadmap/views/<name>/page.py``, imported when it is opened."""
+def later(name: str, title: str, *, default: bool = False) -> st.Page:
+    """The page of ``roadmap/views/<name>/page.py``, imported when it is opened.
+
+    Pages have cached functions, and Streamlit warns of those defined before its server runs.
+    """
 
     def show() -> None:
         import_module(f"roadmap.views.{name}.page").show()
 
-    return st.Page(show, title=title, url_path=name)
+    return st.Page(show, title=title, url_path=name, default=default)
 
 
 def explorer() -> None:
@@ -39,7 +41,7 @@ def explorer() -> None:
     scratch.sweep()
     page = st.navigation(
         [
-            st.Page(roadmap_page.show, title="Roadmap", url_path="roadmap", default=True),
+            later("roadmap", "Roadmap", default=True),
             later("inside", "Inside a step"),
             later("picture", "Picture"),
             later("builder", "Builder"),

@@ -87,4 +87,5 @@ def existing(name: str, names: tuple[str, ...]) -> str:
     """Return what to use instead of ``name``: the nearest of ``names``, and all of them."""
     near = difflib.get_close_matches(shortened(name), names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{hint} Available: {', '.join(names)}."
+    between = "; " if any("," in each for each in names) else ", "
+    return f"{hint} Available: {between.join(names)}."

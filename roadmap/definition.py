@@ -21,7 +21,8 @@ class Step:
     ``group`` is the paper's section. ``hypothesis`` is one sentence: what the change was expected
     to bring. ``source`` says where it is stated, if not in the source of its group
     (``roadmap.steps.SOURCES``). ``why`` explains the change in a sentence or two. ``adopted`` is
-    false for a step that was tried and undone.
+    false for a step that was tried and undone. ``network`` is the name of the network that the step
+    ends in, if it has one.
     """
 
     key: str
@@ -31,8 +32,18 @@ class Step:
     hypothesis: str = ""
     source: str = ""
     adopted: bool = True
+    network: str = ""
     config_changes: Mapping[str, Any] = field(default_factory=dict, hash=False)
     recipe_changes: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def full_title(self) -> str:
+        """The title with the network's name, for places that show the step alone."""
+        if not self.network:
+            return self.title
+        if self.key == "baseline":
+            return f"{self.network} (baseline)"
+        return f"{self.title} ({self.network})"
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,17 @@ def _recipe_fields(recipe: Recipe, **changes: Any) -> dict[str, Any]:
 
 
 def _modernizing(
-    stage_ratio: Mapping[str, Any], width: int, stochastic_depth: float, stage_ratio_why: str
+    stage_ratio: Mapping[str, Any],
+    width: int,
+    stochastic_depth: float,
+    stage_ratio_why: str,
+    networks: tuple[str, str, str],
 ) -> tuple[Step, ...]:
-    """Return the steps of the paper's Section 2 for one network size."""
+    """Return the steps of the paper's Section 2 for one network size.
+
+    ``networks`` are the names of the first, of ConvNeXt and of ConvNeXt V2.
+    """
+    first, convnext, second_version = networks
     modern = _recipe_fields(
         RECIPES["convnext"], ema_decay=None, layer_scale=None, stochastic_depth=stochastic_depth
     )
@@ -51,6 +59,7 @@ def _modernizing(
         Step(
             key="baseline",
             title="ResNet",
+            network=first,
             group="Baseline",
             hypothesis="The starting point: every later change is a hypothesis about this network.",
             source="He et al. 2016",
@@ -206,6 +215,7 @@ def _modernizing(
         Step(
             key="separate_downsampling",
             title="Separate downsampling",
+            network=convnext,
             group=MICRO,
             hypothesis="Downsampling between stages, as in Swin, with norms that keep training "
             "stable, improves accuracy.",
@@ -226,6 +236,7 @@ def _modernizing(
         Step(
             key="no_layer_scale",
             title="No layer scale",
+            network=second_version,
             group=BEYOND,
             hypothesis="Global response normalization makes layer scale unnecessary.",
             why="With global response normalization, layer scale is no longer needed. The result "
@@ -395,6 +406,7 @@ ROADMAPS: dict[str, Roadmap] = {
                 width=96,
                 stochastic_depth=0.1,
                 stage_ratio_why=_RATIO_WHY.format(before="3, 4, 6, 3", after="3, 3, 9, 3"),
+                networks=("ResNet-50", "ConvNeXt-T", "ConvNeXt V2-T"),
             ),
         ),
         Roadmap(
@@ -408,6 +420,7 @@ ROADMAPS: dict[str, Roadmap] = {
                 stochastic_depth=0.4,
                 stage_ratio_why=_RATIO_WHY.format(before="3, 24, 36, 3", after="3, 3, 27, 3")
                 + " With fewer blocks, the width increases from 64 to 84 to keep the cost.",
+                networks=("ResNet-200", "ConvNeXt-B", "ConvNeXt V2-B"),
             ),
         ),
         Roadmap(

@@ -132,6 +132,14 @@ def test_an_untested_change_has_a_sign_and_no_p(tmp_path):
     assert figure.layout.yaxis4.ticktext == ("–",)
 
 
+def test_without_p_values_the_intervals_have_their_room(table):
+    wide, narrow = (charts.change_intervals(table, p_values=shown) for shown in (True, False))
+    assert narrow.layout.margin.r < wide.layout.margin.r
+    assert "yaxis4" not in narrow.layout.to_plotly_json()
+    assert [each.text for each in narrow.layout.annotations] == ["Change"]
+    assert "p (Holm): " in narrow.data[1].hovertemplate
+
+
 def test_points_stand_at_their_costs_with_their_numbers(table):
     figure = charts.accuracy_against(table)
     whiskers, points = figure.data

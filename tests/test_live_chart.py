@@ -58,6 +58,8 @@ def test_a_zoomed_chart_leaves_out_the_steep_beginning_once_it_is_over():
     early = drawn(before, Curve("now", [1], [9.0]), zoomed=True)
     late = drawn(before, Curve("now", [1, 2, 3], [9.0, 50.0, 71.0]), zoomed=True)
     assert '">0</span>' in early.split("<svg")[0]
+    assert "onward" not in early
+    assert "(scaled to epoch 3 onward)</figcaption>" in late
     assert re.findall(r'class="y"[^>]*>([\d.]+)<', late) == ["70", "71", "72", "73", "74"]
 
 

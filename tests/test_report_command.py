@@ -75,7 +75,7 @@ def test_what_the_network_alone_brought_is_told(tmp_path):
     assert f"{alone}top-1 on tiny {two}" in told(tmp_path)
     write_run(tmp_path, "baseline", 1, 70.2)  # its seeds tell of the spread as well
     assert f"2 seeds). {alone}it {three}" in told(tmp_path)
-    assert "From ResNet to ReLU to GELU, top-1 on tiny changes by " in told(tmp_path)
+    assert "From ResNet-50 (baseline) to ReLU to GELU, top-1 on tiny changes by " in told(tmp_path)
 
 
 def test_which_test_was_made_and_why(tmp_path):

@@ -47,6 +47,21 @@ def test_roadmaps_start_and_end_at_published_networks(roadmap, first, last, beyo
     assert ROADMAPS[roadmap].config("no_layer_scale") == VARIANTS[beyond]
 
 
+def test_titles_have_the_network_where_a_step_is_one():
+    named = {
+        step.key: step.full_title
+        for step in ROADMAPS["resnet50"].steps
+        if step.full_title != step.title
+    }
+    assert named == {
+        "baseline": "ResNet-50 (baseline)",
+        "separate_downsampling": "Separate downsampling (ConvNeXt-T)",
+        "no_layer_scale": "No layer scale (ConvNeXt V2-T)",
+    }
+    assert ROADMAPS["resnet200"].step("separate_downsampling").network == "ConvNeXt-B"
+    assert ROADMAPS["torchvision_recipe"].step("baseline").full_title == "Baseline"
+
+
 def test_resnet200_widths():
     roadmap = ROADMAPS["resnet200"]
     widths = [roadmap.config(key).width for key in ("training", "stage_ratio", "increase_width")]

@@ -19,6 +19,7 @@ from roadmap.charts.rows import (
     LEFT,
     RIGHT,
     TOP,
+    VALUE,
     column_names,
     columns,
     pixels,
@@ -84,32 +85,41 @@ def _possible(table: DataFrame) -> DataFrame:
     return table.assign(**{end: table[end].clip(0, 100) for end in ("top1_low", "top1_high")})
 
 
-def change_intervals(table: DataFrame) -> go.Figure:
+def change_intervals(table: DataFrame, *, p_values: bool = True) -> go.Figure:
     """Draw one row per step: the change from the previous step in points, with its 95% interval.
 
     ``table`` has ``title``, ``group``, ``change``, ``change_low``, ``change_high``, ``p_holm``,
     ``verdict`` and ``paper_change``, with at least one change; steps without one are left out.
-    ``SIGNS`` gives marks and colors; a thin diamond is the published change on ImageNet-1K.
+    ``SIGNS`` gives marks and colors; a thin diamond is the published change on ImageNet-1K. Without
+    the column of ``p_values``, intervals have room on a phone; p is then shown under the pointer.
     """
     table = table[table["change"].notna()]
     places, headers, height = row_places(list(table["group"]))
-    changes = [signed(value, 2) for value in table["change"]]
+    printed = {"Change": [signed(value, 2) for value in table["change"]]}
+    if p_values:
+        printed["p, Holm"] = [p_value(value) for value in table["p_holm"]]
     return go.Figure(
         [
-            *_intervals(table, places),
+            *_intervals(table, places, with_p=not p_values),
             _paper_changes(table, places),
-            *(go.Scatter(x=[None], y=[None], yaxis=axis) for axis in ("y2", "y3", "y4")),
+            *(go.Scatter(x=[None], y=[None], yaxis=f"y{2 + i}") for i in range(1 + len(printed))),
         ],
         style.layout(
             pixels(height),
-            margin={"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM, "pad": 0},
+            margin={
+                "l": LEFT,
+                "r": RIGHT if p_values else VALUE,
+                "t": TOP,
+                "b": BOTTOM,
+                "pad": 0,
+            },
             xaxis=style.axis("Change, points of top-1", range=_reach(table)),
             yaxis={"range": [height, 0], "fixedrange": True, "visible": False},
             shapes=[_zero_line()],
-            annotations=column_names(("Change", "p, Holm")),
+            annotations=column_names(list(printed)),
             **columns(
                 list(table["title"]),
-                [changes, [p_value(value) for value in table["p_holm"]]],
+                list(printed.values()),
                 places,
                 headers,
                 height,
@@ -152,12 +162,17 @@ def with_time(table: DataFrame) -> tuple[DataFrame, Metric]:
     return table, COSTS["hours" if most > 7200 else "minutes" if most > 180 else "seconds"]
 
 
-def _intervals(table: DataFrame, places: Sequence[float]) -> list[go.Scatter]:
-    """Draw the interval as a line and the change as a point, in the verdict's color."""
+def _intervals(table: DataFrame, places: Sequence[float], *, with_p: bool) -> list[go.Scatter]:
+    """Draw the interval as a line and the change as a point, in the verdict's color.
+
+    ``with_p`` shows p under the pointer, too.
+    """
     traces = []
     for place, (_, row) in zip(places, table.iterrows(), strict=True):
         sign = SIGNS[row["verdict"]]
         words = f"<b>{row['title']}</b><br>{signed(row['change'], 2)} points, {row['verdict']}"
+        if with_p:
+            words += f"<br>p (Holm): {p_value(row['p_holm'])}"
         traces.append(
             go.Scatter(
                 x=[row["change_low"], row["change_high"]],

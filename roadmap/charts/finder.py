@@ -12,7 +12,7 @@ from roadmap.charts import style
 from roadmap.charts.labels import place_labels
 from roadmap.charts.sizes import MARGIN, FamilyMarker, log_axis
 from roadmap.find.answer import Point, front, winners
-from roadmap.find.candidates import OWN, Candidate
+from roadmap.find.candidates import OWN, PROJECT, Candidate
 from roadmap.find.question import Question
 from roadmap.palette import BLUE, GRAY, ORANGE, PLUM
 
@@ -22,16 +22,12 @@ AREA, MOST_LABELS, LONGEST = (300, 380), 7, 28
 SIZE = 11
 ANSWER = 22  # diameter of the ring around the answer
 
+#: How the networks of a library are drawn.
 MARKERS = {
     "timm": FamilyMarker(BLUE, "circle"),
     "torchvision": FamilyMarker(PLUM, "square"),
-    "this project": FamilyMarker(ORANGE, "diamond"),
+    PROJECT: FamilyMarker(ORANGE, "diamond"),
 }
-
-
-def library(candidate: Candidate) -> str:
-    """Return the key of ``MARKERS`` for a candidate."""
-    return candidate.source if candidate.source in MARKERS else "this project"
 
 
 def finder_chart(question: Question, measured: Sequence[Point]) -> go.Figure:
@@ -115,7 +111,7 @@ def _own_line(point: Point, spans: tuple[Span, Span]) -> go.Scatter:
 
 def _marks(name: str, known: Sequence[Point], question: Question) -> go.Scatter:
     drawn = MARKERS[name]
-    chosen = [point for point in known if library(point.candidate) == name]
+    chosen = [point for point in known if point.candidate.library == name]
     return go.Scatter(
         x=[point.value for point in chosen],
         y=[point.candidate.top1 for point in chosen],
@@ -140,7 +136,7 @@ def _hover(point: Point, question: Question) -> str:
         point.candidate.trained_on,
     ]
     if point.disturbed:
-        lines.append("disturbed by other work")
+        lines.append(f"disturbed: {point.disturbed}")
     return "<br>".join(lines)
 
 

@@ -42,14 +42,16 @@ def live_chart(
 ) -> str:
     """Return a chart of ``curves`` over a run of ``epochs``, this run on top.
 
-    ``names`` are those of the roles, ``alt`` is its text alternative. A ``zoomed`` chart leaves out
-    the values of the steep first quarter once this run is past it.
+    ``names`` are those of the roles, ``alt`` is its text alternative. Once this run is past its
+    steep first quarter, a ``zoomed`` chart leaves out values of that quarter, and says so.
     """
     drawn = sorted(
         (curve for curve in curves if curve.values), key=lambda curve: ROLES.index(curve.role)
     )
     ticks = _ticks(*_span(drawn, epochs, zoomed))
     low, high = ticks[0], ticks[-1]
+    if any(not low <= value <= high for curve in drawn for value in curve.values):
+        title += f" (scaled to epoch {epochs // 4 + 1} onward)"
     lines = "".join(_line(curve, epochs, low, high) for curve in drawn)
     grid = "".join(
         f'<span class="y" style="bottom:{_share(tick, low, high):.2f}%">{_said(tick, ticks)}</span>'

@@ -57,7 +57,8 @@ def columns(
     height: float,
     chosen: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """Print names at the left and two columns of ``numbers`` at the right, as extra axes' ticks.
+    """Print names at the left and up to two columns of ``numbers`` at the right, as extra axes'
+    ticks.
 
     Annotations would look the same, but Plotly draws them several times more slowly. Rows with an
     index in ``chosen`` are bold.
@@ -68,12 +69,11 @@ def columns(
 
     names = texts(titles) + [f"<b>{name}</b>" for name, _ in headers]
     heights = places + [y for _, y in headers]
-    first, second = map(texts, numbers)
-    return {
-        "yaxis2": text_axis(heights, names, (height, 0), 0, -LEFT, "right"),
-        "yaxis3": text_axis(places, first, (height, 0), 1, VALUE, "left"),
-        "yaxis4": text_axis(places, second, (height, 0), 1, RIGHT, "left"),
+    printed = {
+        axis: text_axis(places, texts(values), (height, 0), 1, shift, "left")
+        for axis, shift, values in zip(("yaxis3", "yaxis4"), (VALUE, RIGHT), numbers, strict=False)
     }
+    return {"yaxis2": text_axis(heights, names, (height, 0), 0, -LEFT, "right"), **printed}
 
 
 def text_axis(
@@ -106,10 +106,10 @@ def text_axis(
     }
 
 
-def column_names(names: tuple[str, str]) -> list[dict[str, Any]]:
-    """Return the headings of the two columns of numbers."""
+def column_names(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the headings of the columns of numbers, at most two."""
     small = {"yshift": 12, "borderpad": 0, "font": {"size": FONT_SIZE - 1}}
     return [
         text(name, 1, 0, "right", shift, **small)
-        for name, shift in zip(names, (VALUE, RIGHT), strict=True)
+        for name, shift in zip(names, (VALUE, RIGHT), strict=False)
     ]

@@ -16,11 +16,15 @@ TIE = 0.03
 
 @dataclass(frozen=True)
 class Point:
-    """A candidate with its measured figure; ``disturbed`` says what disturbed it, or is empty."""
+    """A candidate with its measured figure; ``disturbed`` says what disturbed it, or is empty.
+
+    ``date`` is the day of the measurement.
+    """
 
     candidate: Candidate
     value: float
     disturbed: str = ""
+    date: str = ""
 
 
 def points(
@@ -35,7 +39,7 @@ def points(
             value = question.value(row)
             if value:
                 disturbed = row["disturbed"] if question.is_timed else ""
-                found.append(Point(by_place[place], value, disturbed))
+                found.append(Point(by_place[place], value, disturbed, row["date"]))
     found.sort(key=lambda each: each.value, reverse=question.measured.more_is_better)
     return found
 
@@ -116,9 +120,9 @@ def _trainable(question: Question, able: list[Point]) -> list[str]:
     trained = next((each for each in able if each.candidate.weights), None)
     if trained is None:
         return [f"{text}."]
-    name = f"{trained.candidate.title} ({trained.candidate.top1:.1f}%)"
-    best = question.measured.best
-    return [f"{text}; the {best} with weights is {name}: {question.measured.show(trained.value)}."]
+    name = f"{trained.candidate.title}, with {trained.candidate.top1:.1f}%"
+    best, value = question.measured.best, question.measured.show(trained.value)
+    return [f"{text}; the {best} with weights is {name} and {value}."]
 
 
 def _trained(candidate: Candidate) -> str:
@@ -131,10 +135,10 @@ def _second(question: Question, able: list[Point]) -> list[str]:
         return []
     best, second = able[:2]
     ratio = max(best.value, second.value) / min(best.value, second.value)
-    name = f"{second.candidate.title} ({second.candidate.top1:.1f}%)"
+    name = f"{second.candidate.title}, with {second.candidate.top1:.1f}%"
     if ratio < 1 + TIE:
         return [f"Within {100 * TIE:.0f}% of it: {name}."]
-    return [f"Second is {name} with {question.measured.show(second.value)}."]
+    return [f"Second is {name} and {question.measured.show(second.value)}."]
 
 
 def _caution(leaders: list[Point]) -> list[str]:

@@ -10,12 +10,15 @@ from functools import cache
 from models.config import ModelConfig
 from models.variants import TIMM_NAMES, VARIANTS
 from roadmap.measure.complexity import count
+from roadmap.measure.networks import LIBRARIES
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import read_rows, step_rows
 
 TABLE = "paper/imagenet_networks"
 #: Source of a user's own config, whose accuracy is unknown.
 OWN = "config"
+#: Name of this project where a network's library is named.
+PROJECT = "this project"
 #: Columns of published speeds in the table, by kind of device; they only order the candidates.
 KNOWN = {"cuda": "rtx4090_images_per_s", "mps": "rtx4090_images_per_s", "cpu": "i9_images_per_s"}
 #: Titles of pre-training data in the table.
@@ -60,15 +63,25 @@ class Candidate:
         return f"{self.source}:{self.name}"
 
     @property
-    def title(self) -> str:
-        """The name on pages and in tables."""
-        size = "" if self.image_size == 224 else f" at {self.image_size} px"
+    def library(self) -> str:
+        """Where the network is from: a library, or this project."""
+        return self.source if self.source in LIBRARIES else PROJECT
+
+    @property
+    def label(self) -> str:
+        """The name beside ``library`` and image size, as in a table."""
         if self.source == OWN:
-            return f"your config{size}"
-        where = {"timm": "", "variant": " (this project)"}.get(self.source, f" ({self.source})")
+            return "your config"
         if self.source in ROADMAPS:
-            where = f" (step from {ROADMAPS[self.source].title.split(' to ')[0]})"
-        return f"{self.short}{where}{size}"
+            return f"{self.short} (step from {ROADMAPS[self.source].title.split(' to ')[0]})"
+        return self.name
+
+    @property
+    def title(self) -> str:
+        """The name on its own, which identifies the network."""
+        size = "" if self.image_size == 224 else f" at {self.image_size} px"
+        is_plain = self.source in ("timm", OWN, *ROADMAPS)
+        return f"{self.label}{'' if is_plain else f' ({self.library})'}{size}"
 
     @property
     def short(self) -> str:

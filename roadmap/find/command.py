@@ -17,13 +17,16 @@ from models.text import said, shortened, unknown_name
 from roadmap.console import Column, Format, FormatOption, emit, fail, note, number, read_config
 from roadmap.errors import RefusedError
 from roadmap.find import answer, shared, store
+from roadmap.find.answer import Point
 from roadmap.find.candidates import Candidate, of_config
 from roadmap.find.machine import KINDS, devices
-from roadmap.find.plan import Rates
 from roadmap.find.question import BATCH_SIZES, TOP1, Question
 from roadmap.find.search import Search, known, missing, prepared, repeatable
 from roadmap.measure.throughput_command import DTypeChoice
 from roadmap.text import counted, duration
+
+#: Least and largest values of options.
+RANGES = {"--top1": TOP1, "--batch-size": BATCH_SIZES, "--minutes": (0, 24 * 60)}
 
 
 class ObjectiveChoice(str, Enum):
@@ -35,9 +38,7 @@ class ObjectiveChoice(str, Enum):
 def find(
     top1: Annotated[
         float,
-        typer.Option(
-            "--top1", min=TOP1[0], max=TOP1[1], help="Minimum ImageNet-1K top-1.", metavar="PERCENT"
-        ),
+        typer.Option("--top1", help="Minimum ImageNet-1K top-1.", metavar="PERCENT"),
     ] = 82.0,
     device: Annotated[
         str,
@@ -49,13 +50,7 @@ def find(
     ] = "auto",
     batch_size: Annotated[
         int,
-        typer.Option(
-            "--batch-size",
-            min=BATCH_SIZES[0],
-            max=BATCH_SIZES[1],
-            help="Images per batch.",
-            metavar="N",
-        ),
+        typer.Option("--batch-size", help="Images per batch.", metavar="N"),
     ] = 1,
     dtype: Annotated[
         DTypeChoice | None,
@@ -75,8 +70,6 @@ def find(
         float,
         typer.Option(
             "--minutes",
-            min=0,
-            max=24 * 60,
             help="Stop measuring after this time; 0 answers from what is measured.",
             metavar="N",
         ),
@@ -93,6 +86,7 @@ def find(
     the same command continues a stopped search. Accuracies are published ones; weights are random,
     which does not change speed.
     """
+    _check_ranges({"--top1": top1, "--batch-size": batch_size, "--minutes": minutes})
     if add is not None:
         _add(add)
     own = _own(config)
@@ -100,13 +94,21 @@ def find(
         question = _question(top1, device, batch_size, dtype, objective.value)
     except RefusedError as error:
         fail(str(error))
-    if question.device_name in devices().values() and minutes > 0:
+    if minutes > 0 and question.device_name in devices().values():
         search = prepared(question, minutes, own)
         _announce(search)
         if search.waiting or repeatable(question, search.plan.order, store.rows()):
             _run(search)
             _report(search)
     _print(question, own, form)
+
+
+def _check_ranges(values: dict[str, float]) -> None:
+    """Exit with code 2 at the first value out of its range; NaN is in none."""
+    for option, value in values.items():
+        low, high = RANGES[option]
+        if not low <= value <= high:
+            fail(f"{option} is {value:g}; use {low:g} to {high:g}")
 
 
 def _add(path: Path) -> None:
@@ -174,7 +176,7 @@ def _announce(search: Search) -> None:
     question, order = search.question, search.plan.order
     waiting, again = search.waiting, repeatable(question, order, store.rows())
     done = len(order) - len(waiting)
-    rates = Rates(question, known(search.own), store.figures())
+    rates = search.rates
     first = [each for each in waiting if each in search.plan.first]
     needed = [sum(rates.seconds(each) for each in part) for part in (first, waiting)]
     note(
@@ -240,7 +242,11 @@ def _lines(search: Search, total: int) -> Any:
             left = duration(search.seconds_left)
             name = search.now.title if search.now else ""
             busy = f" Disturbed: {search.busy}." if search.busy else ""
-            note(f"{search.measured} of {total}: {name}{_value(search)}, about {left} left.{busy}")
+            what = "again " if search.repeating else ""
+            note(
+                f"{search.measured} of {total}: {what}{name}{_value(search)}; about {left} left."
+                f"{busy}"
+            )
         for name in list(search.failures)[seen["failures"] :]:
             note(f"{name} was not measured: {search.failures[name]}")
         seen["failures"] = len(search.failures)
@@ -252,7 +258,7 @@ def _value(search: Search) -> str:
     if search.now is None:
         return ""
     found = answer.points(search.question, [search.now], store.rows())
-    return f" {search.question.measured.show(found[0].value)}" if found else ""
+    return f", {search.question.measured.show(found[0].value)}" if found else ""
 
 
 def _report(search: Search) -> None:
@@ -275,41 +281,11 @@ def _report(search: Search) -> None:
 def _print(question: Question, own: Candidate | None, form: Format) -> None:
     networks = known(own)
     measured = answer.points(question, networks, store.figures())
-    best = answer.front(measured)
-    unit = question.measured.unit
-    rows = [
-        {
-            "source": point.candidate.source,
-            "name": point.candidate.name,
-            "weights": point.candidate.weights,
-            "pretraining": point.candidate.pretraining if point.candidate.top1 else "",
-            "image_size": point.candidate.image_size,
-            "top1": point.candidate.top1,
-            question.objective: round(point.value, 4),
-            "unit": unit,
-            "front": point in best,
-            "disturbed": point.disturbed,
-            "device_name": question.device_name,
-            "batch_size": question.batch_size,
-            "dtype": question.dtype,
-        }
-        for point in measured
-    ]
-    columns = [
-        Column("source", "source"),
-        Column("name", "network"),
-        Column("weights", "weights"),
-        Column("image_size", "px", right=True),
-        number("top1", "top-1 %", 1),
-        number(question.objective, unit, 2),
-        Column("front", "Pareto", lambda front: "front" if front else ""),
-        Column("disturbed", "", lambda text: "disturbed" if text else ""),
-    ]
     if form is not Format.table:
-        emit(rows, columns, form)
+        best = answer.front(measured)
+        emit([_fields(question, point, point in best) for point in measured], (), form)
         return
-    if rows:
-        emit(rows, columns, form, f"{question.conditions}, inference, eager, channels_last")
+    _print_figures(question, measured)
     typer.echo(answer.sentence(question, measured, networks))
     if not measured and (others := answer.other_conditions(question, store.figures())):
         typer.echo(others)
@@ -319,3 +295,52 @@ def _print(question: Question, own: Candidate | None, form: Format) -> None:
         typer.echo(f"\n{answer.python_lines(able[0].candidate, question)}\n")
         typer.echo(answer.weights_note(able[0].candidate))
     sys.stdout.flush()
+
+
+def _fields(question: Question, point: Point, on_front: bool) -> dict[str, Any]:
+    """Return what is printed of a point as CSV or JSON."""
+    candidate = point.candidate
+    return {
+        "source": candidate.source,
+        "name": candidate.name,
+        "weights": candidate.weights,
+        "pretraining": candidate.pretraining if candidate.top1 else "",
+        "image_size": candidate.image_size,
+        "top1": candidate.top1,
+        question.objective: round(point.value, 4),
+        "unit": question.measured.unit,
+        "front": on_front,
+        "disturbed": point.disturbed,
+        "date": point.date,
+        "device_name": question.device_name,
+        "batch_size": question.batch_size,
+        "dtype": question.dtype,
+    }
+
+
+def _print_figures(question: Question, measured: list[Point]) -> None:
+    """Print a table of the networks with the asked accuracy, and of the user's own."""
+    best, able = answer.front(measured), answer.winners(question, measured)
+    shown = [point for point in measured if point in able or point.candidate.top1 is None]
+    if not shown:
+        return
+    rows = [
+        {
+            "library": point.candidate.library,
+            "label": point.candidate.label,
+            **_fields(question, point, point in best),
+        }
+        for point in shown
+    ]
+    columns = [
+        Column("library", "from"),
+        Column("label", "network"),
+        Column("weights", "weights"),
+        Column("image_size", "px", right=True),
+        number("top1", "top-1 %", 1),
+        number(question.objective, question.measured.unit, 2),
+        Column("front", "Pareto", lambda front: "front" if front else ""),
+        Column("disturbed", "", lambda text: "disturbed" if text else ""),
+        Column("date", "measured on"),
+    ]
+    emit(rows, columns, Format.table, f"{question.conditions}, inference, eager, channels_last")

@@ -15,8 +15,9 @@ from roadmap.measure.networks import LIBRARIES
 
 #: Untimed and timed runs of one measurement, by kind of device; small batches are timed more often.
 WARM_UP, REPETITIONS, SMALL_BATCH, OF_SMALL = 5, {"cpu": 10, "mps": 20, "cuda": 30}, 8, 100
-#: Seconds until a process has loaded its libraries and built the network.
-START_UP = {"cpu": 5.0, "mps": 6.0, "cuda": 6.0}
+#: Seconds until a process has loaded its libraries and built the network, before a search has
+#: measured it.
+START_UP = {"cpu": 5.0, "mps": 6.0, "cuda": 10.0}
 #: Least seconds per batch: a GPU waits for Python to start its kernels.
 LEAST = {"cpu": 0.0, "mps": 0.01, "cuda": 0.008}
 #: Factor up to which two counts of a network are the same: sources round and count differently.
@@ -94,12 +95,20 @@ def _beats(one: Candidate, other: Candidate) -> bool:
 
 
 class Rates:
-    """Predicted speeds: published ones, or from GFLOPs, scaled to what was measured."""
+    """Predicted speeds: published ones, or from GFLOPs, scaled to what was measured.
+
+    ``start_up`` is the measured seconds until a process begins to run its network, if known.
+    """
 
     def __init__(
-        self, question: Question, networks: Sequence[Candidate], rows: Iterable[Mapping[str, Any]]
+        self,
+        question: Question,
+        networks: Sequence[Candidate],
+        rows: Iterable[Mapping[str, Any]],
+        start_up: float | None = None,
     ):
         self._question = question
+        self._start_up = START_UP[question.device] if start_up is None else start_up
         self._column = KNOWN[question.device]
         products = defaultdict(list)
         for each in networks:
@@ -134,12 +143,16 @@ class Rates:
         """Return about how many seconds measuring ``candidate`` takes, with its process's start."""
         question = self._question
         batch = question.batch_size * self.seconds_per_image(candidate)
-        runs = WARM_UP + repetitions(question)
-        return START_UP[question.device] + runs * max(batch, LEAST[question.device])
+        return self._start_up + runs(question) * max(batch, LEAST[question.device])
 
     def time_limit(self, candidate: Candidate) -> float:
         """Return the seconds after which measuring ``candidate`` is stopped."""
         return min(max(FACTOR * self.seconds(candidate), SHORTEST), LONGEST)
+
+
+def runs(question: Question) -> int:
+    """Return the number of runs of one measurement, untimed ones included."""
+    return WARM_UP + repetitions(question)
 
 
 def repetitions(question: Question) -> int:

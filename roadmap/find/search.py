@@ -1,11 +1,12 @@
 """Measure the candidates of a question one after the other, each in a process of its own.
 
 A search runs in a thread, so that the explorer's pages stay usable; each result is stored at once.
-Measurements that other work disturbed are repeated after the others.
+Measurements that other work disturbed are repeated after the others, leading ones in time.
 """
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
 from collections import deque
@@ -18,7 +19,7 @@ from roadmap.background.queue import Job
 from roadmap.errors import RefusedError
 from roadmap.find import answer, store
 from roadmap.find.candidates import Candidate, candidates
-from roadmap.find.plan import Plan, Rates, plan, repetitions
+from roadmap.find.plan import Plan, Rates, plan, repetitions, runs
 from roadmap.find.question import Question
 
 State = Literal["running", "done", "stopped", "out of time", "failed"]
@@ -26,6 +27,9 @@ State = Literal["running", "done", "stopped", "out of time", "failed"]
 MOST_ATTEMPTS, LOOK = 3, 0.1
 #: Ratio to the best figure up to which a disturbed network may in truth be the best.
 LEADING = 1.5
+#: Share of the time that is kept for repeating leading networks: on a machine that stays busy,
+#: other networks say more.
+KEPT = 1 / 3
 _TURN = threading.Lock()
 _current: Search | None = None
 
@@ -51,6 +55,8 @@ class Search:
     failures: dict[str, str] = field(default_factory=dict)
     busy: str = ""
     problem: str = ""
+    #: Measured seconds from the start of a process until it runs its network.
+    starts: list[float] = field(default_factory=list)
     #: Called after each change, from the search's thread.
     on_change: Callable[[], None] = lambda: None
 
@@ -67,11 +73,21 @@ class Search:
         return time.monotonic() - self._begun
 
     @property
+    def rates(self) -> Rates:
+        """The predictions, from everything measured so far."""
+        start_up = statistics.median(self.starts) if self.starts else None
+        return Rates(self.question, known(self.own), store.figures(), start_up)
+
+    @property
     def seconds_left(self) -> float:
         """About the seconds that the waiting measurements take, within the time allowed."""
-        rates = Rates(self.question, known(self.own), store.figures())
+        rates = self.rates
         needed = sum(rates.seconds(each) for each in [*self.waiting, *self._again])
-        return max(0.0, min(needed, 60 * self.minutes - self.seconds_used))
+        return max(0.0, min(needed, self._time_left))
+
+    @property
+    def _time_left(self) -> float:
+        return 60 * self.minutes - self.seconds_used
 
     def stop(self) -> None:
         """End the search, also amid a measurement; what was measured is kept."""
@@ -106,7 +122,7 @@ class Search:
             if self._stop.is_set():
                 self.state = "stopped"
                 return
-            if self.seconds_used >= 60 * self.minutes:
+            if self._time_left <= 0:
                 self.state = "out of time"
                 return
             self.now, self.repeating = self._next()
@@ -117,30 +133,34 @@ class Search:
     def _next(self) -> tuple[Candidate, bool]:
         """Take the next network, and whether it is a repetition.
 
-        Repetitions come last, but those of leading networks before the networks that cannot win.
+        Repetitions come last. Those of leading networks come before the networks that cannot win,
+        and before any other in the time kept for them: the answer is among them.
         """
-        if self.waiting and self.waiting[0] not in self.plan.first:
-            leading = [each for each in self._again if each.place in self._leading()]
-            if leading:
+        if self._again and self.waiting:
+            leading, seconds = self._leading(), self.rates.seconds
+            kept = min(sum(map(seconds, leading)), KEPT * 60 * self.minutes)
+            is_time = kept + seconds(self.waiting[0]) > self._time_left
+            if leading and (is_time or self.waiting[0] not in self.plan.first):
                 self._again.remove(leading[0])
                 return leading[0], True
         queue = self.waiting or self._again
         return queue.popleft(), queue is self._again
 
-    def _leading(self) -> set[tuple[str, str, int]]:
-        """Return the places of networks whose figure is near the best one."""
+    def _leading(self) -> list[Candidate]:
+        """Return the networks to repeat whose figure is near the best one, in turn."""
         measured = answer.points(self.question, self.plan.first, store.rows())
-        return {
+        near = {
             point.candidate.place
             for point in measured
             if max(point.value, measured[0].value) <= LEADING * min(point.value, measured[0].value)
         }
+        return [each for each in self._again if each.place in near]
 
     def _measure(self, candidate: Candidate, repeat: bool) -> None:
-        rates = Rates(self.question, known(self.own), store.figures())
+        begun = time.monotonic()
         job = Job(
             "measure_candidate",
-            longest=rates.time_limit(candidate),
+            longest=self.rates.time_limit(candidate),
             source=candidate.source,
             name=candidate.name,
             config=candidate.config.to_dict() if candidate.config else None,
@@ -160,6 +180,9 @@ class Search:
         if job.state == "failed" and not self._stop.wait(LOOK):
             self.failures[candidate.title] = job.error
         elif job.state == "done":
+            running = runs(self.question) * int(job.result["batch_size"])
+            running_seconds = running / float(job.result["images_per_s"])
+            self.starts.append(max(0.0, time.monotonic() - begun - running_seconds))
             self._keep(candidate, job.result, repeat)
 
     def _keep(self, candidate: Candidate, result: dict[str, Any], repeat: bool) -> None:
@@ -203,7 +226,10 @@ def place(row: store.Row) -> tuple[str, str, int]:
 
 def prepared(question: Question, minutes: float, own: Candidate | None = None) -> Search:
     """Return a search that has not begun. Raises ``ResultsError`` if a table is missing."""
-    return Search(question, plan(question, known(own), store.figures()), minutes, own)
+    found = Search(question, plan(question, known(own), store.figures()), minutes, own)
+    if _current is not None and _current.question.device == question.device:
+        found.starts += _current.starts
+    return found
 
 
 def start(question: Question, minutes: float, own: Candidate | None = None) -> Search:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,11 +11,12 @@ from roadmap.find.store import Row
 from roadmap.tables.sizes import MEASURED
 from roadmap.text import slug
 
-#: Names on the page Sizes by source and name; our networks before timm's of the same shape.
+#: Names on the page Sizes by source and name: networks of either source have a twin in the other.
 NAMES = MEASURED | {
-    ("timm", TIMM_NAMES[name]): title
-    for (source, name), title in MEASURED.items()
-    if source == "variant"
+    twin: MEASURED[one]
+    for name, timm in TIMM_NAMES.items()
+    for one, twin in itertools.permutations((("variant", name), ("timm", timm)))
+    if one in MEASURED
 }
 
 
@@ -28,7 +30,10 @@ class Speeds:
 
 
 def measured_speeds(rows: Iterable[Row]) -> list[Speeds]:
-    """Return the speeds of each condition with at least two networks of the page."""
+    """Return the speeds of each condition with at least two networks of the page.
+
+    Of twins, ours counts.
+    """
     found: dict[str, dict[tuple[str, int], float]] = {}
     ours_last = sorted(rows, key=lambda row: row["source"] == "variant")
     for row in ours_last:

@@ -18,6 +18,7 @@ from typing import Any
 
 from models.variants import VARIANTS
 from roadmap.files import csv_text, write_csv
+from roadmap.measure.networks import LIBRARIES
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import RESULTS, own_results, read_rows
 
@@ -37,6 +38,9 @@ COLUMNS = (
     *("torch", "timm", "torchvision", "python", "date", "cuda", "batch_size_asked", "depthwise"),
     *("disturbed", "attempts"),
 )
+#: Day from which this project's networks run as they do now: since then, their 1x1 convolutions are
+#: products where those are faster (measured/pointwise.csv).
+SAME_CODE = "2026-11-29"
 #: Columns that identify a measurement.
 KEY = ("source", "name", "image_size", "device_name", "dtype", "batch_size_asked")
 _TURN = threading.Lock()
@@ -57,13 +61,14 @@ def rows() -> list[Row]:
 def figures() -> list[Row]:
     """Return ``rows`` and the rows of ``measured/throughput.csv`` timed in the same way.
 
-    Of our networks' rows, those timed with our depthwise kernels are preferred. A step that is a
-    size as well has the size's name.
+    Of our networks' rows, those of earlier code do not count, and those timed with our depthwise
+    kernels are preferred. A step that is a size as well has the size's name.
     """
     timed = [
         {**row, **_as_size(row), "disturbed": "", "attempts": "1"}
         for row in read_rows("measured/throughput")
         if (row["mode"], row["compiled"], row["channels_last"]) == ("inference", "False", "True")
+        and (row["source"] in LIBRARIES or row["date"] >= SAME_CODE)
     ]
     timed.sort(key=lambda row: row["depthwise"] == "own")  # the last of a key is kept
     found = {key(row): row for row in timed}

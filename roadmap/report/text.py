@@ -189,7 +189,7 @@ def overall(ablation: Ablation) -> str:
     for span, where in ((ablation.whole, ""), (ablation.one_recipe, alone)):
         if span is not None:
             score = "it" if sentences else f"top-1 on {data_title(ablation.data)}"
-            ends = f"{span.first.step.title} to {span.last.step.title}"
+            ends = f"{span.first.step.full_title} to {span.last.step.full_title}"
             sentences.append(f"From {ends},{where} {score} changes by {_with_interval(span)}.")
     return " ".join(sentences) or _best(ablation)
 

@@ -82,7 +82,7 @@ class StepRun(Run):
 
     @property
     def _subject(self) -> str:
-        return ROADMAPS[self.roadmap].step(self.step).title
+        return ROADMAPS[self.roadmap].step(self.step).full_title
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +108,7 @@ class TunedRun(Run):
         roadmap, _, more = self.start.network.partition(":")
         step = more.partition(" ")[0]
         known = roadmap in ROADMAPS and step in ROADMAPS[roadmap].keys
-        title = ROADMAPS[roadmap].step(step).title if known else self.start.network
+        title = ROADMAPS[roadmap].step(step).full_title if known else self.start.network
         return f"{shortened(title, LONGEST_TITLE)}, fine-tuned"
 
 

@@ -179,5 +179,6 @@ def _title(roadmap: str, step: str) -> str:
     start = ROADMAPS[roadmap].title.partition(" to ")[0]
     if step == first.key:
         return start
-    title = ROADMAPS[roadmap].step(step).title
-    return title if roadmap == "resnet50" else f"{title} ({start})"
+    found = ROADMAPS[roadmap].step(step)
+    one_of_its_title = roadmap == "resnet50" or found.network
+    return found.full_title if one_of_its_title else f"{found.title} ({start})"

@@ -50,7 +50,8 @@ def classify(
         Column("class", "class"),
         number("probability", "probability %", 1, 0.01),
     ]
-    emit(rows, columns, form)
+    if rows or form is not Format.table:
+        emit(rows, columns, form)
     if failed:
         typer.echo(f"Error: {counted(failed, 'picture')} could not be read.", err=True)
         raise typer.Exit(1)

@@ -180,4 +180,10 @@ def _open(settings: Settings, device: torch.device, world: World) -> _Opened:
     notes = source.said
     if source is not found:
         notes += (f"{found.name} has the classes in a different order; they are matched by name",)
+    if data.info.num_train < recipe.batch_size:
+        notes += (
+            f"{data.info.num_train:,} training images are less than a batch of "
+            f"{recipe.batch_size:,}, so each epoch is one step in which they repeat: a smaller "
+            "--batch-size gives more steps",
+        )
     return _Opened(folder, data, begin, config, record, notes)

@@ -40,7 +40,7 @@ def test_the_fastest_with_the_asked_accuracy_wins():
         "middle is the fastest of the 2 measured networks with at least 80.0% top-1: 10.0 ms on "
         "Test CPU, 2 cores, batch 2, float32, 81.0% top-1 (trained on ImageNet-1K only)."
     )
-    assert "Second is large (83.0%) with 20.0 ms." in text
+    assert "Second is large, with 83.0% and 20.0 ms." in text
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_unmeasured_memory_does_not_count():
 def test_near_figures_are_no_victory():
     text = sentence(question(), points(question(), NETWORKS, [
         row("middle", 100), row("large", 98)]), NETWORKS)  # fmt: skip
-    assert "Within 3% of it: large (83.0%)." in text
+    assert "Within 3% of it: large, with 83.0%." in text
     assert "Second" not in text
 
 
@@ -112,7 +112,10 @@ def test_an_answer_without_weights_names_the_best_with_weights():
     measured = points(question(), networks, [row("step", 300), *ROWS])
     text = sentence(question(), measured, networks)
     assert text.startswith("step is the fastest")
-    assert "Its weights are not published; the fastest with weights is middle (81.0%): 10.0" in text
+    assert (
+        "Its weights are not published; the fastest with weights is middle, with 81.0% and 10.0"
+        in text
+    )
 
 
 def test_without_an_answer_the_sentence_says_what_is_missing():

@@ -39,6 +39,11 @@ def test_a_device_with_figures_is_answered_without_measuring():
     assert found.stderr == ""
 
 
+def test_zero_minutes_ask_for_no_device_of_this_machine(monkeypatch):
+    monkeypatch.setattr(command, "devices", None)  # it starts PyTorch
+    assert "is the fastest" in h200("--minutes", "0").stdout
+
+
 def test_a_device_without_figures_for_the_question_says_what_it_has():
     found = find("--device", "NVIDIA H200", "--batch-size", "3")
     assert found.exit_code == 0
@@ -51,7 +56,7 @@ def test_a_device_without_figures_for_the_question_says_what_it_has():
 
 def test_all_points_as_csv_and_json():
     rows = list(csv.DictReader(io.StringIO(h200("--format", "csv").stdout)))
-    assert len(rows) > 30
+    assert len(rows) > 4
     values = [float(each["latency"]) for each in rows]
     assert values == sorted(values)
     assert {each["front"] for each in rows} == {"True", "False"}
@@ -109,10 +114,16 @@ def test_a_shared_file_is_added_first(tmp_path):
     [
         (("--device", "cuda"), "This machine has no cuda device; use cpu"),
         (("--device", "NVIDIA H20"), "Did you mean 'NVIDIA H200'?"),
-        (("--device", "x" * 100_000), "Available: auto, cpu"),
+        (("--device", "x" * 100_000), "Available: auto; cpu"),
         (("--config", "nowhere.json"), "nowhere.json cannot be read"),
         (("--add", "nowhere.csv"), "nowhere.csv cannot be read"),
         (("--add", "README.md"), "README.md is not a results file of the finder"),
+        (("--device", "toaster"), "Available: auto; cpu; NVIDIA H200; AMD EPYC, 2 cores."),
+        (("--top1", "nan"), "--top1 is nan; use 50 to 100."),
+        (("--top1", "20"), "--top1 is 20; use 50 to 100."),
+        (("--batch-size", "0"), "--batch-size is 0; use 1 to 4096."),
+        (("--minutes", "nan"), "--minutes is nan; use 0 to 1440."),
+        (("--minutes", "-1"), "--minutes is -1; use 0 to 1440."),
     ],
 )
 def test_wrong_values_are_one_sentence_and_exit_code_2(options, sentence):
@@ -124,10 +135,8 @@ def test_wrong_values_are_one_sentence_and_exit_code_2(options, sentence):
     assert found.stdout == ""
 
 
-@pytest.mark.parametrize("options", [("--top1", "101"), ("--top1", "20"), ("--batch-size", "0"),
-                                     ("--dtype", "int8"), ("--minutes", "-1")])  # fmt: skip
-def test_values_out_of_range_exit_with_2(options):
-    found = find(*options)
+def test_an_unknown_precision_exits_with_2():
+    found = find("--dtype", "int8")
     assert found.exit_code == 2
     assert "Traceback" not in found.stderr
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import deque
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -63,6 +64,22 @@ def given(monkeypatch):
     return given
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that goes on by ``step`` seconds with each measurement."""
+
+    class Clock:
+        now, step = 0.0, 0.0
+
+    def start(job: GivenJob) -> GivenJob:
+        Clock.now += Clock.step
+        return job
+
+    monkeypatch.setattr(search, "time", SimpleNamespace(monotonic=lambda: Clock.now))
+    monkeypatch.setattr(GivenJob, "start", start)
+    return Clock
+
+
 def busy(name: str, speed: float = 100) -> dict[str, str]:
     return row(name, speed, disturbed="other processes used 50% of the machine's cores")
 
@@ -101,6 +118,35 @@ def test_disturbed_leaders_are_repeated_before_what_cannot_win_the_others_at_the
         "c": "50",
     }
     assert found.busy == ""
+
+
+def test_the_last_of_the_time_repeats_disturbed_leaders(given, clock):
+    """Even if a network that may win is not measured yet; at most a third of the time."""
+    asked = given(busy("a", 100), busy("b", 110), row("a", 110), row("b", 120), row("e", 10))
+    networks = [*NETWORKS[:2], candidate("e", 81.0, known={"i9_images_per_s": 100.0})]
+    planned = search.plan(question(), networks, [])
+    clock.step = 10
+    search.Search(question(), planned, minutes=48 / 60).run()
+    assert asked == ["a", "b", "e", "a", "b"]
+    asked.clear()
+    store.path().unlink()
+    given(busy("a", 100), row("b", 90), row("a", 110), row("e", 10))
+    search.Search(question(), planned, minutes=40 / 60).run()
+    assert asked == ["a", "b", "a", "e"]
+
+
+def test_predictions_learn_how_long_measurements_take_on_this_machine(given, clock, monkeypatch):
+    given()
+    clock.step = 30
+    found = prepared(question(), 60)
+    before = found.rates.seconds(NETWORKS[0])
+    found.run()
+    assert before < 10
+    assert found.starts == [pytest.approx(30, abs=1)] * 3
+    assert found.rates.seconds(NETWORKS[0]) == pytest.approx(30, abs=1)
+    monkeypatch.setattr(search, "_current", found)  # the page continues it
+    assert prepared(question(), 60).starts == found.starts
+    assert prepared(question(device="cuda", device_name="GPU"), 60).starts == []
 
 
 def test_memory_is_not_measured_again_since_other_work_does_not_change_it(given):

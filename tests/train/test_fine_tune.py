@@ -93,6 +93,11 @@ def test_one_epoch_from_trained_weights_beats_one_from_random_ones(unnamed, tmp_
 
 @pytest.mark.usefixtures("few_digits")
 class TestRuns:
+    def test_a_set_smaller_than_a_batch_is_said_with_what_helps(self, unnamed, tmp_path, capfd):
+        train(tuned(tmp_path / "run", unnamed, changes={"batch_size": 512, "epochs": 1}))
+        said = capfd.readouterr().err
+        assert "148 training images are less than a batch of 512, so each epoch is one step" in said
+
     def test_the_record_says_where_the_run_started(self, unnamed, tmp_path):
         folder = tmp_path / "digits" / "run"
         content = train(tuned(folder, unnamed, frozen_stages=1), quiet=True)

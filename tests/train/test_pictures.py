@@ -118,6 +118,8 @@ def test_bad_pictures_are_a_sentence_each_and_do_not_stop_the_rest(run, folder, 
     ):
         assert why in line
     assert lines[-1] == "Error: 5 pictures could not be read."
+    nothing = command(tmp_path / "none.png", "--weights", run)
+    assert (nothing.exit_code, nothing.stdout) == (1, "")  # no table without rows
 
 
 def test_a_name_that_is_no_unicode_is_shown_escaped(run, folder):

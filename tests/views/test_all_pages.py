@@ -62,6 +62,12 @@ def test_every_page_runs_and_no_warning_is_printed(ran):
     assert not warnings, ran.stderr
 
 
+def test_the_server_starts_without_a_message():
+    code = [sys.executable, "-c", "import app; assert app.app"]
+    started = subprocess.run(code, cwd=ROOT, capture_output=True, text=True)
+    assert (started.returncode, started.stdout, started.stderr) == (0, "", "")
+
+
 def test_the_server_of_the_pages_never_imports_torch(ran):
     for name, modules in map(json.loads, ran.stdout.splitlines()):
         assert not HEAVY - {"torch"} & {*modules} if name == RUNS else not HEAVY & {*modules}, name

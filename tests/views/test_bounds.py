@@ -91,9 +91,9 @@ def test_a_task_is_within_the_forms_bounds(kind, monkeypatch, tmp_path):
     tasks = []
     monkeypatch.setattr(background, "start", lambda _, task: tasks.append(task))
     app = pages.opened("training")
-    app.segmented_control(key="ablations-kind").set_value(kind)
+    app.segmented_control(key="training-kind").set_value(kind)
     app.run()
-    app.button(key="ablations-go").click().run()
+    app.button(key="training-go").click().run()
     (task,) = tasks
     assert task.epochs == form.MOST_EPOCHS
     assert max(task.seeds) <= form.MOST_SEED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import Future
 from functools import partial
 from threading import Event
 from types import SimpleNamespace
@@ -28,8 +29,15 @@ def this_machine(tmp_path, monkeypatch):
     """A machine with one CPU, on which nothing is measured yet."""
     monkeypatch.setenv(store.VARIABLE, str(tmp_path))
     monkeypatch.setattr(store, "RESULTS", tmp_path / "none")
-    monkeypatch.setattr(ask, "_here", lambda: {"cpu": MACHINE})
+    monkeypatch.setattr(ask, "_looking", lambda: looked({"cpu": MACHINE}))
     monkeypatch.setattr(search, "_current", None)
+
+
+def looked(found: dict[str, str]) -> Future[dict[str, str]]:
+    """The finished search for the devices of a machine."""
+    future: Future[dict[str, str]] = Future()
+    future.set_result(found)
+    return future
 
 
 def title(app: AppTest) -> str:
@@ -63,6 +71,24 @@ def test_a_device_with_figures_is_answered_at_once():
     (found,) = app.get("plotly_chart")
     assert "On the Pareto front: " in found.proto.alt
     assert title(app) in found.proto.alt
+
+
+def test_a_link_to_a_measured_device_does_not_wait_for_those_of_this_machine(monkeypatch):
+    looking: Future[dict[str, str]] = Future()
+    monkeypatch.setattr(ask, "_looking", lambda: looking)
+    app = opened(**H200)
+    assert "is the fastest of the" in html(app)
+    assert "this CPU" not in " ".join(app.selectbox(key="finder-device").options)
+    looking.set_result({"cpu": MACHINE})
+    assert "this CPU" in " ".join(checked(app.run()).selectbox(key="finder-device").options)
+
+
+def test_a_link_that_names_the_device_of_this_machine_may_measure_on_it(monkeypatch):
+    monkeypatch.setattr(ask, "_looking", lambda: looked({"cuda": "NVIDIA H200"}))
+    app = opened(**H200)
+    assert app.selectbox(key="finder-device").value == "cuda"
+    assert "finder-go" in [button.key for button in app.button]
+    assert 'class="notice"' not in html(app)
 
 
 def test_the_sentence_is_the_address():

@@ -151,7 +151,7 @@ def public(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("page", "parameters", "sentence", "command", "buttons"),
     [
-        ("training", {}, "Training is disabled", "--scale pocket", {"ablations-go"}),
+        ("training", {}, "Training is disabled", "--scale pocket", {"training-go"}),
         (
             "finder",
             {},
@@ -219,7 +219,7 @@ def no_process(monkeypatch):
         ("builder", "make-safetensors", {}),
         ("builder", "make-pt2", {}),
         ("inside", "measure-field", {"step": "patchify_stem", "tab": "field"}),
-        ("training", "ablations-go", {}),
+        ("training", "training-go", {}),
     ],
 )
 def test_a_forced_button_starts_nothing_and_writes_nothing(

@@ -93,6 +93,7 @@ def test_axes_that_no_network_has_both_of_are_a_sentence():
 def test_speeds_of_the_finder_are_further_axes(tmp_path, monkeypatch):
     monkeypatch.setenv(store.VARIABLE, str(tmp_path))
     monkeypatch.setattr(store, "RESULTS", tmp_path)  # without the committed rows
+    monkeypatch.setattr(store, "read_rows", lambda _table: [])
     assert len(opened().selectbox(key="sizes-x").options) == len(COSTS)
     gpu = {"device": "cuda", "device_name": "Test GPU", "dtype": "bf16"}
     store.add(row("convnext_tiny", 900, source="variant", **gpu))
@@ -106,6 +107,10 @@ def test_speeds_of_the_finder_are_further_axes(tmp_path, monkeypatch):
     assert "ConvNeXt-T, 22K 82.9% at 900" in chart.proto.alt
     axis = json.loads(chart.proto.spec)["layout"]["xaxis"]
     assert axis["title"]["text"] == "Images/s, Test GPU, bf16, batch 2 (log scale)"
+    assert "Speed, Test GPU, bf16, batch 2" in html(app)
+    assert ">+400<" in html(app)  # 900 and Swin-T's 500
+    speeds = app.dataframe[0].value["test-gpu-bf16-batch-2"].dropna()
+    assert set(speeds) == {900, 500}
 
 
 @pytest.mark.parametrize(

@@ -45,10 +45,10 @@ def root(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("root")
 def test_it_opens_with_a_form_for_data_that_can_tell_the_steps_apart():
     app = opened()
-    assert app.selectbox(key="ablations-data").value == "torch/cifar100"
+    assert app.selectbox(key="training-data").value == "torch/cifar100"
     assert "1 run of ResNet-50 to ConvNeXt-T, small networks at 32 pixels." in html(app)
     assert "Digits cannot rank the steps" not in html(app)
-    assert app.button(key="ablations-go").label == "Start"
+    assert app.button(key="training-go").label == "Start"
     assert "python -m roadmap sweep --roadmap resnet50 --data PATH" in html(app)
 
 
@@ -64,7 +64,7 @@ def test_the_roadmap_is_chosen_and_in_the_url(root):
 
 def test_digits_come_with_a_caution_in_figures_of_the_committed_runs():
     app = opened()
-    app.selectbox(key="ablations-data").set_value("digits")
+    app.selectbox(key="training-data").set_value("digits")
     page = html(checked(app.run()))
     runs = reader.read_runs(RESULTS / "runs").runs
     for step, published in (("baseline", "76.1%"), ("separate_downsampling", "82.0%")):
@@ -78,16 +78,16 @@ def test_digits_come_with_a_caution_in_figures_of_the_committed_runs():
 
 def test_own_images_need_a_folder_that_exists(tmp_path):
     app = opened()
-    app.selectbox(key="ablations-data").set_value("own")
+    app.selectbox(key="training-data").set_value("own")
     assert "Enter the folder of your images." in html(checked(app.run()))
     for text in (str(tmp_path / "gone"), "a\0b", "~nobody-here/x", "x" * 999):
-        app.text_input(key="ablations-own").set_value(text)
+        app.text_input(key="training-own").set_value(text)
         assert "is not a folder on this machine" in html(checked(app.run()))
-        assert app.button(key="ablations-go").disabled
+        assert app.button(key="training-go").disabled
     for text in (str(tmp_path), "hfds/someone/pets"):
-        app.text_input(key="ablations-own").set_value(text)
+        app.text_input(key="training-own").set_value(text)
         assert 'class="refusal"' not in html(checked(app.run()))
-        assert not app.button(key="ablations-go").disabled
+        assert not app.button(key="training-go").disabled
 
 
 @pytest.mark.usefixtures("sleeper")
@@ -95,7 +95,7 @@ def test_a_download_says_its_size_before_and_how_far_it_is(monkeypatch, tmp_path
     monkeypatch.setattr(downloads, "START", tmp_path)
     app = opened()
     assert "Downloads 169 MB first." in html(app)
-    app.button(key="ablations-go").click()
+    app.button(key="training-go").click()
     assert "Downloading CIFAR-100: 0 of 169 MB (0%)." in html(checked(app.run()))
     archive = tmp_path / "data" / "cifar-100-python.tar.gz"
     archive.parent.mkdir()
@@ -126,19 +126,19 @@ def until_ended(root):
 def test_start_and_stop_for_everyone(sleeper):
     app, other = opened(), opened()
     for each in (app, other):
-        each.selectbox(key="ablations-data").set_value("digits")
+        each.selectbox(key="training-data").set_value("digits")
         each.run()
-    app.selectbox(key="ablations-step-resnet50").set_value("gelu")
-    app.number_input(key="ablations-epochs").set_value(2)
+    app.selectbox(key="training-step-resnet50").set_value("gelu")
+    app.number_input(key="training-epochs").set_value(2)
     app.run()
-    app.button(key="ablations-go").click()
+    app.button(key="training-go").click()
     checked(app.run())
     assert "Starting: loading the data" in html(app)
     assert background.read_task(sleeper).runs == ("resnet50-gelu-seed0",)
-    other.button(key="ablations-go").click()  # a page that does not know yet
+    other.button(key="training-go").click()  # a page that does not know yet
     assert "Starting: loading the data" in html(checked(other.run()))
-    assert "ablations-go" not in [button.key for button in opened().button]
-    app.button(key="ablations-stop").click()
+    assert "training-go" not in [button.key for button in opened().button]
+    app.button(key="training-stop").click()
     checked(app.run())
     until_ended(sleeper)
     page = html(checked(app.run()))
@@ -205,6 +205,7 @@ def test_training_that_was_killed_is_said_to_have_been(sleeper):
     until_ended(sleeper)
     output = sleeper / background.FOLDER / background.OUTPUT
     output.write_text("resnet50-gelu-seed0: epoch 3/9 81.11%\n")
+    write_run(sleeper, "gelu", 0, data=task.data, epochs=9, done=3)
     app = opened()
     assert "Its process was killed at ReLU to GELU, seed 0: epoch 3/9 81.11%." in html(app)
     assert app.button(key="training-resume").label == "Resume"
@@ -224,13 +225,13 @@ def test_a_seed_that_is_new_is_proposed_and_finished_runs_are_said(root):
     for seed in (0, 1):
         write_run(root, "baseline", seed, data="digits", epochs=15)
     app = opened()
-    app.selectbox(key="ablations-data").set_value("digits")
+    app.selectbox(key="training-data").set_value("digits")
     assert "small networks at 32 pixels." in html(checked(app.run()))
-    assert app.number_input(key="ablations-seed").value == 2
-    app.number_input(key="ablations-seed").set_value(1)
+    assert app.number_input(key="training-seed").value == 2
+    app.number_input(key="training-seed").set_value(1)
     page = html(checked(app.run()))
     assert "at 32 pixels; already finished, so choose another seed." in page
-    app.segmented_control(key="ablations-kind").set_value("sweep")
+    app.segmented_control(key="training-kind").set_value("sweep")
     assert "at 32 pixels; 2 already finished." in html(checked(app.run()))
 
 
@@ -238,7 +239,7 @@ def test_a_folder_that_cannot_be_written_is_answered(root, monkeypatch):
     (root / "file").write_text("")
     monkeypatch.setenv(RUNS_VARIABLE, str(root / "file"))
     app = opened()
-    app.button(key="ablations-go").click()
+    app.button(key="training-go").click()
     assert "Training cannot be started" in html(checked(app.run()))
 
 
@@ -255,7 +256,7 @@ def test_a_damaged_task_file_breaks_nothing(root, content):
     (root / background.FOLDER).mkdir()
     (root / background.FOLDER / background.TASK).write_text(content)
     assert background.read_task(root) is None
-    assert "ablations-go" in [button.key for button in opened().button]
+    assert "training-go" in [button.key for button in opened().button]
 
 
 def test_the_command_is_a_pocket_sweep(tmp_path):
@@ -323,9 +324,9 @@ def test_a_named_set_is_downloaded_with_its_progress_and_trained_on(root, monkey
         known = dataclasses.replace(downloads.DOWNLOADS["torch/cifar100"], size=size)
         monkeypatch.setitem(downloads.DOWNLOADS, "torch/cifar100", known)
         app = opened()
-        app.number_input(key="ablations-epochs").set_value(1)
+        app.number_input(key="training-epochs").set_value(1)
         app.run()
-        app.button(key="ablations-go").click()
+        app.button(key="training-go").click()
         checked(app.run())
         shares = set()
         deadline = time.monotonic() + 120
@@ -340,7 +341,7 @@ def test_a_named_set_is_downloaded_with_its_progress_and_trained_on(root, monkey
         *("torch/cifar100", 4, 320, True),
     )
     page = html(opened())
-    assert "ResNet, seed 0, CIFAR-100, small networks, 1 epoch</b>" in page
+    assert "ResNet-50 (baseline), seed 0, CIFAR-100, small networks, 1 epoch</b>" in page
     assert "1 of 1 finished." in page
 
 
@@ -358,6 +359,7 @@ def test_an_unreachable_set_is_answered_on_the_page(root, monkeypatch, tmp_path)
     with ended_tasks(root):
         background.start(root, task)
         until_ended(root)
-    page = html(opened())
-    assert "torch/cifar100 is not available" in page
-    assert "Traceback" not in page
+    app = opened()
+    assert "torch/cifar100 is not available" in html(app)
+    assert "Traceback" not in html(app)
+    assert app.button(key="training-resume").label == "Try again"  # it did not begin

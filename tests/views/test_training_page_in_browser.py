@@ -117,7 +117,9 @@ def test_a_run_is_started_watched_stopped_resumed_and_killed(open_path, root):
     assert re.search(r"resuming after step [1-9]", log)
 
     os.kill(background.read_task(root).pid, signal.SIGKILL)
-    killed = page.get_by_role("status").filter(has_text="Its process was killed at ResNet, seed 0")
+    killed = page.get_by_role("status").filter(
+        has_text="Its process was killed at ResNet-50 (baseline), seed 0"
+    )
     expect(killed).to_be_visible(timeout=LONG)
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
     expect(page.get_by_role("button", name="Start")).to_be_visible()

@@ -113,7 +113,7 @@ def _changes(figures: Sequence[Figures], table: DataFrame) -> None:
         st.html(markup.notice("No two consecutive steps have been trained."))
         return
     figure.show(
-        charts.change_intervals(table),
+        charts.change_intervals(table, p_values=False),
         table[table["change"].notna()].drop(columns="key"),
         "changes",
         f"Chart of changes in top-1, in points, with 95% intervals: {text.listed(figures)}.",

@@ -66,6 +66,13 @@ class Start:
     def title(self) -> str:
         if self.source == "variant":
             return VARIANT_TITLES[self.name]
+        return ROADMAPS[self.source].step(self.name).full_title
+
+    @property
+    def short_title(self) -> str:
+        """The title where there is little room: without the network of a step."""
+        if self.source == "variant":
+            return VARIANT_TITLES[self.name]
         return ROADMAPS[self.source].step(self.name).title
 
 

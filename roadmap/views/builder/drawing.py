@@ -48,7 +48,7 @@ def edited(builder: Builder, drawn: str) -> Drawings:
 def show(builder: Builder, drawn: str) -> None:
     """Show A beside its start, or B beside A, where they differ: whole, and the part ``drawn``."""
     before, after = builder.a.start.config, builder.a.config
-    names = (f"Start: {builder.a.start.title}", "A")
+    names = (f"Start: {builder.a.start.short_title}", "A")
     if builder.b:
         before, after, names = builder.a.config, builder.b.config, ("A", "B")
     if before == after:

@@ -53,7 +53,7 @@ def show(builder: Builder) -> None:
             key="start",
             on_change=_start_chosen,
             args=(builder,),
-            width=210,
+            width=290,
         )
         _back_and_forth(builder)
         _open_config(builder)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import streamlit as st
@@ -61,6 +63,7 @@ def ask() -> Asked | None:
         st.html(markup.notice("No device has been measured yet"))
         return None
     by_key = {_key(device): device for device in choices}
+    _name_by_kind(choices)
     problems: list[str] = []
 
     def chosen(name: str, options: Sequence[str]) -> str:
@@ -96,14 +99,56 @@ def ask() -> Asked | None:
     return Asked(question, device.is_here, tuple(problems))
 
 
-def _choices(rows: Iterable[Mapping[str, str]]) -> list[_Device]:
-    here = {} if visitors.is_public() else _here()
-    return _devices_of(rows, here)
+def _choices(rows: Sequence[Mapping[str, str]]) -> list[_Device]:
+    """Return the devices to choose from. A link to a measured one does not wait for this machine's,
+    which join the list once they are found."""
+    if visitors.is_public():
+        return _devices_of(rows, {})
+    measured = {row["device_name"] for row in rows}
+    here = _here(wait=st.query_params.get("device") not in measured)
+    if here is None:
+        st.fragment(_once_found, run_every=1.0)()
+    return _devices_of(rows, here or {})
 
 
-@st.cache_resource(show_spinner="Looking for the devices of this machine…")
-def _here() -> dict[str, str]:
-    return devices()
+def _here(*, wait: bool) -> dict[str, str] | None:
+    """Return this machine's devices, or None if they are not found yet and ``wait`` is false."""
+    looking = _looking()
+    if not looking.done():
+        if not wait:
+            return None
+        with st.spinner("Looking for the devices of this machine…"):
+            looking.exception()  # waits
+    if looking.exception() is not None:
+        _looking.clear()  # so that the next visit tries again
+    return looking.result()
+
+
+@st.cache_resource(show_spinner=False)
+def _looking() -> Future[dict[str, str]]:
+    """Begin to look for the devices of this machine, which takes seconds, once for all visitors."""
+    found: Future[dict[str, str]] = Future()
+
+    def look() -> None:
+        try:
+            found.set_result(devices())
+        except RefusedError as error:
+            found.set_exception(error)
+
+    threading.Thread(target=look, daemon=True).start()
+    return found
+
+
+def _once_found() -> None:
+    if _looking().done():
+        st.rerun()
+
+
+def _name_by_kind(choices: Iterable[_Device]) -> None:
+    """In the URL, replace the name of a device of this machine, such as in another's link."""
+    for device in choices:
+        if device.is_here and st.query_params.get("device") == device.name:
+            st.query_params["device"] = device.kind
 
 
 def _devices_of(rows: Iterable[Mapping[str, str]], here: Mapping[str, str]) -> list[_Device]:

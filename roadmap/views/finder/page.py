@@ -8,7 +8,6 @@ from roadmap import visitors
 from roadmap.errors import RefusedError
 from roadmap.find import answer, search, store
 from roadmap.find.candidates import Candidate
-from roadmap.find.plan import Rates
 from roadmap.find.question import Question, plain_device
 from roadmap.find.search import Search
 from roadmap.text import counted, duration
@@ -144,7 +143,7 @@ def _promise(prepared: Search, again: list[Candidate]) -> str:
         if again:
             return f"All measured; {counted(len(again), 'disturbed measurement')} can be repeated."
         return f"All {len(order)} candidates are measured on this machine."
-    rates = Rates(prepared.question, search.known(prepared.own), store.figures())
+    rates = prepared.rates
     first = [each for each in waiting if each in prepared.plan.first]
     seconds = sum(map(rates.seconds, first)), sum(map(rates.seconds, waiting))
     limit = f"Measuring stops after {MINUTES:.0f} min and can be continued."

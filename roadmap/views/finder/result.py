@@ -165,9 +165,7 @@ def _alt(question: Question, known: list[Point]) -> str:
 
 def _legend(known: list[Point], disturbed: bool) -> str:
     present = [
-        name
-        for name in charts.MARKERS
-        if any(charts.library(point.candidate) == name for point in known)
+        name for name in charts.MARKERS if any(point.candidate.library == name for point in known)
     ]
     marks = "".join(
         f'<span><i class="{charts.MARKERS[name].symbol}" '
@@ -176,7 +174,7 @@ def _legend(known: list[Point], disturbed: bool) -> str:
     )
     signs = '<span><i class="band"></i>Pareto front</span><span><i class="dash"></i>asked</span>'
     if disturbed:
-        signs += '<span><i class="open"></i>disturbed by other work</span>'
+        signs += '<span><i class="open"></i>disturbed</span>'
     return f'<p class="faint legend">{marks}{signs}</p>'
 
 
@@ -184,13 +182,14 @@ def _row(question: Question, point: Point) -> dict[str, Any]:
     candidate = point.candidate
     return {
         "network": candidate.title,
-        "library": charts.library(candidate),
+        "library": candidate.library,
         "weights": candidate.weights,
         "trained_on": candidate.trained_on if candidate.top1 else "",
         "top1": candidate.top1,
         question.objective: round(point.value, 4),
         "gflops": candidate.gflops,
         "params_m": candidate.params_m,
+        "date": point.date,
         "disturbed": point.disturbed,
     }
 
@@ -214,6 +213,7 @@ def _table(question: Question, measured: list[Point]) -> None:
                 ),
                 "gflops": number_of("GFLOPs", format="%.1f"),
                 "params_m": number_of("Params, M", format="%.1f"),
+                "date": "Measured on",
                 "disturbed": "Disturbed",
             },
             hide_index=True,

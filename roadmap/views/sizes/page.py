@@ -28,6 +28,8 @@ CHOICES = {
     "pretraining": {"all": "All", **PRETRAINING},
 }
 TITLES = {"x": "Cost", "y": "Accuracy on", "image": "Image size", "pretraining": "Pre-training"}
+#: Pixels of the lists; the finder's conditions are long.
+WIDTHS = {"x": 280, "y": 190}
 #: A network's figures: column, name, unit, decimals.
 FIGURES = (
     *((key, name, "%", 1) for key, name in TEST_SETS.items()),
@@ -85,7 +87,7 @@ def _costs(found: list[Speeds]) -> dict[str, charts.CostAxis]:
 @turns.fragment
 def _explorer() -> None:
     problem = st.empty()
-    found = measured_speeds(store.rows())
+    found = measured_speeds(store.figures())
     costs = _costs(found)
     choices = {"x": {key: cost.name for key, cost in costs.items()}, **CHOICES}
     chosen, problems = _chosen(choices)
@@ -96,11 +98,12 @@ def _explorer() -> None:
         problem.html(markup.notice(" ".join([*problems, *unknown])))
     _controls(choices, chosen)
     left, right = st.columns([1.7, 1], gap="large")
+    cost = costs[chosen["x"]]
     with right.container():
-        _panel(table, selected)
+        _panel(table, selected, cost)
     with left.container():
-        _chart(shown, costs[chosen["x"]], chosen["y"], selected)
-    _rows(shown)
+        _chart(shown, cost, chosen["y"], selected)
+    _rows(shown, cost)
 
 
 Choices = Mapping[str, Mapping[str, str]]
@@ -127,7 +130,7 @@ def _controls(choices: Choices, chosen: dict[str, str]) -> None:
     with st.container(horizontal=True, gap="medium", key="sizes-controls"):
         for name, options in choices.items():
             if name in ("x", "y"):
-                select("sizes", name, TITLES[name], options, chosen[name], width=190)
+                select("sizes", name, TITLES[name], options, chosen[name], width=WIDTHS[name])
             else:
                 segments("sizes", name, TITLES[name], options, chosen[name])
 
@@ -204,7 +207,7 @@ def _memory_note() -> str:
 # The selected network
 
 
-def _panel(table: DataFrame, row: Series) -> None:
+def _panel(table: DataFrame, row: Series, cost: charts.CostAxis) -> None:
     rival = _rival(table, row)
     _model_control(table, row["key"])
     conditions = [
@@ -218,7 +221,7 @@ def _panel(table: DataFrame, row: Series) -> None:
         markup.heading(row["name"], 2, "step") + markup.paragraph(", ".join(conditions), "faint")
     )
     rows = []
-    for column, name, unit, decimals in FIGURES:
+    for column, name, unit, decimals in (*FIGURES, *_measured(cost)):
         other = rival[column] if rival is not None else None
         rows.append(
             (name, unit, number(row[column], decimals), change(row[column], other, decimals))
@@ -226,6 +229,14 @@ def _panel(table: DataFrame, row: Series) -> None:
     versus = f"vs. {rival['name']}" if rival is not None else ABSENT
     st.html(markup.figures_table(("Value", versus), rows))
     st.html(markup.paragraph(_source(row, rival), "faint"))
+
+
+def _measured(cost: charts.CostAxis) -> tuple[tuple[str, str, str, int], ...]:
+    """Return the chosen condition of the finder as one of ``FIGURES``; nothing for another axis."""
+    if cost.column in charts.COSTS:
+        return ()
+    name = cost.name.replace("Images/s", "Speed")
+    return ((cost.column, name, cost.unit, cost.decimals),)
 
 
 def _model_control(table: DataFrame, key: str) -> None:
@@ -270,7 +281,7 @@ def _source(row: Series, rival: Series | None) -> str:
 ROW = 35  # pixels
 
 
-def _rows(table: DataFrame) -> None:
+def _rows(table: DataFrame, cost: charts.CostAxis) -> None:
     st.html(
         markup.heading("All figures", 2, "section")
         + markup.paragraph(
@@ -296,12 +307,16 @@ def _rows(table: DataFrame) -> None:
         },
         "source": columns.TextColumn("Top-1 from"),
     }
+    measured = _measured(cost)
+    config |= {column: number_of(name, format="localized") for column, name, *_ in measured}
     order = ["label", "image_size", "pretraining", *TEST_SETS, "params", "gflops", "a100", "v100"]
     names = {key: name.replace("ImageNet-", "") for key, name in PRETRAINING.items()}
-    rows = table.assign(pretraining=table["pretraining"].map(names)).round({"a100": 0, "v100": 0})
+    rows = table.assign(pretraining=table["pretraining"].map(names)).round(
+        {"a100": 0, "v100": 0, **{column: decimals for column, *_, decimals in measured}}
+    )
     st.dataframe(
         rows,
-        column_order=[*order, "memory", "source"],
+        column_order=[*order, *(column for column, *_ in measured), "memory", "source"],
         column_config=config,
         hide_index=True,
         height=min(560, ROW * (len(rows) + 1) + 3),

@@ -179,7 +179,7 @@ def _legend(names: Mapping[Role, str], others: Sequence[Role]) -> str:
 
 def _step_title(run: Run) -> str:
     step = shown.step_of(run)
-    return ROADMAPS[run.roadmap].step(step).title if step else run.title
+    return ROADMAPS[run.roadmap].step(step).full_title if step else run.title
 
 
 # Verdict
@@ -197,7 +197,7 @@ def _verdict(run: Run, found: Runs) -> str:
         narrowed = _narrowed(run, found, step)
     except ResultsError as error:
         return markup.notice(f"These runs cannot be compared: {error}")
-    return verdict_html(narrowed, before.title)
+    return verdict_html(narrowed, before.full_title)
 
 
 def _narrowed(run: Run, found: Runs, step: str) -> tuple[Narrowing, ...]:

@@ -85,13 +85,15 @@ def _buttons(state: Shown, task: Task, done: int) -> None:
     if state.running:
         st.button(
             "Stop",
-            key="ablations-stop",
+            key="training-stop",
             disabled=task.stopped,
             on_click=_stop,
             help="Saves a checkpoint; Resume continues from it.",
         )
     elif done < len(task.runs):
-        st.button("Resume", key="training-resume", on_click=start, args=(task,))
+        # What has not begun, such as for its data, cannot be resumed.
+        label = "Resume" if state.mine else "Try again"
+        st.button(label, key="training-resume", on_click=start, args=(task,))
 
 
 def _doing(state: Shown, task: Task) -> tuple[str, str]:
@@ -158,7 +160,7 @@ def name(task: Task) -> str:
     data = data_title(task.data)
     if task.design:
         return f"The study's steps on {data}, {counted(task.epochs, 'epoch')}"
-    what = ", ".join(roadmap.step(key).title for key in task.steps)
+    what = ", ".join(roadmap.step(key).full_title for key in task.steps)
     what = what or f"Every step of {roadmap.title}"
     seeds = ", ".join(map(str, task.seeds))
     plural = "" if len(task.seeds) == 1 else "s"
@@ -172,7 +174,7 @@ def _run_title(task: Task, run: str) -> str:
         return run
     roadmap = ROADMAPS[task.roadmap]
     keys = task.steps or roadmap.keys
-    titles = [f"{roadmap.step(key).title}, seed {seed}" for seed in task.seeds for key in keys]
+    titles = [f"{roadmap.step(key).full_title}, seed {seed}" for seed in task.seeds for key in keys]
     return titles[task.runs.index(run)]
 
 

@@ -45,14 +45,14 @@ def show(found: Runs, last: Task | None, *, cautioned: bool) -> None:
     _remember(roadmap, last)
     first_values = {"kind": "run", "seeds": 3, "epochs": EPOCHS, "data": next(iter(DATA))}
     for name, value in first_values.items():
-        st.session_state.setdefault(f"ablations-{name}", value)
+        st.session_state.setdefault(f"training-{name}", value)
     with _row("training-what"):
         kind = st.segmented_control(
-            "Train", list(KINDS), format_func=titled(KINDS), required=True, key="ablations-kind"
+            "Train", list(KINDS), format_func=titled(KINDS), required=True, key="training-kind"
         )
         source, problem = _source(kind == "study")
-    with _row("ablations-start"):
-        st.session_state.setdefault("ablations-seed", _new_seed(found, source))
+    with _row("training-start"):
+        st.session_state.setdefault("training-seed", _new_seed(found, source))
         if kind == "study":
             task = background.study_task(source or "")
         else:
@@ -62,7 +62,7 @@ def show(found: Runs, last: Task | None, *, cautioned: bool) -> None:
         st.button(
             "Start",
             type="primary",
-            key="ablations-go",
+            key="training-go",
             on_click=cards.start,
             args=(task,),
             disabled=bool(problem),
@@ -92,7 +92,7 @@ def _source(large: bool) -> tuple[str | None, str]:
     Full-size networks (``large``) are not trained on the digits.
     """
     options = [name for name in DATA if not (large and name == DIGITS)]
-    key = "ablations-data"
+    key = "training-data"
     st.session_state[key] = known(st.session_state.get(key), options)
     shown = st.selectbox(
         "Data",
@@ -100,13 +100,13 @@ def _source(large: bool) -> tuple[str | None, str]:
         format_func=titled(DATA),
         key=key,
         width=230,
-        on_change=lambda: st.session_state.pop("ablations-seed", None),  # others may be taken
+        on_change=lambda: st.session_state.pop("training-seed", None),  # others may be taken
     )
     chosen = known(shown, options)
     if chosen != OWN:
         return (None if chosen == DIGITS else chosen), ""
     text = st.text_input(
-        "Folder or name", key="ablations-own", width=260, max_chars=1000, help=FOLDER_HELP
+        "Folder or name", key="training-own", width=260, max_chars=1000, help=FOLDER_HELP
     ).strip()
     if not text:
         return text, "Enter the folder of your images."
@@ -121,19 +121,19 @@ def _source(large: bool) -> tuple[str | None, str]:
 
 
 def _steps(roadmap: str, kind: str | None, source: str | None) -> Task:
-    steps = {step.key: step.title for step in ROADMAPS[roadmap].steps}
+    steps = {step.key: step.full_title for step in ROADMAPS[roadmap].steps}
     chosen: tuple[str, ...] = ()
     seeds: tuple[int, ...]
     if kind == "run":
-        key = f"ablations-step-{roadmap}"
-        step = st.selectbox("Step", list(steps), format_func=titled(steps), key=key, width=230)
+        key = f"training-step-{roadmap}"
+        step = st.selectbox("Step", list(steps), format_func=titled(steps), key=key, width=290)
         chosen = (known(step, list(steps)),)
-        first = st.number_input("Seed", 0, MOST_SEED, key="ablations-seed", width=120)
+        first = st.number_input("Seed", 0, MOST_SEED, key="training-seed", width=120)
         seeds = (within(first, 0, MOST_SEED),)
     else:
-        count = st.number_input("Seeds", 1, MOST_SEEDS, key="ablations-seeds", width=120)
+        count = st.number_input("Seeds", 1, MOST_SEEDS, key="training-seeds", width=120)
         seeds = tuple(range(within(count, 1, MOST_SEEDS)))
-    epochs = st.number_input("Epochs", 1, MOST_EPOCHS, key="ablations-epochs", width=120)
+    epochs = st.number_input("Epochs", 1, MOST_EPOCHS, key="training-epochs", width=120)
     epochs = within(epochs, 1, MOST_EPOCHS)
     return Task(roadmap=roadmap, steps=chosen, seeds=seeds, epochs=epochs, source=source)
 
@@ -144,19 +144,19 @@ def _remember(roadmap: str, task: Task | None) -> None:
         return
     first = st.session_state.setdefault
     one = len(task.steps) == 1
-    first("ablations-kind", "study" if task.design else "run" if one else "sweep")
+    first("training-kind", "study" if task.design else "run" if one else "sweep")
     known_set = task.source if task.source in DOWNLOADS else OWN
-    first("ablations-data", DIGITS if task.source is None else known_set)
+    first("training-data", DIGITS if task.source is None else known_set)
     if task.source is not None and known_set == OWN:
-        first("ablations-own", task.source)
+        first("training-own", task.source)
     if task.design:
         return
-    first("ablations-epochs", min(max(task.epochs, 1), MOST_EPOCHS))
+    first("training-epochs", min(max(task.epochs, 1), MOST_EPOCHS))
     if one:
-        first(f"ablations-step-{roadmap}", task.steps[0])
-        first("ablations-seed", min(max(task.seeds[0], 0), MOST_SEED))
+        first(f"training-step-{roadmap}", task.steps[0])
+        first("training-seed", min(max(task.seeds[0], 0), MOST_SEED))
     else:
-        first("ablations-seeds", min(max(len(task.seeds), 1), MOST_SEEDS))
+        first("training-seeds", min(max(len(task.seeds), 1), MOST_SEEDS))
 
 
 def _new_seed(found: Runs, source: str | None) -> int:
