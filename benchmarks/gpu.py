@@ -30,6 +30,7 @@ from torch import nn
 
 from models.kernels.depthwise.autograd import LEAST_ELEMENTS
 from models.kernels.depthwise.layer import SWITCH
+from models.kernels.mlp import layer
 from roadmap.measure import networks
 from roadmap.measure.throughput import NUM_CLASSES, Setting, one_step
 from roadmap.tables.results import merge_rows
@@ -124,6 +125,7 @@ def _turn(step: Callable[[], None], repeats: int) -> float:
 def table(taken: dict[str, list[float]], way: str, setting: Setting) -> list[dict[str, object]]:
     """Return a row per network; ``ratio`` is its time to ours."""
     found, ours = versions(), next(iter(taken.values()))
+    recorded = way == "eager" and setting.mode == "training"
     return [
         {
             "network": name,
@@ -135,7 +137,8 @@ def table(taken: dict[str, list[float]], way: str, setting: Setting) -> list[dic
             "ratio": round(statistics.median(s / o for s, o in zip(seconds, ours, strict=True)), 3),
             "fastest_ms": round(1000 * min(seconds), 3),
             "rounds": len(seconds),
-            "least_elements": LEAST_ELEMENTS,  # of an input to our depthwise kernels
+            "least_elements": LEAST_ELEMENTS,
+            "least_hidden": layer.LEAST_RECORDED if recorded else layer.LEAST_ELEMENTS,
             "device_name": torch.cuda.get_device_name(),
             "torch": found["torch"],
             "timm": found["timm"],

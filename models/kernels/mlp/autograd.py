@@ -41,15 +41,17 @@ class Mlp(Function):
         *inputs, activated, slope = ctx.saved_tensors
         if torch.is_grad_enabled():  # for second derivatives
             return _plain_gradients(gradient, *inputs)
-        x, weight1, bias1, weight2, bias2 = inputs
-        hidden, sums = _run("gelu_gradient", gradient, weight2, slope)
-        return (
-            hidden @ weight1,
-            hidden.t() @ x,
-            sums.sum(0).to(bias1.dtype),
-            gradient.t() @ activated,
-            None if bias2 is None else gradient.sum(0),
-        )
+        x, weight1, bias1, weight2, _ = inputs
+        wanted = ctx.needs_input_grad
+        found: list[Tensor | None] = [None] * 5
+        if any(wanted[:3]):
+            hidden, sums = _run("gelu_gradient", gradient, weight2, slope)
+            found[0] = hidden @ weight1 if wanted[0] else None
+            found[1] = hidden.t() @ x if wanted[1] else None
+            found[2] = sums.sum(0).to(bias1.dtype) if wanted[2] else None
+        found[3] = gradient.t() @ activated if wanted[3] else None
+        found[4] = gradient.sum(0) if wanted[4] else None
+        return tuple(found)
 
 
 def _run(name: str, *tensors: Tensor) -> Any:
