@@ -67,7 +67,7 @@ class Parameters:
         parts = out.split(self._sizes)
         torch._foreach_copy_(parts, self._values)
         pairs = zip(self._all, parts, strict=True)
-        return {id(each): part.view(each.shape) for each, part in pairs}
+        return {id(each): part if each.ndim == 1 else part.view(each.shape) for each, part in pairs}
 
 
 @contextmanager

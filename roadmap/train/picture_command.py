@@ -47,7 +47,7 @@ def classify(
     columns = [
         Column("picture", "picture"),
         number("rank", "rank", 0),
-        Column("class", "class"),
+        Column("description", "class"),
         number("probability", "probability %", 1, 0.01),
     ]
     if rows or form is not Format.table:

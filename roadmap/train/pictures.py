@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -32,6 +33,8 @@ from roadmap.train.settings import Start, scoring_view
 TOP = 5
 #: Pictures per forward pass.
 BATCH_SIZE = 32
+#: A synset of WordNet, as the folders of ImageNet and of sets made from it are named.
+SYNSET = re.compile(r"n\d{8}")
 #: Classes of ImageNet-1K, which published networks number in the same order.
 IMAGENET = 1000
 
@@ -55,8 +58,9 @@ def classify(
 
     Pictures are decoded, resized and cropped as validation images are, according to the recipe of
     the weights, or to 256 and 224 pixels. Returns one row per picture and class, for the ``TOP``
-    most probable classes, and the number of paths that could not be read. A sentence about each of
-    those, and notes, go to ``say``. Raises ``RefusedError`` for weights or an image size that
+    most probable classes, and the number of paths that could not be read; ``description`` has the
+    words for a class that is named after a synset of WordNet. A sentence about each path that could
+    not be read, and notes, go to ``say``. Raises ``RefusedError`` for weights or an image size that
     cannot classify pictures, and another ``TrainingError`` if the memory is too small.
     """
     begin = read_start(start)
@@ -64,6 +68,7 @@ def classify(
     place = prepare_device(device)
     network = network_of(begin.tensors, begin.config, place)
     names = _class_names(begin, say)
+    classes = list(zip(names, _described(names), strict=True))
     faults: list[str] = []
 
     def skip(error: DataError) -> None:
@@ -74,7 +79,7 @@ def classify(
     pictures = _pictures(paths, recipe, turned(begin.facts), skip)
     while batch := list(islice(pictures, BATCH_SIZE)):
         try:
-            rows += _rows(network, batch, names, place)
+            rows += _rows(network, batch, classes, place)
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
@@ -113,6 +118,17 @@ def _class_names(begin: StartWeights, say: Callable[[str], None]) -> list[str]:
         return [info.index_to_description(index) for index in range(count)]
     say(f"{begin.source} has no class names: classes are numbered from 0")
     return [str(index) for index in range(count)]
+
+
+def _described(names: Sequence[str]) -> list[str]:
+    """Return WordNet's words for its synsets, and other names as they are."""
+    if not any(map(SYNSET.fullmatch, names)):
+        return list(names)
+    from timm.data import ImageNetInfo
+
+    wordnet = ImageNetInfo("imagenet-22k")
+    known = set(wordnet.label_names())
+    return [wordnet.label_name_to_description(name) if name in known else name for name in names]
 
 
 def _pictures(
@@ -169,21 +185,26 @@ def _content(path: Path, name: str) -> bytes:
 
 
 def _rows(
-    network: nn.Module, batch: Sequence[Picture], names: Sequence[str], place: torch.device
+    network: nn.Module,
+    batch: Sequence[Picture],
+    classes: Sequence[tuple[str, str]],
+    place: torch.device,
 ) -> Iterator[dict[str, Any]]:
     pixels = torch.from_numpy(np.stack([picture.pixels for picture in batch]))
     images = augment.normalize(pixels.permute(0, 3, 1, 2).to(place))
     with torch.inference_mode():
         shares = network(images).float().softmax(1).cpu()
-    best = shares.topk(min(TOP, len(names)), dim=1)
+    best = shares.topk(min(TOP, len(classes)), dim=1)
     for picture, values, indices in zip(
         batch, best.values.tolist(), best.indices.tolist(), strict=True
     ):
         for rank, (value, index) in enumerate(zip(values, indices, strict=True), 1):
+            name, description = classes[index]
             yield {
                 "picture": picture.path,
                 "rank": rank,
-                "class": names[index],
+                "class": name,
+                "description": description,
                 "index": index,
                 "probability": value,
             }

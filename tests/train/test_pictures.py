@@ -190,3 +190,18 @@ def test_a_prediction_of_the_study_needs_its_data():
     found = CliRunner().invoke(app, ["predict", "--step", "gelu"])
     assert found.exit_code == 2
     assert "add --data NAME" in found.stderr
+
+
+def test_synsets_of_wordnet_are_in_words(run, folder, tmp_path):
+    tensors, config, _ = read_weights(run / "weights.safetensors")
+    path = tmp_path / "synsets.safetensors"
+    names = ["n01443537", "n99999999", *"cdefghij"]
+    facts = {"config": config.to_json(), "class_names": json.dumps(names)}
+    save_file(tensors, path, metadata=facts)
+    rows, _ = classify([folder], Start(weights=str(path)), device="cpu")
+    described = {row["class"]: row["description"] for row in rows}
+    assert described == {name: name for name in described} | {
+        "n01443537": "goldfish, Carassius auratus"
+    }
+    table = command(folder, "--weights", path).stdout
+    assert "goldfish" in table and "n01443537" not in table
