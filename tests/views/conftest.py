@@ -12,7 +12,6 @@ from streamlit.components.v2 import manifest_scanner
 
 from roadmap import visitors
 
-APP = ROOT / "tests" / "support" / "forked_app.py"
 WIDE = {"width": 1440, "height": 900}
 
 
@@ -33,7 +32,7 @@ def components_found_once():
 
 @pytest.fixture(scope="session")
 def address():
-    with served(APP) as url:
+    with served(ROOT / "app.py") as url:
         yield url
 
 
