@@ -4,6 +4,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook as has_any_global_hook
 
 from models.kernels import casts
 from models.kernels.depthwise import DepthwiseConv2d
@@ -15,8 +16,6 @@ from models.kernels.tracing import exporting
 
 #: Layers that treat the positions of an image one by one.
 BY_POSITION = (LayerNorm2d, PointwiseConv2d, nn.GELU, nn.ReLU)
-
-
 #: Layers that look for parameters that were cast together.
 CASTING = (DepthwiseConv2d, LayerNorm2d, LayerScale, PointwiseConv2d)
 #: Of each network's stages; not an attribute of theirs, which would be saved and copied.
@@ -34,7 +33,7 @@ class Branch(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         # TorchScript omits code only behind this exact condition.
         if not torch.jit.is_scripting():  # noqa: SIM102
-            if _together(x) and not any(map(_hooked, self)):
+            if _together(x) and not _hooked(self):
                 return _run(list(self), x)
         for layer in self:
             x = layer(x)
@@ -74,12 +73,14 @@ def _together(x: Tensor) -> bool:
     )
 
 
-def _hooked(layer: nn.Module) -> bool:
-    return bool(
+def _hooked(layers: Branch) -> bool:
+    """Return whether something waits for calls of ``layers``."""
+    return has_any_global_hook() or any(
         layer._forward_hooks
         or layer._forward_pre_hooks
         or layer._backward_hooks
         or layer._backward_pre_hooks
+        for layer in layers
     )
 
 

@@ -47,7 +47,7 @@ class Parameters:
             each
             for layer in layers
             for each in layer.parameters(recurse=False)
-            if each.dtype == torch.float32 and each.view(-1).is_contiguous()
+            if each.dtype == torch.float32 and each.is_contiguous()
         ]
         # Without their shapes: only tensors of equal strides are copied by one kernel.
         self._values = [each.detach().view(-1) for each in self._all]

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from depthwise import TOLERANCE, error
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from models import VARIANTS, ModernResNet
 from models.kernels import branch
@@ -135,11 +136,18 @@ def test_a_network_that_runs_layers_together_gives_the_same(
 
 
 @pytest.mark.usefixtures("everywhere")
-def test_layers_with_hooks_are_called_one_by_one():
+@pytest.mark.parametrize(
+    "register",
+    [nn.Module.register_forward_hook, lambda _, hook: register_module_forward_hook(hook)],
+    ids=["of a layer", "of all modules"],
+)
+def test_layers_with_hooks_are_called_one_by_one(register):
     net, seen = network(), []
-    net.stages[0].blocks[0].branch.act2.register_forward_hook(lambda *given: seen.append(given))
+    activation = net.stages[0].blocks[0].branch.act2
+    hook = register(activation, lambda module, *_: seen.append(module))
     net(images())
-    assert len(seen) == 1
+    hook.remove()
+    assert seen.count(activation) == 1
 
 
 @pytest.mark.usefixtures("everywhere")
