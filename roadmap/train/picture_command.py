@@ -50,6 +50,8 @@ def classify(
         Column("class", "class"),
         number("probability", "probability %", 1, 0.01),
     ]
+    if rows and "word" in rows[0]:
+        columns.insert(3, Column("word", "word"))
     if rows or form is not Format.table:
         emit(rows, columns, form)
     if failed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -34,6 +35,8 @@ TOP = 5
 BATCH_SIZE = 32
 #: Classes of ImageNet-1K, which published networks number in the same order.
 IMAGENET = 1000
+#: A class folder of ImageNet, such as n02410509.
+WORDNET_ID = re.compile(r"n\d{8}")
 
 
 class Picture(NamedTuple):
@@ -55,15 +58,17 @@ def classify(
 
     Pictures are decoded, resized and cropped as validation images are, according to the recipe of
     the weights, or to 256 and 224 pixels. Returns one row per picture and class, for the ``TOP``
-    most probable classes, and the number of paths that could not be read. A sentence about each of
-    those, and notes, go to ``say``. Raises ``RefusedError`` for weights or an image size that
-    cannot classify pictures, and another ``TrainingError`` if the memory is too small.
+    most probable classes, and the number of paths that could not be read. Rows have a ``word`` if
+    the classes are WordNet IDs. A sentence about each of those paths, and notes, go to ``say``.
+    Raises ``RefusedError`` for weights or an image size that cannot classify pictures, and another
+    ``TrainingError`` if the memory is too small.
     """
     begin = read_start(start)
     recipe = _recipe(begin, image_size)
     place = prepare_device(device)
     network = network_of(begin.tensors, begin.config, place)
     names = _class_names(begin, say)
+    words = _words(names)
     faults: list[str] = []
 
     def skip(error: DataError) -> None:
@@ -74,7 +79,7 @@ def classify(
     pictures = _pictures(paths, recipe, turned(begin.facts), skip)
     while batch := list(islice(pictures, BATCH_SIZE)):
         try:
-            rows += _rows(network, batch, names, place)
+            rows += _rows(network, batch, names, words, place)
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
@@ -113,6 +118,18 @@ def _class_names(begin: StartWeights, say: Callable[[str], None]) -> list[str]:
         return [info.index_to_description(index) for index in range(count)]
     say(f"{begin.source} has no class names: classes are numbered from 0")
     return [str(index) for index in range(count)]
+
+
+def _words(names: Sequence[str]) -> list[str] | None:
+    """Return a word for each of ``names``, or None if they are not all WordNet IDs of ImageNet."""
+    if not all(map(WORDNET_ID.fullmatch, names)):
+        return None
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo("imagenet-22k")
+    if not set(info.label_names()).issuperset(names):
+        return None
+    return [info.label_name_to_description(name).partition(",")[0] for name in names]
 
 
 def _pictures(
@@ -169,7 +186,11 @@ def _content(path: Path, name: str) -> bytes:
 
 
 def _rows(
-    network: nn.Module, batch: Sequence[Picture], names: Sequence[str], place: torch.device
+    network: nn.Module,
+    batch: Sequence[Picture],
+    names: Sequence[str],
+    words: Sequence[str] | None,
+    place: torch.device,
 ) -> Iterator[dict[str, Any]]:
     pixels = torch.from_numpy(np.stack([picture.pixels for picture in batch]))
     images = augment.normalize(pixels.permute(0, 3, 1, 2).to(place))
@@ -184,6 +205,7 @@ def _rows(
                 "picture": picture.path,
                 "rank": rank,
                 "class": names[index],
+                **({} if words is None else {"word": words[index]}),
                 "index": index,
                 "probability": value,
             }

@@ -151,6 +151,27 @@ def test_classes_without_names_are_numbered_or_imagenets(folder, run, tmp_path):
     assert said == [f"{path} has no class names: assuming those of ImageNet-1K"]
 
 
+def test_classes_named_as_imagenets_folders_get_a_word(folder, run, tmp_path):
+    tensors, config, _ = read_weights(run / "weights.safetensors")
+    ids = [f"n{number:08d}" for number in (2410509, 2123045, 2129165, 7920052, 1882714, 2106662)]
+    tensors = {name: value[:6] if "head.fc" in name else value for name, value in tensors.items()}
+    path = tmp_path / "animals.safetensors"
+
+    def rows_of(names):
+        metadata = {
+            "config": config.replace(num_classes=6).to_json(),
+            "class_names": json.dumps(names),
+        }
+        save_file(tensors, path, metadata=metadata)
+        return classify([folder / "odd"], Start(weights=str(path)), device="cpu")[0]
+
+    words = ["bison", "tabby", "lion", "espresso", "koala", "German shepherd"]
+    word = dict(zip(ids, words, strict=True))
+    assert all(row["word"] == word[row["class"]] for row in rows_of(ids))
+    assert "word" in command(folder / "odd", "--weights", path).stdout
+    assert all("word" not in row for row in rows_of([*ids[:5], "n99999999"]))
+
+
 def test_published_weights_keep_their_classifier(folder, tmp_path):
     network = ModernResNet(VARIANTS["convnext_tiny"].replace(num_classes=3)).eval()
     path = tmp_path / "tiny.pth"
