@@ -15,6 +15,10 @@ SERIOUS = ("serious", "critical")
 ALL: dict[str, Any] = {"preload": False, "rules": {"region": {"enabled": False}}}
 #: All that a theme changes.
 COLORS: dict[str, Any] = {"preload": False, "runOnly": ["color-contrast", "link-in-text-block"]}
+#: The page as part of the document: Streamlit scrolls it in a frame, and axe-core takes all that is
+#: outside the window there as hidden.
+UNFRAMED = """.stApp, [data-testid=stAppViewContainer], [data-testid=stMain] {
+  position: static !important; overflow: visible !important; height: auto !important }"""
 #: Keys of all marked terms.
 MARKED = """() => [...document.querySelectorAll('.term')].map((term) => term.dataset.term)"""
 
@@ -68,10 +72,12 @@ def violations(page: Page, rules: dict[str, Any] = ALL, within: str = "html") ->
     """Return a line per element with a serious problem, among those that ``within`` selects."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE)
+    style = page.add_style_tag(content=UNFRAMED)
     found = page.evaluate(
         "([within, rules]) => axe.run(within, {resultTypes: ['violations'], ...rules})",
         [within, rules],
     )
+    style.evaluate("(style) => style.remove()")
     return [
         f"{violation['id']}: {node['html'][:120]} {node['failureSummary'][:160]}"
         for violation in found["violations"]

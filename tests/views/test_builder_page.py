@@ -162,6 +162,7 @@ def test_depths_are_read_as_people_write_them():
         (b'{"architecture": "convnext_base.fb_in22k"}', "variant.convnext_base"),
         (b'{"architecture": "resnet18"}', "No network is named &#x27;resnet18&#x27;"),
         (b'{"architecture": "resnet50", "model_args": [1]}', "model_args are not an object"),
+        (b'{"x": 1}', "config.json: the config has no field &#x27;x&#x27;"),
         (b"\xff\xfe", "not text"),
         (b"[" * 9999, "nested too deeply"),
     ],
@@ -178,6 +179,7 @@ def test_a_config_is_opened_from_a_file(content, answer):
     [
         ("timm:convnext_tiny.fb_in1k", "variant.convnext_tiny"),
         ("resnext50_32x4d", "variant.resnext50"),
+        ("resnet101.a1h_in1k", "variant.resnet50~depths.3-4-23-3"),
         (" roadmap_resnet200_kernel_7 ", "resnet200.kernel_7"),
     ],
 )

@@ -142,6 +142,19 @@ def test_what_is_hard_to_read_is_found(open_path):
         assert any("color-contrast" in line for line in violations(page, rules))
 
 
+def test_what_is_hard_to_read_is_found_in_every_section_whatever_the_window_shows(open_path):
+    page = open_path("method")
+    settled(page)
+    unfold(page)
+    pale = "details :is(dt, p.text, li)"
+    page.add_style_tag(content=f"{pale} {{ color: #dddddd !important }}")
+    texts = page.locator(pale)
+    assert texts.count() > 25
+    found = violations(page, COLORS)
+    starts = ("color-contrast: <dt", 'color-contrast: <p class="text', "color-contrast: <li")
+    assert sum(line.startswith(starts) for line in found) == texts.count()
+
+
 def test_what_is_folded_is_not_counted_and_what_is_opened_is(open_path):
     page = open_path("method")
     settled(page)

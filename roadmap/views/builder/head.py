@@ -7,7 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from models.config import ConfigError
-from models.text import ended
+from models.text import ended, shortened
 from roadmap.views.builder import address as builder_address
 from roadmap.views.builder import history, opening
 from roadmap.views.builder.address import SOURCE_TITLES, Builder, Slot, Start
@@ -111,7 +111,7 @@ def _opened(builder: Builder) -> None:
     except UnicodeDecodeError:
         st.session_state["not-opened"] = "The file is not text: use a config saved as JSON."
     except ConfigError as error:
-        st.session_state["not-opened"] = ended(error)
+        st.session_state["not-opened"] = f"{shortened(file.name)}: {ended(error)}"
     else:
         go(builder.with_current(chosen))
 

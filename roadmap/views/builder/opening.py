@@ -14,6 +14,23 @@ from roadmap.views.builder.address import STARTS, Chosen, Start, at_start
 
 #: timm's prefix for its names on the command line, as in ``timm:convnext_tiny``.
 TIMM = "timm:"
+#: Further networks of timm's, as changes to one of ours.
+FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
+    "resnet101": ("resnet50", {"depths": (3, 4, 23, 3)}),
+    "resnet152": ("resnet50", {"depths": (3, 8, 36, 3)}),
+    "convnextv2_large": ("convnextv2_base", {"width": 192}),
+    "convnextv2_huge": ("convnextv2_base", {"width": 352}),
+    **{
+        f"{family}_{size}": (f"{family}_tiny", {"depths": depths, "width": width})
+        for family in ("convnext", "convnextv2")
+        for size, depths, width in (
+            ("atto", (2, 2, 6, 2), 40),
+            ("femto", (2, 2, 6, 2), 48),
+            ("pico", (2, 2, 6, 2), 64),
+            ("nano", (2, 2, 8, 2), 80),
+        )
+    },
+}
 
 
 def from_file(text: str, start: Start) -> Chosen:
@@ -46,8 +63,12 @@ def from_name(text: str) -> Chosen:
         for source, steps in STARTS.items()
         for step in steps
     }
+    if name in FURTHER:
+        ours, changes = FURTHER[name]
+        chosen = at_start(Start("variant", ours))
+        return Chosen(chosen.start, chosen.config.replace(**changes))
     if name not in known:
-        raise ConfigError(unknown_name("network", name, tuple(TIMM_NAMES.values())))
+        raise ConfigError(unknown_name("network", name, (*TIMM_NAMES.values(), *FURTHER)))
     return at_start(known[name])
 
 
