@@ -24,7 +24,7 @@ from roadmap.train.data.batches import Data, DataError, open_data
 from roadmap.train.data.class_names import ClassNamesError
 from roadmap.train.data.sources import open_source
 from roadmap.train.distributed import World, joined
-from roadmap.train.fine_tune import StartWeights, read_start
+from roadmap.train.fine_tune import StartWeights, few_steps, read_start
 from roadmap.train.loop import Training
 from roadmap.train.machine import prepare_device, reproducible
 from roadmap.train.metrics import Display
@@ -186,4 +186,6 @@ def _open(settings: Settings, device: torch.device, world: World) -> _Opened:
             f"{recipe.batch_size:,}, so each epoch is one step in which they repeat: a smaller "
             "--batch-size gives more steps",
         )
+    if begin is not None:
+        notes += few_steps(recipe, recipe.epochs * steps_per_epoch)
     return _Opened(folder, data, begin, config, record, notes)
