@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from models.config import ModelConfig
-from models.text import said, shortened, unknown_name
+from models.text import shortened, unknown_name
 from roadmap.console import Column, Format, FormatOption, emit, fail, note, number, read_config
 from roadmap.errors import RefusedError
 from roadmap.find import answer, shared, store
@@ -162,10 +162,7 @@ def _device(asked: str) -> tuple[str, str]:
         return asked, here[asked]
     if asked in KINDS:
         raise RefusedError(f"This machine has no {asked} device; use {' or '.join(here)}")
-    raise RefusedError(
-        f"--device is {said(asked)}. "
-        + unknown_name("device", shortened(asked, 80), ("auto", *here, *measured))
-    )
+    raise RefusedError(unknown_name("device", shortened(asked, 80), ("auto", *here, *measured)))
 
 
 # Before, during and after measuring
