@@ -23,7 +23,7 @@ from roadmap.measure.complexity import count
 from roadmap.measure.limits import export_refusal, refusal
 from roadmap.text import number
 from roadmap.views.builder import work as builder_work
-from roadmap.views.common import markup
+from roadmap.views.common import markup, press
 from roadmap.views.common.bounds import within
 
 SEEDS = (0, 2**31 - 1)
@@ -89,21 +89,21 @@ def _made_files(config: ModelConfig, image_size: int, stem: str) -> None:
             help="Seed of the random initial weights. The file's metadata includes the config.",
         )
         seed = within(seed, *SEEDS)
-        st.button(
+        press.button(
             "Create all files",
+            _begin,
+            *(tuple(MADE), config, seed, image_size, stem),
             key="make-all",
-            on_click=_begin,
-            args=(tuple(MADE), config, seed, image_size, stem),
             disabled=busy or all(refused.values()),
             help="Python file, config, weights, ONNX and torch.export, as one zip or one by one.",
         )
     with st.expander("Create one file"), st.container(horizontal=True, gap="small"):
         for form, name in MADE.items():
-            st.button(
+            press.button(
                 f"Create {name}",
+                _begin,
+                *((form,), config, seed, image_size, stem),
                 key=f"make-{form}",
-                on_click=_begin,
-                args=((form,), config, seed, image_size, stem),
                 disabled=bool(busy or refused[form]),
             )
     st.html(markup.paragraph(f"Weights, ONNX and torch.export: {megabytes} MB per file.", "faint"))

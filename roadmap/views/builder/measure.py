@@ -12,7 +12,7 @@ from roadmap.background.queue import Job
 from roadmap.measure.limits import measuring_refusal, refusal
 from roadmap.text import number
 from roadmap.views.builder import work as builder_work
-from roadmap.views.common import markup
+from roadmap.views.common import markup, press
 from roadmap.views.common.bounds import within
 
 KEY = "measuring"
@@ -47,10 +47,10 @@ def show(config: ModelConfig, image_size: int, name: str) -> None:
         )
         batch_size = within(batch_size, *BATCH_SIZES)
         reason = _refusal(config, image_size, mode, batch_size)
-        st.button(
+        press.button(
             "Measure",
-            on_click=_begin,
-            args=(config, image_size, mode, batch_size, name),
+            _begin,
+            *(config, image_size, mode, batch_size, name),
             disabled=bool(reason) or builder_work.running(KEY),
             key="measure",
         )

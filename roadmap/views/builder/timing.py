@@ -14,7 +14,7 @@ from roadmap.measure.limits import comparing_refusal, refusal
 from roadmap.text import number
 from roadmap.views.builder import work as builder_work
 from roadmap.views.builder.address import Builder, Chosen
-from roadmap.views.common import markup
+from roadmap.views.common import markup, press
 
 KEY = "timing"
 BATCH = 8
@@ -53,11 +53,11 @@ def show(builder: Builder, b: Chosen) -> None:
     if visitors.is_public():
         return
     reason = _refusal(builder, b)
-    st.button(
+    press.button(
         "Measure again" if found else "Measure training time of A and B",
+        _begin,
+        *(builder, b),
         key="measure-pair",
-        on_click=_begin,
-        args=(builder, b),
         disabled=bool(reason) or builder_work.running(KEY),
     )
     if reason:

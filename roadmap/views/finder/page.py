@@ -11,7 +11,7 @@ from roadmap.find.candidates import Candidate
 from roadmap.find.question import Question, plain_device
 from roadmap.find.search import Search
 from roadmap.text import counted, duration
-from roadmap.views.common import markup, turns
+from roadmap.views.common import markup, press, turns
 from roadmap.views.finder import result, share
 from roadmap.views.finder.ask import Asked, ask
 from roadmap.views.finder.own import own_config
@@ -123,12 +123,12 @@ def _start(question: Question) -> None:
     last = search.current()
     own = " Your network from the Builder is measured first." if prepared.own else ""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.button(
+        press.button(
             "Continue" if len(waiting) < len(prepared.plan.order) else "Measure",
+            _begin,
+            question,
             type="primary",
             key="finder-go",
-            on_click=_begin,
-            args=(question,),
             disabled=not (waiting or again),
         )
         st.html(markup.paragraph(_promise(prepared, again) + own, "faint"))

@@ -18,7 +18,7 @@ from roadmap.find.candidates import OWN, Candidate
 from roadmap.find.question import Question
 from roadmap.text import number
 from roadmap.views.builder import work
-from roadmap.views.common import figure, markup
+from roadmap.views.common import figure, markup, press
 
 KEY = "finder-onnx"
 
@@ -78,11 +78,11 @@ def _lines(question: Question, candidate: Candidate) -> None:
 def _onnx(candidate: Candidate) -> None:
     missing = missing_packages()
     name = answer.timm_name(candidate) or candidate.name
-    st.button(
+    press.button(
         "Create ONNX",
+        _begin,
+        candidate,
         key="finder-make-onnx",
-        on_click=_begin,
-        args=(candidate,),
         disabled=bool(missing) or candidate.source == OWN or work.running(KEY),
     )
     if missing:

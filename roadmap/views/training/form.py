@@ -18,7 +18,7 @@ from roadmap.train.data.downloads import DOWNLOADS
 from roadmap.train.data.sources import PREFIXES
 from roadmap.train.pocket import EPOCHS, IMAGE_SIZE
 from roadmap.views.ablations import data as ablations_data
-from roadmap.views.common import address, markup
+from roadmap.views.common import address, markup, press
 from roadmap.views.common.bounds import known, within
 from roadmap.views.common.controls import select, titled
 from roadmap.views.common.digits import caution
@@ -59,13 +59,8 @@ def show(found: Runs, last: Task | None, *, cautioned: bool) -> None:
             titles = {name: ROADMAPS[name].title for name in ROADMAPS}
             select("training", "roadmap", "Roadmap", titles, roadmap, width=260)
             task = _steps(roadmap, kind, source)
-        st.button(
-            "Start",
-            type="primary",
-            key="training-go",
-            on_click=cards.start,
-            args=(task,),
-            disabled=bool(problem),
+        press.button(
+            "Start", cards.start, task, type="primary", key="training-go", disabled=bool(problem)
         )
     if problem:
         st.html(markup.refusal(problem))
