@@ -45,3 +45,20 @@ VARIANTS: dict[str, ModelConfig] = {
 }
 
 TIMM_NAMES: dict[str, str] = {name: name for name in VARIANTS} | {"resnext50": "resnext50_32x4d"}
+
+#: Smaller and larger networks of the same families, by timm's name. No part of this project
+#: measures them, but weights of theirs are recognized.
+FURTHER: dict[str, ModelConfig] = {
+    "resnet101": ModelConfig(depths=(3, 4, 23, 3)),
+    "resnet152": ModelConfig(depths=(3, 8, 36, 3)),
+    "convnext_atto": _convnext((2, 2, 6, 2), 40),
+    "convnext_femto": _convnext((2, 2, 6, 2), 48),
+    "convnext_pico": _convnext((2, 2, 6, 2), 64),
+    "convnext_nano": _convnext((2, 2, 8, 2), 80),
+    "convnextv2_atto": _convnext_v2((2, 2, 6, 2), 40),
+    "convnextv2_femto": _convnext_v2((2, 2, 6, 2), 48),
+    "convnextv2_pico": _convnext_v2((2, 2, 6, 2), 64),
+    "convnextv2_nano": _convnext_v2((2, 2, 8, 2), 80),
+    "convnextv2_large": _convnext_v2((3, 3, 27, 3), 192),
+    "convnextv2_huge": _convnext_v2((3, 3, 27, 3), 352),
+}

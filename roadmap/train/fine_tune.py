@@ -20,7 +20,7 @@ from models.config import ModelConfig
 from models.files import WeightsFileError, read_weights
 from models.network import ModernResNet
 from models.text import ended, said, shortened
-from models.variants import VARIANTS
+from models.variants import FURTHER, VARIANTS
 from models.weights import convert_state_dict
 from roadmap.errors import RefusedError
 from roadmap.measure.networks import UnknownNetworkError, check, described
@@ -196,14 +196,15 @@ def _recognized(
 ) -> tuple[ModelConfig, str, dict[str, Tensor]]:
     """Return the published network that ``tensors`` fit, its name and the converted tensors."""
     classes = _classes(tensors)
-    for name, variant in VARIANTS.items():
+    networks = VARIANTS | FURTHER
+    for name, variant in networks.items():
         config = variant.replace(num_classes=classes)
         try:
             return config, name, convert_state_dict(tensors, config)
         except ValueError:
             continue
     raise RefusedError(
-        f"{source} does not record its network and fits none of {', '.join(VARIANTS)}. For the "
+        f"{source} does not record its network and fits none of {', '.join(networks)}. For the "
         "network of a step, add --step KEY"
     )
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from models import ModelConfig, ModernResNet
 from models.files import read_weights
-from models.variants import VARIANTS
+from models.variants import FURTHER, VARIANTS
 from models.weights import export_state_dict
 from roadmap.cli import app
 from roadmap.errors import RefusedError, TrainingError
@@ -324,10 +324,15 @@ def test_every_parameter_of_every_variant_has_a_rate(name):
 
 @pytest.mark.parametrize(
     ("name", "target"),
-    [("convnext_tiny", "timm"), ("resnet50", "resnet"), ("convnext_tiny", "official")],
+    [
+        ("convnext_tiny", "timm"),
+        ("resnet50", "resnet"),
+        ("convnext_tiny", "official"),
+        ("convnextv2_atto", "timm"),
+    ],
 )
 def test_published_files_are_recognized(name, target, tmp_path):
-    network = ModernResNet(VARIANTS[name].replace(num_classes=7))
+    network = ModernResNet((VARIANTS | FURTHER)[name].replace(num_classes=7))
     path = tmp_path / "published.pth"
     torch.save({"model": export_state_dict(network.state_dict(), network.config, target)}, path)
     begin = read_start(Start(weights=str(path)))

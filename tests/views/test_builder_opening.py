@@ -6,8 +6,9 @@ import torch
 
 from models import ModernResNet
 from models.config import ConfigError
+from models.variants import FURTHER
 from models.weights import convert_state_dict
-from roadmap.views.builder.opening import FURTHER, from_name
+from roadmap.views.builder.opening import from_name
 
 
 @pytest.mark.parametrize("name", FURTHER)

@@ -8,29 +8,14 @@ from typing import Any
 
 from models.config import ConfigError, ModelConfig
 from models.text import unknown_name
-from models.variants import TIMM_NAMES
+from models.variants import FURTHER, TIMM_NAMES
 from roadmap.timm_names import PREFIX
 from roadmap.views.builder.address import STARTS, Chosen, Start, at_start
 
 #: timm's prefix for its names on the command line, as in ``timm:convnext_tiny``.
 TIMM = "timm:"
-#: Further networks of timm's, as changes to one of ours.
-FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
-    "resnet101": ("resnet50", {"depths": (3, 4, 23, 3)}),
-    "resnet152": ("resnet50", {"depths": (3, 8, 36, 3)}),
-    "convnextv2_large": ("convnextv2_base", {"width": 192}),
-    "convnextv2_huge": ("convnextv2_base", {"width": 352}),
-    **{
-        f"{family}_{size}": (f"{family}_tiny", {"depths": depths, "width": width})
-        for family in ("convnext", "convnextv2")
-        for size, depths, width in (
-            ("atto", (2, 2, 6, 2), 40),
-            ("femto", (2, 2, 6, 2), 48),
-            ("pico", (2, 2, 6, 2), 64),
-            ("nano", (2, 2, 8, 2), 80),
-        )
-    },
-}
+#: Where a network of ``FURTHER`` starts from, by the first part of its name.
+FAMILIES = {"convnext": "convnext_tiny", "convnextv2": "convnextv2_tiny"}
 
 
 def from_file(text: str, start: Start) -> Chosen:
@@ -64,9 +49,8 @@ def from_name(text: str) -> Chosen:
         for step in steps
     }
     if name in FURTHER:
-        ours, changes = FURTHER[name]
-        chosen = at_start(Start("variant", ours))
-        return Chosen(chosen.start, chosen.config.replace(**changes))
+        start = Start("variant", FAMILIES.get(name.partition("_")[0], "resnet50"))
+        return Chosen(start, FURTHER[name])
     if name not in known:
         raise ConfigError(unknown_name("network", name, (*TIMM_NAMES.values(), *FURTHER)))
     return at_start(known[name])
