@@ -102,13 +102,19 @@ def sweep(rows: int, channels: int) -> None:
     found = []
     for step, warps, stages in product((32, 64), (4, 8), (2, 3, 4)):
         tile = {"STEP": step, "num_warps": warps, "num_stages": stages}
-        launch._launcher.cache_clear()
+        _forget()
         with mock.patch.multiple(launch, OF_LINEAR=tile, OF_GRADIENT=tile):
             for kernel, (ours, *_) in kernels(rows, channels).items():
                 found.append((kernel, round(milliseconds(ours), 3), *tile.values()))
-    launch._launcher.cache_clear()
+    _forget()
     for row in sorted(found):
         print(*row, sep="\t", flush=True)
+
+
+def _forget() -> None:
+    """Forget the kernels that were compiled with other tiles."""
+    launch._of_linear.cache_clear()
+    launch._of_gradient.cache_clear()
 
 
 def milliseconds(run: Callable[[], object]) -> float:

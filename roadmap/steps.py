@@ -437,21 +437,3 @@ ROADMAPS: dict[str, Roadmap] = {
 def source(step: Step) -> str:
     """Return where the hypothesis of ``step`` is stated."""
     return step.source or SOURCES[step.group]
-
-
-def timed_network(roadmap: str, step: str | None = None) -> tuple[str, str | None]:
-    """Return the roadmap and step under which the speed of the network of ``step`` is measured.
-
-    These are its own, unless the roadmap only changes recipes: then the first step of another
-    roadmap that has the same network.
-    """
-    found = ROADMAPS[roadmap]
-    if found.changes_networks:
-        return roadmap, step
-    others = (other for other in ROADMAPS.values() if other.changes_networks)
-    return next(
-        (other.name, key)
-        for other in others
-        for key in other.keys
-        if other.config(key) == found.start
-    )

@@ -30,3 +30,10 @@ def plain(*tensors: Tensor | None) -> bool:
     return not (
         traced() or torch._C._are_functorch_transforms_active() or torch._C._get_tracing_state()
     ) and all(type(tensor) in PLAIN_TYPES for tensor in tensors)
+
+
+def recorded(*tensors: Tensor | None) -> bool:
+    """Return whether autograd records what is computed from ``tensors``."""
+    return torch.is_grad_enabled() and any(
+        tensor is not None and tensor.requires_grad for tensor in tensors
+    )

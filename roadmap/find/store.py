@@ -38,8 +38,8 @@ COLUMNS = (
     *("torch", "timm", "torchvision", "python", "date", "cuda", "batch_size_asked", "depthwise"),
     *("disturbed", "attempts"),
 )
-#: Day from which this project's networks run as they do now: since then, their 1x1 convolutions are
-#: products where those are faster (measured/pointwise.csv).
+#: Day from which figures of this project's networks count: since then, their 1x1 convolutions are
+#: products where those are faster (measured/pointwise.csv). Later code gained about a tenth.
 SAME_CODE = "2026-11-29"
 #: Columns that identify a measurement.
 KEY = ("source", "name", "image_size", "device_name", "dtype", "batch_size_asked")

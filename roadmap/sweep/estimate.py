@@ -9,9 +9,9 @@ from statistics import median
 
 from models.config import ModelConfig
 from roadmap.recipes import OPTIMIZERS
-from roadmap.steps import ROADMAPS, timed_network
+from roadmap.steps import ROADMAPS
 from roadmap.sweep.plan import PlannedRun, read_progress
-from roadmap.tables.results import ResultsError, read_rows
+from roadmap.tables.results import ResultsError, read_rows, timed_network
 from roadmap.train.settings import Settings, trained_config
 
 #: Device to estimate for, besides this machine's.

@@ -268,3 +268,21 @@ def _existing(name: str) -> Path:
             f"the table results/{name}.csv is missing; restore it or measure it again"
         )
     return path
+
+
+def timed_network(roadmap: str, step: str | None = None) -> tuple[str, str | None]:
+    """Return the roadmap and step under which the speed of the network of ``step`` is measured.
+
+    These are its own, unless the roadmap only changes recipes: then the first step of another
+    roadmap that has the same network.
+    """
+    found = ROADMAPS[roadmap]
+    if found.changes_networks:
+        return roadmap, step
+    others = (other for other in ROADMAPS.values() if other.changes_networks)
+    return next(
+        (other.name, key)
+        for other in others
+        for key in other.keys
+        if other.config(key) == found.start
+    )

@@ -117,5 +117,6 @@ def test_a_forced_button_of_the_builder_is_refused_as_it_would_be(module, monkey
     monkeypatch.setattr(module, "Job", lambda *words, **_: started.append(words))
     key = "measure" if module is builder_measure else "make-onnx"
     app.button(key=key).click().run()
+    assert app.button(key=key).disabled
     assert "0.1 GB are free on this machine" in html(app)
     assert started == []

@@ -17,7 +17,7 @@ from torch.autograd import Function
 
 from models.kernels.depthwise import operator
 from models.kernels.library import operators
-from models.kernels.tracing import plain, traced
+from models.kernels.tracing import plain, recorded, traced
 
 Gradients = tuple[Tensor | None, ...]
 #: Elements of the input from which our kernels save more of the GPU's time than their launch from
@@ -60,12 +60,6 @@ def _run(
         return getattr(operators, name)(*tensors, *sizes)
 
 
-def _recorded(*tensors: Tensor | None) -> bool:
-    return torch.is_grad_enabled() and any(
-        tensor is not None and tensor.requires_grad for tensor in tensors
-    )
-
-
 # The operators, with gradients where they are wanted.
 
 
@@ -75,21 +69,21 @@ def _convolution(
     if x.is_cuda and traced() and not worthwhile(x):
         weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
         return F.conv2d(x, weight, bias, stride, padding, groups=x.shape[1])
-    run = Convolution.apply if _recorded(x, weight, bias) else Convolution.run
+    run = Convolution.apply if recorded(x, weight, bias) else Convolution.run
     return run(x, weight, bias, stride, padding)
 
 
 def _input_gradient(
     gradient: Tensor, weight: Tensor, height: int, width: int, stride: int, padding: int
 ) -> Tensor:
-    run = InputGradient.apply if _recorded(gradient, weight) else InputGradient.run
+    run = InputGradient.apply if recorded(gradient, weight) else InputGradient.run
     return run(gradient, weight, height, width, stride, padding)
 
 
 def _weight_gradient(
     gradient: Tensor, x: Tensor, kernel_size: int, stride: int, padding: int
 ) -> tuple[Tensor, Tensor]:
-    run = WeightGradient.apply if _recorded(gradient, x) else WeightGradient.run
+    run = WeightGradient.apply if recorded(gradient, x) else WeightGradient.run
     return run(gradient, x, kernel_size, stride, padding)
 
 

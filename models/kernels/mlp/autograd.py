@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from models.kernels.mlp import operators
-from models.kernels.tracing import plain
+from models.kernels.tracing import plain, recorded
 
 Gradients = tuple[Tensor | None, ...]
 
@@ -22,7 +22,7 @@ def mlp(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tenso
     dtype. Keeps GELU and its derivative for the backward pass, not what GELU reads.
     """
     tensors = (x, weight1, bias1, weight2, bias2)
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+    if recorded(*tensors):
         return Mlp.apply(*tensors)
     return F.linear(_run("linear_gelu", x, weight1, bias1), weight2, bias2)
 

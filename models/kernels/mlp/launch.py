@@ -32,7 +32,7 @@ def linear_gelu(
 
     Writes it to ``activated`` (M, N), and its derivative to ``slope`` (M, N) unless that is None.
     """
-    run = _launcher("linear_gelu_kernel", x.dtype, x.device, slope is not None)
+    run = _of_linear(x.dtype, x.device, slope is not None)
     slope = activated if slope is None else slope
     run((x, weight, bias, activated, slope), (len(x), len(weight), x.shape[1]))
 
@@ -45,27 +45,27 @@ def gelu_gradient(gradient: Tensor, weight: Tensor, slope: Tensor) -> tuple[Tens
     rows, columns = slope.shape
     hidden = torch.empty_like(slope)
     sums = slope.new_empty(-(-rows // ROWS), columns, dtype=torch.float32)
-    run = _launcher("gelu_gradient_kernel", slope.dtype, slope.device, None)
+    run = _of_gradient(slope.dtype, slope.device)
     run((gradient, weight, slope, hidden, sums), (rows, columns, gradient.shape[1]))
     return hidden, sums
 
 
 @cache
-def _launcher(
-    name: str, _dtype: torch.dtype, device: torch.device, with_slope: bool | None
-) -> Launcher:
-    from models.kernels.mlp import kernels
+def _of_linear(_dtype: torch.dtype, device: torch.device, with_slope: bool) -> Launcher:
+    from models.kernels.mlp.kernels import linear_gelu_kernel
 
-    tiles: tuple[tuple[int, int] | None, ...]
-    if with_slope is None:
-        step = OF_GRADIENT["STEP"]
-        tiles = ((ROWS, step), (step, COLUMNS), (ROWS, HALF), (ROWS, HALF), None)
-        options = OF_GRADIENT
-    else:
-        step = OF_LINEAR["STEP"]
-        tiles = ((ROWS, step), (COLUMNS, step), None, (ROWS, HALF), (ROWS, HALF))
-        options = {"WITH_SLOPE": with_slope, **OF_LINEAR}
-    return Launcher(getattr(kernels, name), tiles, options, device)
+    step = OF_LINEAR["STEP"]
+    tiles = ((ROWS, step), (COLUMNS, step), None, (ROWS, HALF), (ROWS, HALF))
+    return Launcher(linear_gelu_kernel, tiles, {"WITH_SLOPE": with_slope, **OF_LINEAR}, device)
+
+
+@cache
+def _of_gradient(_dtype: torch.dtype, device: torch.device) -> Launcher:
+    from models.kernels.mlp.kernels import gelu_gradient_kernel
+
+    step = OF_GRADIENT["STEP"]
+    tiles = ((ROWS, step), (step, COLUMNS), (ROWS, HALF), (ROWS, HALF), None)
+    return Launcher(gelu_gradient_kernel, tiles, OF_GRADIENT, device)
 
 
 class Launcher:

@@ -89,10 +89,13 @@ def _made_files(config: ModelConfig, image_size: int, stem: str) -> None:
             help="Seed of the random initial weights. The file's metadata includes the config.",
         )
         seed = within(seed, *SEEDS)
+        wanted = _wanted(config, seed, image_size)
         press.button(
             "Create all files",
             _begin,
-            *(tuple(MADE), config, seed, image_size, stem),
+            tuple(MADE),
+            *wanted,
+            stem,
             key="make-all",
             disabled=busy or all(refused.values()),
             help="Python file, config, weights, ONNX and torch.export, as one zip or one by one.",
@@ -102,7 +105,9 @@ def _made_files(config: ModelConfig, image_size: int, stem: str) -> None:
             press.button(
                 f"Create {name}",
                 _begin,
-                *((form,), config, seed, image_size, stem),
+                (form,),
+                *wanted,
+                stem,
                 key=f"make-{form}",
                 disabled=bool(busy or refused[form]),
             )

@@ -50,7 +50,11 @@ def show(config: ModelConfig, image_size: int, name: str) -> None:
         press.button(
             "Measure",
             _begin,
-            *(config, image_size, mode, batch_size, name),
+            config,
+            image_size,
+            mode,
+            batch_size,
+            name,
             disabled=bool(reason) or builder_work.running(KEY),
             key="measure",
         )

@@ -56,7 +56,8 @@ def show(builder: Builder, b: Chosen) -> None:
     press.button(
         "Measure again" if found else "Measure training time of A and B",
         _begin,
-        *(builder, b),
+        builder,
+        b,
         key="measure-pair",
         disabled=bool(reason) or builder_work.running(KEY),
     )

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from roadmap.analysis.audit import SWIN
-from roadmap.steps import ROADMAPS, timed_network
+from roadmap.steps import ROADMAPS
 from roadmap.tables import results
-from roadmap.tables.results import TimedOn
+from roadmap.tables.results import TimedOn, timed_network
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -1,4 +1,4 @@
-"""The charts of the Roadmap page: steps, path and both sizes. A click selects a step."""
+"""The charts of the Roadmap page, in which a click selects a step."""
 
 from __future__ import annotations
 

@@ -170,7 +170,8 @@ def _plan(task: Task, found: Runs) -> list[str]:
     if task.design:
         what = f"{runs}: each step of {ROADMAPS[task.roadmap].title} at the study's learning rate"
         size = study_size()
-        sentences = [f"{what}, full size at {size} pixels, {task.epochs} epochs. This needs a GPU."]
+        how = f"with full-size networks at {size} pixels for {task.epochs} epochs"
+        sentences = [f"{what}, {how}. They need a GPU."]
     else:
         what = f"{runs} of {ROADMAPS[task.roadmap].title}"
         sentences = [f"{what}, small networks at {IMAGE_SIZE} pixels{_already(task, found)}."]
