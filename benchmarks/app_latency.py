@@ -36,7 +36,16 @@ event = st.plotly_chart(figure, on_select="rerun", selection_mode="points")
 st.html(f'<p class="step">{[point["y"] for point in event["selection"]["points"]]}</p>')
 """
 CLICKED = (6, 3, 14, 9, 4)  # indices of bars, in this order
-PAGES = ("Inside a step", "Builder", "Sizes", "Recipes", "Method", "Roadmap")
+PAGES = (
+    "Inside a step",
+    "Builder",
+    "Sizes",
+    "Finder",
+    "Training",
+    "Recipes",
+    "Method",
+    "Roadmap",
+)
 CHANGES = ("Patchify", "ResNet") * 2  # the stem, in the builder
 # Resolves with the seconds from the release of the mouse button until the text of ``selector``
 # changes and, if ``idle``, no script runs.
