@@ -1,5 +1,6 @@
 """Layers one after the other: those of a residual branch, and the stages of a network."""
 
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -10,16 +11,22 @@ from models.kernels import casts
 from models.kernels.depthwise import DepthwiseConv2d
 from models.kernels.layer_norm import LayerNorm2d
 from models.kernels.layer_scale import LayerScale
-from models.kernels.mlp.layer import applied, fits
-from models.kernels.pointwise import PointwiseConv2d, in_half_on_cuda
+from models.kernels.lines import HOOKS, Line
+from models.kernels.mlp.layer import applied, leading
+from models.kernels.pointwise import PointwiseConv2d, in_full_on_cuda, in_half_on_cuda
 from models.kernels.tracing import exporting
 
 #: Layers that treat the positions of an image one by one.
-BY_POSITION = (LayerNorm2d, PointwiseConv2d, nn.GELU, nn.ReLU)
+BY_POSITION = (LayerNorm2d, PointwiseConv2d, nn.GELU, nn.ReLU, LayerScale)
 #: Layers that look for parameters that were cast together.
 CASTING = (DepthwiseConv2d, LayerNorm2d, LayerScale, PointwiseConv2d)
+#: Elements of the first stage's input from which compiled training is limited by the GPU. Below, it
+#: casts parameters together; above, the kernels for 1x1 convolutions take other weights.
+LARGE = 1 << 25
 #: Of each network's stages; not an attribute of theirs, which would be saved and copied.
 _parameters: WeakKeyDictionary[nn.Module, casts.Parameters] = WeakKeyDictionary()
+#: Of branches that run in float32.
+_lines: WeakKeyDictionary[nn.Module, Line] = WeakKeyDictionary()
 
 
 class Branch(nn.Sequential):
@@ -27,21 +34,23 @@ class Branch(nn.Sequential):
 
     In channels_last and half precision, layers that treat positions one by one share one view
     (N, H, W, C), and two 1x1 convolutions with a GELU between them may run on kernels of this
-    project. Layers with hooks are called one by one.
+    project. Eager inference calls a ``Line``. Layers with hooks are called one by one.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         # TorchScript omits code only behind this exact condition.
-        if not torch.jit.is_scripting():  # noqa: SIM102
-            if _together(x) and not _hooked(self):
-                return _run(list(self), x)
+        if not torch.jit.is_scripting():
+            if _together(x):
+                return _in_half(self, x)
+            if _in_full(x):
+                return _in_float32(self, x)
         for layer in self:
             x = layer(x)
         return x
 
 
 class Stages(nn.Sequential):
-    """``nn.Sequential`` that, in inference under autocast on CUDA, casts parameters together."""
+    """``nn.Sequential`` that, under autocast on CUDA, casts parameters together."""
 
     def forward(self, x: Tensor) -> Tensor:
         # TorchScript omits code only behind this exact condition.
@@ -52,36 +61,101 @@ class Stages(nn.Sequential):
             x = stage(x)
         return x
 
+    def train(self, mode: bool = True) -> "Stages":
+        _parameters.pop(self, None)
+        return super().train(mode)
+
+    def _apply(self, *arguments: Any, **options: Any) -> "Stages":
+        _parameters.pop(self, None)  # they move
+        return super()._apply(*arguments, **options)
+
 
 def _cast_together(stages: Stages, x: Tensor) -> Tensor:
-    parameters = _parameters.get(stages)
-    if parameters is None or not parameters.current:
-        layers = [layer for layer in stages.modules() if isinstance(layer, CASTING)]
-        parameters = _parameters[stages] = casts.Parameters(layers)
-    with casts.cast_together(parameters, torch.get_autocast_dtype("cuda")):
-        for stage in stages:
-            x = stage(x)
+    dtype = torch.get_autocast_dtype("cuda")
+    if torch.compiler.is_compiling():
+        if torch.is_grad_enabled() and x.numel() >= LARGE:
+            return _in_order(stages, x)
+        # It casts in its own kernels what they read.
+        wide = [layer for layer in stages.modules() if isinstance(layer, PointwiseConv2d)]
+        together = casts.traced_together(wide, dtype)
+    else:
+        if stages not in _parameters:
+            layers = [layer for layer in stages.modules() if isinstance(layer, CASTING)]
+            _parameters[stages] = casts.Parameters(layers)
+        together = casts.cast_together(_parameters[stages], dtype)
+    with together:
+        return _in_order(stages, x)
+
+
+def _in_order(layers: nn.Sequential, x: Tensor) -> Tensor:
+    for layer in layers:
+        x = layer(x)
     return x
 
 
+def _in_half(branch: Branch, x: Tensor) -> Tensor:
+    line = _line(branch, x)
+    if line is not None:
+        return line(x)
+    return _in_order(branch, x) if _hooked(branch) else _run(list(branch), x)
+
+
+def _line(branch: Branch, x: Tensor) -> Line | None:
+    """Return the branch as a line if it is one now, in inference under autocast."""
+    if torch.compiler.is_compiling() or torch.is_grad_enabled() or (kept := casts.kept()) is None:
+        return None
+    line = kept.lines.get(branch)
+    if branch not in kept.lines or (line is not None and not line.current):
+        line = kept.lines[branch] = _made(branch, kept)
+    fits = line is not None and x.dtype == kept.dtype and line.fits(x)
+    return line if fits else None
+
+
+def _made(branch: Branch, kept: casts.Kept) -> Line | None:
+    def found(parameter: Tensor | None) -> Tensor | None:
+        return None if parameter is None else kept[id(parameter)]
+
+    try:
+        with torch.inference_mode(False), torch.no_grad():
+            return Line(branch, found)
+    except KeyError:  # of another dtype
+        return None
+
+
+def _in_float32(branch: Branch, x: Tensor) -> Tensor:
+    line = _lines.get(branch)
+    if line is None or not line.current:
+        line = _lines[branch] = Line(branch)
+    return line(x) if line.fits(x) else _in_order(branch, x)
+
+
 def _together(x: Tensor) -> bool:
+    return _real(x) and in_half_on_cuda(x) and _channels_last(x) and not exporting()
+
+
+def _in_full(x: Tensor) -> bool:
+    """Return whether ``x`` is computed in float32 on CUDA in inference, in eager mode."""
     return (
-        not isinstance(x, torch.fx.Proxy)
-        and in_half_on_cuda(x)
-        and x.is_contiguous(memory_format=torch.channels_last)
+        _real(x)
+        and in_full_on_cuda(x)
+        and _channels_last(x)
+        and not torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
         and not exporting()
     )
 
 
+def _real(x: Tensor) -> bool:
+    return not isinstance(x, torch.fx.Proxy)
+
+
+def _channels_last(x: Tensor) -> bool:
+    return x.is_contiguous(memory_format=torch.channels_last)
+
+
 def _hooked(layers: Branch) -> bool:
     """Return whether something waits for calls of ``layers``."""
-    return has_any_global_hook() or any(
-        layer._forward_hooks
-        or layer._forward_pre_hooks
-        or layer._backward_hooks
-        or layer._backward_pre_hooks
-        for layer in layers
-    )
+    return has_any_global_hook() or any(getattr(layer, name) for layer in layers for name in HOOKS)
 
 
 def _run(layers: list[nn.Module], x: Tensor) -> Tensor:
@@ -101,8 +175,8 @@ def _run(layers: list[nn.Module], x: Tensor) -> Tensor:
 
 def _by_rows(layers: list[nn.Module], rows: Tensor) -> Tensor:
     while layers:
-        if fits(layers[:3], rows):
-            rows, layers = applied(layers[:3], rows), layers[3:]
+        if count := leading(layers, rows):
+            rows, layers = applied(layers[:count], rows), layers[count:]
         else:
             layer, *layers = layers
             rows = getattr(layer, "by_rows", layer)(rows)

@@ -40,8 +40,13 @@ def _layer_norm(x: Tensor, channels: list[int], weight: Tensor, bias: Tensor, ep
     return rows.permute(0, 3, 1, 2)
 
 
+def normalized(rows: Tensor, layer: LayerNorm2d) -> Tensor:
+    """Normalize rows (N, H, W, C) as ``layer`` does, without its factors and biases."""
+    return _of_rows(rows, layer.normalized_shape, None, None, layer.eps)
+
+
 def _of_rows(
-    rows: Tensor, channels: Sequence[int], weight: Tensor, bias: Tensor, eps: float
+    rows: Tensor, channels: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
     if not torch.compiler.is_dynamo_compiling():
         return _in_its_precision(rows, channels, weight, bias, eps)
@@ -52,11 +57,11 @@ def _of_rows(
 
 
 def _in_its_precision(
-    x: Tensor, channels: Sequence[int], weight: Tensor, bias: Tensor, eps: float
+    x: Tensor, channels: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
-    if x.dtype == weight.dtype:
+    if weight is not None and x.dtype == weight.dtype:
         return F.layer_norm(x, channels, weight, bias, eps)
-    weight, bias = found(weight).to(x.dtype), found(bias).to(x.dtype)
+    weight, bias = (each if each is None else found(each).to(x.dtype) for each in (weight, bias))
     device = x.device.type
     if torch.compiler.is_compiling() or not torch.is_autocast_enabled(device):
         with torch.autocast(device, enabled=False):

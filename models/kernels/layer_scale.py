@@ -16,6 +16,11 @@ class LayerScale(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x * _in_precision(self.gamma, x)
 
+    @torch.jit.unused
+    def by_rows(self, rows: Tensor) -> Tensor:
+        """Do the same to (N, H, W, C)."""
+        return rows * _in_precision(self.gamma, rows).flatten()
+
 
 @torch.fx.wrap  # a symbolic trace has no dtype
 def _in_precision(gamma: Tensor, x: Tensor) -> Tensor:

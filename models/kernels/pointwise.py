@@ -53,3 +53,8 @@ def in_half_on_cuda(x: Tensor) -> bool:
         return False
     autocast = torch.is_autocast_enabled("cuda")
     return (torch.get_autocast_dtype("cuda") if autocast else x.dtype) in HALF_TYPES
+
+
+def in_full_on_cuda(x: Tensor) -> bool:
+    """Return whether ``x`` is computed on CUDA in float32."""
+    return x.is_cuda and x.dtype == torch.float32 and not torch.is_autocast_enabled("cuda")

@@ -8,7 +8,7 @@ from torch import nn
 
 from models import VARIANTS, ModernResNet
 from models.kernels import branch, casts
-from models.kernels.casts import Parameters
+from models.kernels.casts import Parameters, cast
 
 
 def layers() -> nn.Sequential:
@@ -19,12 +19,32 @@ def layers() -> nn.Sequential:
 def test_every_parameter_is_cast_to_its_present_values():
     net = layers()
     parameters = Parameters(net)
-    for _ in range(2):
-        found = parameters.cast(torch.bfloat16)
+    for mode in (torch.inference_mode, torch.no_grad, torch.enable_grad) * 2:
+        with mode():
+            found = parameters.cast(torch.bfloat16)
         for each in net.parameters():
-            assert torch.equal(found[id(each)], each.detach().bfloat16())
+            assert torch.equal(found[id(each)].detach(), each.detach().bfloat16())
             each.data.mul_(3)  # changes no version counter
-    assert parameters.current
+
+
+def test_only_parameters_that_learn_get_gradients():
+    net = layers()
+    net[1].requires_grad_(False)
+    found = Parameters(net).cast(torch.bfloat16)
+    assert all(found[id(each)].requires_grad == each.requires_grad for each in net.parameters())
+    sum(found[id(each)].float().square().sum() for each in net[0].parameters()).backward()
+    for each in net[0].parameters():
+        assert each.grad.dtype == torch.float32
+        assert torch.equal(each.grad, 2 * each.detach().bfloat16().float())
+    assert net[2].weight.grad is None  # nobody used it
+
+
+def test_a_second_derivative_passes_through():
+    given = torch.randn(3, requires_grad=True)
+    (found,) = cast([given], torch.float64)
+    (first,) = torch.autograd.grad((found**3).sum(), given, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), given)
+    assert torch.allclose(second, 6 * given)
 
 
 def test_others_than_float32_are_left_out():
@@ -32,18 +52,6 @@ def test_others_than_float32_are_left_out():
     assert Parameters(net).cast(torch.float16) == {}
     net.append(nn.Linear(4, 4))
     assert set(Parameters(net).cast(torch.float16)) == set(map(id, net[-1].parameters()))
-
-
-@pytest.mark.parametrize("change", [lambda net: net.double(), lambda net: replace_data(net[0])])
-def test_parameters_with_new_memory_are_not_current(change):
-    net = layers()
-    parameters = Parameters(net)
-    change(net)
-    assert not parameters.current
-
-
-def replace_data(layer: nn.Module) -> None:
-    layer.weight.data = layer.weight.data.clone()
 
 
 def replace_parameter(layer: nn.Module) -> None:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.cuda
 @pytest.fixture
 def for_any_size(monkeypatch):
     """Our kernels also for inputs so small that PyTorch's would be faster."""
-    monkeypatch.setattr(autograd, "LEAST_ELEMENTS", 0)
+    monkeypatch.setattr(autograd, "LEAST_RECORDED", 0)
 
 
 @pytest.mark.usefixtures("for_any_size")

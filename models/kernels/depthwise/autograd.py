@@ -20,10 +20,9 @@ from models.kernels.library import operators
 from models.kernels.tracing import plain, recorded, traced
 
 Gradients = tuple[Tensor | None, ...]
-#: Elements of the input from which our kernels save more of the GPU's time than their launch from
-#: Python costs. With 2^21, networks lost 7 to 15% at batch sizes 32 and 64
-#: (results/measured/gpu.csv).
-LEAST_ELEMENTS = 1 << 23
+#: Elements of the input from which our kernels save more of the GPU's time than autograd functions
+#: in Python cost. Without gradients, ours take no longer to launch.
+LEAST_RECORDED = 1 << 23
 
 
 def depthwise_conv2d(
@@ -39,10 +38,10 @@ def depthwise_conv2d(
     return _convolution(x, weight, bias, stride, padding)
 
 
-def worthwhile(x: Tensor) -> bool:
-    """Return whether our kernels are faster for ``x``, whose size counts unless a CUDA graph, once
-    recorded, launches them."""
-    if x.numel() >= LEAST_ELEMENTS:
+def worthwhile(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Return whether our kernels are faster; where gradients are recorded, the size of ``x`` counts
+    unless a CUDA graph, once recorded, launches them."""
+    if x.numel() >= LEAST_RECORDED or not recorded(x, weight, bias):
         return True
     if traced():
         inductor = sys.modules.get("torch._inductor.config")
@@ -66,7 +65,7 @@ def _run(
 def _convolution(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int
 ) -> Tensor:
-    if x.is_cuda and traced() and not worthwhile(x):
+    if x.is_cuda and traced() and not worthwhile(x, weight, bias):
         weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
         return F.conv2d(x, weight, bias, stride, padding, groups=x.shape[1])
     run = Convolution.apply if recorded(x, weight, bias) else Convolution.run

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,30 +48,12 @@ class Kernel:
     def __init__(self, name: str, kernels: KernelSource, device: torch.device):
         self.device, self.block = device, kernels.threads
         self.function = _module(kernels, device).function(name)
+        self._launch = driver.Launcher(self.function, device, self.block, _encoded)
 
     def launch(self, threads: int, tensors: Sequence[Tensor], numbers: Sequence[int]) -> None:
-        """Launch on the current stream.
-
-        Kept short, as its time counts in small networks: torch's public ``current_device`` and
-        ``current_stream`` take longer than the launch.
-        """
-        index = self.device.index
-        if torch._C._cuda_getDevice() != index:
-            with torch.cuda.device(self.device):
-                return self.launch(threads, tensors, numbers)
-        driver.make_context_current(index)
-        count = len(tensors) + len(numbers)
-        integers, pointers = _arrays(count)
-        # The driver reads 8 bytes for a pointer and the lower 4 for an int.
-        values = integers(*[tensor.data_ptr() for tensor in tensors], *numbers)
-        first = ctypes.addressof(values)
-        places = pointers(*range(first, first + 8 * count, 8))
-        stream = torch._C._cuda_getCurrentRawStream(index)
+        """Launch on the current stream. Raises ``DriverError``."""
         blocks = -(-threads // self.block)
-        arguments = (blocks, 1, 1, self.block, 1, 1, 0, stream, places, None)
-        if code := driver.launcher()(self.function, *arguments):
-            driver.check(code)
-        return None
+        self._launch(blocks, (*[tensor.data_ptr() for tensor in tensors], *numbers))
 
     def threads_at_once(self) -> int:
         """Return how many threads the GPU can run at once, given the kernel's registers."""
@@ -86,10 +67,9 @@ class Kernel:
         return blocks.value * self.block * multiprocessors
 
 
-@cache
-def _arrays(count: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Return two array types; ctypes would forget them at each garbage collection."""
-    return ctypes.c_int64 * count, ctypes.c_void_p * count
+def _encoded(key: tuple[int, ...]) -> list[ctypes.c_int64]:
+    """Return pointers and ints; the driver reads the lower four bytes of an int."""
+    return [ctypes.c_int64(value) for value in key]
 
 
 @cache

@@ -67,7 +67,7 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padd
         nhwc = x.is_cuda and x.is_contiguous(memory_format=torch.channels_last)
         own = nhwc and x.dtype != torch.float64 and not exporting()
         # The compiler decides later, when it knows whether it records CUDA graphs.
-        if own and (torch.compiler.is_dynamo_compiling() or worthwhile(x)):
+        if own and (torch.compiler.is_dynamo_compiling() or worthwhile(x, weight, bias)):
             if torch.is_autocast_enabled("cuda"):
                 x = x.to(torch.get_autocast_dtype("cuda"))
             return depthwise_conv2d(x, weight, bias, stride, padding)

@@ -1,19 +1,23 @@
-"""Launches of the Triton kernels; a launch through Triton's ``kernel[grid]`` takes 200 µs.
+"""Launches of the Triton kernels.
 
-What depends on the kind of tensors alone is prepared once, so that a launch only fills in
-addresses and sizes.
+Triton compiles them. It also launches them the first time, which takes 200 µs; later launches go
+straight to the CUDA driver, with parameters in the order in which Triton passes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ctypes
+import re
+from contextlib import nullcontext
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from models.kernels import driver
+from models.kernels.mlp.tensor_map import BYTES, TensorMap, Tiled
 
 #: Tiles, warps and pipeline stages that were fastest on an H200 (benchmarks/mlp.py).
 ROWS = COLUMNS = 128
@@ -34,7 +38,7 @@ def linear_gelu(
     """
     run = _of_linear(x.dtype, x.device, slope is not None)
     slope = activated if slope is None else slope
-    run((x, weight, bias, activated, slope), (len(x), len(weight), x.shape[1]))
+    run((x, weight, bias, activated, slope), (x.shape[0], weight.shape[0], x.shape[1]))
 
 
 def gelu_gradient(gradient: Tensor, weight: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
@@ -55,8 +59,9 @@ def _of_linear(_dtype: torch.dtype, device: torch.device, with_slope: bool) -> L
     from models.kernels.mlp.kernels import linear_gelu_kernel
 
     step = OF_LINEAR["STEP"]
-    tiles = ((ROWS, step), (COLUMNS, step), None, (ROWS, HALF), (ROWS, HALF))
-    return Launcher(linear_gelu_kernel, tiles, {"WITH_SLOPE": with_slope, **OF_LINEAR}, device)
+    out = Tiled("MN", (ROWS, HALF))
+    tensors = (Tiled("MK", (ROWS, step)), Tiled("NK", (COLUMNS, step)), None, out, out)
+    return Launcher(linear_gelu_kernel, tensors, {"WITH_SLOPE": with_slope, **OF_LINEAR}, device)
 
 
 @cache
@@ -64,65 +69,79 @@ def _of_gradient(_dtype: torch.dtype, device: torch.device) -> Launcher:
     from models.kernels.mlp.kernels import gelu_gradient_kernel
 
     step = OF_GRADIENT["STEP"]
-    tiles = ((ROWS, step), (step, COLUMNS), (ROWS, HALF), (ROWS, HALF), None)
-    return Launcher(gelu_gradient_kernel, tiles, OF_GRADIENT, device)
+    out = Tiled("MN", (ROWS, HALF))
+    tensors = (Tiled("MK", (ROWS, step)), Tiled("KN", (step, COLUMNS)), out, out, None)
+    return Launcher(gelu_gradient_kernel, tensors, OF_GRADIENT, device)
 
 
 class Launcher:
-    """A kernel for one dtype and device.
-
-    ``tiles`` has the tile of each tensor that goes through the tensor memory accelerator, and None
-    for the others.
-    """
+    """A kernel for one dtype and device; ``None`` stands for a tensor that it reads by address."""
 
     def __init__(
         self,
         kernel: Any,
-        tiles: tuple[tuple[int, int] | None, ...],
+        tensors: tuple[Tiled | None, ...],
         options: dict[str, int],
         device: torch.device,
     ):
-        from triton.tools.tensor_descriptor import TensorDescriptor
-
-        self._kernel, self._tiles, self._device = kernel, tiles, device
-        self._described = TensorDescriptor.from_tensor
-        programs = PROGRAMS * _multiprocessors(device)
-        self._grid = (programs, 1, 1)
-        self._options = {**options, "ROWS": ROWS, "COLUMNS": COLUMNS, "PROGRAMS": programs}
-        self._run: Callable[..., None] | None = None
+        self._kernel, self._tensors, self._device = kernel, tensors, device
+        self._programs = PROGRAMS * _multiprocessors(device)
+        self._options = {**options, "ROWS": ROWS, "COLUMNS": COLUMNS, "PROGRAMS": self._programs}
+        self._launch: driver.Launcher | None = None
 
     def __call__(self, tensors: tuple[Tensor, ...], sizes: tuple[int, int, int]) -> None:
-        """Launch on the current stream."""
-        if self._device.type == "cuda":
-            if torch._C._cuda_getDevice() != self._device.index:
-                with torch.cuda.device(self._device):
-                    return self(tensors, sizes)
-            driver.make_context_current(self._device.index)
+        """Launch on the current stream; ``sizes`` are M, N and K."""
         tensors = tuple(_aligned(tensor) for tensor in tensors)
-        if self._run is None:
+        if self._launch is None:
             return self._first(tensors, sizes)
-        described = [
-            tensor if template is None else _copied(template, tensor)
-            for template, tensor in zip(self._templates, tensors, strict=True)
-        ]
-        return self._run(*described, *sizes, *self._constants)
+        key = (*[tensor.data_ptr() for tensor in tensors], *sizes)
+        return self._launch(self._programs, key)
 
     def _first(self, tensors: tuple[Tensor, ...], sizes: tuple[int, int, int]) -> None:
         """Compile the kernel, launch it and keep what later launches need."""
+        from triton.tools.tensor_descriptor import TensorDescriptor
+
         described = [
-            tensor if tile is None else self._described(tensor, list(tile))
-            for tile, tensor in zip(self._tiles, tensors, strict=True)
+            tensor if tiled is None else TensorDescriptor.from_tensor(tensor, list(tiled.tile))
+            for tiled, tensor in zip(self._tensors, tensors, strict=True)
         ]
-        compiled = self._kernel[self._grid](*described, *sizes, **self._options)
-        if compiled is None:  # in Triton's interpreter
-            return
-        self._templates = [
-            None if tile is None else _copied(each, torch.empty(0, 0))
-            for tile, each in zip(self._tiles, described, strict=True)
-        ]
-        names = self._kernel.arg_names[len(tensors) + len(sizes) :]
-        self._constants = [self._options[name] for name in names]
-        self._run = compiled[self._grid]
+        with torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext():
+            compiled = self._kernel[(self._programs, 1, 1)](*described, *sizes, **self._options)
+        if compiled is not None:  # it is None in Triton's interpreter
+            self._launch = prepared(compiled, self._tensors, tensors[0].dtype, self._device)
+
+
+def prepared(
+    compiled: Any, tensors: tuple[Tiled | None, ...], dtype: torch.dtype, device: torch.device
+) -> driver.Launcher:
+    """Return the launcher of a kernel that Triton has compiled; keys are addresses, M, N and K.
+
+    Raises ``DriverError`` if this Triton passes other parameters than expected here.
+    """
+    _check_parameters(compiled.asm["ptx"], tensors)
+    described = iter(compiled.metadata.tensordesc_meta)
+    maps = [tiled and TensorMap(tiled, dtype, next(described)) for tiled in tensors]
+    threads, shared = 32 * compiled.metadata.num_warps, compiled.metadata.shared
+
+    def encoded(key: tuple[int, ...]) -> list[Any]:
+        addresses, sizes = key[: len(maps)], key[len(maps) :]
+        values: list[Any] = []
+        for address, each in zip(addresses, maps, strict=True):
+            values += [ctypes.c_void_p(address)] if each is None else each.encoded(address, sizes)
+        scratch = (ctypes.c_void_p(), ctypes.c_void_p())  # the kernels use none
+        return [*values, *map(ctypes.c_int32, sizes), *scratch]
+
+    return driver.Launcher(compiled.function, device, threads, encoded, shared=shared)
+
+
+def _check_parameters(ptx: str, tensors: tuple[Tiled | None, ...]) -> None:
+    by_tensor = [[8] if tiled is None else [BYTES, 4, 4, 8, 8] for tiled in tensors]
+    expected = [*chain(*by_tensor), 4, 4, 4, 8, 8]
+    entry = ptx[ptx.index(".entry") : ptx.index("{", ptx.index(".entry"))]
+    pattern = r"\.param (?:\.align \d+ \.b8 \w+\[(\d+)\]|\.\w(\d+))"
+    found = [int(size or int(bits) // 8) for size, bits in re.findall(pattern, entry)]
+    if found != expected:
+        raise driver.DriverError(f"kernel parameters have {found} bytes instead of {expected}")
 
 
 def _aligned(x: Tensor) -> Tensor:
@@ -130,15 +149,6 @@ def _aligned(x: Tensor) -> Tensor:
     if not x.is_contiguous():
         x = x.contiguous()
     return x if x.data_ptr() % ALIGNED == 0 else x.clone()
-
-
-def _copied(template: Any, base: Tensor) -> Any:
-    """Return the descriptor ``template`` of another tensor, without Triton's checks."""
-    descriptor = object.__new__(type(template))
-    descriptor.__dict__.update(
-        template.__dict__, base=base, shape=base.shape, strides=base.stride()
-    )
-    return descriptor
 
 
 @cache

@@ -1,54 +1,109 @@
-"""Which layers run on the kernels, and when."""
+"""Which layers run on the kernels, and when.
+
+In compiled training in bfloat16, the factors of a layer norm before and of a layer scale after
+become part of the weights: W2' = diag(gamma) W2. Activations are then neither scaled nor read once
+more for the factors' gradients, which follow from those of the small weights. In float16, the tiny
+products would vanish.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from models.kernels import casts
 from models.kernels.casts import found
+from models.kernels.layer_norm import LayerNorm2d, normalized
+from models.kernels.layer_scale import LayerScale
 from models.kernels.mlp import operators
 from models.kernels.mlp.autograd import mlp
 from models.kernels.pointwise import PointwiseConv2d
 
-#: Hidden elements from which the kernels save more of the GPU's time than their launch from Python
-#: costs: in general, and where gradients are recorded without torch.compile.
-LEAST_ELEMENTS, LEAST_RECORDED = 1 << 25, 1 << 26
+#: Hidden elements from which the kernels save more of the GPU's time than autograd functions in
+#: Python cost, without torch.compile and with it (in networks large enough that their parameters
+#: are not cast together). Without gradients, they take no longer to launch.
+LEAST_RECORDED, LEAST_COMPILED = 1 << 26, 1 << 25
 
 
-def fits(layers: Sequence[nn.Module], rows: Tensor) -> bool:
-    """Return whether ``mlp`` applies ``layers`` to ``rows`` (N, H, W, C), and faster."""
-    if len(layers) != 3:
+def leading(layers: Sequence[Any], rows: Tensor) -> int:
+    """Return how many of ``layers``, from the first, ``applied`` applies to ``rows`` (N, H, W, C)
+    faster than one by one: 0 if none."""
+    if fits(layers[:3], rows):
+        count = 3
+    elif _folds(rows) and type(layers[0]) is LayerNorm2d and fits(layers[1:4], rows):
+        count = 4
+    else:
+        return 0
+    scaled = len(layers) > count and type(layers[count]) is LayerScale
+    return count + 1 if scaled and _folds(rows) else count
+
+
+def fits(layers: Sequence[Any], rows: Tensor) -> bool:
+    """Return whether ``layers`` are two 1x1 convolutions that run faster on the kernels."""
+    if not mlp_of(layers):
         return False
-    first, activation, second = layers
+    first = layers[0]
+    inputs, outputs = first.in_channels, first.out_channels
+    large = rows.numel() // inputs * outputs >= _least()
+    return large and operators.supported(rows.device, (inputs, outputs))
+
+
+def mlp_of(layers: Sequence[Any]) -> bool:
+    """Return whether ``layers`` are 1x1 convolutions with a GELU (exact) between them."""
     return (
-        isinstance(first, PointwiseConv2d)
-        and isinstance(activation, nn.GELU)
-        and isinstance(second, PointwiseConv2d)
-        and activation.approximate == "none"
-        and rows.numel() // first.in_channels * first.out_channels >= _least()
-        and operators.supported(rows.device, (first.in_channels, first.out_channels))
+        len(layers) == 3
+        and isinstance(layers[0], PointwiseConv2d)
+        and isinstance(layers[1], nn.GELU)
+        and isinstance(layers[2], PointwiseConv2d)
+        and layers[1].approximate == "none"
     )
 
 
-def _least() -> int:
-    recorded = torch.is_grad_enabled() and not torch.compiler.is_compiling()
-    return LEAST_RECORDED if recorded else LEAST_ELEMENTS
+def _least() -> float:
+    if not torch.is_grad_enabled():
+        return 0
+    if not torch.compiler.is_compiling():
+        return LEAST_RECORDED
+    return math.inf if casts.traced() else LEAST_COMPILED
+
+
+def _folds(rows: Tensor) -> bool:
+    compiled = torch.is_grad_enabled() and torch.compiler.is_compiling()
+    return compiled and _dtype(rows) == torch.bfloat16
+
+
+def _dtype(rows: Tensor) -> torch.dtype:
+    enabled = torch.is_autocast_enabled("cuda")
+    return torch.get_autocast_dtype("cuda") if enabled else rows.dtype
 
 
 def applied(layers: Sequence[Any], rows: Tensor) -> Tensor:
-    """Apply layers that fit to ``rows`` (N, H, W, C), in half precision."""
-    first, _, second = layers
-    dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else rows.dtype
-    out = mlp(
-        rows.flatten(0, 2).to(dtype),
-        found(first.weight).flatten(1).to(dtype),
-        rows.new_zeros(first.out_channels, dtype=dtype)
-        if first.bias is None
-        else found(first.bias).to(dtype),
-        found(second.weight).flatten(1).to(dtype),
-        None if second.bias is None else found(second.bias).to(dtype),
-    )
-    return out.unflatten(0, rows.shape[:3])
+    """Apply layers that ``leading`` counts to ``rows`` (N, H, W, C), in half precision."""
+    norm = layers[0] if type(layers[0]) is LayerNorm2d else None
+    first, _, second, *scale = layers[0 if norm is None else 1 :]
+    weight1, bias1 = _parameters(first, folded=norm is not None)
+    weight2, bias2 = _parameters(second, folded=len(scale) > 0)
+    if norm is not None:
+        rows = normalized(rows, norm)
+        bias1 = bias1 + (weight1 * norm.bias).sum(1)
+        weight1 = weight1 * norm.weight
+    if scale:
+        gamma = scale[0].gamma.flatten()
+        weight2, bias2 = weight2 * gamma[:, None], bias2 * gamma
+    flat, dtype = rows.reshape(-1, first.in_channels), _dtype(rows)
+    tensors = (tensor.to(dtype) for tensor in (flat, weight1, bias1, weight2, bias2))
+    return mlp(*tensors).view(*rows.shape[:3], -1)
+
+
+def _parameters(layer: PointwiseConv2d, *, folded: bool) -> tuple[Tensor, Tensor]:
+    """Return the weight (outputs, inputs) and the bias; as they are if they will be multiplied."""
+    weight, bias = layer.weight, layer.bias
+    if bias is None:
+        bias = weight.new_zeros(len(weight))
+    elif not folded:
+        bias = found(bias)
+    return (weight if folded else found(weight)).flatten(1), bias

@@ -28,9 +28,10 @@ _library.define("gelu_gradient(Tensor gradient, Tensor weight, Tensor slope) -> 
 @torch.library.impl(_library, "linear_gelu", "CompositeExplicitAutograd")
 def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Return GELU of ``x`` (M, K) times ``weight`` (N, K) transposed plus ``bias`` (N,)."""
-    if not _own(x, len(weight)):
+    outputs = weight.shape[0]  # ``len`` of a tensor takes 2 µs
+    if not _own(x, outputs):
         return F.gelu(F.linear(x, weight, bias))
-    activated = x.new_empty(len(x), len(weight))
+    activated = x.new_empty(x.shape[0], outputs)
     launch.linear_gelu(x, weight, bias, activated, None)
     return activated
 
@@ -38,10 +39,11 @@ def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 @torch.library.impl(_library, "linear_gelu_slope", "CompositeExplicitAutograd")
 def linear_gelu_slope(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """Return what ``linear_gelu`` returns, and GELU's derivative at the same places."""
-    if not _own(x, len(weight)):
+    outputs = weight.shape[0]
+    if not _own(x, outputs):
         out = F.linear(x, weight, bias)
         return F.gelu(out), torch.ops.aten.gelu_backward(torch.ones_like(out), out)
-    activated = x.new_empty(len(x), len(weight))
+    activated = x.new_empty(x.shape[0], outputs)
     slope = torch.empty_like(activated)
     launch.linear_gelu(x, weight, bias, activated, slope)
     return activated, slope
