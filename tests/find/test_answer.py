@@ -51,6 +51,13 @@ def test_the_asked_accuracy_is_the_least_that_counts(top1, winner):
     assert winners(asked, points(asked, NETWORKS, ROWS))[0].candidate.name == winner
 
 
+def test_of_equal_figures_the_more_accurate_network_wins():
+    rows = [row("middle", 100), row("large", 100)]
+    measured = points(question(), NETWORKS, rows)
+    assert winners(question(), measured)[0].candidate.name == "large"
+    assert front(measured) == measured[:1]
+
+
 def test_throughput_and_memory_have_their_own_winners():
     rows = [row("middle", 200, peak_memory_gb=0.9), row("large", 100, peak_memory_gb=0.2)]
     fastest = points(question(objective="throughput"), NETWORKS, rows)
