@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from typing import Any
 
@@ -26,7 +25,6 @@ def use_small_networks() -> None:
     search.MOST_ATTEMPTS = 1
 
 
-@functools.cache  # Streamlit runs a script for each visitor
 def wait_for_stop() -> None:
     """After its first measurement, the first search waits until somebody stops it."""
     measure, searches = search.Search._measure, []

@@ -7,14 +7,14 @@ import re
 from pathlib import Path
 
 import pytest
-from browser import served
+from browser import ROOT, served
 from browser_pages import at_rest, expect_to_fit, settled
 from finder_rows import row
 from playwright.sync_api import Page, expect
 
 from roadmap.find import store
 
-APP = Path(__file__).parents[1] / "support" / "finder_app.py"
+FIRST = ROOT / "tests" / "support" / "finder_server.py"
 PATIENCE = 60_000  # milliseconds
 POINTS = ".js-plotly-plot .scatterlayer .trace path.point"
 NARROW = {"width": 390, "height": 844}
@@ -34,7 +34,8 @@ COVERED = """(chart) => {
 def finder(tmp_path_factory):
     """The address of an explorer with an empty table, and the table's path."""
     folder = tmp_path_factory.mktemp("finder")
-    with served(APP, {store.VARIABLE: str(folder), "OMP_NUM_THREADS": "1"}) as url:
+    environment = {store.VARIABLE: str(folder), "OMP_NUM_THREADS": "1"}
+    with served(ROOT / "app.py", environment, first=FIRST) as url:
         yield url, folder / "finder.csv"
 
 
@@ -50,6 +51,10 @@ def opened(browser, finder):
     yield page
     context.close()
     assert errors == []
+
+
+def test_the_server_is_the_app_itself(opened, finder):
+    assert opened.goto(f"{finder[0]}/finder/nowhere").status == 404  # the app's own answer
 
 
 def test_an_engineer_asks_measures_stops_continues_and_takes_the_answer(opened, finder):
