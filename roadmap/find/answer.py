@@ -243,15 +243,16 @@ def python_lines(candidate: Candidate, question: Question) -> str:
 
 
 def weights_note(candidate: Candidate) -> str:
-    """Return where the published accuracy is from, and whether the weights are."""
-    top1 = f"{candidate.top1:.1f}%" if candidate.top1 is not None else "Its accuracy"
+    """Return where the published accuracy is from, on which set, and whether the weights are."""
+    if candidate.top1 is None:
+        return "Its accuracy is not known: train it first."
+    figure = f"figure on the {candidate.test_set} set"
+    top1 = f"{candidate.top1:.1f}%"
     match candidate.source:
-        case "config":
-            return "Its accuracy is not known: train it first."
         case "torchvision":
-            return f"{top1} is torchvision's figure for these weights."
+            return f"{top1} is torchvision's {figure} for these weights."
         case "timm":
-            return f"{top1} is timm's figure for these weights."
+            return f"{top1} is timm's {figure} for these weights."
         case "variant":
-            return f"{top1} is timm's figure for these weights, which this network converts."
-    return f"{top1} is the paper's figure; its weights are not published, so train it first."
+            return f"{top1} is timm's {figure} for these weights, which this network converts."
+    return f"{top1} is the paper's {figure}; its weights are not published, so train it first."

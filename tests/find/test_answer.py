@@ -174,7 +174,10 @@ def test_lines_are_python_and_name_the_network_as_its_library_does():
 def test_each_source_has_its_line(place, line):
     found = next(each for each in candidates() if each.place == place)
     assert line in create_line(found)
-    assert ("not published" in weights_note(found)) == (place[0] == "resnet200")
+    note = weights_note(found)
+    assert ("not published" in note) == (place[0] == "resnet200")
+    whose = {"torchvision": "torchvision's", "resnet200": "the paper's"}.get(place[0], "timm's")
+    assert f"{whose} figure on the ImageNet-1K validation set" in note
 
 
 def test_the_program_runs_as_written():

@@ -124,6 +124,8 @@ def test_the_winner_its_lines_and_the_chart():
         40.0: "circle-open",
     }
     assert app.button(key="finder-go").label == "Continue"
+    assert set(app.dataframe[0].value["test_set"]) == {"ImageNet-1K validation"}
+    assert "figure on the ImageNet-1K validation set" in html(app)
     assert set(app.dataframe[0].value["network"]) == {"hgnetv2_b3", "hgnetv2_b4", "resnet50"}
 
 

@@ -201,6 +201,7 @@ def _row(question: Question, point: Point) -> dict[str, Any]:
         "weights": candidate.weights,
         "trained_on": candidate.trained_on if candidate.top1 else "",
         "top1": candidate.top1,
+        "test_set": candidate.test_set,
         question.objective: round(point.value, 4),
         "gflops": candidate.gflops,
         "params_m": candidate.params_m,
@@ -222,6 +223,7 @@ def _table(question: Question, measured: list[Point]) -> None:
                 "weights": "Weights",
                 "trained_on": "Trained on",
                 "top1": number_of("Top-1, %", format="%.1f"),
+                "test_set": "Test set",
                 question.objective: number_of(
                     f"{question.measured.name.capitalize()}, {question.measured.unit}",
                     format="%.2f",
