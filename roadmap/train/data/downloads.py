@@ -95,13 +95,8 @@ def fetch(name: str) -> None:
                 partial.replace(archive)
             _unpack(archive, root / one.folder)
     except (OSError, HTTPException, EOFError, tarfile.TarError) as error:
-        raise DataError(f"{name} is not available: {_said(error)}") from None
-
-
-def _said(error: Exception) -> str:
-    """Return an error's text, the cause alone of one that wraps another."""
-    cause = error.reason if isinstance(error, URLError) else error
-    return getattr(cause, "strerror", None) or reason(error)
+        said = getattr(error, "strerror", None) or reason(error)
+        raise DataError(f"{name} is not available: {said}") from None
 
 
 def _size(path: Path) -> int:
@@ -187,6 +182,9 @@ def _answer(asked: urllib.request.Request, have: int) -> Iterator[Any]:
             raise
         yield None
         return
+    except URLError as error:
+        said = getattr(error.reason, "strerror", None) or error.reason
+        raise OSError(f"{asked.host} cannot be reached: {said}") from None
     with answer:
         yield answer
 

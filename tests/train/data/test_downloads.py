@@ -171,6 +171,7 @@ def test_no_server_and_no_file_are_sentences(monkeypatch):
     from torchvision.datasets import CIFAR100
 
     monkeypatch.setattr(CIFAR100, "url", "http://localhost:9/cifar-100-python.tar.gz")
-    assert "Connection refused" in refusal()
+    assert refusal().endswith("localhost:9 cannot be reached: Connection refused")
     monkeypatch.setattr(CIFAR100, "url", "http://nobody.invalid/cifar-100-python.tar.gz")
+    assert "nobody.invalid cannot be reached: " in refusal()
     assert "urlopen" not in refusal()
