@@ -44,7 +44,9 @@ def finder_chart(question: Question, measured: Sequence[Point]) -> go.Figure:
     spans = _spans(question, measured, known)
     return go.Figure(
         [
-            _front_line(best),
+            *style.front_line(
+                [point.value for point in best], [point.candidate.top1 or 0.0 for point in best]
+            ),
             _demand(question, spans),
             *(_own_line(point, spans) for point in measured if point.candidate.source == OWN),
             *(_marks(name, known, question) for name in MARKERS),
@@ -78,16 +80,6 @@ def _spans(
         room = max(0.1 * (high - low), (least - (high - low)) / 2)
         spans.append((low - room, high + room))
     return spans[0], spans[1]
-
-
-def _front_line(best: Sequence[Point]) -> go.Scatter:
-    return go.Scatter(
-        x=[point.value for point in best],
-        y=[point.candidate.top1 for point in best],
-        mode="lines",
-        line={"color": "rgba(124, 128, 136, 0.3)", "width": 9, "shape": "linear"},
-        hoverinfo="skip",
-    )
 
 
 def _demand(question: Question, spans: tuple[Span, Span]) -> go.Scatter:

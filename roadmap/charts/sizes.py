@@ -83,7 +83,7 @@ def sizes_chart(
     spans = _spans(table, cost, test_set)
     return go.Figure(
         [
-            _front_line(front, cost, test_set),
+            *style.front_line(front[cost.column], front[test_set]),
             *_series(table, cost, test_set),
             *(
                 _marks(table, name, cost, test_set)
@@ -138,16 +138,6 @@ def log_axis(title: str, span: Span) -> dict[str, Any]:
         tickmode="array",
         tickvals=ticks,
         ticktext=[f"{tick:,g}" for tick in ticks],
-    )
-
-
-def _front_line(front: DataFrame, cost: CostAxis, test_set: str) -> go.Scatter:
-    return go.Scatter(
-        x=list(front[cost.column]),
-        y=list(front[test_set]),
-        mode="lines",
-        line={"color": "rgba(124, 128, 136, 0.3)", "width": 9},
-        hoverinfo="skip",
     )
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from browser import ROOT, served
-from browser_pages import at_rest, expect_to_fit, settled
+from browser_pages import at_rest, expect_to_fit, settled, themed
+from contrast import faint_texts
 from finder_rows import row
 from playwright.sync_api import Page, expect
 
@@ -128,6 +129,9 @@ def test_each_name_in_the_chart_is_clearly_one_networks(open_path, width):
     expect(page.locator(".annotation-text").nth(3)).to_be_visible()
     covered = dict(page.locator(".js-plotly-plot").evaluate(COVERED))
     assert not any(covered.values())
+    assert faint_texts(page) == []
+    themed(page, "dark")
+    assert faint_texts(page) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

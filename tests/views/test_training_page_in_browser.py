@@ -10,6 +10,7 @@ import time
 import pytest
 from browser import ROOT, served
 from browser_pages import COLORS, at_rest, expect_to_fit, idle, themed
+from contrast import faint_texts
 from ended_tasks import ended_tasks
 from fake_runs import write_run
 from playwright.sync_api import Page, expect
@@ -187,8 +188,10 @@ def test_cards_fit_and_are_legible_in_both_themes(open_path, root):
     expect(page.locator(".narrowing tbody tr")).to_have_count(2)
     expect_to_fit(page)
     assert at_rest(page) == []
+    assert faint_texts(page) == []
     themed(page, "dark")
     assert at_rest(page, COLORS) == []
+    assert faint_texts(page) == []
     page.set_viewport_size(NARROW)
     expect_to_fit(page)
     assert at_rest(page) == []
