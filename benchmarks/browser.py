@@ -35,12 +35,18 @@ main(prog_name="streamlit")
 
 
 @contextmanager
-def served(script: Path, environment: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Serve ``script`` with Streamlit and yield its URL; ``environment`` adds variables."""
+def served(
+    script: Path, environment: Mapping[str, str] | None = None, *, first: Path | None = None
+) -> Iterator[str]:
+    """Serve ``script`` with Streamlit and yield its URL; ``environment`` adds variables.
+
+    ``first`` is a Python file that the server's process runs before anything else.
+    """
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-c", SERVER, "run", str(script)]
+    prepared = f"import runpy; runpy.run_path({str(first)!r})" if first else ""
+    command = [sys.executable, "-c", prepared + SERVER, "run", str(script)]
     options = {
         "server.port": port,
         "server.address": "localhost",

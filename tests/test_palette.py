@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from roadmap import palette
+from roadmap.charts.inside import KINDS, TEXTS
 from roadmap.steps import ROADMAPS
 
 COLORS = [palette.GRAY, palette.BLUE, palette.CYAN, palette.PLUM, palette.ORANGE, palette.BROWN]
@@ -78,6 +79,11 @@ def seen(color: str, sight: str) -> np.ndarray:
 @pytest.mark.parametrize("background", [palette.LIGHT_BACKGROUND, palette.DARK_BACKGROUND])
 def test_colors_stand_out_from_both_backgrounds(background):
     assert min(contrast(color, background) for color in COLORS) >= 3
+
+
+def test_text_on_each_color_of_the_cost_map_is_legible():
+    colors = {color for _, color in KINDS.values()}
+    assert min(contrast(color, TEXTS[color]) for color in colors) >= 4.5
 
 
 @pytest.mark.parametrize("sight", SIGHT)

@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from roadmap.charts import style
-from roadmap.charts.labels import place_labels
+from roadmap.charts.names import place_names
 from roadmap.charts.sizes import MARGIN, FamilyMarker, log_axis
 from roadmap.find.answer import Point, front, winners
 from roadmap.find.candidates import OWN, PROJECT, Candidate
@@ -17,10 +17,12 @@ from roadmap.find.question import Question
 from roadmap.palette import BLUE, GRAY, ORANGE, PLUM
 
 HEIGHT = 460
-#: Size of the narrowest plotting area, in pixels, and most labels on it.
-AREA, MOST_LABELS, LONGEST = (300, 380), 7, 28
+#: Sizes of the plotting area in pixels, from a phone's to the widest page's.
+AREAS = tuple((width, HEIGHT - MARGIN["t"] - MARGIN["b"]) for width in range(290, 1050, 60))
+LONGEST = 28  # letters of a name
 SIZE = 11
 ANSWER = 22  # diameter of the ring around the answer
+EDGE = 2  # width of a mark's line
 
 #: How the networks of a library are drawn.
 MARKERS = {
@@ -42,7 +44,9 @@ def finder_chart(question: Question, measured: Sequence[Point]) -> go.Figure:
     spans = _spans(question, measured, known)
     return go.Figure(
         [
-            _front_line(best),
+            *style.front_line(
+                [point.value for point in best], [point.candidate.top1 or 0.0 for point in best]
+            ),
             _demand(question, spans),
             *(_own_line(point, spans) for point in measured if point.candidate.source == OWN),
             *(_marks(name, known, question) for name in MARKERS),
@@ -55,7 +59,7 @@ def finder_chart(question: Question, measured: Sequence[Point]) -> go.Figure:
             yaxis=style.axis(
                 "ImageNet-1K top-1 accuracy, %", range=spans[1], fixedrange=True, automargin=False
             ),
-            annotations=_labels(question, known, best, spans),
+            annotations=_names(question, known, best, spans),
             hoverlabel={"font": {"size": style.FONT_SIZE}},
         ),
     )
@@ -76,16 +80,6 @@ def _spans(
         room = max(0.1 * (high - low), (least - (high - low)) / 2)
         spans.append((low - room, high + room))
     return spans[0], spans[1]
-
-
-def _front_line(best: Sequence[Point]) -> go.Scatter:
-    return go.Scatter(
-        x=[point.value for point in best],
-        y=[point.candidate.top1 for point in best],
-        mode="lines",
-        line={"color": "rgba(124, 128, 136, 0.3)", "width": 9, "shape": "linear"},
-        hoverinfo="skip",
-    )
 
 
 def _demand(question: Question, spans: tuple[Span, Span]) -> go.Scatter:
@@ -123,7 +117,7 @@ def _marks(name: str, known: Sequence[Point], question: Question) -> go.Scatter:
             "symbol": [drawn.symbol + ("-open" if point.disturbed else "") for point in chosen],
             "size": SIZE,
             "color": drawn.color,
-            "line": {"color": drawn.color, "width": 2},
+            "line": {"color": drawn.color, "width": EDGE},
         },
     )
 
@@ -151,33 +145,37 @@ def _ring(able: Sequence[Point]) -> go.Scatter:
     )
 
 
-def _labels(
+def _names(
     question: Question,
     known: Sequence[Point],
     best: Sequence[Point],
     spans: tuple[Span, Span],
 ) -> list[dict[str, Any]]:
-    """Label the answer and the front above the asked accuracy."""
-    named = list(dict.fromkeys([*winners(question, best), *best]))[:MOST_LABELS]
-    others = [point for point in known if point not in named]
-    texts = [_short(point.candidate) for point in named]
-    places = [(math.log10(p.value), p.candidate.top1 or 0.0) for p in [*named, *others]]
-    shifts = place_labels(places, [*texts, *[""] * len(others)], spans=spans, area=AREA, reach=2)[
-        : len(named)
-    ]
+    """Name the answer and the front where there is room, the part above the asked top-1 first."""
+    able = winners(question, known)
+    named = list(dict.fromkeys([*able[:1], *winners(question, best), *best]))
+    points = [*named, *(point for point in known if point not in named)]
+    places = [(math.log10(point.value), point.candidate.top1 or 0.0) for point in points]
+    radii = [(ANSWER if [point] == able[:1] else SIZE) / 2 + EDGE for point in points]
+    names = [_short(point.candidate) for point in named]
+    curve = [(math.log10(point.value), point.candidate.top1 or 0.0) for point in best]
+    shifts = place_names(places, radii, names, curve=curve, spans=spans, areas=AREAS)
     return [
         {
             "x": x,
             "y": y,
-            "text": text,
-            "xshift": right,
-            "yshift": up,
-            "xanchor": "center",
-            "yanchor": "middle",
-            "showarrow": False,
+            "text": name,
+            "ax": shift[0],
+            "ay": -shift[1],
+            "arrowhead": 0,
+            "arrowwidth": 1,
+            "arrowcolor": GRAY,
+            "standoff": radius,
+            "borderpad": 0,
             "font": {"size": style.FONT_SIZE - 1},
         }
-        for (x, y), text, (right, up) in zip(places, texts, shifts, strict=False)
+        for (x, y), radius, name, shift in zip(places, radii, names, shifts, strict=False)
+        if shift
     ]
 
 

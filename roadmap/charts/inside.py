@@ -25,7 +25,12 @@ KINDS: dict[str, tuple[str, str]] = {
     "norm": ("norm", BROWN),
     "scale": ("layer scale", GRAY),
 }
+#: Color of the text on each color, the one with more contrast.
+TEXTS = dict.fromkeys((BLUE, PLUM, BROWN), "#ffffff") | dict.fromkeys(
+    (CYAN, ORANGE, GRAY), "#000000"
+)
 TREEMAP_HEIGHT = 520
+SMALLEST = 0.005  # share of an area with a text
 HEADER = "rgba(124, 128, 136, 0.16)"  # for parts and blocks, around their layers
 MAP_HEIGHT = 420
 
@@ -61,10 +66,7 @@ def cost_treemap(table: DataFrame, column: str, unit: str, decimals: int) -> go.
             },
             text=shares,
             customdata=values,
-            texttemplate=[
-                "%{label}<br>%{text}" if node.color != HEADER else "%{label}  %{text}"
-                for node in nodes.values()
-            ],
+            texttemplate=[_written(node, total) for node in nodes.values()],
             hovertemplate="%{id}<br>%{customdata}, %{text}<extra></extra>",
             branchvalues="total",
             tiling={"pad": 1.5},
@@ -72,7 +74,8 @@ def cost_treemap(table: DataFrame, column: str, unit: str, decimals: int) -> go.
             pathbar={"visible": False},
             textfont={
                 "size": FONT_SIZE - 1,
-                "color": ["#ffffff" if n.color != HEADER else GRAY for n in nodes.values()],
+                # The theme's color replaces gray, on the faint areas around the layers.
+                "color": [TEXTS.get(node.color, GRAY) for node in nodes.values()],
             },
         ),
         style.layout(TREEMAP_HEIGHT, margin={"l": 0, "r": 0, "t": 4, "b": 0}),
@@ -87,6 +90,13 @@ class _Node:
     parent: str
     color: str
     value: float
+
+
+def _written(node: _Node, total: float) -> str:
+    """Return the template of a node's text; a small layer has no room for one."""
+    if node.color == HEADER:
+        return "%{label}  %{text}"
+    return "%{label}<br>%{text}" if node.value >= SMALLEST * total else ""
 
 
 def _grown(nodes: dict[str, _Node], key: str, label: str, parent: str, value: float) -> str:

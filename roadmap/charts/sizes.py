@@ -22,7 +22,8 @@ HEIGHT = 520
 #: Size of the narrowest plotting area, in pixels. At this size labels cover neither each other nor
 #: marks; on wider pages they do not cover each other.
 AREA = (300, 420)
-FEWEST_TICKS = 3  # on the axis of cost
+#: Ticks on the axis of cost, at least, and the share of the axis between two of them.
+FEWEST_TICKS, TICKS_APART = 3, 0.12
 MARGIN = {"l": 48, "r": 14, "t": 12, "b": 46, "pad": 0}
 #: Diameters in pixels: for ``MEMORY`` GB, the smallest, and for marks without a figure.
 LARGEST, LEAST, UNMEASURED, MEMORY = 30, 8, 8, 2.5
@@ -82,7 +83,7 @@ def sizes_chart(
     spans = _spans(table, cost, test_set)
     return go.Figure(
         [
-            _front_line(front, cost, test_set),
+            *style.front_line(front[cost.column], front[test_set]),
             *_series(table, cost, test_set),
             *(
                 _marks(table, name, cost, test_set)
@@ -115,12 +116,21 @@ def _spans(table: DataFrame, cost: CostAxis, test_set: str) -> tuple[Span, Span]
 
 
 def log_axis(title: str, span: Span) -> dict[str, Any]:
-    """Place ticks at 1, 2 and 5 times powers of ten, or more if few would be seen."""
+    """Place ticks at 1, 2 and 5 times powers of ten, and at more if few would be seen.
+
+    Ticks whose labels would touch in the narrowest chart are left out, those of 1, 2 and 5 last.
+    """
     powers = range(math.floor(span[0]), math.ceil(span[1]))
-    for digits in ((1, 2, 5), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)):
-        ticks = [digit * 10**power for power in powers for digit in digits]
-        if sum(span[0] <= math.log10(tick) <= span[1] for tick in ticks) >= FEWEST_TICKS:
+    ticks: list[float] = []
+    for digits in ((1, 2, 5), (3, 1.5, 4, 7, 2.5, 6, 8, 9)):
+        for tick in (digit * 10**power for digit in digits for power in powers):
+            at = math.log10(tick)
+            apart = min((abs(at - math.log10(other)) for other in ticks), default=math.inf)
+            if span[0] <= at <= span[1] and apart >= TICKS_APART * (span[1] - span[0]):
+                ticks.append(tick)
+        if len(ticks) >= FEWEST_TICKS:
             break
+    ticks.sort()
     return style.axis(
         title,
         type="log",
@@ -128,16 +138,6 @@ def log_axis(title: str, span: Span) -> dict[str, Any]:
         tickmode="array",
         tickvals=ticks,
         ticktext=[f"{tick:,g}" for tick in ticks],
-    )
-
-
-def _front_line(front: DataFrame, cost: CostAxis, test_set: str) -> go.Scatter:
-    return go.Scatter(
-        x=list(front[cost.column]),
-        y=list(front[test_set]),
-        mode="lines",
-        line={"color": "rgba(124, 128, 136, 0.3)", "width": 9},
-        hoverinfo="skip",
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from roadmap.palette import GRAY, GROUP_COLORS
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
     from pandas import DataFrame
 
 FONT_SIZE = 13
@@ -51,6 +52,17 @@ def layout(height: int, **more: Any) -> dict[str, Any]:
         "plot_bgcolor": CLEAR,
         **more,
     }
+
+
+def front_line(x: Sequence[float], y: Sequence[float]) -> list[go.Scatter]:
+    """Draw a Pareto front: a wide band, and a line in it that has contrast."""
+    import plotly.graph_objects as go
+
+    lines = ({"color": "rgba(124, 128, 136, 0.3)", "width": 9}, {"color": GRAY, "width": 1.5})
+    return [
+        go.Scatter(x=list(x), y=list(y), mode="lines", line=line, hoverinfo="skip")
+        for line in lines
+    ]
 
 
 def note(text: str, x: float, y: float, **more: Any) -> dict[str, Any]:

@@ -30,7 +30,10 @@ class Point:
 def points(
     question: Question, networks: Iterable[Candidate], rows: Iterable[Mapping[str, Any]]
 ) -> list[Point]:
-    """Return the measured candidates under the question's conditions, the best first."""
+    """Return the measured candidates under the question's conditions, the best first.
+
+    Of equal figures, the more accurate network comes first.
+    """
     by_place = {each.place: each for each in networks}
     found = []
     for row in rows:
@@ -40,6 +43,7 @@ def points(
             if value:
                 disturbed = row["disturbed"] if question.is_timed else ""
                 found.append(Point(by_place[place], value, disturbed, row["date"]))
+    found.sort(key=_top1, reverse=True)
     found.sort(key=lambda each: each.value, reverse=question.measured.more_is_better)
     return found
 
@@ -66,6 +70,15 @@ def front(measured: Iterable[Point]) -> list[Point]:
             best = _top1(top)
             kept.append(top)
     return kept
+
+
+def alone(question: Question, point: Point) -> str:
+    """Return a sentence on a Pareto front of one network."""
+    figure = f"{'higher' if question.measured.more_is_better else 'lower'} {question.measured.name}"
+    return (
+        f"The Pareto front is one network: no other measured network has {figure} or higher "
+        f"accuracy than {point.candidate.title}."
+    )
 
 
 def _top1(point: Point) -> float:
@@ -230,15 +243,16 @@ def python_lines(candidate: Candidate, question: Question) -> str:
 
 
 def weights_note(candidate: Candidate) -> str:
-    """Return where the published accuracy is from, and whether the weights are."""
-    top1 = f"{candidate.top1:.1f}%" if candidate.top1 is not None else "Its accuracy"
+    """Return where the published accuracy is from, on which set, and whether the weights are."""
+    if candidate.top1 is None:
+        return "Its accuracy is not known: train it first."
+    figure = f"figure on the {candidate.test_set} set"
+    top1 = f"{candidate.top1:.1f}%"
     match candidate.source:
-        case "config":
-            return "Its accuracy is not known: train it first."
         case "torchvision":
-            return f"{top1} is torchvision's figure for these weights."
+            return f"{top1} is torchvision's {figure} for these weights."
         case "timm":
-            return f"{top1} is timm's figure for these weights."
+            return f"{top1} is timm's {figure} for these weights."
         case "variant":
-            return f"{top1} is timm's figure for these weights, which this network converts."
-    return f"{top1} is the paper's figure; its weights are not published, so train it first."
+            return f"{top1} is timm's {figure} for these weights, which this network converts."
+    return f"{top1} is the paper's {figure}; its weights are not published, so train it first."

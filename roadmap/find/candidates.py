@@ -15,6 +15,8 @@ from roadmap.steps import ROADMAPS
 from roadmap.tables.results import read_rows, step_rows
 
 TABLE = "paper/imagenet_networks"
+#: Test set of the paper's figures, as the table names it.
+VALIDATION = "ImageNet-1K validation"
 #: Source of a user's own config, whose accuracy is unknown.
 OWN = "config"
 #: Name of this project where a network's library is named.
@@ -36,8 +38,9 @@ PRETRAINING = {
 class Candidate:
     """A network at an image size, with the published top-1 (percent) of its ``weights``.
 
-    ``weights`` is a tag of timm or a name of torchvision; empty for a step, whose weights are not
-    published, and for a config. ``known`` has published images/s by column of the table.
+    ``test_set`` is what that was measured on; empty without a figure. ``weights`` is a tag of timm
+    or a name of torchvision; empty for a step, whose weights are not published, and for a config.
+    ``known`` has published images/s by column of the table.
     """
 
     source: str
@@ -46,6 +49,7 @@ class Candidate:
     gflops: float
     params_m: float
     top1: float | None = None
+    test_set: str = ""
     weights: str = ""
     family: str = ""
     pretraining: str = "in1k"
@@ -116,6 +120,7 @@ def _published(row: dict[str, str]) -> Candidate:
         gflops=float(row["gflops"]),
         params_m=float(row["params_m"]),
         top1=float(row["top1"]),
+        test_set=row["test_set"],
         weights=row["weights"],
         family=row["family"],
         pretraining=row["pretraining"],
@@ -144,6 +149,7 @@ def _steps() -> list[Candidate]:
             gflops=row["gflops"],
             params_m=row["params_m"],
             top1=row["top1"],
+            test_set=VALIDATION,
             family=f"{name} steps",
         )
         for name, roadmap in ROADMAPS.items()

@@ -304,6 +304,7 @@ def _fields(question: Question, point: Point, on_front: bool) -> dict[str, Any]:
         "pretraining": candidate.pretraining if candidate.top1 else "",
         "image_size": candidate.image_size,
         "top1": candidate.top1,
+        "test_set": candidate.test_set,
         question.objective: round(point.value, 4),
         "unit": question.measured.unit,
         "front": on_front,

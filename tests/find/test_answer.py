@@ -51,6 +51,13 @@ def test_the_asked_accuracy_is_the_least_that_counts(top1, winner):
     assert winners(asked, points(asked, NETWORKS, ROWS))[0].candidate.name == winner
 
 
+def test_of_equal_figures_the_more_accurate_network_wins():
+    rows = [row("middle", 100), row("large", 100)]
+    measured = points(question(), NETWORKS, rows)
+    assert winners(question(), measured)[0].candidate.name == "large"
+    assert front(measured) == measured[:1]
+
+
 def test_throughput_and_memory_have_their_own_winners():
     rows = [row("middle", 200, peak_memory_gb=0.9), row("large", 100, peak_memory_gb=0.2)]
     fastest = points(question(objective="throughput"), NETWORKS, rows)
@@ -167,7 +174,10 @@ def test_lines_are_python_and_name_the_network_as_its_library_does():
 def test_each_source_has_its_line(place, line):
     found = next(each for each in candidates() if each.place == place)
     assert line in create_line(found)
-    assert ("not published" in weights_note(found)) == (place[0] == "resnet200")
+    note = weights_note(found)
+    assert ("not published" in note) == (place[0] == "resnet200")
+    whose = {"torchvision": "torchvision's", "resnet200": "the paper's"}.get(place[0], "timm's")
+    assert f"{whose} figure on the ImageNet-1K validation set" in note
 
 
 def test_the_program_runs_as_written():

@@ -9,7 +9,7 @@ from torchvision import models
 import roadmap.timm_models  # noqa: F401 - registers steps and sizes
 from models import VARIANTS, ModelConfig
 from roadmap.find.answer import timm_name
-from roadmap.find.candidates import PRETRAINING, TABLE, candidates, of_config
+from roadmap.find.candidates import PRETRAINING, TABLE, VALIDATION, candidates, of_config
 from roadmap.measure.networks import check
 from roadmap.tables.results import read_rows
 
@@ -21,6 +21,12 @@ def test_each_network_and_its_weights_exist_in_the_library():
             assert not each.weights or timm.models.is_model_pretrained(name), name
         elif each.source == "torchvision":
             assert each.weights in [w.name for w in models.get_model_weights(each.name)]
+
+
+def test_every_accuracy_has_its_test_set():
+    assert {row["test_set"] for row in read_rows(TABLE)} == {VALIDATION}
+    assert {each.test_set for each in candidates()} == {VALIDATION}
+    assert of_config(VARIANTS["convnext_tiny"]).test_set == ""
 
 
 def test_torchvisions_figures_are_those_of_the_library():

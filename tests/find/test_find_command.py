@@ -60,6 +60,7 @@ def test_all_points_as_csv_and_json():
     values = [float(each["latency"]) for each in rows]
     assert values == sorted(values)
     assert {each["front"] for each in rows} == {"True", "False"}
+    assert {each["test_set"] for each in rows} == {"ImageNet-1K validation"}
     found = json.loads(h200("--format", "json", "--objective", "throughput").stdout)
     speeds = [each["throughput"] for each in found]
     assert speeds == sorted(speeds, reverse=True)

@@ -1,4 +1,4 @@
-"""CIFAR-100 in small: an archive in its format, and a slow local server that torchvision uses."""
+"""CIFAR-100 in small: an archive in its format, and a slow local server."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 FOLDER, ARCHIVE = "cifar-100-python", "cifar-100-python.tar.gz"
 #: Parts that the server sends with a pause between them.
@@ -62,32 +64,80 @@ def archive(images: int = 320, classes: int = 4) -> tuple[bytes, dict[str, str]]
     return packed.getvalue(), sums
 
 
+@dataclass
+class Site:
+    """What the server sends, and the offsets from which it was asked to."""
+
+    content: bytes = field(repr=False)
+    url: str = ""
+    md5: str = ""
+    sums: dict[str, str] = field(default_factory=dict)
+    pause: float = PAUSE
+    #: Whether it can send the rest of a file.
+    has_ranges: bool = True
+    #: Bytes after which it closes the next connection.
+    ends_after: int | None = None
+    asked: list[int] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
+
 @contextmanager
-def served_cifar(site: Path) -> Iterator[int]:
-    """Serve the archive, and write a ``sitecustomize.py`` to ``site``; yield the archive's size."""
+def served_cifar(folder: Path | None = None) -> Iterator[Site]:
+    """Serve the archive, and write a ``sitecustomize.py`` to ``folder``."""
     content, sums = archive()
+    site = Site(content, md5=hashlib.md5(content).hexdigest(), sums=sums)
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
+            self._head(0)
 
         def do_GET(self) -> None:
-            self.do_HEAD()
-            step = -(-len(content) // PARTS)
-            for start in range(0, len(content), step):
-                self.wfile.write(content[start : start + step])
+            start = int(self.headers.get("Range", "bytes=0-")[6:-1])
+            site.asked.append(start)
+            start = start if site.has_ranges else 0
+            self._head(start)
+            end, site.ends_after = site.ends_after, None
+            step = -(-site.size // PARTS)
+            for at in range(start, site.size, step):
+                self.wfile.write(site.content[at : min(at + step, end or site.size)])
                 self.wfile.flush()
-                time.sleep(PAUSE)
+                if end is not None and at + step >= end:
+                    return
+                time.sleep(site.pause)
+
+        def _head(self, start: int) -> None:
+            if start and start >= site.size:
+                self.send_error(416)
+                return
+            self.send_response(206 if start else 200)
+            self.send_header("Content-Length", str(site.size - start))
+            self.end_headers()
 
         def log_message(self, *_arguments: object) -> None:
             pass
 
     with ThreadingHTTPServer(("localhost", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://localhost:{server.server_port}/{ARCHIVE}"
-        md5 = hashlib.md5(content).hexdigest()
-        (site / "sitecustomize.py").write_text(PATCH.format(url=url, md5=md5, **sums))
-        yield len(content)
+        site.url = f"http://localhost:{server.server_port}/{ARCHIVE}"
+        if folder:
+            text = PATCH.format(url=site.url, md5=site.md5, **sums)
+            (folder / "sitecustomize.py").write_text(text)
+        yield site
         server.shutdown()
+
+
+def use(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process: torchvision's class has the address and checksums of ``site``."""
+    from torchvision.datasets import CIFAR100
+
+    for name, value in {
+        "url": site.url,
+        "tgz_md5": site.md5,
+        "train_list": [["train", site.sums["train"]]],
+        "test_list": [["test", site.sums["test"]]],
+        "meta": CIFAR100.meta | {"md5": site.sums["meta"]},
+    }.items():
+        monkeypatch.setattr(CIFAR100, name, value)

@@ -17,7 +17,13 @@ def question(top1: float = 80.0, **changes: Any) -> Question:
 
 
 def candidate(name: str, top1: float | None, gflops: float = 4.0, **changes: Any) -> Candidate:
-    fields = {"source": "timm", "image_size": 224, "params_m": 5 * gflops, "family": name}
+    fields = {
+        "source": "timm",
+        "image_size": 224,
+        "test_set": "some",
+        "params_m": 5 * gflops,
+        "family": name,
+    }
     return Candidate(**{"name": name, "top1": top1, "gflops": gflops, "weights": "w", **fields,
                         **changes})  # fmt: skip
 

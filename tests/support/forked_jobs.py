@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import subprocess
 from multiprocessing import forkserver, spawn
 from typing import Any
@@ -19,7 +18,6 @@ def _without_main(name: str) -> dict[str, Any]:
     return {key: value for key, value in found.items() if not key.startswith("init_main")}
 
 
-@functools.cache  # Streamlit runs a script for each visitor
 def fork_jobs(*libraries: str) -> None:
     """Start the fork server, which imports ``libraries``."""
     spawn.get_preparation_data = _without_main

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from typing import Any
 
@@ -18,7 +17,7 @@ NETWORKS = (
 
 def use_small_networks() -> None:
     """Replace the candidates; their accuracies are made up. Nothing is measured three times."""
-    costs = {"params_m": "0.4", "gflops": "0.05"}
+    costs = {"test_set": "none", "params_m": "0.4", "gflops": "0.05"}
     costs |= {"rtx4090_images_per_s": "", "i9_images_per_s": ""}
     rows = [dict(zip(FIELDS, network, strict=True)) | costs for network in NETWORKS]
     candidates.read_rows = lambda _name: rows
@@ -26,7 +25,6 @@ def use_small_networks() -> None:
     search.MOST_ATTEMPTS = 1
 
 
-@functools.cache  # Streamlit runs a script for each visitor
 def wait_for_stop() -> None:
     """After its first measurement, the first search waits until somebody stops it."""
     measure, searches = search.Search._measure, []

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 from browser_pages import ALL, COLORS, MARKED, at_rest, settled, themed, unfold, violations
+from contrast import faint_texts
 from playwright.sync_api import expect
 
 
@@ -18,7 +19,8 @@ class Visit:
     """What a visit of ``path`` found.
 
     ``before`` and ``words`` are the visible words before the first figure and in all, ``terms`` the
-    keys of the marked terms, unfolded ones too, ``misplaced`` those where none should be.
+    keys of the marked terms, unfolded ones too, ``misplaced`` those where none should be, ``faint``
+    the texts with too little contrast, also those on which axe-core does not decide.
     """
 
     path: str
@@ -27,6 +29,7 @@ class Visit:
     terms: list[str]
     misplaced: list[str]
     serious: list[str]
+    faint: list[str]
 
 
 #: Most words before the first figure; Method has only text unfolded.
@@ -111,16 +114,23 @@ def visit(request, visitor) -> Visit:
             expect(term).to_have_count(1, timeout=60_000)
         unfold(page)
         serious = at_rest(page, ALL)
+        faint = faint_texts(page)
         terms, misplaced = page.evaluate(MARKED), page.evaluate(MISPLACED)
         themed(page, "dark")
         serious += at_rest(page, COLORS)
+        faint += faint_texts(page)
         page.set_viewport_size(NARROW)
         serious += at_rest(page, ALL)
-        return Visit(path, before, words, terms, misplaced, serious)
+        faint += faint_texts(page)
+        return Visit(path, before, words, terms, misplaced, serious, faint)
 
 
 def test_axe_core_finds_nothing_serious(visit):
     assert visit.serious == []
+
+
+def test_no_text_is_faint_in_drawings_and_charts_either(visit):
+    assert visit.faint == []
 
 
 def test_a_page_has_few_words_before_its_figure_and_in_all(visit):
@@ -140,6 +150,30 @@ def test_what_is_hard_to_read_is_found(open_path):
     page.locator(".title").evaluate("(title) => { title.style.color = '#dddddd' }")
     for rules in (ALL, COLORS):
         assert any("color-contrast" in line for line in violations(page, rules))
+
+
+@pytest.mark.parametrize(
+    ("path", "place", "faint"),
+    [
+        ("inside?step=gelu", ".drawing svg text", "{ fill: #999 !important }"),
+        ("sizes", ".stPlotlyChart .xtitle", "{ fill: #999 !important }"),
+        ("method", ".lead", "{ background: linear-gradient(#888, #777) }"),
+        (
+            "method",
+            ".lead",
+            "{ position: relative; z-index: 0; &::before { content: ''; position: absolute; "
+            "inset: 0; background: #888; z-index: -1 } }",
+        ),
+    ],
+)
+def test_what_axe_core_cannot_decide_is_found(open_path, path, place, faint):
+    page = open_path(path)
+    settled(page)
+    expect(page.locator(place).first).to_be_visible(timeout=60_000)
+    assert faint_texts(page) == []
+    page.add_style_tag(content=f"#root {place} {faint}")
+    assert violations(page, COLORS) == []
+    assert faint_texts(page)
 
 
 def test_what_is_hard_to_read_is_found_in_every_section_whatever_the_window_shows(open_path):

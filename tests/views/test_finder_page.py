@@ -124,7 +124,30 @@ def test_the_winner_its_lines_and_the_chart():
         40.0: "circle-open",
     }
     assert app.button(key="finder-go").label == "Continue"
+    assert set(app.dataframe[0].value["test_set"]) == {"ImageNet-1K validation"}
+    assert "figure on the ImageNet-1K validation set" in html(app)
     assert set(app.dataframe[0].value["network"]) == {"hgnetv2_b3", "hgnetv2_b4", "resnet50"}
+
+
+def test_the_legend_says_what_the_chart_has():
+    measured("hgnetv2_b3", 50)
+    assert "Pareto front" not in html(opened())  # of one network there is nothing to say
+    measured("resnet50", 40)
+    page = html(opened())
+    assert "</i>Pareto front</span>" not in page
+    assert (
+        "The Pareto front is one network: no other measured network has lower latency or higher "
+        "accuracy than hgnetv2_b3." in page
+    )
+    assert "no other measured network has higher throughput or" in html(opened(best="throughput"))
+    assert "</i>answer</span>" in page
+    assert "</i>answer</span>" not in html(opened(top1="90"))
+    measured("hgnetv2_b5", 10, disturbed="it was busy")
+    page = html(opened())
+    assert "</i>Pareto front</span>" in page
+    assert "The Pareto front is one network" not in page
+    assert "</i>disturbed</span>" in page
+    assert "</i>your config</span>" not in page
 
 
 def test_pressing_the_button_starts_one_search(monkeypatch):
@@ -195,6 +218,7 @@ def test_the_network_of_the_builder_is_measured_first_and_compared():
     checked(app.run())
     assert "Your config: 10.0 ms" in html(app)
     assert "2.00 times better than hgnetv2_b3" in html(app)
+    assert "</i>your config</span>" in html(app)
     assert title(app) == "hgnetv2_b3"
     assert "Your config" not in html(opened())
 

@@ -7,24 +7,36 @@ import re
 from pathlib import Path
 
 import pytest
-from browser import served
-from browser_pages import at_rest, expect_to_fit, settled
+from browser import ROOT, served
+from browser_pages import at_rest, expect_to_fit, settled, themed
+from contrast import faint_texts
 from finder_rows import row
 from playwright.sync_api import Page, expect
 
 from roadmap.find import store
 
-APP = Path(__file__).parents[1] / "support" / "finder_app.py"
+FIRST = ROOT / "tests" / "support" / "finder_server.py"
 PATIENCE = 60_000  # milliseconds
 POINTS = ".js-plotly-plot .scatterlayer .trace path.point"
 NARROW = {"width": 390, "height": 844}
+#: Each name in the chart with the number of marks and other names that it covers.
+COVERED = """(chart) => {
+  const boxes = (selector) => [...chart.querySelectorAll(selector)].map((element) =>
+    [element.textContent, element.getBoundingClientRect()]);
+  const meet = (one, two) => one.left < two.right && two.left < one.right
+    && one.top < two.bottom && two.top < one.bottom;
+  const names = boxes('.annotation-text'), marks = boxes('path.point');
+  return names.map(([text, box]) => [text, [...names, ...marks].filter(([other, taken]) =>
+    other !== text && meet(box, taken)).length]);
+}"""
 
 
 @pytest.fixture(scope="module")
 def finder(tmp_path_factory):
     """The address of an explorer with an empty table, and the table's path."""
     folder = tmp_path_factory.mktemp("finder")
-    with served(APP, {store.VARIABLE: str(folder), "OMP_NUM_THREADS": "1"}) as url:
+    environment = {store.VARIABLE: str(folder), "OMP_NUM_THREADS": "1"}
+    with served(ROOT / "app.py", environment, first=FIRST) as url:
         yield url, folder / "finder.csv"
 
 
@@ -40,6 +52,10 @@ def opened(browser, finder):
     yield page
     context.close()
     assert errors == []
+
+
+def test_the_server_is_the_app_itself(opened, finder):
+    assert opened.goto(f"{finder[0]}/finder/nowhere").status == 404  # the app's own answer
 
 
 def test_an_engineer_asks_measures_stops_continues_and_takes_the_answer(opened, finder):
@@ -103,6 +119,19 @@ def test_it_is_used_with_the_keyboard(opened):
     batch.press("Enter")
     expect(page).to_have_url(re.compile("batch="), timeout=15_000)
     expect(page.get_by_role("button", name="Measure", exact=True)).to_be_enabled(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_each_name_in_the_chart_is_clearly_one_networks(open_path, width):
+    asked = "finder?device=NVIDIA+H200&batch=1&best=memory"  # where the front is crowded
+    page = open_path(asked, {"width": width, "height": 900})
+    settled(page)
+    expect(page.locator(".annotation-text").nth(3)).to_be_visible()
+    covered = dict(page.locator(".js-plotly-plot").evaluate(COVERED))
+    assert not any(covered.values())
+    assert faint_texts(page) == []
+    themed(page, "dark")
+    assert faint_texts(page) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

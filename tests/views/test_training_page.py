@@ -97,7 +97,7 @@ def test_a_download_says_its_size_before_and_how_far_it_is(monkeypatch, tmp_path
     assert "Downloads 169 MB first." in html(app)
     app.button(key="training-go").click()
     assert "Downloading CIFAR-100: 0 of 169 MB (0%)." in html(checked(app.run()))
-    archive = tmp_path / "data" / "cifar-100-python.tar.gz"
+    archive = tmp_path / "data" / "cifar-100-python.tar.gz.partial"
     archive.parent.mkdir()
     with archive.open("wb") as file:
         file.truncate(42_300_000)
@@ -311,12 +311,15 @@ def test_the_command_of_the_studys_steps_is_accepted_for_a_folder_of_images(tmp_
     assert "Runs: 28, 0 already finished." in said
 
 
-def test_a_named_set_is_downloaded_with_its_progress_and_trained_on(root, monkeypatch, tmp_path):
-    """By torchvision's own code, in a real process, from a local server."""
+def test_a_named_set_is_downloaded_with_its_progress_stopped_continued_and_trained_on(
+    root, monkeypatch, tmp_path
+):
+    """In real processes, from a local server."""
     work, site = tmp_path / "work", tmp_path / "site"
     work.mkdir()
     site.mkdir()
-    with served_cifar(site) as size, ended_tasks(root):
+    with served_cifar(site) as server, ended_tasks(root):
+        size = server.size
         path = os.pathsep.join(map(str, (site, ROOT)))
         monkeypatch.setenv("PYTHONPATH", path)
         for module in (background, downloads):
@@ -328,12 +331,25 @@ def test_a_named_set_is_downloaded_with_its_progress_and_trained_on(root, monkey
         app.run()
         app.button(key="training-go").click()
         checked(app.run())
+        deadline = time.monotonic() + 120
+        while not known.here:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        app.button(key="training-stop").click()
+        app.run()
+        until_ended(root)
+        begun = known.here
+        assert begun < size
+        app = opened()
+        app.button(key="training-resume").click()
+        checked(app.run())
         shares = set()
         deadline = time.monotonic() + 120
         while background.is_running(root):
             assert time.monotonic() < deadline
             shares |= {known.here / size}
             time.sleep(0.02)
+    assert server.asked == [0, begun]
     assert len(shares) > 4
     assert max(shares) == 1
     (run,) = reader.read_runs(root).runs

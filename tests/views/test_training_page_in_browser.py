@@ -6,11 +6,11 @@ import os
 import re
 import signal
 import time
-from pathlib import Path
 
 import pytest
-from browser import served
+from browser import ROOT, served
 from browser_pages import COLORS, at_rest, expect_to_fit, idle, themed
+from contrast import faint_texts
 from ended_tasks import ended_tasks
 from fake_runs import write_run
 from playwright.sync_api import Page, expect
@@ -19,7 +19,7 @@ from roadmap.runs import read_runs
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.sweep import background
 
-APP = Path(__file__).parents[1] / "support" / "training_app.py"
+FIRST = ROOT / "tests" / "support" / "training_server.py"
 NARROW, FULL, LOW = (
     {"width": 390, "height": 844},
     {"width": 1920, "height": 1080},
@@ -52,7 +52,7 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(root):
     """The app with runs of its own."""
-    with served(APP, {RUNS_VARIABLE: str(root)}) as url:
+    with served(ROOT / "app.py", {RUNS_VARIABLE: str(root)}, first=FIRST) as url:
         yield url
 
 
@@ -75,6 +75,10 @@ def charts(page: Page):
 def run_of(root):
     (run,) = (run for run in read_runs(root).runs if run.path.parent.name == FOLDER)
     return run
+
+
+def test_the_server_is_the_app_itself(open_path, address):
+    assert open_path("training").goto(f"{address}/training/nowhere").status == 404
 
 
 def test_a_run_is_started_watched_stopped_resumed_and_killed(open_path, root):
@@ -167,7 +171,7 @@ def test_nothing_is_asked_while_nothing_trains(open_path):
             { subtree: true, childList: true, characterData: true });
         }"""
     )
-    time.sleep(3)  # three updates
+    time.sleep(5)  # two updates
     assert page.evaluate("[window.frames_sent, window.changes]") == [0, 0]
 
 
@@ -184,8 +188,10 @@ def test_cards_fit_and_are_legible_in_both_themes(open_path, root):
     expect(page.locator(".narrowing tbody tr")).to_have_count(2)
     expect_to_fit(page)
     assert at_rest(page) == []
+    assert faint_texts(page) == []
     themed(page, "dark")
     assert at_rest(page, COLORS) == []
+    assert faint_texts(page) == []
     page.set_viewport_size(NARROW)
     expect_to_fit(page)
     assert at_rest(page) == []

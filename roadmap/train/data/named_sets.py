@@ -1,8 +1,9 @@
 """Data sets by their names in timm's ``create_dataset``, and WebDataset shards.
 
-``torch/cifar10`` and others are downloaded by torchvision to ``data/``, ``hfds/NAME`` by the
-Hugging Face hub to its cache; ``wds/FOLDER`` reads tar shards in a local folder. timm's streams
-(``hfids``, ``tfds``) are refused: they have no access by index, so a run could not be resumed.
+``torch/cifar10`` and ``torch/cifar100`` are downloaded here to ``data/``, others by torchvision,
+``hfds/NAME`` by the Hugging Face hub to its cache; ``wds/FOLDER`` reads tar shards in a local
+folder. timm's streams (``hfids``, ``tfds``) are refused: they have no access by index, so a run
+could not be resumed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from models.text import said
+from roadmap.train.data.downloads import DOWNLOADS, ROOT, fetch
 from roadmap.train.data.images import DataError, image_endings, reason, to_rgb, upright
 from roadmap.train.data.split import (
     TRAIN_NAMES,
@@ -34,8 +36,6 @@ from roadmap.train.data.split import (
 
 T = TypeVar("T")
 
-#: Folder for torchvision's data sets.
-ROOT = "data"
 #: Sets of written characters, which change when mirrored.
 UNMIRRORED = ("mnist", "kmnist", "qmnist")
 
@@ -58,6 +58,8 @@ def named_set(prefix: str, name: str) -> Source:
 def torchvision_set(name: str) -> Source:
     """Open CIFAR-10, CIFAR-100, MNIST and similar sets, or ImageNet, as stored by torchvision."""
     full = f"torch/{name}"
+    if full in DOWNLOADS:
+        fetch(full)
     train = _created(full, root=ROOT, split="train", download=True)
     val = _created(full, root=ROOT, split="val", download=True)
     # Sets that take ``train=False`` have a test split but no validation split.

@@ -16,6 +16,7 @@ from roadmap.find import answer
 from roadmap.find.answer import Point
 from roadmap.find.candidates import OWN, Candidate
 from roadmap.find.question import Question
+from roadmap.palette import ORANGE
 from roadmap.text import number
 from roadmap.views.builder import work
 from roadmap.views.common import figure, markup, press
@@ -148,34 +149,48 @@ def _chart(question: Question, measured: list[Point]) -> None:
     figure.show(
         charts.finder_chart(question, measured), pd.DataFrame(rows), "finder", _alt(question, known)
     )
-    st.html(_legend(known, any(point.disturbed for point in known)))
+    st.html(_legend(question, measured))
 
 
 def _alt(question: Question, known: list[Point]) -> str:
-    front = "; ".join(
+    front = [
         f"{point.candidate.title} {number(point.candidate.top1, 1)}% with "
         f"{question.measured.show(point.value)}"
         for point in answer.front(known)
-    )
+    ]
     return (
         f"Scatter chart of ImageNet-1K top-1 accuracy in percent against {question.measured.name} "
-        f"on {question.conditions} for {len(known)} networks. On the Pareto front: {front}."
+        f"on {question.conditions} for {len(known)} networks. "
+        f"{'On' if len(front) > 1 else 'Alone on'} the Pareto front: {'; '.join(front)}."
     )
 
 
-def _legend(known: list[Point], disturbed: bool) -> str:
-    present = [
-        name for name in charts.MARKERS if any(point.candidate.library == name for point in known)
+def _legend(question: Question, measured: list[Point]) -> str:
+    """Explain the signs that the chart has. A front of one network is no band: say which it is."""
+    known = [point for point in measured if point.candidate.top1 is not None]
+    front = answer.front(known)
+    signs = [
+        _sign(drawn.symbol, name, f"background:{drawn.color}")
+        for name, drawn in charts.MARKERS.items()
+        if any(point.candidate.library == name for point in known)
     ]
-    marks = "".join(
-        f'<span><i class="{charts.MARKERS[name].symbol}" '
-        f'style="background:{charts.MARKERS[name].color}"></i>{name}</span>'
-        for name in present
-    )
-    signs = '<span><i class="band"></i>Pareto front</span><span><i class="dash"></i>asked</span>'
-    if disturbed:
-        signs += '<span><i class="open"></i>disturbed</span>'
-    return f'<p class="faint legend">{marks}{signs}</p>'
+    if any(point.candidate.source == OWN for point in measured):
+        signs.append(_sign("line dot", "your config", f"border-color:{ORANGE}"))
+    if any(point.disturbed for point in known):
+        signs.append(_sign("open", "disturbed"))
+    if answer.winners(question, known):
+        signs.append(_sign("ring", "answer"))
+    signs.append(_sign("dash", "asked"))
+    if len(front) > 1:
+        signs.append(_sign("band", "Pareto front"))
+    legend = f'<p class="faint legend">{"".join(signs)}</p>'
+    if len(front) == 1 < len(known):
+        legend += markup.paragraph(answer.alone(question, front[0]), "faint")
+    return legend
+
+
+def _sign(kind: str, name: str, style: str = "") -> str:
+    return f'<span><i class="{kind}" style="{style}"></i>{name}</span>'
 
 
 def _row(question: Question, point: Point) -> dict[str, Any]:
@@ -186,6 +201,7 @@ def _row(question: Question, point: Point) -> dict[str, Any]:
         "weights": candidate.weights,
         "trained_on": candidate.trained_on if candidate.top1 else "",
         "top1": candidate.top1,
+        "test_set": candidate.test_set,
         question.objective: round(point.value, 4),
         "gflops": candidate.gflops,
         "params_m": candidate.params_m,
@@ -207,6 +223,7 @@ def _table(question: Question, measured: list[Point]) -> None:
                 "weights": "Weights",
                 "trained_on": "Trained on",
                 "top1": number_of("Top-1, %", format="%.1f"),
+                "test_set": "Test set",
                 question.objective: number_of(
                     f"{question.measured.name.capitalize()}, {question.measured.unit}",
                     format="%.2f",

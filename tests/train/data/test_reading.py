@@ -105,6 +105,7 @@ def test_the_test_split_of_a_torchvision_set_is_said(monkeypatch):
         def __getitem__(self, index):
             return cases.picture(index), index
 
+    monkeypatch.setattr("roadmap.train.data.named_sets.fetch", lambda _name: None)
     monkeypatch.setattr("timm.data.create_dataset", lambda *_args, **_options: Toy())
     source = open_source("torch/cifar10")
     assert source.splits == ("train", "test")

@@ -260,6 +260,7 @@ class Toy:
 
 def test_torchvision_set(monkeypatch):
     asked = []
+    monkeypatch.setattr(named_sets, "fetch", lambda _name: None)
     monkeypatch.setattr(
         "timm.data.create_dataset", lambda name, **o: asked.append((name, o)) or Toy()
     )
@@ -299,6 +300,7 @@ def test_a_set_that_cannot_be_had(monkeypatch):
     def create(*_args, **_options):
         raise ConnectionError("no route\nto host")
 
+    monkeypatch.setattr(named_sets, "fetch", lambda _name: None)
     monkeypatch.setattr("timm.data.create_dataset", create)
     assert refusal("torch/cifar10") == "torch/cifar10 is not available: no route to host"
     assert "hfds/some/pets is not available" in refusal("hfds/some/pets")

@@ -65,8 +65,9 @@ const bars = (rows, largest) => h("div", { class: "bars" }, rows.map((row) =>
 /* A square sheet of values; ``shade`` gives a cell's opacity, ``text`` its number. */
 const sheet = (x, y, values, cell, color, options = {}) => {
   const flat = values.flat(), low = Math.min(...flat), high = Math.max(...flat);
+  const most = options.numbers ? 0.5 : 0.75;  // numbers stay legible on the darkest cell
   const shade = options.shade ??
-    ((value) => high === low ? 0.4 : 0.1 + 0.75 * (value - low) / (high - low));
+    ((value) => high === low ? 0.4 : 0.1 + most * (value - low) / (high - low));
   return s("g", { transform: `translate(${x} ${y})`, class: "sheet" },
     s("rect", { class: "paper", width: cell * values[0].length, height: cell * values.length }),
     values.map((line, row) => line.map((value, column) => s("g", {},

@@ -1,0 +1,143 @@
+"""The contrast of text on what is behind it, measured in pixels.
+
+axe-core leaves undecided what it cannot compute: text in drawings and charts, on gradients, under
+pseudo-elements, and very short text.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from browser_pages import UNFRAMED
+from PIL import Image
+from playwright.sync_api import Page
+
+#: Least contrast of text, and of large text, which has 24 pixels, or 18.66 in bold.
+LEAST, LEAST_LARGE = 4.5, 3.0
+#: Share of a text's pixels that may have less, where it crosses a mark or a line.
+CROSSED = 25  # percent
+PART = 6000  # pixels of a page's height in one screenshot
+#: A function of all open shadow trees.
+EVERYWHERE = """const everywhere = (root, act) => { act(root);
+  for (const element of root.querySelectorAll('*'))
+    if (element.shadowRoot) everywhere(element.shadowRoot, act); };"""
+HIDE = f"""() => {{ {EVERYWHERE}
+  everywhere(document, (root) => {{
+    const style = document.createElement('style');
+    style.className = 'hidden-text';
+    style.textContent = `* {{ -webkit-text-fill-color: transparent !important }}
+      text:not(#a#b#c), tspan:not(#a#b#c) {{ fill: transparent !important }}`;
+    (root.head ?? root).append(style);
+  }}) }}"""
+SHOW = f"""() => {{ {EVERYWHERE}
+  everywhere(document, (root) =>
+    root.querySelectorAll('.hidden-text').forEach((style) => style.remove())) }}"""
+#: Each visible text that is not of a disabled control: its words, color, opacity and boxes.
+TEXTS = f"""() => {{ {EVERYWHERE}
+  const found = [];
+  const around = (element) => element.parentElement ?? element.getRootNode().host;
+  everywhere(document.body, (root) => {{
+    const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {{
+      const text = texts.currentNode, element = text.parentElement ?? text.getRootNode().host;
+      if (!text.data.trim() || element.closest('style, script, title, desc')) continue;
+      if (element.closest('[disabled], [aria-disabled=true]')) continue;
+      if (!element.checkVisibility({{ visibilityProperty: true, opacityProperty: true }})) continue;
+      const range = document.createRange();
+      range.selectNodeContents(text);
+      const boxes = [...range.getClientRects()].filter((box) => box.width > 1 && box.height > 1)
+        .map((box) => [box.left + scrollX, box.top + scrollY, box.width, box.height]);
+      if (!boxes.length) continue;
+      const style = getComputedStyle(element), drawn = element.closest('svg');
+      let opacity = drawn ? parseFloat(style.fillOpacity) : 1;
+      for (let each = element; each; each = around(each))
+        opacity *= parseFloat(getComputedStyle(each).opacity);
+      found.push({{ words: text.data.trim().slice(0, 40), boxes, opacity,
+        color: drawn ? style.fill : style.webkitTextFillColor,
+        large: parseFloat(style.fontSize) >= (style.fontWeight >= 700 ? 18.66 : 24),
+        element: element.outerHTML.slice(0, 120) }});
+    }}
+  }});
+  return found; }}"""
+
+
+def faint_texts(page: Page) -> list[str]:
+    """Return a line per text with too little contrast, on the whole page at rest."""
+    found = _faint(page)
+    if found:
+        page.wait_for_timeout(1000)
+        found = _faint(page)
+    return found
+
+
+def _faint(page: Page) -> list[str]:
+    frame = page.add_style_tag(content=UNFRAMED)
+    for _ in range(10):
+        texts = page.evaluate(TEXTS)
+        shown = _pixels(page)
+        page.evaluate(HIDE)
+        behind = _pixels(page)
+        page.evaluate(SHOW)
+        if shown.shape == behind.shape:
+            break
+        page.wait_for_timeout(300)  # charts still follow a change of size
+    frame.evaluate("(style) => style.remove()")
+    found = [(_contrast(text, shown, behind), text) for text in texts]
+    return [
+        f"contrast {contrast:.2f}: {text['words']} {text['element']}"
+        for contrast, text in found
+        if contrast < (LEAST_LARGE if text["large"] else LEAST)
+    ]
+
+
+def _pixels(page: Page) -> np.ndarray:
+    """The whole page in its colors."""
+    width, height = page.evaluate(
+        "[document.documentElement.clientWidth, document.documentElement.scrollHeight]"
+    )
+    parts = []
+    for top in range(0, height, PART):
+        clip: Any = {"x": 0, "y": top, "width": width, "height": min(PART, height - top)}
+        taken = page.screenshot(full_page=True, clip=clip, animations="disabled")
+        parts.append(np.asarray(Image.open(io.BytesIO(taken)).convert("RGB")))
+    return np.concatenate(parts)
+
+
+def _contrast(text: dict[str, Any], shown: np.ndarray, behind: np.ndarray) -> float:
+    """Of most of a text's pixels; those are where the page with and without text differ."""
+    grounds = []
+    for rows, columns in _places(text["boxes"]):
+        ground = behind[rows, columns].astype(float)
+        grounds.append(ground[(shown[rows, columns] != behind[rows, columns]).any(axis=-1)])
+    ground = np.concatenate([*grounds, np.zeros((0, 3))])
+    if not len(ground):
+        return LEAST  # it is covered
+    *color, alpha = _color(text["color"])
+    alpha *= text["opacity"]
+    light, dark = _luminance(alpha * np.array(color) + (1 - alpha) * ground), _luminance(ground)
+    ratios = (np.maximum(light, dark) + 0.05) / (np.minimum(light, dark) + 0.05)
+    return float(np.percentile(ratios, CROSSED))
+
+
+def _places(boxes: list[list[float]]) -> Iterator[tuple[slice, slice]]:
+    for left, top, width, height in boxes:
+        ends = max(int(top + height) + 1, 0), max(int(left + width) + 1, 0)  # 0: outside
+        yield slice(max(int(top), 0), ends[0]), slice(max(int(left), 0), ends[1])
+
+
+def _color(text: str) -> tuple[float, float, float, float]:
+    """Red, green and blue from 0 to 255, and the opacity, of a computed color."""
+    red, green, blue, *alpha = map(float, re.findall(r"[\d.]+(?:e-?\d+)?", text))
+    scale = 255 if text.startswith("color(srgb") else 1
+    return scale * red, scale * green, scale * blue, *(alpha or [1.0])
+
+
+def _luminance(colors: np.ndarray) -> np.ndarray:
+    """Relative luminance as WCAG defines it."""
+    shares = colors / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return linear @ np.array([0.2126, 0.7152, 0.0722])
