@@ -35,12 +35,17 @@ main(prog_name="streamlit")
 
 
 @contextmanager
-def served(script: Path, environment: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Serve ``script`` with Streamlit and yield its URL; ``environment`` adds variables."""
+def served(
+    script: Path, environment: Mapping[str, str] | None = None, first: str = ""
+) -> Iterator[str]:
+    """Serve ``script`` with Streamlit and yield its URL; ``environment`` adds variables.
+
+    The server's process runs the code ``first`` before it starts.
+    """
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-c", SERVER, "run", str(script)]
+    command = [sys.executable, "-c", first + SERVER, "run", str(script)]
     options = {
         "server.port": port,
         "server.address": "localhost",

@@ -12,6 +12,14 @@ from streamlit.components.v2 import manifest_scanner
 
 from roadmap import visitors
 
+SUPPORT = ROOT / "tests" / "support"
+#: The processes of the app's jobs, which most pages prepare, are forked. Others would import torch.
+FORKING = f"""
+import sys
+sys.path.append({str(SUPPORT)!r})
+from forked_jobs import fork_jobs
+fork_jobs("roadmap.measure.effective_field", "roadmap.export.onnx", "onnxscript")
+"""
 WIDE = {"width": 1440, "height": 900}
 
 
@@ -32,7 +40,7 @@ def components_found_once():
 
 @pytest.fixture(scope="session")
 def address():
-    with served(ROOT / "app.py") as url:
+    with served(ROOT / "app.py", first=FORKING) as url:
         yield url
 
 
