@@ -105,7 +105,7 @@ def pytest_collection_finish():
 
 
 def pytest_unconfigure():
-    gc.unfreeze()
+    """What is frozen stays so: pytest collects garbage several times at its end."""
     gc.enable()  # if collecting failed
 
 
