@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 from browser import ROOT, chromium, served
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, expect
 from streamlit.components.v2 import manifest_scanner
 
 from roadmap import visitors
@@ -21,6 +21,8 @@ from forked_jobs import fork_jobs
 fork_jobs("roadmap.measure.effective_field", "roadmap.export.onnx", "onnxscript")
 """
 WIDE = {"width": 1440, "height": 900}
+
+expect.set_options(timeout=30_000)  # by default 5 s, which a busy machine may need for a click
 
 
 @pytest.fixture(autouse=True)
