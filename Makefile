@@ -9,6 +9,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Where the environment forbids bytecode, each test process would compile all modules itself.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: app check lint test notebooks docs measured lowest
 
 app: .venv/app.stamp

@@ -33,7 +33,9 @@ SLOW = (
     "measure/test_complexity.py",
     "measure/test_throughput.py",
     "models/test_depthwise.py",
+    "models/test_source.py",
     "models/test_tracing.py",
+    "models/test_weights.py",
     "notebooks/*",
     "study/test_design.py",
     "sweep/*",
@@ -103,7 +105,7 @@ def pytest_collection_finish():
 
 
 def pytest_unconfigure():
-    gc.unfreeze()
+    """What is frozen stays so: pytest collects garbage several times at its end."""
     gc.enable()  # if collecting failed
 
 

@@ -11,7 +11,7 @@ from models.kernels import casts
 from models.kernels.depthwise import DepthwiseConv2d
 from models.kernels.layer_norm import LayerNorm2d
 from models.kernels.layer_scale import LayerScale
-from models.kernels.lines import HOOKS, Line
+from models.kernels.lines import HOOKS, FullLine, Line
 from models.kernels.mlp.layer import applied, leading
 from models.kernels.pointwise import PointwiseConv2d, in_full_on_cuda, in_half_on_cuda
 from models.kernels.tracing import exporting
@@ -20,13 +20,13 @@ from models.kernels.tracing import exporting
 BY_POSITION = (LayerNorm2d, PointwiseConv2d, nn.GELU, nn.ReLU, LayerScale)
 #: Layers that look for parameters that were cast together.
 CASTING = (DepthwiseConv2d, LayerNorm2d, LayerScale, PointwiseConv2d)
-#: Elements of the first stage's input from which compiled training is limited by the GPU. Below, it
-#: casts parameters together; above, the kernels for 1x1 convolutions take other weights.
-LARGE = 1 << 25
+#: Elements of the first stage's input from which the GPU limits a compiled network, in inference
+#: and in training. Smaller networks leave 1x1 convolutions to PyTorch.
+LARGE, LARGE_TRAINING = 1 << 24, 1 << 25
 #: Of each network's stages; not an attribute of theirs, which would be saved and copied.
 _parameters: WeakKeyDictionary[nn.Module, casts.Parameters] = WeakKeyDictionary()
 #: Of branches that run in float32.
-_lines: WeakKeyDictionary[nn.Module, Line] = WeakKeyDictionary()
+_lines: WeakKeyDictionary[nn.Module, FullLine] = WeakKeyDictionary()
 
 
 class Branch(nn.Sequential):
@@ -73,7 +73,7 @@ class Stages(nn.Sequential):
 def _cast_together(stages: Stages, x: Tensor) -> Tensor:
     dtype = torch.get_autocast_dtype("cuda")
     if torch.compiler.is_compiling():
-        if torch.is_grad_enabled() and x.numel() >= LARGE:
+        if not _cast_when_compiled(x):
             return _in_order(stages, x)
         # It casts in its own kernels what they read.
         wide = [layer for layer in stages.modules() if isinstance(layer, PointwiseConv2d)]
@@ -85,6 +85,17 @@ def _cast_together(stages: Stages, x: Tensor) -> Tensor:
         together = casts.cast_together(_parameters[stages], dtype)
     with together:
         return _in_order(stages, x)
+
+
+def _cast_when_compiled(x: Tensor) -> bool:
+    """Return whether a compiled network whose first stage reads ``x`` casts together.
+
+    In large inference, our kernels read what is cast; in large training, they read weights that
+    include other factors. In small inference, torch.compile launches single casts as quickly.
+    """
+    if torch.is_grad_enabled():
+        return x.numel() < LARGE_TRAINING
+    return x.numel() >= LARGE
 
 
 def _in_order(layers: nn.Sequential, x: Tensor) -> Tensor:
@@ -125,7 +136,7 @@ def _made(branch: Branch, kept: casts.Kept) -> Line | None:
 def _in_float32(branch: Branch, x: Tensor) -> Tensor:
     line = _lines.get(branch)
     if line is None or not line.current:
-        line = _lines[branch] = Line(branch)
+        line = _lines[branch] = FullLine(branch)
     return line(x) if line.fits(x) else _in_order(branch, x)
 
 

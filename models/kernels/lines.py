@@ -7,7 +7,7 @@ parameters that are cast and viewed beforehand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook as has_any_global_hook
 
 from models.kernels.depthwise import DepthwiseConv2d, operator
+from models.kernels.depthwise.autograd import worthwhile
 from models.kernels.layer_norm import LayerNorm2d
 from models.kernels.layer_scale import LayerScale
 from models.kernels.mlp import operators
@@ -24,21 +25,28 @@ from models.kernels.mlp.layer import mlp_of
 from models.kernels.pointwise import PointwiseConv2d
 from models.kernels.tracing import plain
 
-#: One operator, or a few; of images (N, C, H, W) or of rows (N, H, W, C).
-Step = Callable[[Tensor], Tensor]
+#: Whether it takes and returns rows (N, H, W, C), not images (N, C, H, W); one operator, or a few.
+Step = tuple[bool, Callable[[Tensor], Tensor]]
+#: Returns a parameter in the dtype in which it is used.
 Found = Callable[[Tensor | None], Any]
 BY_POSITION = (LayerNorm2d, PointwiseConv2d, nn.GELU, nn.ReLU, LayerScale)
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+#: Multiply-adds of a 1x1 convolution up to which its product in full float32 precision is faster,
+#: since the GPU waits for launches anyway.
+MOST_IN_FULL = 1 << 30
 
 
 class Line:
-    """The layers of ``branch``, whose parameters ``found`` returns in autocast's dtype; without
-    ``found``, in float32 without autocast.
+    """The layers of ``branch`` under autocast; ``found`` returns parameters in its dtype.
 
     Layers of other projects, and those that autocast leaves alone, are called as they are.
     """
 
-    def __init__(self, branch: nn.Sequential, found: Found | None = None):
+    def __init__(self, branch: nn.Sequential, found: Found):
+        self._watch(branch)
+        self._steps = list(_steps(self._layers, found))
+
+    def _watch(self, branch: nn.Sequential) -> None:
         self._modules, self._layers = branch._modules, list(branch)
         self._hooks = [getattr(layer, name) for layer in self._layers for name in HOOKS]
         self._parameters = [
@@ -46,8 +54,6 @@ class Line:
             for layer in self._layers
             for name, each in layer._parameters.items()
         ]
-        self._autocast = found is not None
-        self._steps = list(_steps(self._layers, found) if found else _steps_in_full(self._layers))
 
     @property
     def current(self) -> bool:
@@ -61,54 +67,73 @@ class Line:
         return plain(x) and not any(self._hooks) and not has_any_global_hook()
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Apply it to ``x`` (N, C, H, W), channels_last and in the parameters' dtype."""
-        if not self._autocast:
-            return self._run(x)
+        """Apply it to ``x`` (N, C, H, W), channels_last and in autocast's dtype."""
         # Not the context manager, which takes 10 µs.
         torch.set_autocast_enabled("cuda", False)
         try:
-            return self._run(x)
+            return _run(self._steps, x)
         finally:
             torch.set_autocast_enabled("cuda", True)
 
-    def _run(self, x: Tensor) -> Tensor:
-        of_rows = False
-        for by_rows, step in self._steps:
-            if by_rows != of_rows:
-                x = x.permute(0, 2, 3, 1) if by_rows else x.permute(0, 3, 1, 2)
-                of_rows = by_rows
-            x = step(x)
-        return x.permute(0, 3, 1, 2) if of_rows else x
+
+class FullLine(Line):
+    """The layers of ``branch`` in float32, without autocast.
+
+    PyTorch's convolutions use TensorFloat-32 by default, its products do not: they are slower with
+    many images, but launched in half the time.
+    """
+
+    def __init__(self, branch: nn.Sequential):
+        self._watch(branch)
+        self._steps = list(_steps_in_full(self._layers, products=False))
+        self._of_few = list(_steps_in_full(self._layers, products=True))
+        weights = [layer.weight for layer in self._layers if isinstance(layer, PointwiseConv2d)]
+        self._per_position = max((weight.numel() for weight in weights), default=0)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Apply it to ``x`` (N, C, H, W), channels_last."""
+        positions = x.numel() // x.shape[1]
+        few = positions * self._per_position <= MOST_IN_FULL
+        return _run(self._of_few if few else self._steps, x)
 
 
-def _steps(layers: list[nn.Module], found: Found) -> Iterable[tuple[bool, Step]]:
+def _run(steps: Sequence[Step], x: Tensor) -> Tensor:
+    of_rows = False
+    for by_rows, step in steps:
+        if by_rows != of_rows:
+            x = x.permute(0, 2, 3, 1) if by_rows else x.permute(0, 3, 1, 2)
+            of_rows = by_rows
+        x = step(x)
+    return x.permute(0, 3, 1, 2) if of_rows else x
+
+
+def _steps(layers: list[nn.Module], found: Found) -> Iterable[Step]:
     while layers:
         if mlp_of(layers[:3]):
             yield True, _mlp(layers[0], layers[2], found)
             layers = layers[3:]
         else:
             layer, *layers = layers
-            yield type(layer) in BY_POSITION, _step(layer, found)
+            yield type(layer) in BY_POSITION, _operator(layer, found)
 
 
-def _steps_in_full(layers: list[nn.Module]) -> Iterable[tuple[bool, Step]]:
-    """In float32, convolutions stay convolutions, which use TensorFloat-32 by default."""
+def _steps_in_full(layers: list[Any], *, products: bool) -> Iterable[Step]:
     for layer in layers:
         if type(layer) in (DepthwiseConv2d, LayerNorm2d):
-            yield type(layer) is LayerNorm2d, _step(layer, lambda parameter: parameter)
+            yield type(layer) is LayerNorm2d, _operator(layer, lambda parameter: parameter)
+        elif products and type(layer) in (PointwiseConv2d, LayerScale):
+            yield True, layer.by_rows
         elif type(layer) is PointwiseConv2d:
             yield False, partial(F.conv2d, weight=layer.weight, bias=layer.bias)
-        elif type(layer) is nn.GELU:
-            yield False, partial(F.gelu, approximate=layer.approximate)
         else:
-            yield False, layer
+            yield products and type(layer) in BY_POSITION, layer
 
 
-def _mlp(first: Any, second: Any, found: Found) -> Step:
+def _mlp(first: Any, second: Any, found: Found) -> Callable[[Tensor], Tensor]:
     weight1, bias1 = found(first.weight).flatten(1), found(first.bias)
     weight2, bias2 = found(second.weight).flatten(1).t(), found(second.bias)
     if bias1 is None:
-        bias1 = weight1.new_zeros(len(weight1))
+        bias1 = weight1.new_zeros(weight1.shape[0])
     if bias2 is None:
         bias2 = weight2.new_zeros(weight2.shape[1])
 
@@ -119,7 +144,7 @@ def _mlp(first: Any, second: Any, found: Found) -> Step:
     return step
 
 
-def _step(layer: Any, found: Found) -> Step:
+def _operator(layer: Any, found: Found) -> Callable[[Tensor], Tensor]:
     if type(layer) is DepthwiseConv2d and layer.padding_mode == "zeros":
         return _depthwise(layer, found)
     if type(layer) is LayerNorm2d:
@@ -135,25 +160,28 @@ def _step(layer: Any, found: Found) -> Step:
         return lambda rows: F.gelu(rows, approximate=layer.approximate)
     if type(layer) is nn.ReLU:
         return torch.relu
-    return _called(layer)
+    return partial(_called, layer)
 
 
-def _called(layer: nn.Module) -> Step:
-    def step(x: Tensor) -> Tensor:
-        torch.set_autocast_enabled("cuda", True)
-        try:
-            return layer(x)
-        finally:
-            torch.set_autocast_enabled("cuda", False)
-
-    return step
+def _called(layer: nn.Module, x: Tensor) -> Tensor:
+    torch.set_autocast_enabled("cuda", True)
+    try:
+        return layer(x)
+    finally:
+        torch.set_autocast_enabled("cuda", False)
 
 
-def _depthwise(layer: DepthwiseConv2d, found: Found) -> Step:
-    if layer.own:
-        weight, bias = layer.weight, layer.bias  # the kernels read float32
-        stride, padding = layer.stride[0], int(layer.padding[0])
-        return lambda x: operator.convolved(x, weight, bias, stride, padding)
+def _depthwise(layer: DepthwiseConv2d, found: Found) -> Callable[[Tensor], Tensor]:
     weight, bias = found(layer.weight), found(layer.bias)
     options: Any = (layer.stride, layer.padding, layer.dilation, layer.groups)
-    return lambda x: F.conv2d(x, weight, bias, *options)
+    if not layer.own:
+        return lambda x: F.conv2d(x, weight, bias, *options)
+    as_they_are = layer.weight, layer.bias  # the kernels read float32
+    stride, padding = layer.stride[0], int(layer.padding[0])
+
+    def step(x: Tensor) -> Tensor:
+        if x.dtype == torch.float32 and not worthwhile(x, *as_they_are):
+            return F.conv2d(x, weight, bias, *options)
+        return operator.convolved(x, *as_they_are, stride, padding)
+
+    return step

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +25,12 @@ def exporting() -> bool:
 def traced() -> bool:
     """Return whether a mode sees operators, such as that in which torch.compile traces them."""
     return bool(torch._C._len_torch_dispatch_stack())
+
+
+def graphs_recorded() -> bool:
+    """Return whether what torch.compile traces now becomes a CUDA graph."""
+    inductor = sys.modules.get("torch._inductor.config")
+    return inductor is not None and bool(inductor.triton.cudagraphs)
 
 
 def plain(*tensors: Tensor | None) -> bool:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.cuda
 @pytest.fixture
 def for_any_size(monkeypatch):
     """Our kernels also for inputs so small that PyTorch's would be faster."""
-    monkeypatch.setattr(autograd, "LEAST_RECORDED", 0)
+    monkeypatch.setattr(autograd, "LEAST_ELEMENTS", 0)
 
 
 @pytest.mark.usefixtures("for_any_size")
@@ -82,13 +82,20 @@ def test_a_graph_is_captured_and_gives_the_same():
 
 
 @pytest.mark.parametrize(
-    ("way", "own"), [("eager", False), ("default", False), ("reduce-overhead", True)]
+    ("way", "dtype", "own"),
+    [
+        ("eager", torch.float32, False),
+        ("eager", torch.bfloat16, True),
+        ("default", torch.bfloat16, False),
+        ("reduce-overhead", torch.bfloat16, True),
+    ],
 )
-def test_small_inputs_are_left_to_pytorch_unless_a_graph_launches(way, own, monkeypatch):
+def test_small_inputs_run_where_launches_are_fastest(way, dtype, own, monkeypatch):
     calls, convolved = [], plans.convolved
     monkeypatch.setattr(plans, "convolved", lambda *given: calls.append(0) or convolved(*given))
-    layer = DepthwiseConv2d(32, 32, 7, padding=3, groups=32).cuda()
-    x = torch.randn(2, 32, 14, 14, device="cuda").to(memory_format=torch.channels_last)
+    layer = DepthwiseConv2d(32, 32, 7, padding=3, groups=32).cuda().to(dtype)
+    x = torch.randn(2, 32, 14, 14, device="cuda", dtype=dtype)
+    x = x.to(memory_format=torch.channels_last)
     torch._dynamo.reset()
     run = layer if way == "eager" else torch.compile(layer, mode=way)
     with torch.inference_mode():

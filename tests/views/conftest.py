@@ -7,12 +7,15 @@ from contextlib import contextmanager
 
 import pytest
 from browser import ROOT, chromium, served
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, expect
 from streamlit.components.v2 import manifest_scanner
 
 from roadmap import visitors
 
+FIRST = ROOT / "tests" / "support" / "forking_server.py"
 WIDE = {"width": 1440, "height": 900}
+
+expect.set_options(timeout=30_000)  # by default 5 s, which a busy machine may need for a click
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +35,7 @@ def components_found_once():
 
 @pytest.fixture(scope="session")
 def address():
-    with served(ROOT / "app.py") as url:
+    with served(ROOT / "app.py", first=FIRST) as url:
         yield url
 
 

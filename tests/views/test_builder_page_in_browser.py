@@ -260,6 +260,8 @@ def test_the_drawing_is_used_by_keyboard(open_page):
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Space")
     expect(page.get_by_role("radio", name="Patchify")).to_be_checked()
+    expect(part(page, "4 by 4 convolution", "Stem")).to_be_visible()
+    idle(page)  # or the part that Tab reaches would be replaced
     page.keyboard.press("Tab")  # the other drawing, in which one part is in the tab order
     expect(part(page, "4 by 4 convolution", "Stem")).to_be_focused()
     page.keyboard.press("Tab")

@@ -6,7 +6,6 @@ these functions skip it where nothing else would see the call (``plain``).
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,12 +16,14 @@ from torch.autograd import Function
 
 from models.kernels.depthwise import operator
 from models.kernels.library import operators
-from models.kernels.tracing import plain, recorded, traced
+from models.kernels.tracing import graphs_recorded, plain, recorded, traced
 
 Gradients = tuple[Tensor | None, ...]
-#: Elements of the input from which our kernels save more of the GPU's time than autograd functions
-#: in Python cost. Without gradients, ours take no longer to launch.
-LEAST_RECORDED = 1 << 23
+#: Elements of the input from which our kernels save more of the GPU's time than launching them
+#: costs: where autograd records them or torch.compile launches them, and in float32, where PyTorch
+#: launches its kernel in half the time (results/measured/gpu.csv). Otherwise, ours are launched as
+#: quickly.
+LEAST_ELEMENTS, LEAST_FLOAT32 = 1 << 23, 1 << 22
 
 
 def depthwise_conv2d(
@@ -39,14 +40,18 @@ def depthwise_conv2d(
 
 
 def worthwhile(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Return whether our kernels are faster; where gradients are recorded, the size of ``x`` counts
-    unless a CUDA graph, once recorded, launches them."""
-    if x.numel() >= LEAST_RECORDED or not recorded(x, weight, bias):
+    """Return whether our kernels are faster for ``x``, whose size counts unless a CUDA graph, once
+    recorded, launches them."""
+    if x.numel() >= LEAST_ELEMENTS:
         return True
     if traced():
-        inductor = sys.modules.get("torch._inductor.config")
-        return inductor is not None and bool(inductor.triton.cudagraphs)
-    return torch.cuda.is_current_stream_capturing()
+        return graphs_recorded()
+    if torch.cuda.is_current_stream_capturing():
+        return True
+    if recorded(x, weight, bias):
+        return False
+    in_full = x.dtype == torch.float32 and not torch.is_autocast_enabled("cuda")
+    return not in_full or x.numel() >= LEAST_FLOAT32
 
 
 def _run(

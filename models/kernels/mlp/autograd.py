@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+from models.kernels import casts
 from models.kernels.mlp import operators
 from models.kernels.tracing import plain, recorded
 
@@ -24,7 +25,9 @@ def mlp(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tenso
     tensors = (x, weight1, bias1, weight2, bias2)
     if recorded(*tensors):
         return Mlp.apply(*tensors)
-    return F.linear(_run("linear_gelu", x, weight1, bias1), weight2, bias2)
+    small = torch.compiler.is_compiling() and not casts.traced()
+    name = "linear_gelu_in_graph" if small else "linear_gelu"
+    return F.linear(_run(name, x, weight1, bias1), weight2, bias2)
 
 
 class Mlp(Function):

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from models.kernels.library import fragment
 from models.kernels.mlp import launch
+from models.kernels.tracing import graphs_recorded
 
 #: The tensor memory accelerator came with this compute capability.
 LEAST_CAPABILITY = (9, 0)
@@ -21,6 +22,7 @@ TYPES = (torch.bfloat16, torch.float16)
 
 _library = fragment("mlp")
 _library.define("linear_gelu(Tensor x, Tensor weight, Tensor bias) -> Tensor")
+_library.define("linear_gelu_in_graph(Tensor x, Tensor weight, Tensor bias) -> Tensor")
 _library.define("linear_gelu_slope(Tensor x, Tensor weight, Tensor bias) -> (Tensor, Tensor)")
 _library.define("gelu_gradient(Tensor gradient, Tensor weight, Tensor slope) -> (Tensor, Tensor)")
 
@@ -34,6 +36,14 @@ def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     activated = x.new_empty(x.shape[0], outputs)
     launch.linear_gelu(x, weight, bias, activated, None)
     return activated
+
+
+@torch.library.impl(_library, "linear_gelu_in_graph", "CompositeImplicitAutograd")
+def linear_gelu_in_graph(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return the same, from the kernel only if what torch.compile traces becomes a CUDA graph."""
+    if graphs_recorded():
+        return torch.ops.roadmap.linear_gelu(x, weight, bias)
+    return F.gelu(F.linear(x, weight, bias))
 
 
 @torch.library.impl(_library, "linear_gelu_slope", "CompositeExplicitAutograd")

@@ -1,0 +1,110 @@
+"""Which operators a compiled network runs, and that it gives the same, on a CPU that acts as a
+GPU."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+from as_cuda import act, autocast
+from functorch.compile import make_boxed_func
+from torch import Tensor
+from torch._dynamo.backends.common import aot_autograd
+
+from models import VARIANTS, ModernResNet
+from models.kernels import branch, casts
+from models.kernels.mlp import layer
+
+HUGE = 1 << 60
+BLOCKS = 3
+
+
+@pytest.fixture(autouse=True)
+def _as_cuda(monkeypatch):
+    act(monkeypatch)
+    torch._dynamo.reset()
+
+
+@pytest.fixture
+def network() -> ModernResNet:
+    torch.manual_seed(0)
+    config = VARIANTS["convnext_tiny"].replace(depths=(1, 2), width=16, layer_scale=0.5)
+    net = ModernResNet(config.replace(num_classes=5))
+    for parameter in net.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    return net.to(memory_format=torch.channels_last)
+
+
+def images() -> Tensor:
+    torch.manual_seed(1)
+    return torch.randn(2, 3, 32, 32).to(memory_format=torch.channels_last)
+
+
+def compiled(network: ModernResNet, found: Counter[str]):
+    """Compile; ``found`` counts the operators of the forward passes."""
+
+    def forward(graph, _inputs):
+        found.update(str(node.target).partition(".")[2] for node in graph.graph.nodes)
+        return make_boxed_func(graph)
+
+    def backward(graph, _inputs):
+        return make_boxed_func(graph)
+
+    backend = aot_autograd(fw_compiler=forward, bw_compiler=backward)
+    return torch.compile(network, backend=backend, fullgraph=True)
+
+
+@pytest.mark.parametrize(
+    ("large", "graphs", "own", "cast"),
+    [(False, False, 0, 0), (False, True, BLOCKS, 0), (True, False, BLOCKS, 1)],
+    ids=["small", "small in a CUDA graph", "large"],
+)
+def test_inference(large, graphs, own, cast, network, monkeypatch):
+    monkeypatch.setattr(branch, "LARGE", 0 if large else HUGE)
+    network.eval()
+    found = Counter()
+    with (
+        torch._inductor.config.patch({"triton.cudagraphs": graphs}),
+        torch.inference_mode(),
+        autocast(),
+    ):
+        assert torch.equal(compiled(network, found)(images()), network(images()))
+    count = (found["linear_gelu.default"], found["cast.default"], found["gelu.default"])
+    assert count == (own, cast, BLOCKS - own)
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["small", "large"])
+def test_training(large, network, monkeypatch):
+    monkeypatch.setattr(branch, "LARGE_TRAINING", 0 if large else HUGE)
+    monkeypatch.setattr(layer, "LEAST_COMPILED", 0)
+    found, gradients = Counter(), []
+    for run in (network, compiled(network, found)):
+        network.zero_grad()
+        with autocast():
+            run(images()).float().square().mean().backward()
+        gradients.append([parameter.grad for parameter in network.parameters()])
+    for ours, theirs in zip(*gradients, strict=True):
+        assert (ours - theirs).norm() < 0.05 * theirs.norm()
+    count = (found["linear_gelu_slope.default"], found["cast.default"], found["mul.Tensor"])
+    # Large networks multiply weights by the factors of norms and scales, small ones activations.
+    assert count == ((BLOCKS, 0, 4 * BLOCKS) if large else (0, 1, BLOCKS))
+    assert not casts.traced()
+
+
+def test_factors_in_the_weights_change_neither_logits_nor_gradients(network, monkeypatch):
+    """Exactly, in float64."""
+    network.double()
+    monkeypatch.setattr(branch, "in_half_on_cuda", lambda _: True)
+    monkeypatch.setattr(layer, "LEAST_COMPILED", 0)
+    monkeypatch.setattr(layer, "LEAST_RECORDED", HUGE)
+    monkeypatch.setattr(layer, "_dtype", lambda rows: rows.dtype)
+    monkeypatch.setattr(layer, "_folds", lambda _: torch.compiler.is_compiling())
+    found, results = Counter(), []
+    for run in (network, compiled(network, found)):
+        logits = run(images().double())
+        parameters = list(network.parameters())
+        results.append([logits, *torch.autograd.grad(logits.square().sum(), parameters)])
+    assert found["linear_gelu_slope.default"] == BLOCKS
+    for ours, theirs in zip(*results, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-9)
