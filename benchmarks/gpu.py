@@ -28,9 +28,7 @@ from itertools import product
 import torch
 from torch import nn
 
-from models.kernels.depthwise.autograd import LEAST_RECORDED
 from models.kernels.depthwise.layer import SWITCH
-from models.kernels.mlp import layer
 from roadmap.measure import networks
 from roadmap.measure.throughput import NUM_CLASSES, Setting, one_step
 from roadmap.tables.results import merge_rows
@@ -136,8 +134,6 @@ def table(taken: dict[str, list[float]], way: str, setting: Setting) -> list[dic
             "ratio": round(statistics.median(s / o for s, o in zip(seconds, ours, strict=True)), 3),
             "fastest_ms": round(1000 * min(seconds), 3),
             "rounds": len(seconds),
-            "least_elements": LEAST_RECORDED if setting.mode == "training" else 0,
-            "least_hidden": least_hidden(way, setting.mode),
             "device_name": torch.cuda.get_device_name(),
             "torch": found["torch"],
             "timm": found["timm"],
@@ -146,12 +142,6 @@ def table(taken: dict[str, list[float]], way: str, setting: Setting) -> list[dic
         }
         for name, seconds in taken.items()
     ]
-
-
-def least_hidden(way: str, mode: str) -> int:
-    if mode == "inference":
-        return 0
-    return layer.LEAST_RECORDED if way == "eager" else layer.LEAST_COMPILED
 
 
 if __name__ == "__main__":
