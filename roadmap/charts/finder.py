@@ -9,16 +9,14 @@ from typing import Any
 import plotly.graph_objects as go
 
 from roadmap.charts import style
-from roadmap.charts.names import place_names
-from roadmap.charts.sizes import MARGIN, FamilyMarker, log_axis
+from roadmap.charts.names import name_points
+from roadmap.charts.sizes import MARGIN, FamilyMarker, areas, log_axis
 from roadmap.find.answer import Point, front, winners
 from roadmap.find.candidates import OWN, PROJECT, Candidate
 from roadmap.find.question import Question
 from roadmap.palette import BLUE, GRAY, ORANGE, PLUM
 
 HEIGHT = 460
-#: Sizes of the plotting area in pixels, from a phone's to the widest page's.
-AREAS = tuple((width, HEIGHT - MARGIN["t"] - MARGIN["b"]) for width in range(290, 1050, 60))
 LONGEST = 28  # letters of a name
 SIZE = 11
 ANSWER = 22  # diameter of the ring around the answer
@@ -159,24 +157,7 @@ def _names(
     radii = [(ANSWER if [point] == able[:1] else SIZE) / 2 + EDGE for point in points]
     names = [_short(point.candidate) for point in named]
     curve = [(math.log10(point.value), point.candidate.top1 or 0.0) for point in best]
-    shifts = place_names(places, radii, names, curve=curve, spans=spans, areas=AREAS)
-    return [
-        {
-            "x": x,
-            "y": y,
-            "text": name,
-            "ax": shift[0],
-            "ay": -shift[1],
-            "arrowhead": 0,
-            "arrowwidth": 1,
-            "arrowcolor": GRAY,
-            "standoff": radius,
-            "borderpad": 0,
-            "font": {"size": style.FONT_SIZE - 1},
-        }
-        for (x, y), radius, name, shift in zip(places, radii, names, shifts, strict=False)
-        if shift
-    ]
+    return name_points(places, radii, names, curve=curve, spans=spans, areas=areas(HEIGHT))
 
 
 def _short(candidate: Candidate) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 from math import ceil, dist, hypot
+from typing import Any
 
+from roadmap.charts import style
 from roadmap.charts.labels import (
     LETTER,
     LINE,
@@ -20,6 +22,7 @@ from roadmap.charts.labels import (
     outside,
     shared_area,
 )
+from roadmap.palette import GRAY
 
 #: Pixels between a name and marks; a line of at least ``SEEN`` pixels is seen.
 ROOM, SEEN = 3, 5
@@ -29,6 +32,39 @@ FURTHEST = 4
 STEP = 6
 #: Offset (right, up) in pixels from a point to the center of its name.
 Shift = tuple[float, float]
+
+
+def name_points(
+    points: Sequence[Point],
+    radii: Sequence[float],
+    names: Sequence[str],
+    *,
+    curve: Sequence[Point],
+    spans: tuple[Point, Point],
+    areas: Sequence[tuple[int, int]],
+) -> list[dict[str, Any]]:
+    """Return Plotly annotations with the names that have a place, and their lines.
+
+    Parameters as in ``place_names``.
+    """
+    shifts = place_names(points, radii, names, curve=curve, spans=spans, areas=areas)
+    return [
+        {
+            "x": x,
+            "y": y,
+            "text": name,
+            "ax": shift[0],
+            "ay": -shift[1],
+            "arrowhead": 0,
+            "arrowwidth": 1,
+            "arrowcolor": GRAY,
+            "standoff": radius,
+            "borderpad": 0,
+            "font": {"size": style.FONT_SIZE - 1},
+        }
+        for (x, y), radius, name, shift in zip(points, radii, names, shifts, strict=False)
+        if shift
+    ]
 
 
 def place_names(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
 from roadmap.charts import style
-from roadmap.charts.labels import LETTER, LINE, Box, box_at, in_pixels, outside, shared_area
+from roadmap.charts.names import name_points
 from roadmap.palette import BLUE, CYAN, GRAY, ORANGE, PLUM
 from roadmap.tables.sizes import TEST_SETS, pareto_front
 from roadmap.text import number
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 HEIGHT = 520
-#: Size of the narrowest plotting area, in pixels. At this size labels cover neither each other nor
-#: marks; on wider pages they do not cover each other.
-AREA = (300, 420)
 #: Ticks on the axis of cost, at least, and the share of the axis between two of them.
 FEWEST_TICKS, TICKS_APART = 3, 0.12
 MARGIN = {"l": 48, "r": 14, "t": 12, "b": 46, "pad": 0}
@@ -97,7 +93,7 @@ def sizes_chart(
             margin=MARGIN,
             xaxis=log_axis(cost.axis, spans[0]),
             yaxis=style.axis(f"{TEST_SETS[test_set]} top-1 accuracy, %", range=spans[1]),
-            annotations=_labels(table, front, cost, test_set, spans),
+            annotations=_names(table, front, cost, test_set, spans),
         ),
     )
 
@@ -221,75 +217,33 @@ def _ring(chosen: DataFrame, cost: CostAxis, test_set: str) -> go.Scatter:
     )
 
 
-def _labels(
+def _names(
     table: DataFrame, front: DataFrame, cost: CostAxis, test_set: str, spans: tuple[Span, Span]
 ) -> list[dict[str, Any]]:
-    """Label the front, on its empty side where possible, and each family's best network.
-
-    Labels that would cover a mark or another label are left out, those of the front last.
-    """
+    """Name the front and each family's best network where there is room, the front first."""
     best = table.sort_values(test_set, ascending=False).drop_duplicates("family")
     best = best[~best["key"].isin(front["key"])]
-    side = 1 if cost.more_is_better else -1
-    front_rows = front.sort_values(test_set, ascending=False).to_dict("records")
-    rows = [(row, ((side, 1), (-side, -1))) for row in front_rows]
-    rows += [(row, ((-side, -1), (side, -1))) for row in best.to_dict("records")]
-    choices = ([_label(row, cost, test_set, *at) for at in corners] for row, corners in rows)
-    marks = [_mark_box(row, cost, test_set, spans) for row in table.to_dict("records")]
-    return _apart(choices, marks, spans)
-
-
-def _label(
-    row: dict[str, Any], cost: CostAxis, test_set: str, across: int, along: int
-) -> dict[str, Any]:
-    """Place a row's name at a corner of its mark: right or left, above or below (1 or -1)."""
-    clear = round(0.4 * bubble(row["memory"])) + 3
-    return style.note(
-        short_label(row),
-        math.log10(row[cost.column]),
-        row[test_set],
-        xanchor="left" if across > 0 else "right",
-        yanchor="bottom" if along > 0 else "top",
-        xshift=across * clear,
-        yshift=along * (clear - 2),
-        borderpad=0,
+    others = table[~table["key"].isin([*front["key"], *best["key"]])]
+    curve = front.sort_values(test_set, ascending=False).to_dict("records")
+    named = [*curve, *best.to_dict("records")]
+    rows = [*named, *others.to_dict("records")]
+    points = [(math.log10(row[cost.column]), row[test_set]) for row in rows]
+    return name_points(
+        points,
+        [bubble(row["memory"]) / 2 for row in rows],
+        [short_label(row) for row in named],
+        curve=points[: len(curve)],
+        spans=spans,
+        areas=areas(HEIGHT),
     )
+
+
+def areas(height: int) -> list[tuple[int, int]]:
+    """Return sizes of the plotting area of a chart, in pixels, from a phone's to the widest
+    page's."""
+    return [(width, height - MARGIN["t"] - MARGIN["b"]) for width in range(290, 1050, 60)]
 
 
 def short_label(row: dict[str, Any]) -> str:
     """Return the name, plus the image size if it is not 224."""
     return row["name"] if row["image_size"] == 224 else f"{row['name']} {row['image_size']}"
-
-
-def _apart(
-    choices: Iterable[list[dict[str, Any]]], taken: list[Box], spans: tuple[Span, Span]
-) -> list[dict[str, Any]]:
-    """From each list, keep the first label that is inside the frame and covers nothing ``taken``
-    by marks or earlier labels."""
-    kept: list[dict[str, Any]] = []
-    for labels in choices:
-        for label in labels:
-            box = _label_box(label, spans)
-            if not outside(box, AREA) and not any(shared_area(box, other) for other in taken):
-                kept.append(label)
-                taken.append(box)
-                break
-    return kept
-
-
-def _label_box(label: dict[str, Any], spans: tuple[Span, Span]) -> Box:
-    width = LETTER * len(label["text"])
-    x, y = in_pixels((label["x"], label["y"]), spans, AREA)
-    across = width / 2 if label["xanchor"] == "left" else -width / 2
-    along = LINE / 2 if label["yanchor"] == "bottom" else -LINE / 2
-    return box_at(x + label["xshift"] + across, y + label["yshift"] + along, width, LINE)
-
-
-def _mark_box(row: dict[str, Any], cost: CostAxis, test_set: str, spans: tuple[Span, Span]) -> Box:
-    """Return the square inside a round mark: its corners are free for labels."""
-    side = bubble(row["memory"])
-    if FAMILIES[row["family"]].symbol != "square":
-        side /= math.sqrt(2)
-    return box_at(
-        *in_pixels((math.log10(row[cost.column]), row[test_set]), spans, AREA), side, side
-    )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadmap.charts.sizes import AREA, COSTS, LARGEST, MEMORY, bubble, sizes_chart
+from roadmap.charts.sizes import COSTS, HEIGHT, LARGEST, MEMORY, areas, bubble, sizes_chart
 from roadmap.tables.results import read_rows
 from roadmap.tables.sizes import TEST_SETS, pareto_front, sizes_table
 
@@ -103,29 +103,28 @@ def test_labels_are_on_points_and_apart():
 
 
 @pytest.mark.parametrize("cost", COSTS.values(), ids=list(COSTS))
-def test_labels_cover_no_mark_on_a_narrow_page(cost):
+def test_labels_cover_no_mark_on_a_page_of_any_width(cost):
     figure = sizes_chart(TABLE, cost)
     (left, right), (low, high) = figure.layout.xaxis.range, figure.layout.yaxis.range
+    for width, height in areas(HEIGHT):
 
-    def pixels(x: float, y: float) -> tuple[float, float]:
-        return (x - left) / (right - left) * AREA[0], (y - low) / (high - low) * AREA[1]
+        def pixels(
+            x: float, y: float, width: int = width, height: int = height
+        ) -> tuple[float, float]:
+            return (x - left) / (right - left) * width, (y - low) / (high - low) * height
 
-    marks = [
-        pixels(math.log10(x), y)
-        for trace in figure.data
-        if trace.customdata is not None
-        for x, y in zip(trace.x, trace.y, strict=True)
-    ]
-    for label in figure.layout.annotations:
-        x, y = pixels(label.x, label.y)
-        width = 6 * len(label.text) * (1 if label.xanchor == "left" else -1)
-        height = 12 if label.yanchor == "bottom" else -12
-        sides = sorted((x + label.xshift, x + label.xshift + width))
-        ends = sorted((y + label.yshift, y + label.yshift + height))
-        covered = [
-            mark for mark in marks if sides[0] < mark[0] < sides[1] and ends[0] < mark[1] < ends[1]
+        marks = [
+            pixels(math.log10(x), y)
+            for trace in figure.data
+            if trace.customdata is not None
+            for x, y in zip(trace.x, trace.y, strict=True)
         ]
-        assert not covered, label.text
+        for label in figure.layout.annotations:
+            x, y = pixels(label.x, label.y)
+            x, y = x + label.ax, y - label.ay
+            half = 3 * len(label.text), 6
+            covered = [m for m in marks if abs(m[0] - x) < half[0] and abs(m[1] - y) < half[1]]
+            assert not covered, label.text
 
 
 def test_area_is_in_proportion_to_memory():
