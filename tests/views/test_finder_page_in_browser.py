@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from browser import ROOT, served
-from browser_pages import at_rest, expect_to_fit, settled, themed
-from contrast import faint_texts
+from browser_pages import at_rest, expect_to_fit, settled
 from finder_rows import row
 from playwright.sync_api import Page, expect
 
@@ -19,16 +18,6 @@ FIRST = ROOT / "tests" / "support" / "finder_server.py"
 PATIENCE = 60_000  # milliseconds
 POINTS = ".js-plotly-plot .scatterlayer .trace path.point"
 NARROW = {"width": 390, "height": 844}
-#: Each name in the chart with the number of marks and other names that it covers.
-COVERED = """(chart) => {
-  const boxes = (selector) => [...chart.querySelectorAll(selector)].map((element) =>
-    [element.textContent, element.getBoundingClientRect()]);
-  const meet = (one, two) => one.left < two.right && two.left < one.right
-    && one.top < two.bottom && two.top < one.bottom;
-  const names = boxes('.annotation-text'), marks = boxes('path.point');
-  return names.map(([text, box]) => [text, [...names, ...marks].filter(([other, taken]) =>
-    other !== text && meet(box, taken)).length]);
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -118,19 +107,6 @@ def test_it_is_used_with_the_keyboard(opened):
     batch.press("Enter")
     expect(page).to_have_url(re.compile("batch="), timeout=15_000)
     expect(page.get_by_role("button", name="Measure", exact=True)).to_be_enabled(timeout=PATIENCE)
-
-
-@pytest.mark.parametrize("width", [390, 1440])
-def test_each_name_in_the_chart_is_clearly_one_networks(open_path, width):
-    asked = "finder?device=NVIDIA+H200&batch=1&best=memory"  # where the front is crowded
-    page = open_path(asked, {"width": width, "height": 900})
-    settled(page)
-    expect(page.locator(".annotation-text").nth(3)).to_be_visible()
-    covered = dict(page.locator(".js-plotly-plot").evaluate(COVERED))
-    assert not any(covered.values())
-    assert faint_texts(page) == []
-    themed(page, "dark")
-    assert faint_texts(page) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
