@@ -12,9 +12,8 @@ from roadmap.find.candidates import candidates
 from roadmap.find.question import BATCH_SIZES, DTYPES
 from roadmap.find.store import COLUMNS, Row
 
-#: Largest file in bytes, most rows, and longest text of a cell.
-MOST_BYTES, MOST_ROWS, LONGEST = 2_000_000, 5000, 100
-MOST_WHOLE = 1_000_000
+#: Largest file in bytes, most rows, longest text of a cell, and largest whole number.
+MOST_BYTES, MOST_ROWS, LONGEST, MOST_WHOLE = 2_000_000, 5000, 100, 1_000_000
 DEVICES = ("cpu", "cuda", "mps")
 WHOLE = ("batch_size", "batch_size_asked", "image_size", "repetitions", "attempts")
 #: Columns with positive numbers; memory may be missing.
@@ -64,10 +63,10 @@ def _checked(row: Row, place: int, name: str) -> Row:
             wanted = " or ".join(options)
             raise _refused(name, f"row {place}, {column} is {said(row[column])}; use {wanted}")
     for column in WHOLE:
-        if not (row[column].isascii() and row[column].isdigit() and 0 < int(row[column]) <= 10**6):
-            raise _refused(
-                name, f"row {place}, {column} is {said(row[column])}; use a whole number"
-            )
+        text = row[column]
+        if not (text.isascii() and text.isdigit() and 0 < int(text) <= MOST_WHOLE):
+            wanted = f"use a whole number from 1 to {MOST_WHOLE:,}"
+            raise _refused(name, f"row {place}, {column} is {said(text)}; {wanted}")
     for column in POSITIVE:
         if row[column] or column != "peak_memory_gb":
             _check_number(row[column], f"row {place}, {column}", name)
