@@ -89,6 +89,8 @@ def found(parameter: Tensor) -> Tensor:
     together = getattr(_thread, "together", None)
     if not together or not torch.is_autocast_enabled("cuda"):
         return parameter
+    if isinstance(together, Kept) and torch.is_grad_enabled():  # enabled during the pass
+        return parameter
     return together.get(id(parameter), parameter)
 
 
@@ -117,7 +119,7 @@ class Kept(dict[int, Tensor]):
 
     def __init__(self, found: dict[int, Tensor], dtype: torch.dtype):
         super().__init__(found)
-        self.dtype = dtype
+        self.dtype, self.outdated = dtype, False
         self.lines: dict[nn.Module, Any] = {}
 
 
@@ -138,13 +140,15 @@ class Parameters:
     """
 
     def __init__(self, layers: Iterable[nn.Module]):
-        self._all: list[Tensor] = [
-            each
-            for layer in layers
-            for each in layer.parameters(recurse=False)
-            if each.dtype == torch.float32
-        ]
+        found = (each for layer in layers for each in layer.parameters(recurse=False))
+        float32 = (each for each in found if each.dtype == torch.float32)
+        self._all: list[Tensor] = list(dict.fromkeys(float32))  # layers may share one
         self._kept: dict[torch.dtype, Kept] = {}
+
+    @property
+    def outdated(self) -> bool:
+        """Whether a parameter is known to have been replaced."""
+        return any(each.outdated for each in self._kept.values())
 
     def cast(self, dtype: torch.dtype) -> dict[int, Tensor]:
         """Return the parameters in ``dtype``, by ``id``."""
