@@ -21,6 +21,7 @@ from models import VARIANTS, ModernResNet
 from models.kernels import casts, lines
 from models.kernels.depthwise import DepthwiseConv2d
 from models.kernels.mlp import operators
+from models.kernels.pointwise import PointwiseConv2d
 from roadmap import ROADMAPS
 
 
@@ -149,6 +150,18 @@ def shared(network) -> None:
     network.eval()  # parameters are collected again
 
 
+class Twice(PointwiseConv2d):
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * super().forward(x)
+
+
+def subclassed(network) -> None:
+    branch = branch_of(network)
+    twice = Twice(16, 64, 1).to(memory_format=torch.channels_last)
+    twice.load_state_dict(branch.conv2.state_dict())
+    branch.conv2 = twice
+
+
 def no_parameter(network) -> None:
     conv = branch_of(network).conv1
     weight = conv.weight.detach()
@@ -189,7 +202,7 @@ def inference(network) -> Tensor:
 
 
 CHANGES = [scaled, moved, replaced_parameter, replaced_layer, parametrized, pruned, shared]
-CHANGES += [no_parameter, other_gelu, dilated, other_forward, other_hooks]
+CHANGES += [subclassed, no_parameter, other_gelu, dilated, other_forward, other_hooks]
 
 
 @pytest.mark.parametrize("change", CHANGES)
