@@ -44,7 +44,8 @@ class Branch(Remembering):
 
     In channels_last and half precision, layers that treat positions one by one share one view
     (N, H, W, C), and two 1x1 convolutions with a GELU between them may run on kernels of this
-    project. Eager inference calls a ``Line``. Layers with hooks are called one by one.
+    project. Eager inference calls a ``Line``. If a layer has hooks or a ``forward`` of its own, all
+    are called one by one.
     """
 
     def forward(self, x: Tensor) -> Tensor:

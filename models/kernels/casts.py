@@ -114,8 +114,10 @@ def useful(x: Tensor) -> bool:
 
 
 class Kept(dict[int, Tensor]):
-    """Parameters in ``dtype`` by ``id``, whose values follow the parameters'; ``lines`` are made of
-    them."""
+    """Parameters in ``dtype`` by ``id``, whose values follow the parameters'; ``lines`` use them.
+
+    It is ``outdated`` once one of the parameters has been replaced.
+    """
 
     def __init__(self, found: dict[int, Tensor], dtype: torch.dtype):
         super().__init__(found)
@@ -134,9 +136,9 @@ def kept() -> Kept | None:
 class Parameters:
     """The float32 parameters of some layers, on one device.
 
-    ``found`` does not find a parameter that was added or replaced since then. What inference needs
-    is kept from one pass to the next, since making a tensor takes longer than to cast it, but cast
-    anew each time.
+    ``found`` does not find a parameter that was added or replaced since then. Inference keeps the
+    tensors from one pass to the next, since making one takes longer than casting into it, and casts
+    again in each.
     """
 
     def __init__(self, layers: Iterable[nn.Module]):

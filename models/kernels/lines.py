@@ -26,7 +26,7 @@ from models.kernels.mlp.layer import mlp_of
 from models.kernels.pointwise import PointwiseConv2d
 from models.kernels.tracing import plain
 
-#: Whether it takes and returns rows (N, H, W, C), not images (N, C, H, W); one operator, or a few.
+#: Whether it takes and returns rows (N, H, W, C), not images (N, C, H, W), and what to call.
 Step = tuple[bool, Callable[[Tensor], Tensor]]
 #: Returns a parameter in the dtype in which it is used.
 Found = Callable[[Tensor | None], Any]
