@@ -1,40 +1,51 @@
 """Layers one after the other: those of a residual branch, and the stages of a network."""
 
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import _has_any_global_hook as has_any_global_hook
 
 from models.kernels import casts
 from models.kernels.depthwise import DepthwiseConv2d
 from models.kernels.layer_norm import LayerNorm2d
 from models.kernels.layer_scale import LayerScale
-from models.kernels.lines import HOOKS, FullLine, Line
+from models.kernels.lines import BY_POSITION, FullLine, Line, watched
 from models.kernels.mlp.layer import applied, leading
 from models.kernels.pointwise import PointwiseConv2d, in_full_on_cuda, in_half_on_cuda
-from models.kernels.tracing import exporting
+from models.kernels.tracing import exporting, plain
 
-#: Layers that treat the positions of an image one by one.
-BY_POSITION = (LayerNorm2d, PointwiseConv2d, nn.GELU, nn.ReLU, LayerScale)
 #: Layers that look for parameters that were cast together.
 CASTING = (DepthwiseConv2d, LayerNorm2d, LayerScale, PointwiseConv2d)
 #: Elements of the first stage's input from which the GPU limits a compiled network, in inference
 #: and in training. Smaller networks leave 1x1 convolutions to PyTorch.
 LARGE, LARGE_TRAINING = 1 << 24, 1 << 25
-#: Of each network's stages; not an attribute of theirs, which would be saved and copied.
-_parameters: WeakKeyDictionary[nn.Module, casts.Parameters] = WeakKeyDictionary()
-#: Of branches that run in float32.
-_lines: WeakKeyDictionary[nn.Module, FullLine] = WeakKeyDictionary()
 
 
-class Branch(nn.Sequential):
+class Remembering(nn.Sequential):
+    """``nn.Sequential`` that keeps something in ``remembered`` for its next call.
+
+    As an attribute, it is freed with the network even if a layer's hook refers to the network.
+    Copies and files do not have it.
+    """
+
+    remembered = cast(Any, None)  # an annotation would make it an attribute for TorchScript
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: each for name, each in self.__dict__.items() if name != "remembered"}
+
+    def _replicate_for_data_parallel(self) -> "Remembering":
+        replica = super()._replicate_for_data_parallel()
+        replica.remembered = None
+        return replica  # type: ignore[no-any-return]
+
+
+class Branch(Remembering):
     """``nn.Sequential`` that on CUDA runs layers together where that is faster.
 
     In channels_last and half precision, layers that treat positions one by one share one view
     (N, H, W, C), and two 1x1 convolutions with a GELU between them may run on kernels of this
-    project. Eager inference calls a ``Line``. Layers with hooks are called one by one.
+    project. Eager inference calls a ``Line``. If a layer has hooks or a ``forward`` of its own, all
+    are called one by one.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -49,7 +60,7 @@ class Branch(nn.Sequential):
         return x
 
 
-class Stages(nn.Sequential):
+class Stages(Remembering):
     """``nn.Sequential`` that, under autocast on CUDA, casts parameters together."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,11 +73,11 @@ class Stages(nn.Sequential):
         return x
 
     def train(self, mode: bool = True) -> "Stages":
-        _parameters.pop(self, None)
+        self.remembered = None
         return super().train(mode)
 
     def _apply(self, *arguments: Any, **options: Any) -> "Stages":
-        _parameters.pop(self, None)  # they move
+        self.remembered = None  # parameters move
         return super()._apply(*arguments, **options)
 
 
@@ -78,11 +89,14 @@ def _cast_together(stages: Stages, x: Tensor) -> Tensor:
         # It casts in its own kernels what they read.
         wide = [layer for layer in stages.modules() if isinstance(layer, PointwiseConv2d)]
         together = casts.traced_together(wide, dtype)
+    elif not plain(x):  # a mode's tensors must not be kept
+        return _in_order(stages, x)
     else:
-        if stages not in _parameters:
+        parameters = stages.remembered
+        if parameters is None or parameters.outdated:
             layers = [layer for layer in stages.modules() if isinstance(layer, CASTING)]
-            _parameters[stages] = casts.Parameters(layers)
-        together = casts.cast_together(_parameters[stages], dtype)
+            parameters = stages.remembered = casts.Parameters(layers)
+        together = casts.cast_together(parameters, dtype)
     with together:
         return _in_order(stages, x)
 
@@ -108,7 +122,7 @@ def _in_half(branch: Branch, x: Tensor) -> Tensor:
     line = _line(branch, x)
     if line is not None:
         return line(x)
-    return _in_order(branch, x) if _hooked(branch) else _run(list(branch), x)
+    return _in_order(branch, x) if watched(list(branch)) else _run(list(branch), x)
 
 
 def _line(branch: Branch, x: Tensor) -> Line | None:
@@ -116,7 +130,10 @@ def _line(branch: Branch, x: Tensor) -> Line | None:
     if torch.compiler.is_compiling() or torch.is_grad_enabled() or (kept := casts.kept()) is None:
         return None
     line = kept.lines.get(branch)
-    if branch not in kept.lines or (line is not None and not line.current):
+    if line is not None and not line.current:
+        kept.outdated = True
+        line = kept.lines[branch] = _made(branch, kept)
+    elif branch not in kept.lines:
         line = kept.lines[branch] = _made(branch, kept)
     fits = line is not None and x.dtype == kept.dtype and line.fits(x)
     return line if fits else None
@@ -134,9 +151,9 @@ def _made(branch: Branch, kept: casts.Kept) -> Line | None:
 
 
 def _in_float32(branch: Branch, x: Tensor) -> Tensor:
-    line = _lines.get(branch)
+    line = branch.remembered
     if line is None or not line.current:
-        line = _lines[branch] = FullLine(branch)
+        line = branch.remembered = FullLine(branch)
     return line(x) if line.fits(x) else _in_order(branch, x)
 
 
@@ -161,19 +178,17 @@ def _real(x: Tensor) -> bool:
 
 
 def _channels_last(x: Tensor) -> bool:
+    """Return whether ``x`` is channels_last, which no transform of torch.func knows."""
+    if not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
+        return False
     return x.is_contiguous(memory_format=torch.channels_last)
-
-
-def _hooked(layers: Branch) -> bool:
-    """Return whether something waits for calls of ``layers``."""
-    return has_any_global_hook() or any(getattr(layer, name) for layer in layers for name in HOOKS)
 
 
 def _run(layers: list[nn.Module], x: Tensor) -> Tensor:
     first = 0
     while first < len(layers):
         last = first
-        while last < len(layers) and isinstance(layers[last], BY_POSITION):
+        while last < len(layers) and type(layers[last]) in BY_POSITION:
             last += 1
         if last > first:
             x = _by_rows(layers[first:last], x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

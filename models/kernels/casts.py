@@ -89,6 +89,8 @@ def found(parameter: Tensor) -> Tensor:
     together = getattr(_thread, "together", None)
     if not together or not torch.is_autocast_enabled("cuda"):
         return parameter
+    if isinstance(together, Kept) and torch.is_grad_enabled():  # enabled during the pass
+        return parameter
     return together.get(id(parameter), parameter)
 
 
@@ -112,12 +114,14 @@ def useful(x: Tensor) -> bool:
 
 
 class Kept(dict[int, Tensor]):
-    """Parameters in ``dtype`` by ``id``, whose values follow the parameters'; ``lines`` are made of
-    them."""
+    """Parameters in ``dtype`` by ``id``, whose values follow the parameters'; ``lines`` use them.
+
+    It is ``outdated`` once one of the parameters has been replaced.
+    """
 
     def __init__(self, found: dict[int, Tensor], dtype: torch.dtype):
         super().__init__(found)
-        self.dtype = dtype
+        self.dtype, self.outdated = dtype, False
         self.lines: dict[nn.Module, Any] = {}
 
 
@@ -132,19 +136,21 @@ def kept() -> Kept | None:
 class Parameters:
     """The float32 parameters of some layers, on one device.
 
-    ``found`` does not find a parameter that was added or replaced since then. What inference needs
-    is kept from one pass to the next, since making a tensor takes longer than to cast it, but cast
-    anew each time.
+    ``found`` does not find a parameter that was added or replaced since then. Inference keeps the
+    tensors from one pass to the next, since making one takes longer than casting into it, and casts
+    again in each.
     """
 
     def __init__(self, layers: Iterable[nn.Module]):
-        self._all: list[Tensor] = [
-            each
-            for layer in layers
-            for each in layer.parameters(recurse=False)
-            if each.dtype == torch.float32
-        ]
+        found = (each for layer in layers for each in layer.parameters(recurse=False))
+        float32 = (each for each in found if each.dtype == torch.float32)
+        self._all: list[Tensor] = list(dict.fromkeys(float32))  # layers may share one
         self._kept: dict[torch.dtype, Kept] = {}
+
+    @property
+    def outdated(self) -> bool:
+        """Whether a parameter is known to have been replaced."""
+        return any(each.outdated for each in self._kept.values())
 
     def cast(self, dtype: torch.dtype) -> dict[int, Tensor]:
         """Return the parameters in ``dtype``, by ``id``."""

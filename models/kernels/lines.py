@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -25,12 +26,17 @@ from models.kernels.mlp.layer import mlp_of
 from models.kernels.pointwise import PointwiseConv2d
 from models.kernels.tracing import plain
 
-#: Whether it takes and returns rows (N, H, W, C), not images (N, C, H, W); one operator, or a few.
+#: Whether it takes and returns rows (N, H, W, C), not images (N, C, H, W), and what to call.
 Step = tuple[bool, Callable[[Tensor], Tensor]]
 #: Returns a parameter in the dtype in which it is used.
 Found = Callable[[Tensor | None], Any]
+#: Layers that treat the positions of an image one by one.
 BY_POSITION = (LayerNorm2d, PointwiseConv2d, nn.GELU, nn.ReLU, LayerScale)
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+#: What a line reads from layers once.
+SETTINGS = {
+    DepthwiseConv2d: attrgetter("stride", "padding", "dilation", "groups", "padding_mode", "own"),
+    nn.GELU: attrgetter("approximate"),
+}
 #: Multiply-adds of a 1x1 convolution up to which its product in full float32 precision is faster,
 #: since the GPU waits for launches anyway.
 MOST_IN_FULL = 1 << 30
@@ -48,23 +54,29 @@ class Line:
 
     def _watch(self, branch: nn.Sequential) -> None:
         self._modules, self._layers = branch._modules, list(branch)
-        self._hooks = [getattr(layer, name) for layer in self._layers for name in HOOKS]
         self._parameters = [
             (layer._parameters, name, each)
             for layer in self._layers
             for name, each in layer._parameters.items()
         ]
+        read = [(SETTINGS[type(layer)], layer) for layer in self._layers if type(layer) in SETTINGS]
+        self._settings = [(settings, layer, settings(layer)) for settings, layer in read]
 
     @property
     def current(self) -> bool:
-        """Whether the branch has the layers and parameters that it had."""
-        return list(self._modules.values()) == self._layers and all(
-            now[name] is each for now, name, each in self._parameters
+        """Whether the branch has the layers, parameters and settings that it had.
+
+        A layer may have lost a parameter: to ``torch.nn.utils.parametrize`` or ``prune``.
+        """
+        return (
+            list(self._modules.values()) == self._layers
+            and all(now.get(name, now) is each for now, name, each in self._parameters)
+            and all(settings(layer) == before for settings, layer, before in self._settings)
         )
 
     def fits(self, x: Tensor) -> bool:
         """Return whether nothing but the layers themselves sees ``x`` pass."""
-        return plain(x) and not any(self._hooks) and not has_any_global_hook()
+        return plain(x) and not watched(self._layers)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Apply it to ``x`` (N, C, H, W), channels_last and in autocast's dtype."""
@@ -97,6 +109,19 @@ class FullLine(Line):
         return _run(self._of_few if few else self._steps, x)
 
 
+def watched(layers: Sequence[nn.Module]) -> bool:
+    """Return whether calls of ``layers`` do more than their classes say: a layer has hooks, or a
+    ``forward`` of its own."""
+    return has_any_global_hook() or any(
+        "forward" in layer.__dict__
+        or layer._forward_hooks
+        or layer._forward_pre_hooks
+        or layer._backward_hooks
+        or layer._backward_pre_hooks
+        for layer in layers
+    )
+
+
 def _run(steps: Sequence[Step], x: Tensor) -> Tensor:
     of_rows = False
     for by_rows, step in steps:
@@ -114,19 +139,46 @@ def _steps(layers: list[nn.Module], found: Found) -> Iterable[Step]:
             layers = layers[3:]
         else:
             layer, *layers = layers
-            yield type(layer) in BY_POSITION, _operator(layer, found)
+            step = _operator(layer, found)
+            if step is None:
+                yield False, _others(layer, layers, found)
+                return
+            yield type(layer) in BY_POSITION, step
+
+
+def _others(layer: nn.Module, layers: list[nn.Module], found: Found) -> Callable[[Tensor], Tensor]:
+    """Call ``layer`` under autocast, then ``layers`` as steps; all of them if it changes dtype."""
+    steps = list(_steps(layers, found))
+
+    def step(x: Tensor) -> Tensor:
+        torch.set_autocast_enabled("cuda", True)
+        try:
+            out = layer(x)
+            if out.dtype != x.dtype:
+                for each in layers:
+                    out = each(out)
+                return out
+        finally:
+            torch.set_autocast_enabled("cuda", False)
+        return _run(steps, out)
+
+    return step
 
 
 def _steps_in_full(layers: list[Any], *, products: bool) -> Iterable[Step]:
     for layer in layers:
-        if type(layer) in (DepthwiseConv2d, LayerNorm2d):
-            yield type(layer) is LayerNorm2d, _operator(layer, lambda parameter: parameter)
-        elif products and type(layer) in (PointwiseConv2d, LayerScale):
+        kind, step = type(layer), None
+        own = all(name in layer._parameters for name in ("weight", "bias"))
+        if own and kind in (DepthwiseConv2d, LayerNorm2d):
+            step = _operator(layer, lambda parameter: parameter)
+        if step is not None:
+            yield kind is LayerNorm2d, step
+        elif products and kind in (PointwiseConv2d, LayerScale):
             yield True, layer.by_rows
-        elif type(layer) is PointwiseConv2d:
+        elif own and kind is PointwiseConv2d:
             yield False, partial(F.conv2d, weight=layer.weight, bias=layer.bias)
         else:
-            yield products and type(layer) in BY_POSITION, layer
+            yield products and kind in (nn.GELU, nn.ReLU), layer
 
 
 def _mlp(first: Any, second: Any, found: Found) -> Callable[[Tensor], Tensor]:
@@ -138,13 +190,14 @@ def _mlp(first: Any, second: Any, found: Found) -> Callable[[Tensor], Tensor]:
         bias2 = weight2.new_zeros(weight2.shape[1])
 
     def step(rows: Tensor) -> Tensor:
-        hidden = operators.linear_gelu(rows.view(-1, weight1.shape[1]), weight1, bias1)
+        hidden = operators.linear_gelu(rows.reshape(-1, weight1.shape[1]), weight1, bias1)
         return torch.addmm(bias2, hidden, weight2).view(*rows.shape[:3], -1)
 
     return step
 
 
-def _operator(layer: Any, found: Found) -> Callable[[Tensor], Tensor]:
+def _operator(layer: Any, found: Found) -> Callable[[Tensor], Tensor] | None:
+    """Return what ``layer`` computes, or None if it is a layer that must be called."""
     if type(layer) is DepthwiseConv2d and layer.padding_mode == "zeros":
         return _depthwise(layer, found)
     if type(layer) is LayerNorm2d:
@@ -160,15 +213,7 @@ def _operator(layer: Any, found: Found) -> Callable[[Tensor], Tensor]:
         return lambda rows: F.gelu(rows, approximate=layer.approximate)
     if type(layer) is nn.ReLU:
         return torch.relu
-    return partial(_called, layer)
-
-
-def _called(layer: nn.Module, x: Tensor) -> Tensor:
-    torch.set_autocast_enabled("cuda", True)
-    try:
-        return layer(x)
-    finally:
-        torch.set_autocast_enabled("cuda", False)
+    return None
 
 
 def _depthwise(layer: DepthwiseConv2d, found: Found) -> Callable[[Tensor], Tensor]:

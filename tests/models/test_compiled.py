@@ -14,6 +14,7 @@ from torch._dynamo.backends.common import aot_autograd
 
 from models import VARIANTS, ModernResNet
 from models.kernels import branch, casts
+from models.kernels.layer_norm import LayerNorm2d
 from models.kernels.mlp import layer
 
 HUGE = 1 << 60
@@ -90,6 +91,18 @@ def test_training(large, network, monkeypatch):
     # Large networks multiply weights by the factors of norms and scales, small ones activations.
     assert count == ((BLOCKS, 0, 4 * BLOCKS) if large else (0, 1, BLOCKS))
     assert not casts.traced()
+
+
+@pytest.mark.parametrize("missing", ["bias", "elementwise_affine"])
+def test_norms_may_lack_factors(missing, network, monkeypatch):
+    monkeypatch.setattr(branch, "LARGE_TRAINING", 0)
+    monkeypatch.setattr(layer, "LEAST_COMPILED", 0)
+    network.stages[0].blocks[0].branch.norm1 = LayerNorm2d(16, **{missing: False})
+    found = Counter()
+    with autocast():
+        compiled(network, found)(images()).float().sum().backward()
+    assert found["linear_gelu_slope.default"] == BLOCKS
+    assert all(parameter.grad is not None for parameter in network.parameters())
 
 
 def test_factors_in_the_weights_change_neither_logits_nor_gradients(network, monkeypatch):

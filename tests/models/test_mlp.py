@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from models import VARIANTS, ModernResNet
 from models.kernels import branch
-from models.kernels.mlp import layer, operators
+from models.kernels.mlp import launch, layer, operators
 from models.kernels.mlp.autograd import Mlp, mlp
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -51,6 +52,23 @@ def test_the_kernels_are_exact_in_tritons_interpreter(sizes):
     assert run.returncode == 0, run.stderr
     for name, found in json.loads(run.stdout).items():
         assert found < TOLERANCE[torch.float16], name
+
+
+def test_the_code_of_a_kernel_stays_loaded(monkeypatch):
+    """Triton unloads it when what it returned is freed."""
+
+    class Compiled:
+        pass
+
+    def run(*_: object, **_options: object) -> Compiled:
+        made.append(weakref.ref(compiled := Compiled()))
+        return compiled
+
+    made: list[weakref.ref] = []
+    monkeypatch.setattr(launch, "prepared", lambda *_: None)
+    kernel = launch.Launcher({(launch.PROGRAMS, 1, 1): run}, (None,), {}, torch.device("cpu"))
+    kernel((torch.zeros(8),), (1, 1, 1))
+    assert made[0]() is not None
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -87,6 +87,7 @@ class Launcher:
         self._kernel, self._tensors, self._device = kernel, tensors, device
         self._programs = PROGRAMS * _multiprocessors(device)
         self._options = {**options, "ROWS": ROWS, "COLUMNS": COLUMNS, "PROGRAMS": self._programs}
+        self._compiled: Any = None  # Triton unloads what nobody refers to
         self._launch: driver.Launcher | None = None
 
     def __call__(self, tensors: tuple[Tensor, ...], sizes: tuple[int, int, int]) -> None:
@@ -108,6 +109,7 @@ class Launcher:
         with torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext():
             compiled = self._kernel[(self._programs, 1, 1)](*described, *sizes, **self._options)
         if compiled is not None:  # it is None in Triton's interpreter
+            self._compiled = compiled
             self._launch = prepared(compiled, self._tensors, tensors[0].dtype, self._device)
 
 

@@ -34,12 +34,16 @@ def leading(layers: Sequence[Any], rows: Tensor) -> int:
     faster than one by one: 0 if none."""
     if fits(layers[:3], rows):
         count = 3
-    elif _folds(rows) and type(layers[0]) is LayerNorm2d and fits(layers[1:4], rows):
+    elif _folds(rows) and _folded(layers[0]) and fits(layers[1:4], rows):
         count = 4
     else:
         return 0
     scaled = len(layers) > count and type(layers[count]) is LayerScale
     return count + 1 if scaled and _folds(rows) else count
+
+
+def _folded(layer: Any) -> bool:
+    return type(layer) is LayerNorm2d and layer.weight is not None and layer.bias is not None
 
 
 def fits(layers: Sequence[Any], rows: Tensor) -> bool:
@@ -56,9 +60,8 @@ def mlp_of(layers: Sequence[Any]) -> bool:
     """Return whether ``layers`` are 1x1 convolutions with a GELU (exact) between them."""
     return (
         len(layers) == 3
-        and isinstance(layers[0], PointwiseConv2d)
-        and isinstance(layers[1], nn.GELU)
-        and isinstance(layers[2], PointwiseConv2d)
+        and type(layers[0]) is type(layers[2]) is PointwiseConv2d
+        and type(layers[1]) is nn.GELU
         and layers[1].approximate == "none"
     )
 
