@@ -99,7 +99,7 @@ def few_steps(recipe: Recipe, steps: int) -> tuple[str, ...]:
     notes, begin = [], f"in {counted(steps, 'step')}"
     if steps < FEW_STEPS and recipe.lr < LOW_LR:
         rate = f"a learning rate of {recipe.lr:.2g}"
-        notes.append(f"{begin}, {rate} changes little: try a higher --lr")
+        notes.append(f"{begin}, {rate} changes little: try --lr 1e-3")
     if recipe.ema_decay is not None and steps * (1 - recipe.ema_decay) < 1:
         average = f"the average with decay {recipe.ema_decay}"
         notes.append(f"{begin}, {average} stays near the start: use a smaller --ema-decay, or none")

@@ -183,9 +183,14 @@ def _open(settings: Settings, device: torch.device, world: World) -> _Opened:
     if data.info.num_train < recipe.batch_size:
         notes += (
             f"{data.info.num_train:,} training images are less than a batch of "
-            f"{recipe.batch_size:,}, so each epoch is one step in which they repeat: a smaller "
-            "--batch-size gives more steps",
+            f"{recipe.batch_size:,}, so each epoch is one step in which they repeat: try "
+            f"--batch-size {_small_batch(data.info.num_train)}",
         )
     if begin is not None:
         notes += few_steps(recipe, recipe.epochs * steps_per_epoch)
     return _Opened(folder, data, begin, config, record, notes)
+
+
+def _small_batch(images: int) -> int:
+    """Return a power of two with which an epoch of ``images`` has four steps or more."""
+    return 1 << max((images // 4).bit_length() - 1, 0)

@@ -113,6 +113,7 @@ class TestRuns:
         train(tuned(tmp_path / "run", unnamed, changes={"batch_size": 512, "epochs": 1}))
         said = capfd.readouterr().err
         assert "148 training images are less than a batch of 512, so each epoch is one step" in said
+        assert "try --batch-size 32" in said
         assert "in 1 step, the average with decay 0.95 stays near the start" in said
 
     def test_the_record_says_where_the_run_started(self, unnamed, tmp_path):

@@ -262,7 +262,8 @@ def _rival(table: DataFrame, row: Series) -> Series | None:
 def _source(row: Series, rival: Series | None) -> str:
     top1 = "the paper's" if row["source"] == "paper" else "timm's"
     text = (
-        f"ImageNet-1K top-1 is {top1}; the other test sets are timm's and the speeds the paper's."
+        f"ImageNet-1K top-1 is {top1}; the other test sets are timm's, and the speeds"
+        " on A100 and V100 the paper's."
     )
     if row["key"] == "convnext-t":
         text += (

@@ -168,7 +168,9 @@ def _plan(task: Task, found: Runs) -> list[str]:
     """Return sentences on what the task trains, downloads and costs."""
     runs = counted(len(task.runs), "run")
     if task.design:
-        what = f"{runs}: each step of {ROADMAPS[task.roadmap].title} at the study's learning rate"
+        title = ROADMAPS[task.roadmap].title
+        seeds = counted(len({name.rpartition("-seed")[2] for name in task.runs}), "seed")
+        what = f"{runs}: each step of {title} at the study's learning rate, with {seeds}"
         size = study_size()
         how = f"with full-size networks at {size} pixels for {task.epochs} epochs"
         sentences = [f"{what}, {how}. They need a GPU."]
