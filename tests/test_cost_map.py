@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from math import log10
+from itertools import combinations
+from math import dist, log10
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as some
 
 from roadmap.charts import cost_map
-from roadmap.charts.costs import FAMILIES, START
+from roadmap.charts.costs import AREAS, FAMILIES, START
+from roadmap.charts.labels import LETTER, LINE, in_pixels
 from roadmap.views.builder.tables import known_networks
 
 
@@ -37,3 +41,67 @@ def test_the_start_is_joined_to_what_is_edited():
     figure = cost_map(known_networks(), [("B", 5.0, 30.0), (START, 4.0, 25.0), ("A", 9.0, 9.0)])
     (joined,) = (trace for trace in figure.data if trace.mode == "lines")
     assert (list(joined.x), list(joined.y)) == ([4.0, 5.0], [25.0, 30.0])
+
+
+KNOWN = known_networks()
+STEPS = KNOWN[KNOWN["family"] == "ResNet-50 steps"]
+#: A step, and its costs times something, as after a change or two.
+NETWORKS = some.tuples(
+    some.sampled_from(list(zip(STEPS["gflops"], STEPS["params"], strict=True))),
+    some.tuples(some.floats(0.85, 1.15), some.floats(0.85, 1.15)),
+).map(lambda found: (found[0][0] * found[1][0], found[0][1] * found[1][1]))
+
+
+def built_labels(figure):
+    """The notes of the built networks, by label; networks at the same place share a note."""
+    bold = [note for note in figure.layout.annotations if note.text.startswith("<b>")]
+    return {name: note for note in bold for name in note.text[3:-4].split(", ")}
+
+
+@settings(max_examples=60, deadline=None)
+@given(NETWORKS, NETWORKS, NETWORKS)
+@example((5.2, 27.6), (4.65, 25.9), (4.15, 25.8))  # where fixed sides put A under B and Start
+def test_labels_of_built_networks_cover_no_ring_and_no_label(a, start, b):
+    figure = cost_map(KNOWN, [("A", *a), (START, *start), ("B", *b)])
+    labels = built_labels(figure)
+    spans = figure.layout.xaxis.range, figure.layout.yaxis.range
+    for area in AREAS:
+        boxes = []
+        for note in figure.layout.annotations:
+            x, y = in_pixels((note.x, note.y), spans, area)
+            half = LETTER * len(note.text.removeprefix("<b>").removesuffix("</b>")) / 2
+            x, y = x + note.ax, y - note.ay
+            boxes.append((x - half, y - LINE / 2, x + half, y + LINE / 2))
+        for one, other in combinations(boxes, 2):
+            assert (
+                one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+            )
+        for box in boxes:
+            for network in labels.values():
+                at = in_pixels((network.x, network.y), spans, area)
+                nearest = (
+                    min(max(at[0], box[0]), box[2]),
+                    min(max(at[1], box[1]), box[3]),
+                )
+                assert dist(at, nearest) >= 10
+
+
+def test_three_with_overlapping_rings_have_a_label_each():
+    figure = cost_map(KNOWN, [("A", 5.2, 27.6), (START, 4.65, 25.9), ("B", 4.15, 25.8)])
+    texts = [note.text for note in figure.layout.annotations]
+    assert texts[:3] == ["<b>A</b>", f"<b>{START}</b>", "<b>B</b>"]
+
+
+@settings(max_examples=80, deadline=None)
+@given(NETWORKS, NETWORKS, NETWORKS)
+@example((4.09, 29.15), (9.0, 30.0), (4.15, 28.3))  # no room for a label each
+def test_all_built_networks_always_have_labels(a, start, b):
+    figure = cost_map(KNOWN, [("A", *a), (START, *start), ("B", *b)])
+    assert set(built_labels(figure)) == {"A", START, "B"}
+
+
+def test_networks_at_the_same_place_share_a_label_and_so_do_families_of_a_size():
+    figure = cost_map(KNOWN, [("A", 4.1, 25.6), (START, 4.11, 25.6), ("B", 9.0, 30.0)])
+    texts = [note.text for note in figure.layout.annotations]
+    assert texts[:2] == ["<b>A, Start</b>", "<b>B</b>"]
+    assert [note.text for note in cost_map(KNOWN, []).layout.annotations] == [*"TSBL", "XL"]

@@ -57,7 +57,7 @@ def test_the_table_says_what_was_found(runs):
     assert whole in said
     assert " 3 seeds). Of 3" in said
     assert "Over 4 steps, the rank correlation" in said
-    assert "Steps without a finished run: ResNet, Modern training recipe" in said
+    assert "Steps without a finished run: ResNet-50 (baseline), Modern training recipe" in said
     assert (
         "Training seconds are those of the fastest run on NVIDIA H200, eager. Steps without a"
     ) in said

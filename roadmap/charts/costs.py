@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from roadmap.charts import style
+from roadmap.charts.names import name_points
 from roadmap.palette import BLUE, GRAY, ORANGE, PLUM
 
 if TYPE_CHECKING:
@@ -18,31 +19,34 @@ if TYPE_CHECKING:
 
 HEIGHT = 380
 START = "Start"
-#: Label positions of the built networks.
-SIDES = {"A": "middle left", "B": "middle right", START: "bottom left"}
+#: Radius in pixels that a built network takes up, whatever its ring.
+RING = 10.0
+#: Built networks this close on both axes (decimal logarithms) share a label; the later distances
+#: are for networks among others, where there is no room for a label each.
+SAME = (0.008, 0.016, 0.032, 0.064)
+#: Sizes of the plotting area in pixels, below a legend of two rows or of one.
+AREAS = [(width, height) for width in range(290, 1050, 60) for height in (270, 296)]
+Place = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class FamilyStyle:
-    """How the networks of a family are drawn; ``side`` is the position of their labels."""
+    """How the networks of a family are drawn."""
 
     color: str
     symbol: str
     line: dict[str, Any]
     size: int
-    side: str | None = None
 
 
-#: By name, in drawing order. Steps are small and unlabeled; hovering shows their names.
+#: By name, in drawing order. Hovering shows the names of the networks.
 FAMILIES: dict[str, FamilyStyle] = {
     "ResNet-50 steps": FamilyStyle(GRAY, "circle", {"width": 1, "color": GRAY}, 6),
     "ResNet-200 steps": FamilyStyle(
         GRAY, "circle-open", {"width": 1, "color": GRAY, "dash": "dot"}, 7
     ),
-    "Swin": FamilyStyle(
-        ORANGE, "square-open", {"width": 1.5, "color": ORANGE, "dash": "dash"}, 13, "bottom right"
-    ),
-    "ConvNeXt": FamilyStyle(BLUE, "diamond", {"width": 1.5, "color": BLUE}, 9, "top left"),
+    "Swin": FamilyStyle(ORANGE, "square-open", {"width": 1.5, "color": ORANGE, "dash": "dash"}, 13),
+    "ConvNeXt": FamilyStyle(BLUE, "diamond", {"width": 1.5, "color": BLUE}, 9),
 }
 
 
@@ -52,8 +56,10 @@ def cost_map(table: DataFrame, chosen: Sequence[tuple[str, float, float]]) -> go
     ``table`` has ``family`` (of ``FAMILIES``), ``name``, ``params`` (millions) and ``gflops`` (per
     224-pixel image); a family's rows are in the order of its line. ``chosen`` are networks to
     highlight: label, GFLOPs and millions of parameters. A dotted line connects the one labeled
-    ``START`` to the first of the others.
+    ``START`` to the first of the others. A label has a line to its mark; Swin and ConvNeXt of a
+    size share one.
     """
+    spans = _span(table["gflops"], chosen, 1), _span(table["params"], chosen, 2)
     return go.Figure(
         [
             *(
@@ -76,22 +82,19 @@ def cost_map(table: DataFrame, chosen: Sequence[tuple[str, float, float]]) -> go
                 "itemclick": False,
                 "itemdoubleclick": False,
             },
-            xaxis=_log_axis("GFLOPs per image at 224 × 224", _span(table["gflops"], chosen, 1)),
-            yaxis=_log_axis("Parameters, million", _span(table["params"], chosen, 2)),
+            xaxis=_log_axis("GFLOPs per image at 224 × 224", spans[0]),
+            yaxis=_log_axis("Parameters, million", spans[1]),
+            annotations=_labels(table, chosen, spans),
         ),
     )
 
 
 def _family(name: str, family: FamilyStyle, rows: DataFrame) -> go.Scatter:
-    named = family.side is not None
     return go.Scatter(
         x=rows["gflops"].tolist(),
         y=rows["params"].tolist(),
-        mode="lines+markers+text" if named else "lines+markers",
+        mode="lines+markers",
         name=name,
-        text=[text.removeprefix(f"{name}-") for text in rows["name"]] if named else None,
-        textposition=family.side,
-        textfont={"size": style.FONT_SIZE - 1, "color": family.color},
         line=family.line,
         marker={"color": family.color, "symbol": family.symbol, "size": family.size},
         customdata=rows["name"].tolist(),
@@ -100,15 +103,12 @@ def _family(name: str, family: FamilyStyle, rows: DataFrame) -> go.Scatter:
 
 
 def _chosen(label: str, gflops: float, params: float) -> go.Scatter:
-    """Draw a ring and a label, each label on its own side so that neighbors do not overlap."""
+    """Draw a ring."""
     return go.Scatter(
         x=[gflops],
         y=[params],
-        mode="markers+text",
+        mode="markers",
         name=label,
-        text=[f"<b>{label}</b>"],
-        textposition=SIDES.get(label, "middle right"),
-        textfont={"size": style.FONT_SIZE + 1, "color": PLUM},
         marker={
             "color": PLUM,
             "symbol": "circle-open",
@@ -118,6 +118,73 @@ def _chosen(label: str, gflops: float, params: float) -> go.Scatter:
         hovertemplate=f"{label}<br>%{{x:.3g}} GFLOPs, %{{y:.3g}} M<extra></extra>",
         showlegend=False,
     )
+
+
+def _labels(
+    table: DataFrame, chosen: Sequence[tuple[str, float, float]], spans: tuple[Place, Place]
+) -> list[dict[str, Any]]:
+    """Label the built networks, in bold, and the sizes where there is room."""
+    rings = [(label, (log10(gflops), log10(params))) for label, gflops, params in chosen]
+    notes: list[dict[str, Any]] = []
+    for same in SAME:
+        built = _together(rings, same)
+        notes = _named(table, built, [at for _, at in rings], spans)
+        bold = [note for note in notes if (note["x"], note["y"]) in built.values()]
+        for note in bold:
+            note.update(text=f"<b>{note['text']}</b>", arrowcolor=PLUM)
+        if len(bold) == len(built):
+            break
+    return notes
+
+
+def _together(rings: Sequence[tuple[str, Place]], same: float) -> dict[str, Place]:
+    """Return labels and places; networks less than ``same`` apart share those of the first."""
+    groups: dict[Place, list[str]] = {}
+    for label, at in rings:
+        near = (one for one in groups if max(abs(one[0] - at[0]), abs(one[1] - at[1])) < same)
+        groups.setdefault(next(near, at), []).append(label)
+    return {", ".join(labels): at for at, labels in groups.items()}
+
+
+def _named(
+    table: DataFrame, built: dict[str, Place], rings: Sequence[Place], spans: tuple[Place, Place]
+) -> list[dict[str, Any]]:
+    """Return the labels that have a place, with their lines, those of ``built`` first."""
+    sizes = _sizes(table)
+    steps = table[table["family"].str.endswith(" steps")]
+    marks = [
+        *((at, RING) for at in built.values()),
+        *((at, _radius("Swin")) for _, at in sizes),
+        *((at, RING - 1) for at in rings if at not in built.values()),
+        *((at, _radius(name)) for at, name in zip(_places(steps), steps["family"], strict=True)),
+    ]
+    return name_points(
+        [at for at, _ in marks],
+        [radius for _, radius in marks],
+        [*built, *(letters for letters, _ in sizes)],
+        curve=_places(table[table["family"] == "ConvNeXt"]),
+        spans=spans,
+        areas=AREAS,
+        overlapping=True,
+    )
+
+
+def _sizes(table: DataFrame) -> list[tuple[str, Place]]:
+    """Return letters and place of each size, of Swin where it has that size: its mark is larger."""
+    sizes: dict[str, Place] = {}
+    for family in ("ConvNeXt", "Swin"):
+        rows = table[table["family"] == family]
+        letters = (name.removeprefix(f"{family}-") for name in rows["name"])
+        sizes |= dict(zip(letters, _places(rows), strict=True))
+    return list(sizes.items())
+
+
+def _places(rows: DataFrame) -> list[Place]:
+    return [(log10(x), log10(y)) for x, y in zip(rows["gflops"], rows["params"], strict=True)]
+
+
+def _radius(family: str) -> float:
+    return FAMILIES[family].size / 2 + 1
 
 
 def _from_start(chosen: Sequence[tuple[str, float, float]]) -> list[go.Scatter]:
@@ -138,17 +205,15 @@ def _from_start(chosen: Sequence[tuple[str, float, float]]) -> list[go.Scatter]:
     ]
 
 
-def _span(
-    values: Any, chosen: Sequence[tuple[str, float, float]], column: int
-) -> tuple[float, float]:
-    """Return an axis range wide enough for labels beside the outermost points."""
+def _span(values: Any, chosen: Sequence[tuple[str, float, float]], column: int) -> Place:
+    """Return an axis range (decimal logarithms) with room for labels beside the outer points."""
     every = [*values, *(point[column] for point in chosen)]
-    return 0.62 * min(every), 1.6 * max(every)
+    return log10(0.62 * min(every)), log10(1.6 * max(every))
 
 
-def _log_axis(title: str, span: tuple[float, float]) -> dict[str, Any]:
+def _log_axis(title: str, span: Place) -> dict[str, Any]:
     """Place ticks at 1, 2 and 5 times powers of ten, or only at the powers over a long range."""
-    low, high = (log10(end) for end in span)
+    low, high = span
     powers = range(floor(low), ceil(high) + 1)
     steps = (1, 2, 5) if high - low < 3 else (1,)
     ticks = [step * 10.0**power for power in powers for step in steps]

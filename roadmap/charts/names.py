@@ -28,6 +28,9 @@ from roadmap.palette import GRAY
 ROOM, SEEN = 3, 5
 #: Lines of text between a point and its name, at most.
 FURTHEST = 4
+#: Directions (right, up) from a point to its name.
+DIRECTIONS = [to for to in product((0, 1, -1), (1, -1, 0)) if any(to)]
+BETWEEN = [to for to in product((0.5, -0.5, 1, -1), repeat=2) if abs(to[0]) != abs(to[1])]
 #: Pixels between the places at which a curve is looked at.
 STEP = 6
 #: Offset (right, up) in pixels from a point to the center of its name.
@@ -42,12 +45,15 @@ def name_points(
     curve: Sequence[Point],
     spans: tuple[Point, Point],
     areas: Sequence[tuple[int, int]],
+    overlapping: bool = False,
 ) -> list[dict[str, Any]]:
     """Return Plotly annotations with the names that have a place, and their lines.
 
     Parameters as in ``place_names``.
     """
-    shifts = place_names(points, radii, names, curve=curve, spans=spans, areas=areas)
+    shifts = place_names(
+        points, radii, names, curve=curve, spans=spans, areas=areas, overlapping=overlapping
+    )
     return [
         {
             "x": x,
@@ -75,14 +81,19 @@ def place_names(
     curve: Sequence[Point],
     spans: tuple[Point, Point],
     areas: Sequence[tuple[int, int]],
+    overlapping: bool = False,
 ) -> list[Shift | None]:
     """Return the offset in pixels from each of the first points to the center of its name, or None.
 
     ``spans`` are the ranges of both axes over each of ``areas``, in pixels: a place is good in all
     of them. ``radii`` are those of the points' marks; points after the last name have none. Names
     keep off ``curve`` where they can. Earlier points choose first: the nearest place that is left.
+
+    By default a point within another mark has no name. With ``overlapping`` it has one where its
+    line, which is drawn from the rim of its mark, is outside the other; for that, names have places
+    in twice as many directions.
     """
-    drawn = [_Drawn(points, radii, curve, spans, area) for area in areas]
+    drawn = [_Drawn(points, radii, curve, spans, area, overlapping) for area in areas]
     shifts: list[Shift | None] = []
     for number, name in enumerate(names):
         width = LETTER * len(name)
@@ -90,7 +101,7 @@ def place_names(
             (
                 at
                 for near_curve in (False, True)
-                for at in _places(width, radii[number] + ROOM)
+                for at in _places(width, radii[number] + ROOM, between=overlapping)
                 if all(each.allows(number, at, width, near_curve) for each in drawn)
             ),
             None,
@@ -102,13 +113,16 @@ def place_names(
     return shifts
 
 
-def _places(width: float, gap: float) -> Iterator[Shift]:
-    """Yield offsets for a name of ``width``, at least ``gap`` from its point, the nearest first."""
+def _places(width: float, gap: float, *, between: bool) -> Iterator[Shift]:
+    """Yield offsets for a name of ``width``, at least ``gap`` from its point, the nearest first.
+
+    They are in eight directions, and in eight ``between`` them.
+    """
     for further in range(FURTHEST):
         away = gap + further * LINE
-        for across, along in product((0, 1, -1), (1, -1, 0)):
-            if across or along:
-                yield across * (away + width / 2), along * (away + (0 if across else LINE / 2))
+        for across, along in [*DIRECTIONS, *(BETWEEN if between else ())]:
+            beside = abs(across) == 1
+            yield across * (away + width / 2), along * (away + (0 if beside else LINE / 2))
 
 
 class _Drawn:
@@ -121,8 +135,9 @@ class _Drawn:
         curve: Sequence[Point],
         spans: tuple[Point, Point],
         area: tuple[int, int],
+        overlapping: bool,
     ):
-        self.area, self.radii = area, radii
+        self.area, self.radii, self.overlapping = area, radii, overlapping
         self.marks = [in_pixels(point, spans, area) for point in points]
         ends = [in_pixels(point, spans, area) for point in curve]
         self.curve = [at for pair in pairwise(ends) for at in _along(*pair)]
@@ -135,7 +150,7 @@ class _Drawn:
         ``near_curve`` says whether it may be on the curve.
         """
         box, line = self._at(number, shift, width)
-        own = _gap(line[0], box)
+        own = _gap(self.marks[number], box)
         others = [
             (mark, radius)
             for each, (mark, radius) in enumerate(zip(self.marks, self.radii, strict=True))
@@ -159,10 +174,12 @@ class _Drawn:
         self.lines.append(line)
 
     def _at(self, number: int, shift: Shift, width: float) -> tuple[Box, tuple[Point, Point]]:
-        """Return the box of a point's name, and the line from the point to the box's middle."""
+        """Return the box of a point's name, and the line to the box's middle."""
         own = self.marks[number]
         center = own[0] + shift[0], own[1] + shift[1]
-        return box_at(*center, width, LINE), (own, center)
+        inside = self.radii[number] / hypot(*shift) if self.overlapping else 0.0
+        start = own[0] + inside * shift[0], own[1] + inside * shift[1]
+        return box_at(*center, width, LINE), (start, center)
 
 
 def _along(one: Point, two: Point) -> Iterator[Point]:

@@ -117,7 +117,7 @@ def notes(ablation: Ablation, found: Runs) -> list[str]:
     """Return notes on the figures: what is missing and what is not comparable."""
     said = []
     if ablation.untrained:
-        titles = [ablation.roadmap.step(key).title for key in ablation.untrained]
+        titles = [ablation.roadmap.step(key).full_title for key in ablation.untrained]
         said.append(f"Steps without a finished run: {', '.join(titles)}.")
     waiting = unfinished(ablation, found.runs)
     if waiting:
@@ -145,7 +145,7 @@ def timing(ablation: Ablation) -> str:
     said = f"Training seconds are those of the fastest run on {ablation.timed_on}."
     if ablation.not_timed:
         said += f" Runs on {'; on '.join(map(str, ablation.not_timed))} are not included."
-    without = [result.step.title for result in ablation.steps if result.seconds is None]
+    without = [result.step.full_title for result in ablation.steps if result.seconds is None]
     return f"{said} Steps without a time: {', '.join(without)}." if without else said
 
 
@@ -198,7 +198,7 @@ def _best(ablation: Ablation) -> str:
     best = max(ablation.steps, key=lambda result: result.top1)
     steps, seeds = counted(len(ablation.steps), "trained step"), counted(len(best.seeds), "seed")
     return (
-        f"The best of {steps} on {data_title(ablation.data)} is {best.step.title} with "
+        f"The best of {steps} on {data_title(ablation.data)} is {best.step.full_title} with "
         f"{number(best.top1, 2)}% top-1 ({seeds})."
     )
 

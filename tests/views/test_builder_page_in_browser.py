@@ -195,6 +195,19 @@ def test_it_fits(open_page, viewport):
         page.screenshot(path=PICTURES / f"builder-{viewport['width']}-{scheme}.png")
 
 
+def test_a_phone_shows_the_top1_of_the_nearest_networks_beside_their_names(open_page):
+    page = open_page("builder?a=resnet50.inverted_bottleneck~width.128", NARROW)
+    table = page.locator(".nearest")
+    heads = table.get_by_role("columnheader").all_inner_texts()
+    assert heads[:2] == ["Network", "Top-1, %"]
+    scores = table.locator("tbody td.n").all()
+    assert scores
+    for score in scores:
+        box = score.bounding_box()
+        assert box["x"] + box["width"] <= NARROW["width"]
+        assert score.evaluate("cell => cell.cellIndex") == 1
+
+
 CUT_OFF = """() => [...document.querySelectorAll(
     '[data-testid=stColumn] [data-testid=stButtonGroup]')].flatMap(group => {
     const right = group.closest('[data-testid=stColumn]').getBoundingClientRect().right;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import time
@@ -101,11 +102,19 @@ def test_a_card_has_the_figures_of_now_over_earlier_seeds_and_the_step_before():
         assert f"<dt>{name}</dt><dd>{value}</dd>" in page
     assert 'aria-valuenow="50"' in page
     loss, top1 = charts(app)
-    assert lines(loss) == [("now", 4)]
-    assert "Epoch 1.5<br>Seed 2: 2.500</span>" in loss
-    assert lines(top1) == [*[("before", 3)] * 3, *[("earlier", 3)] * 2, ("now", 2)]
-    for text in ("2 other seeds: mean ", "Modern training recipe, 3 seeds: mean "):
-        assert text in top1
+    others = [*[("before", 3)] * 3, *[("earlier", 3)] * 2]
+    assert lines(loss) == [*others, ("now", 4)]
+    assert lines(top1) == [*others, ("now", 2)]
+    for chart in (loss, top1):
+        for text in ("2 other seeds: mean ", "Modern training recipe, 3 seeds: mean "):
+            assert text in chart
+    middle = (1 - math.exp(-10 / 3)) / (1 - math.exp(-5))  # of the scores, after epoch 2 of 3
+    earlier, before = (f"mean {5 - score * middle / 25:.3f}" for score in (64.5, 61))
+    assert (
+        f"Epoch 1.5<br>Seed 2: 2.500<br>2 other seeds: {earlier}<br>"
+        f"Modern training recipe, 3 seeds: {before}</span>"
+    ) in loss
+    assert "At the last epoch: Stage ratio, seed 0 2.440; Stage ratio, seed 1 2.400; " in loss
     assert "At the last epoch: Stage ratio, seed 0 64.00; Stage ratio, seed 1 65.00; " in top1
 
 
@@ -113,7 +122,7 @@ def test_runs_with_other_settings_are_not_compared(training):
     content = json.loads((training / "run.json").read_text())
     content["data"]["sha256"] = "1" * 64
     (training / "run.json").write_text(json.dumps(content))
-    assert lines(charts(opened())[1]) == [("now", 2)]
+    assert [lines(chart) for chart in charts(opened())] == [[("now", 4)], [("now", 2)]]
 
 
 def test_shorter_runs_give_no_verdict_on_a_longer_one(training):
@@ -121,7 +130,7 @@ def test_shorter_runs_give_no_verdict_on_a_longer_one(training):
     content["recipe"]["epochs"] = 30
     (training / "run.json").write_text(json.dumps(content))
     app = opened()
-    assert lines(charts(app)[1]) == [("now", 2)]
+    assert [lines(chart) for chart in charts(app)] == [[("now", 4)], [("now", 2)]]
     assert "No verdict yet" in html(app)
 
 

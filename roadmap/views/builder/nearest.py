@@ -33,7 +33,8 @@ def show(config: ModelConfig) -> None:
     except ResultsError as error:
         st.html(markup.notice(f"The nearest measured networks cannot be shown: {error}"))
         return
-    head: list[Cell | str] = ["Network", "Differs by", "Data and recipe", *numbers(["Top-1, %"])]
+    # Top-1 is second, so that a phone shows it beside the network.
+    head: list[Cell | str] = ["Network", *numbers(["Top-1, %"]), "Differs by", "Data and recipe"]
     table = html_table(head, map(_row, nearest(config, measured)), "nearest")
     st.html(
         markup.heading("Nearest measured networks", 3, "subsection")
@@ -58,9 +59,9 @@ def _row(near: Near) -> list[Cell | str]:
     seeds = f"<br><small>({counted(best.seeds, 'seed')})</small>" if best.seeds else ""
     return [
         row_head(best.network or "A combination"),
+        Cell(f"{number(best.top1, 1)}{spread}", "n now", after=seeds),
         differences_in_words(near),
         recipe_in_words(near),
-        Cell(f"{number(best.top1, 1)}{spread}", "n now", after=seeds),
     ]
 
 

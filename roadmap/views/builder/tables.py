@@ -24,8 +24,8 @@ MEMORY_NOTE = (
     "Activation memory: the tensors that the backward pass reads. Devices need more than that."
 )
 CHART_NOTE = (
-    "In the chart, all at 224 × 224. Steps and ConvNeXt are counted here; Swin is as printed in "
-    "the ConvNeXt paper."
+    "In the chart, all at 224 × 224; bold labels are your networks, the others sizes of Swin and "
+    "ConvNeXt. Steps and ConvNeXt are counted here; Swin is as printed in the ConvNeXt paper."
 )
 SWIN_SIZES = ("Swin-T", "Swin-S", "Swin-B", "Swin-L")
 CONVNEXT_SIZES = {

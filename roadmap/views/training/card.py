@@ -138,34 +138,43 @@ def _last(curve: Curve) -> float | None:
 
 def _charts(run: Run, found: Runs, live: Live | None) -> str:
     epochs = run.recipe["epochs"]
-    loss = shown.loss_curve(run, live)
-    earlier, before = shown.compared(found, run)
-    now = shown.top1_curve(run, "now")
-    others = [
-        *((other, shown.top1_curve(other, "earlier")) for other in earlier),
-        *((other, shown.top1_curve(other, "before")) for other in before),
-    ]
-    if not loss.values and not now.values:
+    loss, top1 = shown.loss_curve(run, live), shown.top1_curve(run, "now")
+    if not loss.values and not top1.values:
         return ""
+    earlier, before = shown.compared(found, run)
+    roles: dict[Role, list[Run]] = {"earlier": earlier, "before": before}
+    others = [(other, role) for role, runs in roles.items() for other in runs]
+    losses = [shown.epoch_losses(other, role) for other, role in others]
+    top1s = [shown.top1_curve(other, role) for other, role in others]
     names: dict[Role, str] = {
         "now": f"Seed {run.seed}",
         "earlier": counted(len(earlier), "other seed"),
         "before": f"{_step_title(before[0])}, {counted(len(before), 'seed')}" if before else "",
     }
-    ends = "; ".join(f"{other.title} {number(_last(curve), 2)}" for other, curve in others)
-    left = f"Line chart of the training loss of {run.title}, now {number(_last(loss), 3)}."
-    right = (
-        f"Line chart of validation top-1 of {run.title} by epoch, now {number(_last(now), 2)}%."
-        + (f" At the last epoch: {ends}." if ends else "")
+    runs = [other for other, _ in others]
+    left = f"Line chart of the training loss of {run.title}, now {number(_last(loss), 3)}." + _ends(
+        runs, losses, 3
     )
-    top1 = [now, *(curve for _, curve in others)]
+    right = (
+        f"Line chart of validation top-1 of {run.title} by epoch, now {number(_last(top1), 2)}%."
+        + _ends(runs, top1s, 2)
+    )
     return (
         '<div class="live-charts">'
-        + live_chart([loss], names, epochs, "Training loss by epoch", left, 3)
-        + live_chart(top1, names, epochs, "Top-1 by epoch, %", right, 2, zoomed=True)
+        + live_chart([loss, *losses], names, epochs, "Training loss by epoch", left, 3)
+        + live_chart([top1, *top1s], names, epochs, "Top-1 by epoch, %", right, 2, zoomed=True)
         + "</div>"
-        + (_legend(names, [curve.role for _, curve in others]) if others else "")
+        + (_legend(names, [role for _, role in others]) if others else "")
     )
+
+
+def _ends(runs: Sequence[Run], curves: Sequence[Curve], decimals: int) -> str:
+    """Say the last value of each curve, for the text alternative of a chart."""
+    ends = "; ".join(
+        f"{run.title} {number(_last(curve), decimals)}"
+        for run, curve in zip(runs, curves, strict=True)
+    )
+    return f" At the last epoch: {ends}." if ends else ""
 
 
 def _legend(names: Mapping[Role, str], others: Sequence[Role]) -> str:

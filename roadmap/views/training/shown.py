@@ -142,15 +142,17 @@ def top1_curve(run: Run, role: Role) -> Curve:
 
 
 def loss_curve(run: Run, live: Live | None) -> Curve:
-    """Return the training loss: within epochs if they are long, else one value per epoch.
-
-    A mean over an epoch is drawn at the middle of the epoch.
-    """
+    """Return the training loss: within epochs if they are long, else one value per epoch."""
     if live is not None and several_per_epoch(live):
         epochs = [step / live.steps_per_epoch for step, _ in live.points]
         return Curve("now", epochs, [loss for _, loss in live.points])
+    return epoch_losses(run, "now")
+
+
+def epoch_losses(run: Run, role: Role) -> Curve:
+    """Return the mean training loss of each epoch, at the middle of the epoch."""
     ends, values = _column(run, "train_loss")
-    return Curve("now", [end - 0.5 for end in ends], values)
+    return Curve(role, [end - 0.5 for end in ends], values)
 
 
 def several_per_epoch(live: Live) -> bool:
