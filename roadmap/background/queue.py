@@ -28,6 +28,9 @@ State = Literal["waiting", "running", "done", "failed", "canceled", "expired"]
 
 #: Seconds after which a job is canceled if no page asks for its state; longest run time.
 ABANDONED, LONGEST = 90.0, 600.0
+#: Seconds after which a job is canceled if it is not wanted, as its page is closed: a connection
+#: that was lost briefly comes back before.
+GONE = 10.0
 #: Seconds for which the files of a finished job are kept, seconds between checks whether they are
 #: still wanted, and failed checks in a row before they are removed.
 KEPT, WATCH, MISSED = 900.0, 5.0, 6
@@ -96,9 +99,9 @@ class Job:
     """One request to ``roadmap.background.worker``.
 
     ``done`` of ``total`` steps are done. ``result`` is set if ``state`` is ``done``, ``error`` (a
-    sentence) if it is ``failed``. It is stopped after ``longest`` seconds. The files in ``folder``
-    of a finished job are kept as long as the object, for at most ``KEPT`` seconds and while
-    ``wanted()`` is true.
+    sentence) if it is ``failed``. It is stopped after ``longest`` seconds, or once ``wanted()`` has
+    been false for ``GONE`` seconds. The files in ``folder`` of a finished job are kept as long as
+    the object, for at most ``KEPT`` seconds and while ``wanted()`` is true.
     """
 
     def __init__(
@@ -117,7 +120,7 @@ class Job:
         self._request: Mapping[str, Any] = {"task": task, "folder": self._files.name, **request}
         self._longest = longest
         self._stop = threading.Event()
-        self._looked = time.monotonic()
+        self._looked = self._last_wanted = time.monotonic()
 
     @property
     def folder(self) -> Path:
@@ -178,7 +181,11 @@ class Job:
             _TURN.release()
 
     def _unwanted(self) -> bool:
-        return self._stop.is_set() or time.monotonic() - self._looked > ABANDONED
+        now = time.monotonic()
+        if self.wanted():
+            self._last_wanted = now
+        is_abandoned = now - self._looked > ABANDONED or now - self._last_wanted > GONE
+        return self._stop.is_set() or is_abandoned
 
     def _run(self) -> None:
         self.state = "running"

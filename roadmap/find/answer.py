@@ -155,12 +155,11 @@ def _second(question: Question, able: list[Point]) -> list[str]:
 
 
 def _caution(leaders: list[Point]) -> list[str]:
-    """Say which of the leading networks may be better than measured."""
+    """Say which of the leading networks may be faster than measured: memory is not disturbed."""
     if len(leaders) == 2 and all(point.disturbed for point in leaders):
-        return [f"Both may be better than that: while they were measured, {leaders[0].disturbed}."]
+        return [f"Both may be faster: while they were measured, {leaders[0].disturbed}."]
     return [
-        f"{point.candidate.title} may be better than that: while it was measured, "
-        f"{point.disturbed}."
+        f"{point.candidate.title} may be faster: while it was measured, {point.disturbed}."
         for point in leaders
         if point.disturbed
     ]

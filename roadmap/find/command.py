@@ -20,8 +20,9 @@ from roadmap.find import answer, shared, store
 from roadmap.find.answer import Point
 from roadmap.find.candidates import Candidate, of_config
 from roadmap.find.machine import KINDS, devices
+from roadmap.find.plan import plan
 from roadmap.find.question import BATCH_SIZES, TOP1, Question
-from roadmap.find.search import Search, known, missing, prepared, repeatable
+from roadmap.find.search import Search, known, missing, prepared, repeatable, unmeasured
 from roadmap.measure.throughput_command import DTypeChoice
 from roadmap.text import counted, duration
 
@@ -277,14 +278,18 @@ def _report(search: Search) -> None:
 
 def _print(question: Question, own: Candidate | None, form: Format) -> None:
     networks = known(own)
-    measured = answer.points(question, networks, store.figures())
+    rows = store.figures()
+    measured = answer.points(question, networks, rows)
+    left = unmeasured(question, plan(question, networks, rows), rows)
     if form is not Format.table:
         best = answer.front(measured)
         emit([_fields(question, point, point in best) for point in measured], (), form)
+        if left:
+            note(left)
         return
     _print_figures(question, measured)
-    typer.echo(answer.sentence(question, measured, networks))
-    if not measured and (others := answer.other_conditions(question, store.figures())):
+    typer.echo(" ".join(filter(None, [answer.sentence(question, measured, networks), left])))
+    if not measured and (others := answer.other_conditions(question, rows)):
         typer.echo(others)
     if about := answer.about_own(question, measured):
         typer.echo(about)

@@ -209,6 +209,20 @@ def missing(
     return [each for each in order if each.place not in found]
 
 
+def unmeasured(question: Question, found: Plan, rows: Sequence[store.Row]) -> str:
+    """Return how many of the networks that can win are not measured yet; nothing if all are."""
+    able = [each for each in found.first if each.top1 is not None]
+    left = len(missing(question, able, rows))
+    if not left:
+        return ""
+    if len(able) == 1:
+        return "The only network that can win is not measured yet."
+    if left == len(able):
+        return f"None of the {left} networks that can win is measured yet."
+    verb = "is" if left == 1 else "are"
+    return f"{left} of the {len(able)} networks that can win {verb} not measured yet."
+
+
 def repeatable(
     question: Question, order: Sequence[Candidate], rows: Sequence[store.Row]
 ) -> list[Candidate]:

@@ -7,6 +7,7 @@ of them: their ratio varies less than their times.
 from __future__ import annotations
 
 import statistics
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,8 +31,13 @@ from roadmap.measure.throughput import (
     timed,
 )
 
-#: Turns of each network, and steps per turn: a GPU should not wait between short steps.
-ROUNDS, STEPS, STEPS_ON_GPU = 10, 1, 5
+#: Most and least rounds, in which each network takes a turn, and about the seconds for all of them:
+#: where one takes long, there are fewer.
+ROUNDS, LEAST_ROUNDS, SECONDS = 10, 5, 30.0
+#: Least untimed steps of each network, and the seconds after which no more of them begin.
+LEAST_WARM_UP, WARM_UP_SECONDS = 2, 10.0
+#: Steps per turn: a GPU should not wait between short steps.
+STEPS, STEPS_ON_GPU = 1, 5
 #: Share by which the 90th percentile of a network's times exceeds the 10th on a busy machine.
 BUSY = 0.25
 
@@ -92,19 +98,37 @@ def _compared(
     on_progress: OnProgress,
 ) -> Pair:
     steps = [one_step(build(), setting, setting.batch_size) for build in (first, second)]
-    total, done = 2 * (WARM_UP + ROUNDS), 0
-    for _ in range(WARM_UP):
+    per_turn = STEPS_ON_GPU if device.type == "cuda" else STEPS
+    done = 0
+
+    def one_more(rounds: int) -> None:
+        nonlocal done
+        done += 1
+        on_progress(done, 2 * rounds)
+
+    seconds = _warm_up(steps, device, lambda: one_more(WARM_UP + ROUNDS))
+    rounds = min(ROUNDS, max(LEAST_ROUNDS, int(SECONDS / (per_turn * seconds))))
+    warm_up = done // 2
+    found: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for step, times in zip(steps, found, strict=True):
+            times.append(statistics.median(timed(step, per_turn, device, lambda _: None)))
+            one_more(warm_up + rounds)
+    return Pair(tuple(found[0]), tuple(found[1]), device_name(device))
+
+
+def _warm_up(
+    steps: list[Callable[[], None]], device: torch.device, on_step: Callable[[], None]
+) -> float:
+    """Run untimed steps in turn; return the seconds that the last step of each took together."""
+    begun = time.perf_counter()
+    for done in range(WARM_UP):
+        start = time.perf_counter()
+        if done >= LEAST_WARM_UP and start - begun > WARM_UP_SECONDS:
+            break
         for step in steps:
             step()
             synchronize(device)
-            done += 1
-            on_progress(done, total)
-    per_turn = STEPS_ON_GPU if device.type == "cuda" else STEPS
-    found: tuple[list[float], list[float]] = ([], [])
-    for _ in range(ROUNDS):
-        for step, seconds in zip(steps, found, strict=True):
-            times = timed(step, per_turn, device, lambda _: None)
-            seconds.append(statistics.median(times))
-            done += 1
-            on_progress(done, total)
-    return Pair(tuple(found[0]), tuple(found[1]), device_name(device))
+            on_step()
+        seconds = time.perf_counter() - start
+    return seconds

@@ -98,6 +98,41 @@ def test_a_job_that_nobody_looks_at_ends(monkeypatch):
 
 
 @pytest.mark.usefixtures("forked")
+def test_a_job_ends_soon_after_its_page_is_closed_and_the_next_one_runs(monkeypatch):
+    monkeypatch.setattr(jobs, "GONE", 0.5)
+    is_open = [True]
+    long = measuring_long()
+    long.wanted = lambda: is_open[0]
+    assert after(long, "running") == "running"
+    waiting = measuring()
+    time.sleep(1)
+    assert (long.look(), waiting.look()) == ("running", "waiting")
+    is_open[0] = False
+    assert after(long, "canceled", seconds=5) == "canceled"
+    assert after(waiting, "done", "failed") == "done", waiting.error
+
+
+def test_a_waiting_job_ends_soon_after_its_page_is_closed(monkeypatch):
+    monkeypatch.setattr(jobs, "GONE", 0.5)
+    with jobs._TURN:
+        job = measuring()
+        job.wanted = lambda: False
+        assert after(job, "canceled", seconds=5) == "canceled"
+
+
+@pytest.mark.usefixtures("forked")
+def test_a_job_goes_on_while_a_connection_is_lost_briefly(monkeypatch):
+    monkeypatch.setattr(jobs, "GONE", 0.5)
+    begun = time.monotonic()
+    long = measuring_long()
+    long.wanted = lambda: (time.monotonic() - begun) % 0.4 > 0.2
+    time.sleep(2)
+    assert long.look() == "running"
+    long.cancel()
+    assert after(long, "canceled", seconds=5) == "canceled"
+
+
+@pytest.mark.usefixtures("forked")
 def test_a_job_that_takes_longer_than_it_may_is_a_sentence():
     setting = {"mode": "training", "batch_size": 64, "image_size": 224}
     config = ModelConfig(depths=(3, 24, 36, 3))

@@ -97,7 +97,7 @@ def test_near_figures_are_no_victory():
 def test_a_disturbed_leader_is_named_with_the_reason():
     rows = [row("middle", 200), row("large", 100, disturbed="other processes used 40% of it")]
     text = sentence(question(), points(question(), NETWORKS, rows), NETWORKS)
-    assert "large may be better than that: while it was measured, other processes used 40%" in text
+    assert "large may be faster: while it was measured, other processes used 40%" in text
     assert "middle may be" not in text
 
 
@@ -106,7 +106,7 @@ def test_two_disturbed_leaders_are_one_sentence():
         row(name, speed, disturbed="it was busy") for name, speed in (("middle", 2), ("large", 1))
     ]
     text = sentence(question(), points(question(), NETWORKS, rows), NETWORKS)
-    assert text.endswith("Both may be better than that: while they were measured, it was busy.")
+    assert text.endswith("Both may be faster: while they were measured, it was busy.")
 
 
 def test_marks_in_a_devices_name_are_left_out_of_texts():

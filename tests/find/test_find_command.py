@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import pytest
 from finder_rows import row
@@ -37,6 +38,13 @@ def test_a_device_with_figures_is_answered_without_measuring():
     assert "on NVIDIA H200, batch 256, bf16" in answer
     assert "logits = network(images)" in found.stdout
     assert found.stderr == ""
+
+
+def test_an_answer_says_how_many_networks_that_can_win_are_not_measured():
+    store.add(row("hgnetv2_b3", 100, batch_size=1, batch_size_asked=1))
+    left = r"\d+ of the \d+ networks that can win are not measured yet\.\n"
+    assert re.search(left, find("--minutes", "0").stdout)
+    assert re.fullmatch(left, find("--minutes", "0", "--format", "csv").stderr)
 
 
 def test_zero_minutes_ask_for_no_device_of_this_machine(monkeypatch):

@@ -207,6 +207,25 @@ def test_a_table_that_cannot_be_written_is_a_sentence(given, table):
     assert "finder.csv cannot be written" in found.problem
 
 
+def test_what_is_left_is_counted_among_the_networks_that_can_win(given):
+    given()
+
+    def left() -> str:
+        found = search.plan(question(), NETWORKS, [])
+        return search.unmeasured(question(), found, store.rows())
+
+    assert left() == "None of the 2 networks that can win is measured yet."
+    store.add(row("c", 100))  # cannot win
+    store.add(row("a", 100))
+    assert left() == "1 of the 2 networks that can win is not measured yet."
+    store.add(row("b", 100))
+    assert left() == ""
+    found = search.plan(question(), NETWORKS[:1], [])
+    store.path().unlink()
+    only = search.unmeasured(question(), found, store.rows())
+    assert only == "The only network that can win is not measured yet."
+
+
 # Real processes
 
 

@@ -46,6 +46,24 @@ def test_the_networks_take_turns_and_progress_counts_them():
     assert len(pair.first) == len(pair.second) == ROUNDS
 
 
+@pytest.mark.parametrize(("step", "warm_up", "rounds"), [(1, 5, 10), (2, 3, 7), (20, 2, 5)])
+def test_slow_networks_take_fewer_turns(monkeypatch, step, warm_up, rounds):
+    clock = [0.0]
+
+    def forward(self, images):
+        clock[0] += step
+        self.calls.append(self.name)
+        return images.mean((1, 2, 3)).unsqueeze(1) * self.weight
+
+    monkeypatch.setattr(Slow, "forward", forward)
+    monkeypatch.setattr(paired.time, "perf_counter", lambda: clock[0])
+    seen = []
+    pair, calls = pair_of((0, 0), lambda *progress: seen.append(progress))
+    assert calls == "ab" * (warm_up + rounds)
+    assert len(pair.first) == len(pair.second) == rounds
+    assert seen[-1] == (len(calls), len(calls))
+
+
 def test_the_ratio_is_that_of_the_second_to_the_first():
     pair, _ = pair_of((0.01, 0.03))
     low, ratio, high = pair.ratios

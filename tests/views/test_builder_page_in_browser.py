@@ -153,6 +153,18 @@ def test_training_times_of_a_and_b_are_measured_in_turn(open_page):
     expect(page.get_by_role("button", name="Measure again")).to_be_enabled()
 
 
+def test_a_measurement_ends_soon_after_its_tab_is_closed(open_page):
+    large = "builder?a=resnet50.kernel_7&b=resnet50.kernel_7~width.104&image=288"  # for a minute
+    page = open_page(large)
+    page.get_by_role("button", name="Measure training time of A and B").click()
+    expect(page.get_by_text("Measuring A and B in turn")).to_be_visible()
+    page.close()
+    page = open_page(SMALL)
+    page.get_by_role("button", name="Measure", exact=True).click()
+    row = page.locator("table.recipe tr").filter(has_text="inference")
+    expect(row).to_contain_text("width 8", timeout=35_000)
+
+
 def test_two_configs_side_by_side(open_page):
     page = open_page("builder?a=resnet50.kernel_7")
     page.get_by_role("radio", name="B", exact=True).click()

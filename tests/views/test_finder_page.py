@@ -66,11 +66,20 @@ def test_a_device_with_figures_is_answered_at_once():
     app = opened(**H200)
     assert "is the fastest of the" in html(app)
     assert "measured on another machine, NVIDIA H200" in html(app)
-    assert "The answer</p>" in html(app)
+    assert "The answer so far</p>" in html(app)  # these figures are not of all that can win
+    assert "networks that can win is measured yet.</p>" in html(app)
     assert "finder-go" not in [button.key for button in app.button]
     (found,) = app.get("plotly_chart")
     assert "On the Pareto front: " in found.proto.alt
     assert title(app) in found.proto.alt
+
+
+def test_an_answer_is_final_once_every_network_that_can_win_is_measured():
+    for each in search.prepared(question(85.0, batch_size=1), 10).plan.first:
+        measured(each.name, 10, source=each.source, image_size=each.image_size)
+    app = opened(top1="85")
+    assert "The answer</p>" in html(app)
+    assert "not measured yet" not in html(app)
 
 
 def test_a_link_to_a_measured_device_does_not_wait_for_those_of_this_machine(monkeypatch):
@@ -113,7 +122,8 @@ def test_the_winner_its_lines_and_the_chart():
     assert title(app) == "hgnetv2_b3"
     assert "The answer so far</p>" in html(app)  # others that can win are not measured yet
     assert "<b>20.0 ms</b><b>82.9%</b>" in html(app)
-    assert "hgnetv2_b4 may be better" in html(app)
+    assert "hgnetv2_b4 may be faster" in html(app)
+    assert "networks that can win are not measured yet.</p>" in html(app)
     lines = [element.value for element in app.code]
     assert lines[0] == 'timm.create_model("hgnetv2_b3.ssld_stage2_ft_in1k", pretrained=True)'
     assert "torch.inference_mode()" in lines[1]

@@ -54,7 +54,8 @@ def _session() -> Callable[[], bool]:
     """Return a function that says whether the page is still open."""
     context = get_script_run_ctx()
     session = context.session_id if context else ""
-    return lambda: runtime.exists() and bool(runtime.get_instance().is_active_session(session))
+    # Streamlit's test harness has a runtime only while the script runs.
+    return lambda: not runtime.exists() or runtime.get_instance().is_active_session(session)
 
 
 def stop(key: str) -> None:

@@ -8,6 +8,7 @@ from roadmap import visitors
 from roadmap.errors import RefusedError
 from roadmap.find import answer, search, store
 from roadmap.find.candidates import Candidate
+from roadmap.find.plan import plan
 from roadmap.find.question import Question, plain_device
 from roadmap.find.search import Search
 from roadmap.text import counted, duration
@@ -71,17 +72,10 @@ def _running() -> Search | None:
 
 
 def _result(asked: Asked) -> None:
-    networks = search.known(own_config())
-    measured = answer.points(asked.question, networks, store.figures())
-    result.show(asked.question, measured, networks, is_final=not _can_change(asked))
-
-
-def _can_change(asked: Asked) -> bool:
-    """Whether a network that may beat the answer can still be measured here."""
-    if visitors.is_public() or not asked.is_here:
-        return False
-    prepared = search.prepared(asked.question, MINUTES, own_config())
-    return any(each in prepared.plan.first for each in prepared.waiting)
+    networks, rows = search.known(own_config()), store.figures()
+    measured = answer.points(asked.question, networks, rows)
+    unmeasured = search.unmeasured(asked.question, plan(asked.question, networks, rows), rows)
+    result.show(asked.question, measured, networks, unmeasured)
 
 
 # The button, what it will do, and how far it is

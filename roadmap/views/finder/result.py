@@ -25,16 +25,16 @@ KEY = "finder-onnx"
 
 
 def show(
-    question: Question, measured: list[Point], networks: list[Candidate], *, is_final: bool
+    question: Question, measured: list[Point], networks: list[Candidate], unmeasured: str
 ) -> None:
     """Show the answer beside the chart; without measurements, only what is missing.
 
-    ``is_final`` says that no network that may beat the answer is still to be measured.
+    ``unmeasured`` says how many networks that can win are still to be measured, or is empty.
     """
     able = answer.winners(question, measured)
     left, right = st.columns([1, 1.45], gap="large")
     with left:
-        _answer(question, measured, networks, "The answer" if is_final else "The answer so far")
+        _answer(question, measured, networks, unmeasured)
         if able:
             _lines(question, able[0].candidate)
     with right:
@@ -44,7 +44,7 @@ def show(
 
 
 def _answer(
-    question: Question, measured: list[Point], networks: list[Candidate], heading: str
+    question: Question, measured: list[Point], networks: list[Candidate], unmeasured: str
 ) -> None:
     able = answer.winners(question, measured)
     text = answer.sentence(question, measured, networks)
@@ -54,12 +54,13 @@ def _answer(
         return
     best = able[0]
     name = escape(best.candidate.title).replace("_", "_<wbr>")
+    heading = "The answer so far" if unmeasured else "The answer"
     st.html(
         '<div class="found" role="status">'
         f'<p class="eyebrow">{heading}</p><h2 class="step">{name}</h2>'
         f'<p class="found-figures"><b>{escape(question.measured.show(best.value))}</b>'
         f"<b>{number(best.candidate.top1, 1)}%</b></p>"
-        f'<p class="why">{escape(text)}</p></div>'
+        f'<p class="why">{escape(" ".join(filter(None, [text, unmeasured])))}</p></div>'
         + (markup.paragraph(own, "faint below") if own else "")
     )
 
