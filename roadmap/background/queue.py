@@ -121,6 +121,7 @@ class Job:
         self._longest = longest
         self._stop = threading.Event()
         self._looked = self._last_wanted = time.monotonic()
+        self._first_step = self._last_step = 0.0
 
     @property
     def folder(self) -> Path:
@@ -129,6 +130,15 @@ class Job:
     @property
     def ended(self) -> bool:
         return self.state not in ("waiting", "running")
+
+    @property
+    def seconds_left(self) -> float | None:
+        """About the seconds until all steps are done; None before the second one shows a pace."""
+        if self.done < 2:
+            return None
+        pace = (self._last_step - self._first_step) / (self.done - 1)
+        end = self._last_step + pace * (self.total - self.done)
+        return max(0.0, end - time.monotonic())
 
     def start(self, **request: Any) -> Job:
         """Queue the job; ``request`` adds fields to its request, such as file names in ``folder``.
@@ -218,12 +228,18 @@ class Job:
             for line in process.stdout:
                 answer = json.loads(line)
                 if "total" in answer:
-                    self.done, self.total = answer["done"], answer["total"]
+                    self._stepped(answer["done"], answer["total"])
                 else:
                     answers.append(answer)
                     return
         except (OSError, ValueError):
             return  # killed while writing a line
+
+    def _stepped(self, done: int, total: int) -> None:
+        self._last_step = time.monotonic()
+        if done <= 1:
+            self._first_step = self._last_step
+        self.done, self.total = done, total
 
     def _end(self, answers: list[dict[str, Any]], stopped: bool, seconds: float, code: int) -> None:
         if answers and "result" in answers[0]:

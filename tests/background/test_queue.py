@@ -69,6 +69,20 @@ def test_canceling_ends_it_and_the_next_one_runs_to_its_end():
     assert waiting.done == waiting.total == 15
 
 
+def test_the_time_left_follows_the_pace_of_the_steps(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: clock[0])
+    job = Job("measure")
+    assert job.seconds_left is None
+    for done in range(1, 4):
+        job._stepped(done, 10)
+        assert (job.seconds_left is None) == (done == 1)
+        clock[0] += 2
+    assert job.seconds_left == 12  # 7 steps of 2 s, of which 2 s have passed
+    clock[0] += 60
+    assert job.seconds_left == 0
+
+
 @pytest.mark.usefixtures("forked")
 def test_a_process_that_dies_is_a_sentence(monkeypatch):
     job = Job("no such task").start()

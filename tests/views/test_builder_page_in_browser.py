@@ -157,7 +157,8 @@ def test_a_measurement_ends_soon_after_its_tab_is_closed(open_page):
     large = "builder?a=resnet50.kernel_7&b=resnet50.kernel_7~width.104&image=288"  # for a minute
     page = open_page(large)
     page.get_by_role("button", name="Measure training time of A and B").click()
-    expect(page.get_by_text("Measuring A and B in turn")).to_be_visible()
+    doing = re.compile(r"^Measuring A and B in turn, \d+ of \d+ runs, about \d+ (s|min) left$")
+    expect(page.get_by_text(doing)).to_be_visible()
     page.close()
     page = open_page(SMALL)
     page.get_by_role("button", name="Measure", exact=True).click()

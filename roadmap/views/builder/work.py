@@ -11,6 +11,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from roadmap.background.queue import KEPT, Job
 from roadmap.errors import RefusedError
+from roadmap.text import duration
 from roadmap.views.common import markup
 
 POLL = 0.7  # seconds between updates of a running job
@@ -110,5 +111,6 @@ def _progress(key: str, doing: str) -> None:
     waiting = job.look() == "waiting"
     share = job.done / job.total if job.total else 0.0
     steps = f", {job.done} of {job.total} runs" if job.total > 1 else ""
-    st.progress(share, QUEUED if waiting else f"{doing}{steps}")
+    left = "" if job.seconds_left is None else f", about {duration(job.seconds_left)} left"
+    st.progress(share, QUEUED if waiting else f"{doing}{steps}{left}")
     st.button("Cancel", key=f"cancel-{key}", on_click=job.cancel)
