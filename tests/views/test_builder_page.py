@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from models import VARIANTS
 from models.config import BOUNDS, CHOICES, FIELDS
 from roadmap.measure.complexity import count
+from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.steps import ROADMAPS
 from roadmap.views.builder import downloads as builder_downloads
 from roadmap.views.builder import naming, timing
@@ -40,6 +41,11 @@ def change(app: AppTest, kind: str, field: str, value) -> AppTest:
 def widgets(app: AppTest) -> dict[str, object]:
     kinds = (app.segmented_control, app.number_input, app.text_input)
     return {element.key: element for kind in kinds for element in kind}
+
+
+def test_without_an_experiment_there_is_a_sentence_in_place_of_a_prediction(tmp_path, monkeypatch):
+    monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path))
+    assert "the folder of runs has no experiment to predict from" in html(opened())
 
 
 def test_every_field_of_the_config_has_a_control():

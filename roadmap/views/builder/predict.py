@@ -30,7 +30,7 @@ def show(config: ModelConfig) -> None:
         except StudyError as error:
             excuses.append(f"Not covered by the experiment on {data_title(data)}: {ended(error)}")
     if not said and not excuses:
-        return
+        excuses = ["No prediction: the folder of runs has no experiment to predict from."]
     st.html(
         markup.heading("Predicted accuracy", 3, "subsection")
         + "".join(markup.paragraph(line, "text") for line in said)
