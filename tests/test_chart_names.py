@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roadmap.charts.names import place_names
+from roadmap.charts.names import Plot, place_names
 
 SPANS = ((0.0, 1.0), (0.0, 1.0))
 HEIGHT, RADIUS = 400, 7.0
@@ -23,9 +23,7 @@ def placed(points, names, widths=(290, 500, 1000), curve=()):
         points,
         [RADIUS] * len(points),
         names,
-        curve=curve,
-        spans=SPANS,
-        areas=[(width, HEIGHT) for width in widths],
+        Plot(SPANS, [(width, HEIGHT) for width in widths], curve),
     )
 
 

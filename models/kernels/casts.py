@@ -85,7 +85,7 @@ def cast(tensors: list[Tensor], dtype: torch.dtype) -> Iterable[Tensor]:
 def found(parameter: Tensor) -> Tensor:
     """Return ``parameter`` in autocast's dtype if it was cast together with others, or itself."""
     if torch.compiler.is_dynamo_compiling():
-        return _traced.get(id(parameter), parameter) if traced() else parameter
+        return _traced.get(id(parameter), parameter) if traces_together() else parameter
     together = getattr(_thread, "together", None)
     if not together or not torch.is_autocast_enabled("cuda"):
         return parameter
@@ -94,7 +94,7 @@ def found(parameter: Tensor) -> Tensor:
     return together.get(id(parameter), parameter)
 
 
-def traced() -> bool:
+def traces_together() -> bool:
     """Return whether torch.compile traces a pass in which parameters are cast together."""
     return len(_traced) > 0
 

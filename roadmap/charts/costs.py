@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from roadmap.charts import style
-from roadmap.charts.names import name_points
+from roadmap.charts.names import WIDTHS, Plot, name_points
 from roadmap.palette import BLUE, GRAY, ORANGE, PLUM
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ RING = 10.0
 #: are for networks among others, where there is no room for a label each.
 SAME = (0.008, 0.016, 0.032, 0.064)
 #: Sizes of the plotting area in pixels, below a legend of two rows or of one.
-AREAS = [(width, height) for width in range(290, 1050, 60) for height in (270, 296)]
+AREAS = [(width, height) for width in WIDTHS for height in (270, 296)]
 Place = tuple[float, float]
 
 
@@ -162,10 +162,7 @@ def _named(
         [at for at, _ in marks],
         [radius for _, radius in marks],
         [*built, *(letters for letters, _ in sizes)],
-        curve=_places(table[table["family"] == "ConvNeXt"]),
-        spans=spans,
-        areas=AREAS,
-        overlapping=True,
+        Plot(spans, AREAS, _places(table[table["family"] == "ConvNeXt"]), overlapping=True),
     )
 
 

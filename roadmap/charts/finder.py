@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from roadmap.charts import style
-from roadmap.charts.names import name_points
+from roadmap.charts.names import Plot, name_points
 from roadmap.charts.sizes import MARGIN, FamilyMarker, areas, log_axis
 from roadmap.find.answer import Point, front, winners
 from roadmap.find.candidates import OWN, PROJECT, Candidate
@@ -157,7 +157,7 @@ def _names(
     radii = [(ANSWER if [point] == able[:1] else SIZE) / 2 + EDGE for point in points]
     names = [_short(point.candidate) for point in named]
     curve = [(math.log10(point.value), point.candidate.top1 or 0.0) for point in best]
-    return name_points(places, radii, names, curve=curve, spans=spans, areas=areas(HEIGHT))
+    return name_points(places, radii, names, Plot(spans, areas(HEIGHT), curve))
 
 
 def _short(candidate: Candidate) -> str:

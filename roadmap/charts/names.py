@@ -7,6 +7,7 @@ and where its line touches no other mark; names without such a place are left ou
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise, product
 from math import ceil, dist, hypot
 from typing import Any
@@ -26,6 +27,8 @@ from roadmap.palette import GRAY
 
 #: Pixels between a name and marks; a line of at least ``SEEN`` pixels is seen.
 ROOM, SEEN = 3, 5
+#: Widths of a plotting area in pixels, from a phone's to the widest page's.
+WIDTHS = range(290, 1050, 60)
 #: Lines of text between a point and its name, at most.
 FURTHEST = 4
 #: Directions (right, up) from a point to its name.
@@ -37,23 +40,27 @@ STEP = 6
 Shift = tuple[float, float]
 
 
-def name_points(
-    points: Sequence[Point],
-    radii: Sequence[float],
-    names: Sequence[str],
-    *,
-    curve: Sequence[Point],
-    spans: tuple[Point, Point],
-    areas: Sequence[tuple[int, int]],
-    overlapping: bool = False,
-) -> list[dict[str, Any]]:
-    """Return Plotly annotations with the names that have a place, and their lines.
+@dataclass(frozen=True)
+class Plot:
+    """Where names are placed: the ranges of both axes over each of ``areas``, in pixels.
 
-    Parameters as in ``place_names``.
+    A place is good in all areas. Names keep off ``curve`` where they can. By default a point within
+    another mark has no name. With ``overlapping`` it has one where its line, which is drawn from
+    the rim of its mark, is outside the other; for that, names have places in twice as many
+    directions.
     """
-    shifts = place_names(
-        points, radii, names, curve=curve, spans=spans, areas=areas, overlapping=overlapping
-    )
+
+    spans: tuple[Point, Point]
+    areas: Sequence[tuple[int, int]]
+    curve: Sequence[Point] = ()
+    overlapping: bool = False
+
+
+def name_points(
+    points: Sequence[Point], radii: Sequence[float], names: Sequence[str], plot: Plot
+) -> list[dict[str, Any]]:
+    """Return Plotly annotations with the names that ``place_names`` places, and their lines."""
+    shifts = place_names(points, radii, names, plot)
     return [
         {
             "x": x,
@@ -74,26 +81,14 @@ def name_points(
 
 
 def place_names(
-    points: Sequence[Point],
-    radii: Sequence[float],
-    names: Sequence[str],
-    *,
-    curve: Sequence[Point],
-    spans: tuple[Point, Point],
-    areas: Sequence[tuple[int, int]],
-    overlapping: bool = False,
+    points: Sequence[Point], radii: Sequence[float], names: Sequence[str], plot: Plot
 ) -> list[Shift | None]:
     """Return the offset in pixels from each of the first points to the center of its name, or None.
 
-    ``spans`` are the ranges of both axes over each of ``areas``, in pixels: a place is good in all
-    of them. ``radii`` are those of the points' marks; points after the last name have none. Names
-    keep off ``curve`` where they can. Earlier points choose first: the nearest place that is left.
-
-    By default a point within another mark has no name. With ``overlapping`` it has one where its
-    line, which is drawn from the rim of its mark, is outside the other; for that, names have places
-    in twice as many directions.
+    ``radii`` are those of the points' marks; points after the last name have none. Earlier points
+    choose first: the nearest place that is left.
     """
-    drawn = [_Drawn(points, radii, curve, spans, area, overlapping) for area in areas]
+    drawn = [_Drawn(points, radii, plot, area) for area in plot.areas]
     shifts: list[Shift | None] = []
     for number, name in enumerate(names):
         width = LETTER * len(name)
@@ -101,7 +96,7 @@ def place_names(
             (
                 at
                 for near_curve in (False, True)
-                for at in _places(width, radii[number] + ROOM, between=overlapping)
+                for at in _places(width, radii[number] + ROOM, between=plot.overlapping)
                 if all(each.allows(number, at, width, near_curve) for each in drawn)
             ),
             None,
@@ -132,14 +127,12 @@ class _Drawn:
         self,
         points: Sequence[Point],
         radii: Sequence[float],
-        curve: Sequence[Point],
-        spans: tuple[Point, Point],
+        plot: Plot,
         area: tuple[int, int],
-        overlapping: bool,
     ):
-        self.area, self.radii, self.overlapping = area, radii, overlapping
-        self.marks = [in_pixels(point, spans, area) for point in points]
-        ends = [in_pixels(point, spans, area) for point in curve]
+        self.area, self.radii, self.overlapping = area, radii, plot.overlapping
+        self.marks = [in_pixels(point, plot.spans, area) for point in points]
+        ends = [in_pixels(point, plot.spans, area) for point in plot.curve]
         self.curve = [at for pair in pairwise(ends) for at in _along(*pair)]
         self.names: list[Box] = []
         self.lines: list[tuple[Point, Point]] = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from roadmap.charts import style
-from roadmap.charts.names import name_points
+from roadmap.charts.names import WIDTHS, Plot, name_points
 from roadmap.palette import BLUE, CYAN, GRAY, ORANGE, PLUM
 from roadmap.tables.sizes import TEST_SETS, pareto_front
 from roadmap.text import number
@@ -232,16 +232,13 @@ def _names(
         points,
         [bubble(row["memory"]) / 2 for row in rows],
         [short_label(row) for row in named],
-        curve=points[: len(curve)],
-        spans=spans,
-        areas=areas(HEIGHT),
+        Plot(spans, areas(HEIGHT), points[: len(curve)]),
     )
 
 
 def areas(height: int) -> list[tuple[int, int]]:
-    """Return sizes of the plotting area of a chart, in pixels, from a phone's to the widest
-    page's."""
-    return [(width, height - MARGIN["t"] - MARGIN["b"]) for width in range(290, 1050, 60)]
+    """Return sizes in pixels of the plotting area of a chart of ``height``."""
+    return [(width, height - MARGIN["t"] - MARGIN["b"]) for width in WIDTHS]
 
 
 def short_label(row: dict[str, Any]) -> str:

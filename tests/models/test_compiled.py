@@ -90,7 +90,7 @@ def test_training(large, network, monkeypatch):
     count = (found["linear_gelu_slope.default"], found["cast.default"], found["mul.Tensor"])
     # Large networks multiply weights by the factors of norms and scales, small ones activations.
     assert count == ((BLOCKS, 0, 4 * BLOCKS) if large else (0, 1, BLOCKS))
-    assert not casts.traced()
+    assert not casts.traces_together()
 
 
 @pytest.mark.parametrize("missing", ["bias", "elementwise_affine"])

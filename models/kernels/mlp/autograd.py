@@ -25,7 +25,7 @@ def mlp(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tenso
     tensors = (x, weight1, bias1, weight2, bias2)
     if recorded(*tensors):
         return Mlp.apply(*tensors)
-    small = torch.compiler.is_compiling() and not casts.traced()
+    small = torch.compiler.is_compiling() and not casts.traces_together()
     name = "linear_gelu_in_graph" if small else "linear_gelu"
     return F.linear(_run(name, x, weight1, bias1), weight2, bias2)
 

@@ -71,7 +71,7 @@ def _least() -> float:
         return 0
     if not torch.compiler.is_compiling():
         return LEAST_RECORDED
-    return math.inf if casts.traced() else LEAST_COMPILED
+    return math.inf if casts.traces_together() else LEAST_COMPILED
 
 
 def _folds(rows: Tensor) -> bool:

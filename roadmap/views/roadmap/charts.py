@@ -1,4 +1,4 @@
-"""The charts of the Roadmap page, in which a click selects a step."""
+"""Charts of the Roadmap page. A click selects a step."""
 
 from __future__ import annotations
 
