@@ -14,6 +14,8 @@ from models.kernels.mlp.layer import applied, leading
 from models.kernels.pointwise import PointwiseConv2d, in_full_on_cuda, in_half_on_cuda
 from models.kernels.tracing import exporting, plain
 
+#: Layers that can be applied to a view (N, H, W, C) of images (N, C, H, W).
+BY_ROWS = (LayerNorm2d, LayerScale, PointwiseConv2d)
 #: Layers that look for parameters that were cast together.
 CASTING = (DepthwiseConv2d, LayerNorm2d, LayerScale, PointwiseConv2d)
 #: Elements of the first stage's input from which the GPU limits a compiled network, in inference
@@ -55,6 +57,7 @@ class Branch(Remembering):
                 return _in_half(self, x)
             if _in_full(x):
                 return _in_float32(self, x)
+            return _in_order(self, x)
         for layer in self:
             x = layer(x)
         return x
@@ -65,9 +68,10 @@ class Stages(Remembering):
 
     def forward(self, x: Tensor) -> Tensor:
         # TorchScript omits code only behind this exact condition.
-        if not torch.jit.is_scripting():  # noqa: SIM102
+        if not torch.jit.is_scripting():
             if _together(x) and casts.useful(x):
                 return _cast_together(self, x)
+            return _in_order(self, x)
         for stage in self:
             x = stage(x)
         return x
@@ -113,16 +117,23 @@ def _cast_when_compiled(x: Tensor) -> bool:
 
 
 def _in_order(layers: nn.Sequential, x: Tensor) -> Tensor:
-    for layer in layers:
+    for layer in _layers(layers):
         x = layer(x)
     return x
+
+
+def _layers(layers: nn.Sequential) -> list[nn.Module]:
+    """Return ``list(layers)``; torch 2.11 compiles this so that a call checks a branch at
+    once, not part by part."""
+    return list(layers._modules.values())  # type: ignore[arg-type]
 
 
 def _in_half(branch: Branch, x: Tensor) -> Tensor:
     line = _line(branch, x)
     if line is not None:
         return line(x)
-    return _in_order(branch, x) if watched(list(branch)) else _run(list(branch), x)
+    layers = _layers(branch)
+    return _in_order(branch, x) if watched(layers) else _run(layers, x)
 
 
 def _line(branch: Branch, x: Tensor) -> Line | None:
@@ -205,5 +216,5 @@ def _by_rows(layers: list[nn.Module], rows: Tensor) -> Tensor:
             rows, layers = applied(layers[:count], rows), layers[count:]
         else:
             layer, *layers = layers
-            rows = getattr(layer, "by_rows", layer)(rows)
+            rows = layer.by_rows(rows) if isinstance(layer, BY_ROWS) else layer(rows)
     return rows
