@@ -9,13 +9,11 @@ from models.kernels import casts
 from models.kernels.depthwise import DepthwiseConv2d
 from models.kernels.layer_norm import LayerNorm2d
 from models.kernels.layer_scale import LayerScale
-from models.kernels.lines import BY_POSITION, FullLine, Line, watched
+from models.kernels.lines import BY_POSITION, BY_ROWS, FullLine, Line, watched
 from models.kernels.mlp.layer import applied, leading
 from models.kernels.pointwise import PointwiseConv2d, in_full_on_cuda, in_half_on_cuda
 from models.kernels.tracing import exporting, plain
 
-#: Layers that can be applied to a view (N, H, W, C) of images (N, C, H, W).
-BY_ROWS = (LayerNorm2d, LayerScale, PointwiseConv2d)
 #: Layers that look for parameters that were cast together.
 CASTING = (DepthwiseConv2d, LayerNorm2d, LayerScale, PointwiseConv2d)
 #: Elements of the first stage's input from which the GPU limits a compiled network, in inference
@@ -216,5 +214,5 @@ def _by_rows(layers: list[nn.Module], rows: Tensor) -> Tensor:
             rows, layers = applied(layers[:count], rows), layers[count:]
         else:
             layer, *layers = layers
-            rows = layer.by_rows(rows) if isinstance(layer, BY_ROWS) else layer(rows)
+            rows = layer.by_rows(rows) if type(layer) in BY_ROWS else layer(rows)
     return rows

@@ -30,8 +30,10 @@ from models.kernels.tracing import plain
 Step = tuple[bool, Callable[[Tensor], Tensor]]
 #: Returns a parameter in the dtype in which it is used.
 Found = Callable[[Tensor | None], Any]
-#: Layers that treat the positions of an image one by one.
-BY_POSITION = (LayerNorm2d, PointwiseConv2d, nn.GELU, nn.ReLU, LayerScale)
+#: Layers that treat the positions of an image one by one; of them, those for images (N, C, H, W)
+#: that take rows (N, H, W, C) in a method of their own.
+BY_ROWS = (LayerNorm2d, PointwiseConv2d, LayerScale)
+BY_POSITION = (*BY_ROWS, nn.GELU, nn.ReLU)
 #: What a line reads from layers once.
 SETTINGS = {
     DepthwiseConv2d: attrgetter("stride", "padding", "dilation", "groups", "padding_mode", "own"),
