@@ -208,7 +208,7 @@ def _run(layers: list[nn.Module], x: Tensor) -> Tensor:
     return x
 
 
-def _by_rows(layers: list[nn.Module], rows: Tensor) -> Tensor:
+def _by_rows(layers: list[Any], rows: Tensor) -> Tensor:
     while layers:
         if count := leading(layers, rows):
             rows, layers = applied(layers[:count], rows), layers[count:]

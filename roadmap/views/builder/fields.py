@@ -21,7 +21,8 @@ LONGEST = 10_000
 
 @dataclass(frozen=True)
 class Control:
-    """How the page presents a field; ``names`` are its values' titles where they need one."""
+    """How the page presents a field; ``names`` are its values as inside a sentence, where they need
+    a name."""
 
     field: str
     help: str
@@ -33,16 +34,24 @@ class Control:
         return self.label or self.field.replace("_", " ").capitalize()
 
     def said(self, value: Any) -> str:
-        """Return ``value`` as the page prints it."""
+        """Return ``value`` as the page prints it alone: ``Layer norm``."""
+        return "none" if value is None else label(self.inside(value))
+
+    def inside(self, value: Any) -> str:
+        """Return ``value`` as inside a sentence: ``layer norm``."""
         if value in self.names:
             return self.names[value]
         if value is None:
             return "none"
         if isinstance(value, bool):
-            return "Yes" if value else "No"
+            return "yes" if value else "no"
         if isinstance(value, tuple):
             return ", ".join(map(str, value))
         return scientific(value) if isinstance(value, float) else f"{value:,}"
+
+    def phrase(self, value: Any) -> str:
+        """Return the field with ``value`` as inside a sentence: ``kernel size 7``."""
+        return f"{self.title.lower()} {self.inside(value)}"
 
 
 #: Controls by the part of the network that they change.
@@ -52,7 +61,7 @@ GROUPS: dict[str, tuple[Control, ...]] = {
             "stem",
             "ResNet: a 7×7 convolution with stride 2, then max pooling. Patchify: one 4×4 "
             "convolution with stride 4.",
-            names={"resnet": "ResNet", "patchify": "Patchify"},
+            names={"resnet": "ResNet", "patchify": "patchify"},
         ),
     ),
     "stages": (
@@ -69,14 +78,14 @@ GROUPS: dict[str, tuple[Control, ...]] = {
             "In the block: a stage's first block has stride 2. Separate: a norm and a 2×2 "
             "convolution with stride 2 between stages, plus a norm after the stem and after "
             "pooling.",
-            names={"in_block": "In the block", "separate": "Separate"},
+            names={"in_block": "in the block", "separate": "separate"},
         ),
     ),
     "block": (
         Control(
             "block",
             "Bottleneck: wide, narrow, wide. Inverted: narrow, wide, narrow.",
-            names={"bottleneck": "Bottleneck", "inverted": "Inverted"},
+            names={"bottleneck": "bottleneck", "inverted": "inverted"},
         ),
         Control(
             "layer_scale",
@@ -93,7 +102,7 @@ GROUPS: dict[str, tuple[Control, ...]] = {
         Control(
             "depthwise_position",
             "Position of the depthwise convolution: between the 1×1 convolutions or before them.",
-            names={"middle": "Middle", "first": "First"},
+            names={"middle": "middle", "first": "first"},
         ),
         Control("groups", "Groups of the spatial convolution (ResNeXt's cardinality)."),
         Control(
@@ -106,7 +115,7 @@ GROUPS: dict[str, tuple[Control, ...]] = {
         Control(
             "norm",
             "Batch norm or layer norm throughout. With layer norm, convolutions have a bias.",
-            names={kind: label(name) for kind, name in NORMS.items()},
+            names=NORMS,
         ),
         Control(
             "norms_per_block",
@@ -131,7 +140,7 @@ GROUPS: dict[str, tuple[Control, ...]] = {
             "Initialization",
             names={
                 "kaiming": "Kaiming",
-                "trunc_normal": "Truncated normal",
+                "trunc_normal": "truncated normal",
                 "default": "PyTorch's default",
             },
         ),

@@ -68,8 +68,7 @@ def _row(near: Near) -> list[Cell | str]:
 def differences_in_words(near: Near) -> str:
     """Say what the measured network has instead: ``kernel size 7 (here 9)``."""
     said = [
-        f"{CONTROLS[field].title.lower()} {CONTROLS[field].said(there)} "
-        f"(here {CONTROLS[field].said(here)})"
+        f"{CONTROLS[field].phrase(there)} (here {CONTROLS[field].inside(here)})"
         for field, (here, there) in near.differs.items()
     ]
     more = len(said) - MOST_LISTED

@@ -81,12 +81,11 @@ def _name(builder: Builder) -> str:
     """Name the network for the table: its start, and its changes if they are few."""
     chosen = builder.current
     said = [
-        f"{builder_fields.CONTROLS[field].title} {builder_fields.CONTROLS[field].said(value)}"
-        for field, (_, value) in chosen.changes.items()
+        builder_fields.CONTROLS[field].phrase(value) for field, (_, value) in chosen.changes.items()
     ]
     if len(said) > 2:
         said = [f"{len(said)} fields changed"]
-    return ", ".join([chosen.start.title, *(text.lower() for text in said)])
+    return ", ".join([chosen.start.title, *said])
 
 
 def _costs(builder: Builder) -> bool:
