@@ -165,6 +165,11 @@ def _from_file(path: Path, start: Start) -> StartWeights:
 def _from_timm(start: Start) -> StartWeights:
     """Download weights through timm."""
     name = start.weights.removeprefix("timm:")
+    if "/" in name or os.sep in name:
+        raise RefusedError(
+            f"--weights is {said(start.weights)}, which does not exist: use a file, the folder of a "
+            "finished run, or the name of a network of timm"
+        )
     try:
         check(f"timm:{name}")
     except UnknownNetworkError as error:

@@ -381,6 +381,7 @@ def test_weights_that_are_no_start_are_refused_in_a_sentence(unnamed, tmp_path):
     assert "a folder without weights.safetensors" in why(tmp_path)
     assert "does not exist" in why(tmp_path / "none.safetensors")
     assert "Did you mean 'convnext_tiny'?" in why("convnext_tin")
+    assert "which does not exist: use a file" in why("some/where")
     assert "records its network: omit --step" in why(unnamed, VARIANTS["resnet50"])
     bare = tmp_path / "bare.safetensors"
     save_file({"a": torch.zeros(1)}, bare)
