@@ -167,8 +167,8 @@ def _from_timm(start: Start) -> StartWeights:
     name = start.weights.removeprefix("timm:")
     if "/" in name or os.sep in name:
         raise RefusedError(
-            f"--weights is {said(start.weights)}, which does not exist: use a file, the folder of a "
-            "finished run, or the name of a network of timm"
+            f"--weights is {said(start.weights)}, which does not exist: use a file, the folder of "
+            "a finished run, or the name of a network of timm"
         )
     try:
         check(f"timm:{name}")
