@@ -1,6 +1,6 @@
 """Time of inference and training on a CUDA GPU, against PyTorch's kernels and timm.
 
-    python benchmarks/gpu.py                                             # all settings: an hour
+    python benchmarks/gpu.py                                             # all settings
     python benchmarks/gpu.py --ways eager --modes inference --batch-sizes 1 8 32
 
 Networks of a setting: ConvNeXt-T of this project, the same with PyTorch's depthwise convolution,
@@ -9,21 +9,26 @@ a factor of two on a shared host; ratios are medians over rounds of peer to ours
 ``compiled`` (torch.compile) and ``graphs`` (its mode ``reduce-overhead``, which records CUDA
 graphs; inference only).
 
+Each setting has a process of its own. ``--at-once`` of them compile side by side; when all have
+compiled, one after the other is timed alone on its GPU.
+
 Writes results/measured/gpu.csv, replacing rows of the same network and setting, after each setting.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
+import multiprocessing
 import os
 import shlex
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from datetime import datetime, timezone
 from itertools import product
+from typing import Any
 
 import torch
 from torch import nn
@@ -47,25 +52,33 @@ KEY = ("network", "way", "mode", "dtype", "batch_size", "device_name")
 WARM_UP = 4
 #: Seconds of a turn, at least one step.
 TURN = 0.05
+#: Read when torch.compile is first used, and before CUDA is asked for its devices: a process that
+#: uses CUDA cannot be forked.
+ENVIRONMENT = {"TORCHINDUCTOR_COMPILE_THREADS": "1", "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 Steps = dict[str, Callable[[], None]]
+Job = tuple[str, Setting]
+
+#: Of a process: where all wait until all have compiled, and a lock per GPU.
+_barrier: Any
+_turns: list[Any]
 
 
 def main() -> None:
     options = _options()
-    settings = product(options.ways, options.modes, options.dtypes, options.batch_sizes)
-    for way, mode, dtype, batch_size in settings:
-        if way == "graphs" and mode == "training":
-            continue
-        setting = Setting(mode=mode, device="cuda", dtype=dtype, batch_size=batch_size)
-        steps = prepared(way, setting, options.networks)
-        rows = table(timed(steps, options.rounds), way, setting)
-        merge_rows("measured/gpu", KEY, rows)
-        for row in rows:
-            print(*(row[name] for name in (*KEY[:-1], "ms", "ratio")), sep="\t", flush=True)
-        del steps
-        torch._dynamo.reset()
-        gc.collect()
-        torch.cuda.empty_cache()
+    os.environ |= ENVIRONMENT
+    jobs = [
+        (way, Setting(mode=mode, device="cuda", dtype=dtype, batch_size=batch_size))
+        for way, mode, dtype, batch_size in product(
+            options.ways, options.modes, options.dtypes, options.batch_sizes
+        )
+        if (way, mode) != ("graphs", "training")
+    ]
+    failed = 0
+    for first in range(0, len(jobs), options.at_once):
+        for job, rows in _measured(jobs[first : first + options.at_once], options):
+            failed += not _kept(job, rows)
+    if failed:
+        sys.exit(f"{failed} of {len(jobs)} settings failed")
 
 
 def _options() -> argparse.Namespace:
@@ -77,7 +90,55 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=sizes)
     parser.add_argument("--networks", nargs="+", default=tuple(NETWORKS), choices=tuple(NETWORKS))
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--at-once", type=int, default=os.cpu_count())
     return parser.parse_args()
+
+
+def _measured(
+    jobs: list[Job], options: argparse.Namespace
+) -> Iterator[tuple[Job, Future[list[dict[str, object]]]]]:
+    fork = multiprocessing.get_context("fork")  # torch is imported
+    turns = [fork.Lock() for _ in range(torch.cuda.device_count())]
+    shared = (fork.Barrier(len(jobs)), turns)
+    with ProcessPoolExecutor(len(jobs), fork, _share, shared) as pool:
+        asked = {
+            pool.submit(_measure, place % len(turns), *job, options.networks, options.rounds): job
+            for place, job in enumerate(jobs)
+        }
+        for future in as_completed(asked):
+            yield asked[future], future
+
+
+def _kept(job: Job, rows: Future[list[dict[str, object]]]) -> bool:
+    way, setting = job
+    where = (way, setting.mode, setting.dtype, setting.batch_size)
+    try:
+        merge_rows("measured/gpu", KEY, rows.result())
+    except Exception as error:  # out of memory, or the compiler's own
+        reason = str(error).partition("\n")[0]
+        print(*where, f"failed: {reason}", sep="\t", flush=True)
+        return False
+    for row in rows.result():
+        print(row["network"], *where, row["ms"], row["ratio"], sep="\t", flush=True)
+    return True
+
+
+def _share(barrier: Any, turns: list[Any]) -> None:
+    global _barrier, _turns
+    _barrier, _turns = barrier, turns
+
+
+def _measure(
+    gpu: int, way: str, setting: Setting, names: tuple[str, ...], rounds: int
+) -> list[dict[str, object]]:
+    torch.cuda.set_device(gpu)
+    try:
+        steps = prepared(way, setting, names) if way != "eager" else {}
+        torch.cuda.empty_cache()
+    finally:
+        _barrier.wait()
+    with _turns[gpu]:
+        return table(timed(steps or prepared(way, setting, names), rounds), way, setting)
 
 
 def prepared(way: str, setting: Setting, names: tuple[str, ...]) -> Steps:
