@@ -15,6 +15,7 @@ from models import spec as layers
 from models.config import ModelConfig
 from models.kernels.branch import Branch, Stages
 from models.kernels.depthwise import DepthwiseConv2d
+from models.kernels.gelu import GELU
 from models.kernels.layer_norm import LayerNorm2d
 from models.kernels.layer_scale import LayerScale
 from models.kernels.pointwise import PointwiseConv2d
@@ -124,7 +125,7 @@ class ModernResNet(nn.Module):
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": partial(nn.ReLU, inplace=True),
-    "gelu": nn.GELU,
+    "gelu": GELU,
 }
 NORMS = {
     "batch": nn.BatchNorm2d,

@@ -19,6 +19,7 @@ from torch.nn.modules.module import _has_any_global_hook as has_any_global_hook
 
 from models.kernels.depthwise import DepthwiseConv2d, operator
 from models.kernels.depthwise.autograd import worthwhile
+from models.kernels.gelu import GELU
 from models.kernels.layer_norm import LayerNorm2d
 from models.kernels.layer_scale import LayerScale
 from models.kernels.mlp import operators
@@ -33,11 +34,11 @@ Found = Callable[[Tensor | None], Any]
 #: Layers that treat the positions of an image one by one; of them, those for images (N, C, H, W)
 #: that take rows (N, H, W, C) in a method of their own.
 BY_ROWS = (LayerNorm2d, PointwiseConv2d, LayerScale)
-BY_POSITION = (*BY_ROWS, nn.GELU, nn.ReLU)
+BY_POSITION = (*BY_ROWS, GELU, nn.ReLU)
 #: What a line reads from layers once.
 SETTINGS = {
     DepthwiseConv2d: attrgetter("stride", "padding", "dilation", "groups", "padding_mode", "own"),
-    nn.GELU: attrgetter("approximate"),
+    GELU: attrgetter("approximate"),
 }
 #: Multiply-adds of a 1x1 convolution up to which its product in full float32 precision is faster,
 #: since the GPU waits for launches anyway.
@@ -180,7 +181,7 @@ def _steps_in_full(layers: list[Any], *, products: bool) -> Iterable[Step]:
         elif own and kind is PointwiseConv2d:
             yield False, partial(F.conv2d, weight=layer.weight, bias=layer.bias)
         else:
-            yield products and kind in (nn.GELU, nn.ReLU), layer
+            yield products and kind in (GELU, nn.ReLU), layer
 
 
 def _mlp(first: Any, second: Any, found: Found) -> Callable[[Tensor], Tensor]:
@@ -211,7 +212,7 @@ def _operator(layer: Any, found: Found) -> Callable[[Tensor], Tensor] | None:
     if type(layer) is LayerScale:
         gamma = found(layer.gamma).flatten()
         return lambda rows: rows * gamma
-    if type(layer) is nn.GELU:
+    if type(layer) is GELU:
         return lambda rows: F.gelu(rows, approximate=layer.approximate)
     if type(layer) is nn.ReLU:
         return torch.relu

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.kernels import casts
 from models.kernels.casts import found
+from models.kernels.gelu import GELU
 from models.kernels.layer_norm import LayerNorm2d, normalized
 from models.kernels.layer_scale import LayerScale
 from models.kernels.mlp import operators
@@ -61,7 +62,7 @@ def mlp_of(layers: Sequence[Any]) -> bool:
     return (
         len(layers) == 3
         and type(layers[0]) is type(layers[2]) is PointwiseConv2d
-        and type(layers[1]) is nn.GELU
+        and type(layers[1]) is GELU
         and layers[1].approximate == "none"
     )
 
