@@ -27,7 +27,7 @@ def open_page(open_path):
 
     def open_page(*arguments, **options) -> Page:
         page = open_path(*arguments, **options)
-        expect(page.locator(".js-plotly-plot .point").first).to_be_attached(timeout=30_000)
+        expect(page.locator(".js-plotly-plot .point").first).to_be_attached()
         idle(page)
         return page
 
@@ -52,7 +52,7 @@ def set_number(page: Page, name: str, value: int) -> None:
 
 
 def saved(page: Page, button: str):
-    with page.expect_download(timeout=60_000) as started:
+    with page.expect_download() as started:
         page.get_by_role("button", name=button).click()
     return started.value
 
@@ -101,7 +101,7 @@ def test_the_files_are_of_the_network_shown(open_page, tmp_path):
     page.get_by_text("Create one file").click()
     page.get_by_role("button", name="Create weights").click()
     save = f"Save {stem}.safetensors"
-    expect(page.get_by_role("button", name=save)).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("button", name=save)).to_be_visible()
     saved(page, save).save_as(tmp_path / "network.safetensors")
     _, of, facts = read_weights(tmp_path / "network.safetensors")
     assert (of, facts) == (config, {"seed": 5})
@@ -111,7 +111,7 @@ def test_all_files_are_created_one_after_the_other_and_saved_as_a_zip(open_page,
     page = open_page(SMALL)
     page.get_by_role("button", name="Create all files").click()
     expect(page.get_by_text(re.compile("^0%: creating weights, then ONNX"))).to_be_visible()
-    expect(page.get_by_text(re.compile("^33%"))).to_be_visible(timeout=60_000)
+    expect(page.get_by_text(re.compile("^33%"))).to_be_visible()
     save = page.get_by_role("button", name="Save all as")
     expect(save).to_be_visible(timeout=120_000)
     whole = saved(page, "Save all as")
@@ -132,13 +132,13 @@ def test_measuring_can_be_canceled_and_comes_to_an_end(open_page):
     expect(page).to_have_url(re.compile(r"width\.1024"))
     page.get_by_role("button", name="Measure").click()
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("Canceled.")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("Canceled.")).to_be_visible()
     page.go_back()
     expect(page.get_by_role("spinbutton", name="Width", exact=True)).to_have_value("8")
     idle(page)
     page.get_by_role("button", name="Measure").click()
     row = page.locator("table.recipe tr").filter(has_text="inference")
-    expect(row).to_contain_text("Kernel size 7, depths 1, 1, width 8", timeout=60_000)
+    expect(row).to_contain_text("Kernel size 7, depths 1, 1, width 8")
 
 
 def test_training_times_of_a_and_b_are_measured_in_turn(open_page):
@@ -146,9 +146,7 @@ def test_training_times_of_a_and_b_are_measured_in_turn(open_page):
     said = page.get_by_text(re.compile("^B compared with A"))
     expect(said).not_to_contain_text("training time")
     page.get_by_role("button", name="Measure training time of A and B").click()
-    expect(said).to_contain_text(
-        re.compile(r"times the training time on this [CG]PU"), timeout=60_000
-    )
+    expect(said).to_contain_text(re.compile(r"times the training time on this [CG]PU"))
     expect(page.get_by_text(re.compile("^Training time: median of 10 rounds"))).to_be_visible()
     expect(page.get_by_role("button", name="Measure again")).to_be_enabled()
 
@@ -188,10 +186,10 @@ def test_a_hostile_url_gets_one_message_and_a_working_page(open_page):
 def test_the_step_selected_elsewhere_is_the_start_without_another_entry_in_history(open_path):
     page = open_path("?roadmap=resnet50&step=gelu")
     page.get_by_role("link", name="Builder").click()
-    expect(page).to_have_url(re.compile(r"builder\?a=resnet50\.gelu$"), timeout=30_000)
+    expect(page).to_have_url(re.compile(r"builder\?a=resnet50\.gelu$"))
     idle(page)
     page.go_back()
-    expect(page.locator(".step")).to_have_text("ReLU to GELU", timeout=15_000)
+    expect(page.locator(".step")).to_have_text("ReLU to GELU")
 
 
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])

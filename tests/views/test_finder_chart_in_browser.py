@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from browser_pages import settled, themed
-from contrast import faint_texts
+from contrast import faint_at_rest
 from playwright.sync_api import expect
 
 #: Each name in the chart with the number of marks and other names that it covers.
@@ -27,6 +27,6 @@ def test_each_name_in_the_chart_is_clearly_one_networks(open_path, width):
     expect(page.locator(".annotation-text").nth(3)).to_be_visible()
     covered = dict(page.locator(".js-plotly-plot").evaluate(COVERED))
     assert not any(covered.values())
-    assert faint_texts(page) == []
+    assert faint_at_rest(page) == []
     themed(page, "dark")
-    assert faint_texts(page) == []
+    assert faint_at_rest(page) == []

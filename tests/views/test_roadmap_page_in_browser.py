@@ -24,7 +24,7 @@ def open_page(open_path):
 
     def open_page(*arguments, **options) -> Page:
         page = open_path(*arguments, **options)
-        expect(page.locator(".js-plotly-plot .point").first).to_be_attached(timeout=30_000)
+        expect(page.locator(".js-plotly-plot .point").first).to_be_attached()
         return page
 
     return open_page
@@ -59,7 +59,7 @@ def click_row(page: Page, index: int) -> None:
 def settle(page: Page) -> None:
     """Waits until Streamlit has run, and one chart stands."""
     idle(page)
-    expect(page.locator(".js-plotly-plot")).to_have_count(1, timeout=30_000)
+    expect(page.locator(".js-plotly-plot")).to_have_count(1)
 
 
 def click_at(page: Page, x: float, y: float) -> None:
@@ -70,10 +70,10 @@ def click_at(page: Page, x: float, y: float) -> None:
 
 
 def expect_step(page: Page, title: str, address: str) -> None:
-    expect(page.locator(".step")).to_have_text(title, timeout=30_000)
-    expect(page).to_have_url(re.compile(re.escape(address) + "$"), timeout=30_000)
+    expect(page.locator(".step")).to_have_text(title)
+    expect(page).to_have_url(re.compile(re.escape(address) + "$"))
     bold = texts(page).filter(has=page.locator("tspan[style*=bold]"))
-    expect(bold.filter(has_text=title).last).to_be_attached(timeout=30_000)
+    expect(bold.filter(has_text=title).last).to_be_attached()
 
 
 def test_clicking_rows(open_page):
@@ -141,13 +141,13 @@ def test_steps_are_selected_in_the_chart_by_keyboard(open_page, parameters, name
     assert around["x"] <= frame["x"]
     assert around["x"] + around["width"] >= frame["x"] + frame["width"]
     page.keyboard.press("Enter")
-    expect(page.locator(".step")).to_have_text("Kernel size 5", timeout=30_000)
+    expect(page.locator(".step")).to_have_text("Kernel size 5")
     settle(page)
     expect(option).to_have_attribute("aria-selected", "true")
     expect(option).to_be_focused()  # in the chart that took the place of the other
     page.keyboard.press("Home")
     page.keyboard.press("Space")
-    expect(page.locator(".step")).to_have_text("ResNet", timeout=30_000)
+    expect(page.locator(".step")).to_have_text("ResNet")
 
 
 def test_taps_on_a_phone(open_page):
@@ -166,7 +166,7 @@ def test_taps_on_a_phone(open_page):
 
 def test_a_bare_address_says_what_it_shows_and_back_leaves(open_path):
     page = open_path()
-    expect(page).to_have_url(re.compile("roadmap=resnet50&step=baseline$"), timeout=30_000)
+    expect(page).to_have_url(re.compile("roadmap=resnet50&step=baseline$"))
     page.get_by_role("button", name="Next").click()
     expect_step(page, "Modern training recipe", "?roadmap=resnet50&step=training")
     page.go_back()
@@ -208,20 +208,18 @@ def test_the_path_and_both_sizes(open_page):
     page = open_page("?roadmap=resnet50&step=kernel_7")
     page.get_by_role("radio", name="Path").click()
     points = chart(page).locator(".scatterlayer .points path")
-    expect(points.nth(5)).to_be_visible(timeout=30_000)
+    expect(points.nth(5)).to_be_visible()
     settle(page)
     box = resting_box(points.nth(5))
     click_at(page, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    expect(page.locator(".step")).to_have_text("Increase width", timeout=30_000)
+    expect(page.locator(".step")).to_have_text("Increase width")
     expect(page).to_have_url(re.compile("(?=.*view=path)(?=.*step=increase_width)"))
     page.get_by_role("radio", name="Both sizes").click()
     expect(chart(page)).to_have_count(2)
     second = chart(page).nth(1)
     box = resting_box(second.locator(".trace.bars").nth(1).locator(".point").nth(3))
     click_at(page, box["x"] + 5, box["y"] + box["height"] / 2)
-    expect(page).to_have_url(
-        re.compile("(?=.*roadmap=resnet200)(?=.*step=patchify_stem)"), timeout=30_000
-    )
+    expect(page).to_have_url(re.compile("(?=.*roadmap=resnet200)(?=.*step=patchify_stem)"))
 
 
 def test_a_chart_is_saved_dark_on_white_and_as_data(open_page, tmp_path):

@@ -14,8 +14,8 @@ WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 def settle(page: Page) -> None:
     """Waits until Streamlit has run, and one chart stands."""
     idle(page)
-    expect(page.locator(".js-plotly-plot")).to_have_count(1, timeout=15_000)
-    expect(page.locator(".scatterlayer .point").first).to_be_attached(timeout=15_000)
+    expect(page.locator(".js-plotly-plot")).to_have_count(1)
+    expect(page.locator(".scatterlayer .point").first).to_be_attached()
 
 
 def click_mark(page: Page, key: str) -> None:
@@ -43,22 +43,18 @@ def click_mark(page: Page, key: str) -> None:
 def test_clicking_marks_and_sharing_what_one_sees(open_path):
     page = open_path("sizes")
     click_mark(page, "convnext-xl-384-22k")
-    expect(page.locator(".step")).to_have_text("ConvNeXt-XL", timeout=15_000)
+    expect(page.locator(".step")).to_have_text("ConvNeXt-XL")
     expect(page).to_have_url(re.compile("model=convnext-xl-384-22k"))
     click_mark(page, "resnet-50-timm-a3")
-    expect(page.locator(".step")).to_have_text("ResNet-50", timeout=15_000)
+    expect(page.locator(".step")).to_have_text("ResNet-50")
     page.get_by_role("radio", name="384 px").click()
-    expect(page).to_have_url(re.compile("image=384"), timeout=15_000)
+    expect(page).to_have_url(re.compile("image=384"))
     page.get_by_role("combobox", name="Accuracy on").click()
     page.get_by_role("option", name="ImageNet-R", exact=True).click()
-    expect(page.locator(".js-plotly-plot:visible .ytitle")).to_contain_text(
-        "ImageNet-R", timeout=15_000
-    )
+    expect(page.locator(".js-plotly-plot:visible .ytitle")).to_contain_text("ImageNet-R")
     page.reload()
     settle(page)
-    expect(page.locator(".js-plotly-plot:visible .ytitle")).to_contain_text(
-        "ImageNet-R", timeout=15_000
-    )
+    expect(page.locator(".js-plotly-plot:visible .ytitle")).to_contain_text("ImageNet-R")
     expect(page.locator(".step")).to_have_text("ResNet-50")
 
 
