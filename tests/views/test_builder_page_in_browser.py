@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 from browser import ROOT
-from browser_pages import at_rest, idle, themed
+from browser_pages import at_rest, expect_to_fit, idle, themed
 from playwright.sync_api import Page, expect
 
 from models import VARIANTS, ModelConfig
@@ -204,11 +204,10 @@ def test_the_step_selected_elsewhere_is_the_start_without_another_entry_in_histo
 def test_it_fits(open_page, viewport):
     address = "builder?a=resnet50.inverted_bottleneck~width.128&b=variant.convnext_small"
     page = open_page(address, viewport)
-    main = "document.querySelector('[data-testid=stMain]')"
     PICTURES.mkdir(parents=True, exist_ok=True)
     for scheme in ("light", "dark"):
         themed(page, scheme)
-        assert page.evaluate(f"{main}.scrollWidth") <= viewport["width"]
+        expect_to_fit(page)
         start = page.locator("h1").bounding_box()["y"]
         assert start >= page.locator("[data-testid=stHeader]").bounding_box()["height"]
         page.screenshot(path=PICTURES / f"builder-{viewport['width']}-{scheme}.png")
@@ -288,6 +287,7 @@ def test_the_drawing_is_used_by_keyboard(open_page):
     page.keyboard.press("Enter")
     expect(page.get_by_role("radio", name="Separate")).to_be_checked()
     expect(part(page, "Into stage 2")).to_be_focused()  # the drawing was replaced
+    idle(page)
     page.keyboard.press("Home")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Space")

@@ -8,6 +8,7 @@ from itertools import product
 import pytest
 from browser_pages import MARKED, at_rest, settled, themed
 from playwright.sync_api import Locator, Page, expect
+from resting import resting_box
 
 from roadmap.views.glossary.terms import TERMS
 
@@ -111,7 +112,7 @@ def test_the_card_is_inside_the_window_beside_its_term_and_reachable(open_path, 
         card = page.get_by_role("dialog")
         expect(card).to_be_visible()
         card.evaluate("card => Promise.all(card.getAnimations().map((each) => each.finished))")
-        box, place = card.bounding_box(), term.bounding_box()
+        box, place = resting_box(card), resting_box(term)
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= viewport["width"]
         assert box["y"] >= 0

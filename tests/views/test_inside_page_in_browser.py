@@ -67,10 +67,11 @@ def test_measuring_the_receptive_field_shows_two_maps(open_path):
 
 def test_every_tab_fits(open_path):
     page = open_path("inside?step=separate_downsampling")
-    for title in TABS.values():
+    for key, title in TABS.items():
         settle(page)
         page.get_by_role("radio", name=title).click()
         expect(page.get_by_role("radio", name=title)).to_be_checked()
+        expect(page).to_have_url(re.compile(f"tab={key}" if key != "block" else "inside"))
         settle(page)
         for viewport, scheme in ((WIDE, "dark"), (NARROW, "light")):
             page.set_viewport_size(viewport)

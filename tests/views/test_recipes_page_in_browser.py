@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import re
 
+from browser_pages import expect_to_fit, idle
 from PIL import Image
 from playwright.sync_api import Page, expect
 
 NARROW = {"width": 390, "height": 844}
+LOADED = "[...document.querySelectorAll('.pair img')].every((image) => image.complete)"
 
 
 def pictures(page: Page) -> list[str]:
@@ -26,10 +28,12 @@ def test_from_part_to_part_and_drawing_again(open_path):
     expect(page.locator(".pair img").first).to_be_visible()
     page.get_by_role("radio", name="CutMix").click()
     expect(page.locator(".pair figcaption").first).to_contain_text("CutMix")
+    idle(page)
     before = pictures(page)
     page.get_by_role("button", name="Draw again").click()
     expect(page.locator(".pair img").nth(1)).not_to_have_attribute("src", before[1])
     assert pictures(page)[0] == before[0]  # what it starts from stays
+    page.wait_for_function(LOADED)
     sizes = page.locator(".pair img").evaluate_all("images => images.map(i => i.naturalWidth)")
     assert set(sizes) == {224}
     page.get_by_role("radio", name="Gain of each change").click()
@@ -51,4 +55,4 @@ def test_ones_own_pictures_and_a_bad_file(open_path):
     expect(page.locator(".pair")).to_have_count(2)
     expect(page.get_by_role("img", name="mine.png, before")).to_be_visible()
     expect(page.locator(".notice")).to_contain_text("bad.jpg is not a readable image")
-    assert page.locator("[data-testid=stMain]").evaluate("main => main.scrollWidth") <= 390
+    expect_to_fit(page)
