@@ -36,8 +36,9 @@ from roadmap.measure.throughput import (
 ROUNDS, LEAST_ROUNDS, SECONDS = 10, 5, 30.0
 #: Least untimed steps of each network, and the seconds after which no more of them begin.
 LEAST_WARM_UP, WARM_UP_SECONDS = 2, 10.0
-#: Images in the steps that show how long larger batches take, so that slow ones become smaller.
-LEAST_BATCH = 2
+#: Rounds of untimed steps, and their images, that show how long larger batches take, so that slow
+#: ones become smaller. The first round also allocates memory and chooses algorithms.
+PROBES, LEAST_BATCH = 2, 2
 #: Steps per turn: a GPU should not wait between short steps.
 STEPS, STEPS_ON_GPU = 1, 5
 #: Share by which the 90th percentile of a network's times exceeds the 10th on a busy machine.
@@ -105,8 +106,6 @@ def _compared(
 ) -> Pair:
     networks = (first(), second())
     per_turn = STEPS_ON_GPU if device.type == "cuda" else STEPS
-    batch_size = _batch_size(networks, setting, device, LEAST_WARM_UP + LEAST_ROUNDS * per_turn)
-    steps = [one_step(network, setting, batch_size) for network in networks]
     done = 0
 
     def one_more(rounds: int) -> None:
@@ -114,26 +113,36 @@ def _compared(
         done += 1
         on_progress(done, 2 * rounds)
 
-    seconds = _warm_up(steps, device, lambda: one_more(WARM_UP + ROUNDS))
+    def untimed() -> None:
+        one_more(PROBES + WARM_UP + ROUNDS)
+
+    least_steps = LEAST_WARM_UP + LEAST_ROUNDS * per_turn
+    batch_size = _batch_size(networks, setting, device, least_steps, untimed)
+    steps = [one_step(network, setting, batch_size) for network in networks]
+    seconds = _warm_up(steps, device, untimed)
     rounds = min(ROUNDS, max(LEAST_ROUNDS, int(SECONDS / (per_turn * seconds))))
-    warm_up = done // 2
+    before = done // 2
     found: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         for step, times in zip(steps, found, strict=True):
             times.append(statistics.median(timed(step, per_turn, device, lambda _: None)))
-            one_more(warm_up + rounds)
+            one_more(before + rounds)
     return Pair(tuple(found[0]), tuple(found[1]), batch_size, device_name(device))
 
 
 def _batch_size(
-    networks: Sequence[nn.Module], setting: Setting, device: torch.device, least_steps: int
+    networks: Sequence[nn.Module],
+    setting: Setting,
+    device: torch.device,
+    least_steps: int,
+    on_step: Callable[[], None],
 ) -> int:
     """Return the setting's batch size, halved while ``least_steps`` of both networks take longer
     than all is meant to take."""
     size = min(LEAST_BATCH, setting.batch_size)
     steps = [one_step(network, setting, size) for network in networks]
-    _in_turn(steps, device)  # the first steps also allocate memory and choose algorithms
-    per_image = _in_turn(steps, device) / size
+    for _ in range(PROBES):
+        per_image = _in_turn(steps, device, on_step) / size
     found = setting.batch_size
     while found // 2 >= size and least_steps * found * per_image > WARM_UP_SECONDS + SECONDS:
         found //= 2
@@ -153,9 +162,7 @@ def _warm_up(
 
 
 def _in_turn(
-    steps: list[Callable[[], None]],
-    device: torch.device,
-    on_step: Callable[[], None] = lambda: None,
+    steps: list[Callable[[], None]], device: torch.device, on_step: Callable[[], None]
 ) -> float:
     """Run each of ``steps`` once; return the seconds of all."""
     start = time.perf_counter()

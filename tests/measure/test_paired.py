@@ -12,7 +12,7 @@ from models import ModelConfig
 from roadmap.background import worker
 from roadmap.measure import paired
 from roadmap.measure.limits import LIMIT, comparing_refusal
-from roadmap.measure.paired import ROUNDS, Pair, compare
+from roadmap.measure.paired import PROBES, ROUNDS, Pair, compare
 from roadmap.measure.throughput import WARM_UP, MeasureError, Setting
 
 SETTING = Setting(mode="training", batch_size=2, image_size=8)
@@ -60,8 +60,8 @@ def turns(count: int, images: int) -> list[tuple[str, int]]:
 def test_the_networks_take_turns_and_progress_counts_them(clock):
     seen = []
     pair, calls = pair_of((0.01, 0.01), clock, on_progress=lambda *progress: seen.append(progress))
-    runs = 2 * (WARM_UP + ROUNDS)
-    assert calls == turns(2 + WARM_UP + ROUNDS, 2)  # two show how long a step takes
+    runs = 2 * (PROBES + WARM_UP + ROUNDS)
+    assert calls == turns(runs // 2, 2)
     assert seen == [(done + 1, runs) for done in range(runs)]
     assert len(pair.first) == len(pair.second) == ROUNDS
 
@@ -72,9 +72,9 @@ def test_slow_networks_take_fewer_turns(clock, step, warm_up, rounds):
     pair, calls = pair_of(
         (step / 2, step / 2), clock, on_progress=lambda *progress: seen.append(progress)
     )
-    assert calls == turns(2 + warm_up + rounds, 2)
+    assert calls == turns(PROBES + warm_up + rounds, 2)
     assert len(pair.first) == len(pair.second) == rounds
-    assert seen[-1] == (2 * (warm_up + rounds),) * 2
+    assert seen[-1] == (len(calls), len(calls))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_very_slow_networks_get_fewer_images(clock, seconds, images, rounds):
     """Two images at least: batch norm needs more than one value per channel."""
     setting = replace(SETTING, batch_size=8)
     pair, calls = pair_of((seconds, seconds), clock, setting)
-    assert calls[:4] == turns(2, 2)
+    assert calls[:4] == turns(PROBES, 2)
     assert set(calls[4:]) == {("a", images), ("b", images)}
     assert (pair.batch_size, len(pair.first)) == (images, rounds)
     assert images == 2 or 2 * images * seconds * 7 < 45

@@ -443,9 +443,9 @@ def test_a_measurement_says_how_many_runs_are_done_and_about_how_long_it_takes()
     job.state = "running"
     app = opened(a="variant.convnext_tiny", b="variant.resnet50")
     app.session_state["timing"] = job
-    for done, said in ((0, ""), (1, ", 1 of 30 runs"), (2, ", 2 of 30 runs, about 5 min left")):
+    for done, said in ((0, ""), (1, ", 1 of 34 runs"), (2, ", 2 of 34 runs, about 6 min left")):
         if done:
-            job._stepped(done, 30)
+            job._stepped(done, 34)
             job._first_step = job._last_step - 10.5
         (progress,) = checked(app.run()).get("progress")
         assert progress.proto.text == f"Measuring A and B in turn{said}"
