@@ -173,11 +173,11 @@ def test_serves_the_explorer(installed, run):
         assert answer(f"http://localhost:{port}/_stcore/health", server) == b"ok"
     finally:
         server.terminate()
-        server.wait(timeout=10)
+        server.wait(timeout=60)
 
 
 def answer(url: str, server: subprocess.Popen) -> bytes:
-    end = monotonic() + 60
+    end = monotonic() + 120
     while server.poll() is None and monotonic() < end:
         try:
             with urllib.request.urlopen(url, timeout=5) as found:

@@ -74,6 +74,7 @@ def compare(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
         "high": high,
         "seconds": [statistics.median(times) for times in (pair.first, pair.second)],
         "rounds": len(pair.first),
+        "batch_size": pair.batch_size,
         "busy": pair.busy,
         "device": pair.device_name,
         "kind": device,

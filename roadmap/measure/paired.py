@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +36,9 @@ from roadmap.measure.throughput import (
 ROUNDS, LEAST_ROUNDS, SECONDS = 10, 5, 30.0
 #: Least untimed steps of each network, and the seconds after which no more of them begin.
 LEAST_WARM_UP, WARM_UP_SECONDS = 2, 10.0
+#: Rounds of untimed steps, and their images, that show how long larger batches take, so that slow
+#: ones become smaller. The first round also allocates memory and chooses algorithms.
+PROBES, LEAST_BATCH = 2, 2
 #: Steps per turn: a GPU should not wait between short steps.
 STEPS, STEPS_ON_GPU = 1, 5
 #: Share by which the 90th percentile of a network's times exceeds the 10th on a busy machine.
@@ -44,10 +47,14 @@ BUSY = 0.25
 
 @dataclass(frozen=True)
 class Pair:
-    """Seconds per step of two networks, one value per round."""
+    """Seconds per step of two networks, one value per round.
+
+    ``batch_size`` is smaller than the setting's if steps take long.
+    """
 
     first: tuple[float, ...]
     second: tuple[float, ...]
+    batch_size: int
     device_name: str
 
     @property
@@ -97,7 +104,7 @@ def _compared(
     device: torch.device,
     on_progress: OnProgress,
 ) -> Pair:
-    steps = [one_step(build(), setting, setting.batch_size) for build in (first, second)]
+    networks = (first(), second())
     per_turn = STEPS_ON_GPU if device.type == "cuda" else STEPS
     done = 0
 
@@ -106,15 +113,40 @@ def _compared(
         done += 1
         on_progress(done, 2 * rounds)
 
-    seconds = _warm_up(steps, device, lambda: one_more(WARM_UP + ROUNDS))
+    def untimed() -> None:
+        one_more(PROBES + WARM_UP + ROUNDS)
+
+    least_steps = LEAST_WARM_UP + LEAST_ROUNDS * per_turn
+    batch_size = _batch_size(networks, setting, device, least_steps, untimed)
+    steps = [one_step(network, setting, batch_size) for network in networks]
+    seconds = _warm_up(steps, device, untimed)
     rounds = min(ROUNDS, max(LEAST_ROUNDS, int(SECONDS / (per_turn * seconds))))
-    warm_up = done // 2
+    before = done // 2
     found: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         for step, times in zip(steps, found, strict=True):
             times.append(statistics.median(timed(step, per_turn, device, lambda _: None)))
-            one_more(warm_up + rounds)
-    return Pair(tuple(found[0]), tuple(found[1]), device_name(device))
+            one_more(before + rounds)
+    return Pair(tuple(found[0]), tuple(found[1]), batch_size, device_name(device))
+
+
+def _batch_size(
+    networks: Sequence[nn.Module],
+    setting: Setting,
+    device: torch.device,
+    least_steps: int,
+    on_step: Callable[[], None],
+) -> int:
+    """Return the setting's batch size, halved while ``least_steps`` of both networks take longer
+    than all is meant to take."""
+    size = min(LEAST_BATCH, setting.batch_size)
+    steps = [one_step(network, setting, size) for network in networks]
+    for _ in range(PROBES):
+        per_image = _in_turn(steps, device, on_step) / size
+    found = setting.batch_size
+    while found // 2 >= size and least_steps * found * per_image > WARM_UP_SECONDS + SECONDS:
+        found //= 2
+    return found
 
 
 def _warm_up(
@@ -123,12 +155,19 @@ def _warm_up(
     """Run untimed steps in turn; return the seconds that the last step of each took together."""
     begun = time.perf_counter()
     for done in range(WARM_UP):
-        start = time.perf_counter()
-        if done >= LEAST_WARM_UP and start - begun > WARM_UP_SECONDS:
+        if done >= LEAST_WARM_UP and time.perf_counter() - begun > WARM_UP_SECONDS:
             break
-        for step in steps:
-            step()
-            synchronize(device)
-            on_step()
-        seconds = time.perf_counter() - start
+        seconds = _in_turn(steps, device, on_step)
     return seconds
+
+
+def _in_turn(
+    steps: list[Callable[[], None]], device: torch.device, on_step: Callable[[], None]
+) -> float:
+    """Run each of ``steps`` once; return the seconds of all."""
+    start = time.perf_counter()
+    for step in steps:
+        step()
+        synchronize(device)
+        on_step()
+    return time.perf_counter() - start

@@ -74,8 +74,8 @@ def test_it_ends_when_nobody_asks(quick, monkeypatch):
     monkeypatch.setattr(previews, "IDLE", 0.1)
     quick.ask(1)
     process = quick._process
-    assert process.wait(20) is not None
-    for _ in range(100):
+    assert process.wait(60) is not None
+    for _ in range(3000):
         if quick._process is None:
             break
         time.sleep(0.02)

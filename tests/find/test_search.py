@@ -276,7 +276,7 @@ def test_interrupted_it_says_how_to_continue_and_answers_from_what_it_has(tmp_pa
     process = command(tmp_path)
     until(lambda: len(lines(tmp_path)) > 0 or process.poll() is not None)
     process.send_signal(signal.SIGINT)
-    text, said = process.communicate(timeout=60)
+    text, said = process.communicate(timeout=240)
     assert process.returncode == 0, said
     assert "Traceback" not in said
     assert "Stopped and saved. Run the same command to continue." in said

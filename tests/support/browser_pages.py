@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,26 @@ COLORS: dict[str, Any] = {"preload": False, "runOnly": ["color-contrast", "link-
 #: outside the window there as hidden.
 UNFRAMED = """.stApp, [data-testid=stAppViewContainer], [data-testid=stMain] {
   position: static !important; overflow: visible !important; height: auto !important }"""
+#: Whether nothing moves, such as a section that opens, in which axe-core takes all that does not
+#: show yet as hidden. What moves endlessly, such as a spinner, does not count.
+STILL = """() => document.getAnimations().every((each) => each.playState !== 'running'
+  || each.effect.getComputedTiming().endTime === Infinity)"""
+#: Checks of a page, with a second in between, before what they find counts as lasting.
+ATTEMPTS = 10
 #: Keys of all marked terms.
 MARKED = """() => [...document.querySelectorAll('.term')].map((term) => term.dataset.term)"""
 
 
-def idle(page: Page, timeout: float = 30_000) -> None:
-    """Wait until Streamlit has run the page's script, at most ``timeout`` milliseconds."""
-    expect(page.locator("[data-test-script-state=notRunning]")).to_be_attached(timeout=timeout)
+def idle(page: Page) -> None:
+    """Wait until Streamlit has run the page's script; after a click it may not have begun yet."""
+    expect(page.locator("[data-test-script-state=notRunning]")).to_be_attached()
 
 
 def settled(page: Page) -> None:
     """Wait until the page is drawn."""
-    idle(page, 60_000)
-    expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0, timeout=60_000)
-    expect(page.locator("h1").first).to_be_visible(timeout=60_000)
+    idle(page)
+    expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0)
+    expect(page.locator("h1").first).to_be_visible()
 
 
 def themed(page: Page, scheme: str) -> None:
@@ -47,25 +54,30 @@ def themed(page: Page, scheme: str) -> None:
 def expect_to_fit(page: Page) -> None:
     """Fail if the page is wider than its window; charts may take a moment to shrink with it."""
     fits = "document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth"
-    page.wait_for_function(fits, timeout=10_000)
+    page.wait_for_function(fits)
 
 
 def unfold(page: Page) -> None:
+    """Open all sections; return once they have their full height."""
     folded = page.locator("details:not([open]) > summary")
-    for _ in range(folded.count()):
-        folded.first.click()
-        page.wait_for_timeout(100)
-        settled(page)
+    folded.evaluate_all("all => all.forEach((summary) => summary.click())")
     expect(folded).to_have_count(0)
+    settled(page)
+    page.wait_for_function(STILL)
+
+
+def lasting(page: Page, check: Callable[[Page], list[str]]) -> list[str]:
+    """What ``check`` finds and still finds later: after a change of size, charts follow."""
+    for _ in range(ATTEMPTS):
+        if not (found := check(page)):
+            break
+        page.wait_for_timeout(1000)
+    return found
 
 
 def at_rest(page: Page, rules: dict[str, Any] = ALL, within: str = "html") -> list[str]:
-    """``violations`` that are still there later: after a change of size some are for a moment."""
-    found = violations(page, rules, within)
-    if found:
-        page.wait_for_timeout(1000)
-        found = violations(page, rules, within)
-    return found
+    """``violations`` that last."""
+    return lasting(page, lambda page: violations(page, rules, within))
 
 
 def violations(page: Page, rules: dict[str, Any] = ALL, within: str = "html") -> list[str]:

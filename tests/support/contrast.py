@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from browser_pages import UNFRAMED
+from browser_pages import UNFRAMED, lasting
 from PIL import Image
 from playwright.sync_api import Page
 
@@ -65,18 +65,15 @@ TEXTS = f"""() => {{ {EVERYWHERE}
   return found; }}"""
 
 
+def faint_at_rest(page: Page) -> list[str]:
+    """``faint_texts`` that last."""
+    return lasting(page, faint_texts)
+
+
 def faint_texts(page: Page) -> list[str]:
-    """Return a line per text with too little contrast, on the whole page at rest."""
-    found = _faint(page)
-    if found:
-        page.wait_for_timeout(1000)
-        found = _faint(page)
-    return found
-
-
-def _faint(page: Page) -> list[str]:
+    """Return a line per text with too little contrast, on the whole page."""
     frame = page.add_style_tag(content=UNFRAMED)
-    for _ in range(10):
+    for _ in range(100):
         texts = page.evaluate(TEXTS)
         shown = _pixels(page)
         page.evaluate(HIDE)

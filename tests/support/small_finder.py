@@ -32,7 +32,7 @@ def wait_for_stop() -> None:
     def waiting(one: search.Search, *rest: Any) -> None:
         searches.append(one)
         if one is searches[0] and one.measured:
-            one._stop.wait(60)
+            one._stop.wait(600)
         measure(one, *rest)
 
     search.Search._measure = waiting  # type: ignore[method-assign]

@@ -127,6 +127,20 @@ def signal_at_step(step: int, signal_number: int) -> None:
     Trainer.step = signalled
 
 
+def hang_at_step(step: int) -> None:
+    """Make this process wait, to be killed, before step ``step``."""
+    from roadmap.train.trainer import Trainer
+
+    whole = Trainer.step
+
+    def hanging(self: Trainer, number: int, *batch: Any) -> None:
+        if number == step:
+            time.sleep(600)
+        whole(self, number, *batch)
+
+    Trainer.step = hanging
+
+
 def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Until ``condition`` holds; an ``AssertionError`` when it does not in time."""
     end = time.monotonic() + seconds

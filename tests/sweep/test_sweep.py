@@ -517,7 +517,7 @@ def test_a_run_trains_when_told_and_stops_when_its_sweep_has_died(given):
         assert not turn.wait(0.05)
         if given:
             telling.write(TURN)
-            assert turn.wait(10)
+            assert turn.wait(60)
         assert not signals.number
         telling.close()
         wait_for(lambda: signals.number)
@@ -732,7 +732,7 @@ def test_killed_and_stopped_runs_are_finished_in_the_end(tmp_path):
     os.kill(training, signal.SIGKILL)  # to be tried again, after the other
     wait_for(lambda: read_progress(second).epochs)
     sweep.send_signal(signal.SIGINT)
-    assert sweep.wait(60) == 130
+    assert sweep.wait(120) == 130
     assert "Stopped and saved; 2 runs left. Run the same command to resume." in sweep.stderr.read()
     stopped = read_progress(second)
     assert stopped.status == "interrupted"

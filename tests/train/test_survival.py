@@ -13,6 +13,7 @@ from training_runs import (
     Child,
     die_at_fsync,
     fail_reading_at,
+    hang_at_step,
     outcome,
     signal_at_step,
     tiny_settings,
@@ -65,7 +66,8 @@ def test_killed_at_random_moments_ends_with_the_same_bits(undisturbed, tmp_path,
     checkpoints = tmp_path / "run" / "checkpoints"
     for _ in range(11):
         before = last_step(checkpoints)
-        child = Child(settings)
+        # Whoever looks rarely finds it three steps later, not at its end.
+        child = Child(settings, hang_at_step, (before or 0) + 3)
         wait_for(lambda before=before: last_step(checkpoints) != before)
         child.kill_after(rng.uniform(0, 2) * seconds_a_step)
         assert child.join() == -signal.SIGKILL

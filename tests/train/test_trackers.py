@@ -178,7 +178,7 @@ class Hanging(trackers.Tracker):
     go_on = threading.Event()
 
     def open(self):
-        self.go_on.wait(60)
+        self.go_on.wait(600)
 
     def write(self, row):
         pass

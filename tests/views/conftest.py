@@ -15,7 +15,8 @@ from roadmap import visitors
 FIRST = ROOT / "tests" / "support" / "forking_server.py"
 WIDE = {"width": 1440, "height": 900}
 
-expect.set_options(timeout=30_000)  # by default 5 s, which a busy machine may need for a click
+PATIENCE = 60_000  # milliseconds: by default 5 s, which a busy machine may need for a click
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +58,7 @@ def context(browser):
     def context(address: str, touch: bool) -> BrowserContext:
         if touch not in contexts:
             contexts[touch] = browser.new_context(has_touch=touch)
+            contexts[touch].set_default_timeout(PATIENCE)
             contexts[touch].new_page().goto(f"{address}/_stcore/health")
         return contexts[touch]
 

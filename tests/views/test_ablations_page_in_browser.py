@@ -40,7 +40,7 @@ def address(root):
 
 def settle(page: Page, charts: int = 2) -> None:
     idle(page)
-    expect(page.locator(".js-plotly-plot")).to_have_count(charts, timeout=30_000)
+    expect(page.locator(".js-plotly-plot")).to_have_count(charts)
 
 
 def curves(page: Page, part: str):
@@ -59,15 +59,15 @@ def test_reading_curves_and_taking_the_table_along(open_path):
     page.locator("summary", has_text="Figures of every step").click()
     expect(page.locator(".verdicts tbody tr")).to_have_count(3)
     page.get_by_role("radio", name="Learning rate").click()
-    expect(axis(page)).to_have_text("Learning rate", timeout=15_000)
+    expect(axis(page)).to_have_text("Learning rate")
     page.get_by_role("radio", name="By seed").click()
     expect(
         page.locator(".st-key-figure-curves .js-plotly-plot:visible .scatterlayer .trace")
-    ).to_have_count(9, timeout=15_000)
+    ).to_have_count(9)
     expect(page).to_have_url(re.compile("curve=lr.*lines=seeds"))
     page.reload()
     settle(page)
-    expect(axis(page)).to_have_text("Learning rate", timeout=15_000)
+    expect(axis(page)).to_have_text("Learning rate")
     page.locator("summary", has_text="runs").click()
     settle(page)  # a table that is drawn again has another file
     with page.expect_download() as started:

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from models import VARIANTS
 from models.config import BOUNDS, CHOICES, FIELDS
+from roadmap.background.queue import Job
 from roadmap.measure.complexity import count
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.steps import ROADMAPS
@@ -399,7 +400,7 @@ def test_the_nearest_measured_networks_are_named_with_their_scores():
 
 
 FOUND = {"ratio": 1.31, "low": 1.25, "high": 1.4, "seconds": [0.5, 0.655], "rounds": 10}
-FOUND |= {"busy": False, "device": "Some chip", "kind": "cuda"}
+FOUND |= {"batch_size": 8, "busy": False, "device": "Some chip", "kind": "cuda"}
 
 
 @pytest.mark.parametrize(
@@ -420,17 +421,35 @@ def test_the_measured_training_time_is_in_the_sentence(monkeypatch, changes, wor
     sentence = next(line for line in html(app).splitlines() if "B compared with A" in line)
     assert f"the same activation memory, {words}" in sentence
     assert "A 500 ms and B 655 ms per step of 8 random images" in html(app)
+    assert "too long" not in html(app)
     assert app.button(key="measure-pair").label == "Measure again"
     app.number_input(key="image").set_value(192)  # another pair
     assert words not in html(checked(app.run()))
     assert app.button(key="measure-pair").label == "Measure training time of A and B"
 
 
-def test_a_busy_machine_is_said(monkeypatch):
+def test_a_busy_or_slow_machine_is_said(monkeypatch):
     a, b = VARIANTS["convnext_tiny"], VARIANTS["resnet50"]
-    monkeypatch.setattr(timing, "_kept", lambda: {(a, b, 224): FOUND | {"busy": True}})
+    found = FOUND | {"busy": True, "batch_size": 2}
+    monkeypatch.setattr(timing, "_kept", lambda: {(a, b, 224): found})
     app = opened(a="variant.convnext_tiny", b="variant.resnet50")
     assert "probably because this machine was busy" in html(app)
+    assert "per step of 2 random images" in html(app)
+    assert "8 images would have taken too long here." in html(app)
+
+
+def test_a_measurement_says_how_many_runs_are_done_and_about_how_long_it_takes():
+    job = Job("compare")
+    job.state = "running"
+    app = opened(a="variant.convnext_tiny", b="variant.resnet50")
+    app.session_state["timing"] = job
+    for done, said in ((0, ""), (1, ", 1 of 34 runs"), (2, ", 2 of 34 runs, about 6 min left")):
+        if done:
+            job._stepped(done, 34)
+            job._first_step = job._last_step - 10.5
+        (progress,) = checked(app.run()).get("progress")
+        assert progress.proto.text == f"Measuring A and B in turn{said}"
+    job.state = "canceled"
 
 
 def test_a_pair_that_cannot_be_timed_is_a_sentence():

@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 from browser import ROOT
-from browser_pages import at_rest, idle, themed
+from browser_pages import at_rest, expect_to_fit, idle, themed
 from playwright.sync_api import Page, expect
 
 from models import VARIANTS, ModelConfig
@@ -18,6 +18,7 @@ from roadmap.measure.complexity import count
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 PICTURES = ROOT / "build" / "screenshots"
+LONG = 240_000  # milliseconds, for a measurement on a busy machine
 SMALL = "builder?a=resnet50.kernel_7~depths.1-1~width.8&image=64"
 
 
@@ -27,7 +28,7 @@ def open_page(open_path):
 
     def open_page(*arguments, **options) -> Page:
         page = open_path(*arguments, **options)
-        expect(page.locator(".js-plotly-plot .point").first).to_be_attached(timeout=30_000)
+        expect(page.locator(".js-plotly-plot .point").first).to_be_attached()
         idle(page)
         return page
 
@@ -52,7 +53,7 @@ def set_number(page: Page, name: str, value: int) -> None:
 
 
 def saved(page: Page, button: str):
-    with page.expect_download(timeout=60_000) as started:
+    with page.expect_download() as started:
         page.get_by_role("button", name=button).click()
     return started.value
 
@@ -101,7 +102,7 @@ def test_the_files_are_of_the_network_shown(open_page, tmp_path):
     page.get_by_text("Create one file").click()
     page.get_by_role("button", name="Create weights").click()
     save = f"Save {stem}.safetensors"
-    expect(page.get_by_role("button", name=save)).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("button", name=save)).to_be_visible()
     saved(page, save).save_as(tmp_path / "network.safetensors")
     _, of, facts = read_weights(tmp_path / "network.safetensors")
     assert (of, facts) == (config, {"seed": 5})
@@ -110,10 +111,9 @@ def test_the_files_are_of_the_network_shown(open_page, tmp_path):
 def test_all_files_are_created_one_after_the_other_and_saved_as_a_zip(open_page, tmp_path):
     page = open_page(SMALL)
     page.get_by_role("button", name="Create all files").click()
-    expect(page.get_by_text(re.compile("^0%: creating weights, then ONNX"))).to_be_visible()
-    expect(page.get_by_text(re.compile("^33%"))).to_be_visible(timeout=60_000)
+    expect(page.get_by_text(re.compile(r"^\d+%: creating"))).to_be_visible()
     save = page.get_by_role("button", name="Save all as")
-    expect(save).to_be_visible(timeout=120_000)
+    expect(save).to_be_visible(timeout=LONG)
     whole = saved(page, "Save all as")
     whole.save_as(tmp_path / "all.zip")
     stem = whole.suggested_filename.removesuffix(".zip")
@@ -126,19 +126,24 @@ def test_all_files_are_created_one_after_the_other_and_saved_as_a_zip(open_page,
     runpy.run_path(str(tmp_path / f"{stem}.py"), run_name="__main__")
 
 
+DOING = re.compile("^Measuring Kernel size 7, depths")
+
+
 def test_measuring_can_be_canceled_and_comes_to_an_end(open_page):
     page = open_page(SMALL)
-    set_number(page, "Width", 1024)  # measured for seconds, so that it can be canceled
+    set_number(page, "Width", 1024)
     expect(page).to_have_url(re.compile(r"width\.1024"))
-    page.get_by_role("button", name="Measure").click()
+    set_number(page, "Batch size", 64)  # for a minute, so that it can be canceled
+    page.get_by_role("button", name="Measure", exact=True).click()
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("Canceled.")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("Canceled.")).to_be_visible()
     page.go_back()
     expect(page.get_by_role("spinbutton", name="Width", exact=True)).to_have_value("8")
-    idle(page)
-    page.get_by_role("button", name="Measure").click()
+    set_number(page, "Batch size", 8)
+    page.get_by_role("button", name="Measure", exact=True).click()
     row = page.locator("table.recipe tr").filter(has_text="inference")
-    expect(row).to_contain_text("Kernel size 7, depths 1, 1, width 8", timeout=60_000)
+    expect(row).to_contain_text("Kernel size 7, depths 1, 1, width 8", timeout=LONG)
+    expect(row.locator("td").nth(2)).to_have_text("8")
 
 
 def test_training_times_of_a_and_b_are_measured_in_turn(open_page):
@@ -146,24 +151,25 @@ def test_training_times_of_a_and_b_are_measured_in_turn(open_page):
     said = page.get_by_text(re.compile("^B compared with A"))
     expect(said).not_to_contain_text("training time")
     page.get_by_role("button", name="Measure training time of A and B").click()
-    expect(said).to_contain_text(
-        re.compile(r"times the training time on this [CG]PU"), timeout=60_000
+    expect(said).to_contain_text(  # on a busy machine the times may not differ for sure
+        re.compile(r"(times|about the same) ?(the)? training time on this [CG]PU"), timeout=LONG
     )
-    expect(page.get_by_text(re.compile("^Training time: median of 10 rounds"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^Training time: median of \d+ rounds"))).to_be_visible()
     expect(page.get_by_role("button", name="Measure again")).to_be_enabled()
 
 
 def test_a_measurement_ends_soon_after_its_tab_is_closed(open_page):
-    large = "builder?a=resnet50.kernel_7&b=resnet50.kernel_7~width.104&image=288"  # for a minute
-    page = open_page(large)
-    page.get_by_role("button", name="Measure training time of A and B").click()
-    doing = re.compile(r"^Measuring A and B in turn, \d+ of \d+ runs, about \d+ (s|min) left$")
-    expect(page.get_by_text(doing)).to_be_visible()
+    page = open_page(f"{SMALL.replace('1-1', '3-3').replace('width.8', 'width.1024')}")
+    set_number(page, "Batch size", 64)  # for minutes
+    page.get_by_role("button", name="Measure", exact=True).click()
+    expect(page.get_by_text(DOING)).to_be_visible()
     page.close()
     page = open_page(SMALL)
     page.get_by_role("button", name="Measure", exact=True).click()
     row = page.locator("table.recipe tr").filter(has_text="inference")
-    expect(row).to_contain_text("width 8", timeout=35_000)
+    # Its turn comes after ``queue.GONE``, or, were it not for that, after ``queue.ABANDONED``.
+    expect(page.get_by_text(DOING).or_(row)).to_be_visible(timeout=60_000)
+    expect(row).to_contain_text("width 8", timeout=LONG)
 
 
 def test_two_configs_side_by_side(open_page):
@@ -188,21 +194,20 @@ def test_a_hostile_url_gets_one_message_and_a_working_page(open_page):
 def test_the_step_selected_elsewhere_is_the_start_without_another_entry_in_history(open_path):
     page = open_path("?roadmap=resnet50&step=gelu")
     page.get_by_role("link", name="Builder").click()
-    expect(page).to_have_url(re.compile(r"builder\?a=resnet50\.gelu$"), timeout=30_000)
+    expect(page).to_have_url(re.compile(r"builder\?a=resnet50\.gelu$"))
     idle(page)
     page.go_back()
-    expect(page.locator(".step")).to_have_text("ReLU to GELU", timeout=15_000)
+    expect(page.locator(".step")).to_have_text("ReLU to GELU")
 
 
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_it_fits(open_page, viewport):
     address = "builder?a=resnet50.inverted_bottleneck~width.128&b=variant.convnext_small"
     page = open_page(address, viewport)
-    main = "document.querySelector('[data-testid=stMain]')"
     PICTURES.mkdir(parents=True, exist_ok=True)
     for scheme in ("light", "dark"):
         themed(page, scheme)
-        assert page.evaluate(f"{main}.scrollWidth") <= viewport["width"]
+        expect_to_fit(page)
         start = page.locator("h1").bounding_box()["y"]
         assert start >= page.locator("[data-testid=stHeader]").bounding_box()["height"]
         page.screenshot(path=PICTURES / f"builder-{viewport['width']}-{scheme}.png")
@@ -282,6 +287,7 @@ def test_the_drawing_is_used_by_keyboard(open_page):
     page.keyboard.press("Enter")
     expect(page.get_by_role("radio", name="Separate")).to_be_checked()
     expect(part(page, "Into stage 2")).to_be_focused()  # the drawing was replaced
+    idle(page)
     page.keyboard.press("Home")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Space")

@@ -33,22 +33,21 @@ def address(tmp_path_factory):
 
 def settle(page: Page, charts: int = 2) -> None:
     idle(page)
-    expect(page.locator(".js-plotly-plot:visible")).to_have_count(charts, timeout=30_000)
+    expect(page.locator(".js-plotly-plot:visible")).to_have_count(charts)
 
 
 def test_views_order_and_sharing_by_keyboard(open_path):
     page = open_path("effects")
     settle(page)
     page.get_by_role("radio", name="All orders").click()
-    expect(page).to_have_url(re.compile("view=orders"), timeout=15_000)
+    expect(page).to_have_url(re.compile("view=orders"))
     first = page.locator(".st-key-order-0 .order")
     page.locator("summary", has_text="Your own order").click()
+    idle(page)  # or what is pressed would be replaced
     before = first.text_content()
-    down = page.locator(".st-key-order-down-0 button")
-    down.focus()
-    page.keyboard.press("Enter")
-    expect(page).to_have_url(re.compile("order="), timeout=15_000)
-    expect(first).not_to_have_text(before, timeout=15_000)
+    page.locator(".st-key-order-down-0 button").press("Enter")
+    expect(page).to_have_url(re.compile("order="))
+    expect(first).not_to_have_text(before)
     moved = first.text_content()
     page.reload()
     settle(page, charts=3)  # a shared order is open
@@ -60,8 +59,8 @@ def test_the_map_leads_to_the_builder(open_path):
     page = open_path("effects?at=3")
     settle(page)
     page.get_by_role("link", name="Open in the Builder").click()
-    expect(page).to_have_url(re.compile("builder"), timeout=15_000)
-    expect(page.get_by_role("heading", name="Builder", level=1)).to_be_visible(timeout=15_000)
+    expect(page).to_have_url(re.compile("builder"))
+    expect(page.get_by_role("heading", name="Builder", level=1)).to_be_visible()
 
 
 def test_it_fits(open_path):

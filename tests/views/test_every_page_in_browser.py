@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 from browser_pages import ALL, COLORS, MARKED, at_rest, settled, themed, unfold, violations
-from contrast import faint_texts
+from contrast import faint_at_rest, faint_texts
 from playwright.sync_api import expect
 
 
@@ -107,21 +107,21 @@ def visit(request, visitor) -> Visit:
         page, path = open_path(request.param), request.param
         settled(page)
         if path.startswith("picture"):
-            expect(page.locator(".picture")).to_be_visible(timeout=60_000)
+            expect(page.locator(".picture")).to_be_visible()
         before, words = page.evaluate(COUNT)
         if path in TERMS:
             term = page.locator(f".term[data-term={TERMS[path]}]")
-            expect(term).to_have_count(1, timeout=60_000)
+            expect(term).to_have_count(1)
         unfold(page)
         serious = at_rest(page, ALL)
-        faint = faint_texts(page)
+        faint = faint_at_rest(page)
         terms, misplaced = page.evaluate(MARKED), page.evaluate(MISPLACED)
         themed(page, "dark")
         serious += at_rest(page, COLORS)
-        faint += faint_texts(page)
+        faint += faint_at_rest(page)
         page.set_viewport_size(NARROW)
         serious += at_rest(page, ALL)
-        faint += faint_texts(page)
+        faint += faint_at_rest(page)
         return Visit(path, before, words, terms, misplaced, serious, faint)
 
 
@@ -169,8 +169,8 @@ def test_what_is_hard_to_read_is_found(open_path):
 def test_what_axe_core_cannot_decide_is_found(open_path, path, place, faint):
     page = open_path(path)
     settled(page)
-    expect(page.locator(place).first).to_be_visible(timeout=60_000)
-    assert faint_texts(page) == []
+    expect(page.locator(place).first).to_be_visible()
+    assert faint_at_rest(page) == []
     page.add_style_tag(content=f"#root {place} {faint}")
     assert violations(page, COLORS) == []
     assert faint_texts(page)

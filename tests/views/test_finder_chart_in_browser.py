@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from browser_pages import settled, themed
-from contrast import faint_texts
+from contrast import faint_at_rest
 from playwright.sync_api import expect
+from resting import resting
 
 #: Each name in the chart with the number of marks and other names that it covers.
 COVERED = """(chart) => {
@@ -25,8 +26,9 @@ def test_each_name_in_the_chart_is_clearly_one_networks(open_path, width):
     page = open_path(asked, {"width": width, "height": 900})
     settled(page)
     expect(page.locator(".annotation-text").nth(3)).to_be_visible()
-    covered = dict(page.locator(".js-plotly-plot").evaluate(COVERED))
+    chart = page.locator(".js-plotly-plot")
+    covered = dict(resting(page, lambda: chart.evaluate(COVERED)))
     assert not any(covered.values())
-    assert faint_texts(page) == []
+    assert faint_at_rest(page) == []
     themed(page, "dark")
-    assert faint_texts(page) == []
+    assert faint_at_rest(page) == []

@@ -15,7 +15,6 @@ from playwright.sync_api import Page, expect
 from roadmap.find import store
 
 FIRST = ROOT / "tests" / "support" / "finder_server.py"
-PATIENCE = 60_000  # milliseconds
 POINTS = ".js-plotly-plot .scatterlayer .trace path.point"
 NARROW = {"width": 390, "height": 844}
 
@@ -50,24 +49,24 @@ def test_an_engineer_asks_measures_stops_continues_and_takes_the_answer(opened, 
     page, (_, table) = opened, finder
     expect(page.get_by_text("3 networks to measure: about")).to_be_visible()
     page.get_by_role("button", name="Measure", exact=True).click()
-    expect(page.locator(POINTS).first).to_be_attached(timeout=PATIENCE)  # points land
+    expect(page.locator(POINTS).first).to_be_attached()  # points land
     expect(page.locator(".found .step")).to_have_text(re.compile("test_"))
     page.get_by_role("button", name="Stop", exact=True).click()
-    page.get_by_role("button", name="Continue", exact=True).click(timeout=PATIENCE)
+    page.get_by_role("button", name="Continue", exact=True).click()
     expect(
         page.get_by_text(re.compile("All measured;|All 3 candidates are measured"))
-    ).to_be_visible(timeout=PATIENCE)
+    ).to_be_visible()
     with table.open(newline="") as file:
         rows = [each for each in csv.DictReader(file) if each["device"] == "cpu"]
     assert len(rows) == 3
     winner = max(rows, key=lambda each: float(each["images_per_s"]))["name"]
-    expect(page.locator(".found .step")).to_have_text(f"{winner} at 160 px", timeout=PATIENCE)
+    expect(page.locator(".found .step")).to_have_text(f"{winner} at 160 px")
     expect(page.locator(".found .why")).to_contain_text("is the fastest of the 3 measured networks")
     line = page.locator(".stCode").first
     expect(line).to_contain_text(f'timm.create_model("{winner}.r160_in1k", pretrained=True)')
     page.get_by_role("button", name="Create ONNX").click()
     save = page.get_by_role("button", name=f"Save {winner}-160.onnx")
-    expect(save).to_be_visible(timeout=PATIENCE)
+    expect(save).to_be_visible()
     with page.expect_download() as download:
         save.click()
     assert Path(download.value.path()).stat().st_size > 100_000
@@ -92,7 +91,7 @@ def test_results_go_to_a_file_and_hostile_files_are_one_sentence(
     hostile.write_text("<script>alert(1)</script>\n")
     page.locator("input[type=file]").set_input_files(hostile)
     notice = page.get_by_text("hostile.csv is not a results file of the finder")
-    expect(notice).to_be_visible(timeout=PATIENCE)
+    expect(notice).to_be_visible()
 
 
 def test_it_is_used_with_the_keyboard(opened):
@@ -100,13 +99,13 @@ def test_it_is_used_with_the_keyboard(opened):
     top1 = page.get_by_label("Minimum top-1, percent")
     top1.fill("72.5")
     top1.press("Enter")
-    expect(page).to_have_url(re.compile("top1=72.5"), timeout=PATIENCE)
+    expect(page).to_have_url(re.compile("top1=72.5"))
     batch = page.get_by_role("combobox", name="Batch size")
     batch.focus()
     batch.press("ArrowDown")
     batch.press("Enter")
-    expect(page).to_have_url(re.compile("batch="), timeout=15_000)
-    expect(page.get_by_role("button", name="Measure", exact=True)).to_be_enabled(timeout=PATIENCE)
+    expect(page).to_have_url(re.compile("batch="))
+    expect(page.get_by_role("button", name="Measure", exact=True)).to_be_enabled()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -8,6 +8,7 @@ from itertools import product
 import pytest
 from browser_pages import MARKED, at_rest, settled, themed
 from playwright.sync_api import Locator, Page, expect
+from resting import resting_box
 
 from roadmap.views.glossary.terms import TERMS
 
@@ -18,7 +19,7 @@ def marked(page: Page, key: str) -> Locator:
     """The marked term, once the page is at rest."""
     settled(page)
     term = page.locator(f".term[data-term={key}]")
-    expect(term).to_have_count(1, timeout=60_000)
+    expect(term).to_have_count(1)
     return term
 
 
@@ -111,7 +112,7 @@ def test_the_card_is_inside_the_window_beside_its_term_and_reachable(open_path, 
         card = page.get_by_role("dialog")
         expect(card).to_be_visible()
         card.evaluate("card => Promise.all(card.getAnimations().map((each) => each.finished))")
-        box, place = card.bounding_box(), term.bounding_box()
+        box, place = resting_box(card), resting_box(term)
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= viewport["width"]
         assert box["y"] >= 0
@@ -144,9 +145,7 @@ def test_the_words_of_an_operation_are_marked(open_path):
 
 def test_a_lecture_marks_the_terms_of_its_sentence(open_path):
     page = open_path("?present=1&step=patchify_stem")
-    expect(page.locator(".lecture .term")).to_have_text(
-        ["stem", "patches that do not overlap"], timeout=30_000
-    )
+    expect(page.locator(".lecture .term")).to_have_text(["stem", "patches that do not overlap"])
     term = page.locator(".lecture .term[data-term=stem]")
     term.click()
     card = page.get_by_role("dialog", name="Stem")
@@ -161,7 +160,7 @@ def test_a_lecture_marks_the_terms_of_its_sentence(open_path):
     expect(card).to_be_hidden()
     expect(page.locator(".lecture .term")).to_have_text(["channels"])
     page.keyboard.press("Escape")
-    expect(page.locator(".lecture")).to_have_count(0, timeout=30_000)
+    expect(page.locator(".lecture")).to_have_count(0)
     marked(page, "channel").click()
     expect(page.get_by_role("dialog", name="Channel")).to_be_visible()
 
@@ -170,7 +169,7 @@ def test_a_term_is_found_by_what_is_typed(open_path):
     page = open_path("glossary", NARROW)
     field = page.get_by_role("searchbox", name="Find a term")
     cards, groups = page.locator(".glossary-card:visible"), page.locator("h2.section:visible")
-    expect(cards).to_have_count(len(TERMS), timeout=30_000)
+    expect(cards).to_have_count(len(TERMS))
     field.fill("LayerNorm")  # a spelling that is nowhere on the page
     expect(cards).to_have_count(1)
     expect(cards.locator("summary")).to_have_text("Layer norm")

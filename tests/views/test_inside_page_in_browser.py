@@ -18,7 +18,7 @@ WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 def settle(page: Page) -> None:
     """Waits until Streamlit has run and the page stands."""
-    expect(page.locator(".eyebrow")).to_be_visible(timeout=30_000)
+    expect(page.locator(".eyebrow")).to_be_visible()
     idle(page)
 
 
@@ -28,7 +28,7 @@ def test_from_tab_to_tab_to_the_next_step_and_back(open_path):
     expect(page.locator("svg[role=img]").last).to_have_attribute("aria-label", re.compile("5"))
     page.get_by_role("radio", name="Cost").click()
     expect(page).to_have_url(re.compile("tab=cost"))
-    expect(page.locator(".treemaplayer .slice").first).to_be_attached(timeout=15_000)
+    expect(page.locator(".treemaplayer .slice").first).to_be_attached()
     page.get_by_role("button", name="Next").click()
     expect(page).to_have_url(re.compile("step=kernel_7"))
     expect(page.locator(".step")).to_have_text(re.compile("7"))
@@ -59,18 +59,19 @@ def test_measuring_the_receptive_field_shows_two_maps(open_path):
     page = open_path("inside?roadmap=torchvision_recipe&step=ema&tab=field")
     settle(page)
     page.get_by_role("button", name="Measure the effective receptive field").click()
-    expect(page.get_by_role("button", name="Cancel")).to_be_visible(timeout=15_000)
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
     expect(page.locator(".heatmaplayer image")).to_have_count(2, timeout=240_000)
     page.reload()
-    expect(page.locator(".heatmaplayer image")).to_have_count(2, timeout=15_000)
+    expect(page.locator(".heatmaplayer image")).to_have_count(2)
 
 
 def test_every_tab_fits(open_path):
     page = open_path("inside?step=separate_downsampling")
-    for title in TABS.values():
+    for key, title in TABS.items():
         settle(page)
         page.get_by_role("radio", name=title).click()
         expect(page.get_by_role("radio", name=title)).to_be_checked()
+        expect(page).to_have_url(re.compile(f"tab={key}" if key != "block" else "inside"))
         settle(page)
         for viewport, scheme in ((WIDE, "dark"), (NARROW, "light")):
             page.set_viewport_size(viewport)

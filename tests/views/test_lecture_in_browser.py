@@ -34,7 +34,7 @@ def lecture(open_path):
 
     def lecture(roadmap="resnet50", step="", **more):
         page = open_path(f"?present=1&roadmap={roadmap}&step={step}", **more)
-        expect(page.locator(TITLE)).to_be_visible(timeout=30_000)
+        expect(page.locator(TITLE)).to_be_visible()
         return page
 
     return lecture
@@ -59,23 +59,23 @@ def test_it_is_stepped_by_keys_and_left_at_its_step(lecture):
     expect(title).to_have_text(ROADMAPS["resnet50"].steps[0].title)
     page.keyboard.press("ArrowDown")
     page.keyboard.press("p")
-    expect(page.locator(".step")).to_have_text("Modern training recipe", timeout=30_000)
+    expect(page.locator(".step")).to_have_text("Modern training recipe")
     expect(page.locator(".lecture")).to_have_count(0)
 
 
 def test_the_button_and_its_key_open_it(open_path):
     page = open_path("?roadmap=resnet50&step=kernel_7&present=foo")
     expect(page.locator(".notice")).to_contain_text(
-        "The URL parameter present is 'foo'. Available: 0, 1.", timeout=30_000
+        "The URL parameter present is 'foo'. Available: 0, 1."
     )
     expect(page.locator("h2.step, .step").first).to_have_text("Kernel size 7")
     page.get_by_role("button", name="Present").click()
-    expect(page.locator(TITLE)).to_have_text("Kernel size 7", timeout=30_000)
+    expect(page.locator(TITLE)).to_have_text("Kernel size 7")
     page.keyboard.press("Escape")
-    expect(page.locator(".lecture")).to_have_count(0, timeout=30_000)
-    expect(page.get_by_role("button", name="Present")).to_be_visible(timeout=30_000)
+    expect(page.locator(".lecture")).to_have_count(0)
+    expect(page.get_by_role("button", name="Present")).to_be_visible()
     page.keyboard.press("p")
-    expect(page.locator(TITLE)).to_have_text("Kernel size 7", timeout=30_000)
+    expect(page.locator(TITLE)).to_have_text("Kernel size 7")
 
 
 def test_the_page_that_it_covers_is_out_of_reach(lecture):
@@ -94,8 +94,8 @@ def test_the_page_that_it_covers_is_out_of_reach(lecture):
     assert "lecture" in focused
     assert page.get_by_role("link").count() == 0  # of the pages
     page.keyboard.press("Escape")
-    expect(page.get_by_role("link", name="Sizes")).to_be_visible(timeout=30_000)
-    expect(page.get_by_role("button", name="Present")).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("link", name="Sizes")).to_be_visible()
+    expect(page.get_by_role("button", name="Present")).to_be_visible()
 
 
 def test_predict_first_hides_the_figures_and_the_coming_bars(lecture):
@@ -169,7 +169,7 @@ def page_of_its_own(browser):
 def test_the_block_morphs_in_600_ms_and_at_once_with_reduced_motion(page_of_its_own, address):
     page = page_of_its_own
     page.goto(f"{address}/?present=1&roadmap=resnet50&step=depthwise_conv")
-    expect(page.locator(TITLE)).to_be_visible(timeout=30_000)
+    expect(page.locator(TITLE)).to_be_visible()
     page.clock.install(time=0)
     page.clock.pause_at(60_000)  # or a busy machine lets time pass in between
     shape = page.locator(".lecture-slide svg [data-name^=branch] polygon:visible").first

@@ -12,7 +12,7 @@ WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 def test_it_reads_as_a_column(open_path, viewport, scheme):
     page = open_path("method", viewport, scheme)
     sections = page.locator("summary")
-    expect(sections.filter(has_text="Sources")).to_be_visible(timeout=30_000)
+    expect(sections.filter(has_text="Sources")).to_be_visible()
     expect(page).to_have_title("Method – From ResNet to ConvNeXt")
     for title in ("Definitions", "Audit of the paper's GFLOPs", "Open questions"):
         expect(sections.filter(has_text=title)).to_be_visible()

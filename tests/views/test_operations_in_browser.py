@@ -38,7 +38,7 @@ SMALLEST = """operation => {
 
 def opened(open_path, name: str, *how) -> Page:
     page = open_path(f"inside?step={STEPS[name]}&tab=operation", *how)
-    expect(page.locator(".operation .figures")).to_be_visible(timeout=30_000)
+    expect(page.locator(".operation .figures")).to_be_visible()
     return page
 
 
@@ -136,10 +136,10 @@ def test_the_drawing_starts_on_the_first_screen(open_path, name):
 def test_a_step_without_an_operation_leads_to_those_that_have_one(open_path):
     page = open_path("inside?step=training&tab=operation")
     term = page.locator(".operations .term").first  # part of its sentence, not on its own line
-    expect(term).to_have_css("display", "inline", timeout=30_000)
-    page.get_by_role("link", name="Kernel size").click(timeout=30_000)
+    expect(term).to_have_css("display", "inline")
+    page.get_by_role("link", name="Kernel size").click()
     expect(page).to_have_url(re.compile("step=move_up_depthwise"))
-    expect(page.get_by_role("slider", name="Kernel size")).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("slider", name="Kernel size")).to_be_visible()
     page.get_by_role("slider", name="Kernel size").press("End")
     expect(figure(page, "weights")).to_have_text("11² = 121")
 

@@ -14,7 +14,7 @@ PHONE = {"width": 390, "height": 844}
 def open_page(open_path):
     def open_page(query: str = "", **options) -> Page:
         page = open_path(f"picture{query}", **options)
-        expect(page.locator(".picture")).to_be_attached(timeout=60_000)
+        expect(page.locator(".picture")).to_be_attached()
         return page
 
     return open_page

@@ -11,9 +11,9 @@ NARROW = {"width": 390, "height": 844}
 
 
 def ready(page: Page) -> None:
-    expect(page.locator(".title, .lecture-title").first).to_be_visible(timeout=60_000)
-    idle(page, 60_000)
-    expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0, timeout=60_000)
+    expect(page.locator(".title, .lecture-title").first).to_be_visible()
+    idle(page)
+    expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0)
 
 
 def test_a_changed_step_is_announced_once(open_path):

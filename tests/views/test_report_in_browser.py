@@ -6,6 +6,7 @@ import random
 
 import pytest
 from fake_runs import write_ablation
+from playwright.sync_api import expect
 
 from roadmap.analysis.ablation import analyse
 from roadmap.report.page import page
@@ -52,11 +53,8 @@ def test_it_opens_by_itself_and_fits(browser, report, viewport):
     assert width <= viewport["width"]
     for box in opened.locator(".js-plotly-plot").all():
         assert box.bounding_box()["width"] <= viewport["width"]
-    for scheme, expected in COLORS.items():
+    for scheme, (ground, text) in COLORS.items():
         opened.emulate_media(color_scheme=scheme)
-        colors = opened.evaluate(
-            """() => [getComputedStyle(document.body).backgroundColor,
-                getComputedStyle(document.querySelector('.xtick text, .y2tick text')).fill]"""
-        )
-        assert colors == expected
+        expect(opened.locator("body")).to_have_css("background-color", ground)
+        expect(opened.locator(".xtick text, .y2tick text").first).to_have_css("fill", text)
     context.close()

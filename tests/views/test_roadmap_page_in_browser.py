@@ -7,15 +7,27 @@ import re
 
 import pytest
 from browser import ROOT
-from browser_pages import idle, themed
+from browser_pages import expect_to_fit, idle, themed
 from PIL import Image
 from playwright.sync_api import Page, expect
-from resting import resting_box
+from resting import click_chart, resting, resting_box
 
 from roadmap.steps import ROADMAPS
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 PICTURES = ROOT / "build" / "screenshots"
+BOXES = "texts => texts.map(text => [text.textContent, text.getBoundingClientRect().toJSON()])"
+#: Whether the lightness of a chart's text differs by 70% from that of the page behind it.
+LEGIBLE = """() => {
+  const lightness = (color) => {
+    const [red, green, blue] = color.match(/\\d+/g).map(Number);
+    return (red + green + blue) / 3 / 255;
+  };
+  const text = document.querySelector('.js-plotly-plot .annotation-text');
+  if (!text) return false;
+  const ground = getComputedStyle(document.querySelector('.stApp')).backgroundColor;
+  return Math.abs(lightness(getComputedStyle(text).fill) - lightness(ground)) > 0.7;
+}"""
 
 
 @pytest.fixture
@@ -24,7 +36,7 @@ def open_page(open_path):
 
     def open_page(*arguments, **options) -> Page:
         page = open_path(*arguments, **options)
-        expect(page.locator(".js-plotly-plot .point").first).to_be_attached(timeout=30_000)
+        expect(page.locator(".js-plotly-plot .point").first).to_be_attached()
         return page
 
     return open_page
@@ -53,27 +65,20 @@ def click_row(page: Page, index: int) -> None:
     settle(page)
     rows(page).nth(index).scroll_into_view_if_needed()
     box = resting_box(rows(page).nth(index))
-    click_at(page, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    click_chart(page, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
 def settle(page: Page) -> None:
     """Waits until Streamlit has run, and one chart stands."""
     idle(page)
-    expect(page.locator(".js-plotly-plot")).to_have_count(1, timeout=30_000)
-
-
-def click_at(page: Page, x: float, y: float) -> None:
-    """As a hand does: there first, then down. Plotly looks for what is under it every 50 ms."""
-    page.mouse.move(x, y)
-    page.wait_for_timeout(300)
-    page.mouse.click(x, y)
+    expect(page.locator(".js-plotly-plot")).to_have_count(1)
 
 
 def expect_step(page: Page, title: str, address: str) -> None:
-    expect(page.locator(".step")).to_have_text(title, timeout=30_000)
-    expect(page).to_have_url(re.compile(re.escape(address) + "$"), timeout=30_000)
+    expect(page.locator(".step")).to_have_text(title)
+    expect(page).to_have_url(re.compile(re.escape(address) + "$"))
     bold = texts(page).filter(has=page.locator("tspan[style*=bold]"))
-    expect(bold.filter(has_text=title).last).to_be_attached(timeout=30_000)
+    expect(bold.filter(has_text=title).last).to_be_attached()
 
 
 def test_clicking_rows(open_page):
@@ -111,7 +116,7 @@ def test_the_row_beside_a_dot_answers_too(open_page):
     page = open_page()
     settle(page)
     box, other = resting_box(dots(page).first), resting_box(dots(page).nth(3))
-    click_at(page, box["x"] + box["width"] + 100, other["y"] + other["height"] / 2)
+    click_chart(page, box["x"] + box["width"] + 100, other["y"] + other["height"] / 2)
     expect_step(page, "Patchify stem", "?roadmap=resnet50&step=patchify_stem")
 
 
@@ -141,13 +146,13 @@ def test_steps_are_selected_in_the_chart_by_keyboard(open_page, parameters, name
     assert around["x"] <= frame["x"]
     assert around["x"] + around["width"] >= frame["x"] + frame["width"]
     page.keyboard.press("Enter")
-    expect(page.locator(".step")).to_have_text("Kernel size 5", timeout=30_000)
+    expect(page.locator(".step")).to_have_text("Kernel size 5")
     settle(page)
     expect(option).to_have_attribute("aria-selected", "true")
     expect(option).to_be_focused()  # in the chart that took the place of the other
     page.keyboard.press("Home")
     page.keyboard.press("Space")
-    expect(page.locator(".step")).to_have_text("ResNet", timeout=30_000)
+    expect(page.locator(".step")).to_have_text("ResNet")
 
 
 def test_taps_on_a_phone(open_page):
@@ -166,7 +171,7 @@ def test_taps_on_a_phone(open_page):
 
 def test_a_bare_address_says_what_it_shows_and_back_leaves(open_path):
     page = open_path()
-    expect(page).to_have_url(re.compile("roadmap=resnet50&step=baseline$"), timeout=30_000)
+    expect(page).to_have_url(re.compile("roadmap=resnet50&step=baseline$"))
     page.get_by_role("button", name="Next").click()
     expect_step(page, "Modern training recipe", "?roadmap=resnet50&step=training")
     page.go_back()
@@ -208,20 +213,19 @@ def test_the_path_and_both_sizes(open_page):
     page = open_page("?roadmap=resnet50&step=kernel_7")
     page.get_by_role("radio", name="Path").click()
     points = chart(page).locator(".scatterlayer .points path")
-    expect(points.nth(5)).to_be_visible(timeout=30_000)
+    expect(points.nth(5)).to_be_visible()
     settle(page)
     box = resting_box(points.nth(5))
-    click_at(page, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    expect(page.locator(".step")).to_have_text("Increase width", timeout=30_000)
+    click_chart(page, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.locator(".step")).to_have_text("Increase width")
     expect(page).to_have_url(re.compile("(?=.*view=path)(?=.*step=increase_width)"))
     page.get_by_role("radio", name="Both sizes").click()
     expect(chart(page)).to_have_count(2)
+    idle(page)
     second = chart(page).nth(1)
     box = resting_box(second.locator(".trace.bars").nth(1).locator(".point").nth(3))
-    click_at(page, box["x"] + 5, box["y"] + box["height"] / 2)
-    expect(page).to_have_url(
-        re.compile("(?=.*roadmap=resnet200)(?=.*step=patchify_stem)"), timeout=30_000
-    )
+    click_chart(page, box["x"] + 5, box["y"] + box["height"] / 2)
+    expect(page).to_have_url(re.compile("(?=.*roadmap=resnet200)(?=.*step=patchify_stem)"))
 
 
 def test_a_chart_is_saved_dark_on_white_and_as_data(open_page, tmp_path):
@@ -268,11 +272,9 @@ def test_it_fits_and_can_be_read_in_both_themes(open_page, viewport):
     page.locator("summary", has_text="Stage by stage").click()
     expect(page.locator(".stages")).to_be_visible()
     settle(page)
+    expect_to_fit(page)
     width = viewport["width"]
-    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width
-    boxes = texts(page).evaluate_all(
-        "texts => texts.map(text => [text.textContent, text.getBoundingClientRect()])"
-    )
+    boxes = resting(page, lambda: texts(page).evaluate_all(BOXES))
     start = rows(page).first.bounding_box()["x"]
     for text, box in boxes:
         end = box["x"] + box["width"]
@@ -284,13 +286,9 @@ def test_it_fits_and_can_be_read_in_both_themes(open_page, viewport):
     for scheme, lightest, darkest in (("light", 1, 0.9), ("dark", 0.15, 0)):
         themed(page, scheme)
         settle(page)
-        expect(chart(page).locator(".annotation-text").first).to_be_visible()
-        text, ground = page.evaluate(
-            """() => [getComputedStyle(document.querySelector('.annotation-text')).fill,
-                      getComputedStyle(document.querySelector('.stApp')).backgroundColor]"""
-        )
+        page.wait_for_function(LEGIBLE)  # once the chart has followed the theme
+        ground = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
         assert darkest <= lightness(ground) <= lightest
-        assert abs(lightness(text) - lightness(ground)) > 0.7
         PICTURES.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=PICTURES / f"roadmap-{width}-{scheme}.png")
 

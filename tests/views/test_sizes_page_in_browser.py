@@ -5,60 +5,53 @@ from __future__ import annotations
 import re
 
 import pytest
-from browser_pages import idle
+from browser_pages import expect_to_fit, idle
 from playwright.sync_api import Page, expect
+from resting import click_chart, resting
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+#: Where on the page the mark of a key is.
+PLACE = """key => {
+  const plot = document.querySelector('.js-plotly-plot');
+  for (const [place, trace] of plot.calcdata.entries())
+      for (const [index, point] of trace.entries())
+          if (trace[0].trace.customdata?.[index] === key) {
+              const axes = plot._fullLayout;
+              const box = plot.querySelector('.nsewdrag').getBoundingClientRect();
+              return [box.x + axes.xaxis.c2p(point.x), box.y + axes.yaxis.c2p(point.y)];
+          }
+}"""
+BOXES = "texts => texts.map(text => text.getBoundingClientRect().toJSON())"
 
 
 def settle(page: Page) -> None:
     """Waits until Streamlit has run, and one chart stands."""
     idle(page)
-    expect(page.locator(".js-plotly-plot")).to_have_count(1, timeout=15_000)
-    expect(page.locator(".scatterlayer .point").first).to_be_attached(timeout=15_000)
+    expect(page.locator(".js-plotly-plot")).to_have_count(1)
+    expect(page.locator(".scatterlayer .point").first).to_be_attached()
 
 
 def click_mark(page: Page, key: str) -> None:
-    """Moves to a mark and clicks it, as a hand does: Plotly looks under the mouse every 50 ms."""
     settle(page)
-    x, y = page.evaluate(
-        """key => {
-            const plot = document.querySelector('.js-plotly-plot');
-            for (const [place, trace] of plot.calcdata.entries())
-                for (const [index, point] of trace.entries())
-                    if (trace[0].trace.customdata?.[index] === key) {
-                        const { _xaxis: x, _yaxis: y } = trace[0].trace;
-                        const axes = plot._fullLayout;
-                        const box = plot.querySelector('.nsewdrag').getBoundingClientRect();
-                        return [box.x + axes.xaxis.c2p(point.x), box.y + axes.yaxis.c2p(point.y)];
-                    }
-        }""",
-        key,
-    )
-    page.mouse.move(x, y)
-    page.wait_for_timeout(150)
-    page.mouse.click(x, y)
+    x, y = resting(page, lambda: page.evaluate(PLACE, key))
+    click_chart(page, x, y)
 
 
 def test_clicking_marks_and_sharing_what_one_sees(open_path):
     page = open_path("sizes")
     click_mark(page, "convnext-xl-384-22k")
-    expect(page.locator(".step")).to_have_text("ConvNeXt-XL", timeout=15_000)
+    expect(page.locator(".step")).to_have_text("ConvNeXt-XL")
     expect(page).to_have_url(re.compile("model=convnext-xl-384-22k"))
     click_mark(page, "resnet-50-timm-a3")
-    expect(page.locator(".step")).to_have_text("ResNet-50", timeout=15_000)
+    expect(page.locator(".step")).to_have_text("ResNet-50")
     page.get_by_role("radio", name="384 px").click()
-    expect(page).to_have_url(re.compile("image=384"), timeout=15_000)
+    expect(page).to_have_url(re.compile("image=384"))
     page.get_by_role("combobox", name="Accuracy on").click()
     page.get_by_role("option", name="ImageNet-R", exact=True).click()
-    expect(page.locator(".js-plotly-plot:visible .ytitle")).to_contain_text(
-        "ImageNet-R", timeout=15_000
-    )
+    expect(page.locator(".js-plotly-plot:visible .ytitle")).to_contain_text("ImageNet-R")
     page.reload()
     settle(page)
-    expect(page.locator(".js-plotly-plot:visible .ytitle")).to_contain_text(
-        "ImageNet-R", timeout=15_000
-    )
+    expect(page.locator(".js-plotly-plot:visible .ytitle")).to_contain_text("ImageNet-R")
     expect(page.locator(".step")).to_have_text("ResNet-50")
 
 
@@ -66,11 +59,9 @@ def test_clicking_marks_and_sharing_what_one_sees(open_path):
 def test_it_fits_and_labels_do_not_collide(open_path, viewport, scheme):
     page = open_path("sizes", viewport, scheme)
     settle(page)
-    main = page.locator("[data-testid=stMain]")
-    assert main.evaluate("main => main.scrollWidth") <= viewport["width"]
-    boxes = page.locator(".js-plotly-plot .annotation-text").evaluate_all(
-        "texts => texts.map(text => text.getBoundingClientRect())"
-    )
+    expect_to_fit(page)
+    names = page.locator(".js-plotly-plot .annotation-text")
+    boxes = resting(page, lambda: names.evaluate_all(BOXES))
     assert len(boxes) >= 4
     for place, one in enumerate(boxes):
         assert one["x"] >= 0

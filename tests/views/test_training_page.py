@@ -109,7 +109,7 @@ def test_a_download_says_its_size_before_and_how_far_it_is(monkeypatch, tmp_path
 @pytest.fixture
 def sleeper(root, monkeypatch):
     """In place of training, a process that only waits; whatever is left is stopped."""
-    code = "import time; print('here', flush=True); time.sleep(60)"
+    code = "import time; print('here', flush=True); time.sleep(600)"
     command = property(lambda _: lambda _: [sys.executable, "-c", code])
     monkeypatch.setattr(background.Task, "command", command)
     yield root
@@ -117,7 +117,7 @@ def sleeper(root, monkeypatch):
 
 
 def until_ended(root):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while background.is_running(root):
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from playwright.sync_api import Page
+from resting import resting
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from visitor import Control, Visitor, visiting
 
@@ -48,19 +49,25 @@ def run(coroutine: Coroutine[None, None, T]) -> T:
 
 
 def in_browser(page: Page, url: str) -> tuple[list[Shown], list[BackMsg]]:
-    visitor, pages, sent = Visitor(url, None), [], []
+    visitor, pages, sent, runs = Visitor(url, None), [], [], []
+
+    def take(data: bytes) -> None:
+        answer = visitor.take(data)
+        if answer.WhichOneof("type") == "script_finished":
+            runs.append(answer.script_finished)
+
     page.on(
         "websocket",
         lambda socket: (
-            socket.on("framereceived", visitor.take),
+            socket.on("framereceived", take),
             socket.on("framesent", lambda data: sent.append(BackMsg.FromString(data))),
         ),
     )
 
     def look() -> None:
-        page.wait_for_timeout(200)
-        page.locator("[data-test-script-state=notRunning]").first.wait_for(state="attached")
-        page.wait_for_timeout(300)
+        """Take down the page once it has run, and does not run again."""
+        resting(page, lambda: len(runs) or None)
+        runs.clear()
         pages.append(shown(visitor))
 
     page.goto(f"{url}/?roadmap=resnet50&step=baseline")

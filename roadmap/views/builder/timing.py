@@ -20,6 +20,7 @@ KEY = "timing"
 BATCH = 8
 MOST_KEPT = 200  # pairs that the server keeps
 DEVICES = {"cuda": "GPU", "mps": "GPU", "cpu": "CPU"}
+SMALLER = f"{BATCH} images would have taken too long here."
 BUSY = (
     "The times varied by more than a quarter, probably because this machine was busy: measure "
     "again when it is idle."
@@ -74,10 +75,11 @@ def _details(found: Mapping[str, Any], image_size: int) -> str:
     ends = " to ".join(number(found[end], 2) for end in ("low", "high"))
     said = (
         f"Training time: median of {found['rounds']} rounds of A and B in turn, with 10th to 90th "
-        f"percentile {ends}; {seconds} per step of {BATCH} random images of {image_size} × "
-        f"{image_size} pixels in float32, without data loading; {found['device']}."
+        f"percentile {ends}; {seconds} per step of {found['batch_size']} random images of "
+        f"{image_size} × {image_size} pixels in float32, without data loading; {found['device']}."
     )
-    return f"{said} {BUSY}" if found["busy"] else said
+    notes = [SMALLER] * (found["batch_size"] < BATCH) + [BUSY] * found["busy"]
+    return " ".join((said, *notes))
 
 
 def _pair(builder: Builder, b: Chosen) -> Pair:
