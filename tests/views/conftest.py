@@ -14,6 +14,7 @@ from roadmap import visitors
 
 FIRST = ROOT / "tests" / "support" / "forking_server.py"
 WIDE = {"width": 1440, "height": 900}
+BLANK = "about:blank"  # where idle pages are
 
 expect.set_options(timeout=30_000)  # by default 5 s, which a busy machine may need for a click
 
@@ -83,7 +84,8 @@ def _visiting(context, address):
 
     def open_path(path: str = "", viewport=WIDE, scheme: str = "light", touch=False) -> Page:
         own = context(address, touch)
-        page = next((page for page in own.pages[1:] if page not in pages), None) or own.new_page()
+        idle = (page for page in own.pages[1:] if page.url == BLANK and page not in pages)
+        page = next(idle, None) or own.new_page()
         pages.append(page)
         page.set_viewport_size(viewport)
         page.emulate_media(color_scheme=scheme, media="null", reduced_motion="null")
@@ -104,7 +106,7 @@ def _visiting(context, address):
             for event, act in heard.items():
                 page.remove_listener(event, act)
             if not page.is_closed():
-                page.goto("about:blank")
+                page.goto(BLANK)
         for first, *_ in [each.pages for each in {page.context for page in pages}]:
             if not first.url.startswith(f"{address}/"):
                 first.goto(f"{address}/_stcore/health")
