@@ -137,8 +137,14 @@ def test_facts_are_json_or_plain_text(tmp_path):
     assert read_weights(tmp_path / "b").facts == {"lr": None, "more": [1, {"top1": None}]}
 
 
-def test_models_imports_no_torch_before_it_loads():
-    code = "import sys, models; assert 'torch' not in sys.modules; models.load('nowhere')"
+def test_models_imports_no_torch_before_it_loads_and_never_its_compiler():
+    code = """
+import sys, models
+assert "torch" not in sys.modules
+import models.network
+assert "torch._dynamo" not in sys.modules, "takes as long as importing torch"
+models.load("nowhere")
+"""
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     said = "use a safetensors or torch.save file (.pth, .pth.tar, .bin)"
     assert ran.stderr.strip().endswith(said)

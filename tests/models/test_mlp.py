@@ -205,6 +205,20 @@ def test_on_cuda(rows, channels, dtype, compile_it):
         assert error(run(*given), expected.detach()) < TOLERANCE[dtype]
 
 
+def test_whether_the_kernels_run_is_asked_and_not_compiled(monkeypatch):
+    def launched(_device):
+        torch._dynamo.graph_break()
+        return True
+
+    monkeypatch.setattr(operators, "_launched", launched)
+    run = torch.compile(
+        lambda x: x + 1 if operators.supported(x.device, (8,)) else x,
+        backend="eager",
+        fullgraph=True,
+    )
+    assert run(torch.zeros(1)) == 1
+
+
 @pytest.mark.cuda
 @pytest.mark.parametrize("compile_it", [False, True])
 def test_a_network_under_autocast_gives_the_same_with_and_without_the_kernels(

@@ -108,8 +108,8 @@ def _contrast(text: dict[str, Any], shown: np.ndarray, behind: np.ndarray) -> fl
     """Of most of a text's pixels; those are where the page with and without text differ."""
     grounds = []
     for rows, columns in _places(text["boxes"]):
-        ground = behind[rows, columns].astype(float)
-        grounds.append(ground[(shown[rows, columns] != behind[rows, columns]).any(axis=-1)])
+        ground = behind[rows, columns]
+        grounds.append(ground[(shown[rows, columns] != ground).any(axis=-1)])
     ground = np.concatenate([*grounds, np.zeros((0, 3))])
     if not len(ground):
         return LEAST  # it is covered

@@ -14,6 +14,7 @@ from roadmap import visitors
 
 FIRST = ROOT / "tests" / "support" / "forking_server.py"
 WIDE = {"width": 1440, "height": 900}
+BLANK = "about:blank"  # where idle pages are
 
 PATIENCE = 60_000  # milliseconds: by default 5 s, which a busy machine may need for a click
 expect.set_options(timeout=PATIENCE)
@@ -51,7 +52,8 @@ def context(browser):
     """Return a function that gives a visitor's browser session, with or without a touch screen.
 
     A page takes two to three times as long if Chromium must first compile Streamlit and Plotly. So
-    all pages of a session share one process, which its first page, a blank one, keeps running.
+    all pages of a session share one process, which its first page, a blank one, keeps running. The
+    others are used again: a new one takes half a second of processor time.
     """
     contexts = {}
 
@@ -83,22 +85,33 @@ def _visiting(context, address):
     pages, errors = [], []
 
     def open_path(path: str = "", viewport=WIDE, scheme: str = "light", touch=False) -> Page:
-        page = context(address, touch).new_page()
+        own = context(address, touch)
+        idle = (page for page in own.pages[1:] if page.url == BLANK and page not in pages)
+        page = next(idle, None) or own.new_page()
         pages.append(page)
         page.set_viewport_size(viewport)
-        page.emulate_media(color_scheme=scheme)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("request", lambda request: _check_host(request.url, address, errors))
+        page.emulate_media(color_scheme=scheme, media="null", reduced_motion="null")
+        page.mouse.move(0, 0)
+        for event, act in heard.items():
+            page.on(event, act)
         page.goto(f"{address}/{path}")
         return page
 
+    heard = {
+        "pageerror": lambda error: errors.append(str(error)),
+        "request": lambda request: _check_host(request.url, address, errors),
+    }
     try:
         yield open_path
     finally:
         for page in pages:
-            page.close()
+            for event, act in heard.items():
+                page.remove_listener(event, act)
+            if not page.is_closed():
+                page.goto(BLANK)
         for first, *_ in [each.pages for each in {page.context for page in pages}]:
-            first.goto(f"{address}/_stcore/health")
+            if not first.url.startswith(f"{address}/"):
+                first.goto(f"{address}/_stcore/health")
             first.evaluate("localStorage.clear()")  # the next visitor has not been here before
     assert errors == []
 

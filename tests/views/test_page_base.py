@@ -71,4 +71,5 @@ def test_nothing_that_a_page_asks_for_is_missing(open_path, path):
     page.goto(page.url.replace("_stcore/health", path))
     expect(page.locator("h1")).to_be_visible(timeout=30_000)
     idle(page)
+    page.close()  # with its listener
     assert failed == []

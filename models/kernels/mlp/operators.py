@@ -94,9 +94,13 @@ def supported(device: torch.device, sizes: Sequence[int]) -> bool:
     return all(2 * size % launch.ALIGNED == 0 for size in sizes) and _available(device)
 
 
-@torch.compiler.assume_constant_result
 def _available(device: torch.device) -> bool:
     return _launched(device)
+
+
+# As by torch.compiler.assume_constant_result, which imports torch._dynamo: that takes as long as
+# importing torch, also where nothing is compiled.
+_available._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 @cache
