@@ -19,7 +19,8 @@ class PointwiseConv2d(nn.Conv2d):
     """``nn.Conv2d`` with kernels of 1x1 at stride 1; same parameters, same outputs up to rounding.
 
     Takes (N, C, H, W). In channels_last, it is a product of the positions' channels with the weight
-    where PyTorch computes that faster: in half precision on CUDA, and with many channels on CPUs.
+    where PyTorch computes that faster: in half precision on CUDA; on CPUs with many channels, and
+    for one image in half precision in compiled networks.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -44,7 +45,16 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _faster_as_product(x: Tensor, weight: Tensor) -> bool:
-    return in_half_on_cuda(x) or (x.is_cpu and min(weight.shape[:2]) >= WIDE)
+    if x.is_cpu:
+        return min(weight.shape[:2]) >= WIDE or _of_one_compiled(x)
+    return in_half_on_cuda(x)
+
+
+def _of_one_compiled(x: Tensor) -> bool:
+    if not torch.compiler.is_compiling() or len(x) > 1:
+        return False
+    autocast = torch.is_autocast_enabled("cpu")
+    return (torch.get_autocast_dtype("cpu") if autocast else x.dtype) in HALF_TYPES
 
 
 def in_half_on_cuda(x: Tensor) -> bool:

@@ -45,6 +45,26 @@ def test_wide_layers_are_products_on_cpus(inputs, outputs, product, bias):
     assert "ConvolutionBackward0" in kinds(layer(x.contiguous()))
 
 
+@pytest.mark.parametrize(
+    ("images", "dtype", "product"),
+    [(1, torch.bfloat16, True), (2, torch.bfloat16, False), (1, torch.float32, False)],
+)
+def test_one_image_in_half_precision_is_a_product_in_compiled_networks_on_cpus(
+    images, dtype, product
+):
+    layer, x, called = PointwiseConv2d(96, 24, 1), channels_last(images, 96, 5, 3), []
+
+    def backend(graph, _inputs):
+        called.extend(node.target for node in graph.graph.nodes if node.op == "call_function")
+        return graph
+
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16), torch.no_grad():
+        found = torch.compile(layer, backend=backend, fullgraph=True)(x)
+        assert error(found.double(), layer(x).double()) < TOLERANCE[dtype]
+    assert (F.linear in called, F.conv2d in called) == (product, not product)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_what_is_exported_is_a_convolution():
     layer, x = PointwiseConv2d(WIDE, WIDE, 1).eval(), channels_last(2, WIDE, 5, 3)
     exported = torch.export.export(layer, (x,))
