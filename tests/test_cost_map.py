@@ -95,6 +95,7 @@ def test_three_with_overlapping_rings_have_a_label_each():
 @settings(max_examples=80, deadline=None)
 @given(NETWORKS, NETWORKS, NETWORKS)
 @example((4.09, 29.15), (9.0, 30.0), (4.15, 28.3))  # no room for a label each
+@example((4.694, 26.83), (5.225, 24.24), (4.089, 25.56))  # nor for one of all three
 def test_all_built_networks_always_have_labels(a, start, b):
     figure = cost_map(KNOWN, [("A", *a), (START, *start), ("B", *b)])
     assert set(built_labels(figure)) == {"A", START, "B"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
@@ -123,12 +124,16 @@ def _chosen(label: str, gflops: float, params: float) -> go.Scatter:
 def _labels(
     table: DataFrame, chosen: Sequence[tuple[str, float, float]], spans: tuple[Place, Place]
 ) -> list[dict[str, Any]]:
-    """Label the built networks, in bold, and the sizes where there is room."""
+    """Label the built networks, in bold, and the sizes where there is room.
+
+    Lines touch other marks only where the built networks have no other places.
+    """
     rings = [(label, (log10(gflops), log10(params))) for label, gflops, params in chosen]
     notes: list[dict[str, Any]] = []
-    for same in SAME:
+    for touching, same in product((False, True), SAME):
         built = _together(rings, same)
-        notes = _named(table, built, [at for _, at in rings], spans)
+        plot = Plot(spans, AREAS, _curve(table), overlapping=True, touching=touching)
+        notes = _named(table, built, [at for _, at in rings], plot)
         bold = [note for note in notes if (note["x"], note["y"]) in built.values()]
         for note in bold:
             note.update(text=f"<b>{note['text']}</b>", arrowcolor=PLUM)
@@ -147,7 +152,7 @@ def _together(rings: Sequence[tuple[str, Place]], same: float) -> dict[str, Plac
 
 
 def _named(
-    table: DataFrame, built: dict[str, Place], rings: Sequence[Place], spans: tuple[Place, Place]
+    table: DataFrame, built: dict[str, Place], rings: Sequence[Place], plot: Plot
 ) -> list[dict[str, Any]]:
     """Return the labels that have a place, with their lines, those of ``built`` first."""
     sizes = _sizes(table)
@@ -162,8 +167,12 @@ def _named(
         [at for at, _ in marks],
         [radius for _, radius in marks],
         [*built, *(letters for letters, _ in sizes)],
-        Plot(spans, AREAS, _places(table[table["family"] == "ConvNeXt"]), overlapping=True),
+        plot,
     )
+
+
+def _curve(table: DataFrame) -> list[Place]:
+    return _places(table[table["family"] == "ConvNeXt"])
 
 
 def _sizes(table: DataFrame) -> list[tuple[str, Place]]:

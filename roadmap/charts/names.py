@@ -47,13 +47,14 @@ class Plot:
     A place is good in all areas. Names keep off ``curve`` where they can. By default a point within
     another mark has no name. With ``overlapping`` it has one where its line, which is drawn from
     the rim of its mark, is outside the other; for that, names have places in twice as many
-    directions.
+    directions. With ``touching``, lines may touch other marks.
     """
 
     spans: tuple[Point, Point]
     areas: Sequence[tuple[int, int]]
     curve: Sequence[Point] = ()
     overlapping: bool = False
+    touching: bool = False
 
 
 def name_points(
@@ -130,7 +131,7 @@ class _Drawn:
         plot: Plot,
         area: tuple[int, int],
     ):
-        self.area, self.radii, self.overlapping = area, radii, plot.overlapping
+        self.area, self.radii, self.plot = area, radii, plot
         self.marks = [in_pixels(point, plot.spans, area) for point in points]
         ends = [in_pixels(point, plot.spans, area) for point in plot.curve]
         self.curve = [at for pair in pairwise(ends) for at in _along(*pair)]
@@ -154,7 +155,10 @@ class _Drawn:
             and not any(shared_area(box, name) or _crosses(line, name) for name in self.names)
             and not any(_crosses(other, box) for other in self.lines)
             and all(_gap(mark, box) >= radius + ROOM for mark, radius in others)
-            and all(_from_line(mark, *line) >= radius for mark, radius in others)
+            and (
+                self.plot.touching
+                or all(_from_line(mark, *line) >= radius for mark, radius in others)
+            )
             and (
                 own >= self.radii[number] + SEEN or all(own < _gap(mark, box) for mark, _ in others)
             )
@@ -170,7 +174,7 @@ class _Drawn:
         """Return the box of a point's name, and the line to the box's middle."""
         own = self.marks[number]
         center = own[0] + shift[0], own[1] + shift[1]
-        inside = self.radii[number] / hypot(*shift) if self.overlapping else 0.0
+        inside = self.radii[number] / hypot(*shift) if self.plot.overlapping else 0.0
         start = own[0] + inside * shift[0], own[1] + inside * shift[1]
         return box_at(*center, width, LINE), (start, center)
 

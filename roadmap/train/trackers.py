@@ -184,6 +184,8 @@ class MLflow(_Remembered):
 
     title, file = "MLflow", "mlflow.json"
     STATUSES: ClassVar = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+    #: The tag by which a run is found again.
+    KEY = "modernizing_resnet_run"
     #: MLflow accepts that many parameters per request.
     MOST_PARAMS = 100
 
@@ -200,8 +202,7 @@ class MLflow(_Remembered):
             self._client.update_run(self._sent["id"], status="RUNNING")
             self._remember(status="running")
         else:
-            started = self._client.create_run(self._experiment(), run_name=self.run.folder.name)
-            self._remember(id=started.info.run_id, tracking_uri=uri, epochs=0, status="running")
+            self._remember(id=self._created(), tracking_uri=uri, epochs=0, status="running")
         params = [Param(name, str(value)) for name, value in _flat(self.run.config)]
         for start in range(0, len(params), self.MOST_PARAMS):
             self._client.log_batch(
@@ -244,6 +245,17 @@ class MLflow(_Remembered):
                 return False
             raise
         return True
+
+    def _created(self) -> str:
+        """Create a run and return its id, or that of one created before its id was remembered."""
+        experiment = self._experiment()
+        key = self._sent.get("key") or uuid.uuid4().hex
+        self._remember(key=key)
+        for run in self._client.search_runs([experiment], f"tags.{self.KEY} = '{key}'"):
+            return str(run.info.run_id)
+        name = self.run.folder.name
+        started = self._client.create_run(experiment, tags={self.KEY: key}, run_name=name)
+        return str(started.info.run_id)
 
     def _experiment(self) -> str:
         """Return the id of the experiment, which another run may create at this moment."""

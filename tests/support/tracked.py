@@ -60,6 +60,20 @@ def killed_after_epoch(folder: Path, epoch: int, sent: bool) -> None:
     Recorder.write_epoch = write
 
 
+def killed_once_mlflow_has_its_run(folder: Path) -> None:
+    """Use local stores in this process, and die before the run's id is remembered."""
+    import mlflow
+
+    use_local_stores(folder)
+    whole = mlflow.MlflowClient.create_run
+
+    def create_run(*arguments: Any, **options: Any) -> None:
+        whole(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    mlflow.MlflowClient.create_run = create_run
+
+
 def seen_in_mlflow(folder: Path) -> Seen:
     import mlflow
 

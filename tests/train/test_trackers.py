@@ -9,7 +9,14 @@ import threading
 import pytest
 from cases import class_folders
 from forked import Forked
-from tracked import killed_after_epoch, seen_in_mlflow, seen_in_wandb, stopped_in, use_local_stores
+from tracked import (
+    killed_after_epoch,
+    killed_once_mlflow_has_its_run,
+    seen_in_mlflow,
+    seen_in_wandb,
+    stopped_in,
+    use_local_stores,
+)
 from training_runs import Child, fail_reading_at, on_processes, tiny_settings, whole_run
 from typer.testing import CliRunner
 
@@ -122,6 +129,15 @@ def test_killed_before_its_checkpoint_a_run_has_each_epoch_once(settings, tool, 
     assert len(seen.ids) == 1
     assert seen.status == STATUS[tool]["finished"]
     assert_equal_but_for_the_clock(seen.points, points_in(folder))
+
+
+def test_killed_before_its_id_is_remembered_a_run_in_mlflow_is_found_again(data, tmp_path, stores):
+    pytest.importorskip("mlflow")
+    settings = tracked(data, tmp_path, "mlflow")
+    child = Child(settings, killed_once_mlflow_has_its_run, stores)
+    assert child.join() == -signal.SIGKILL, child.output
+    train(settings)
+    assert SEEN["mlflow"](settings.output).status == STATUS["mlflow"]["finished"]
 
 
 def test_a_failed_run_is_failed_there(settings, tool, monkeypatch):

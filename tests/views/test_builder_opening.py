@@ -30,7 +30,8 @@ def test_the_smallest_one_computes_what_timms_does():
     ours.load_state_dict(convert_state_dict(theirs.state_dict(), config))
     images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        assert torch.equal(ours(images), theirs(images))
+        # timm computes GELU in another format, and therefore rounds otherwise.
+        torch.testing.assert_close(ours(images), theirs(images), rtol=1e-4, atol=1e-5)
 
 
 def test_a_network_of_another_kind_is_refused_with_the_names_that_work():
