@@ -66,6 +66,8 @@ _turns: list[Any]
 def main() -> None:
     options = _options()
     os.environ |= ENVIRONMENT
+    if not torch.cuda.device_count():
+        sys.exit("there is no CUDA GPU; python benchmarks/cpu.py measures on the CPU")
     jobs = [
         (way, Setting(mode=mode, device="cuda", dtype=dtype, batch_size=batch_size))
         for way, mode, dtype, batch_size in product(

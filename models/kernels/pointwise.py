@@ -53,16 +53,17 @@ def _faster_as_product(x: Tensor, weight: Tensor) -> bool:
 def _of_one_compiled(x: Tensor) -> bool:
     if not torch.compiler.is_compiling() or len(x) > 1:
         return False
-    autocast = torch.is_autocast_enabled("cpu")
-    return (torch.get_autocast_dtype("cpu") if autocast else x.dtype) in HALF_TYPES
+    return computed_in(x, "cpu") in HALF_TYPES
 
 
 def in_half_on_cuda(x: Tensor) -> bool:
     """Return whether a product of ``x`` is computed on CUDA, in half precision."""
-    if not x.is_cuda:
-        return False
-    autocast = torch.is_autocast_enabled("cuda")
-    return (torch.get_autocast_dtype("cuda") if autocast else x.dtype) in HALF_TYPES
+    return x.is_cuda and computed_in(x, "cuda") in HALF_TYPES
+
+
+def computed_in(x: Tensor, device: str) -> torch.dtype:
+    """Return the dtype in which products of ``x``, on a ``device`` of that type, are computed."""
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 def in_full_on_cuda(x: Tensor) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ratios import ratios_in
+
 from roadmap.tables.results import RESULTS, read_rows
 
 TEXT = (RESULTS / "measured/README.md").read_text(encoding="utf-8")
@@ -22,19 +24,15 @@ def ratios(network, channels_last=None, **chosen):
 
 
 def test_the_table_has_the_least_and_the_most_of_the_peers():
-    lines = TEXT[TEXT.index("| images per batch") :].split("\n\n")[0].splitlines()
-    sizes = lines[0].strip("| ").split(" | ")[1:]
-    said = {}
-    for line in lines[2:]:
-        setting, *cells = (cell.strip() for cell in line.strip("|").split("|"))
-        said |= {(setting, size): cell for size, cell in zip(sizes, cells, strict=True) if cell}
     found = {}
     for row in read_rows("measured/cpu"):
         if "convnext_tiny" in row["network"]:
             way = "compiled" if row["compiled"] == "True" else "eager"
             place = (f"{way}, {row['mode']}, {row['dtype']}", row["batch_size"])
             found.setdefault(place, []).append(float(row["ratio"]))
-    assert said == {place: f"{min(each):.2f} to {max(each):.2f}" for place, each in found.items()}
+    assert ratios_in(TEXT) == {
+        place: f"{min(each):.2f} to {max(each):.2f}" for place, each in found.items()
+    }
 
 
 def test_no_peer_is_clearly_faster():

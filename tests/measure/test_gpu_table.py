@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
+from ratios import ratios_in
+
 from roadmap.tables.results import RESULTS, read_rows
 
 TEXT = (RESULTS / "measured/README.md").read_text(encoding="utf-8")
 TEXT = TEXT[TEXT.index("## gpu.csv") : TEXT.index("## mlp.csv")]
 
 
-def cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip("|").split("|")]
-
-
-def said() -> dict[tuple[str, ...], str]:
-    """The ratios by way, mode, dtype and batch size."""
-    lines = TEXT[TEXT.index("| images per batch") :].split("\n\n")[0].splitlines()
-    sizes = cells(lines[0])[1:]
-    found = {}
-    for line in lines[2:]:
-        setting, *ratios = cells(line)
-        found |= {
-            (*setting.split(", "), size): ratio
-            for size, ratio in zip(sizes, ratios, strict=True)
-            if ratio
-        }
-    return found
-
-
 def test_the_ratios_are_those_of_the_table():
-    assert said() == {
-        (row["way"], row["mode"], row["dtype"], row["batch_size"]): f"{float(row['ratio']):.2f}"
+    assert ratios_in(TEXT) == {
+        (
+            f"{row['way']}, {row['mode']}, {row['dtype']}",
+            row["batch_size"],
+        ): f"{float(row['ratio']):.2f}"
         for row in read_rows("measured/gpu")
         if row["network"] == "timm"
     }

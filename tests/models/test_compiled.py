@@ -111,7 +111,7 @@ def test_factors_in_the_weights_change_neither_logits_nor_gradients(network, mon
     monkeypatch.setattr(branch, "in_half_on_cuda", lambda _: True)
     monkeypatch.setattr(layer, "LEAST_COMPILED", 0)
     monkeypatch.setattr(layer, "LEAST_RECORDED", HUGE)
-    monkeypatch.setattr(layer, "_dtype", lambda rows: rows.dtype)
+    monkeypatch.setattr(layer, "computed_in", lambda rows, _device: rows.dtype)
     monkeypatch.setattr(layer, "_folds", lambda _: torch.compiler.is_compiling())
     found, results = Counter(), []
     for run in (network, compiled(network, found)):

@@ -22,7 +22,7 @@ from models.kernels.layer_norm import LayerNorm2d, normalized
 from models.kernels.layer_scale import LayerScale
 from models.kernels.mlp import operators
 from models.kernels.mlp.autograd import mlp
-from models.kernels.pointwise import PointwiseConv2d
+from models.kernels.pointwise import PointwiseConv2d, computed_in
 
 #: Hidden elements from which the kernels save more of the GPU's time than autograd functions in
 #: Python cost, without torch.compile and with it (in networks large enough that their parameters
@@ -77,12 +77,7 @@ def _least() -> float:
 
 def _folds(rows: Tensor) -> bool:
     compiled = torch.is_grad_enabled() and torch.compiler.is_compiling()
-    return compiled and _dtype(rows) == torch.bfloat16
-
-
-def _dtype(rows: Tensor) -> torch.dtype:
-    enabled = torch.is_autocast_enabled("cuda")
-    return torch.get_autocast_dtype("cuda") if enabled else rows.dtype
+    return compiled and computed_in(rows, "cuda") == torch.bfloat16
 
 
 def applied(layers: Sequence[Any], rows: Tensor) -> Tensor:
@@ -98,7 +93,7 @@ def applied(layers: Sequence[Any], rows: Tensor) -> Tensor:
     if scale:
         gamma = scale[0].gamma.flatten()
         weight2, bias2 = weight2 * gamma[:, None], bias2 * gamma
-    flat, dtype = rows.reshape(-1, first.in_channels), _dtype(rows)
+    flat, dtype = rows.reshape(-1, first.in_channels), computed_in(rows, "cuda")
     tensors = (tensor.to(dtype) for tensor in (flat, weight1, bias1, weight2, bias2))
     return mlp(*tensors).view(*rows.shape[:3], -1)
 
