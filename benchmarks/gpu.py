@@ -7,7 +7,7 @@ Networks of a setting: ConvNeXt-T of this project, the same with PyTorch's depth
 and timm's. They take turns, a few steps each per round, since the time that launches take varies by
 a factor of two on a shared host; ratios are medians over rounds of peer to ours. Ways: ``eager``,
 ``compiled`` (torch.compile) and ``graphs`` (its mode ``reduce-overhead``, which records CUDA
-graphs; inference only).
+graphs, in training those of forward and backward pass).
 
 Each setting has a process of its own. ``--at-once`` of them compile side by side; when all have
 compiled, one after the other is timed alone on its GPU.
@@ -73,7 +73,6 @@ def main() -> None:
         for way, mode, dtype, batch_size in product(
             options.ways, options.modes, options.dtypes, options.batch_sizes
         )
-        if (way, mode) != ("graphs", "training")
     ]
     failed = 0
     for first in range(0, len(jobs), options.at_once):

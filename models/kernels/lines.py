@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from operator import attrgetter
+from itertools import chain
+from operator import attrgetter, is_
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ from models.kernels.layer_scale import LayerScale
 from models.kernels.mlp import operators
 from models.kernels.mlp.layer import mlp_of
 from models.kernels.pointwise import PointwiseConv2d
-from models.kernels.tracing import plain
+from models.kernels.tracing import PLAIN_TYPES, plain
 
 #: Whether it takes and returns rows (N, H, W, C), not images (N, C, H, W), and what to call.
 Step = tuple[bool, Callable[[Tensor], Tensor]]
@@ -39,6 +40,11 @@ BY_POSITION = (*BY_ROWS, GELU, nn.ReLU)
 SETTINGS = {
     DepthwiseConv2d: attrgetter("stride", "padding", "dilation", "groups", "padding_mode", "own"),
     GELU: attrgetter("approximate"),
+}
+#: Parameters of layers whose operators a line calls itself.
+PARAMETERS = {
+    **dict.fromkeys((DepthwiseConv2d, LayerNorm2d, PointwiseConv2d), ("weight", "bias")),
+    LayerScale: ("gamma",),
 }
 #: Multiply-adds of a 1x1 convolution up to which its product in full float32 precision is faster,
 #: since the GPU waits for launches anyway.
@@ -57,11 +63,8 @@ class Line:
 
     def _watch(self, branch: nn.Sequential) -> None:
         self._modules, self._layers = branch._modules, list(branch)
-        self._parameters = [
-            (layer._parameters, name, each)
-            for layer in self._layers
-            for name, each in layer._parameters.items()
-        ]
+        self._by_name = [layer._parameters for layer in self._layers]
+        self._parameters = self._present()
         read = [(SETTINGS[type(layer)], layer) for layer in self._layers if type(layer) in SETTINGS]
         self._settings = [(settings, layer, settings(layer)) for settings, layer in read]
 
@@ -71,11 +74,16 @@ class Line:
 
         A layer may have lost a parameter: to ``torch.nn.utils.parametrize`` or ``prune``.
         """
+        present = self._present()
         return (
             list(self._modules.values()) == self._layers
-            and all(now.get(name, now) is each for now, name, each in self._parameters)
+            and len(present) == len(self._parameters)
+            and all(map(is_, present, self._parameters))
             and all(settings(layer) == before for settings, layer, before in self._settings)
         )
+
+    def _present(self) -> list[Tensor | None]:
+        return [*chain.from_iterable(map(dict.values, self._by_name))]
 
     def fits(self, x: Tensor) -> bool:
         """Return whether nothing but the layers themselves sees ``x`` pass."""
@@ -100,10 +108,26 @@ class FullLine(Line):
 
     def __init__(self, branch: nn.Sequential):
         self._watch(branch)
-        self._steps = list(_steps_in_full(self._layers, products=False))
-        self._of_few = list(_steps_in_full(self._layers, products=True))
+        with torch.inference_mode(False), torch.no_grad():
+            self._steps = list(_steps_in_full(self._layers, products=False))
+            self._of_few = list(_steps_in_full(self._layers, products=True))
+        viewed = [layer for layer in self._layers if type(layer) in (PointwiseConv2d, LayerScale)]
+        self._viewed: list[Any] = [
+            layer._parameters[PARAMETERS[type(layer)][0]]
+            for layer in viewed
+            if _plain_parameters(layer)
+        ]
+        self._addresses = self._present_addresses()
         weights = [layer.weight for layer in self._layers if isinstance(layer, PointwiseConv2d)]
         self._per_position = max((weight.numel() for weight in weights), default=0)
+
+    @property
+    def current(self) -> bool:
+        """Whether it is that of the branch, and its views are those of the parameters' memory."""
+        return super().current and self._present_addresses() == self._addresses
+
+    def _present_addresses(self) -> list[int]:
+        return [each.data_ptr() for each in self._viewed]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Apply it to ``x`` (N, C, H, W), channels_last."""
@@ -115,13 +139,17 @@ class FullLine(Line):
 def watched(layers: Sequence[nn.Module]) -> bool:
     """Return whether calls of ``layers`` do more than their classes say: a layer has hooks, or a
     ``forward`` of its own."""
-    return has_any_global_hook() or any(
-        "forward" in layer.__dict__
-        or layer._forward_hooks
-        or layer._forward_pre_hooks
-        or layer._backward_hooks
-        or layer._backward_pre_hooks
-        for layer in layers
+    return has_any_global_hook() or any(map(_watched, layers))
+
+
+def _watched(layer: nn.Module) -> bool:
+    own = layer.__dict__  # faster than attributes
+    return bool(
+        "forward" in own
+        or own["_forward_hooks"]
+        or own["_forward_pre_hooks"]
+        or own["_backward_hooks"]
+        or own["_backward_pre_hooks"]
     )
 
 
@@ -170,18 +198,25 @@ def _others(layer: nn.Module, layers: list[nn.Module], found: Found) -> Callable
 
 def _steps_in_full(layers: list[Any], *, products: bool) -> Iterable[Step]:
     for layer in layers:
-        kind, step = type(layer), None
-        own = all(name in layer._parameters for name in ("weight", "bias"))
-        if own and kind in (DepthwiseConv2d, LayerNorm2d):
-            step = _operator(layer, lambda parameter: parameter)
-        if step is not None:
-            yield kind is LayerNorm2d, step
-        elif products and kind in (PointwiseConv2d, LayerScale):
-            yield True, layer.by_rows
-        elif own and kind is PointwiseConv2d:
-            yield False, partial(F.conv2d, weight=layer.weight, bias=layer.bias)
-        else:
-            yield products and kind in (GELU, nn.ReLU), layer
+        kind = type(layer)
+        step: Callable[[Tensor], Tensor] | None = None
+        of_rows = kind is LayerNorm2d or (products and kind in BY_POSITION)
+        if _plain_parameters(layer):
+            if kind is PointwiseConv2d and not products:
+                step = partial(F.conv2d, weight=layer.weight, bias=layer.bias)
+            elif of_rows or kind is DepthwiseConv2d:
+                step = _operator(layer, lambda parameter: parameter)
+        if step is None:
+            step = layer.by_rows if of_rows and kind in BY_ROWS else layer
+        yield of_rows, step
+
+
+def _plain_parameters(layer: nn.Module) -> bool:
+    """Return whether a layer of this project has its parameters, as plain tensors."""
+    return all(
+        type(layer._parameters.get(name, layer)) in PLAIN_TYPES
+        for name in PARAMETERS.get(type(layer), ())
+    )
 
 
 def _mlp(first: Any, second: Any, found: Found) -> Callable[[Tensor], Tensor]:

@@ -114,8 +114,9 @@ def scaled(network) -> None:
 
 
 def moved(network) -> None:
-    scale = network.stages[1].blocks[0].branch.scale
-    scale.gamma.data = 3 * scale.gamma.data
+    branch = network.stages[1].blocks[0].branch
+    for parameter in (branch.scale.gamma, branch.conv2.weight):
+        parameter.data = 3 * parameter.data
 
 
 def replaced_parameter(network, name="conv2") -> None:
