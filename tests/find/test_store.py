@@ -34,13 +34,15 @@ def test_missing_values_are_empty_cells():
     ("old", "new", "kept"),
     [
         (("", 10), ("", 8), 8),  # measured again
-        (("busy", 10), ("", 8), 8),
-        (("", 10), ("busy", 12), 10),
+        (("busy", 10), ("", 12), 12),
+        (("busy", 10), ("", 8), 10),
+        (("", 10), ("busy", 12), 12),
+        (("", 10), ("busy", 8), 10),
         (("busy", 10), ("busy", 12), 12),
         (("busy", 10), ("busy", 8), 10),
     ],
 )
-def test_an_undisturbed_row_is_kept_and_of_two_disturbed_ones_the_faster(old, new, kept):
+def test_of_a_disturbed_row_and_another_the_faster_is_kept(old, new, kept):
     for attempt, (disturbed, speed) in enumerate((old, new), start=1):
         found = add(row("a", speed, disturbed=disturbed))
         assert found["attempts"] == str(attempt)
