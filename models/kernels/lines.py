@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook as has_any_global_hook
 
 from models.kernels.depthwise import DepthwiseConv2d, operator
-from models.kernels.depthwise.autograd import worthwhile
+from models.kernels.depthwise.autograd import worthwhile_in_float32
 from models.kernels.gelu import GELU
 from models.kernels.layer_norm import LayerNorm2d
 from models.kernels.layer_scale import LayerScale
@@ -263,7 +263,7 @@ def _depthwise(layer: DepthwiseConv2d, found: Found) -> Callable[[Tensor], Tenso
     stride, padding = layer.stride[0], int(layer.padding[0])
 
     def step(x: Tensor) -> Tensor:
-        if x.dtype == torch.float32 and not worthwhile(x, *as_they_are):
+        if x.dtype == torch.float32 and not worthwhile_in_float32(x):
             return F.conv2d(x, weight, bias, *options)
         return operator.convolved(x, *as_they_are, stride, padding)
 

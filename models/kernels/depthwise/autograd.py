@@ -46,12 +46,15 @@ def worthwhile(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         return True
     if traced():
         return graphs_recorded()
-    if torch.cuda.is_current_stream_capturing():
-        return True
     if recorded(x, weight, bias):
-        return False
+        return torch.cuda.is_current_stream_capturing()
     in_full = x.dtype == torch.float32 and not torch.is_autocast_enabled("cuda")
-    return not in_full or x.numel() >= LEAST_FLOAT32
+    return not in_full or worthwhile_in_float32(x)
+
+
+def worthwhile_in_float32(x: Tensor) -> bool:
+    """Return the same for ``x`` in float32 in eager inference, without asking whether it is."""
+    return x.numel() >= LEAST_FLOAT32 or torch.cuda.is_current_stream_capturing()
 
 
 def _run(
