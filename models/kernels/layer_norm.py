@@ -25,7 +25,7 @@ class LayerNorm2d(nn.LayerNorm):
 
     @torch.jit.unused
     def by_rows(self, rows: Tensor) -> Tensor:
-        """Do the same to (N, H, W, C)."""
+        """Normalize a tensor (N, H, W, C)."""
         return _of_rows(rows, self.normalized_shape, self.weight, self.bias, self.eps)
 
 

@@ -18,7 +18,7 @@ class LayerScale(nn.Module):
 
     @torch.jit.unused
     def by_rows(self, rows: Tensor) -> Tensor:
-        """Do the same to (N, H, W, C)."""
+        """Scale a tensor (N, H, W, C)."""
         return rows * _in_precision(self.gamma, rows).flatten()
 
 

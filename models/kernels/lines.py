@@ -86,7 +86,7 @@ class Line:
         return [*chain.from_iterable(map(dict.values, self._by_name))]
 
     def fits(self, x: Tensor) -> bool:
-        """Return whether nothing but the layers themselves sees ``x`` pass."""
+        """Return whether no hook, mode or tracer observes the layers."""
         return plain(x) and not watched(self._layers)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ class FullLine(Line):
 
     @property
     def current(self) -> bool:
-        """Whether it is that of the branch, and its views are those of the parameters' memory."""
+        """Whether it still matches the branch and its parameters' memory."""
         return super().current and self._present_addresses() == self._addresses
 
     def _present_addresses(self) -> list[int]:

@@ -28,7 +28,7 @@ class PointwiseConv2d(nn.Conv2d):
 
     @torch.jit.unused
     def by_rows(self, rows: Tensor) -> Tensor:
-        """Do the same to (N, H, W, C)."""
+        """Convolve a tensor (N, H, W, C)."""
         bias = None if self.bias is None else found(self.bias)
         return F.linear(rows, found(self.weight).flatten(1), bias)
 

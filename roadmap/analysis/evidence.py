@@ -73,8 +73,8 @@ def results(roadmap: str, key: str) -> tuple[Result, ...]:
 def confidence(step: Step, found: Sequence[Result]) -> Confidence:
     """Judge a step by its results.
 
-    ``contradicted``: a significant change of our own has not the published direction. ``strong``:
-    every change tested is significant. ``noise``: one is not. A published change of zero is no
+    ``contradicted``: a significant change of our own does not have the published direction.
+    ``strong``: every change tested is significant. ``noise``: one is not. A published change of zero is no
     gain, so if the step was not adopted, a loss does not contradict it.
     """
     tested = tuple(result for result in found if result.verdict != UNTESTED)

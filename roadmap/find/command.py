@@ -81,11 +81,11 @@ def find(
     ] = None,
     form: FormatOption = Format.table,
 ) -> None:
-    """Find the fastest accurate enough network for a device.
+    """Find the fastest network with a given accuracy.
 
-    Candidates are measured most promising first, each in a process of its own, and stored at once:
-    the same command continues a stopped search. Accuracies are published ones; weights are random,
-    which does not change speed.
+    Candidates are measured on the device, most promising first, each in a process of its own. Each
+    result is saved immediately: the same command continues a stopped search. Accuracies are
+    published ones; weights are random, which does not change speed.
     """
     _check_ranges({"--top1": top1, "--batch-size": batch_size, "--minutes": minutes})
     if add is not None:

@@ -273,10 +273,10 @@ def _print_precision(design: Design) -> None:
         return
     effects = ", ".join(f"{name} ±{half:.2f}" for name, half in known.items())
     typer.echo(
-        f"{design.name}: 95% intervals of the effects, in points of top-1, by least squares with "
-        f"the factors, squares and {len(design.interactions)} planned interactions, if the scores "
-        "have a standard deviation of 1 point around them (seeds and all other interactions "
-        f"together): {effects}. `effects` fits all interactions, shrunk as far as the scores say; "
+        f"{design.name}: expected 95% intervals of the effects, in points of top-1: {effects}. "
+        "They hold for least squares with the factors, their squares and the "
+        f"{len(design.interactions)} planned interactions, and for scores with a standard "
+        "deviation of 1 point around that model. `effects` fits a larger model, with all interactions, so "
         "its intervals may be wider or narrower."
     )
 

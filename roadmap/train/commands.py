@@ -156,7 +156,7 @@ def train(
         str | None,
         typer.Option(
             "--weights",
-            help="Fine-tune: start from trained weights, and not from random ones. A file from "
+            help="Fine-tune: start from trained instead of random weights. A file from "
             "this project, timm, torchvision or the official releases, the folder of a run, or a "
             "name in timm such as timm:convnext_tiny, which is downloaded.",
             metavar="FILE|NAME",

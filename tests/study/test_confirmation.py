@@ -1,4 +1,4 @@
-"""Confirmation runs of made worlds are compared with what the fitted model predicts."""
+"""Simulated confirmation runs are compared with what the fitted model predicts."""
 
 from dataclasses import replace
 

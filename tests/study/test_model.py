@@ -1,4 +1,4 @@
-"""A made world with known effects is recovered, as precisely as is said."""
+"""Known effects of simulated runs are recovered, as precisely as stated."""
 
 import itertools
 import json
@@ -62,7 +62,7 @@ def flat(design):
 
 @pytest.fixture(scope="module")
 def worlds(design):
-    """Models of 200 made worlds, each with its true effects."""
+    """Models of 200 simulated data sets, each with its true effects."""
     found = []
     for seed in range(DRAWS):
         coefficients = truth(design, 1000 + seed)
@@ -125,7 +125,7 @@ def test_a_term_that_the_model_lacks_shows_as_lack_of_fit(design, world):
 
 
 def test_nothing_there_is_nothing_found(design):
-    """With Holm's correction, any claim at all in at most 5% of made worlds without effects."""
+    """With Holm's correction, any claim at all in at most 5% of simulations without effects."""
     coefficients = flat(design)
     claims = [
         any(w.verdict in ("gain", "loss") for w in Effects(fit(design, runs)).worth("in place"))

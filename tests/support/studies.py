@@ -40,7 +40,7 @@ def small_design(runs: int = 48, replicates: int = 8, held_out: int = 12, seed: 
 
 
 def truth(design: Design, seed: int = 0) -> np.ndarray:
-    """Coefficients of a made world on the scale of log-odds: 50% in the middle, all else about a
+    """Coefficients of simulated runs on the scale of log-odds: 50% in the middle, all else about a
     point there."""
     names = all_terms(design).names
     coefficients = np.random.default_rng(seed).normal(0, 1, len(names))
@@ -51,7 +51,7 @@ def truth(design: Design, seed: int = 0) -> np.ndarray:
 def made_runs(
     design: Design, coefficients: np.ndarray, std: float, seed: int = 0, **facts: object
 ) -> list[PointRun]:
-    """A finished run for each point, with the score of the made world and chance."""
+    """A finished run for each point, with its simulated score and chance."""
     random = np.random.default_rng(seed)
     rows = all_terms(design).of([p.levels for p in design.points])
     scores = percent(rows @ coefficients + random.normal(0, std, len(rows)))

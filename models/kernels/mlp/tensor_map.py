@@ -12,7 +12,7 @@ from models.kernels import driver
 #: CUtensorMapDataType of each dtype, and its bytes.
 TYPES = {torch.float16: 6, torch.bfloat16: 9}
 ELEMENT = 2
-#: Bytes of a CUtensorMap, and at whose multiples it starts.
+#: Size and alignment of a CUtensorMap, in bytes.
 BYTES, ALIGNED = 128, 64
 L2_PROMOTION_128B = 2
 

@@ -26,8 +26,8 @@ def caution() -> str:
     there = [f"{number(published[step.key], 1)}%" for step in ends]
     seeds = counted(min(map(len, ours)), "seed")
     return (
-        f"Digits cannot rank the steps: {here[0]}, {here[1]} ({seeds} each). On ImageNet it is the "
-        f"other way round: {there[0]} and {there[1]}. Use them only to try the page out."
+        f"Digits cannot rank the steps: {here[0]}, {here[1]} ({seeds} each). On ImageNet the "
+        f"order is reversed: {there[0]} and {there[1]}. Use them only to try the page out."
     )
 
 

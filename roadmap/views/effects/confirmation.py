@@ -26,8 +26,8 @@ def show(found: Sequence[Confirmation]) -> None:
             "Predicted and measured top-1",
         )
         + markup.paragraph(
-            "Top-1 in percent; one measured value per seed. The model has no prediction beyond the "
-            "lengths of training that it was fitted to.",
+            "Top-1 in percent; one measured value per seed. The model does not predict beyond "
+            "the training lengths it was fitted to.",
             "faint",
         )
     )

@@ -28,8 +28,8 @@ def show() -> None:
     st.html(
         markup.heading("Finder", 1, "title")
         + markup.paragraph(
-            "Find the fastest network that is accurate enough. Accuracies are published; speeds "
-            "are measured on your machine.",
+            "Find the fastest network that reaches a given accuracy. Accuracies are published; "
+            "speeds are measured on your machine.",
             "lead",
         )
     )

@@ -17,7 +17,7 @@ TEXT = (
     '<p class="faint">A network that you change in the '
     '<a href="builder" target="_self">Builder</a> is measured too. '
     "Its accuracy is not known, so it is a vertical line in the chart.</p>"
-    '<p class="faint below">Results are kept by device, and appear on the page '
+    '<p class="faint below">Results are stored per device, and appear on the page '
     '<a href="sizes" target="_self">Sizes</a>. Add a results file of another machine to choose its '
     "devices above.</p>"
 )

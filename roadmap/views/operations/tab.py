@@ -78,7 +78,7 @@ def _contents(roadmap: Roadmap) -> str:
     return (
         markup.heading("Operations to try", 2, "section first")
         + markup.paragraph(
-            "This step brings no operation of its own. These steps do:",
+            "This step has no interactive operation. These steps have one:",
             "why",
         )
         + f'<ul class="operations">{"".join(items)}</ul>'

@@ -149,7 +149,7 @@ def _evidence(roadmap: Roadmap, key: str, found: Sequence[Result]) -> str:
             "Each result is a change from the step before; this is the first step.", "faint"
         )
     if not found:
-        return markup.paragraph("No result is published, and no run is committed here.", "faint")
+        return markup.paragraph("No result is published, and no run is included.", "faint")
     ends = [0.0, *(x for r in found for x in (r.change, r.low, r.high) if x is not None)]
     low, high = min(ends), max(ends)
     room = 0.04 * (high - low or 1)
