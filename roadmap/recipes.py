@@ -82,6 +82,39 @@ class Recipe:
         return dataclasses.replace(self, **changes)
 
 
+#: What each field is, as the help of ``train`` says it.
+MEANINGS = {
+    "optimizer": "Optimizer",
+    "lr": "Learning rate for --batch-size images per step",
+    "weight_decay": "Weight decay",
+    "norm_weight_decay": "Weight decay of norms and biases",
+    "momentum": "Momentum of SGD",
+    "betas": "Betas of LAMB and AdamW",
+    "batch_size": "Images per optimizer step, over all GPUs",
+    "epochs": "Epochs",
+    "schedule": "Decay of the learning rate",
+    "step_epochs": "Epochs between the decays of the step schedule",
+    "step_gamma": "Factor of each decay of the step schedule",
+    "warmup_epochs": "Epochs of linear warm-up",
+    "loss": "Loss",
+    "mixup": "Mixup alpha, 0 for no mixup",
+    "cutmix": "CutMix alpha, 0 for no CutMix",
+    "auto_augment": "Augmentation policy",
+    "random_erasing": "Probability per image of erasing a rectangle",
+    "erasing_fill": "Content of an erased rectangle",
+    "repeated_augmentation": "Augmented copies of an image per batch, 0 for no repeats",
+    "label_smoothing": "Label smoothing",
+    "stochastic_depth": "Drop probability of the last block",
+    "layer_scale": "Initial value of layer scale",
+    "ema_decay": "Decay of the weights' moving average",
+    "ema_every": "Optimizer steps between updates of the moving average",
+    "train_size": "Side of a training image, pixels",
+    "test_size": "Side of a test image, pixels",
+    "test_resize": "Shorter side of a test image before the crop, pixels",
+    "interpolation": "Interpolation of resizing",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
     """What depends on a recipe's ``optimizer``."""

@@ -1,8 +1,10 @@
 """The recipes are those of the table, field for field."""
 
+import dataclasses
+
 import pytest
 
-from roadmap.recipes import RECIPES
+from roadmap.recipes import MEANINGS, RECIPES, Recipe
 from roadmap.tables.results import read_rows
 
 TABLE = {row["field"]: row for row in read_rows("paper/recipes")}
@@ -67,3 +69,7 @@ def test_schedule_and_momentum(name):
         assert float(printed) == recipe.momentum
     elif printed:
         assert tuple(map(float, printed.split(","))) == recipe.betas
+
+
+def test_every_field_has_a_meaning():
+    assert list(MEANINGS) == [field.name for field in dataclasses.fields(Recipe)]

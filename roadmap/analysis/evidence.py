@@ -74,8 +74,8 @@ def confidence(step: Step, found: Sequence[Result]) -> Confidence:
     """Judge a step by its results.
 
     ``contradicted``: a significant change of our own does not have the published direction.
-    ``strong``: every change tested is significant. ``noise``: one is not. A published change of zero is no
-    gain, so if the step was not adopted, a loss does not contradict it.
+    ``strong``: every change tested is significant. ``noise``: one is not. A published change of
+    zero is no gain, so if the step was not adopted, a loss does not contradict it.
     """
     tested = tuple(result for result in found if result.verdict != UNTESTED)
     claimed = next((result.sign for result in found if result.data is None), None)

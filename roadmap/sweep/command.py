@@ -276,8 +276,8 @@ def _print_precision(design: Design) -> None:
         f"{design.name}: expected 95% intervals of the effects, in points of top-1: {effects}. "
         "They hold for least squares with the factors, their squares and the "
         f"{len(design.interactions)} planned interactions, and for scores with a standard "
-        "deviation of 1 point around that model. `effects` fits a larger model, with all interactions, so "
-        "its intervals may be wider or narrower."
+        "deviation of 1 point around that model. `effects` fits a larger model, with all "
+        "interactions, so its intervals may be wider or narrower."
     )
 
 

@@ -16,7 +16,7 @@ import typer
 from models.text import ended
 from roadmap.console import Column, Format, FormatOption, RoadmapOption, emit, note, number
 from roadmap.errors import InterruptedRunError, RefusedError, TrainingError
-from roadmap.recipes import NAMED_RECIPES, RECIPES, Recipe
+from roadmap.recipes import MEANINGS, NAMED_RECIPES, RECIPES, Recipe
 from roadmap.steps import ROADMAPS
 from roadmap.train.settings import (
     LAYER_DECAY,
@@ -131,7 +131,8 @@ def _recipe_options() -> tuple[inspect.Parameter, ...]:
                 str | None,
                 typer.Option(
                     "--" + field.name.replace("_", "-"),
-                    help=f"Recipe field: {describe_field(field.name)} [default: the recipe's].",
+                    help=f"{MEANINGS[field.name]}: {describe_field(field.name)} "
+                    "[default: the recipe's].",
                     metavar="VALUE",
                 ),
             ],
