@@ -14,6 +14,7 @@ from html import escape
 from models.spec import Conv, NetworkSpec, StageSpec, network_spec
 from roadmap.drawing.diagrams import StageRow, stage_table
 from roadmap.drawing.words import ACTIVATIONS, conv_text
+from roadmap.html_table import Cell, html_table, row_head
 from roadmap.text import counted
 from roadmap.views.picture.networks import Outputs, Trained
 from roadmap.views.picture.sheets import Sheet, sheet, strongest
@@ -276,13 +277,14 @@ def _explained(found: Explanation, source: str) -> str:
 
 
 def _products(windows: Iterable[Window]) -> str:
-    rows = "".join(
-        f"<tr><th scope=row>{window.channel}</th><td>{figure(window.inputs[0][0] or 0.0)}</td>"
-        f"<td>{figure(window.weights[0][0] or 0.0)}</td><td>{figure(window.sum)}</td></tr>"
+    rows: list[list[Cell | str]] = [
+        [
+            row_head(str(window.channel)),
+            *map(figure, (window.inputs[0][0] or 0.0, window.weights[0][0] or 0.0, window.sum)),
+        ]
         for window in windows
-    )
-    head = "".join(f"<th scope=col>{text}</th>" for text in ("Channel", "Input", "Weight", "×"))
-    return f'<table class="products"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    ]
+    return html_table(("Channel", "Input", "Weight", "Product"), rows, "products")
 
 
 def _pair(window: Window) -> str:
