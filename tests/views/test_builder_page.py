@@ -24,6 +24,7 @@ from roadmap.views.builder.address import STARTS, Start, parse
 from roadmap.views.builder.fields import CONTROLS, GROUPS, group_of
 
 opened = partial(pages.opened, "builder")
+FEWER_NORMS = ROADMAPS["resnet50"].config("fewer_norms")
 ROOT = Path(__file__).parents[2]
 
 
@@ -159,11 +160,18 @@ def test_depths_are_read_as_people_write_them():
 @pytest.mark.parametrize(
     ("content", "answer"),
     [
-        (VARIANTS["convnext_small"].to_json().encode(), "~depths.3-3-27-3"),
+        (VARIANTS["convnext_small"].to_json().encode(), "'variant.convnext_small'"),
+        (FEWER_NORMS.replace(kernel_size=9).to_json().encode(), "50.fewer_norms~kernel_size.9'"),
         (b'{"norms_per_block": 1}', "set block to"),
         (
-            json.dumps({"step": "gelu", "config": VARIANTS["convnext_small"].to_dict()}).encode(),
-            "27-3",
+            json.dumps(
+                {"roadmap": "resnet50", "step": "gelu", "config": FEWER_NORMS.to_dict()}
+            ).encode(),
+            "'resnet50.gelu~activations_per_block.1~norms_per_block.1'",
+        ),
+        (
+            json.dumps({"roadmap": [], "step": {}, "config": FEWER_NORMS.to_dict()}).encode(),
+            "'resnet50.fewer_norms'",
         ),
         (b'{"architecture": "roadmap_resnet50_gelu", "num_classes": 10}', "50.gelu~num_classes.10"),
         (b'{"architecture": "convnext_base.fb_in22k"}', "variant.convnext_base"),
@@ -178,7 +186,7 @@ def test_a_config_is_opened_from_a_file(content, answer):
     app = opened(a="variant.convnext_tiny")
     app.file_uploader(key="upload").upload("config.json", content, "application/json")
     checked(app.run())
-    assert answer in address(app)["a"] + html(app)
+    assert answer in repr(address(app)["a"]) + html(app)
 
 
 @pytest.mark.parametrize(
@@ -230,6 +238,7 @@ def test_changes_are_undone_and_redone():
     [
         ({"a": "variant.convnext_tiny"}, "convnext-tiny"),
         ({"a": "variant.convnext_tiny~kernel_size.9"}, "convnext-tiny-kernel-size-9"),
+        ({"a": "resnet50.separate_downsampling~kernel_size.9"}, "convnext-tiny-kernel-size-9"),
         ({"a": "resnet50.gelu~layer_scale.1e-06"}, "resnet50-gelu-layer-scale-1e-06"),
         ({"a": "resnet50.gelu", "b": "resnet50.kernel_7"}, "resnet50-gelu-A"),
         ({"a": "resnet50.gelu", "b": "resnet50.kernel_7", "edit": "b"}, "resnet50-kernel-7-B"),
@@ -307,6 +316,18 @@ def test_two_configs_are_edited_and_compared():
     checked(app.run())
     assert app.number_input(key="field-width").value == 96
     assert {trace["name"] for trace in chart(app)} >= {"A", "B", "ConvNeXt", "Swin"}
+
+
+def test_the_accuracies_that_are_predicted_for_a_and_b_are_in_one_row():
+    app = opened(a="resnet50.gelu", b="resnet50.fewer_norms")
+    (said,) = re.findall(r"Tiny ImageNet-100: ([\d.]+)% top-1, ([\d.]+ to [\d.]+)", html(app))
+    row = re.search(
+        r"Predicted top-1 on Tiny ImageNet-100, %</th><td>([^<]*)</td><td>([^<]*)<", html(app)
+    )
+    assert row and row[1] == "{} ({})".format(*said)
+    assert row[2] != row[1]
+    app = opened(a="resnet50.gelu", b="variant.convnextv2_tiny")
+    assert re.search(r"Predicted top-1 on Tiny ImageNet-100, %.*<td>not covered<", html(app))
 
 
 def chart(app: AppTest) -> list[dict]:

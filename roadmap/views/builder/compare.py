@@ -9,7 +9,7 @@ import streamlit as st
 
 from models.config import FIELDS
 from roadmap.text import number
-from roadmap.views.builder import drawing, naming, timing
+from roadmap.views.builder import drawing, naming, predict, timing
 from roadmap.views.builder.address import Builder, Chosen
 from roadmap.views.builder.fields import CONTROLS
 from roadmap.views.builder.state import go
@@ -59,6 +59,7 @@ def _comparison(builder: Builder, b: Chosen, drawn: str) -> None:
     for field in FIELDS:
         values = (getattr(chosen.config, field) for chosen in (builder.a, b))
         rows.append((CONTROLS[field].title, *map(CONTROLS[field].said, values)))
+    rows += predict.rows(builder.a.config, b.config)
     rows += _cost_rows(builder, b)
     if only:
         rows = [row for row in rows if row[1] != row[2]]

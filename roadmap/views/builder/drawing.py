@@ -59,11 +59,9 @@ def show(builder: Builder, drawn: str) -> None:
         found = _drawn(before, after, drawn, builder.image_size, names[0])
     except ValueError:  # the image is too small for one of them; the table says so
         return
-    left, right = st.columns([1.15, 1], gap="large")
-    for column, diagram, key in ((left, found.network, SLABS), (right, found.part, SIGNS)):
+    for diagram, key in ((found.network, SLABS), (found.part, SIGNS)):
         captions = names if len(diagram.panels) == 2 else ()
-        with column:
-            st.markdown(markup.drawing(diagram, captions, key), unsafe_allow_html=True)
+        st.markdown(markup.drawing(diagram, captions, key), unsafe_allow_html=True)
 
 
 @lru_cache(maxsize=MOST_KEPT)

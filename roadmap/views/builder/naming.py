@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from models.config import ModelConfig
+from models.variants import VARIANTS
 from roadmap.text import number, signed
 from roadmap.views.builder.address import Builder, format_chosen
 from roadmap.views.builder.tables import CostRow, costs
@@ -23,10 +24,13 @@ COMPARED = {
 def stem(builder: Builder) -> str:
     """Return the name of the current network's files: ``convnext-tiny-kernel-size-9-A``.
 
-    The letter is only there if two networks are compared.
+    A step that is a published network has its name. The letter is only there if two networks are
+    compared.
     """
     point, *changes = format_chosen(builder.current).split("~")
-    parts = [point.partition(".")[2] if point.startswith("variant.") else point]
+    start = builder.current.start.config
+    published = (name for name, config in VARIANTS.items() if config == start)
+    parts = [next(published, point)]
     if len(changes) > MOST_FIELDS:
         changes = [f"{len(changes)}-changes"]
     parts += changes

@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from models.config import ConfigError, ModelConfig
+from models.config import ConfigError, ModelConfig, differences
 from models.text import unknown_name
 from models.variants import FURTHER, TIMM_NAMES
+from roadmap.steps import ROADMAPS
 from roadmap.timm_names import PREFIX
 from roadmap.views.builder.address import STARTS, Chosen, Start, at_start
 
@@ -19,9 +20,10 @@ FAMILIES = {"convnext": "convnext_tiny", "convnextv2": "convnextv2_tiny"}
 
 
 def from_file(text: str, start: Start) -> Chosen:
-    """Read a config or a ``run.json``, as changes to ``start``, or a hub folder's ``config.json``.
+    """Read a config, a ``run.json`` or a hub folder's ``config.json``.
 
-    Raises ``ConfigError`` if it is none of them or not valid.
+    A config becomes changes to the starting point with which it shares most; ``start`` if several
+    do. A run has that of its step. Raises ``ConfigError`` if it is none of them or not valid.
     """
     try:
         content = json.loads(text)
@@ -29,10 +31,26 @@ def from_file(text: str, start: Start) -> Chosen:
         content = None  # from_json says what is wrong
     if isinstance(content, Mapping):
         if isinstance(content.get("config"), Mapping):
-            return Chosen(start, ModelConfig.from_dict(dict(content["config"])))
+            config = ModelConfig.from_dict(dict(content["config"]))
+            return Chosen(_step_of(content) or _nearest(config, start), config)
         if isinstance(content.get("architecture"), str):
             return _of_hub(content)
-    return Chosen(start, ModelConfig.from_json(text))
+    config = ModelConfig.from_json(text)
+    return Chosen(_nearest(config, start), config)
+
+
+def _step_of(run: Mapping[str, Any]) -> Start | None:
+    source, step = run.get("roadmap"), run.get("step")
+    if not isinstance(source, str) or step not in STARTS.get(source, ()):
+        return None
+    return Start(source, step)
+
+
+def _nearest(config: ModelConfig, start: Start) -> Start:
+    """Return the starting point with the fewest fields that differ from ``config``."""
+    published = [Start("variant", name) for name in STARTS["variant"]]
+    steps = [Start(source, step) for source in ROADMAPS for step in STARTS[source]]
+    return min((start, *published, *steps), key=lambda each: len(differences(each.config, config)))
 
 
 def from_name(text: str) -> Chosen:
