@@ -28,6 +28,22 @@ UNFRAMED = """.stApp, [data-testid=stAppViewContainer], [data-testid=stMain] {
 #: show yet as hidden. What moves endlessly, such as a spinner, does not count.
 STILL = """() => document.getAnimations().every((each) => each.playState !== 'running'
   || each.effect.getComputedTiming().endTime === Infinity)"""
+#: Resolves after 200 ms without a change of the document. Terms are marked after 120 ms.
+QUIET = """() => new Promise((resolve) => {
+  let timer;
+  const changed = () => { clearTimeout(timer); timer = setTimeout(end, 200); };
+  const observer = new MutationObserver(changed);
+  const end = () => { observer.disconnect(); resolve(); };
+  observer.observe(document.body, { childList: true, subtree: true });
+  changed();
+})"""
+#: Changes the path; returns the heading of the page that is left.
+WALK = """(path) => {
+  history.pushState({}, '', path);
+  dispatchEvent(new PopStateEvent('popstate', { state: {} }));
+  return document.querySelector('h1').textContent;
+}"""
+WALKED = "(left) => ![undefined, left].includes(document.querySelector('h1')?.textContent)"
 #: Checks of a page, with a second in between, before what they find counts as lasting.
 ATTEMPTS = 10
 #: Keys of all marked terms.
@@ -46,13 +62,24 @@ def settled(page: Page) -> None:
     expect(page.locator("h1").first).to_be_visible()
 
 
+def walk(page: Page, path: str) -> None:
+    """Go to a page of the app with another heading as its links do, without loading all anew."""
+    left = page.evaluate(WALK, f"/{path}")
+    page.wait_for_function(WALKED, arg=left)  # the new page has begun to be drawn
+    settled(page)
+
+
 def themed(page: Page, scheme: str) -> None:
-    """Switch the system's theme to ``scheme``; return once the page has followed."""
+    """Switch the system's theme to ``scheme``; return once the page has followed.
+
+    Some colors fade into their new ones; axe-core would find those in between too pale.
+    """
     page.emulate_media(color_scheme=scheme)
     page.wait_for_function(
         "scheme => getComputedStyle(document.querySelector('.stApp')).colorScheme == scheme",
         arg=scheme,
     )
+    page.wait_for_function(STILL)
 
 
 def expect_to_fit(page: Page) -> None:

@@ -6,6 +6,7 @@ pseudo-elements, and very short text.
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from playwright.sync_api import Page
 LEAST, LEAST_LARGE = 4.5, 3.0
 #: Share of a text's pixels that may have less, where it crosses a mark or a line.
 CROSSED = 25  # percent
+#: Playwright's own screenshots take a third longer, to compress them well.
+SCREENSHOT = {"format": "png", "optimizeForSpeed": True, "captureBeyondViewport": True}
 PART = 6000  # pixels of a page's height in one screenshot
 #: A function of all open shadow trees.
 EVERYWHERE = """const everywhere = (root, act) => { act(root);
@@ -36,6 +39,9 @@ HIDE = f"""() => {{ {EVERYWHERE}
 SHOW = f"""() => {{ {EVERYWHERE}
   everywhere(document, (root) =>
     root.querySelectorAll('.hidden-text').forEach((style) => style.remove())) }}"""
+#: Ends what moves, and stops what moves endlessly.
+STOP = """() => document.getAnimations().forEach((each) =>
+  each.effect.getComputedTiming().endTime === Infinity ? each.pause() : each.finish())"""
 #: Each visible text that is not of a disabled control: its words, color, opacity and boxes.
 TEXTS = f"""() => {{ {EVERYWHERE}
   const found = [];
@@ -47,12 +53,13 @@ TEXTS = f"""() => {{ {EVERYWHERE}
       if (!text.data.trim() || element.closest('style, script, title, desc')) continue;
       if (element.closest('[disabled], [aria-disabled=true]')) continue;
       if (!element.checkVisibility({{ visibilityProperty: true, opacityProperty: true }})) continue;
+      const style = getComputedStyle(element), drawn = element.closest('svg');
+      if (style.position === 'absolute' && element.offsetWidth === 1) continue; // is read aloud
       const range = document.createRange();
       range.selectNodeContents(text);
       const boxes = [...range.getClientRects()].filter((box) => box.width > 1 && box.height > 1)
         .map((box) => [box.left + scrollX, box.top + scrollY, box.width, box.height]);
       if (!boxes.length) continue;
-      const style = getComputedStyle(element), drawn = element.closest('svg');
       let opacity = drawn ? parseFloat(style.fillOpacity) : 1;
       for (let each = element; each; each = around(each))
         opacity *= parseFloat(getComputedStyle(each).opacity);
@@ -74,6 +81,7 @@ def faint_texts(page: Page) -> list[str]:
     """Return a line per text with too little contrast, on the whole page."""
     frame = page.add_style_tag(content=UNFRAMED)
     for _ in range(100):
+        page.evaluate(STOP)
         texts = page.evaluate(TEXTS)
         shown = _pixels(page)
         page.evaluate(HIDE)
@@ -97,10 +105,13 @@ def _pixels(page: Page) -> np.ndarray:
         "[document.documentElement.clientWidth, document.documentElement.scrollHeight]"
     )
     parts = []
+    tools = page.context.new_cdp_session(page)
     for top in range(0, height, PART):
-        clip: Any = {"x": 0, "y": top, "width": width, "height": min(PART, height - top)}
-        taken = page.screenshot(full_page=True, clip=clip, animations="disabled")
-        parts.append(np.asarray(Image.open(io.BytesIO(taken)).convert("RGB")))
+        clip = {"x": 0, "y": top, "width": width, "height": min(PART, height - top), "scale": 1}
+        taken = tools.send("Page.captureScreenshot", SCREENSHOT | {"clip": clip})
+        image = Image.open(io.BytesIO(base64.b64decode(taken["data"])))
+        parts.append(np.asarray(image.convert("RGB")))
+    tools.detach()
     return np.concatenate(parts)
 
 

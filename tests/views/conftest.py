@@ -98,7 +98,7 @@ def _visiting(context, address):
         return page
 
     heard = {
-        "pageerror": lambda error: errors.append(str(error)),
+        "pageerror": lambda error: errors.append(f"{error} at {[page.url for page in pages]}"),
         "request": lambda request: _check_host(request.url, address, errors),
     }
     try:

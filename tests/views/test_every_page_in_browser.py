@@ -1,5 +1,8 @@
 """What holds for every page, seen in one visit of each: few words, terms marked once, axe-core.
 
+One visitor walks from page to page: loading the app anew would cost more than drawing a page. That
+a page opens by its URL is tested in its own file.
+
 The visit is wide in both themes, then narrow. Colors are the same in either width, so the narrow
 window is only checked in one theme, and axe-core does not check its colors again: the contrast of
 every text is measured there, too.
@@ -7,6 +10,7 @@ every text is measured there, too.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -14,15 +18,17 @@ from browser_pages import (
     ALL,
     COLORS,
     MARKED,
+    QUIET,
     WIDTH,
     at_rest,
     settled,
     themed,
     unfold,
     violations,
+    walk,
 )
 from contrast import faint_at_rest, faint_texts
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,10 @@ OTHERS = (
     "picture?at=b.stages.1.blocks.0.branch.conv1/5/3,3",
 )
 MOST = 400
+#: Pages without charts, which the walker crosses from each page to the next: so nothing of the page
+#: before is left, not even its heading, and no chart follows the change of theme and width.
+BETWEEN = ("training", "recipes", "method")
+WIDE = {"width": 1440, "height": 900}
 NARROW = {"width": 390, "height": 844}
 #: Words (with a letter) that are seen: before the first figure, and in all. Labels of charts and
 #: drawings, and code, are pictures; what is folded is not seen.
@@ -112,28 +122,43 @@ MISPLACED = """() => [...document.querySelectorAll('.term')].filter((term) =>
   || !term.closest('.stHtml')).map((term) => term.textContent)"""
 
 
-@pytest.fixture(scope="module", params=dict.fromkeys([*BEFORE, *TERMS, *OTHERS]))
-def visit(request, visitor) -> Visit:
+#: First those that do not select a step, which the app would remember.
+PATHS = sorted({*BEFORE, *TERMS, *OTHERS}, key=lambda path: ("step=" in path, path))
+
+
+@pytest.fixture(scope="module")
+def walker(visitor) -> Iterator[Page]:
     with visitor() as open_path:
-        page, path = open_path(request.param), request.param
+        page = open_path(BETWEEN[0])
         settled(page)
-        if path.startswith("picture"):
-            expect(page.locator(".picture")).to_be_visible()
-        before, words = page.evaluate(COUNT)
-        if path in TERMS:
-            term = page.locator(f".term[data-term={TERMS[path]}]")
-            expect(term).to_have_count(1)
-        unfold(page)
-        serious = at_rest(page, ALL)
-        faint = faint_at_rest(page)
-        terms, misplaced = page.evaluate(MARKED), page.evaluate(MISPLACED)
-        themed(page, "dark")
-        serious += at_rest(page, COLORS)
-        faint += faint_at_rest(page)
-        page.set_viewport_size(NARROW)
-        serious += at_rest(page, WIDTH)
-        faint += faint_at_rest(page)
-        return Visit(path, before, words, terms, misplaced, serious, faint)
+        yield page
+
+
+@pytest.fixture(scope="module", params=PATHS)
+def visit(request, walker) -> Visit:
+    page, path = walker, request.param
+    walk(page, next(each for each in BETWEEN if each != path and each not in page.url))
+    page.set_viewport_size(WIDE)
+    themed(page, "light")
+    walk(page, path)
+    if path.startswith("picture"):
+        expect(page.locator(".picture")).to_be_visible()
+    before, words = page.evaluate(COUNT)
+    if path in TERMS:
+        term = page.locator(f".term[data-term={TERMS[path]}]")
+        expect(term).to_have_count(1)
+    unfold(page)
+    page.evaluate(QUIET)
+    serious = at_rest(page, ALL)
+    faint = faint_at_rest(page)
+    terms, misplaced = page.evaluate(MARKED), page.evaluate(MISPLACED)
+    themed(page, "dark")
+    serious += at_rest(page, COLORS)
+    faint += faint_at_rest(page)
+    page.set_viewport_size(NARROW)
+    serious += at_rest(page, WIDTH)
+    faint += faint_at_rest(page)
+    return Visit(path, before, words, terms, misplaced, serious, faint)
 
 
 def test_axe_core_finds_nothing_serious(visit):

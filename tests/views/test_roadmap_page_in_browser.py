@@ -318,10 +318,17 @@ def test_next_comes_before_the_downloads_in_tab_order(open_page):
     assert order.index("Next") < order.index("PNG")
 
 
-@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_the_panels_pictures_fit_and_have_their_marks(open_page, viewport):
-    page = open_page("?roadmap=resnet50&step=fewer_norms", viewport)
-    settle(page)
+def test_the_panels_pictures_fit_and_have_their_marks(open_page):
+    page = open_page("?roadmap=resnet50&step=fewer_norms")
+    for viewport in (WIDE, NARROW):
+        page.set_viewport_size(viewport)
+        settle(page)
+        resting_box(page.get_by_role("region", name="Evidence"))
+        assert_marks(page)
+
+
+def assert_marks(page: Page) -> None:
+    """The pictures of the panel are inside it, and each has its marks."""
     for name, marks in (("Mechanism", 2), ("Evidence", 8), ("Confidence", 3)):
         region = page.get_by_role("region", name=name)
         found = region.locator("i")
