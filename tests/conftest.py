@@ -44,7 +44,7 @@ SLOW = (
     "test_experiment.py",
     "test_first_training.py",
     "test_quiet.py",
-    "test_report_*.py",
+    "report/test_report_*.py",
     "test_site.py",
     "test_wheel.py",
     "timm_models/*",
