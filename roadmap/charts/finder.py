@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from roadmap.charts import style
 from roadmap.charts.names import Plot, name_points
 from roadmap.charts.sizes import MARGIN, FamilyMarker, areas, log_axis
-from roadmap.find.answer import Point, front, winners
+from roadmap.find.answer import MeasuredPoint, front, winners
 from roadmap.find.candidates import OWN, PROJECT, Candidate
 from roadmap.find.question import Question
 from roadmap.palette import BLUE, GRAY, ORANGE, PLUM
@@ -30,7 +30,7 @@ MARKERS = {
 }
 
 
-def finder_chart(question: Question, measured: Sequence[Point]) -> go.Figure:
+def finder_chart(question: Question, measured: Sequence[MeasuredPoint]) -> go.Figure:
     """Plot top-1 against the asked figure (log scale) for the measured candidates.
 
     ``measured`` is sorted from the best figure and has at least one candidate with a known top-1. A
@@ -67,7 +67,7 @@ Span = tuple[float, float]
 
 
 def _spans(
-    question: Question, measured: Sequence[Point], known: Sequence[Point]
+    question: Question, measured: Sequence[MeasuredPoint], known: Sequence[MeasuredPoint]
 ) -> tuple[Span, Span]:
     """Return the ranges of both axes with room for marks and labels; the first in log10."""
     figures = [math.log10(point.value) for point in measured]
@@ -90,7 +90,7 @@ def _demand(question: Question, spans: tuple[Span, Span]) -> go.Scatter:
     )
 
 
-def _own_line(point: Point, spans: tuple[Span, Span]) -> go.Scatter:
+def _own_line(point: MeasuredPoint, spans: tuple[Span, Span]) -> go.Scatter:
     return go.Scatter(
         x=[point.value] * 2,
         y=list(spans[1]),
@@ -101,7 +101,7 @@ def _own_line(point: Point, spans: tuple[Span, Span]) -> go.Scatter:
     )
 
 
-def _marks(name: str, known: Sequence[Point], question: Question) -> go.Scatter:
+def _marks(name: str, known: Sequence[MeasuredPoint], question: Question) -> go.Scatter:
     drawn = MARKERS[name]
     chosen = [point for point in known if point.candidate.library == name]
     return go.Scatter(
@@ -120,7 +120,7 @@ def _marks(name: str, known: Sequence[Point], question: Question) -> go.Scatter:
     )
 
 
-def _hover(point: Point, question: Question) -> str:
+def _hover(point: MeasuredPoint, question: Question) -> str:
     lines = [
         f"<b>{point.candidate.title}</b>",
         f"{point.candidate.top1:.1f}% top-1",
@@ -132,7 +132,7 @@ def _hover(point: Point, question: Question) -> str:
     return "<br>".join(lines)
 
 
-def _ring(able: Sequence[Point]) -> go.Scatter:
+def _ring(able: Sequence[MeasuredPoint]) -> go.Scatter:
     chosen = able[:1]
     return go.Scatter(
         x=[point.value for point in chosen],
@@ -145,8 +145,8 @@ def _ring(able: Sequence[Point]) -> go.Scatter:
 
 def _names(
     question: Question,
-    known: Sequence[Point],
-    best: Sequence[Point],
+    known: Sequence[MeasuredPoint],
+    best: Sequence[MeasuredPoint],
     spans: tuple[Span, Span],
 ) -> list[dict[str, Any]]:
     """Name the answer and the front where there is room, the part above the asked top-1 first."""

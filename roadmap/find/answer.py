@@ -15,7 +15,7 @@ TIE = 0.03
 
 
 @dataclass(frozen=True)
-class Point:
+class MeasuredPoint:
     """A candidate with its measured figure; ``disturbed`` says what disturbed it, or is empty.
 
     ``date`` is the day of the measurement.
@@ -29,7 +29,7 @@ class Point:
 
 def points(
     question: Question, networks: Iterable[Candidate], rows: Iterable[Mapping[str, Any]]
-) -> list[Point]:
+) -> list[MeasuredPoint]:
     """Return the measured candidates under the question's conditions, the best first.
 
     Of equal figures, the more accurate network comes first.
@@ -42,13 +42,13 @@ def points(
             value = question.value(row)
             if value:
                 disturbed = row["disturbed"] if question.is_timed else ""
-                found.append(Point(by_place[place], value, disturbed, row["date"]))
+                found.append(MeasuredPoint(by_place[place], value, disturbed, row["date"]))
     found.sort(key=_top1, reverse=True)
     found.sort(key=lambda each: each.value, reverse=question.measured.more_is_better)
     return found
 
 
-def winners(question: Question, measured: Iterable[Point]) -> list[Point]:
+def winners(question: Question, measured: Iterable[MeasuredPoint]) -> list[MeasuredPoint]:
     """Return the points with the asked accuracy, the best first."""
     return [
         each
@@ -57,7 +57,7 @@ def winners(question: Question, measured: Iterable[Point]) -> list[Point]:
     ]
 
 
-def front(measured: Iterable[Point]) -> list[Point]:
+def front(measured: Iterable[MeasuredPoint]) -> list[MeasuredPoint]:
     """Return the Pareto front: points that no other beats in accuracy and figure, the best first.
 
     ``measured`` is sorted from the best figure, as ``points`` returns it.
@@ -72,7 +72,7 @@ def front(measured: Iterable[Point]) -> list[Point]:
     return kept
 
 
-def alone(question: Question, point: Point) -> str:
+def alone(question: Question, point: MeasuredPoint) -> str:
     """Return a sentence on a Pareto front of one network."""
     figure = f"{'higher' if question.measured.more_is_better else 'lower'} {question.measured.name}"
     return (
@@ -81,11 +81,13 @@ def alone(question: Question, point: Point) -> str:
     )
 
 
-def _top1(point: Point) -> float:
+def _top1(point: MeasuredPoint) -> float:
     return point.candidate.top1 or 0.0
 
 
-def sentence(question: Question, measured: list[Point], networks: Iterable[Candidate]) -> str:
+def sentence(
+    question: Question, measured: list[MeasuredPoint], networks: Iterable[Candidate]
+) -> str:
     """Return the answer in one or two sentences; without an answer, what is missing."""
     able = winners(question, measured)
     asked = f"at least {question.top1:.1f}% top-1"
@@ -125,7 +127,7 @@ def other_conditions(question: Question, rows: Iterable[Mapping[str, Any]]) -> s
     return f"Measured on this device: {known}." if known else ""
 
 
-def _trainable(question: Question, able: list[Point]) -> list[str]:
+def _trainable(question: Question, able: list[MeasuredPoint]) -> list[str]:
     """Of an answer without published weights, say so and name the best network with them."""
     if able[0].candidate.weights:
         return []
@@ -143,7 +145,7 @@ def _trained(candidate: Candidate) -> str:
     return "trained on ImageNet-1K only" if only else f"pre-trained on {candidate.trained_on}"
 
 
-def _second(question: Question, able: list[Point]) -> list[str]:
+def _second(question: Question, able: list[MeasuredPoint]) -> list[str]:
     if len(able) < 2 or not able[0].candidate.weights:
         return []
     best, second = able[:2]
@@ -154,7 +156,7 @@ def _second(question: Question, able: list[Point]) -> list[str]:
     return [f"Second is {name} and {question.measured.show(second.value)}."]
 
 
-def _caution(leaders: list[Point]) -> list[str]:
+def _caution(leaders: list[MeasuredPoint]) -> list[str]:
     """Say which of the leading networks may be faster than measured: memory is not disturbed."""
     if len(leaders) == 2 and all(point.disturbed for point in leaders):
         return [f"Both may be faster: while they were measured, {leaders[0].disturbed}."]
@@ -165,7 +167,7 @@ def _caution(leaders: list[Point]) -> list[str]:
     ]
 
 
-def about_own(question: Question, measured: list[Point]) -> str:
+def about_own(question: Question, measured: list[MeasuredPoint]) -> str:
     """Return a sentence on the user's config, or nothing if it was not measured."""
     own = next((each for each in measured if each.candidate.source == OWN), None)
     if own is None:

@@ -17,7 +17,7 @@ from models.text import shortened, unknown_name
 from roadmap.console import Column, Format, FormatOption, emit, fail, note, number, read_config
 from roadmap.errors import RefusedError
 from roadmap.find import answer, shared, store
-from roadmap.find.answer import Point
+from roadmap.find.answer import MeasuredPoint
 from roadmap.find.candidates import Candidate, of_config
 from roadmap.find.machine import KINDS, devices
 from roadmap.find.plan import plan
@@ -299,7 +299,7 @@ def _print(question: Question, own: Candidate | None, form: Format) -> None:
     sys.stdout.flush()
 
 
-def _fields(question: Question, point: Point, on_front: bool) -> dict[str, Any]:
+def _fields(question: Question, point: MeasuredPoint, on_front: bool) -> dict[str, Any]:
     """Return what is printed of a point as CSV or JSON."""
     candidate = point.candidate
     return {
@@ -321,7 +321,7 @@ def _fields(question: Question, point: Point, on_front: bool) -> dict[str, Any]:
     }
 
 
-def _print_figures(question: Question, measured: list[Point]) -> None:
+def _print_figures(question: Question, measured: list[MeasuredPoint]) -> None:
     """Print a table of the networks with the asked accuracy, and of the user's own."""
     best, able = answer.front(measured), answer.winners(question, measured)
     shown = [point for point in measured if point in able or point.candidate.top1 is None]

@@ -21,7 +21,7 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Part:
+class KindChange:
     """A kind's value in two configs."""
 
     kind: str
@@ -66,10 +66,10 @@ def layers_by_kind(config: ModelConfig) -> dict[str, int]:
     return dict(named + after)
 
 
-def parts(before: dict[str, int], after: dict[str, int]) -> list[Part]:
+def parts(before: dict[str, int], after: dict[str, int]) -> list[KindChange]:
     """Return the kinds whose value differs, in order of ``before``, then of ``after``."""
     kinds = dict.fromkeys([*before, *after])
-    found = [Part(kind, before.get(kind, 0), after.get(kind, 0)) for kind in kinds]
+    found = [KindChange(kind, before.get(kind, 0), after.get(kind, 0)) for kind in kinds]
     return [part for part in found if part.change]
 
 

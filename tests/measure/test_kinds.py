@@ -4,7 +4,7 @@ import pytest
 
 from models import VARIANTS
 from roadmap.measure.complexity import count
-from roadmap.measure.kinds import KINDS, Part, layers_by_kind, macs_by_kind, parts
+from roadmap.measure.kinds import KINDS, KindChange, layers_by_kind, macs_by_kind, parts
 from roadmap.steps import ROADMAPS
 
 RESNET = ROADMAPS["resnet50"]
@@ -54,7 +54,10 @@ def test_layers_are_counted_in_the_network():
 
 
 def test_the_micro_steps_change_the_number_of_layers():
-    assert changed(layers_by_kind, "gelu") == [Part("relu", 54, 0), Part("gelu", 0, 54)]
-    assert changed(layers_by_kind, "fewer_activations") == [Part("gelu", 54, 18)]
-    assert changed(layers_by_kind, "no_layer_scale") == [Part("scale", 18, 0)]
-    assert changed(layers_by_kind, "layer_norm") == [Part("batch", 21, 0), Part("layer", 0, 21)]
+    assert changed(layers_by_kind, "gelu") == [KindChange("relu", 54, 0), KindChange("gelu", 0, 54)]
+    assert changed(layers_by_kind, "fewer_activations") == [KindChange("gelu", 54, 18)]
+    assert changed(layers_by_kind, "no_layer_scale") == [KindChange("scale", 18, 0)]
+    assert changed(layers_by_kind, "layer_norm") == [
+        KindChange("batch", 21, 0),
+        KindChange("layer", 0, 21),
+    ]

@@ -66,7 +66,7 @@ def test_the_code_of_a_kernel_stays_loaded(monkeypatch):
 
     made: list[weakref.ref] = []
     monkeypatch.setattr(launch, "prepared", lambda *_: None)
-    kernel = launch.Launcher({(launch.PROGRAMS, 1, 1): run}, (None,), {}, torch.device("cpu"))
+    kernel = launch.TritonLauncher({(launch.PROGRAMS, 1, 1): run}, (None,), {}, torch.device("cpu"))
     kernel((torch.zeros(8),), (1, 1, 1))
     assert made[0]() is not None
 

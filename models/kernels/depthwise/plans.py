@@ -64,7 +64,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LaunchPlan:
     """A kernel, its number of threads and its integer arguments.
 
     ``shape`` is that of the tensor it writes, where this depends on the problem. A ``streamed``
@@ -137,7 +137,9 @@ def _readable(weight: Tensor, dtype: torch.dtype) -> Tensor:
     return weight.contiguous()
 
 
-def _run(plan: Plan, x: Tensor, weight: Tensor, bias: Tensor | None, *, flipped: bool) -> Tensor:
+def _run(
+    plan: LaunchPlan, x: Tensor, weight: Tensor, bias: Tensor | None, *, flipped: bool
+) -> Tensor:
     y = torch.empty_like(x) if plan.shape == x.shape else empty(plan.shape, x)
     has_bias = bias is not None
     # Without a bias, kernels need some address.
@@ -158,7 +160,7 @@ def _run(plan: Plan, x: Tensor, weight: Tensor, bias: Tensor | None, *, flipped:
 
 
 @cache
-def _convolution(*problem: Any) -> Plan:
+def _convolution(*problem: Any) -> LaunchPlan:
     p = Problem(*problem)
     kernels, (height, width) = p.source, p.out
     batch, channels = p.shape[:2]
@@ -168,23 +170,23 @@ def _convolution(*problem: Any) -> Plan:
         segment = _segment(across, height)
         kernel = compiled.kernel("convolve_strips", kernels, p.device)
         threads = across * _parts(height, segment)
-        return Plan(kernel, threads, (*p.sizes, segment), shape, streamed=True)
+        return LaunchPlan(kernel, threads, (*p.sizes, segment), shape, streamed=True)
     tiles = batch * _parts(height, kernels["TH"]) * _parts(width, kernels["TW"])
     kernel = compiled.kernel("convolve_tiles", kernels, p.device)
-    return Plan(kernel, tiles * channels // kernels["V"], p.sizes, shape)
+    return LaunchPlan(kernel, tiles * channels // kernels["V"], p.sizes, shape)
 
 
 @cache
-def _spread(*problem: Any) -> Plan:
+def _spread(*problem: Any) -> LaunchPlan:
     p = Problem(*problem)
     kernels = tiled(p.size, p.stride, p.shape[1], p.shape[3], p.dtype)
     threads = math.prod(p.shape) // kernels["V"]
     kernel = compiled.kernel("spread_positions", kernels, p.device)
-    return Plan(kernel, threads, p.sizes, p.shape)
+    return LaunchPlan(kernel, threads, p.sizes, p.shape)
 
 
 @cache
-def _gather(*problem: Any) -> Plan:
+def _gather(*problem: Any) -> LaunchPlan:
     p = Problem(*problem)
     kernels, (height, width) = p.source, p.out
     batch, channels = p.shape[:2]
@@ -202,16 +204,16 @@ def _gather(*problem: Any) -> Plan:
     # As many splits as the GPU holds at once, each with the same number of strips.
     splits = _parts(strips, _parts(strips * a_split, kernel.threads_at_once()))
     shape = (splits, p.size**2 + 1, channels)
-    return Plan(kernel, splits * a_split, (*numbers, splits), shape)
+    return LaunchPlan(kernel, splits * a_split, (*numbers, splits), shape)
 
 
 @cache
 def _taps_plan(
     name: str, channels: int, size: int, dtype: torch.dtype, device: torch.device
-) -> Plan:
+) -> LaunchPlan:
     kernels = compiled.source("taps", dtype, THREADS, C=channels, K=size)
     kernel = compiled.kernel(name, kernels, device)
-    return Plan(kernel, (size**2 + 1) * channels, ())
+    return LaunchPlan(kernel, (size**2 + 1) * channels, ())
 
 
 def streaming(

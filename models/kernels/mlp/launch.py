@@ -55,26 +55,28 @@ def gelu_gradient(gradient: Tensor, weight: Tensor, slope: Tensor) -> tuple[Tens
 
 
 @cache
-def _of_linear(_dtype: torch.dtype, device: torch.device, with_slope: bool) -> Launcher:
+def _of_linear(_dtype: torch.dtype, device: torch.device, with_slope: bool) -> TritonLauncher:
     from models.kernels.mlp.kernels import linear_gelu_kernel
 
     step = OF_LINEAR["STEP"]
     out = Tiled("MN", (ROWS, HALF))
     tensors = (Tiled("MK", (ROWS, step)), Tiled("NK", (COLUMNS, step)), None, out, out)
-    return Launcher(linear_gelu_kernel, tensors, {"WITH_SLOPE": with_slope, **OF_LINEAR}, device)
+    return TritonLauncher(
+        linear_gelu_kernel, tensors, {"WITH_SLOPE": with_slope, **OF_LINEAR}, device
+    )
 
 
 @cache
-def _of_gradient(_dtype: torch.dtype, device: torch.device) -> Launcher:
+def _of_gradient(_dtype: torch.dtype, device: torch.device) -> TritonLauncher:
     from models.kernels.mlp.kernels import gelu_gradient_kernel
 
     step = OF_GRADIENT["STEP"]
     out = Tiled("MN", (ROWS, HALF))
     tensors = (Tiled("MK", (ROWS, step)), Tiled("KN", (step, COLUMNS)), out, out, None)
-    return Launcher(gelu_gradient_kernel, tensors, OF_GRADIENT, device)
+    return TritonLauncher(gelu_gradient_kernel, tensors, OF_GRADIENT, device)
 
 
-class Launcher:
+class TritonLauncher:
     """A kernel for one dtype and device; ``None`` stands for a tensor that it reads by address."""
 
     def __init__(

@@ -13,7 +13,7 @@ from roadmap.charts import finder as charts
 from roadmap.export.formats import verdict
 from roadmap.export.packages import missing_packages
 from roadmap.find import answer
-from roadmap.find.answer import Point
+from roadmap.find.answer import MeasuredPoint
 from roadmap.find.candidates import OWN, Candidate
 from roadmap.find.question import Question
 from roadmap.palette import ORANGE
@@ -25,7 +25,7 @@ KEY = "finder-onnx"
 
 
 def show(
-    question: Question, measured: list[Point], networks: list[Candidate], unmeasured: str
+    question: Question, measured: list[MeasuredPoint], networks: list[Candidate], unmeasured: str
 ) -> None:
     """Show the answer beside the chart; without measurements, only what is missing.
 
@@ -44,7 +44,7 @@ def show(
 
 
 def _answer(
-    question: Question, measured: list[Point], networks: list[Candidate], unmeasured: str
+    question: Question, measured: list[MeasuredPoint], networks: list[Candidate], unmeasured: str
 ) -> None:
     able = answer.winners(question, measured)
     text = answer.sentence(question, measured, networks)
@@ -136,7 +136,7 @@ def _offer(job: Job) -> None:
 # The chart and the table
 
 
-def _chart(question: Question, measured: list[Point]) -> None:
+def _chart(question: Question, measured: list[MeasuredPoint]) -> None:
     known = [point for point in measured if point.candidate.top1 is not None]
     if not known:
         st.html(
@@ -153,7 +153,7 @@ def _chart(question: Question, measured: list[Point]) -> None:
     st.html(_legend(question, measured))
 
 
-def _alt(question: Question, known: list[Point]) -> str:
+def _alt(question: Question, known: list[MeasuredPoint]) -> str:
     front = [
         f"{point.candidate.title} {number(point.candidate.top1, 1)}% with "
         f"{question.measured.show(point.value)}"
@@ -166,7 +166,7 @@ def _alt(question: Question, known: list[Point]) -> str:
     )
 
 
-def _legend(question: Question, measured: list[Point]) -> str:
+def _legend(question: Question, measured: list[MeasuredPoint]) -> str:
     """Explain the signs that the chart has. A front of one network is no band: say which it is."""
     known = [point for point in measured if point.candidate.top1 is not None]
     front = answer.front(known)
@@ -194,7 +194,7 @@ def _sign(kind: str, name: str, style: str = "") -> str:
     return f'<span><i class="{kind}" style="{style}"></i>{name}</span>'
 
 
-def _row(question: Question, point: Point) -> dict[str, Any]:
+def _row(question: Question, point: MeasuredPoint) -> dict[str, Any]:
     candidate = point.candidate
     return {
         "network": candidate.title,
@@ -211,7 +211,7 @@ def _row(question: Question, point: Point) -> dict[str, Any]:
     }
 
 
-def _table(question: Question, measured: list[Point]) -> None:
+def _table(question: Question, measured: list[MeasuredPoint]) -> None:
     import pandas as pd
 
     with st.expander("All measured networks"):

@@ -16,7 +16,7 @@ from roadmap.analysis.evidence import Result
 from roadmap.definition import Roadmap
 from roadmap.drawing.words import ACTIVATIONS, NORMS, label
 from roadmap.html_table import NUMBER, Cell, Row, html_table, numbers, row_head
-from roadmap.measure.kinds import KINDS, Part, layers_by_kind, macs_by_kind, parts
+from roadmap.measure.kinds import KINDS, KindChange, layers_by_kind, macs_by_kind, parts
 from roadmap.steps import ROADMAPS, source
 from roadmap.text import counted, data_title, number, signed
 from roadmap.views.common import markup
@@ -91,7 +91,7 @@ def _mechanism(roadmap: Roadmap, key: str) -> str:
     return _layers(layers) + markup.paragraph(total, "faint")
 
 
-def _waterfall(changed: Sequence[Part], before: int, after: int) -> str:
+def _waterfall(changed: Sequence[KindChange], before: int, after: int) -> str:
     """Return the GFLOPs before, the change of each kind of layer, and the GFLOPs after."""
     ends, now = [before, after], before
     for part in changed:
@@ -109,7 +109,7 @@ def _waterfall(changed: Sequence[Part], before: int, after: int) -> str:
     return html_table(["", "", *numbers(["GFLOPs"])], lines, "strip waterfall")
 
 
-def _layers(changed: Sequence[Part]) -> str:
+def _layers(changed: Sequence[KindChange]) -> str:
     """Return the number of layers of each kind that changes, before and after."""
     if not changed:
         return ""
