@@ -16,6 +16,7 @@ from PIL import Image
 from torch import nn
 
 from models.files import network_of
+from roadmap.device import out_of_memory, prepare_device
 from roadmap.errors import RefusedError, TrainingError
 from roadmap.recipes import Recipe
 from roadmap.text import counted
@@ -25,7 +26,6 @@ from roadmap.train.data.images import DataError, decode, image_endings
 from roadmap.train.data.on_demand import central_crop
 from roadmap.train.data.sampling import View
 from roadmap.train.fine_tune import StartWeights, read_start
-from roadmap.train.machine import out_of_memory, prepare_device
 from roadmap.train.scoring import turned
 from roadmap.train.settings import Start, scoring_view
 

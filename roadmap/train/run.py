@@ -15,8 +15,8 @@ import torch
 from models.config import ConfigError, ModelConfig
 from models.kernels.depthwise import depthwise_used
 from models.network import ModernResNet
+from roadmap.device import best_device, prepare_device, reproducible
 from roadmap.errors import RefusedError
-from roadmap.measure.throughput import best_device
 from roadmap.runs.folders import runs_folder
 from roadmap.runs.record import RunRecord
 from roadmap.train.checks import check_network
@@ -26,7 +26,6 @@ from roadmap.train.data.sources import open_source
 from roadmap.train.distributed import World, joined
 from roadmap.train.fine_tune import StartWeights, few_steps, read_start
 from roadmap.train.loop import Training
-from roadmap.train.machine import prepare_device, reproducible
 from roadmap.train.metrics import Display
 from roadmap.train.opening import conventions, locked, open_run
 from roadmap.train.recorder import Recorder, new_record

@@ -13,6 +13,7 @@ from models.files import WeightsFileError, network_of, read_weights
 from models.text import ended, shortened
 from models.weights import check_weights
 from models.weights.checkpoints import with_bare_keys
+from roadmap.device import out_of_memory, prepare_device
 from roadmap.errors import NonFiniteError, RefusedError, TrainingError
 from roadmap.measure.networks import UnknownNetworkError, build, check, config_of, described
 from roadmap.runs.record import as_names
@@ -21,7 +22,6 @@ from roadmap.train.data.class_names import ClassNamesError, label_names, quoted
 from roadmap.train.data.sources import open_source
 from roadmap.train.data.split import Source
 from roadmap.train.evaluate import BATCH_SIZE, evaluate
-from roadmap.train.machine import out_of_memory, prepare_device
 from roadmap.train.settings import scoring_view
 
 

@@ -350,6 +350,9 @@ def test_torchvision_states_the_decay_before_its_own_scaling():
         torch.OutOfMemoryError("CUDA out of memory."),
         MemoryError(),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB, max allowed: 9.07 GB)."),
+        RuntimeError("backend='inductor' raised:\nOutOfMemoryError: CUDA out of memory."),
     ],
 )
 @pytest.mark.parametrize(
