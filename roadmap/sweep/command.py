@@ -257,7 +257,8 @@ def _print_plan(runs: list[PlannedRun], engine: str, device: str | None, images:
             "compilation and validation."
         )
     else:
-        typer.echo("Time: unknown; measure the steps with `roadmap benchmark --save` first.")
+        command = "`python -m roadmap benchmark --save`"
+        typer.echo(f"Time: unknown; measure the steps with {command} first.")
     typer.echo(
         f"Disk: up to {found.disk / 1e9:.1f} GB; {found.kept / 1e9:.1f} GB after deleting the "
         "checkpoints."

@@ -18,7 +18,7 @@ from roadmap import visitors
 from roadmap.background.queue import Job
 from roadmap.drawing.words import label
 from roadmap.export.formats import verdict
-from roadmap.export.packages import missing_packages
+from roadmap.export.packages import onnx_refusal
 from roadmap.measure.complexity import count
 from roadmap.measure.limits import export_refusal, refusal
 from roadmap.text import number
@@ -121,11 +121,8 @@ def _refusal(form: str, config: ModelConfig, image_size: int) -> str:
     """Return why the file cannot be created here, or an empty string."""
     if reason := refusal(config, image_size):
         return reason
-    if form == "onnx" and (missing := missing_packages()):
-        return (
-            f"ONNX export needs {', '.join(missing)}. Install with pip install -e '.[onnx]' where "
-            "this explorer runs."
-        )
+    if form == "onnx" and (missing := onnx_refusal()):
+        return f"{missing}, where this explorer runs."
     return export_refusal(MADE[form], form, config, image_size)
 
 
