@@ -10,6 +10,7 @@ import streamlit as st
 
 from models.text import ended, shortened
 from roadmap.analysis.narrowing import Narrowing
+from roadmap.analysis.verdict import INCONCLUSIVE
 from roadmap.charts.live import Curve, Role, live_chart
 from roadmap.html_table import Cell, Row, html_table, numbers, row_head
 from roadmap.runs import PointRun, Run, Runs, StepRun
@@ -229,7 +230,7 @@ def verdict_html(found: Sequence[Narrowing], before: str) -> str:
         said = f"{change}. An interval needs two finished seeds of both steps."
         return markup.paragraph(said, "faint run-verdict")
     more = ""
-    if last.verdict == "inconclusive":
+    if last.verdict == INCONCLUSIVE:
         need = last.seeds_needed
         more = f"; about {counted(need, 'seed')} needed" if need else "; over 100 seeds needed"
     sentence = (
