@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 
 import pages
 import pytest
-from pages import address
-from streamlit.testing.v1 import AppTest
+from pages import address, view
 
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import RESULTS
@@ -20,12 +18,6 @@ from roadmap.views.picture.tree import tree
 opened = partial(pages.opened, "picture")
 RESNET50 = ROADMAPS["resnet50"]
 PART = "b.stages.1.blocks.0.branch.conv1"
-
-
-def view(app: AppTest) -> str:
-    """The component's HTML."""
-    (component,) = app.get("bidi_component")
-    return json.loads(component.proto.json)["html"]
 
 
 def test_two_networks_are_shown_with_their_stages_and_classes():
