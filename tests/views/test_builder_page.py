@@ -20,8 +20,8 @@ from roadmap.measure.complexity import count
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.steps import ROADMAPS
 from roadmap.views.builder import naming, timing
-from roadmap.views.builder.address import STARTS, Start, parse
-from roadmap.views.builder.fields import CONTROLS, GROUPS, group_of
+from roadmap.views.common.builder_address import STARTS, Start, parse
+from roadmap.views.common.fields import CONTROLS, GROUPS, group_of
 
 opened = partial(pages.opened, "builder")
 ROOT = Path(__file__).parents[2]

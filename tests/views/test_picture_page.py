@@ -9,9 +9,10 @@ import pytest
 from pages import address, view
 
 from roadmap.steps import ROADMAPS
+from roadmap.tables.pocket import shipped
 from roadmap.tables.results import RESULTS
-from roadmap.views.picture.link import link
-from roadmap.views.picture.networks import pocket, shipped
+from roadmap.views.common.picture_link import picture_link
+from roadmap.views.picture.networks import pocket
 from roadmap.views.picture.page import PICTURES, known_pictures
 from roadmap.views.picture.tree import tree
 
@@ -92,9 +93,9 @@ def test_a_wrong_url_gets_a_sentence(parameters):
 
 
 def test_steps_link_to_the_page():
-    assert "a=kernel_7&amp;b=gelu" in link(RESNET50, "gelu")
-    assert "a=baseline" in link(RESNET50, "baseline")
-    own = [key for key in RESNET50.keys if "Run it on a picture" in link(RESNET50, key)]
+    assert "a=kernel_7&amp;b=gelu" in picture_link(RESNET50, "gelu")
+    assert "a=baseline" in picture_link(RESNET50, "baseline")
+    own = [key for key in RESNET50.keys if "Run it on a picture" in picture_link(RESNET50, key)]
     assert set(own) == set(shipped())
 
 
@@ -108,7 +109,7 @@ def test_steps_link_to_the_page():
     ],
 )
 def test_other_steps_link_to_the_nearest_trained_network(roadmap, step, near):
-    found = link(ROADMAPS[roadmap], step)
+    found = picture_link(ROADMAPS[roadmap], step)
     assert f'={near}" target' in found
     assert f"on a picture: {RESNET50.step(near).title}<" in found
 

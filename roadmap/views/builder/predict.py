@@ -10,8 +10,7 @@ from roadmap.study import text
 from roadmap.study.effects import Effects
 from roadmap.study.space import StudyError
 from roadmap.text import data_title, number
-from roadmap.views.common import markup
-from roadmap.views.effects import data as effects_data
+from roadmap.views.common import experiments, markup
 
 MOST_EXCUSES = 2
 
@@ -19,12 +18,12 @@ MOST_EXCUSES = 2
 def show(config: ModelConfig) -> None:
     """Show one line per data set with a fitted experiment."""
     said, excuses = [], []
-    for data in effects_data.data_sets():
+    for data in experiments.data_sets():
         try:
-            experiment = effects_data.experiment(data)
+            experiment = experiments.experiment(data)
         except StudyError:
             continue
-        effects = effects_data.effects(experiment.model, (), None, None)
+        effects = experiments.effects(experiment.model, (), None, None)
         try:
             said.append(_prediction(effects, config, experiment.model.data))
         except StudyError as error:

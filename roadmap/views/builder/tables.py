@@ -14,7 +14,7 @@ from roadmap.measure.receptive_field import receptive_fields
 from roadmap.measure.training_memory import training_memory
 from roadmap.tables import results
 from roadmap.text import ABSENT, change, number
-from roadmap.views.builder.address import VARIANT_TITLES
+from roadmap.views.common.builder_address import VARIANT_TITLES
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -18,8 +18,7 @@ from roadmap.find.candidates import OWN, Candidate
 from roadmap.find.question import Question
 from roadmap.palette import ORANGE
 from roadmap.text import number
-from roadmap.views.builder import work
-from roadmap.views.common import figure, markup, press
+from roadmap.views.common import figure, markup, press, work
 
 KEY = "finder-onnx"
 

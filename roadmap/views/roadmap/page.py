@@ -18,14 +18,13 @@ from roadmap.drawing import diagrams
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import TimedOn
 from roadmap.text import ABSENT, change, number, telling
-from roadmap.views.common import address, markup, tables, turns
+from roadmap.views.common import address, markup, step_control, tables, turns
 from roadmap.views.common.address import Selection, current
 from roadmap.views.common.bounds import known
 from roadmap.views.common.controls import segments
 from roadmap.views.common.recipe_changes import recipe_changes
 from roadmap.views.lecture import view as lecture
 from roadmap.views.roadmap import charts as roadmap_charts
-from roadmap.views.roadmap import step_control
 from roadmap.views.roadmap.charts import MEASURED, METRIC_NAMES, VIEWS, Shown
 
 if TYPE_CHECKING:

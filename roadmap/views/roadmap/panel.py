@@ -20,8 +20,8 @@ from roadmap.measure.kinds import KINDS, Part, layers_by_kind, macs_by_kind, par
 from roadmap.steps import ROADMAPS, source
 from roadmap.text import counted, data_title, number, signed
 from roadmap.views.common import markup
-from roadmap.views.picture.link import link as picture_link
-from roadmap.views.roadmap.step_control import step_heading
+from roadmap.views.common.picture_link import picture_link
+from roadmap.views.common.step_control import step_heading
 
 #: Names and explanations of the verdicts of ``roadmap.analysis.evidence``.
 VERDICTS = {

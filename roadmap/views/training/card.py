@@ -20,8 +20,7 @@ from roadmap.sweep.background import last_lines
 from roadmap.sweep.engine import LOG
 from roadmap.tables.results import ResultsError
 from roadmap.text import ABSENT, counted, data_title, duration, number, signed
-from roadmap.views.ablations import data as ablations_data
-from roadmap.views.common import markup
+from roadmap.views.common import all_runs, markup
 from roadmap.views.training import shown
 
 STATES = {
@@ -216,7 +215,7 @@ def _narrowed(run: Run, found: Runs, step: str) -> tuple[Narrowing, ...]:
             shown.study_scores(found, run), run.val_images, run.roadmap, step
         )
     alike = tuple(one for one in shown.comparable(run, found) if isinstance(one, StepRun))
-    return ablations_data.narrowing(alike, run.data, run.roadmap, step)
+    return all_runs.narrowing(alike, run.data, run.roadmap, step)
 
 
 def verdict_html(found: Sequence[Narrowing], before: str) -> str:
