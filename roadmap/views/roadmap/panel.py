@@ -172,8 +172,7 @@ def _evidence(roadmap: Roadmap, key: str, found: Sequence[Result]) -> str:
 
 def _where(result: Result) -> str:
     """Return network, data and number of runs of a result."""
-    title = ROADMAPS[result.roadmap].title.partition(" to ")[0]
-    network = title if ROADMAPS[result.roadmap].changes_networks else "ResNet-50"
+    network = ROADMAPS[result.roadmap].networks[0]
     runs = counted(result.seeds, "seed")
     if result.data is None:
         return f"{network}, published, {runs}"
