@@ -33,11 +33,11 @@ import torch
 from torch import nn
 
 from models import ModernResNet
+from roadmap.device import device_name, versions
 from roadmap.measure import networks
-from roadmap.measure.throughput import NUM_CLASSES, Setting, device_name, one_step
+from roadmap.measure.throughput import NUM_CLASSES, Setting, one_step
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import merge_rows
-from roadmap.train.machine import versions
 from roadmap.train.pocket import IMAGE_SIZE, pocket_config
 
 OURS = "resnet50:separate_downsampling"

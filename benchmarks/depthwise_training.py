@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import os
 import statistics
 import subprocess
@@ -23,6 +22,7 @@ from datetime import date
 from pathlib import Path
 
 from models.kernels.depthwise.layer import CHOICES, SWITCH
+from roadmap.runs.record import read_record
 from roadmap.tables.results import merge_rows
 
 STEP, SEEDS, EPOCHS = "separate_downsampling", (0, 1, 2), 10
@@ -49,18 +49,19 @@ def row(choice: str, seed: int, data: str, options: list[str], folder: str) -> d
     command = [sys.executable, "-m", "roadmap", "train", "--step", STEP, "--data", data]
     command += ["--epochs", str(EPOCHS), "--seed", str(seed), "--output", str(place), *options]
     subprocess.run(command, check=True, env=os.environ | {SWITCH: choice})
-    run = json.loads((place / "run.json").read_text())
+    run = read_record(place)
+    assert run is not None
     return {
         "step": STEP,
-        "depthwise": run["depthwise"],
+        "depthwise": run.depthwise,
         "seed": seed,
         "epochs": EPOCHS,
-        "data": run["data"]["name"],
+        "data": run.data,
         "options": " ".join(options),
-        "top1": run["scores"]["top1"],
-        "val_loss": run["scores"]["val_loss"],
-        "device_name": run["device"],
-        "torch": run["versions"]["torch"],
+        "top1": run.scores["top1"],
+        "val_loss": run.scores["val_loss"],
+        "device_name": run.device,
+        "torch": run.versions["torch"],
         "date": date.today().isoformat(),
     }
 

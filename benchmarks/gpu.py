@@ -34,10 +34,10 @@ import torch
 from torch import nn
 
 from models.kernels.depthwise.layer import SWITCH
+from roadmap.device import versions
 from roadmap.measure import networks
 from roadmap.measure.throughput import NUM_CLASSES, Setting, one_step
 from roadmap.tables.results import merge_rows
-from roadmap.train.machine import versions
 
 OURS = "resnet50:separate_downsampling"
 #: Names in the table: of our network, of the same with PyTorch's kernels, and of timm's.

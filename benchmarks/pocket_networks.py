@@ -11,13 +11,13 @@ classes from timm's copy of ImageNet's synset descriptions.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from timm.data import ImageNetInfo
 
 from models.files import read_weights, weights_content
 from roadmap.files import write_bytes, write_csv
+from roadmap.runs.record import read_record
 from roadmap.tables.results import RESULTS
 
 FOLDER = RESULTS / "pocket"
@@ -26,13 +26,14 @@ FOLDER = RESULTS / "pocket"
 def write(run: Path) -> list[str]:
     """Write the network of ``run`` in half precision; return the names of its classes."""
     tensors, config, metadata = read_weights(run / "weights.safetensors")
-    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    record = read_record(run)
+    assert record is not None
     half = {k: t.half() if t.is_floating_point() else t for k, t in tensors.items()}
-    scores = {name: record["scores"][name] for name in ("top1", "top5")}
-    image_size = record["recipe"]["test_size"]
+    scores = {name: record.scores[name] for name in ("top1", "top5")}
+    image_size = record.recipe["test_size"]
     assert config is not None
     content = weights_content(half, config, **metadata, scores=scores, image_size=image_size)
-    name = f"{record['roadmap']}-{record['step']}.safetensors"
+    name = f"{record.roadmap}-{record.step}.safetensors"
     write_bytes(FOLDER / name, *content)
     print(f"{sum(map(len, content)) / 1e6:.2f} MB  {scores['top1']:.2f}%  {name}")
     return metadata["class_names"]

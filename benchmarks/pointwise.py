@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from roadmap.measure.throughput import DTYPES, device_name
+from roadmap.device import DTYPES, device_name
 from roadmap.tables.results import merge_rows
 
 #: Channels of a block and the side of its feature maps.

@@ -19,9 +19,8 @@ import time
 
 import torch
 
-from roadmap.measure.throughput import device_name
+from roadmap.device import device_name, versions
 from roadmap.tables.results import write_rows
-from roadmap.train.machine import versions
 
 ROUNDS = 5
 POCKET = ("train", "--scale", "pocket", "--epochs", "1", "--step", "training", "--device", "cpu")

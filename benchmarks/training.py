@@ -42,12 +42,12 @@ from timm.scheduler import create_scheduler_v2
 from timm.utils import AverageMeter, ModelEmaV3
 
 from models import ModelConfig, ModernResNet
+from roadmap.device import autocast, device_name, prepare_device, versions
 from roadmap.recipes import Recipe
 from roadmap.tables.results import merge_rows
 from roadmap.train import run, stopwatch
 from roadmap.train.data.sources import open_source
 from roadmap.train.data.split import Split
-from roadmap.train.machine import device_name, prepare_device, versions
 from roadmap.train.settings import Settings, choose_recipe, run_config
 from roadmap.train.trainer import Trainer
 
@@ -270,7 +270,7 @@ def _timm(
             if mixup is not None:
                 images, targets = mixup(images.to(device), targets.to(device))
             images = images.contiguous(memory_format=torch.channels_last)
-            with torch.autocast(device.type, torch.bfloat16, enabled=_precision(device) == "bf16"):
+            with autocast(device.type, _precision(device)):
                 loss = loss_function(network(images), targets)
             loss.backward()
             optimizer.step()

@@ -44,6 +44,20 @@ VARIANTS: dict[str, ModelConfig] = {
     "convnextv2_base": _convnext_v2((3, 3, 27, 3), 128),
 }
 
+#: The networks' names in texts.
+VARIANT_TITLES: dict[str, str] = {
+    "resnet50": "ResNet-50",
+    "resnet200": "ResNet-200",
+    "resnext50": "ResNeXt-50",
+    "convnext_tiny": "ConvNeXt-T",
+    "convnext_small": "ConvNeXt-S",
+    "convnext_base": "ConvNeXt-B",
+    "convnext_large": "ConvNeXt-L",
+    "convnext_xlarge": "ConvNeXt-XL",
+    "convnextv2_tiny": "ConvNeXt V2-T",
+    "convnextv2_base": "ConvNeXt V2-B",
+}
+
 TIMM_NAMES: dict[str, str] = {name: name for name in VARIANTS} | {"resnext50": "resnext50_32x4d"}
 
 #: Smaller and larger networks of the same families, by timm's name. No part of this project

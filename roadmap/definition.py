@@ -46,12 +46,18 @@ class Step:
         return f"{self.title} ({self.network})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Roadmap:
-    """Steps in order, from ``start`` and ``start_recipe``; each builds on earlier adopted steps."""
+    """Steps in order, from ``start`` and ``start_recipe``; each builds on earlier adopted steps.
+
+    ``short_title`` is for places with little room. ``networks`` are the names of the networks that
+    it starts with and that it leads to.
+    """
 
     name: str
     title: str
+    short_title: str
+    networks: tuple[str, str]
     start: ModelConfig
     start_recipe: Recipe
     steps: tuple[Step, ...]

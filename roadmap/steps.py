@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from models.config import ModelConfig
+from models.variants import VARIANT_TITLES, VARIANTS
 from roadmap.definition import Roadmap, Step
 from roadmap.recipes import RECIPES, Recipe
 
@@ -393,42 +393,50 @@ _RATIO_WHY = (
     "computation happens in the third stage, at a sixteenth of the resolution."
 )
 
+
+def _to_convnext(name: str, size: str, stage_ratio: Mapping[str, Any], **scale: Any) -> Roadmap:
+    """Return the roadmap from the variant ``name`` to ConvNeXt of ``size``, then to ConvNeXt V2."""
+    variants = (name, f"convnext_{size}", f"convnextv2_{size}")
+    first, convnext, second_version = (VARIANT_TITLES[variant] for variant in variants)
+    return Roadmap(
+        name=name,
+        title=f"{first} to {convnext}",
+        short_title=first,
+        networks=(first, convnext),
+        start=VARIANTS[name],
+        start_recipe=RECIPES["resnet_standard"],
+        steps=_modernizing(stage_ratio, networks=(first, convnext, second_version), **scale),
+    )
+
+
 ROADMAPS: dict[str, Roadmap] = {
     roadmap.name: roadmap
     for roadmap in (
-        Roadmap(
+        _to_convnext(
             "resnet50",
-            "ResNet-50 to ConvNeXt-T",
-            ModelConfig(),
-            RECIPES["resnet_standard"],
-            _modernizing(
-                {"depths": (3, 3, 9, 3)},
-                width=96,
-                stochastic_depth=0.1,
-                stage_ratio_why=_RATIO_WHY.format(before="3, 4, 6, 3", after="3, 3, 9, 3"),
-                networks=("ResNet-50", "ConvNeXt-T", "ConvNeXt V2-T"),
-            ),
+            "tiny",
+            {"depths": (3, 3, 9, 3)},
+            width=96,
+            stochastic_depth=0.1,
+            stage_ratio_why=_RATIO_WHY.format(before="3, 4, 6, 3", after="3, 3, 9, 3"),
         ),
-        Roadmap(
+        _to_convnext(
             "resnet200",
-            "ResNet-200 to ConvNeXt-B",
-            ModelConfig(depths=(3, 24, 36, 3)),
-            RECIPES["resnet_standard"],
-            _modernizing(
-                {"depths": (3, 3, 27, 3), "width": 84},
-                width=128,
-                stochastic_depth=0.4,
-                stage_ratio_why=_RATIO_WHY.format(before="3, 24, 36, 3", after="3, 3, 27, 3")
-                + " With fewer blocks, the width increases from 64 to 84 to keep the cost.",
-                networks=("ResNet-200", "ConvNeXt-B", "ConvNeXt V2-B"),
-            ),
+            "base",
+            {"depths": (3, 3, 27, 3), "width": 84},
+            width=128,
+            stochastic_depth=0.4,
+            stage_ratio_why=_RATIO_WHY.format(before="3, 24, 36, 3", after="3, 3, 27, 3")
+            + " With fewer blocks, the width increases from 64 to 84 to keep the cost.",
         ),
         Roadmap(
-            "torchvision_recipe",
-            "The TorchVision recipe for ResNet-50",
-            ModelConfig(),
-            RECIPES["resnet_standard"],
-            _torchvision_steps(),
+            name="torchvision_recipe",
+            title="The TorchVision recipe for ResNet-50",
+            short_title="TorchVision recipe",
+            networks=(VARIANT_TITLES["resnet50"], VARIANT_TITLES["resnet50"]),
+            start=VARIANTS["resnet50"],
+            start_recipe=RECIPES["resnet_standard"],
+            steps=_torchvision_steps(),
         ),
     )
 }

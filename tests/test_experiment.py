@@ -21,9 +21,10 @@ from experiment import plan
 from fake_runs import write_run
 from scipy.stats import spearmanr, t, ttest_ind
 
-from roadmap.analysis.ablation import GAIN, INCONCLUSIVE, LOSS, Ablation, StepResult, analyse
-from roadmap.analysis.significance import ALPHA, holm
+from roadmap.analysis.ablation import Ablation, StepResult, analyse
+from roadmap.analysis.significance import holm
 from roadmap.analysis.table import rows
+from roadmap.analysis.verdict import ALPHA, GAIN, INCONCLUSIVE, LOSS
 from roadmap.report import text
 from roadmap.report.text import signed
 from roadmap.runs import curves, judged_by, read_runs

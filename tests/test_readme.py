@@ -1,7 +1,7 @@
 """The README and what it leads to: figures are the tables', links and commands work."""
 
 import dataclasses
-import json
+import functools
 import re
 import shlex
 from pathlib import Path
@@ -9,18 +9,19 @@ from pathlib import Path
 import pytest
 from cases import cats_and_dogs
 from command_lines import checked, command_lines
+from planned_runs import planned_record
 from typer.testing import CliRunner
 
 from roadmap import ROADMAPS
 from roadmap.cli import app
 from roadmap.runs.folders import runs_folder
+from roadmap.runs.record import read_record, write_record
 from roadmap.sweep import command as sweeping
 from roadmap.sweep.folders import check_folders
 from roadmap.sweep.plan import PlannedRun
 from roadmap.tables.results import step_rows
 from roadmap.train import run as training
 from roadmap.train.data.sources import open_source
-from roadmap.train.settings import trained_config
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("**/*.md"))
@@ -79,29 +80,30 @@ def test_commands_have_options_that_exist(name):
 
 @pytest.mark.parametrize("status", ["finished", "interrupted"])
 def test_commands_that_train_do_not_collide(status, tmp_path, monkeypatch):
-    """In the order of the texts, on one data set; runs leave run.json and are not trained."""
+    """In the order of the texts, on one data set; runs leave run.json and are not trained.
+
+    ``check_folders`` passes over records that cannot be read, so each is read back at once.
+    """
     data = cats_and_dogs(tmp_path / "imagenet")
+    opened = functools.cache(open_source)
     trained = []
 
     def leave(job: PlannedRun) -> None:
         trained.append(job.folder)
-        settings = job.settings
-        facts = {name: getattr(settings, name) for name in ("roadmap", "step", "seed", "scale")}
-        facts |= {name: getattr(settings, name) for name in ("micro_batch", "sync_batch_norm")}
-        facts |= {"recipe": dataclasses.asdict(settings.recipe), "status": status}
-        facts |= {"config": trained_config(settings).to_dict()}
         job.folder.mkdir(parents=True, exist_ok=True)
-        (job.folder / "run.json").write_text(json.dumps(facts))
+        source = opened(job.settings.data)
+        write_record(job.folder, planned_record(job.settings, source, status))
+        assert read_record(job.folder)
 
     def train(settings, _notes):
         name = f"{settings.subject}-seed{settings.seed}"
-        folder = settings.output or runs_folder() / open_source(settings.data).name / name
+        folder = settings.output or runs_folder() / opened(settings.data).folder / name
         if settings.start is not None:  # no run of a step, so no sweep's either
             assert folder not in trained
             trained.append(folder)
             return
         job = PlannedRun(dataclasses.replace(settings, output=folder))
-        check_folders([job], device="cpu")
+        check_folders([job], opened(settings.data), device="cpu")
         leave(job)
 
     monkeypatch.setattr(training, "train", train)
@@ -122,5 +124,5 @@ def test_commands_that_train_do_not_collide(status, tmp_path, monkeypatch):
                     moved = ROOT / path if place == "--design" else tmp_path / path.lstrip("/")
                     words[words.index(path)] = str(data if place == "--data" else moved)
             done = CliRunner().invoke(app, words)
-            assert done.exit_code == 0, (command, done.stderr)
+            assert done.exit_code == 0, (name, command, done.stderr)
     assert len(set(trained)) > 2 * 3 * 19

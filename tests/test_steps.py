@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +9,13 @@ import pytest
 
 from models import VARIANTS
 from models.config import differences
+from models.variants import VARIANT_TITLES
 from roadmap import ROADMAPS
 from roadmap.recipes import RECIPES
 from roadmap.steps import BEYOND
 
-PAPER = Path(__file__).parents[1] / "results" / "paper"
+ROOT = Path(__file__).parents[1]
+PAPER = ROOT / "results" / "paper"
 ARCHITECTURE = ("resnet50", "resnet200")
 
 
@@ -142,3 +145,31 @@ def test_steps_are_data():
             assert set(step.recipe_changes) <= {
                 f.name for f in dataclasses.fields(RECIPES["convnext"])
             }
+
+
+@pytest.mark.parametrize("roadmap", ROADMAPS.values(), ids=list(ROADMAPS))
+def test_a_roadmap_names_its_networks(roadmap):
+    first, last = roadmap.networks
+    assert {first, last} <= set(VARIANT_TITLES.values())
+    ends = [step.network for step in roadmap.steps if step.network]
+    assert not roadmap.changes_networks or ends[:2] == [first, last]
+    assert first in roadmap.title
+
+
+def test_every_variant_has_a_title():
+    assert VARIANT_TITLES.keys() == VARIANTS.keys()
+
+
+@pytest.mark.parametrize(
+    ("own", "home"),
+    [
+        (r"title\.(split|partition)\(", []),
+        (r"roadmap(\.name)? [!=]= \"", []),
+        (r"\"(ResNet-200|ResNeXt-50|ConvNeXt-[TSBLX]+|ConvNeXt V2-[TSBLX])\"", ["variants.py"]),
+        (r"\"TorchVision recipe\"", ["steps.py"]),
+    ],
+)
+def test_what_a_roadmap_or_size_is_called_is_written_once(own, home):
+    modules = [path for part in ("models", "roadmap") for path in (ROOT / part).rglob("*.py")]
+    found = [path for path in modules if re.search(own, path.read_text(encoding="utf-8"))]
+    assert [path.name for path in found] == home, found

@@ -1,5 +1,6 @@
 """The package as others install it: built, put into a folder, used from another one."""
 
+import json
 import os
 import shutil
 import socket
@@ -11,21 +12,41 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
+from command_lines import command_lines, python_blocks
 from distribution import FOLDERS, SOURCES
 from forked import forked_run
 
 from roadmap import __version__
 
 ROOT = Path(__file__).parents[1]
-#: Commands in one process, which imports torch once; the last line names what was imported.
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+#: Commands of the README that are not run, each with its reason.
+NOT_RUN = {
+    "train --weights timm:convnext_tiny --data PATH": "downloads weights, trains on your pictures"
+}
+#: Options that make commands of the README quick and independent of the machine, by their start.
+QUICK = {"train --step": "--device cpu", "find": "--minutes 0"}
+#: Commands besides those of the README.
+MORE = (
+    "profile --step gelu --save",
+    "audit",
+    "sweep --design results/designs/digits.json --scale pocket --dry-run",
+    "export --step gelu --format py --output gelu.py",
+)
+#: Commands and blocks of Python in one process, which imports torch once; the last line names what
+#: was imported.
 COMMANDS = """
-import shlex, sys
+import json, shlex, sys
 import roadmap
 from roadmap import cli
 
-for line in sys.stdin.read().splitlines():
-    print("$", line)
-    cli.app(shlex.split(line), standalone_mode=False)
+asked = json.load(sys.stdin)
+for line in asked["commands"]:
+    print("$", line, flush=True)
+    code = cli.app(shlex.split(line, comments=True), standalone_mode=False)
+    assert not code, (line, code)
+for block in asked["blocks"]:
+    exec(block, {})
 print(roadmap.__file__)
 """
 #: The first page in Streamlit's test of apps.
@@ -128,16 +149,11 @@ def test_works_in_another_folder_and_writes_there_only(installed, run):
     script = str(installed / "bin" / "modernizing-resnet")
     assert run(sys.executable, script, "--version").strip() == __version__
     assert "kernel_7" in run(sys.executable, script, "steps")
-    lines = """\
-profile --step gelu
-profile --step gelu --save
-audit
-train --step kernel_7 --scale pocket --seed 3 --epochs 1 --device cpu
-report --data digits --output report.html
-sweep --design results/designs/digits.json --scale pocket --dry-run
-export --step gelu --format py --output gelu.py
-"""
-    printed = run(sys.executable, "-c", COMMANDS, lines=lines)
+    commands, blocks = readme_commands(), python_blocks(README)
+    assert len(commands) >= 5
+    assert blocks
+    asked = json.dumps({"commands": [*commands, *MORE], "blocks": blocks})
+    printed = run(sys.executable, "-c", COMMANDS, lines=asked)
     assert printed.splitlines()[-1] == str(installed / "roadmap" / "__init__.py")
     assert "ResNet-50" in run(sys.executable, "-c", PAGE)
     results = run.folder / "results"
@@ -150,6 +166,17 @@ export --step gelu --format py --output gelu.py
     ]
     assert lengths[0] == lengths[1]
     assert contents(installed) == before
+
+
+def readme_commands() -> list[str]:
+    """The commands of the README that are run here, as quick ones."""
+    lines = [line.partition("roadmap ")[2].split("#")[0].strip() for line in command_lines(README)]
+    assert NOT_RUN.keys() <= set(lines)
+    return [
+        " ".join([line, *(options for start, options in QUICK.items() if line.startswith(start))])
+        for line in lines
+        if line not in NOT_RUN
+    ]
 
 
 def test_a_notebook_reads_the_committed_runs(run, monkeypatch):

@@ -18,7 +18,6 @@ from scipy import stats
 
 from roadmap.analysis.comparable import check_alike, finished_runs, scores_by_step
 from roadmap.analysis.significance import (
-    ALPHA,
     Difference,
     Estimate,
     Spread,
@@ -32,12 +31,11 @@ from roadmap.analysis.significance import (
     seeds_needed,
     welch_test,
 )
+from roadmap.analysis.verdict import ALPHA, UNTESTED, verdict
 from roadmap.definition import Roadmap, Step
 from roadmap.runs import Machine, StepRun
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import step_rows
-
-GAIN, LOSS, INCONCLUSIVE, UNTESTED = "gain", "loss", "inconclusive", "untested"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -303,13 +301,6 @@ def _with_verdicts(
         for (key, (change, interval)), p in zip(tested.items(), adjusted, strict=True)
     }
     return tuple(replace(r, change=changes.get(r.step.key, r.change)) for r in results)
-
-
-def verdict(points: float, p: float) -> str:
-    """Return whether a change is a gain, a loss or inconclusive, by its adjusted ``p``."""
-    if p > ALPHA:
-        return INCONCLUSIVE
-    return GAIN if points > 0 else LOSS
 
 
 def _paired_check(results: Sequence[StepResult], scores: _Scores) -> PairedCheck | None:

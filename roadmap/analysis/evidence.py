@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from roadmap.analysis.ablation import GAIN, LOSS, UNTESTED, verdict
 from roadmap.analysis.significance import Sample, holm, welch_test_of
+from roadmap.analysis.verdict import GAIN, LOSS, UNTESTED, verdict
 from roadmap.definition import Step
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import report_rows, step_rows

@@ -16,7 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special, stats
 
-CONFIDENCE, ALPHA, POWER = 0.95, 0.05, 0.8
+from roadmap.analysis.verdict import ALPHA
+
+CONFIDENCE, POWER = 0.95, 0.8
 #: The largest number of seeds that ``seeds_needed`` returns.
 MOST_SEEDS = 100
 

@@ -30,6 +30,7 @@ OnProgress = Callable[[int, int], None]
 def measure(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
     """Measure images/s of ``config``; ``setting`` has fields of ``throughput.Setting``."""
     from models.network import ModernResNet
+    from roadmap.device import best_device
     from roadmap.measure import throughput
 
     config = ModelConfig.from_dict(request["config"])
@@ -38,7 +39,7 @@ def measure(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
         return ModernResNet(config)
 
     setting = throughput.Setting(
-        device=throughput.best_device(), in_channels=config.in_channels, **request["setting"]
+        device=best_device(), in_channels=config.in_channels, **request["setting"]
     )
     measured = throughput.measure(network, setting, on_progress)
     low, median, high = measured.rates
@@ -57,10 +58,11 @@ def measure(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
 def compare(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
     """Time training steps of two ``configs`` in turn; ``setting`` is as in ``measure``."""
     from models.network import ModernResNet
+    from roadmap.device import best_device
     from roadmap.measure import paired, throughput
 
     first, second = (ModelConfig.from_dict(fields) for fields in request["configs"])
-    device = throughput.best_device()
+    device = best_device()
     setting = throughput.Setting(
         mode="training", device=device, in_channels=first.in_channels, **request["setting"]
     )
@@ -200,7 +202,11 @@ def main() -> None:
     answer: dict[str, Any]
     try:
         answer = {"result": TASKS[request["task"]](request, on_progress)}
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        from roadmap.device import out_of_memory
+
+        if not out_of_memory(error):
+            raise
         answer = {"error": "This machine ran out of memory: try a smaller network or batch."}
     except (ValueError, OSError) as error:  # their messages are one sentence
         answer = {"error": str(error)}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
+from roadmap.analysis.verdict import GAIN, INCONCLUSIVE, LOSS, UNTESTED
 from roadmap.charts import style
 from roadmap.charts.bars import METRICS, Metric, roadmap_bars
 from roadmap.charts.labels import place_labels
@@ -56,10 +57,10 @@ class Sign:
 
 #: By ``verdict``, as in the rows of ``roadmap.analysis.table``.
 SIGNS = {
-    "gain": Sign(BLUE, "circle"),
-    "loss": Sign(ORANGE, "square"),
-    "inconclusive": Sign(GRAY, "circle-open"),
-    "untested": Sign(GRAY, "x-thin"),
+    GAIN: Sign(BLUE, "circle"),
+    LOSS: Sign(ORANGE, "square"),
+    INCONCLUSIVE: Sign(GRAY, "circle-open"),
+    UNTESTED: Sign(GRAY, "x-thin"),
 }
 
 

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from roadmap.charts import style
 from roadmap.charts.names import WIDTHS, Plot, name_points
 from roadmap.palette import BLUE, GRAY, ORANGE, PLUM
+from roadmap.steps import ROADMAPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,10 +41,12 @@ class FamilyStyle:
     size: int
 
 
+#: Names of the families of steps, by roadmap.
+STEPS = {name: f"{ROADMAPS[name].short_title} steps" for name in ("resnet50", "resnet200")}
 #: By name, in drawing order. Hovering shows the names of the networks.
 FAMILIES: dict[str, FamilyStyle] = {
-    "ResNet-50 steps": FamilyStyle(GRAY, "circle", {"width": 1, "color": GRAY}, 6),
-    "ResNet-200 steps": FamilyStyle(
+    STEPS["resnet50"]: FamilyStyle(GRAY, "circle", {"width": 1, "color": GRAY}, 6),
+    STEPS["resnet200"]: FamilyStyle(
         GRAY, "circle-open", {"width": 1, "color": GRAY, "dash": "dot"}, 7
     ),
     "Swin": FamilyStyle(ORANGE, "square-open", {"width": 1.5, "color": ORANGE, "dash": "dash"}, 13),

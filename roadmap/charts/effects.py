@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
+from roadmap.analysis.verdict import GAIN, INCONCLUSIVE, LOSS
 from roadmap.charts import style
 from roadmap.charts.ablation import SIGNS
 from roadmap.palette import BLUE, GRAY, ORANGE
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 ROW, TOP, BOTTOM, NAMES = 30, 8, 44, 176  # pixels
 #: How a study's verdicts are drawn.
-READINGS = {verdict: SIGNS[verdict] for verdict in ("gain", "loss", "inconclusive")}
+READINGS = {verdict: SIGNS[verdict] for verdict in (GAIN, LOSS, INCONCLUSIVE)}
 PATH_HEIGHT, MAP_HEIGHT = 340, 460
 POINT = 4
 

@@ -1,6 +1,6 @@
 """Export to ONNX, checked with onnxruntime.
 
-Needs the packages of the ``onnx`` extra: ``pip install -e '.[onnx]'``.
+Needs the packages of the ``onnx`` extra.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch.export import ExportedProgram
 
 from models.network import ModernResNet
 from roadmap.export.check import ExportError, difference
-from roadmap.export.packages import missing_packages
+from roadmap.export.packages import onnx_refusal
 from roadmap.export.program import captured, entries, first_line
 from roadmap.files import write_bytes
 
@@ -46,9 +46,8 @@ def save_onnx(
 
 def check_packages() -> None:
     """Raise ``ExportError`` if a package is missing."""
-    missing = missing_packages()
-    if missing:
-        raise ExportError(f"ONNX export needs {', '.join(missing)}: pip install -e '.[onnx]'")
+    if refusal := onnx_refusal():
+        raise ExportError(refusal)
 
 
 def exported(program: ExportedProgram, metadata: Mapping[str, str], output: str) -> bytes:

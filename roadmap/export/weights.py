@@ -32,8 +32,8 @@ def save_safetensors(
 ) -> float:
     """Write the weights of ``network`` (on the CPU), the config and ``facts`` (JSON values).
 
-    ``models.load`` and ``roadmap evaluate --weights`` read the file. Equal weights and facts give
-    equal files. Returns the largest difference between outputs of the network read back and of
+    ``models.load`` and the command ``evaluate`` read the file. Equal weights and facts give equal
+    files. Returns the largest difference between outputs of the network read back and of
     ``network``, relative to the largest output. Raises ``ExportError`` if a weight is not finite
     or a weight or output differs; ``OSError`` if the file cannot be written.
     """

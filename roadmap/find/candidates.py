@@ -77,7 +77,7 @@ class Candidate:
         if self.source == OWN:
             return "your config"
         if self.source in ROADMAPS:
-            return f"{self.short} (step from {ROADMAPS[self.source].title.split(' to ')[0]})"
+            return f"{self.short} (step from {ROADMAPS[self.source].networks[0]})"
         return self.name
 
     @property

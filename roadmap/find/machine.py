@@ -40,13 +40,13 @@ def devices() -> dict[str, str]:
 
 
 def main() -> None:
-    from roadmap.measure.throughput import MeasureError, checked_device, device_name
+    from roadmap.device import DeviceError, checked_device, device_name
 
     found = {}
     for kind in KINDS:
         try:
             found[kind] = device_name(checked_device(kind))
-        except (MeasureError, RuntimeError):
+        except (DeviceError, RuntimeError):
             continue
     print(json.dumps(found))
 

@@ -15,18 +15,15 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from roadmap.device import checked_device, device_name, out_of_memory, synchronize
 from roadmap.measure.peak_memory import release
 from roadmap.measure.throughput import (
     WARM_UP,
     MeasureError,
     OnProgress,
     Setting,
-    checked_device,
-    device_name,
     failure,
     one_step,
-    out_of_memory,
-    synchronize,
     tenths,
     timed,
 )
@@ -79,8 +76,8 @@ def compare(
 ) -> Pair:
     """Time two networks, given as functions that build them, in turn.
 
-    ``setting.repetitions`` is not used. Raises ``MeasureError`` if they do not run or do not fit
-    into memory together, and errors of ``on_progress``.
+    ``setting.repetitions`` is not used. Raises ``DeviceError``, ``MeasureError`` if they do not run
+    or do not fit into memory together, and errors of ``on_progress``.
     """
     device = checked_device(setting.device)
     try:

@@ -7,14 +7,11 @@ since it belongs to the recipe and libraries have different default rates.
 from __future__ import annotations
 
 import itertools
-import platform
 import statistics
-import subprocess
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
@@ -23,18 +20,19 @@ from torch import Tensor, nn
 
 from models.kernels.depthwise import depthwise_used
 from models.text import said
+from roadmap.device import (
+    Device,
+    DType,
+    autocast,
+    checked_device,
+    device_name,
+    out_of_memory,
+    synchronize,
+)
 from roadmap.measure import networks
 from roadmap.measure.peak_memory import PeakMemory, release
 
 Mode = Literal["inference", "training"]
-Device = Literal["cpu", "cuda", "mps"]
-DType = Literal["float32", "bf16", "fp16"]
-
-DTYPES: dict[str, torch.dtype] = {
-    "float32": torch.float32,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-}
 CHOICES = {"mode": get_args(Mode), "device": get_args(Device), "dtype": get_args(DType)}
 #: Untimed first runs, which compile, choose algorithms and allocate memory.
 WARM_UP = 5
@@ -119,8 +117,9 @@ def measure(
     """Time a network, given by name (``timm:convnext_tiny``) or as a function that builds it.
 
     If memory runs out, the batch size is halved, down to one image. Raises ``UnknownNetworkError``
-    for an unknown name, ``MeasureError`` if the network does not run in this setting, and errors of
-    ``on_progress``. Memory is always released.
+    for an unknown name, ``DeviceError`` for a device that this machine lacks, ``MeasureError`` if
+    the network does not run in this setting, and errors of ``on_progress``. Memory is always
+    released.
     """
     name = model if isinstance(model, str) else getattr(model, "__name__", "network")
     device = checked_device(setting.device)
@@ -140,45 +139,6 @@ def tenths(values: Sequence[float]) -> tuple[float, float, float]:
     """Return 10th percentile, median and 90th percentile."""
     found = statistics.quantiles(values, n=10, method="inclusive")
     return found[0], found[4], found[8]
-
-
-def best_device() -> Device:
-    """Return the fastest kind of device of this machine."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def checked_device(kind: str) -> torch.device:
-    """Return the device; raise ``MeasureError`` if this machine does not have it."""
-    available: dict[str, Callable[[], bool]] = {
-        "cuda": torch.cuda.is_available,
-        "mps": torch.backends.mps.is_available,
-    }
-    if kind in available and not available[kind]():
-        raise MeasureError(f"This machine has no {kind} device; use {best_device()!r}.")
-    return torch.device(kind)
-
-
-def device_name(device: torch.device) -> str:
-    """Return the hardware's name and, for a CPU, the number of cores that torch uses."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    cores = torch.get_num_threads()
-    chip = _processor()
-    return chip if device.type == "mps" else f"{chip}, {cores} core{'s' * (cores != 1)}"
-
-
-def _processor() -> str:
-    if platform.system() == "Darwin":
-        query = ["sysctl", "-n", "machdep.cpu.brand_string"]
-        return subprocess.run(query, capture_output=True, text=True).stdout.strip()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
 
 
 def _attempt(
@@ -215,15 +175,6 @@ def failure(name: str, setting: Setting, error: Exception) -> str:
     return (
         f"{name} does not run in {setting.mode} at {setting.image_size} x {setting.image_size} "
         f"pixels in {setting.dtype} on {setting.device}: {reason[0]}"
-    )
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether ``error`` says that memory ran out."""
-    # torch.compile wraps the error; MPS and the CPU allocator raise a plain RuntimeError.
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        word in str(error) for word in words
     )
 
 
@@ -289,14 +240,6 @@ def _timed_by_events(
     return tuple(a.elapsed_time(b) / 1000 for a, b in itertools.pairwise(marks))
 
 
-def synchronize(device: torch.device) -> None:
-    """Wait until ``device`` has done what was asked of it."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
-
-
 def one_step(network: nn.Module, setting: Setting, batch_size: int) -> Callable[[], None]:
     """Return a function that runs one random batch in the setting's mode and precision."""
     layout = torch.channels_last if setting.channels_last else torch.contiguous_format
@@ -316,7 +259,7 @@ def _inference_step(network: nn.Module, images: Tensor, setting: Setting) -> Cal
     run = torch.compile(network) if setting.compiled else network
 
     def step() -> None:
-        with torch.inference_mode(), _precision(setting):
+        with torch.inference_mode(), autocast(setting.device, setting.dtype):
             run(images)
 
     return step
@@ -334,18 +277,13 @@ def _training_step(network: nn.Module, images: Tensor, setting: Setting) -> Call
 
     def step() -> None:
         optimizer.zero_grad()
-        with _precision(setting):
+        with autocast(setting.device, setting.dtype):
             loss = F.cross_entropy(run(images), labels)
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
 
     return step
-
-
-def _precision(setting: Setting) -> torch.autocast:
-    half = setting.dtype != "float32"
-    return torch.autocast(setting.device, DTYPES[setting.dtype], enabled=half)
 
 
 def _disable_stochastic_depth(network: nn.Module) -> None:

@@ -96,14 +96,15 @@ def benchmark(
 ) -> None:
     """Measure speed and peak memory of inference and training steps."""
     names = _checked_names(roadmap, step, model or [])
-    from roadmap.measure.throughput import MeasureError, Mode, Setting, best_device, checked_device
+    from roadmap.device import DeviceError, best_device, checked_device
+    from roadmap.measure.throughput import Mode, Setting
 
     kind = best_device() if device == "auto" else device
     modes: tuple[Mode, ...]
     modes = ("inference", "training") if mode == "both" else (mode,)
     try:
         checked_device(kind)
-    except MeasureError as error:
+    except DeviceError as error:
         fail(str(error))
     settings = [
         Setting(

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
-from roadmap.analysis.ablation import GAIN, INCONCLUSIVE, LOSS, UNTESTED
 from roadmap.analysis.significance import MOST_SEEDS
+from roadmap.analysis.verdict import GAIN, INCONCLUSIVE, LOSS, UNTESTED
 from roadmap.html_table import NUMBER, Cell, Row, html_table, numbers, row_head, wide
 from roadmap.report import text
 from roadmap.text import number

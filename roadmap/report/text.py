@@ -7,16 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from models.text import shortened
-from roadmap.analysis.ablation import (
-    GAIN,
-    INCONCLUSIVE,
-    LOSS,
-    Ablation,
-    Change,
-    PairedCheck,
-    Span,
-)
+from roadmap.analysis.ablation import Ablation, Change, PairedCheck, Span
 from roadmap.analysis.significance import Spread
+from roadmap.analysis.verdict import GAIN, INCONCLUSIVE, LOSS
 from roadmap.runs import Run, Runs
 from roadmap.text import ABSENT, counted, data_title, number, p_value, signed
 

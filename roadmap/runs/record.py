@@ -76,6 +76,14 @@ class RunStart(NamedTuple):
     frozen_stages: int
 
 
+class Conventions(NamedTuple):
+    """How a run reads its data: whether it rotates images by their EXIF orientation tag, and the
+    order of the classes, None if unknown."""
+
+    exif_orientation: bool
+    class_names: list[str] | None
+
+
 class NewerSchemaError(RecordError):
     """A record written by a later version of this project."""
 
@@ -272,6 +280,15 @@ def as_names(value: Any) -> list[str] | None:
         value = [value.get(str(index)) for index in range(len(value))]
     good = isinstance(value, list) and value and all(isinstance(name, str) for name in value)
     return value if good else None
+
+
+def data_conventions(data: Any) -> Conventions:
+    """Return the conventions in ``data`` as run.json, weights files and checkpoints have it.
+
+    Without a record of it, images were read as stored.
+    """
+    facts = data if isinstance(data, dict) else {}
+    return Conventions(bool(facts.get("exif_orientation")), as_names(facts.get("class_names")))
 
 
 def _names_beside(folder: Path, content: Any) -> list[str] | None:

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from roadmap.analysis.significance import ALPHA, holm
+from roadmap.analysis.significance import holm
+from roadmap.analysis.verdict import IMPOSSIBLE, verdict
 from roadmap.definition import Step
 from roadmap.steps import ROADMAPS
 from roadmap.study.model import CONFIDENCE, Effect, Model, Prediction, combination_row, percent
@@ -353,13 +354,9 @@ def _judged(found: Sequence[Worth]) -> tuple[Worth, ...]:
     adjusted = dict(zip(tested, holm([effect.p for effect in tested.values()]), strict=True))
     judged = []
     for i, worth in enumerate(found):
-        if worth.effect is None:
-            verdict = "impossible"
-        elif adjusted[i] > ALPHA:
-            verdict = "inconclusive"
-        else:
-            verdict = "gain" if worth.effect.points > 0 else "loss"
-        judged.append(worth._replace(verdict=verdict))
+        effect = worth.effect
+        found_out = verdict(effect.points, adjusted[i]) if effect else IMPOSSIBLE
+        judged.append(worth._replace(verdict=found_out))
     return tuple(judged)
 
 

@@ -121,7 +121,7 @@ def published() -> list[Measured]:
                 continue
             recipe, std = roadmap.recipe(row["key"]), row["top1_std"]
             about = (recipe.epochs, recipe.lr, recipe.train_size, row["top1"], std)
-            network = _title(name, row["key"]) if roadmap.changes_networks else "ResNet-50"
+            network = _title(name, row["key"]) if roadmap.changes_networks else roadmap.networks[0]
             seeds = None if std is None else PAPER_SEEDS
             found.append(Measured(roadmap.config(row["key"]), network, PUBLISHED, *about, seeds))
     recipe = RECIPES["convnext"]
@@ -174,11 +174,11 @@ def _name(config: ModelConfig) -> str:
 
 
 def _title(roadmap: str, step: str) -> str:
-    """Return a step's title, with its start where two roadmaps have a step of that title."""
-    first = ROADMAPS[roadmap].steps[0]
-    start = ROADMAPS[roadmap].title.partition(" to ")[0]
-    if step == first.key:
-        return start
+    """Return a step's title, with its start if an earlier roadmap has that step too."""
+    start = ROADMAPS[roadmap].networks[0]
     found = ROADMAPS[roadmap].step(step)
-    one_of_its_title = roadmap == "resnet50" or found.network
-    return found.full_title if one_of_its_title else f"{found.title} ({start})"
+    if found is ROADMAPS[roadmap].steps[0]:
+        return start
+    titled = [name for name, other in ROADMAPS.items() if step in other.keys]
+    plain = found.network or titled[0] == roadmap
+    return found.full_title if plain else f"{found.title} ({start})"

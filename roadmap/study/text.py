@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from roadmap.analysis.verdict import GAIN, INCONCLUSIVE, LOSS
 from roadmap.study.confirmation import Confirmation, confirmed
 from roadmap.study.effects import Effects, Interaction, Worth
 from roadmap.study.experiment import Experiment
@@ -36,7 +37,7 @@ def short(effect: Effect | None, verdict: str) -> str:
     if effect is None:
         return "–"
     half = (effect.high - effect.low) / 2
-    word = "" if verdict == "inconclusive" else f" {verdict}"
+    word = "" if verdict == INCONCLUSIVE else f" {verdict}"
     return f"{signed(effect.points, 2)} ±{half:.2f}{word}"
 
 
@@ -134,17 +135,17 @@ def timing(speed: Speed, epochs: float) -> str:
 
 def summary(worth: Sequence[Worth], data: str) -> str:
     """Summarize one view in a sentence."""
-    found = [w for w in worth if w.verdict in ("gain", "loss")]
+    found = [w for w in worth if w.verdict in (GAIN, LOSS)]
     if not found:
         return f"On {data}, no change is significant."
-    gains = [w for w in found if w.verdict == "gain"]
-    losses = [w for w in found if w.verdict == "loss"]
+    gains = [w for w in found if w.verdict == GAIN]
+    losses = [w for w in found if w.verdict == LOSS]
     parts = []
     if gains:
         parts.append(f"{_listed(gains)} {'gains' if len(gains) == 1 else 'gain'}")
     if losses:
         parts.append(f"{_listed(losses)} {'costs' if len(losses) == 1 else 'cost'} accuracy")
-    undecided = sum(w.verdict == "inconclusive" for w in worth)
+    undecided = sum(w.verdict == INCONCLUSIVE for w in worth)
     verb = "is" if undecided == 1 else "are"
     rest = f"; {undecided} of {len(worth)} {verb} inconclusive" if undecided else ""
     return f"On {data}, {', and '.join(parts)}{rest}."

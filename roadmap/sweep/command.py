@@ -237,14 +237,14 @@ def _device_type(engine: str, device: str | None) -> str | None:
     """Return the device that runs train on; None for a cluster, whose nodes are unknown."""
     if engine == "ray":
         return device
-    from roadmap.train.machine import choose_device
+    from roadmap.device import choose_device
 
     return choose_device(device).type
 
 
 def _print_plan(runs: list[PlannedRun], engine: str, device: str | None, images: int) -> None:
+    from roadmap.device import choose_device, device_name
     from roadmap.sweep.estimate import REFERENCE_DEVICE, estimate
-    from roadmap.train.machine import choose_device, device_name
 
     # A cluster's devices may differ from this machine's.
     name = REFERENCE_DEVICE if engine == "ray" else device_name(choose_device(device))
@@ -257,7 +257,8 @@ def _print_plan(runs: list[PlannedRun], engine: str, device: str | None, images:
             "compilation and validation."
         )
     else:
-        typer.echo("Time: unknown; measure the steps with `roadmap benchmark --save` first.")
+        command = "`python -m roadmap benchmark --save`"
+        typer.echo(f"Time: unknown; measure the steps with {command} first.")
     typer.echo(
         f"Disk: up to {found.disk / 1e9:.1f} GB; {found.kept / 1e9:.1f} GB after deleting the "
         "checkpoints."
@@ -312,8 +313,8 @@ def _engine(kind: str, address: str | None, device: str | None, ahead: int) -> E
         return RayEngine(address, device=device)
     import torch
 
+    from roadmap.device import choose_device
     from roadmap.sweep.engine import LocalEngine
-    from roadmap.train.machine import choose_device
 
     uses_gpus = choose_device(device).type == "cuda"
     return LocalEngine(range(torch.cuda.device_count()) if uses_gpus else (), ahead=ahead)

@@ -1,7 +1,7 @@
 """``python -m roadmap.sweep.worker``: one run of a sweep in its own process.
 
 Standard input has one line with the run (pickled, in base64) and one more byte when the run may
-train. When it is closed, the run saves and stops. Exit codes are those of ``roadmap train``; on
+train. When it is closed, the run saves and stops. Exit codes are those of the command ``train``; on
 failure, standard output has one line that ``engine.failed`` reads.
 """
 

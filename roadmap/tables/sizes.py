@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from models.variants import VARIANT_TITLES
 from roadmap.tables.results import ResultsError, read_table
 
 if TYPE_CHECKING:
@@ -11,15 +12,15 @@ if TYPE_CHECKING:
 
 #: Names of the measured networks, by their source and name in the tables of measurements.
 MEASURED = {
-    ("variant", "resnet50"): "ResNet-50",
-    ("variant", "resnext50"): "ResNeXt-50",
-    ("variant", "convnext_tiny"): "ConvNeXt-T",
-    ("variant", "convnext_small"): "ConvNeXt-S",
-    ("variant", "convnext_base"): "ConvNeXt-B",
-    ("variant", "convnext_large"): "ConvNeXt-L",
-    ("variant", "convnext_xlarge"): "ConvNeXt-XL",
-    ("timm", "convnextv2_tiny"): "ConvNeXt V2-T",
-    ("timm", "convnextv2_base"): "ConvNeXt V2-B",
+    **{
+        ("variant", name): VARIANT_TITLES[name]
+        for name in (
+            *("resnet50", "resnext50"),
+            *("convnext_tiny", "convnext_small", "convnext_base", "convnext_large"),
+            "convnext_xlarge",
+        )
+    },
+    **{("timm", name): VARIANT_TITLES[name] for name in ("convnextv2_tiny", "convnextv2_base")},
     ("timm", "swin_tiny_patch4_window7_224"): "Swin-T",
     ("timm", "swin_small_patch4_window7_224"): "Swin-S",
     ("timm", "swin_base_patch4_window7_224"): "Swin-B",

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from roadmap.device import autocast
 from roadmap.train.data.batches import Data
 from roadmap.train.distributed import World
 
@@ -53,7 +54,7 @@ def evaluate(
     batches = data.val_batches(batch_size * world.size, rank=world.rank, world_size=world.size)
     with torch.inference_mode():
         for images, labels in batches:
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            with autocast(device.type, precision):
                 logits = network(images)
             logits = logits.float()
             guesses = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]

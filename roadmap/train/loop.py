@@ -11,6 +11,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
+from roadmap.device import out_of_memory
 from roadmap.errors import InterruptedRunError, NonFiniteError, TrainingError
 from roadmap.runs.metrics import SCORES
 from roadmap.runs.record import RunRecord
@@ -18,7 +19,6 @@ from roadmap.train.checkpoint import Checkpoint
 from roadmap.train.data.batches import Data, DataError
 from roadmap.train.data.damage import ImageError
 from roadmap.train.evaluate import Scores, evaluate
-from roadmap.train.machine import out_of_memory
 from roadmap.train.opening import ACCEPT
 from roadmap.train.recorder import Recorder
 from roadmap.train.stopping import Signals

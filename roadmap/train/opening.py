@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from models.text import ended
 from roadmap.errors import RefusedError
@@ -15,10 +15,11 @@ from roadmap.files import read_json, remove_partial
 from roadmap.runs.lock import FolderLock
 from roadmap.runs.record import (
     RECORD,
+    Conventions,
     NewerSchemaError,
     RecordError,
     RunRecord,
-    as_names,
+    data_conventions,
     read_record,
     write_record,
 )
@@ -37,7 +38,7 @@ ACCEPT = "--accept-changed-data"
 
 def _compared(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return what two runs must share, plus EXIF orientation, which old runs do not record."""
-    turned = bool((facts.get("data") or {}).get("exif_orientation", False))
+    turned = data_conventions(facts.get("data")).exif_orientation
     more = {"data.exif_orientation": turned, "processes": facts.get("processes", 1)}
     return compared(facts) | more
 
@@ -84,14 +85,6 @@ def locked(path: Path, world: World, say: Callable[[str], None]) -> Iterator[Non
         yield
 
 
-class Conventions(NamedTuple):
-    """How a run reads its data: whether it rotates images by their EXIF orientation tag, and the
-    order of the classes, None if it does not matter."""
-
-    exif_orientation: bool
-    class_names: list[str] | None
-
-
 def conventions(path: Path) -> Conventions:
     """Return the conventions of the run in the folder.
 
@@ -103,12 +96,10 @@ def conventions(path: Path) -> Conventions:
         checkpoints = sorted((path / "checkpoints").glob("step-*.json"), reverse=True)
     with suppress(OSError, RecordError):
         if (record := read_record(path)) is not None:
-            return Conventions(record.exif_orientation, as_names(record.class_names))
+            return data_conventions(record.data_json())
     for checkpoint in checkpoints:
         with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
-            data = read_json(checkpoint)["state"]["identity"]["data"]
-            turns = bool(data.get("exif_orientation", False))
-            return Conventions(turns, as_names(data.get("class_names")))
+            return data_conventions(read_json(checkpoint)["state"]["identity"]["data"])
     return Conventions(True, None)
 
 

@@ -16,8 +16,10 @@ from PIL import Image
 from torch import nn
 
 from models.files import network_of
+from roadmap.device import out_of_memory, prepare_device
 from roadmap.errors import RefusedError, TrainingError
 from roadmap.recipes import Recipe
+from roadmap.runs.record import data_conventions
 from roadmap.text import counted
 from roadmap.train.checks import placed_at
 from roadmap.train.data import augment
@@ -25,8 +27,6 @@ from roadmap.train.data.images import DataError, decode, image_endings
 from roadmap.train.data.on_demand import central_crop
 from roadmap.train.data.sampling import View
 from roadmap.train.fine_tune import StartWeights, read_start
-from roadmap.train.machine import out_of_memory, prepare_device
-from roadmap.train.scoring import turned
 from roadmap.train.settings import Start, scoring_view
 
 #: Classes listed per picture.
@@ -76,7 +76,8 @@ def classify(
         say(str(error))
 
     rows: list[dict[str, Any]] = []
-    pictures = _pictures(paths, recipe, turned(begin.facts), skip)
+    turned = data_conventions(begin.facts.get("data")).exif_orientation
+    pictures = _pictures(paths, recipe, turned, skip)
     while batch := list(islice(pictures, BATCH_SIZE)):
         try:
             rows += _rows(network, batch, classes, place)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from models.files import weights_content
+from roadmap.device import device_name, versions
 from roadmap.errors import InterruptedRunError, TrainingError
 from roadmap.files import write_bytes, write_csv
 from roadmap.runs.metrics import COLUMNS, METRICS
@@ -22,7 +23,6 @@ from roadmap.train.checkpoint import last_step, save_checkpoint
 from roadmap.train.data.batches import DataInfo
 from roadmap.train.distributed import World
 from roadmap.train.live import LiveFigures
-from roadmap.train.machine import device_name, versions
 from roadmap.train.metrics import Display
 from roadmap.train.settings import Settings
 from roadmap.train.stopwatch import Stopwatch

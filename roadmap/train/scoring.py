@@ -13,15 +13,15 @@ from models.files import WeightsFileError, network_of, read_weights
 from models.text import ended, shortened
 from models.weights import check_weights
 from models.weights.checkpoints import with_bare_keys
+from roadmap.device import out_of_memory, prepare_device
 from roadmap.errors import NonFiniteError, RefusedError, TrainingError
 from roadmap.measure.networks import UnknownNetworkError, build, check, config_of, described
-from roadmap.runs.record import as_names
+from roadmap.runs.record import as_names, data_conventions
 from roadmap.train.data.batches import DataError, open_data
 from roadmap.train.data.class_names import ClassNamesError, label_names, quoted
 from roadmap.train.data.sources import open_source
 from roadmap.train.data.split import Source
 from roadmap.train.evaluate import BATCH_SIZE, evaluate
-from roadmap.train.machine import out_of_memory, prepare_device
 from roadmap.train.settings import scoring_view
 
 
@@ -73,7 +73,7 @@ def score_file(
             device=place,
             seed=0,
             workers=workers,
-            exif_orientation=turned(facts),
+            exif_orientation=data_conventions(facts.get("data")).exif_orientation,
         )
     except DataError as error:
         raise RefusedError(str(error)) from None
@@ -164,12 +164,6 @@ def _matched(
         return source, "same names"
     notes.append(f"{name} and {path} have the classes in different orders: matched by name")
     return found, "matched by name"
-
-
-def turned(facts: Mapping[str, Any]) -> bool:
-    """Whether a file was trained on images rotated by their EXIF orientation tag."""
-    data = facts.get("data")
-    return isinstance(data, dict) and bool(data.get("exif_orientation", False))
 
 
 def _ours(config: ModelConfig, path: Path, tensors: dict[str, Tensor]) -> nn.Module:

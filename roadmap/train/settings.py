@@ -19,6 +19,7 @@ from models.config import ModelConfig
 from models.text import said, unknown_name
 from roadmap.errors import RefusedError
 from roadmap.recipes import NAMED_RECIPES, RECIPES, Recipe
+from roadmap.runs.record import IDENTITY
 from roadmap.schedule import scaled_lr
 from roadmap.steps import ROADMAPS
 from roadmap.text import counted
@@ -137,19 +138,15 @@ class Settings:
         """Return what run.json records about the settings and resumed runs must share, with lists
         instead of tuples. The precision is None if it depends on an unknown ``device_type``."""
         precision = device_type and ("bf16" if device_type == "cuda" else "float32")
-        recorded = {
-            "roadmap": self.roadmap,
+        known = vars(self) | {
             "step": None if self.start else self.step,
             "config": config.to_dict(),
             "recipe": dataclasses.asdict(self.recipe),
-            "seed": self.seed,
-            "scale": self.scale,
             "precision": self.precision or precision,
-            "micro_batch": self.micro_batch,
-            "sync_batch_norm": self.sync_batch_norm,
             "device_type": device_type,
         }
-        return json.loads(json.dumps(recorded))
+        # The start is recorded with the SHA-256 of its weights, once they are read.
+        return json.loads(json.dumps({name: known[name] for name in IDENTITY if name != "start"}))
 
 
 def choose_recipe(

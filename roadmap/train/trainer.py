@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from models.network import ModernResNet
+from roadmap.device import autocast
 from roadmap.recipes import OPTIMIZERS, Recipe
 from roadmap.schedule import learning_rate
 from roadmap.train.distributed import World, synchronize_batch_norm
@@ -298,7 +299,7 @@ class Trainer:
             self.optimizer.state[parameter][key] = own
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        return autocast(self.device.type, self.precision)
 
     def _no_sync(self) -> AbstractContextManager[Any]:
         if isinstance(self.network, DistributedDataParallel):

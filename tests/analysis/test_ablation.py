@@ -7,9 +7,10 @@ import pytest
 from fake_runs import write_ablation, write_run
 from scipy import stats
 
-from roadmap.analysis.ablation import GAIN, INCONCLUSIVE, LOSS, UNTESTED, analyse
+from roadmap.analysis.ablation import analyse
 from roadmap.analysis.significance import seeds_needed
 from roadmap.analysis.table import ablation_table, curve_table, rows
+from roadmap.analysis.verdict import GAIN, INCONCLUSIVE, LOSS, UNTESTED
 from roadmap.charts.curves import mean_curves
 from roadmap.runs import read_runs
 from roadmap.steps import ROADMAPS

@@ -7,7 +7,6 @@ import csv
 import pytest
 from scipy import stats
 
-from roadmap.analysis.ablation import GAIN, INCONCLUSIVE, LOSS, UNTESTED
 from roadmap.analysis.evidence import (
     CONTRADICTED,
     NO_TEST,
@@ -17,6 +16,7 @@ from roadmap.analysis.evidence import (
     confidence,
     results,
 )
+from roadmap.analysis.verdict import GAIN, INCONCLUSIVE, LOSS, UNTESTED
 from roadmap.steps import ROADMAPS
 from roadmap.tables import results as tables
 

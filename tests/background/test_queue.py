@@ -315,3 +315,15 @@ def test_a_worker_leaves_nothing_where_libraries_put_their_files(tmp_path):
         worker.stdin.write(request)
         worker.stdin.flush()
         assert Path(json.loads(worker.stdout.readline())["result"]["at"]).parent == tmp_path
+
+
+def test_a_worker_says_that_memory_ran_out():
+    """In a kind of error that is no MemoryError."""
+    code = "from roadmap.background import worker\n"
+    code += "def short(*_): raise RuntimeError('MPS backend out of memory')\n"
+    code += "worker.TASKS['short'] = short; worker.main()"
+    pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+    with Forked([sys.executable, "-c", code], cwd=jobs.START, **pipes, text=True) as worker:
+        worker.stdin.write('{"task": "short"}\n')
+        worker.stdin.flush()
+        assert "ran out of memory" in json.loads(worker.stdout.readline())["error"]

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from models import ModernResNet
 from roadmap import ROADMAPS
 from roadmap.cli import app
+from roadmap.device import DeviceError
 from roadmap.measure import throughput_table as table
 from roadmap.measure.networks import UnknownNetworkError
 from roadmap.measure.throughput import (
@@ -245,7 +246,7 @@ def test_a_wrong_name_is_answered_with_the_nearest(name, nearest):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
 def test_an_absent_device_is_named():
-    with pytest.raises(MeasureError, match="no cuda device; use"):
+    with pytest.raises(DeviceError, match="no cuda device; use"):
         measure(small_network, Setting(device="cuda"))
 
 

@@ -20,7 +20,7 @@ from roadmap.schedule import learning_rate, scaled_lr
 from roadmap.timm_models.network import TimmNetwork
 from roadmap.train.data import augment, preview
 from roadmap.train.optimizer import build_optimizer, loss_function
-from roadmap.views.builder.fields import CONTROLS
+from roadmap.views.common.fields import CONTROLS
 
 #: Every value of every choice makes a network with the others of this one.
 BASE = ModelConfig(

@@ -426,19 +426,19 @@ def test_a_wrong_value_is_named(tmp_path, facts, sentence):
 
 
 @pytest.mark.parametrize(
-    ("facts", "sentence"),
+    ("place", "value", "expected"),
     [
-        ({"val_images": 0}, "run.json: data.val_images is 0; expected an integer of at least 1."),
-        (
-            {"recipe": {"batch_size": -1}},
-            "run.json: recipe.batch_size is -1; expected an integer of at least 1.",
-        ),
-        ({"recipe": {"lr": None}}, "run.json: recipe.lr is None; expected a number."),
+        ("data.val_images", 0, "expected an integer of at least 1."),
+        ("recipe.batch_size", -1, "expected an integer of at least 1."),
+        ("recipe.lr", None, "expected a number."),
     ],
 )
-def test_a_wrong_value_below_is_named(tmp_path, facts, sentence):
-    write_run(tmp_path, **facts)
-    assert sentence in why(tmp_path)
+def test_a_wrong_value_below_is_named(tmp_path, place, value, expected):
+    folder = write_run(tmp_path)
+    outer, name = place.split(".")
+    content = json.loads((folder / "run.json").read_text())
+    change(folder, **{outer: content[outer] | {name: value}})
+    assert f"run.json: {place} is {value}; {expected}" in why(tmp_path)
 
 
 def test_lines_may_end_as_windows_ends_them(tmp_path):

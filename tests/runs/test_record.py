@@ -9,9 +9,21 @@ import re
 import pytest
 from fake_runs import damaged, write_run
 
+from roadmap.recipes import RECIPES
 from roadmap.runs import Run, Unreadable, read_run
-from roadmap.runs.record import SCHEMA, RecordError, RunRecord, read_record, write_record
+from roadmap.runs.record import (
+    IDENTITY,
+    SCHEMA,
+    RecordError,
+    RunRecord,
+    data_conventions,
+    read_record,
+    write_record,
+)
 from roadmap.tables.results import RESULTS
+from roadmap.train.settings import Settings, trained_config
+
+ROOT = RESULTS.parent
 
 
 def content_of(folder):
@@ -224,6 +236,36 @@ def test_a_run_that_is_continued_shares_these_settings(content):
     names = ("roadmap", "step", "config", "recipe", "seed", "scale", "precision", "micro_batch")
     names = (*names, "sync_batch_norm", "device_type", "data")
     assert RunRecord.from_json(content).identity() == {name: content[name] for name in names}
+
+
+def test_settings_record_the_fields_that_a_continued_run_shares():
+    settings = Settings(recipe=RECIPES["convnext"], micro_batch=8)
+    found = settings.identity(trained_config(settings), "cuda")
+    assert [*found, "start"] == list(IDENTITY)  # recorded once its weights are read
+    assert (found["precision"], found["micro_batch"]) == ("bf16", 8)
+
+
+@pytest.mark.parametrize(
+    ("data", "turned", "names"),
+    [
+        ({"exif_orientation": True, "class_names": ["a", "b"]}, True, ["a", "b"]),
+        ({"name": "pets"}, False, None),  # of an old run
+        ({"exif_orientation": None, "class_names": [1]}, False, None),
+        (None, False, None),
+        ("pets", False, None),
+    ],
+)
+def test_how_data_was_read_is_known_whatever_a_file_holds(data, turned, names):
+    assert data_conventions(data) == (turned, names)
+
+
+def test_run_json_is_parsed_in_one_module():
+    scripts = [path for part in ("roadmap", "benchmarks") for path in (ROOT / part).rglob("*.py")]
+    assert len(scripts) > 300
+    pattern = r"json\.loads?\([^\n]*(run\.json|RECORD)|read_json\([^\n]*(run\.json|RECORD)"
+    pattern += r"|\"exif_orientation\", False"
+    found = [path.name for path in scripts if re.search(pattern, path.read_text(encoding="utf-8"))]
+    assert found == ["record.py"]
 
 
 def put(content, place, value):

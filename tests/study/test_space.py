@@ -8,7 +8,7 @@ import pytest
 from studies import small_space
 
 from models.config import ModelConfig
-from roadmap.definition import Roadmap, Step
+from roadmap.definition import Step
 from roadmap.steps import ROADMAPS
 from roadmap.study import factors
 from roadmap.study.space import (
@@ -58,7 +58,7 @@ def test_steps_that_set_one_number_are_levels_of_one_factor(space):
 def test_a_step_of_ones_own_becomes_a_factor():
     own = Step(key="wide_kernel", title="Own", group="x", why="", config_changes={"groups": 2})
     steps = (*RESNET50.steps, own)
-    roadmap = Roadmap("resnet50", "Own", RESNET50.start, RESNET50.start_recipe, steps)
+    roadmap = replace(RESNET50, title="Own", steps=steps)
     found = roadmap_space(roadmap, SETTINGS).factor("wide_kernel")
     assert found.title == "Own"
     assert dict(found.level("on").config) == {"groups": 2}

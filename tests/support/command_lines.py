@@ -1,4 +1,4 @@
-"""Command lines in texts, held to the commands and options that there are."""
+"""Command lines and Python in texts; the commands and options that there are."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def command_lines(text: str) -> list[str]:
     pattern = r"(?:^|(?<=`))(?:\S*torchrun .*-m|(?:\S*/)?python -m) roadmap [^`\n]+"
     lines = re.findall(pattern, text.replace("\\\n", " "), re.M)
     return [line.replace(" ...", "").split(" > ")[0] for line in lines]
+
+
+def python_blocks(text: str) -> list[str]:
+    """What is between ```python and ```."""
+    return re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
 
 
 def checked(line: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from roadmap.runs.metrics import COLUMNS
+from roadmap.runs.record import RunRecord
 from roadmap.steps import ROADMAPS
 
 DEVICE = "NVIDIA H200"
@@ -77,7 +78,8 @@ def write_run(
         "energy_joules": None,
         "scores": {name: rows[-1][name] or None for name in COLUMNS[4:10]} if finished else None,
     }
-    (folder / "run.json").write_text(json.dumps(content | facts, indent=2))
+    record = RunRecord.from_json(json.loads(json.dumps(content)))  # raises if it is incomplete
+    (folder / "run.json").write_text(json.dumps(record.to_json() | facts, indent=2))
     return folder
 
 

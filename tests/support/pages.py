@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from streamlit.testing.v1 import AppTest
 
 TIMEOUT = 60  # seconds
@@ -33,6 +35,12 @@ def html(app: AppTest) -> str:
     """All HTML of the page but its scripts."""
     parts = (element.proto for element in app.get("html"))
     return "\n".join(part.body for part in parts if not part.unsafe_allow_javascript)
+
+
+def view(app: AppTest) -> str:
+    """The HTML of the page's one component."""
+    (component,) = app.get("bidi_component")
+    return json.loads(component.proto.json)["html"]
 
 
 def title(app: AppTest) -> str:

@@ -350,6 +350,9 @@ def test_torchvision_states_the_decay_before_its_own_scaling():
         torch.OutOfMemoryError("CUDA out of memory."),
         MemoryError(),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB, max allowed: 9.07 GB)."),
+        RuntimeError("backend='inductor' raised:\nOutOfMemoryError: CUDA out of memory."),
     ],
 )
 @pytest.mark.parametrize(
@@ -361,6 +364,8 @@ def test_torchvision_states_the_decay_before_its_own_scaling():
             "128 images of 32 pixels at once plus augmentation: set",
         ),
         ("loop.evaluate", "128 images of 32 pixels at once plus validation: set"),
+        ("run.open_data", "memory is too small for this network and data"),
+        ("run.Trainer", "memory is too small for this network and data"),
     ],
 )
 def test_too_little_memory_is_a_sentence(place, words, shortage, tmp_path, monkeypatch):

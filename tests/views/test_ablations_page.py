@@ -16,7 +16,7 @@ from pages import address, checked, html
 from roadmap.charts.curves import MEASURES
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.steps import ROADMAPS
-from roadmap.views.ablations import data as ablations_data
+from roadmap.views.common import all_runs
 
 opened = partial(pages.opened, "ablations")
 SCORES = {
@@ -255,7 +255,7 @@ def test_whatever_the_url_says_there_is_one_message_and_a_page(parameters):
 def test_a_new_run_appears(trained):
     app = opened()
     write_run(trained, "gelu", 0, 60.0)
-    time.sleep(ablations_data.FRESH)
+    time.sleep(all_runs.FRESH)
     assert len(runs_table(checked(app.run()))) == 11
 
 

@@ -11,13 +11,12 @@ from pages import html
 
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.sweep import background
-from roadmap.views.builder import address as builder_address
 from roadmap.views.builder import downloads as builder_downloads
 from roadmap.views.builder import fields as builder_fields
 from roadmap.views.builder import head as builder_head
 from roadmap.views.builder import measure as builder_measure
+from roadmap.views.common import builder_address, step_control
 from roadmap.views.common.bounds import within
-from roadmap.views.roadmap import step_control
 from roadmap.views.training import form
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from strategies import configs
 
 from models import VARIANTS
-from roadmap.views.builder.address import (
+from roadmap.views.common.builder_address import (
     STARTS,
     Builder,
     Chosen,

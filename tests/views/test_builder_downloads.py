@@ -12,6 +12,7 @@ from pages import checked, html
 
 from models import ModelConfig
 from roadmap.errors import RefusedError
+from roadmap.export import packages
 from roadmap.views.builder import downloads
 from roadmap.views.builder.downloads import progress_words, zipped
 
@@ -116,9 +117,9 @@ def test_a_file_that_is_refused_does_not_stop_the_others(states):
 
 @pytest.mark.usefixtures("states")
 def test_a_missing_package_leaves_the_other_files(monkeypatch):
-    monkeypatch.setattr(downloads, "missing_packages", lambda: ("onnxscript",))
+    monkeypatch.setattr(packages, "missing_packages", lambda: ("onnxscript",))
     app = created()
-    assert "The ONNX file was not created. ONNX export needs onnxscript." in html(app)
+    assert "The ONNX file was not created. ONNX export needs onnxscript: " in html(app)
     assert [label.rpartition(".")[2] for label in offered(app)] == ["safetensors", "pt2", "zip"]
 
 

@@ -15,13 +15,13 @@ from streamlit.testing.v1 import AppTest
 from models import VARIANTS
 from models.config import BOUNDS, CHOICES, FIELDS
 from roadmap.background.queue import Job
+from roadmap.export import packages
 from roadmap.measure.complexity import count
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.steps import ROADMAPS
-from roadmap.views.builder import downloads as builder_downloads
 from roadmap.views.builder import naming, timing
-from roadmap.views.builder.address import STARTS, Start, parse
-from roadmap.views.builder.fields import CONTROLS, GROUPS, group_of
+from roadmap.views.common.builder_address import STARTS, Start, parse
+from roadmap.views.common.fields import CONTROLS, GROUPS, group_of
 
 opened = partial(pages.opened, "builder")
 FEWER_NORMS = ROADMAPS["resnet50"].config("fewer_norms")
@@ -390,11 +390,11 @@ def test_a_batch_beyond_the_memory_is_not_measured():
 
 
 def test_onnx_without_its_packages_is_a_sentence(monkeypatch):
-    monkeypatch.setattr(builder_downloads, "missing_packages", lambda: ("onnxscript",))
+    monkeypatch.setattr(packages, "missing_packages", lambda: ("onnxscript",))
     app = opened(a="resnet50.baseline")
     assert app.button(key="make-onnx").disabled
     assert not app.button(key="make-safetensors").disabled
-    assert "ONNX export needs onnxscript. Install with pip install" in html(app)
+    assert "ONNX export needs onnxscript: install this project with the [onnx] extra" in html(app)
 
 
 def test_an_image_without_a_pixel_left_is_a_sentence():

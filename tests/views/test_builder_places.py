@@ -14,9 +14,10 @@ from models.config import FIELDS
 from roadmap.drawing.diagrams import part_diagram, part_names
 from roadmap.drawing.network import network_diagram
 from roadmap.drawing.svg import SIZE
-from roadmap.views.builder import address, editor, places
-from roadmap.views.builder.fields import CONTROLS, GROUPS, TITLES, group_of
+from roadmap.views.builder import editor, places
 from roadmap.views.builder.places import Place, parse, place_of_group
+from roadmap.views.common import builder_address
+from roadmap.views.common.fields import CONTROLS, GROUPS, TITLES, group_of
 
 TINY = VARIANTS["convnext_tiny"]
 
@@ -114,7 +115,7 @@ def test_a_click_that_no_browser_sends_opens_nothing(sent, monkeypatch):
     opened = []
     monkeypatch.setattr(editor, "go_to_place", lambda _, place: opened.append(place))
     monkeypatch.setattr(streamlit, "session_state", {editor.KEY: {"go": sent}})
-    builder = address.parse({}, address.Start("variant", "convnext_tiny"))
+    builder = builder_address.parse({}, builder_address.Start("variant", "convnext_tiny"))
     editor._opened(builder)
     assert opened == []
     monkeypatch.setattr(streamlit, "session_state", {editor.KEY: {"go": "stage2.norm"}})

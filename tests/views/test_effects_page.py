@@ -24,8 +24,7 @@ from roadmap.study.effects import Effects, EffectSettings
 from roadmap.study.experiment import open_experiment
 from roadmap.study.model import all_terms
 from roadmap.study.terms import CROSSED
-from roadmap.views.builder import address as builder_address
-from roadmap.views.effects import data as effects_data
+from roadmap.views.common import builder_address, experiments
 
 opened = partial(pages.opened, "effects")
 DATA = "made"
@@ -224,7 +223,7 @@ def test_confirmation_runs_stand_beside_their_predictions(design, folder, tmp_pa
     save_runs(tmp_path / "runs", more, made)
     monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path / "runs"))
     assert "confirmation" not in html(opened())
-    monkeypatch.setattr(effects_data, "_designs", lambda: (design, more))
+    monkeypatch.setattr(experiments, "_designs", lambda: (design, more))
     app = opened()
     model = open_experiment(design, read_runs(tmp_path / "runs").points).model
     top1, low, high = model.predict(model.terms.of([levels]))[0]

@@ -71,7 +71,9 @@ def test_it_fits(open_path):
         themed(page, scheme)
         settle(page)
         expect_to_fit(page)
-        for table in page.locator("table.heat").all():
+        tables = page.locator("table.heat").all()
+        assert tables
+        for table in tables:
             box = table.bounding_box()
             assert box["x"] >= 0
             assert box["x"] + box["width"] <= viewport["width"]

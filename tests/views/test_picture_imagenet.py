@@ -7,8 +7,8 @@ import pages
 import pytest
 import timm
 import torch
+from pages import view
 from safetensors.torch import save_file
-from test_picture_page import view
 
 from roadmap import visitors
 from roadmap.timm_models.weights import WeightsError

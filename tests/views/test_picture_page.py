@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 
 import pages
 import pytest
-from pages import address
-from streamlit.testing.v1 import AppTest
+from pages import address, view
 
 from roadmap.steps import ROADMAPS
+from roadmap.tables.pocket import shipped
 from roadmap.tables.results import RESULTS
-from roadmap.views.picture.link import link
-from roadmap.views.picture.networks import pocket, shipped
+from roadmap.views.common.picture_link import picture_link
+from roadmap.views.picture.networks import pocket
 from roadmap.views.picture.page import PICTURES, known_pictures
 from roadmap.views.picture.tree import tree
 
 opened = partial(pages.opened, "picture")
 RESNET50 = ROADMAPS["resnet50"]
 PART = "b.stages.1.blocks.0.branch.conv1"
-
-
-def view(app: AppTest) -> str:
-    """The component's HTML."""
-    (component,) = app.get("bidi_component")
-    return json.loads(component.proto.json)["html"]
 
 
 def test_two_networks_are_shown_with_their_stages_and_classes():
@@ -100,9 +93,9 @@ def test_a_wrong_url_gets_a_sentence(parameters):
 
 
 def test_steps_link_to_the_page():
-    assert "a=kernel_7&amp;b=gelu" in link(RESNET50, "gelu")
-    assert "a=baseline" in link(RESNET50, "baseline")
-    own = [key for key in RESNET50.keys if "Run it on a picture" in link(RESNET50, key)]
+    assert "a=kernel_7&amp;b=gelu" in picture_link(RESNET50, "gelu")
+    assert "a=baseline" in picture_link(RESNET50, "baseline")
+    own = [key for key in RESNET50.keys if "Run it on a picture" in picture_link(RESNET50, key)]
     assert set(own) == set(shipped())
 
 
@@ -116,7 +109,7 @@ def test_steps_link_to_the_page():
     ],
 )
 def test_other_steps_link_to_the_nearest_trained_network(roadmap, step, near):
-    found = link(ROADMAPS[roadmap], step)
+    found = picture_link(ROADMAPS[roadmap], step)
     assert f'={near}" target' in found
     assert f"on a picture: {RESNET50.step(near).title}<" in found
 

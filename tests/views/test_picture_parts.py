@@ -12,8 +12,9 @@ from models.network import ModernResNet
 from models.spec import Conv, network_spec, placed_layers
 from roadmap.measure.receptive_field import center, receptive_fields
 from roadmap.steps import ROADMAPS
+from roadmap.tables.pocket import shipped
 from roadmap.views.picture import levels, networks
-from roadmap.views.picture.networks import forward, pocket, shipped
+from roadmap.views.picture.networks import forward, pocket
 from roadmap.views.picture.sheets import sheet, strongest
 from roadmap.views.picture.terms import explain
 from roadmap.views.picture.tree import IMAGE, Place, above, place, tree

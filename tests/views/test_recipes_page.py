@@ -49,6 +49,22 @@ def test_every_field_of_a_recipe_is_in_the_table():
     assert sorted(shown) == sorted(vars(RECIPES["convnext"]))
 
 
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ("rand-m9-mstd0.5-inc1", "RandAugment, magnitude 9"),
+        ("rand-mstd0.5-m9", "RandAugment, magnitude 9"),  # timm takes the parts in any order
+        ("rand-n3", "RandAugment, magnitude 10"),  # timm's default
+        ("trivial", "TrivialAugmentWide"),
+        ("none", "none"),
+        ("rand-x9", "rand-x9"),  # of no policy
+    ],
+)
+def test_a_policy_is_told_as_training_reads_it(policy, words):
+    recipe = RECIPES["convnext"].replace(auto_augment=policy)
+    assert recipe_text.value(recipe, "auto_augment") == words
+
+
 def test_a_value_a_recipe_has_no_use_for_is_a_dash():
     assert recipe_text.value(RECIPES["convnext"], "momentum") == "–"
     assert recipe_text.value(RECIPES["resnet_standard"], "momentum") == "0.9"

@@ -31,7 +31,7 @@ from roadmap.sweep import background
 from roadmap.sweep.plan import design_runs
 from roadmap.tables.results import RESULTS
 from roadmap.train.data import downloads
-from roadmap.views.ablations import data as ablations_data
+from roadmap.views.common import all_runs
 
 opened = partial(pages.opened, "training")
 
@@ -157,7 +157,7 @@ def test_a_resumed_run_is_starting_until_it_trains_and_ending_once_it_is_finishe
     assert "Starting: loading the data" in page and "Ending" not in page
     shutil.rmtree(folder)
     write_run(sleeper, "gelu", data=task.data, epochs=9)
-    time.sleep(ablations_data.FRESH)
+    time.sleep(all_runs.FRESH)
     assert "1 of 1 finished. Ending" in html(opened())
 
 

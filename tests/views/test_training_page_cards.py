@@ -24,7 +24,7 @@ from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.runs.live import LIVE as LIVE_FILE
 from roadmap.runs.live import Live, write_live
 from roadmap.tables.results import RESULTS
-from roadmap.views.ablations import data as ablations_data
+from roadmap.views.common import all_runs
 from roadmap.views.training import shown
 
 opened = partial(pages.opened, "training")
@@ -44,7 +44,7 @@ def test_a_run_that_fine_tunes_or_is_of_a_design_has_a_card_while_it_runs(root, 
     point = {"design": "small", "key": "007", "role": "fit", "levels": {}}
     for seed, more in enumerate(({"start": start}, {"point": point}, {})):
         write_run(root, "gelu", seed, data="digits-30-epochs", done=1, **more)
-    time.sleep(ablations_data.FRESH)
+    time.sleep(all_runs.FRESH)
     page = html(opened())
     for title in ("ReLU to GELU, fine-tuned", "Run 007 of design small", "ReLU to GELU"):
         assert f'<h3 class="subsection">{title}, seed' in page

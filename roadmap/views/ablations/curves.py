@@ -13,8 +13,7 @@ from roadmap.runs import StepRun
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import ResultsError
 from roadmap.text import number
-from roadmap.views.ablations import data as ablations_data
-from roadmap.views.common import figure, markup
+from roadmap.views.common import all_runs, figure, markup
 from roadmap.views.common.controls import choice, titled
 
 if TYPE_CHECKING:
@@ -40,11 +39,11 @@ def show(folder: str, roadmap: str, runs: tuple[StepRun, ...]) -> None:
 
 
 def _section(folder: str, roadmap: str) -> None:
-    runs = ablations_data.of(ablations_data.read().runs, folder, roadmap)
+    runs = all_runs.of(all_runs.read().runs, folder, roadmap)
     begun = [run for run in runs if run.epochs]
     if not begun:
         return
-    data = ablations_data.analyzed(begun)
+    data = all_runs.analyzed(begun)
     begun = [run for run in begun if run.data == data]
     with st.container(horizontal=True, gap="medium", key="ablations-curve-controls"):
         titles = {key: measure.name for key, measure in MEASURES.items()}

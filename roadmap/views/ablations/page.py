@@ -18,9 +18,8 @@ from roadmap.sweep.background import DIGITS
 from roadmap.tables.results import ResultsError
 from roadmap.text import data_title
 from roadmap.views.ablations import curves as ablations_curves
-from roadmap.views.ablations import data as ablations_data
 from roadmap.views.ablations import table as ablations_table
-from roadmap.views.common import address, figure, markup
+from roadmap.views.common import address, all_runs, figure, markup
 from roadmap.views.common.controls import select
 from roadmap.views.common.digits import caution
 
@@ -42,17 +41,17 @@ python -m roadmap sweep --seeds 0 1 2 --data /data/imagenet --epochs 90"""
 
 def show() -> None:
     st.html(markup.heading("Ablations", 1, "title"))
-    found = ablations_data.read()
+    found = all_runs.read()
     if found.runs:
         folder, roadmap = _choices(found.runs)
-        runs = ablations_data.of(found.runs, folder, roadmap)
+        runs = all_runs.of(found.runs, folder, roadmap)
         _analysis(runs, found, roadmap)
         ablations_curves.show(folder, roadmap, runs)
         with st.expander("All runs" if len(found.runs) == 1 else f"All {len(found.runs):,} runs"):
             ablations_table.show()
     else:
         _nothing()
-    ablations_table.show_unreadable(ablations_data.broken(found))
+    ablations_table.show_unreadable(all_runs.broken(found))
 
 
 def _nothing() -> None:
@@ -65,9 +64,9 @@ def _nothing() -> None:
 
 def _choices(runs: tuple[StepRun, ...]) -> tuple[str, str]:
     """Return the data set's folder and the roadmap, from the URL and the controls."""
-    folders = ablations_data.folders(runs)
+    folders = all_runs.folders(runs)
     folder, problem = address.option(st.query_params, "data", folders)
-    known = ablations_data.roadmaps([run for run in runs if run.path.parent.name == folder])
+    known = all_runs.roadmaps([run for run in runs if run.path.parent.name == folder])
     roadmap, other = address.option(st.query_params, "roadmap", known)
     if problem or other:
         st.html(markup.notice(" ".join(filter(None, (problem, other)))))
@@ -95,7 +94,7 @@ def _analysis(runs: tuple[StepRun, ...], found: Runs, roadmap: str) -> None:
         )
         return
     try:
-        ablation = ablations_data.ablation(runs)
+        ablation = all_runs.ablation(runs)
     except ResultsError as error:
         st.html(markup.notice(f"These runs cannot be analyzed: {error}"))
         return

@@ -10,8 +10,7 @@ from models.text import shortened
 from roadmap.runs import STATUSES, StepRun, Unreadable
 from roadmap.steps import ROADMAPS
 from roadmap.text import ABSENT, data_title
-from roadmap.views.ablations import data as ablations_data
-from roadmap.views.common import markup, turns
+from roadmap.views.common import all_runs, markup, turns
 from roadmap.views.common.figure import plain_cells
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def _filtered() -> None:
     """Show the table, re-reading the runs so that a filter also sees new ones."""
     import pandas as pd
 
-    found = ablations_data.read()
+    found = all_runs.read()
     table = pd.DataFrame([_row(run) for run in found.runs], columns=list(COLUMNS))
     shown = plain_cells(_filters(table))  # Streamlit's table has its own CSV export
     words = "run" if len(table) == 1 else "runs"

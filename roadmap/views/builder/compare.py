@@ -10,11 +10,11 @@ import streamlit as st
 from models.config import FIELDS
 from roadmap.text import number
 from roadmap.views.builder import drawing, naming, predict, timing
-from roadmap.views.builder.address import Builder, Chosen
-from roadmap.views.builder.fields import CONTROLS
 from roadmap.views.builder.state import go
 from roadmap.views.builder.tables import costs, digits
 from roadmap.views.common import markup
+from roadmap.views.common.builder_address import Builder, Chosen
+from roadmap.views.common.fields import CONTROLS
 
 
 def show(builder: Builder, drawn: str) -> None:

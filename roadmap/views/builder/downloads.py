@@ -18,12 +18,11 @@ from roadmap import visitors
 from roadmap.background.queue import Job
 from roadmap.drawing.words import label
 from roadmap.export.formats import verdict
-from roadmap.export.packages import missing_packages
+from roadmap.export.packages import onnx_refusal
 from roadmap.measure.complexity import count
 from roadmap.measure.limits import export_refusal, refusal
 from roadmap.text import number
-from roadmap.views.builder import work as builder_work
-from roadmap.views.common import markup, press
+from roadmap.views.common import markup, press, work
 from roadmap.views.common.bounds import within
 
 SEEDS = (0, 2**31 - 1)
@@ -121,11 +120,8 @@ def _refusal(form: str, config: ModelConfig, image_size: int) -> str:
     """Return why the file cannot be created here, or an empty string."""
     if reason := refusal(config, image_size):
         return reason
-    if form == "onnx" and (missing := missing_packages()):
-        return (
-            f"ONNX export needs {', '.join(missing)}. Install with pip install -e '.[onnx]' where "
-            "this explorer runs."
-        )
+    if form == "onnx" and (missing := onnx_refusal()):
+        return f"{missing}, where this explorer runs."
     return export_refusal(MADE[form], form, config, image_size)
 
 
@@ -137,7 +133,7 @@ def _key(form: str) -> str:
 
 
 def _running() -> bool:
-    return any(builder_work.running(_key(form)) for form in MADE)
+    return any(work.running(_key(form)) for form in MADE)
 
 
 def _wanted(config: ModelConfig, seed: int, image_size: int) -> tuple[ModelConfig, int, int]:
@@ -150,14 +146,14 @@ def _begin(
 ) -> None:
     """Start a job per file; the queue runs them one after the other."""
     for form in MADE:
-        builder_work.stop(_key(form))
+        work.stop(_key(form))
     for form in forms:
         if reason := _refusal(form, config, image_size):  # or a program pressed the button
-            builder_work.refuse(_key(form), reason)
+            work.refuse(_key(form), reason)
             continue
         file = f"{stem}.{form}"
         job = Job("export", form=form, config=config.to_dict(), seed=seed, image_size=image_size)
-        builder_work.begin(
+        work.begin(
             _key(form),
             job,
             {"path": str(job.folder / file)},
@@ -175,10 +171,10 @@ def _jobs() -> dict[str, Job]:
 def _follow(config: ModelConfig, seed: int, image_size: int) -> None:
     """Show progress while files are created, then the files or what went wrong, each by itself."""
     for form, name in MADE.items():
-        if reason := builder_work.refusal(_key(form)):
+        if reason := work.refusal(_key(form)):
             st.html(markup.notice(f"The {name} file was not created. {reason}"))
     if _running():
-        st.fragment(_progress, run_every=builder_work.POLL)()
+        st.fragment(_progress, run_every=work.POLL)()
         return
     wanted = _wanted(config, seed, image_size)
     jobs = {f: job for f, job in _jobs().items() if _about(f)["wanted"] == wanted}
@@ -189,7 +185,7 @@ def _follow(config: ModelConfig, seed: int, image_size: int) -> None:
 
 
 def _about(form: str) -> dict[str, Any]:
-    return builder_work.about(_key(form))
+    return work.about(_key(form))
 
 
 def _progress() -> None:
@@ -210,7 +206,7 @@ def _progress() -> None:
 def progress_words(pending: Sequence[str], share: float, states: Sequence[str]) -> str:
     """Say what is created now, and the ``share`` of finished files: ``33%: creating ONNX``."""
     if "running" not in states:
-        return f"{share:.0%}: {builder_work.QUEUED}"
+        return f"{share:.0%}: {work.QUEUED}"
     now = pending[list(states).index("running")]
     rest = [name for name in pending if name != now]
     return f"{share:.0%}: creating {now}" + (f", then {' and '.join(rest)}" if rest else "")
@@ -228,7 +224,7 @@ def _outcome(form: str, job: Job) -> None:
         _offer(form, job)
     else:
         name = label(MADE[form])
-        builder_work.outcome(job, lambda _: None, f"{name}: ")
+        work.outcome(job, lambda _: None, f"{name}: ")
 
 
 def _offer(form: str, job: Job) -> None:

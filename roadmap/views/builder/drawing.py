@@ -11,8 +11,8 @@ from models.config import ModelConfig
 from roadmap.drawing import diagrams
 from roadmap.drawing.diagrams import Diagram
 from roadmap.drawing.network import network_diagram
-from roadmap.views.builder.address import Builder
 from roadmap.views.common import markup
+from roadmap.views.common.builder_address import Builder
 
 #: Drawings that the server keeps, of about 30 kB each.
 MOST_KEPT = 64

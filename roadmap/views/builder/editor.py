@@ -16,16 +16,16 @@ import streamlit as st
 from models.config import ModelConfig
 from roadmap.drawing.diagrams import Diagram
 from roadmap.drawing.svg import SIZE, Area
-from roadmap.views.builder import address as builder_address
 from roadmap.views.builder import fields, places
-from roadmap.views.builder.address import Builder, Chosen
 from roadmap.views.builder.drawing import Drawings
-from roadmap.views.builder.fields import GROUPS, INPUTS, TITLES, Refused
+from roadmap.views.builder.fields import Refused
 from roadmap.views.builder.places import Place
 from roadmap.views.builder.state import REFUSED, go, go_to_place, refused
-from roadmap.views.common import assets, markup
+from roadmap.views.common import assets, builder_address, markup
 from roadmap.views.common.bounds import known
+from roadmap.views.common.builder_address import Builder, Chosen
 from roadmap.views.common.controls import titled
+from roadmap.views.common.fields import GROUPS, INPUTS, TITLES, group_of
 
 KEY, NAME = "builder-drawing", "roadmap_builder"
 FILES = Path(__file__).parent
@@ -129,10 +129,10 @@ def _controls(builder: Builder, place: Place) -> None:
         args=(builder, place),
     )
     found = refused(builder)
-    if found and fields.group_of(found.fields[0]) not in (group, INPUTS):
+    if found and group_of(found.fields[0]) not in (group, INPUTS):
         _refusal(builder, place, found)
     _fields(builder, place, group)
-    unfolded = bool(found and fields.group_of(found.fields[0]) == INPUTS) or place.group == INPUTS
+    unfolded = bool(found and group_of(found.fields[0]) == INPUTS) or place.group == INPUTS
     with st.expander(TITLES[INPUTS], expanded=unfolded, key=f"builder-rest-{unfolded}"):
         _image(builder)
         _fields(builder, place, INPUTS)
@@ -164,7 +164,7 @@ def _fields(builder: Builder, place: Place, group: str) -> None:
 
 def _refusal(builder: Builder, place: Place, found: Refused) -> None:
     """Say what is wrong, with a way back and to the other controls that it is about."""
-    groups = dict.fromkeys(map(fields.group_of, found.fields))
+    groups = dict.fromkeys(map(group_of, found.fields))
     with st.container(key="refusal", gap=None):
         st.html(markup.refusal(found.reason))
         with st.container(horizontal=True, gap="small"):

@@ -8,12 +8,11 @@ import streamlit as st
 
 from models.config import ConfigError
 from models.text import ended, shortened
-from roadmap.views.builder import address as builder_address
 from roadmap.views.builder import history, opening
-from roadmap.views.builder.address import SOURCE_TITLES, Builder, Slot, Start
 from roadmap.views.builder.state import REFUSED, go, go_to
-from roadmap.views.common import markup
+from roadmap.views.common import builder_address, markup
 from roadmap.views.common.bounds import known
+from roadmap.views.common.builder_address import SOURCE_TITLES, Builder, Slot, Start
 from roadmap.views.common.controls import titled
 
 MOST_BYTES = 64_000  # largest config file; a run.json has a few thousand bytes

@@ -11,8 +11,7 @@ from roadmap import visitors
 from roadmap.background.queue import Job
 from roadmap.measure.limits import measuring_refusal, refusal
 from roadmap.text import number
-from roadmap.views.builder import work as builder_work
-from roadmap.views.common import markup, press
+from roadmap.views.common import markup, press, work
 from roadmap.views.common.bounds import within
 
 KEY = "measuring"
@@ -55,13 +54,13 @@ def show(config: ModelConfig, image_size: int, name: str) -> None:
             mode,
             batch_size,
             name,
-            disabled=bool(reason) or builder_work.running(KEY),
+            disabled=bool(reason) or work.running(KEY),
             key="measure",
         )
     if reason:
         st.html(markup.paragraph(reason, "faint"))
-    told = builder_work.about(KEY)
-    builder_work.follow(KEY, f"Measuring {told.get('name')}, {told.get('mode')}", _keep)
+    told = work.about(KEY)
+    work.follow(KEY, f"Measuring {told.get('name')}, {told.get('mode')}", _keep)
     _table()
 
 
@@ -71,18 +70,18 @@ def _refusal(config: ModelConfig, image_size: int, mode: str, batch_size: int) -
 
 def _begin(config: ModelConfig, image_size: int, mode: str, batch_size: int, name: str) -> None:
     if reason := _refusal(config, image_size, mode, batch_size):  # or a program pressed the button
-        builder_work.refuse(KEY, reason)
+        work.refuse(KEY, reason)
         return
     setting = {"mode": mode, "batch_size": batch_size, "image_size": image_size}
     job = Job("measure", config=config.to_dict(), setting=setting)
-    builder_work.begin(KEY, job, name=name, mode=mode, image_size=image_size)
+    work.begin(KEY, job, name=name, mode=mode, image_size=image_size)
 
 
 def _keep(job: Job) -> None:
     """Add the result to the session's table, once."""
     st.session_state.pop(KEY)
     measured = st.session_state.setdefault("measured", [])
-    measured.insert(0, {**builder_work.about(KEY), **job.result})
+    measured.insert(0, {**work.about(KEY), **job.result})
     del measured[MOST_KEPT:]
 
 

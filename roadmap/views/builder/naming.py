@@ -7,8 +7,8 @@ import re
 from models.config import ModelConfig
 from models.variants import VARIANTS
 from roadmap.text import number, signed
-from roadmap.views.builder.address import Builder, format_chosen
 from roadmap.views.builder.tables import CostRow, costs
+from roadmap.views.common.builder_address import Builder, format_chosen
 
 #: Fields in a file's name; more are only counted.
 MOST_FIELDS = 3

@@ -12,9 +12,8 @@ from roadmap.runs import Run
 from roadmap.study.nearest import Measured, Near, nearest, of_runs, published
 from roadmap.tables.results import ResultsError
 from roadmap.text import counted, data_title, number, scientific
-from roadmap.views.ablations import data as ablations_data
-from roadmap.views.builder.fields import CONTROLS
-from roadmap.views.common import markup
+from roadmap.views.common import all_runs, markup
+from roadmap.views.common.fields import CONTROLS
 
 #: Differences listed in a row; more are only counted.
 MOST_LISTED = 4
@@ -29,7 +28,7 @@ NOTE = (
 def show(config: ModelConfig) -> None:
     """Show the table, or why it cannot be read."""
     try:
-        measured = (*_published(), *_of_runs(ablations_data.read().every))
+        measured = (*_published(), *_of_runs(all_runs.read().every))
     except ResultsError as error:
         st.html(markup.notice(f"The nearest measured networks cannot be shown: {error}"))
         return

@@ -11,7 +11,7 @@ from models.text import unknown_name
 from models.variants import FURTHER, TIMM_NAMES
 from roadmap.steps import ROADMAPS
 from roadmap.timm_names import PREFIX
-from roadmap.views.builder.address import STARTS, Chosen, Start, at_start
+from roadmap.views.common.builder_address import STARTS, Chosen, Start, at_start
 
 #: timm's prefix for its names on the command line, as in ``timm:convnext_tiny``.
 TIMM = "timm:"

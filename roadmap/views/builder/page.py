@@ -11,19 +11,18 @@ from roadmap import charts, visitors
 from roadmap.charts.costs import START
 from roadmap.measure.complexity import count
 from roadmap.tables.results import ResultsError
-from roadmap.views.builder import address as builder_address
 from roadmap.views.builder import compare as builder_compare
 from roadmap.views.builder import downloads as builder_downloads
 from roadmap.views.builder import drawing as builder_drawing
 from roadmap.views.builder import editor, head, naming, nearest, places, state
-from roadmap.views.builder import fields as builder_fields
 from roadmap.views.builder import measure as builder_measure
 from roadmap.views.builder import predict as builder_predict
 from roadmap.views.builder import tables as builder_tables
-from roadmap.views.builder.address import Builder
 from roadmap.views.builder.places import PARAMETER, Place
+from roadmap.views.common import builder_address, markup, turns
 from roadmap.views.common import figure as figure_element
-from roadmap.views.common import markup, turns
+from roadmap.views.common.builder_address import Builder
+from roadmap.views.common.fields import CONTROLS
 
 
 def show() -> None:
@@ -80,9 +79,7 @@ def _current() -> tuple[Builder, Place]:
 def _name(builder: Builder) -> str:
     """Name the network for the table: its start, and its changes if they are few."""
     chosen = builder.current
-    said = [
-        builder_fields.CONTROLS[field].phrase(value) for field, (_, value) in chosen.changes.items()
-    ]
+    said = [CONTROLS[field].phrase(value) for field, (_, value) in chosen.changes.items()]
     if len(said) > 2:
         said = [f"{len(said)} fields changed"]
     return ", ".join([chosen.start.title, *said])

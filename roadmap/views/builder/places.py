@@ -13,7 +13,7 @@ from models.text import unknown_name
 from roadmap.drawing.diagrams import part_names
 from roadmap.drawing.network import HEAD, INPUT
 from roadmap.drawing.svg import Area
-from roadmap.views.builder.fields import GROUPS, INPUTS
+from roadmap.views.common.fields import GROUPS, INPUTS
 
 PARAMETER = "part"
 #: The part that is drawn at first.
@@ -31,7 +31,7 @@ _LAYERS = {
 
 
 class Place(NamedTuple):
-    """``drawn`` is a part that ``part_diagram`` draws, ``group`` a key of ``fields.GROUPS``."""
+    """``drawn`` is a part that ``part_diagram`` draws, ``group`` a key of ``GROUPS``."""
 
     drawn: str = FIRST
     group: str = "stages"

@@ -11,8 +11,7 @@ from roadmap.study.effects import Effects
 from roadmap.study.model import Prediction
 from roadmap.study.space import StudyError
 from roadmap.text import data_title, number
-from roadmap.views.common import markup
-from roadmap.views.effects import data as effects_data
+from roadmap.views.common import experiments, markup
 
 MOST_EXCUSES = 2
 
@@ -20,12 +19,12 @@ MOST_EXCUSES = 2
 def show(config: ModelConfig) -> None:
     """Show one line per data set with a fitted experiment."""
     said, excuses = [], []
-    for data in effects_data.data_sets():
+    for data in experiments.data_sets():
         try:
-            experiment = effects_data.experiment(data)
+            experiment = experiments.experiment(data)
         except StudyError:
             continue
-        effects = effects_data.effects(experiment.model, (), None, None)
+        effects = experiments.effects(experiment.model, (), None, None)
         try:
             said.append(_sentence(effects, config, experiment.model.data))
         except StudyError as error:
@@ -45,12 +44,12 @@ def rows(*configs: ModelConfig) -> list[tuple[str, ...]]:
     """Return a row per data set that can predict one of ``configs``: a title, then top-1 of each
     with its interval."""
     found = []
-    for data in effects_data.data_sets():
+    for data in experiments.data_sets():
         try:
-            model = effects_data.experiment(data).model
+            model = experiments.experiment(data).model
         except StudyError:
             continue
-        effects = effects_data.effects(model, (), None, None)
+        effects = experiments.effects(model, (), None, None)
         said = [_top1(effects, config) for config in configs]
         if any(said):
             title = f"Predicted top-1 on {data_title(model.data)}, %"

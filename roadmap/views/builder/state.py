@@ -7,12 +7,11 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from roadmap.views.builder import address as builder_address
 from roadmap.views.builder import places
-from roadmap.views.builder.address import Builder, Start
 from roadmap.views.builder.fields import Refused
 from roadmap.views.builder.places import PARAMETER, Place
-from roadmap.views.common import address
+from roadmap.views.common import address, builder_address
+from roadmap.views.common.builder_address import Builder, Start
 
 REFUSED = "refused"
 

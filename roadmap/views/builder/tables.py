@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from models.config import ModelConfig
+from models.variants import VARIANT_TITLES
+from roadmap.charts.costs import STEPS
 from roadmap.measure.complexity import count
 from roadmap.measure.receptive_field import receptive_fields
 from roadmap.measure.training_memory import training_memory
 from roadmap.tables import results
 from roadmap.text import ABSENT, change, number
-from roadmap.views.builder.address import VARIANT_TITLES
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -84,7 +85,7 @@ def known_networks() -> DataFrame:
     """Return the table for ``charts.cost_map``. Raises ``ResultsError``."""
     import pandas as pd
 
-    parts = [_steps("resnet50", "ResNet-50 steps"), _steps("resnet200", "ResNet-200 steps")]
+    parts = [_steps(name, family) for name, family in STEPS.items()]
     counted = results.read_table("measured/complexity")
     counted = counted[counted["source"] == "variant"].set_index("name").loc[list(CONVNEXT_SIZES)]
     parts.append(

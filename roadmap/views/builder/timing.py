@@ -12,9 +12,8 @@ from roadmap import visitors
 from roadmap.background.queue import Job
 from roadmap.measure.limits import comparing_refusal, refusal
 from roadmap.text import number
-from roadmap.views.builder import work as builder_work
-from roadmap.views.builder.address import Builder, Chosen
-from roadmap.views.common import markup, press
+from roadmap.views.common import markup, press, work
+from roadmap.views.common.builder_address import Builder, Chosen
 
 KEY = "timing"
 BATCH = 8
@@ -60,11 +59,11 @@ def show(builder: Builder, b: Chosen) -> None:
         builder,
         b,
         key="measure-pair",
-        disabled=bool(reason) or builder_work.running(KEY),
+        disabled=bool(reason) or work.running(KEY),
     )
     if reason:
         st.html(markup.paragraph(reason, "faint"))
-    builder_work.follow(KEY, "Measuring A and B in turn", lambda _: None)
+    work.follow(KEY, "Measuring A and B in turn", lambda _: None)
 
 
 def _details(found: Mapping[str, Any], image_size: int) -> str:
@@ -106,12 +105,12 @@ def _refusal(builder: Builder, b: Chosen) -> str:
 
 def _begin(builder: Builder, b: Chosen) -> None:
     if reason := _refusal(builder, b):  # or a program pressed the button
-        builder_work.refuse(KEY, reason)
+        work.refuse(KEY, reason)
         return
     pair = _pair(builder, b)
     setting = {"batch_size": BATCH, "image_size": builder.image_size}
     job = Job("compare", configs=[config.to_dict() for config in pair[:2]], setting=setting)
-    builder_work.begin(KEY, job, pair=pair)
+    work.begin(KEY, job, pair=pair)
 
 
 def _collect() -> None:
@@ -120,6 +119,6 @@ def _collect() -> None:
     if job is None or job.state != "done":
         return
     kept = _kept()
-    kept[builder_work.about(KEY)["pair"]] = st.session_state.pop(KEY).result
+    kept[work.about(KEY)["pair"]] = st.session_state.pop(KEY).result
     while len(kept) > MOST_KEPT:
         kept.pop(next(iter(kept)))

@@ -20,7 +20,7 @@ def caution() -> str:
     steps = [step for step in ROADMAPS[ROADMAP].steps if step.adopted and step.key in published]
     ends = steps[0], steps[-1]
     ours = [_committed(step.key) for step in ends]
-    names = ROADMAPS[ROADMAP].title.split(" to ")
+    names = ROADMAPS[ROADMAP].networks
     means = (number(fmean(top1), 1) for top1 in ours)
     here = [f"{name} {mean}%" for name, mean in zip(names, means, strict=True)]
     there = [f"{number(published[step.key], 1)}%" for step in ends]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from models.config import differences
 from roadmap.definition import Roadmap
 from roadmap.recipes import OPTIMIZERS
+from roadmap.train.data.images import DataError
+from roadmap.train.data.policies import RandAugment, policy
 
 NAMES = {
     "lr": "learning rate",
@@ -46,11 +48,15 @@ def _plain(name: str, value: object) -> str:
         return "as for weights" if name == "norm_weight_decay" else "none"
     if isinstance(value, float):
         return f"{value:.10f}".rstrip("0").rstrip(".")
-    return augmentation(str(value)) or VALUES.get(str(value), str(value).replace("_", " "))
+    if name == "auto_augment" and (words := augmentation(str(value))):
+        return words
+    return VALUES.get(str(value), str(value).replace("_", " "))
 
 
 def augmentation(value: str) -> str | None:
     """Return timm's string for RandAugment in words; None for any other value."""
-    if not value.startswith("rand-m"):
+    try:
+        found = policy(value)
+    except DataError:
         return None
-    return f"RandAugment, magnitude {value.split('-')[1][1:]}"
+    return f"RandAugment, magnitude {found.magnitude}" if isinstance(found, RandAugment) else None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from roadmap.analysis.verdict import ALPHA
 from roadmap.html_table import NUMBER, Cell, html_table, numbers, row_head
 from roadmap.palette import BLUE, ORANGE
 from roadmap.report.text import signed
@@ -18,7 +19,6 @@ from roadmap.views.common import figure, markup
 if TYPE_CHECKING:
     from roadmap.study.effects import Effects, Interaction
 
-ALPHA = 0.05
 #: The most pairs of changes that are listed; the CSV file has all.
 MOST_PAIRS = 8
 MOST_COLOR = 60  # percent of the color in the strongest cell

@@ -14,10 +14,8 @@ from roadmap.steps import ROADMAPS
 from roadmap.study import text
 from roadmap.study.atlas import Atlas, changed_titles
 from roadmap.text import number
-from roadmap.views.builder import address as builder_address
-from roadmap.views.common import address, figure, markup
+from roadmap.views.common import address, builder_address, experiments, figure, markup
 from roadmap.views.common.controls import segments
-from roadmap.views.effects import data as effects_data
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -35,10 +33,10 @@ SELECTED = "at"
 
 def show(experiment: Experiment, effects: Effects) -> None:
     cost, problem = address.option(st.query_params, "cost", tuple(COSTS))
-    speed = effects_data.speed(experiment) if cost == "minutes" else None
+    speed = experiments.speed(experiment) if cost == "minutes" else None
     if isinstance(speed, str):
         cost, problem, speed = "gflops", ended(speed[:1].upper() + speed[1:]), None
-    atlas = effects_data.atlas(effects, speed)
+    atlas = experiments.atlas(effects, speed)
     st.html(
         markup.heading("Map of all combinations", 2, "section")
         + markup.paragraph(

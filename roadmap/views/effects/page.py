@@ -14,11 +14,10 @@ from roadmap.study import text
 from roadmap.study.rows import lengths, view_rows
 from roadmap.study.space import StudyError
 from roadmap.text import data_title, number, scientific
-from roadmap.views.common import address, figure, markup, turns
+from roadmap.views.common import address, experiments, figure, markup, turns
 from roadmap.views.common.bounds import within
 from roadmap.views.common.controls import segments, select
 from roadmap.views.effects import confirmation as effects_confirmation
-from roadmap.views.effects import data as effects_data
 from roadmap.views.effects import interactions as effects_interactions
 from roadmap.views.effects import map as effects_map
 from roadmap.views.effects import order as effects_order
@@ -70,7 +69,7 @@ def show() -> None:
             "lead",
         )
     )
-    names = effects_data.data_sets()
+    names = experiments.data_sets()
     if not names:
         st.html(markup.nothing(NOTHING, COMMAND))
         return
@@ -80,7 +79,7 @@ def show() -> None:
     if len(names) > 1:
         select("effects", "data", "Data", {one: data_title(one) for one in names}, name, width=300)
     try:
-        experiment = effects_data.experiment(name)
+        experiment = experiments.experiment(name)
     except StudyError as error:
         said = f"{NOTHING} On {data_title(name)}: {ended(error)}"
         st.html(markup.nothing(said, COMMAND))
@@ -93,7 +92,7 @@ def _explorer(experiment: Experiment) -> None:
     model, space = experiment.model, experiment.design.space
     problems = st.empty()
     levels, lr, epochs, wrong = _settings(space)
-    effects = effects_data.effects(model, levels, lr, epochs)
+    effects = experiments.effects(model, levels, lr, epochs)
     views = [name for name, (view, _, _) in VIEWS.items() if view in effects.views]
     chosen, unknown = address.option(st.query_params, "view", views)
     said = " ".join(filter(None, (*wrong, unknown)))
@@ -117,7 +116,7 @@ def _explorer(experiment: Experiment) -> None:
 
 def _settings(
     space: Space,
-) -> tuple[effects_data.Levels, float | None, float | None, list[str]]:
+) -> tuple[experiments.Levels, float | None, float | None, list[str]]:
     """Return setting levels, learning rate, epochs, and a sentence per invalid value."""
     wrong, levels = [], []
     quantities: dict[str, float | None] = {"lr": None, "epochs": None}

@@ -6,8 +6,8 @@ import streamlit as st
 
 from models.config import ConfigError
 from roadmap.find.candidates import Candidate, of_config
-from roadmap.views.builder import address as builder_address
-from roadmap.views.builder.address import Start
+from roadmap.views.common import builder_address
+from roadmap.views.common.builder_address import Start
 
 
 def own_config() -> Candidate | None:

@@ -11,15 +11,14 @@ from roadmap import visitors
 from roadmap.background.queue import Job
 from roadmap.charts import finder as charts
 from roadmap.export.formats import verdict
-from roadmap.export.packages import missing_packages
+from roadmap.export.packages import onnx_refusal
 from roadmap.find import answer
 from roadmap.find.answer import MeasuredPoint
 from roadmap.find.candidates import OWN, Candidate
 from roadmap.find.question import Question
 from roadmap.palette import ORANGE
 from roadmap.text import number
-from roadmap.views.builder import work
-from roadmap.views.common import figure, markup, press
+from roadmap.views.common import figure, markup, press, work
 
 KEY = "finder-onnx"
 
@@ -78,18 +77,17 @@ def _lines(question: Question, candidate: Candidate) -> None:
 
 
 def _onnx(candidate: Candidate) -> None:
-    missing = missing_packages()
+    refusal = onnx_refusal()
     name = answer.timm_name(candidate) or candidate.name
     press.button(
         "Create ONNX",
         _begin,
         candidate,
         key="finder-make-onnx",
-        disabled=bool(missing) or candidate.source == OWN or work.running(KEY),
+        disabled=bool(refusal) or candidate.source == OWN or work.running(KEY),
     )
-    if missing:
-        text = f"ONNX export needs {', '.join(missing)}. Install with pip install -e '.[onnx]'."
-        st.html(markup.paragraph(text, "faint"))
+    if refusal:
+        st.html(markup.paragraph(f"{refusal}.", "faint"))
     if work.about(KEY).get("place") == candidate.place:
         work.follow(KEY, f"Creating {name}", _offer)
 

@@ -14,8 +14,7 @@ from roadmap.charts.inside import field_map
 from roadmap.measure.limits import fields_refusal
 from roadmap.measure.receptive_field import receptive_fields
 from roadmap.text import change, number
-from roadmap.views.builder import work as builder_work
-from roadmap.views.common import figure, markup
+from roadmap.views.common import figure, markup, work
 
 KEY = "effective-field"
 CELL = 4  # side in pixels of one cell of the map
@@ -86,7 +85,7 @@ def _effect(networks: Sequence[Named], name: str) -> None:
         st.html(markup.own_machine(sentence, "python -m roadmap app"))
         return
     reason = fields_refusal(missing)
-    asked = builder_work.about(KEY).get("configs")
+    asked = work.about(KEY).get("configs")
     if st.session_state.get(KEY) is None or asked != missing:
         if not reason:
             prepare()
@@ -100,26 +99,26 @@ def _effect(networks: Sequence[Named], name: str) -> None:
         )
         text = reason or "Takes about ten seconds; the result is cached."
         st.html(markup.paragraph(text, "faint"))
-        builder_work.follow(KEY, "Computing gradients", _keep)  # shows a refusal
+        work.follow(KEY, "Computing gradients", _keep)  # shows a refusal
         return
-    builder_work.follow(KEY, "Computing gradients", _keep)
+    work.follow(KEY, "Computing gradients", _keep)
     if not [config for config in missing if config not in _kept()]:
         _maps(networks, name)
-    elif not builder_work.running(KEY):
+    elif not work.running(KEY):
         st.button("Try again", key="measure-field", on_click=_begin, args=(missing,))
 
 
 def _begin(configs: list[ModelConfig]) -> None:
     if reason := fields_refusal(configs):  # or a program pressed the button
-        builder_work.refuse(KEY, reason)
+        work.refuse(KEY, reason)
         return
     fields = [config.to_dict() for config in configs]
-    builder_work.begin(KEY, Job("effective_fields", configs=fields, cell=CELL), configs=configs)
+    work.begin(KEY, Job("effective_fields", configs=fields, cell=CELL), configs=configs)
 
 
 def _keep(job: Job) -> None:
     kept = _kept()
-    for config, field in zip(builder_work.about(KEY)["configs"], job.result["fields"], strict=True):
+    for config, field in zip(work.about(KEY)["configs"], job.result["fields"], strict=True):
         kept[config] = {**field, "image_size": job.result["image_size"]}
     while len(kept) > MOST_KEPT:
         kept.pop(next(iter(kept)))

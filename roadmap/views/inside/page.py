@@ -14,14 +14,13 @@ from roadmap.definition import Roadmap, Step
 from roadmap.drawing import diagrams
 from roadmap.drawing.network import network_diagram
 from roadmap.steps import ROADMAPS
-from roadmap.views.builder.fields import CONTROLS
-from roadmap.views.common import address, markup, turns
+from roadmap.views.common import address, markup, step_control, turns
 from roadmap.views.common.controls import segments
+from roadmap.views.common.fields import CONTROLS
+from roadmap.views.common.picture_link import picture_link
 from roadmap.views.inside import cost as inside_cost
 from roadmap.views.inside import field as inside_field
 from roadmap.views.operations import tab as operation_tab
-from roadmap.views.picture.link import link as picture_link
-from roadmap.views.roadmap import step_control
 
 IMAGE_SIZE, IMAGE_SIZES = 224, (32, 1024)
 TABS = {

@@ -46,9 +46,12 @@ BENCHMARK = (
     "python -m roadmap benchmark --roadmap resnet50 --device cuda --dtype bf16 \\\n"
     "    --batch-size 256 --repetitions 20 --save    # and with --compile, ROADMAP_DEPTHWISE=torch"
 )
-MEMORY = "python benchmarks/memory.py"
+MEMORY = "python benchmarks/memory.py    # in a checkout of this project"
 AUDIT = "python -m roadmap audit"
-TRAINING = "python benchmarks/training.py --data PATH --image-size 128 --batch-size 512 --compile"
+TRAINING = (
+    "python benchmarks/training.py --data PATH --image-size 128 --batch-size 512 --compile    "
+    "# in a checkout of this project"
+)
 SOURCES = (
     (
         "Liu et al. 2022, A ConvNet for the 2020s",

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from models.spec import network_spec
 from models.variants import VARIANTS
-from roadmap.views.picture.networks import ROADMAP, Trained, shipped
+from roadmap.tables.pocket import ROADMAP, shipped
+from roadmap.views.picture.networks import Trained
 
 if TYPE_CHECKING:
     from timm.models import PretrainedCfg

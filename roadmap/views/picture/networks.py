@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.config import ModelConfig
-from roadmap.steps import ROADMAPS
-from roadmap.tables.results import RESULTS, read_rows
+from roadmap.tables.pocket import file
+from roadmap.tables.results import read_rows
 from roadmap.views.picture.tree import IMAGE, tree
 
 if TYPE_CHECKING:
@@ -21,21 +20,8 @@ if TYPE_CHECKING:
 
     from models.network import ModernResNet
 
-#: The roadmap whose steps are shipped.
-ROADMAP = ROADMAPS["resnet50"]
 #: All sessions share the networks, and a pass's hooks are on the network.
 _RUNNING = threading.Lock()
-
-
-def file(key: str) -> Path:
-    """Return the path of the shipped network of step ``key``."""
-    return RESULTS / "pocket" / f"{ROADMAP.name}-{key}.safetensors"
-
-
-@cache
-def shipped() -> dict[str, str]:
-    """Return the titles of the steps with a shipped network, in order."""
-    return {step.key: step.title for step in ROADMAP.steps if file(step.key).is_file()}
 
 
 @dataclass(frozen=True)

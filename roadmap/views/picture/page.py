@@ -15,12 +15,13 @@ import streamlit as st
 
 from roadmap import visitors
 from roadmap.palette import ORANGE
+from roadmap.tables.pocket import shipped
 from roadmap.tables.results import RESULTS, read_rows
 from roadmap.views.common import address, assets, markup, pictures, turns
 from roadmap.views.common.controls import segments, select
 from roadmap.views.picture import imagenet, levels, networks, sheets
 from roadmap.views.picture.levels import Shown
-from roadmap.views.picture.networks import Outputs, Trained, shipped
+from roadmap.views.picture.networks import Outputs, Trained
 from roadmap.views.picture.tree import Place, place
 
 if TYPE_CHECKING:

@@ -121,7 +121,7 @@ def _missing(shown: Shown, table: DataFrame) -> bool:
     st.html(
         markup.notice(
             f"No {what} has been measured for {ROADMAPS[shown.roadmap].title} yet. Measure a step "
-            f"with: .venv/bin/python -m roadmap benchmark --roadmap {shown.roadmap} "
+            f"with: python -m roadmap benchmark --roadmap {shown.roadmap} "
             f"--step {shown.step} --save"
         )
     )

@@ -18,14 +18,13 @@ from roadmap.drawing import diagrams
 from roadmap.steps import ROADMAPS
 from roadmap.tables.results import TimedOn
 from roadmap.text import ABSENT, change, number, telling
-from roadmap.views.common import address, markup, tables, turns
+from roadmap.views.common import address, markup, step_control, tables, turns
 from roadmap.views.common.address import Selection, current
 from roadmap.views.common.bounds import known
 from roadmap.views.common.controls import segments
 from roadmap.views.common.recipe_changes import recipe_changes
 from roadmap.views.lecture import view as lecture
 from roadmap.views.roadmap import charts as roadmap_charts
-from roadmap.views.roadmap import step_control
 from roadmap.views.roadmap.charts import MEASURED, METRIC_NAMES, VIEWS, Shown
 
 if TYPE_CHECKING:
@@ -162,14 +161,14 @@ def _story(roadmap: Roadmap) -> str:
     path = table[table["adopted"] & table["top1"].notna()]  # to where the paper ends
     first, last, count = path.iloc[0], path.iloc[-1], len(path) - 1
     start, end = (f"<b>{number(row['top1'], 2)}%</b>" for row in (first, last))
+    before, after = roadmap.networks
     rival = tables.swin(roadmap.name, "top1")
     if rival is None:
         return (
-            f"{count} changes to the training of ResNet-50, and none to the network, raise its "
+            f"{count} changes to the training of {before}, and none to the network, raise its "
             f"ImageNet-1K top-1 from {start} to {end}."
         )
     name, accuracy = rival
-    before, after = roadmap.title.split(" to ")
     cost = tables.swin(roadmap.name, "gflops")
     assert cost is not None  # it is the rival's, and there is one
     return (

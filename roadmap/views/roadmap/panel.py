@@ -20,8 +20,8 @@ from roadmap.measure.kinds import KINDS, KindChange, layers_by_kind, macs_by_kin
 from roadmap.steps import ROADMAPS, source
 from roadmap.text import counted, data_title, number, signed
 from roadmap.views.common import markup
-from roadmap.views.picture.link import link as picture_link
-from roadmap.views.roadmap.step_control import step_heading
+from roadmap.views.common.picture_link import picture_link
+from roadmap.views.common.step_control import step_heading
 
 #: Names and explanations of the verdicts of ``roadmap.analysis.evidence``.
 VERDICTS = {
@@ -172,8 +172,7 @@ def _evidence(roadmap: Roadmap, key: str, found: Sequence[Result]) -> str:
 
 def _where(result: Result) -> str:
     """Return network, data and number of runs of a result."""
-    title = ROADMAPS[result.roadmap].title.partition(" to ")[0]
-    network = title if ROADMAPS[result.roadmap].changes_networks else "ResNet-50"
+    network = ROADMAPS[result.roadmap].networks[0]
     runs = counted(result.seeds, "seed")
     if result.data is None:
         return f"{network}, published, {runs}"

@@ -10,6 +10,7 @@ import streamlit as st
 
 from models.text import ended, shortened
 from roadmap.analysis.narrowing import Narrowing
+from roadmap.analysis.verdict import INCONCLUSIVE
 from roadmap.charts.live import Curve, Role, live_chart
 from roadmap.html_table import Cell, Row, html_table, numbers, row_head
 from roadmap.runs import PointRun, Run, Runs, StepRun
@@ -19,8 +20,7 @@ from roadmap.sweep.background import last_lines
 from roadmap.sweep.engine import LOG
 from roadmap.tables.results import ResultsError
 from roadmap.text import ABSENT, counted, data_title, duration, number, signed
-from roadmap.views.ablations import data as ablations_data
-from roadmap.views.common import markup
+from roadmap.views.common import all_runs, markup
 from roadmap.views.training import shown
 
 STATES = {
@@ -215,7 +215,7 @@ def _narrowed(run: Run, found: Runs, step: str) -> tuple[Narrowing, ...]:
             shown.study_scores(found, run), run.val_images, run.roadmap, step
         )
     alike = tuple(one for one in shown.comparable(run, found) if isinstance(one, StepRun))
-    return ablations_data.narrowing(alike, run.data, run.roadmap, step)
+    return all_runs.narrowing(alike, run.data, run.roadmap, step)
 
 
 def verdict_html(found: Sequence[Narrowing], before: str) -> str:
@@ -229,7 +229,7 @@ def verdict_html(found: Sequence[Narrowing], before: str) -> str:
         said = f"{change}. An interval needs two finished seeds of both steps."
         return markup.paragraph(said, "faint run-verdict")
     more = ""
-    if last.verdict == "inconclusive":
+    if last.verdict == INCONCLUSIVE:
         need = last.seeds_needed
         more = f"; about {counted(need, 'seed')} needed" if need else "; over 100 seeds needed"
     sentence = (

@@ -17,8 +17,7 @@ from roadmap.sweep import background
 from roadmap.sweep.background import Task
 from roadmap.text import counted, data_title, duration
 from roadmap.train.data.downloads import DOWNLOADS
-from roadmap.views.ablations import data as ablations_data
-from roadmap.views.common import markup
+from roadmap.views.common import all_runs, markup
 from roadmap.views.common.digits import caution
 from roadmap.views.training import card, shown
 from roadmap.views.training.shown import Shown
@@ -30,14 +29,14 @@ PROBLEM = "training-problem"
 def show() -> Shown:
     """Show the section and return what it shows. It updates itself only while something trains, and
     not for public visitors."""
-    state = shown.shown(ablations_data.read())
+    state = shown.shown(all_runs.read())
     updates = state.active and not visitors.is_public()
     st.fragment(_section, run_every=EVERY if updates else None)(state.active)
     return state
 
 
 def _section(active: bool) -> None:
-    found = ablations_data.read()
+    found = all_runs.read()
     state = shown.shown(found)
     if state.active != active:
         st.rerun()  # the whole page: the form returns, and updates end or begin
@@ -145,7 +144,7 @@ def _ending(state: Shown, task: Task, done: int) -> str:
         return ""
     if task.stopped:
         return "Stopped and saved." if state.mine else "Stopped."
-    lines = background.output_lines(ablations_data.root())
+    lines = background.output_lines(all_runs.root())
     said = lines[-1].strip() if lines else "It ended without a message."
     run, colon, progress = said.partition(":")
     if run in task.runs:
@@ -181,13 +180,13 @@ def _run_title(task: Task, run: str) -> str:
 def start(task: Task) -> None:
     """Start or resume ``task``; what prevents it is shown on the page."""
     try:
-        background.start(ablations_data.root(), replace(task, pid=0, stopped=False))
+        background.start(all_runs.root(), replace(task, pid=0, stopped=False))
     except RefusedError as error:
         st.session_state[PROBLEM] = str(error)
 
 
 def _stop() -> None:
     try:
-        background.stop(ablations_data.root())
+        background.stop(all_runs.root())
     except RefusedError as error:
         st.session_state[PROBLEM] = str(error)

@@ -17,8 +17,7 @@ from roadmap.text import counted, duration
 from roadmap.train.data.downloads import DOWNLOADS
 from roadmap.train.data.sources import PREFIXES
 from roadmap.train.pocket import EPOCHS, IMAGE_SIZE
-from roadmap.views.ablations import data as ablations_data
-from roadmap.views.common import address, markup, press
+from roadmap.views.common import address, all_runs, markup, press
 from roadmap.views.common.bounds import known, within
 from roadmap.views.common.controls import select, titled
 from roadmap.views.common.digits import caution
@@ -208,7 +207,7 @@ def _estimate(task: Task, found: Runs, images: int) -> float | None:
 
 def _already(task: Task, found: Runs) -> str:
     """Say how many of the task's runs have already finished and would be skipped."""
-    folder = ablations_data.root() / task.data
+    folder = all_runs.root() / task.data
     finished = {run.path for run in found.runs if run.finished}
     done = sum(folder / name in finished for name in task.runs)
     if not done:

@@ -6,8 +6,7 @@ import streamlit as st
 
 from roadmap import visitors
 from roadmap.steps import ROADMAPS
-from roadmap.views.ablations import data as ablations_data
-from roadmap.views.common import address, markup
+from roadmap.views.common import address, all_runs, markup
 from roadmap.views.training import cards, form
 
 LEAD = "Train steps on this machine and watch them. Training continues when this page is closed."
@@ -30,7 +29,7 @@ def show() -> None:
         return
     if state.cards:
         st.html(markup.heading("Train more", 2, "section"))
-    form.show(ablations_data.read(), state.task, cautioned=cards.of_digits(state))
+    form.show(all_runs.read(), state.task, cautioned=cards.of_digits(state))
 
 
 def _elsewhere() -> None:

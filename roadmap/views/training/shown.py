@@ -17,7 +17,7 @@ from roadmap.steps import ROADMAPS
 from roadmap.sweep import background
 from roadmap.sweep.background import Task
 from roadmap.tables.results import ResultsError
-from roadmap.views.ablations import data as ablations_data
+from roadmap.views.common import all_runs
 
 #: Most cards, and most earlier runs of a step in a chart.
 MOST_CARDS, MOST_EARLIER = 6, 10
@@ -43,7 +43,7 @@ class Shown:
 
 def shown(found: Runs) -> Shown:
     """Choose the cards: what is training, then what the last task left and finished last."""
-    root = ablations_data.root()
+    root = all_runs.root()
     task, running = background.read_task(root), background.is_running(root)
     names = task.runs if task else ()
     folder = root / task.data if task else root

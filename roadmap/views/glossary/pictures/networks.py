@@ -101,7 +101,8 @@ def stage() -> str:
 
 def stage_ratio() -> str:
     shapes = []
-    for top, step, name in ((4, FIRST, "ResNet-50"), (76, LAST, "ConvNeXt-T")):
+    first, last = ROADMAPS["resnet50"].networks
+    for top, step, name in ((4, FIRST, first), (76, LAST, last)):
         shapes.append(word(4, top + 12, name, anchor="start"))
         for i, depth in enumerate(depths(step)):
             bricks = [13.0] * depth

@@ -6,10 +6,10 @@ from html import escape
 from urllib.parse import urlencode
 
 from roadmap.definition import Roadmap
-from roadmap.views.picture.networks import ROADMAP, shipped
+from roadmap.tables.pocket import ROADMAP, shipped
 
 
-def link(roadmap: Roadmap, key: str) -> str:
+def picture_link(roadmap: Roadmap, key: str) -> str:
     """Return a link that compares step ``key`` with the one before it on a picture.
 
     For a step without a trained network, the link names the nearest step before it that has one.

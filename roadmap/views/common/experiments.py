@@ -22,7 +22,7 @@ from roadmap.study.experiment import (
 from roadmap.study.model import Model
 from roadmap.study.space import StudyError
 from roadmap.study.speed import Speed, fit_speed
-from roadmap.views.ablations import data as ablations_data
+from roadmap.views.common import all_runs
 
 #: Slider positions whose results are cached, a few kB each.
 MOST_KEPT = 64
@@ -30,13 +30,13 @@ MOST_KEPT = 64
 
 def data_sets() -> tuple[str, ...]:
     """Return the names of data sets with design runs, the one with the most runs first."""
-    counts = Counter(run.data for run in ablations_data.read().points)
+    counts = Counter(run.data for run in all_runs.read().points)
     return tuple(name for name, _ in counts.most_common())
 
 
 def experiment(data: str) -> Experiment:
     """Return the experiment on ``data``. Raises ``StudyError``."""
-    runs = of_data(ablations_data.read().points, data)
+    runs = of_data(all_runs.read().points, data)
     known = _designs()
     return _experiment(choose_design(known, runs), runs, known)
 

@@ -17,12 +17,6 @@ from roadmap.views.common.address import Selection, store
 from roadmap.views.common.bounds import known
 from roadmap.views.common.controls import titled
 
-SHORT_TITLES = {
-    "resnet50": "ResNet-50",
-    "resnet200": "ResNet-200",
-    "torchvision_recipe": "TorchVision recipe",
-}
-
 
 def roadmap_control(chosen: Selection) -> None:
     """Change the roadmap; keep the step if the new roadmap has one of that name."""
@@ -30,7 +24,7 @@ def roadmap_control(chosen: Selection) -> None:
     st.segmented_control(
         "Roadmap",
         list(ROADMAPS),
-        format_func=titled(SHORT_TITLES),
+        format_func=titled({name: roadmap.short_title for name, roadmap in ROADMAPS.items()}),
         key="roadmap",
         required=True,
         wrap=True,

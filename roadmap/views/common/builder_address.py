@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from models.config import BOUNDS, CHOICES, FIELDS, ConfigError, ModelConfig, differences
 from models.text import ended, said, unknown_name
-from models.variants import VARIANTS
+from models.variants import VARIANT_TITLES, VARIANTS
 from roadmap.steps import ROADMAPS
 
 Slot = Literal["a", "b"]
@@ -24,22 +24,11 @@ STARTS: dict[str, tuple[str, ...]] = {
     "variant": tuple(VARIANTS),
 }
 SOURCE_TITLES = {
-    "resnet50": "ResNet-50 to ConvNeXt-T",
-    "resnet200": "ResNet-200 to ConvNeXt-B",
-    "torchvision_recipe": "TorchVision recipe",
+    **{
+        name: roadmap.title if roadmap.changes_networks else roadmap.short_title
+        for name, roadmap in ROADMAPS.items()
+    },
     "variant": "Published networks",
-}
-VARIANT_TITLES = {
-    "resnet50": "ResNet-50",
-    "resnet200": "ResNet-200",
-    "resnext50": "ResNeXt-50",
-    "convnext_tiny": "ConvNeXt-T",
-    "convnext_small": "ConvNeXt-S",
-    "convnext_base": "ConvNeXt-B",
-    "convnext_large": "ConvNeXt-L",
-    "convnext_xlarge": "ConvNeXt-XL",
-    "convnextv2_tiny": "ConvNeXt V2-T",
-    "convnextv2_base": "ConvNeXt V2-B",
 }
 LONGEST = 1000  # characters of a parameter
 NONE, TRUE, FALSE = "none", "true", "false"
