@@ -66,7 +66,10 @@ ScaleOption = Annotated[
 ]
 PrecisionOption = Annotated[
     Precision | None,
-    typer.Option("--precision", help="bf16 uses autocast [default: bf16 on CUDA, else float32]."),
+    typer.Option(
+        "--precision",
+        help="bf16 uses autocast [default: bf16 on CUDA at full scale, else float32].",
+    ),
 ]
 CompileOption = Annotated[
     bool, typer.Option("--compile/--no-compile", help="Compile the network before training.")

@@ -137,7 +137,8 @@ class Settings:
     def identity(self, config: ModelConfig, device_type: str | None) -> dict[str, Any]:
         """Return what run.json records about the settings and resumed runs must share, with lists
         instead of tuples. The precision is None if it depends on an unknown ``device_type``."""
-        precision = device_type and ("bf16" if device_type == "cuda" else "float32")
+        halves = device_type == "cuda" and self.scale == "full"
+        precision = device_type and ("bf16" if halves else "float32")
         known = vars(self) | {
             "step": None if self.start else self.step,
             "config": config.to_dict(),

@@ -129,7 +129,7 @@ def test_the_bad_step_is_found_although_nobody_waits(recipe, tmp_path):
 
 
 def test_a_compiled_run_in_bf16(tmp_path):
-    settings = tiny_settings(tmp_path / "run", device="cuda", compiled=True)
+    settings = tiny_settings(tmp_path / "run", device="cuda", precision="bf16", compiled=True)
     content = train(settings)
     assert (content["precision"], content["compiled"]) == ("bf16", True)
     assert 0 < content["scores"]["val_loss"] < 3

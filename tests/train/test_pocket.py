@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from training_runs import tiny_settings
 
-from models.config import differences
+from models.config import ModelConfig, differences
 from models.spec import network_spec, placed_layers
 from roadmap.recipes import RECIPES
 from roadmap.steps import ROADMAPS
@@ -43,3 +44,12 @@ def test_a_pocket_recipe_keeps_every_technique(name):
     assert (pocket.warmup_epochs == 0) == (full.warmup_epochs == 0)
     assert pocket.step_epochs * 3 == pocket.epochs == EPOCHS
     assert pocket.train_size == pocket.test_size == pocket.test_resize == IMAGE_SIZE
+
+
+@pytest.mark.parametrize(
+    ("scale", "device", "precision"),
+    [("pocket", "cuda", "float32"), ("full", "cuda", "bf16"), ("full", "cpu", "float32")],
+)
+def test_pocket_runs_of_all_machines_have_one_precision(scale, device, precision, tmp_path):
+    settings = tiny_settings(tmp_path, scale=scale)
+    assert settings.identity(ModelConfig(), device)["precision"] == precision
