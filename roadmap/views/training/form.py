@@ -22,7 +22,7 @@ from roadmap.views.common import address, markup, press
 from roadmap.views.common.bounds import known, within
 from roadmap.views.common.controls import select, titled
 from roadmap.views.common.digits import caution
-from roadmap.views.training import cards
+from roadmap.views.training import starting
 
 KINDS = {"run": "One step", "sweep": "Every step", "study": "The study's steps"}
 #: Besides ``DOWNLOADS``: a folder or a name as in ``--data``, and the digits.
@@ -60,7 +60,7 @@ def show(found: Runs, last: Task | None, *, cautioned: bool) -> None:
             select("training", "roadmap", "Roadmap", titles, roadmap, width=260)
             task = _steps(roadmap, kind, source)
         press.button(
-            "Start", cards.start, task, type="primary", key="training-go", disabled=bool(problem)
+            "Start", starting.start, task, type="primary", key="training-go", disabled=bool(problem)
         )
     if problem:
         st.html(markup.refusal(problem))
