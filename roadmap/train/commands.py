@@ -28,6 +28,7 @@ from roadmap.train.settings import (
     describe_field,
     parse_field,
 )
+from roadmap.train.sizes import FIELDS, recorded_sizes
 
 #: The default step of ``train``.
 STEP = "separate_downsampling"
@@ -238,7 +239,7 @@ def train(
     """Train one step, or resume a stopped run.
 
     Run the same command again to resume. With --weights, fine-tune trained weights for the classes
-    of the data.
+    of the data, at the image sizes of the run that trained them.
 
     Exit codes: 0 finished; 1 failed; 2 refused; 3 the loss was not finite; 130 stopped by Ctrl-C
     and saved; 143 stopped by SIGTERM and saved.
@@ -246,11 +247,24 @@ def train(
     with sentences():
         parsed = {name: parse_field(name, text) for name, text in (changes or {}).items()}
         start = _start(roadmap, step, weights, layer_decay, frozen_stages)
+        sizes = {}
         if start is not None:
             recipe = recipe or "fine_tune"
+            if image_size is None and scale == "full" and not parsed.keys() & set(FIELDS):
+                sizes = recorded_sizes(start.weights)
         chosen, notes = choose_recipe(
-            roadmap, step or STEP, recipe, changes=parsed, image_size=image_size, scale=scale
+            roadmap,
+            step or STEP,
+            recipe,
+            changes=sizes | parsed,
+            image_size=image_size,
+            scale=scale,
         )
+        if sizes:
+            notes.append(
+                f"training at {sizes['train_size']} pixels and testing at {sizes['test_size']}, as "
+                "the weights were trained: --image-size changes that"
+            )
         settings = Settings(
             roadmap=roadmap,
             step=None if start else step or STEP,

@@ -13,7 +13,7 @@ from roadmap.runs.record import RunRecord
 from roadmap.steps import ROADMAPS
 from roadmap.train.data.sources import DIGITS, PREFIXES
 from roadmap.train.same_run import options
-from roadmap.train.settings import choose_recipe, flat_differences
+from roadmap.train.settings import Scale, choose_recipe, flat_differences
 
 #: What a record does not have: the folder of the data, and the file of the design.
 PATH, DESIGN = "PATH", "FILE"
@@ -46,7 +46,7 @@ def _subject(run: RunRecord) -> list[str]:
 def _options(run: RunRecord) -> list[str] | None:
     """Return the options of ``train`` that are not its defaults; None if there are none for it."""
     step = run.step or ROADMAPS[run.roadmap].keys[-1]  # fine-tuning has a recipe of its own
-    scale = "pocket" if run.scale == "pocket" else "full"
+    scale: Scale = "pocket" if run.scale == "pocket" else "full"
     try:
         recipe, _ = choose_recipe(run.roadmap, step, run.recipe_name, scale=scale)
     except RefusedError:  # a recipe that this version does not have
