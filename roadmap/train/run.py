@@ -21,6 +21,7 @@ from roadmap.runs.folders import runs_folder
 from roadmap.runs.record import RunRecord
 from roadmap.steps import ROADMAPS
 from roadmap.train.checks import check_network
+from roadmap.train.closing import closing_line
 from roadmap.train.data.batches import Data, DataError, open_data
 from roadmap.train.data.class_names import ClassNamesError
 from roadmap.train.data.sources import open_source
@@ -92,6 +93,7 @@ def _train(
             display.say(f"this run is already finished in {folder}: nothing to do")
             if world.is_main:
                 send_finished(settings.trackers, folder, record, display.say)
+            display.say(closing_line(record, folder))
             return record
         stopwatch = Stopwatch(device, world)
         torch.manual_seed(settings.seed)
@@ -125,7 +127,9 @@ def _train(
             checkpoint_every=settings.checkpoint_every,
             trackers=settings.trackers,
         )
-        return Training(trainer, data, recorder, signals, turn).run(checkpoint)
+        record = Training(trainer, data, recorder, signals, turn).run(checkpoint)
+        display.say(closing_line(record, folder))
+        return record
 
 
 class _Opened(NamedTuple):
