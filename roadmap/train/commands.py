@@ -19,6 +19,7 @@ from roadmap.errors import InterruptedRunError, RefusedError, TrainingError
 from roadmap.recipes import MEANINGS, NAMED_RECIPES, RECIPES, Recipe
 from roadmap.steps import ROADMAPS
 from roadmap.train.settings import (
+    ALWAYS_TOP5,
     LAYER_DECAY,
     Precision,
     Scale,
@@ -362,7 +363,7 @@ def evaluate(
     ] = False,
     form: FormatOption = Format.table,
 ) -> None:
-    """Score weights on validation images (top-1 and top-5).
+    """Score weights on validation images (top-1, and top-5 of more than five classes).
 
     Images are resized and cropped according to the recipe of the weights; if the file has none, to
     256 and 224 pixels.
@@ -388,7 +389,7 @@ def evaluate(
         Column("weights", "weights"),
         Column("network", "network"),
         number("top1", "top-1 %"),
-        number("top5", "top-5 %"),
+        *([number("top5", "top-5 %")] if row["num_classes"] > ALWAYS_TOP5 else []),
         number("loss", "loss", 4),
         number("images", "images", 0),
     ]

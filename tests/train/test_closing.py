@@ -2,6 +2,7 @@
 
 import shlex
 
+import pytest
 from data_sets import make_folder
 from fake_runs import write_run
 from training_runs import tiny_settings
@@ -58,3 +59,16 @@ def test_runs_on_the_digits_are_for_comparing_steps(tmp_path, monkeypatch):
 def test_weights_that_are_gone_or_not_for_pictures_are_not_offered(tmp_path):
     folder = write_run(tmp_path, data="pics")
     assert closing_line(read_run(folder), folder) == f"finished with top-1 70.00%, in {folder}"
+
+
+@pytest.mark.parametrize(("classes", "shown"), [("abcde", False), ("abcdef", True)])
+def test_top5_is_left_out_where_it_is_always_100(classes, shown, tmp_path, capfd):
+    make_folder(tmp_path / "pics", train=4, val=2, classes=classes)
+    folder = tmp_path / "run"
+    content = train(tiny_settings(folder, data=str(tmp_path / "pics"), changes=SHORT))
+    assert ("top-5" in capfd.readouterr().err) == shown
+    assert content["scores"]["top5"] is not None
+    weights, data = (shlex.quote(str(path)) for path in (folder, tmp_path / "pics"))
+    command = f"python -m roadmap evaluate --weights {weights}/weights.safetensors --data {data}"
+    assert ("top-5" in works(f"{command} --device cpu")) == shown
+    assert '"top5"' in works(f"{command} --device cpu --format json")
