@@ -363,7 +363,7 @@ def evaluate(
     ] = False,
     form: FormatOption = Format.table,
 ) -> None:
-    """Score weights on validation images (top-1, and top-5 of more than five classes).
+    """Score weights on validation images (top-1 and top-5).
 
     Images are resized and cropped according to the recipe of the weights; if the file has none, to
     256 and 224 pixels.
