@@ -79,6 +79,13 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
 
 
+def time_limit(minutes: float) -> str:
+    """Format a limit as it was given, ``1.5 min``, where ``duration`` would round it."""
+    if 1 <= minutes < 60 and abs(minutes - round(minutes)) >= 0.05:
+        return f"{minutes:.1f} min"
+    return duration(60 * minutes)
+
+
 def data_title(name: str) -> str:
     """Return the title of a data set, or its name as it is for a user's own.
 

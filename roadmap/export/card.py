@@ -18,6 +18,7 @@ from roadmap.text import duration, number
 from roadmap.train.data.augment import MEAN, STD
 from roadmap.train.data.class_names import quoted
 from roadmap.train.data.split import TEST_NAMES
+from roadmap.train.settings import ALWAYS_TOP5
 
 #: Source of the networks, and of those with global response normalization.
 PAPER = ("2201.03545", "A ConvNet for the 2020s", "Liu et al. 2022")
@@ -157,12 +158,15 @@ def _about(run: StepRun, config: ModelConfig) -> str:
 
 def _scores(published: Publication) -> list[str]:
     run, measure = published.run, published.measure
-    names = [measure, measure.replace("top1", "top5"), measure.replace("top1", "val_loss")]
+    top = {"top-1 %": measure, "top-5 %": measure.replace("top1", "top5")}
+    if run.classes <= ALWAYS_TOP5:
+        del top["top-5 %"]
+    loss = measure.replace("top1", "val_loss")
     rows = [
         [
             f"{each.seed}, these weights" if each is run else str(each.seed),
-            *(number(each.scores.get(name), 2) for name in names[:2]),
-            number(each.scores.get(names[2]), 4),
+            *(number(each.scores.get(name), 2) for name in top.values()),
+            number(each.scores.get(loss), 4),
         ]
         for each in published.runs
     ]
@@ -175,7 +179,7 @@ def _scores(published: Publication) -> list[str]:
         f"Scores of {weights} on the {run.val_images:,} {_split(run)} images. Images are {turned}"
         f"resized to {recipe['test_resize']} pixels on the shorter side "
         f"({recipe['interpolation']}) and center-cropped to {recipe['test_size']} pixels.",
-        _table(["seed", "top-1 %", "top-5 %", "loss"], rows),
+        _table(["seed", *top, "loss"], rows),
         _spread([published.score(each) for each in published.runs]),
     ]
 

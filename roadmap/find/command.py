@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from roadmap.find.plan import plan
 from roadmap.find.question import BATCH_SIZES, TOP1, Question
 from roadmap.find.search import Search, known, missing, prepared, repeatable, unmeasured
 from roadmap.measure.throughput_command import DTypeChoice
-from roadmap.text import counted, duration
+from roadmap.text import counted, duration, time_limit
 
 #: Least and largest values of options.
 RANGES = {"--top1": TOP1, "--batch-size": BATCH_SIZES, "--minutes": (0, 24 * 60)}
@@ -45,7 +46,8 @@ def find(
         str,
         typer.Option(
             "--device",
-            help="auto (the fastest here), cuda, mps or cpu; or the name of a measured device.",
+            help="auto (the fastest here), cuda, mps or cpu; or the name of a measured device, "
+            "or words of it that no other has, such as h200.",
             metavar="DEVICE",
         ),
     ] = "auto",
@@ -163,6 +165,13 @@ def _device(asked: str) -> tuple[str, str]:
         return asked, here[asked]
     if asked in KINDS:
         raise RefusedError(f"This machine has no {asked} device; use {' or '.join(here)}")
+    known = measured | {name: kind for kind, name in here.items()}
+    # Whole words: an NVIDIA H20 is no NVIDIA H200.
+    words = re.compile(rf"(?<!\w){re.escape(asked.strip())}(?!\w)", re.IGNORECASE)
+    found = [name for name in known if asked.strip() and words.search(name)]
+    if len(found) == 1:
+        note(f"Device: {found[0]}.")
+        return known[found[0]], found[0]
     raise RefusedError(unknown_name("device", shortened(asked, 80), ("auto", *here, *measured)))
 
 
@@ -187,7 +196,7 @@ def _announce(search: Search) -> None:
         note(
             f"The {counted(len(first), 'network')} that can win take about "
             f"{duration(needed[0])}, all {len(waiting)} about {duration(needed[1])}; measuring "
-            f"stops after {duration(60 * search.minutes)}. Ctrl-C stops it and keeps what is "
+            f"stops after {time_limit(search.minutes)}. Ctrl-C stops it and keeps what is "
             "measured."
         )
 

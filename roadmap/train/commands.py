@@ -19,6 +19,7 @@ from roadmap.errors import InterruptedRunError, RefusedError, TrainingError
 from roadmap.recipes import MEANINGS, NAMED_RECIPES, RECIPES, Recipe
 from roadmap.steps import ROADMAPS
 from roadmap.train.settings import (
+    ALWAYS_TOP5,
     LAYER_DECAY,
     Precision,
     Scale,
@@ -28,6 +29,7 @@ from roadmap.train.settings import (
     describe_field,
     parse_field,
 )
+from roadmap.train.sizes import FIELDS, recorded_sizes
 
 #: The default step of ``train``.
 STEP = "separate_downsampling"
@@ -241,7 +243,7 @@ def train(
     """Train one step, or resume a stopped run.
 
     Run the same command again to resume. With --weights, fine-tune trained weights for the classes
-    of the data.
+    of the data, at the image sizes of the run that trained them.
 
     Exit codes: 0 finished; 1 failed; 2 refused; 3 the loss was not finite; 130 stopped by Ctrl-C
     and saved; 143 stopped by SIGTERM and saved.
@@ -249,11 +251,24 @@ def train(
     with sentences():
         parsed = {name: parse_field(name, text) for name, text in (changes or {}).items()}
         start = _start(roadmap, step, weights, layer_decay, frozen_stages)
+        sizes = {}
         if start is not None:
             recipe = recipe or "fine_tune"
+            if image_size is None and scale == "full" and not parsed.keys() & set(FIELDS):
+                sizes = recorded_sizes(start.weights)
         chosen, notes = choose_recipe(
-            roadmap, step or STEP, recipe, changes=parsed, image_size=image_size, scale=scale
+            roadmap,
+            step or STEP,
+            recipe,
+            changes=sizes | parsed,
+            image_size=image_size,
+            scale=scale,
         )
+        if sizes:
+            notes.append(
+                f"training at {sizes['train_size']} pixels and testing at {sizes['test_size']}, as "
+                "the weights were trained: --image-size changes that"
+            )
         settings = Settings(
             roadmap=roadmap,
             step=None if start else step or STEP,
@@ -377,7 +392,7 @@ def evaluate(
         Column("weights", "weights"),
         Column("network", "network"),
         number("top1", "top-1 %"),
-        number("top5", "top-5 %"),
+        *([number("top5", "top-5 %")] if row["num_classes"] > ALWAYS_TOP5 else []),
         number("loss", "loss", 4),
         number("images", "images", 0),
     ]

@@ -24,7 +24,6 @@ from models.variants import FURTHER, VARIANTS
 from models.weights import convert_state_dict
 from roadmap.errors import RefusedError
 from roadmap.measure.networks import UnknownNetworkError, check, described
-from roadmap.recipes import Recipe
 from roadmap.runs.record import WEIGHTS_OF, RunStart, as_names
 from roadmap.text import counted
 from roadmap.train.data.class_names import label_names, places
@@ -32,9 +31,6 @@ from roadmap.train.settings import WEIGHTS_ENDINGS, Start
 
 #: Factor of a new classifier's random weights.
 HEAD_SCALE = 1e-3
-#: Fewer steps change little with a learning rate that is lower; the recipe has 5e-5 and, on
-#: ImageNet-1K, 75,000 steps.
-FEW_STEPS, LOW_LR = 1000, 3e-5
 #: A run's weights after its last epoch.
 RUN_WEIGHTS = WEIGHTS_OF["top1"]
 STEM, HEAD = "stem.conv.weight", ("head.fc.weight", "head.fc.bias")
@@ -92,18 +88,6 @@ class StartWeights(NamedTuple):
             head = {name: HEAD_SCALE * own[name] for name in HEAD}
         network.load_state_dict(self.tensors | head | {STEM: stem})
         return f"starting from {self.source} ({self.network}); {about_head}"
-
-
-def few_steps(recipe: Recipe, steps: int) -> tuple[str, ...]:
-    """Return a sentence for each setting of ``recipe`` that is for more than ``steps`` in all."""
-    notes, begin = [], f"in {counted(steps, 'step')}"
-    if steps < FEW_STEPS and recipe.lr < LOW_LR:
-        rate = f"a learning rate of {recipe.lr:.2g}"
-        notes.append(f"{begin}, {rate} changes little: try --lr 1e-3")
-    if recipe.ema_decay is not None and steps * (1 - recipe.ema_decay) < 1:
-        average = f"the average with decay {recipe.ema_decay}"
-        notes.append(f"{begin}, {average} stays near the start: use a smaller --ema-decay, or none")
-    return tuple(notes)
 
 
 def read_start(start: Start) -> StartWeights:

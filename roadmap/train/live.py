@@ -10,6 +10,7 @@ from roadmap.runs.live import MOST_POINTS, Live, read_live, remove_live, write_l
 from roadmap.train.trainer import Sums
 
 EVERY = 1.0  # seconds
+NONE = Sums(0.0, 0.0, 0, None)
 
 
 class LiveFigures:
@@ -22,7 +23,7 @@ class LiveFigures:
         self._folder, self._steps, self._steps_per_epoch = folder, steps, steps_per_epoch
         before = read_live(folder)
         self._points = [point for point in (before.points if before else ()) if point[0] <= step]
-        self._last = Sums(0.0, 0.0, 0, None)
+        self._epoch, self._last = 0, NONE
         self._written = time.perf_counter()
         self._first: tuple[int, float] | None = None  # step and time after the first step
 
@@ -31,6 +32,9 @@ class LiveFigures:
         now = time.perf_counter()
         if self._first is None:
             self._first = step, now
+        epoch = (step - 1) // self._steps_per_epoch
+        if epoch != self._epoch:
+            self._epoch, self._last = epoch, NONE
         read = sums.images != self._last.images  # a GPU's sums arrive later
         if now - self._written < EVERY or not read or not isfinite(sums.loss):
             return
@@ -51,9 +55,8 @@ class LiveFigures:
         remove_live(self._folder)
 
     def _add_point(self, step: int, sums: Sums) -> None:
-        last = self._last if self._last.images < sums.images else Sums(0.0, 0.0, 0, None)
-        images = sums.images - last.images
-        self._points.append((step, (sums.loss - last.loss) / images))
+        images = sums.images - self._last.images
+        self._points.append((step, (sums.loss - self._last.loss) / images))
         self._last = sums
         if len(self._points) > MOST_POINTS:
             self._points = self._points[::-2][::-1]

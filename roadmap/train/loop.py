@@ -92,8 +92,10 @@ class Training:
                 self._leave_out_compiling()
             self._after_step()
         # Waits for the device, so that the time covers the whole epoch.
-        if self.trainer.sums().bad_step is not None:
+        sums = self.trainer.sums()
+        if sums.bad_step is not None:
             self._report_bad_step()
+        self.recorder.progress(self.step, sums)  # a GPU's sums of a short epoch are known only now
         self.stopwatch.end_training(self.step)
 
     def _await_turn(self) -> None:

@@ -16,6 +16,7 @@ from rich.progress import (
 )
 
 from models.text import bounded
+from roadmap.train.settings import ALWAYS_TOP5
 
 
 class Display:
@@ -63,11 +64,12 @@ class Display:
                 figures=f"loss {loss:.3f}  top-1 {top1:.1f}%  {speed:,.0f} images/s",
             )
 
-    def epoch_line(self, row: Mapping[str, Any], epochs: int) -> None:
+    def epoch_line(self, row: Mapping[str, Any], epochs: int, classes: int) -> None:
         scores = "the validation loss is not finite, so there are no scores"
         if row["top1"] is not None:
             average = "" if row["ema_top1"] is None else f", average {row['ema_top1']:.2f}%"
-            scores = f"top-1 {row['top1']:.2f}%{average}, top-5 {row['top5']:.2f}%"
+            more = f", top-5 {row['top5']:.2f}%" if classes > ALWAYS_TOP5 else ""
+            scores = f"top-1 {row['top1']:.2f}%{average}{more}"
         self.say(
             f"epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.4f}, {scores}, "
             f"{row['images_per_s']:,.0f} images/s"

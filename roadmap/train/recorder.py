@@ -188,7 +188,7 @@ class Recorder:
         self._world.share(lambda: self._write(self._write_metrics))
         if self._trackers is not None:
             self._trackers.write(row)
-        self._display.epoch_line(row, self.record.recipe["epochs"])
+        self._display.epoch_line(row, self.record.recipe["epochs"], self.record.classes)
 
     def finish(
         self, trainer: Trainer, step: int, scores: dict[str, Any], joules: float | None

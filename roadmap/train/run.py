@@ -19,17 +19,20 @@ from roadmap.device import best_device, out_of_memory, prepare_device, reproduci
 from roadmap.errors import RefusedError, TrainingError
 from roadmap.runs.folders import runs_folder
 from roadmap.runs.record import RunRecord
+from roadmap.steps import ROADMAPS
 from roadmap.train.checks import check_network
+from roadmap.train.closing import closing_line
 from roadmap.train.data.batches import Data, DataError, open_data
 from roadmap.train.data.class_names import ClassNamesError
 from roadmap.train.data.sources import open_source
 from roadmap.train.distributed import World, joined
-from roadmap.train.fine_tune import StartWeights, few_steps, read_start
+from roadmap.train.fine_tune import StartWeights, read_start
 from roadmap.train.loop import Training
 from roadmap.train.metrics import Display
 from roadmap.train.opening import conventions, locked, open_run
 from roadmap.train.recorder import Recorder, new_record
-from roadmap.train.settings import Settings, trained_config
+from roadmap.train.settings import Settings, choose_recipe, trained_config
+from roadmap.train.small_sets import repeated, small_set
 from roadmap.train.stopping import Signals
 from roadmap.train.stopwatch import Stopwatch
 from roadmap.train.trackers import check_trackers, send_finished
@@ -105,6 +108,7 @@ def _train(
             display.say(f"this run is already finished in {folder}: nothing to do")
             if world.is_main:
                 send_finished(settings.trackers, folder, record, display.say)
+            display.say(closing_line(record, folder))
             return record
         stopwatch = Stopwatch(device, world)
         torch.manual_seed(settings.seed)
@@ -138,7 +142,9 @@ def _train(
             checkpoint_every=settings.checkpoint_every,
             trackers=settings.trackers,
         )
-        return Training(trainer, data, recorder, signals, turn).run(checkpoint)
+        record = Training(trainer, data, recorder, signals, turn).run(checkpoint)
+        display.say(closing_line(record, folder))
+        return record
 
 
 class _Opened(NamedTuple):
@@ -195,17 +201,21 @@ def _open(settings: Settings, device: torch.device, world: World) -> _Opened:
     notes = source.said
     if source is not found:
         notes += (f"{found.name} has the classes in a different order; they are matched by name",)
-    if data.info.num_train < recipe.batch_size:
-        notes += (
-            f"{data.info.num_train:,} training images are less than a batch of "
-            f"{recipe.batch_size:,}, so each epoch is one step in which they repeat: try "
-            f"--batch-size {_small_batch(data.info.num_train)}",
-        )
-    if begin is not None:
-        notes += few_steps(recipe, recipe.epochs * steps_per_epoch)
+    notes += _small_set(settings, data.info.num_train)
     return _Opened(folder, data, begin, config, record, notes)
 
 
-def _small_batch(images: int) -> int:
-    """Return a power of two with which an epoch of ``images`` has four steps or more."""
-    return 1 << max((images // 4).bit_length() - 1, 0)
+def _small_set(settings: Settings, images: int) -> tuple[str, ...]:
+    """Return what to say if the set is too small for the recipe."""
+    recipe, notes = settings.recipe, []
+    if settings.start is not None:
+        default, _ = choose_recipe(
+            settings.roadmap,
+            settings.step or ROADMAPS[settings.roadmap].keys[-1],
+            settings.recipe_name or "fine_tune",
+            scale=settings.scale,
+        )
+        notes += [note for note in [small_set(recipe, default, images)] if note]
+    if images < recipe.batch_size and not any("--batch-size" in note for note in notes):
+        notes.append(repeated(recipe, images))
+    return tuple(notes)

@@ -129,6 +129,7 @@ def score_file(
         "data_sha256": data.info.sha256,
         "val_split": data.info.splits[1],
         "classes": matched,
+        "num_classes": classes,
         "test_size": recipe.test_size,
         "test_resize": recipe.test_resize,
         **scores._asdict(),

@@ -38,6 +38,8 @@ MOST_SEED = 2**64 - 1
 #: Layer-wise decay of the learning rate for networks trained on ImageNet-1K; 0.8 after
 #: ImageNet-22K (Liu et al. 2022, Table 6).
 LAYER_DECAY = 0.7
+#: Of so many classes, or fewer, top-5 is always 100%, and not printed.
+ALWAYS_TOP5 = 5
 WEIGHTS_ENDINGS = (".safetensors", ".pth", ".pt", ".tar", ".bin")
 
 _HINTS = get_type_hints(Recipe)

@@ -191,6 +191,17 @@ def test_the_card_says_where_the_scores_are_of_a_test_split(tmp_path):
     assert "on the 10,000 validation images. Images are resized" in old.text
 
 
+@pytest.mark.parametrize(("classes", "shown"), [(5, False), (6, True)])
+def test_the_card_has_no_top5_of_five_classes(classes, shown, tmp_path):
+    run = write_published(tmp_path, "gelu")
+    record = json.loads((run / "run.json").read_text())
+    record["data"]["classes"] = classes
+    (run / "run.json").write_text(json.dumps(record))
+    text = card_of(exported(run, tmp_path / "hub")).text
+    assert ("top-5 %" in text) == shown
+    assert "70.00" in text
+
+
 def test_the_card_names_what_was_changed_of_the_recipe_that_was_named(tmp_path):
     a1 = json.loads(json.dumps(dataclasses.asdict(RECIPES["resnet_timm_a1"])))
     options = {"recipe_name": "resnet_timm_a1", "epochs": 600}

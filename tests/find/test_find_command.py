@@ -47,6 +47,20 @@ def test_an_answer_says_how_many_networks_that_can_win_are_not_measured():
     assert re.fullmatch(left, find("--minutes", "0", "--format", "csv").stderr)
 
 
+@pytest.mark.parametrize("part", ["h200", "H200", "nvidia h200 "])
+def test_words_that_only_one_device_has_are_its_name(part):
+    named, whole = (find("--device", one, "--minutes", "0") for one in (part, "NVIDIA H200"))
+    assert named.stdout == whole.stdout
+    assert "Device: NVIDIA H200." in named.stderr
+
+
+@pytest.mark.parametrize("part", ["2 cores", "h20", "200", " "])
+def test_words_of_several_devices_and_parts_of_words_are_refused(part):
+    found = find("--device", part)
+    assert found.exit_code == 2
+    assert "Available: auto; cpu; NVIDIA H200;" in found.stderr
+
+
 def test_zero_minutes_ask_for_no_device_of_this_machine(monkeypatch):
     monkeypatch.setattr(command, "devices", None)  # it starts PyTorch
     assert "is the fastest" in h200("--minutes", "0").stdout
@@ -82,6 +96,7 @@ def test_before_it_measures_it_says_what_and_how_long(monkeypatch):
     assert "Test CPU, 2 cores, batch 1, float32: " in found.stderr
     assert "networks to measure for at least 82.0% top-1 (0 already measured" in found.stderr
     assert "measuring stops after 5 min" in found.stderr
+    assert "stops after 1.5 min" in find("--top1", "82", "--minutes", "1.5").stderr
     assert "No network with at least 82.0% top-1 has been measured yet" in found.stdout
 
 

@@ -11,7 +11,8 @@ from training_runs import Child, signal_at_step, tiny_settings
 from roadmap.runs.live import LIVE, MOST_POINTS, read_live
 from roadmap.train import live
 from roadmap.train.live import LiveFigures
-from roadmap.train.trainer import Sums
+from roadmap.train.run import train
+from roadmap.train.trainer import Sums, Trainer
 
 
 @pytest.fixture
@@ -34,6 +35,23 @@ def test_a_point_is_the_mean_loss_since_the_last_one_and_epochs_do_not_mix(tmp_p
     assert (found.step, found.steps, found.steps_per_epoch) == (11, 20, 10)
     assert (found.loss, found.images_per_s) == (0.4, 9.0)
     assert found.seconds_left == pytest.approx(9 * 6 / 10)  # 10 steps in 6 seconds; 9 are left
+
+
+def test_epochs_of_one_step_or_of_as_many_images_are_told_apart(tmp_path, clock):
+    """Their sums have the same number of images, or more than the last ones of the epoch before."""
+    figures = LiveFigures(tmp_path, 0, 3, 1)
+    for step, loss in enumerate((128.0, 64.0, 32.0), 1):
+        clock[0] += 2
+        figures.note(step, Sums(loss, 1.0, 64, None), 10.0 * step)
+    found = read_live(tmp_path)
+    assert found.points == ((1, 2.0), (2, 1.0), (3, 0.5))
+    assert (found.step, found.loss, found.images_per_s, found.seconds_left) == (3, 0.5, 30.0, 0)
+    figures = LiveFigures(tmp_path / "long", 0, 20, 10)
+    (tmp_path / "long").mkdir()
+    for step, sums in ((1, Sums(30.0, 1.0, 10, None)), (13, Sums(60.0, 1.0, 30, None))):
+        clock[0] += 2
+        figures.note(step, sums, 1.0)
+    assert read_live(tmp_path / "long").points == ((1, 3.0), (13, 2.0))
 
 
 def test_nothing_is_written_within_a_second_or_before_new_sums_arrive(tmp_path, clock):
@@ -66,6 +84,19 @@ def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path, clock):
     clock[0] += 2
     figures.note(1, Sums(3.0, 1.0, 2, None), 1.0)
     assert read_live(tmp_path / "gone") is None
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_figures_that_a_gpu_has_only_at_the_end_of_a_short_epoch_are_published(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(live, "EVERY", 0.0)
+    monkeypatch.setattr(Trainer, "known_sums", lambda trainer: trainer._known)  # until waited for
+    written = []
+    monkeypatch.setattr(live, "write_live", lambda _, figures: written.append(figures))
+    changes = {"epochs": 3, "warmup_epochs": 0, "batch_size": 148}
+    train(tiny_settings(tmp_path / "run", changes=changes), quiet=True)
+    assert [figures.step for figures in written] == [1, 2, 3]
 
 
 def publish_every_step_until(step: int) -> None:

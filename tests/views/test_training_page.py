@@ -46,7 +46,9 @@ def root(tmp_path, monkeypatch):
 def test_it_opens_with_a_form_for_data_that_can_tell_the_steps_apart():
     app = opened()
     assert app.selectbox(key="training-data").value == "torch/cifar100"
-    assert "1 run of ResNet-50 to ConvNeXt-T, small networks at 32 pixels." in html(app)
+    assert "1 run of ResNet-50 to ConvNeXt-T, small networks at 32 pixels for 15 epochs." in html(
+        app
+    )
     assert "Digits cannot rank the steps" not in html(app)
     assert app.button(key="training-go").label == "Start"
     assert "python -m roadmap sweep --roadmap resnet50 --data PATH" in html(app)
@@ -88,6 +90,37 @@ def test_own_images_need_a_folder_that_exists(tmp_path):
         app.text_input(key="training-own").set_value(text)
         assert 'class="refusal"' not in html(checked(app.run()))
         assert not app.button(key="training-go").disabled
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize(
+    ("kind", "key", "value", "sentence"),
+    [
+        ("run", "epochs", 400, "Epochs is 400; use 1 to 300."),
+        ("run", "epochs", 0, "Epochs is 0; use 1 to 300."),
+        ("run", "seed", 10_000, "Seed is 10,000; use 0 to 9,999."),
+        ("sweep", "seeds", 11, "Seeds is 11; use 1 to 10."),
+    ],
+)
+def test_a_number_that_is_not_possible_is_said_and_starts_nothing(
+    kind, key, value, sentence, monkeypatch
+):
+    started = []
+    monkeypatch.setattr(background, "start", lambda _, task: started.append(task))
+    app = opened()
+    app.segmented_control(key="training-kind").set_value(kind)
+    app.run()
+    field = app.number_input(key=f"training-{key}")
+    field.set_value(value)
+    app.button(key="training-go").click()  # without leaving the field before
+    assert f'class="refusal" role="alert">{sentence}</p>' in html(checked(app.run()))
+    assert app.button(key="training-go").disabled
+    assert not started
+    app.number_input(key=f"training-{key}").set_value(2)
+    app.run()
+    app.button(key="training-go").click()
+    assert "refusal" not in html(checked(app.run()))
+    assert len(started) == 1
 
 
 @pytest.mark.usefixtures("sleeper")
@@ -226,13 +259,13 @@ def test_a_seed_that_is_new_is_proposed_and_finished_runs_are_said(root):
         write_run(root, "baseline", seed, data="digits", epochs=15)
     app = opened()
     app.selectbox(key="training-data").set_value("digits")
-    assert "small networks at 32 pixels." in html(checked(app.run()))
+    assert "small networks at 32 pixels for 15 epochs." in html(checked(app.run()))
     assert app.number_input(key="training-seed").value == 2
     app.number_input(key="training-seed").set_value(1)
     page = html(checked(app.run()))
-    assert "at 32 pixels; already finished, so choose another seed." in page
+    assert "at 32 pixels for 15 epochs; already finished, so choose another seed." in page
     app.segmented_control(key="training-kind").set_value("sweep")
-    assert "at 32 pixels; 2 already finished." in html(checked(app.run()))
+    assert "at 32 pixels for 15 epochs; 2 already finished." in html(checked(app.run()))
 
 
 def test_a_folder_that_cannot_be_written_is_answered(root, monkeypatch):

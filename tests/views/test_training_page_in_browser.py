@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 
 import pytest
@@ -16,6 +17,7 @@ from playwright.sync_api import Page, expect
 
 from roadmap.runs import read_runs
 from roadmap.runs.folders import RUNS_VARIABLE
+from roadmap.runs.lock import LOCK
 from roadmap.sweep import background
 
 FIRST = ROOT / "tests" / "support" / "training_server.py"
@@ -179,15 +181,21 @@ def test_nothing_is_asked_while_nothing_trains(open_path):
 
 
 def test_cards_fit_and_are_legible_in_both_themes(open_path, root):
+    shutil.rmtree(root / FOLDER, ignore_errors=True)  # another test's run, which has a card too
     for seed, top1 in enumerate((60.0, 61.0, 62.0)):
         write_run(root, "baseline", seed, top1, data="digits-9-epochs", epochs=9)
         write_run(root, "training", seed, top1 + 4, data="digits-9-epochs", epochs=9)
     task = {"roadmap": "resnet50", "steps": ["training"], "seeds": [2], "epochs": 9}
     (root / background.FOLDER).mkdir(exist_ok=True)
     background._write(root, task | {"pid": 2})
+    stopped = write_run(root, "gelu", data="pics", done=1, status="interrupted")
+    (stopped / LOCK).touch()
     page = open_path("training", FULL)
     idle(page)
-    expect(charts(page)).to_have_count(2)
+    expect(
+        page.get_by_text("python -m roadmap train --roadmap resnet50 --step gelu")
+    ).to_be_visible()
+    expect(charts(page)).to_have_count(4)
     expect(page.locator(".narrowing tbody tr")).to_have_count(2)
     expect_to_fit(page)
     assert at_rest(page) == []

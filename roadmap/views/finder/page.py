@@ -11,7 +11,7 @@ from roadmap.find.candidates import Candidate
 from roadmap.find.plan import plan
 from roadmap.find.question import Question, plain_device
 from roadmap.find.search import Search
-from roadmap.text import counted, duration
+from roadmap.text import counted, duration, time_limit
 from roadmap.views.common import markup, press, turns
 from roadmap.views.finder import result, share
 from roadmap.views.finder.ask import Asked, ask
@@ -189,7 +189,7 @@ def _ended(last: Search) -> None:
     if last.state == "stopped":
         notes.append("Stopped; what was measured is kept.")
     elif last.state == "out of time":
-        notes.append(f"Stopped after {last.minutes:.0f} min.")
+        notes.append(f"Stopped after {time_limit(last.minutes)}.")
     elif last.state == "failed":
         notes.append(last.problem or "The search ended early; continue it.")
     notes += [f"{name} was not measured: {why}" for name, why in list(last.failures.items())[:3]]

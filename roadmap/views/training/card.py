@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 import streamlit as st
@@ -37,8 +37,9 @@ MOST_ROWS = 4
 STALE = 60
 
 
-def show(run: Run, found: Runs, *, log: bool) -> None:
-    """Show the card of ``run``; ``log`` says whether the visitor may read its log."""
+def show(run: Run, found: Runs, *, log: bool, resume: Callable[[str], None] | None) -> None:
+    """Show the card of ``run``; ``log`` says whether the visitor may read its log, ``resume`` shows
+    how to resume it, given a name for its button."""
     name = _key(run)
     live = shown.live_of(run)
     with st.container(border=True, key=f"run-{name}", gap="small"):
@@ -47,6 +48,8 @@ def show(run: Run, found: Runs, *, log: bool) -> None:
             st.markdown(charts, unsafe_allow_html=True)  # st.html removes drawings
         if verdict := _verdict(run, found):
             st.html(verdict)
+        if resume is not None:
+            resume(name)
         if log:
             with st.expander("Log", key=f"run-log-{name}"):
                 st.html(_log(run))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 from html import escape
 from statistics import fmean
 
@@ -19,11 +19,10 @@ from roadmap.text import counted, data_title, duration
 from roadmap.train.data.downloads import DOWNLOADS
 from roadmap.views.common import all_runs, markup
 from roadmap.views.common.digits import caution
-from roadmap.views.training import card, shown
+from roadmap.views.training import card, shown, starting
 from roadmap.views.training.shown import Shown
 
 EVERY = 2  # seconds between updates while something trains
-PROBLEM = "training-problem"
 
 
 def show() -> Shown:
@@ -40,7 +39,7 @@ def _section(active: bool) -> None:
     state = shown.shown(found)
     if state.active != active:
         st.rerun()  # the whole page: the form returns, and updates end or begin
-    if problem := st.session_state.pop(PROBLEM, ""):
+    if problem := st.session_state.pop(starting.PROBLEM, ""):
         st.html(markup.notice(problem))
     owner = not visitors.is_public()
     if state.running or (state.task and owner):
@@ -48,7 +47,9 @@ def _section(active: bool) -> None:
     if of_digits(state):
         st.html(markup.paragraph(caution(), "aside text narrow"))
     for run in state.cards:
-        card.show(run, found, log=owner)
+        stopped = owner and run.status in shown.INTERRUPTED and run not in state.mine
+        resume = partial(starting.offer, run, busy=state.running) if stopped else None
+        card.show(run, found, log=owner, resume=resume)
     if state.more:
         st.html(markup.paragraph(f"And {counted(state.more, 'running run')} more.", "faint"))
 
@@ -92,7 +93,7 @@ def _buttons(state: Shown, task: Task, done: int) -> None:
     elif done < len(task.runs):
         # What has not begun, such as for its data, cannot be resumed.
         label = "Resume" if state.mine else "Try again"
-        st.button(label, key="training-resume", on_click=start, args=(task,))
+        st.button(label, key="training-resume", on_click=starting.start, args=(task,))
 
 
 def _doing(state: Shown, task: Task) -> tuple[str, str]:
@@ -177,16 +178,8 @@ def _run_title(task: Task, run: str) -> str:
     return titles[task.runs.index(run)]
 
 
-def start(task: Task) -> None:
-    """Start or resume ``task``; what prevents it is shown on the page."""
-    try:
-        background.start(all_runs.root(), replace(task, pid=0, stopped=False))
-    except RefusedError as error:
-        st.session_state[PROBLEM] = str(error)
-
-
 def _stop() -> None:
     try:
         background.stop(all_runs.root())
     except RefusedError as error:
-        st.session_state[PROBLEM] = str(error)
+        st.session_state[starting.PROBLEM] = str(error)

@@ -21,7 +21,7 @@ from roadmap.views.common import address, all_runs, markup, press
 from roadmap.views.common.bounds import known, within
 from roadmap.views.common.controls import select, titled
 from roadmap.views.common.digits import caution
-from roadmap.views.training import cards
+from roadmap.views.training import starting
 
 KINDS = {"run": "One step", "sweep": "Every step", "study": "The study's steps"}
 #: Besides ``DOWNLOADS``: a folder or a name as in ``--data``, and the digits.
@@ -57,10 +57,11 @@ def show(found: Runs, last: Task | None, *, cautioned: bool) -> None:
         else:
             titles = {name: ROADMAPS[name].title for name in ROADMAPS}
             select("training", "roadmap", "Roadmap", titles, roadmap, width=260)
-            task = _steps(roadmap, kind, source)
-        press.button(
-            "Start", cards.start, task, type="primary", key="training-go", disabled=bool(problem)
-        )
+            task, wrong = _steps(roadmap, kind, source)
+            problem = " ".join(filter(None, (problem, wrong)))
+        # The values may have been typed just before the click.
+        act = _nothing if problem else starting.start
+        press.button("Start", act, task, type="primary", key="training-go", disabled=bool(problem))
     if problem:
         st.html(markup.refusal(problem))
         return
@@ -114,7 +115,8 @@ def _source(large: bool) -> tuple[str | None, str]:
     return (str(path), "") if found else ("", f"{said(text)} is not a folder on this machine.")
 
 
-def _steps(roadmap: str, kind: str | None, source: str | None) -> Task:
+def _steps(roadmap: str, kind: str | None, source: str | None) -> tuple[Task, str]:
+    """Return the chosen task, and what is wrong with its numbers."""
     steps = {step.key: step.full_title for step in ROADMAPS[roadmap].steps}
     chosen: tuple[str, ...] = ()
     seeds: tuple[int, ...]
@@ -122,14 +124,29 @@ def _steps(roadmap: str, kind: str | None, source: str | None) -> Task:
         key = f"training-step-{roadmap}"
         step = st.selectbox("Step", list(steps), format_func=titled(steps), key=key, width=290)
         chosen = (known(step, list(steps)),)
-        first = st.number_input("Seed", 0, MOST_SEED, key="training-seed", width=120)
-        seeds = (within(first, 0, MOST_SEED),)
+        first, wrong = _number("Seed", 0, MOST_SEED, "training-seed")
+        seeds = (first,)
     else:
-        count = st.number_input("Seeds", 1, MOST_SEEDS, key="training-seeds", width=120)
-        seeds = tuple(range(within(count, 1, MOST_SEEDS)))
-    epochs = st.number_input("Epochs", 1, MOST_EPOCHS, key="training-epochs", width=120)
-    epochs = within(epochs, 1, MOST_EPOCHS)
-    return Task(roadmap=roadmap, steps=chosen, seeds=seeds, epochs=epochs, source=source)
+        count, wrong = _number("Seeds", 1, MOST_SEEDS, "training-seeds")
+        seeds = tuple(range(count))
+    epochs, wrong_too = _number("Epochs", 1, MOST_EPOCHS, "training-epochs")
+    task = Task(roadmap=roadmap, steps=chosen, seeds=seeds, epochs=epochs, source=source)
+    return task, " ".join(filter(None, (wrong, wrong_too)))
+
+
+def _number(label: str, low: int, high: int, key: str) -> tuple[int, str]:
+    """Return the number in a field, and what is wrong with it.
+
+    The field itself has no limits, since it would keep the last good number without saying so.
+    """
+    limits = f"{low} to {high:,}"
+    typed = st.number_input(label, step=1, key=key, width=120, help=f"From {limits}.")
+    number = within(typed, low, high)
+    return number, "" if typed == number else f"{label} is {typed:,}; use {limits}."
+
+
+def _nothing(_task: Task) -> None:
+    """Start nothing."""
 
 
 def _remember(roadmap: str, task: Task | None) -> None:
@@ -175,7 +192,8 @@ def _plan(task: Task, found: Runs) -> list[str]:
         sentences = [f"{what}, {how}. They need a GPU."]
     else:
         what = f"{runs} of {ROADMAPS[task.roadmap].title}"
-        sentences = [f"{what}, small networks at {IMAGE_SIZE} pixels{_already(task, found)}."]
+        how = f"small networks at {IMAGE_SIZE} pixels for {counted(task.epochs, 'epoch')}"
+        sentences = [f"{what}, {how}{_already(task, found)}."]
     download = DOWNLOADS.get(task.source or "")
     if download and download.here < download.size:
         sentences.append(f"Downloads {download.size / 1e6:.0f} MB first.")

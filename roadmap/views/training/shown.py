@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,15 +12,17 @@ from roadmap.analysis.narrowing import Narrowing, narrowing
 from roadmap.charts.live import Curve, Role
 from roadmap.runs import PointRun, Run, Runs, StepRun, curves, judged_by
 from roadmap.runs.live import Live, read_live
+from roadmap.runs.lock import LOCK
 from roadmap.runs.metrics import METRICS
+from roadmap.runs.record import RECORD
 from roadmap.steps import ROADMAPS
 from roadmap.sweep import background
 from roadmap.sweep.background import Task
 from roadmap.tables.results import ResultsError
 from roadmap.views.common import all_runs
 
-#: Most cards, and most earlier runs of a step in a chart.
-MOST_CARDS, MOST_EARLIER = 6, 10
+#: Most cards, stopped runs of other tasks among them, and earlier runs of a step in a chart.
+MOST_CARDS, MOST_HALTED, MOST_EARLIER = 6, 3, 10
 #: Fewer points per epoch are of a part of it each, and jump.
 FEWEST_PER_EPOCH = 3
 INTERRUPTED = ("interrupted", "stopped", "failed")
@@ -42,7 +44,8 @@ class Shown:
 
 
 def shown(found: Runs) -> Shown:
-    """Choose the cards: what is training, then what the last task left and finished last."""
+    """Choose the cards: what is training, then what stopped, the last task's first, and what
+    finished last. Runs that were trained elsewhere, such as committed ones, have no cards."""
     root = all_runs.root()
     task, running = background.read_task(root), background.is_running(root)
     names = task.runs if task else ()
@@ -51,18 +54,32 @@ def shown(found: Runs) -> Shown:
     mine = tuple(by_path[folder / name] for name in names if folder / name in by_path)
     training = [run for run in found.every if run.status == "running"]
     training.sort(key=lambda run: run not in mine)
+    ended = [
+        run for run in found.every if run.status != "running" and _was_here(run, folder, names)
+    ]
+    ended.sort(key=_ended, reverse=True)
     halted = [run for run in mine if run.status in INTERRUPTED]
-    done = sorted((run for run in mine if run.finished), key=_ended)[-1:]
-    cards = (*training[:MOST_CARDS], *halted, *done)[:MOST_CARDS]
+    others = [run for run in ended if run.status in INTERRUPTED and run not in halted]
+    done = [run for run in ended if run.finished][:1]
+    cards = (*training[:MOST_CARDS], *halted, *others[:MOST_HALTED], *done)[:MOST_CARDS]
     more = len(training) - len(training[:MOST_CARDS])
     return Shown(task, running, mine, cards, more, running or bool(training))
 
 
+def _was_here(run: Run, folder: Path, names: Container[str]) -> bool:
+    """Whether ``run`` is one of the task's ``names`` in ``folder``, or a process that trained it
+    here left a lock."""
+    mine = run.path.parent == folder and run.path.name in names
+    return mine or (run.path / LOCK).exists()
+
+
 def _ended(run: Run) -> float:
-    try:
-        return (run.path / METRICS).stat().st_mtime
-    except OSError:
-        return 0.0
+    """Return the time of the last epoch, or of the last entry in the record if it is later."""
+    times = [0.0]
+    for name in (METRICS, RECORD):
+        with suppress(OSError):
+            times.append((run.path / name).stat().st_mtime)
+    return max(times)
 
 
 def step_of(run: Run) -> str | None:
