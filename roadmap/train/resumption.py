@@ -13,7 +13,7 @@ from roadmap.runs.record import RunRecord
 from roadmap.steps import ROADMAPS
 from roadmap.train.data.sources import DIGITS, PREFIXES
 from roadmap.train.same_run import options
-from roadmap.train.settings import Scale, choose_recipe, flat_differences
+from roadmap.train.settings import Scale, choose_recipe, default_precision, flat_differences
 
 #: What a record does not have: the folder of the data, and the file of the design.
 PATH, DESIGN = "PATH", "FILE"
@@ -56,7 +56,7 @@ def _options(run: RunRecord) -> list[str] | None:
         "recipe": json.loads(json.dumps(asdict(recipe))),
         "seed": 0,
         "scale": "full",
-        "precision": "bf16" if run.device_type == "cuda" else "float32",
+        "precision": default_precision(run.device_type or "cpu", run.scale),
         "micro_batch": None,
         "sync_batch_norm": True,
         "device_type": None if run.device_type == "cpu" else run.device_type,

@@ -139,8 +139,7 @@ class Settings:
     def identity(self, config: ModelConfig, device_type: str | None) -> dict[str, Any]:
         """Return what run.json records about the settings and resumed runs must share, with lists
         instead of tuples. The precision is None if it depends on an unknown ``device_type``."""
-        halves = device_type == "cuda" and self.scale == "full"
-        precision = device_type and ("bf16" if halves else "float32")
+        precision = device_type and default_precision(device_type, self.scale)
         known = vars(self) | {
             "step": None if self.start else self.step,
             "config": config.to_dict(),
@@ -305,6 +304,11 @@ def parse_field(name: str, text: str) -> Any:
         return kind(text)
     except (TypeError, ValueError):
         raise RefusedError(f"{option} is {said(text)}; use {describe_field(name)}") from None
+
+
+def default_precision(device_type: str, scale: str) -> Precision:
+    """Return a run's precision: pocket runs of all machines have the same."""
+    return "bf16" if device_type == "cuda" and scale == "full" else "float32"
 
 
 def describe_field(name: str) -> str:

@@ -217,7 +217,7 @@ def test_the_dry_run_says_how_precisely_each_effect_will_be_known():
     degrees = 72 - len(Terms(design.space, design.interactions).names)
     half = t.ppf(0.975, degrees) * standard_errors(design)["gelu"]
     assert f"gelu ±{half:.2f}" in found.stdout
-    assert f"squares and {len(design.interactions)} planned interactions" in found.stdout
+    assert f"squares and the {len(design.interactions)} planned interactions" in found.stdout
 
 
 def test_the_time_of_a_design_follows_from_the_steps_speeds(tmp_path, monkeypatch):

@@ -164,7 +164,7 @@ def public(monkeypatch, tmp_path):
             "builder",
             {},
             "Creating weights, ONNX and torch.export files is disabled",
-            "python -m roadmap export --config resnet50-baseline.json",
+            "python -m roadmap export --config resnet50.json",
             {"make-all", "make-onnx", "make-pt2", "make-safetensors"},
         ),
         (
