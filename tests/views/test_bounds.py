@@ -68,7 +68,7 @@ def test_a_step_that_is_none_is_the_first(monkeypatch):
     monkeypatch.setattr(step_control, "store", lambda _, step: gone.append(step))
     chosen = {"step": "nonsense", "source": "nonsense", "start": "nonsense"}
     monkeypatch.setattr(streamlit, "session_state", chosen)
-    builder = builder_address.parse({}, builder_address.Start("resnet50", "kernel_7"))
+    builder = builder_address.parse({}, builder_address.StartingPoint("resnet50", "kernel_7"))
     step_control._step_chosen("resnet50")
     builder_head._source_chosen(builder)
     builder_head._start_chosen(builder)

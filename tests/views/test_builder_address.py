@@ -14,18 +14,18 @@ from roadmap.views.common.builder_address import (
     STARTS,
     Builder,
     Chosen,
-    Start,
+    StartingPoint,
     at_start,
     parameters,
     parse,
     parse_chosen,
 )
 
-BASELINE = Start("resnet50", "baseline")
+BASELINE = StartingPoint("resnet50", "baseline")
 
 
 def starts():
-    names = [Start(source, name) for source, names in STARTS.items() for name in names]
+    names = [StartingPoint(source, name) for source, names in STARTS.items() for name in names]
     return st.sampled_from(names)
 
 
@@ -37,7 +37,7 @@ def test_a_state_survives_the_url(first, a, second, b, compared, size):
 
 def test_a_url_is_short_and_has_nothing_to_escape():
     config = VARIANTS["convnext_tiny"].replace(depths=(3, 3, 27, 3), layer_scale=1e-4)
-    said = parameters(Builder(Chosen(Start("variant", "convnext_tiny"), config)))
+    said = parameters(Builder(Chosen(StartingPoint("variant", "convnext_tiny"), config)))
     assert urlencode(said) == "a=variant.convnext_tiny~depths.3-3-27-3~layer_scale.0.0001"
 
 

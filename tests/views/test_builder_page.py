@@ -20,7 +20,7 @@ from roadmap.measure.complexity import count
 from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.steps import ROADMAPS
 from roadmap.views.builder import naming, timing
-from roadmap.views.common.builder_address import STARTS, Start, parse
+from roadmap.views.common.builder_address import STARTS, StartingPoint, parse
 from roadmap.views.common.fields import CONTROLS, GROUPS, group_of
 
 opened = partial(pages.opened, "builder")
@@ -249,7 +249,7 @@ def test_changes_are_undone_and_redone():
     ],
 )
 def test_files_are_named_after_what_they_hold(parameters, stem):
-    assert naming.stem(parse(parameters, Start("resnet50", "baseline"))) == stem
+    assert naming.stem(parse(parameters, StartingPoint("resnet50", "baseline"))) == stem
 
 
 def test_the_network_is_drawn_beside_the_other():

@@ -115,7 +115,7 @@ def test_a_click_that_no_browser_sends_opens_nothing(sent, monkeypatch):
     opened = []
     monkeypatch.setattr(editor, "go_to_place", lambda _, place: opened.append(place))
     monkeypatch.setattr(streamlit, "session_state", {editor.KEY: {"go": sent}})
-    builder = builder_address.parse({}, builder_address.Start("variant", "convnext_tiny"))
+    builder = builder_address.parse({}, builder_address.StartingPoint("variant", "convnext_tiny"))
     editor._opened(builder)
     assert opened == []
     monkeypatch.setattr(streamlit, "session_state", {editor.KEY: {"go": "stage2.norm"}})

@@ -242,7 +242,7 @@ def test_confirmation_runs_stand_beside_their_predictions(design, folder, tmp_pa
 def test_the_builder_predicts_what_the_experiment_covers(experiment):
     config = experiment.design.space.network(experiment.design.points[3].levels)
     config = config.replace(stochastic_depth=0.0)
-    chosen = builder_address.Chosen(builder_address.Start("resnet50", "training"), config)
+    chosen = builder_address.Chosen(builder_address.StartingPoint("resnet50", "training"), config)
     body = html(pages.opened("builder", a=builder_address.format_chosen(chosen)))
     effects = Effects(experiment.model)
     levels = experiment.design.space.levels_of(config)

@@ -58,7 +58,7 @@ def test_another_file_is_refused(weights):
 def test_a_download_reports_its_progress(monkeypatch, weights):
     monkeypatch.setattr("roadmap.timm_models.weights._hub_answers", lambda: True)
     shares = []
-    download = imagenet.Download("baseline")
+    download = imagenet.WeightsDownload("baseline")
 
     def fetch(name, file, tqdm_class):
         assert (name, file) == ("timm/resnet50.a1_in1k", imagenet.FILE)
@@ -85,7 +85,7 @@ def test_without_a_connection_the_page_says_so_and_shows_the_small_networks(monk
 
 def test_a_public_explorer_downloads_nothing(monkeypatch):
     monkeypatch.setattr(visitors, "is_public", lambda: True)
-    monkeypatch.setattr(imagenet, "Download", lambda key: pytest.fail(key))
+    monkeypatch.setattr(imagenet, "WeightsDownload", lambda key: pytest.fail(key))
     assert "disabled on this public explorer" in pages.html(
         pages.opened("picture", weights="imagenet")
     )

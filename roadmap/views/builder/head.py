@@ -12,7 +12,7 @@ from roadmap.views.builder import history, opening
 from roadmap.views.builder.state import REFUSED, go, go_to
 from roadmap.views.common import builder_address, markup
 from roadmap.views.common.bounds import known
-from roadmap.views.common.builder_address import SOURCE_TITLES, Builder, Slot, Start
+from roadmap.views.common.builder_address import SOURCE_TITLES, Builder, Slot, StartingPoint
 from roadmap.views.common.controls import titled
 
 MOST_BYTES = 64_000  # largest config file; a run.json has a few thousand bytes
@@ -48,7 +48,7 @@ def show(builder: Builder) -> None:
         st.selectbox(
             "Step" if start.source != "variant" else "Network",
             builder_address.STARTS[start.source],
-            format_func=lambda name: Start(start.source, name).title,
+            format_func=lambda name: StartingPoint(start.source, name).title,
             key="start",
             on_change=_start_chosen,
             args=(builder,),
@@ -136,15 +136,16 @@ def _source_chosen(builder: Builder) -> None:
     source = known(st.session_state["source"], list(SOURCE_TITLES))
     name = builder.current.start.name
     names = builder_address.STARTS[source]
-    _restart(builder, Start(source, name if name in names else names[0]))
+    _restart(builder, StartingPoint(source, name if name in names else names[0]))
 
 
 def _start_chosen(builder: Builder) -> None:
     source = builder.current.start.source
     _restart(
-        builder, Start(source, known(st.session_state["start"], builder_address.STARTS[source]))
+        builder,
+        StartingPoint(source, known(st.session_state["start"], builder_address.STARTS[source])),
     )
 
 
-def _restart(builder: Builder, start: Start) -> None:
+def _restart(builder: Builder, start: StartingPoint) -> None:
     go(builder.with_current(builder_address.at_start(start)))

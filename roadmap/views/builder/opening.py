@@ -11,7 +11,7 @@ from models.text import unknown_name
 from models.variants import FURTHER, TIMM_NAMES
 from roadmap.steps import ROADMAPS
 from roadmap.timm_names import PREFIX
-from roadmap.views.common.builder_address import STARTS, Chosen, Start, at_start
+from roadmap.views.common.builder_address import STARTS, Chosen, StartingPoint, at_start
 
 #: timm's prefix for its names on the command line, as in ``timm:convnext_tiny``.
 TIMM = "timm:"
@@ -19,7 +19,7 @@ TIMM = "timm:"
 FAMILIES = {"convnext": "convnext_tiny", "convnextv2": "convnextv2_tiny"}
 
 
-def from_file(text: str, start: Start) -> Chosen:
+def from_file(text: str, start: StartingPoint) -> Chosen:
     """Read a config, a ``run.json`` or a hub folder's ``config.json``.
 
     A config becomes changes to the starting point with which it shares most; ``start`` if several
@@ -39,17 +39,17 @@ def from_file(text: str, start: Start) -> Chosen:
     return Chosen(_nearest(config, start), config)
 
 
-def _step_of(run: Mapping[str, Any]) -> Start | None:
+def _step_of(run: Mapping[str, Any]) -> StartingPoint | None:
     source, step = run.get("roadmap"), run.get("step")
     if not isinstance(source, str) or step not in STARTS.get(source, ()):
         return None
-    return Start(source, step)
+    return StartingPoint(source, step)
 
 
-def _nearest(config: ModelConfig, start: Start) -> Start:
+def _nearest(config: ModelConfig, start: StartingPoint) -> StartingPoint:
     """Return the starting point with the fewest fields that differ from ``config``."""
-    published = [Start("variant", name) for name in STARTS["variant"]]
-    steps = [Start(source, step) for source in ROADMAPS for step in STARTS[source]]
+    published = [StartingPoint("variant", name) for name in STARTS["variant"]]
+    steps = [StartingPoint(source, step) for source in ROADMAPS for step in STARTS[source]]
     return min((start, *published, *steps), key=lambda each: len(differences(each.config, config)))
 
 
@@ -59,15 +59,15 @@ def from_name(text: str) -> Chosen:
     Raises ``ConfigError`` if it is not one of the networks that this project builds.
     """
     name = text.strip().removeprefix(TIMM).partition(".")[0]
-    known = {timm: Start("variant", ours) for ours, timm in TIMM_NAMES.items()}
-    known |= {PREFIX + ours: Start("variant", ours) for ours in TIMM_NAMES}
+    known = {timm: StartingPoint("variant", ours) for ours, timm in TIMM_NAMES.items()}
+    known |= {PREFIX + ours: StartingPoint("variant", ours) for ours in TIMM_NAMES}
     known |= {
-        f"{PREFIX}{source}_{step}": Start(source, step)
+        f"{PREFIX}{source}_{step}": StartingPoint(source, step)
         for source, steps in STARTS.items()
         for step in steps
     }
     if name in FURTHER:
-        start = Start("variant", FAMILIES.get(name.partition("_")[0], "resnet50"))
+        start = StartingPoint("variant", FAMILIES.get(name.partition("_")[0], "resnet50"))
         return Chosen(start, FURTHER[name])
     if name not in known:
         raise ConfigError(unknown_name("network", name, (*TIMM_NAMES.values(), *FURTHER)))

@@ -11,7 +11,7 @@ from roadmap.views.builder import places
 from roadmap.views.builder.fields import Refused
 from roadmap.views.builder.places import PARAMETER, Place
 from roadmap.views.common import address, builder_address
-from roadmap.views.common.builder_address import Builder, Start
+from roadmap.views.common.builder_address import Builder, StartingPoint
 
 REFUSED = "refused"
 
@@ -23,7 +23,7 @@ def current() -> Builder:
     if not {"a", "b"} & set(said):
         said = {**st.session_state.get("builder", {}), **said}
     selected = address.current()
-    builder = builder_address.parse(said, Start(selected.roadmap, selected.step))
+    builder = builder_address.parse(said, StartingPoint(selected.roadmap, selected.step))
     if "a" not in said:
         builder = replace(builder, problems=selected.problems + builder.problems)
     if not builder.problems:

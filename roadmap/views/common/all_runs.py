@@ -1,4 +1,4 @@
-"""The runs behind the Ablations page, re-read only where they have changed."""
+"""All runs on disk, re-read only where they have changed."""
 
 from __future__ import annotations
 

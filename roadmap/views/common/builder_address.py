@@ -39,7 +39,7 @@ class AddressError(ValueError):
 
 
 @dataclass(frozen=True)
-class Start:
+class StartingPoint:
     """A step of a roadmap, or a published network (source ``variant``)."""
 
     source: str
@@ -69,7 +69,7 @@ class Start:
 class Chosen:
     """A config and its starting point."""
 
-    start: Start
+    start: StartingPoint
     config: ModelConfig
 
     @property
@@ -98,11 +98,11 @@ class Builder:
         return replace(self, b=chosen) if self.edited == "b" else replace(self, a=chosen)
 
 
-def at_start(start: Start) -> Chosen:
+def at_start(start: StartingPoint) -> Chosen:
     return Chosen(start, start.config)
 
 
-def parse(parameters: Mapping[str, str], start: Start) -> Builder:
+def parse(parameters: Mapping[str, str], start: StartingPoint) -> Builder:
     """Parse ``parameters``; A is ``start`` unless they set it. Never raises."""
     problems: list[str] = []
     found: dict[str, Chosen] = {"a": at_start(start)}
@@ -152,13 +152,13 @@ def format_chosen(chosen: Chosen) -> str:
     return "~".join([f"{chosen.start.source}.{chosen.start.name}", *items])
 
 
-def _start(text: str) -> Start:
+def _start(text: str) -> StartingPoint:
     source, _, name = text.partition(".")
     if source not in STARTS:
         raise AddressError(unknown_name("starting point", source, tuple(STARTS)))
     if name not in STARTS[source]:
         raise AddressError(unknown_name(f"{source} step", name, STARTS[source]))
-    return Start(source, name)
+    return StartingPoint(source, name)
 
 
 def _value(name: str, text: str) -> Any:

@@ -132,7 +132,7 @@ def _time(atlas: Atlas, place: int) -> str:
 
 
 def _builder_link(roadmap: str, config: ModelConfig) -> str:
-    start = builder_address.Start(roadmap, ROADMAPS[roadmap].keys[0])
+    start = builder_address.StartingPoint(roadmap, ROADMAPS[roadmap].keys[0])
     chosen = builder_address.Chosen(start, config.replace(stochastic_depth=0.0))
     return "builder?" + urlencode({"a": builder_address.format_chosen(chosen)})
 

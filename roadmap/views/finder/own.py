@@ -7,7 +7,7 @@ import streamlit as st
 from models.config import ConfigError
 from roadmap.find.candidates import Candidate, of_config
 from roadmap.views.common import builder_address
-from roadmap.views.common.builder_address import Start
+from roadmap.views.common.builder_address import StartingPoint
 
 
 def own_config() -> Candidate | None:
@@ -15,7 +15,7 @@ def own_config() -> Candidate | None:
     said = st.session_state.get("builder")
     if not said:
         return None
-    builder = builder_address.parse(said, Start("resnet50", "baseline"))
+    builder = builder_address.parse(said, StartingPoint("resnet50", "baseline"))
     try:
         chosen = builder.current
         return of_config(chosen.config, builder.image_size) if chosen.changes else None

@@ -36,7 +36,7 @@ def with_weights() -> dict[str, str]:
     return found
 
 
-class Download(threading.Thread):
+class WeightsDownload(threading.Thread):
     """Downloads the weights of step ``key``, unless the hub's cache has them.
 
     ``share`` is the downloaded share, ``path`` the file at the end, ``problem`` one sentence if

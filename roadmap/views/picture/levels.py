@@ -26,7 +26,7 @@ FEW, SEVERAL, CLASSES = 4, 8, 5
 
 
 @dataclass(frozen=True)
-class Shown:
+class Side:
     """One of the two networks with a picture's outputs."""
 
     side: str
@@ -45,7 +45,7 @@ class Shown:
 # Overview
 
 
-def overview(shown: Sequence[Shown], right: str = "") -> str:
+def overview(shown: Sequence[Side], right: str = "") -> str:
     """Return both networks as columns of stages, with what differs and the class ``right``
     marked."""
     rows = "".join(
@@ -54,7 +54,7 @@ def overview(shown: Sequence[Shown], right: str = "") -> str:
     return f'<div class="networks">{rows}</div>'
 
 
-def _network(one: Shown, other: Shown, right: str) -> str:
+def _network(one: Side, other: Side, right: str) -> str:
     label = f"network-{one.side}"
     columns = "".join(_column(one, other, path) for path in _columns(one))
     return (
@@ -65,7 +65,7 @@ def _network(one: Shown, other: Shown, right: str) -> str:
     )
 
 
-def _columns(shown: Shown) -> list[str]:
+def _columns(shown: Side) -> list[str]:
     return [
         path
         for path in shown.parts
@@ -73,7 +73,7 @@ def _columns(shown: Shown) -> list[str]:
     ]
 
 
-def _column(one: Shown, other: Shown, path: str) -> str:
+def _column(one: Side, other: Side, path: str) -> str:
     part = one.parts[path]
     row, rival = (_rows(each).get(part.title) for each in (one, other))
     differs = _spec(one, path) != _spec(other, path)
@@ -93,12 +93,12 @@ def _column(one: Shown, other: Shown, path: str) -> str:
     )
 
 
-def _rows(shown: Shown) -> Mapping[str, StageRow]:
+def _rows(shown: Side) -> Mapping[str, StageRow]:
     rows = stage_table(shown.trained.config, shown.trained.image_size)
     return {row.name: row for row in rows}
 
 
-def _spec(shown: Shown, path: str) -> object:
+def _spec(shown: Side, path: str) -> object:
     """Return the layers of a column, without what only training uses."""
     spec: NetworkSpec = network_spec(shown.trained.config)
     if path == "stem":
@@ -119,7 +119,7 @@ def _delta(differs: bool) -> str:
     return '<i class="delta" role="img" aria-label="differs">Δ</i> ' if differs else ""
 
 
-def top_classes(shown: Shown) -> list[tuple[str, float]]:
+def top_classes(shown: Side) -> list[tuple[str, float]]:
     """Return the most probable classes with their probabilities."""
     found = zip(shown.trained.classes, shown.outputs.probabilities, strict=True)
     return sorted(found, key=lambda each: -each[1])[:CLASSES]
@@ -132,7 +132,7 @@ def percent(share: float) -> str:
     return "&gt;99%" if share >= 0.995 else f"{share:.0%}"
 
 
-def _classes(one: Shown, other: Shown, right: str) -> str:
+def _classes(one: Side, other: Side, right: str) -> str:
     theirs = {word for word, _ in top_classes(other)}
     tick = {right: ' <i class="right" role="img" aria-label="correct">✓</i>'}
     items = "".join(
@@ -146,7 +146,7 @@ def _classes(one: Shown, other: Shown, right: str) -> str:
 # Stage, block and layer
 
 
-def inside(shown: Shown, opened: Place) -> str:
+def inside(shown: Side, opened: Place) -> str:
     """Return what is inside a part: its blocks or layers, or a layer's channels."""
     part = shown.parts[opened.path]
     if opened.channel is not None:
@@ -165,7 +165,7 @@ def inside(shown: Shown, opened: Place) -> str:
     return f'<ol class="cards">{cards}{result}</ol>'
 
 
-def _card(shown: Shown, part: Part) -> str:
+def _card(shown: Side, part: Part) -> str:
     place = "Shortcut: " if ".shortcut." in part.path else ""
     return (
         f'<li class="card"><button type="button" class="open" data-go="{shown.place(part.path)}">'
@@ -178,7 +178,7 @@ def _size(part: Part) -> str:
     return f'<span class="size">{part.size} × {part.size} × {part.channels}</span>'
 
 
-def _layer(shown: Shown, part: Part) -> str:
+def _layer(shown: Side, part: Part) -> str:
     return (
         f'<p class="note">{escape(_about(part))}</p>'
         f"{_maps(shown, part, part.channels, links=True, kind='all')}"
@@ -192,7 +192,7 @@ def _about(part: Part) -> str:
     return f"{channels}, strongest first."
 
 
-def _maps(shown: Shown, part: Part, count: int, links: bool = False, kind: str = "") -> str:
+def _maps(shown: Side, part: Part, count: int, links: bool = False, kind: str = "") -> str:
     """Return the strongest maps of a part; with ``links``, each opens its channel."""
     maps = shown.outputs.maps[part.path].numpy()
     drawn = sheet(maps, strongest(maps, count))
@@ -203,7 +203,7 @@ def _maps(shown: Shown, part: Part, count: int, links: bool = False, kind: str =
     return f'<span class="maps {kind}" {_group(shown, part, drawn)}>{"".join(items)}</span>'
 
 
-def _map(shown: Shown, part: Part, drawn: Sheet, index: int, channel: int, links: bool) -> str:
+def _map(shown: Side, part: Part, drawn: Sheet, index: int, channel: int, links: bool) -> str:
     style = f'style="background-position:{drawn.at(index)}"'
     if not links:
         return f'<span class="map" {style}></span>'
@@ -214,7 +214,7 @@ def _map(shown: Shown, part: Part, drawn: Sheet, index: int, channel: int, links
     )
 
 
-def _group(shown: Shown, part: Part, drawn: Sheet) -> str:
+def _group(shown: Side, part: Part, drawn: Sheet) -> str:
     field = part.field
     values = (field.start, field.stride, field.size, part.size, shown.trained.image_size)
     return (
@@ -226,7 +226,7 @@ def _group(shown: Shown, part: Part, drawn: Sheet) -> str:
 # A channel and one of its values
 
 
-def _channel(shown: Shown, part: Part, opened: Place) -> str:
+def _channel(shown: Side, part: Part, opened: Place) -> str:
     assert opened.channel is not None
     maps = shown.outputs.maps[part.path].numpy()
     drawn = sheet(maps, [opened.channel])
@@ -246,7 +246,7 @@ def _channel(shown: Shown, part: Part, opened: Place) -> str:
     return f'<div class="channel">{grid}<div class="sum" aria-live="polite">{steps}</div></div>'
 
 
-def _source_title(shown: Shown, part: Part) -> str:
+def _source_title(shown: Side, part: Part) -> str:
     """Return the name of the part's input, with its stage and block if they are others."""
     if part.source == IMAGE:
         return "the picture"
@@ -320,7 +320,7 @@ def _short(value: float) -> str:
 # Breadcrumb
 
 
-def breadcrumb(shown: Sequence[Shown], opened: Place | None) -> str:
+def breadcrumb(shown: Sequence[Side], opened: Place | None) -> str:
     """Return the way from both networks to what is opened."""
     if opened is None:
         return ""

@@ -20,7 +20,7 @@ from roadmap.tables.results import RESULTS, read_rows
 from roadmap.views.common import address, assets, markup, pictures, turns
 from roadmap.views.common.controls import segments, select
 from roadmap.views.picture import imagenet, levels, networks, sheets
-from roadmap.views.picture.levels import Shown
+from roadmap.views.picture.levels import Side
 from roadmap.views.picture.networks import Outputs, Trained
 from roadmap.views.picture.tree import Place, place
 
@@ -101,11 +101,11 @@ def show() -> None:
         )
 
 
-def _shown(side: str, key: str, pixels: np.ndarray, loaded: Mapping[str, Trained]) -> Shown:
+def _shown(side: str, key: str, pixels: np.ndarray, loaded: Mapping[str, Trained]) -> Side:
     title, data = shipped()[key], (pixels.tobytes(), pixels.shape)  # Streamlit samples large arrays
     if loaded:
-        return Shown(side, title, loaded[key], _passed_large(key, *data))
-    return Shown(side, title, networks.pocket(key), _passed(key, *data))
+        return Side(side, title, loaded[key], _passed_large(key, *data))
+    return Side(side, title, networks.pocket(key), _passed(key, *data))
 
 
 @st.cache_resource(show_spinner=False, max_entries=MOST_KEPT)
@@ -154,7 +154,7 @@ def _imagenet() -> tuple[Mapping[str, Trained], str]:
             continue
         if visitors.is_public():
             return {}, PUBLIC
-        download = imagenet.Download(key)
+        download = imagenet.WeightsDownload(key)
         download.start()
         bar = st.progress(0.0, f"Downloading the ImageNet weights of {title}")
         while download.is_alive():
@@ -170,7 +170,7 @@ def _imagenet() -> tuple[Mapping[str, Trained], str]:
     return _large(), ""
 
 
-def _html(shown: list[Shown], opened: Place | None, name: str, own: np.ndarray | None) -> str:
+def _html(shown: list[Side], opened: Place | None, name: str, own: np.ndarray | None) -> str:
     right = "" if name == OWN else PICTURES[name]["class"]
     if opened is None:
         level = levels.overview(shown, right)

@@ -30,7 +30,7 @@ MEASURED = ("images_per_s", "memory")
 
 
 @dataclass(frozen=True)
-class Shown:
+class Chart:
     """What a chart shows: a metric of a roadmap, how it was measured, the selected ``step``."""
 
     roadmap: str
@@ -48,7 +48,7 @@ class Shown:
         return tables.swin(self.roadmap, metric.key, self.setting)
 
 
-def bars(shown: Shown) -> None:
+def bars(shown: Chart) -> None:
     """Show one roadmap as in the paper's Figure 2."""
     table, metric = shown.table, shown.metric
     if _missing(shown, table):
@@ -62,7 +62,7 @@ def bars(shown: Shown) -> None:
     st.html(_legend(table, metric, reference))
 
 
-def path(shown: Shown) -> None:
+def path(shown: Chart) -> None:
     """Show top-1 against the metric, and the titles of the numbered steps."""
     table, metric = shown.table, shown.metric
     if _missing(shown, table):
@@ -89,7 +89,7 @@ def path(shown: Shown) -> None:
     st.html(markup.paragraph(notes, "faint"))
 
 
-def both(shown: Shown) -> None:
+def both(shown: Chart) -> None:
     """Show both sizes side by side, with the same step selected."""
     for column, sized in zip(st.columns(2, gap="large"), both_sizes(shown), strict=True):
         with column:
@@ -97,7 +97,7 @@ def both(shown: Shown) -> None:
             bars(sized)
 
 
-def both_sizes(shown: Shown) -> list[Shown]:
+def both_sizes(shown: Chart) -> list[Chart]:
     """Return the same view of both sizes; speeds only if both were measured in this setting."""
     return [
         replace(shown, roadmap=roadmap, setting=setting)
@@ -106,13 +106,13 @@ def both_sizes(shown: Shown) -> list[Shown]:
     ]
 
 
-def _swin_point(shown: Shown) -> tuple[str, float, float] | None:
+def _swin_point(shown: Chart) -> tuple[str, float, float] | None:
     cost = shown.reference(shown.metric)
     accuracy = shown.reference(charts.METRICS["top1"])
     return (cost[0], cost[1], accuracy[1]) if cost and accuracy else None
 
 
-def _missing(shown: Shown, table: DataFrame) -> bool:
+def _missing(shown: Chart, table: DataFrame) -> bool:
     """Return whether there is nothing to draw; if so, show how to measure it."""
     metric = shown.metric
     if metric.key in table and table[metric.key].notna().any():
@@ -128,7 +128,7 @@ def _missing(shown: Shown, table: DataFrame) -> bool:
     return True
 
 
-def _listed(shown: Shown, table: DataFrame, *, with_top1: bool = False) -> str:
+def _listed(shown: Chart, table: DataFrame, *, with_top1: bool = False) -> str:
     """Return every value of the chart, as a text alternative."""
     metric = shown.metric
     values = [number(value, metric.decimals) for value in table[metric.key]]

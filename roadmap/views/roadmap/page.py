@@ -25,7 +25,7 @@ from roadmap.views.common.controls import segments
 from roadmap.views.common.recipe_changes import recipe_changes
 from roadmap.views.lecture import view as lecture
 from roadmap.views.roadmap import charts as roadmap_charts
-from roadmap.views.roadmap.charts import MEASURED, METRIC_NAMES, VIEWS, Shown
+from roadmap.views.roadmap.charts import MEASURED, METRIC_NAMES, VIEWS, Chart
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -69,7 +69,7 @@ def show() -> None:
     if problems:
         notice.html(markup.notice(" ".join(problems)))
     setting = _setting(tuple(SWIN) if view == "both" else (chosen.roadmap,), metric)
-    shown = Shown(chosen.roadmap, chosen.step, metric, setting)
+    shown = Chart(chosen.roadmap, chosen.step, metric, setting)
     if view == "both":
         chart, panel = st.container(), st.container()
     else:
@@ -179,7 +179,7 @@ def _story(roadmap: Roadmap) -> str:
     )
 
 
-def _more(shown: Shown, view: str) -> None:
+def _more(shown: Chart, view: str) -> None:
     """Show what not everyone needs, folded: recipe, figures, stages; all steps on request."""
     roadmap = ROADMAPS[shown.roadmap]
     rows = recipe_changes(roadmap, shown.step)
@@ -271,7 +271,7 @@ def _changes(roadmap: Roadmap, key: str) -> None:
     st.html(markup.signs(STAGES_KEY if stages_only else _key(before, after)))
 
 
-def _every_step(shown: Shown) -> None:
+def _every_step(shown: Chart) -> None:
     """Show all steps in a sortable table, on request, since a browser is slow to load it."""
     if not st.toggle("Every step in a table", key="every-step"):
         return

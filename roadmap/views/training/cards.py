@@ -20,12 +20,12 @@ from roadmap.train.data.downloads import DOWNLOADS
 from roadmap.views.common import all_runs, markup
 from roadmap.views.common.digits import caution
 from roadmap.views.training import card, shown, starting
-from roadmap.views.training.shown import Shown
+from roadmap.views.training.shown import Cards
 
 EVERY = 2  # seconds between updates while something trains
 
 
-def show() -> Shown:
+def show() -> Cards:
     """Show the section and return what it shows. It updates itself only while something trains, and
     not for public visitors."""
     state = shown.shown(all_runs.read())
@@ -54,7 +54,7 @@ def _section(active: bool) -> None:
         st.html(markup.paragraph(f"And {counted(state.more, 'running run')} more.", "faint"))
 
 
-def of_digits(state: Shown) -> bool:
+def of_digits(state: Cards) -> bool:
     """Whether a card is of a run on the digits."""
     return any(run.data == background.DIGITS for run in state.cards)
 
@@ -62,7 +62,7 @@ def of_digits(state: Shown) -> bool:
 # The background task
 
 
-def _task(state: Shown, owner: bool) -> None:
+def _task(state: Cards, owner: bool) -> None:
     if state.task is None:  # its lock is held, but its description is missing
         st.html(
             markup.notice("Training is running, but its description (task.json) cannot be read.")
@@ -81,7 +81,7 @@ def _task(state: Shown, owner: bool) -> None:
             _buttons(state, task, done)
 
 
-def _buttons(state: Shown, task: Task, done: int) -> None:
+def _buttons(state: Cards, task: Task, done: int) -> None:
     if state.running:
         st.button(
             "Stop",
@@ -96,7 +96,7 @@ def _buttons(state: Shown, task: Task, done: int) -> None:
         st.button(label, key="training-resume", on_click=starting.start, args=(task,))
 
 
-def _doing(state: Shown, task: Task) -> tuple[str, str]:
+def _doing(state: Cards, task: Task) -> tuple[str, str]:
     """Return what the running task does, and how far it is."""
     if task.stopped:
         return "Stopping; saving a checkpoint…", ""
@@ -118,7 +118,7 @@ def _loading(task: Task) -> str:
     return f"Downloading {download.title}: {here} of {size} MB ({share:.0f}%)."
 
 
-def _seconds_left(state: Shown, running: list[Run]) -> float | None:
+def _seconds_left(state: Cards, running: list[Run]) -> float | None:
     """Return the seconds for the runs in progress, and for the others as long as those so far."""
     assert state.task is not None
     lefts = [card.seconds_left(run, shown.live_of(run)) for run in running]
@@ -139,7 +139,7 @@ def _seconds_left(state: Shown, running: list[Run]) -> float | None:
     return (sum(known) + waiting * fmean(whole)) / len(running) if whole else None
 
 
-def _ending(state: Shown, task: Task, done: int) -> str:
+def _ending(state: Cards, task: Task, done: int) -> str:
     """Say how the last task ended; a progress line as its last means that it was killed."""
     if done == len(task.runs):
         return ""

@@ -29,7 +29,7 @@ INTERRUPTED = ("interrupted", "stopped", "failed")
 
 
 @dataclass(frozen=True)
-class Shown:
+class Cards:
     """The last ``task`` with its runs so far, whether it is ``running``, and the runs with a card.
 
     ``more`` running runs have none. ``active`` says whether anything trains.
@@ -43,7 +43,7 @@ class Shown:
     active: bool
 
 
-def shown(found: Runs) -> Shown:
+def shown(found: Runs) -> Cards:
     """Choose the cards: what is training, then what stopped, the last task's first, and what
     finished last. Runs that were trained elsewhere, such as committed ones, have no cards."""
     root = all_runs.root()
@@ -63,7 +63,7 @@ def shown(found: Runs) -> Shown:
     done = [run for run in ended if run.finished][:1]
     cards = (*training[:MOST_CARDS], *halted, *others[:MOST_HALTED], *done)[:MOST_CARDS]
     more = len(training) - len(training[:MOST_CARDS])
-    return Shown(task, running, mine, cards, more, running or bool(training))
+    return Cards(task, running, mine, cards, more, running or bool(training))
 
 
 def _was_here(run: Run, folder: Path, names: Container[str]) -> bool:
