@@ -355,8 +355,8 @@ def _judged(found: Sequence[Worth]) -> tuple[Worth, ...]:
     judged = []
     for i, worth in enumerate(found):
         effect = worth.effect
-        found_out = verdict(effect.points, adjusted[i]) if effect else IMPOSSIBLE
-        judged.append(worth._replace(verdict=found_out))
+        reached = verdict(effect.points, adjusted[i]) if effect else IMPOSSIBLE
+        judged.append(worth._replace(verdict=reached))
     return tuple(judged)
 
 

@@ -234,9 +234,9 @@ class _Folder:
         changed = listed({f"data.{name}": pair for name, pair in found.items()})
         if not self._accept:
             raise RefusedError(
-                f"{self._path} contains a run on different data: {changed}. If the data was "
-                f"changed on purpose, for example to remove a damaged image, add {ACCEPT}: the run "
-                "then resumes and run.json records the change. Otherwise use another --output"
+                f"{self._path} contains a run on different data: {changed}. If you changed the "
+                f"data on purpose, for example to remove a damaged image, add {ACCEPT}: the run "
+                "then resumes, and run.json records the change. Otherwise use another --output"
             )
         if step is None:
             self._say(f"the data has changed since the run finished: {changed}")

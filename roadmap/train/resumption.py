@@ -1,4 +1,4 @@
-"""The command that resumes a run, from what its record says. Imports no torch."""
+"""The command that resumes a run, built from its run.json. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Any
 
 from roadmap.errors import RefusedError
 from roadmap.runs.record import RunRecord
-from roadmap.steps import ROADMAPS
 from roadmap.train.data.sources import DIGITS, PREFIXES
 from roadmap.train.same_run import options
-from roadmap.train.settings import Scale, choose_recipe, default_precision, flat_differences
+from roadmap.train.settings import Scale, default_precision, flat_differences, unchanged_recipe
 
 #: What a record does not have: the folder of the data, and the file of the design.
 PATH, DESIGN = "PATH", "FILE"
@@ -45,10 +44,9 @@ def _subject(run: RunRecord) -> list[str]:
 
 def _options(run: RunRecord) -> list[str] | None:
     """Return the options of ``train`` that are not its defaults; None if there are none for it."""
-    step = run.step or ROADMAPS[run.roadmap].keys[-1]  # fine-tuning has a recipe of its own
     scale: Scale = "pocket" if run.scale == "pocket" else "full"
     try:
-        recipe, _ = choose_recipe(run.roadmap, step, run.recipe_name, scale=scale)
+        recipe = unchanged_recipe(run.roadmap, run.step, run.recipe_name, scale)
     except RefusedError:  # a recipe that this version does not have
         return None
     there = _facts(run)

@@ -19,7 +19,6 @@ from roadmap.device import best_device, out_of_memory, prepare_device, reproduci
 from roadmap.errors import RefusedError, TrainingError
 from roadmap.runs.folders import runs_folder
 from roadmap.runs.record import RunRecord
-from roadmap.steps import ROADMAPS
 from roadmap.train.checks import check_network
 from roadmap.train.closing import closing_line
 from roadmap.train.data.batches import Data, DataError, open_data
@@ -31,7 +30,7 @@ from roadmap.train.loop import Training
 from roadmap.train.metrics import Display
 from roadmap.train.opening import conventions, locked, open_run
 from roadmap.train.recorder import Recorder, new_record
-from roadmap.train.settings import Settings, choose_recipe, trained_config
+from roadmap.train.settings import Settings, trained_config, unchanged_recipe
 from roadmap.train.small_sets import repeated, small_set
 from roadmap.train.stopping import Signals
 from roadmap.train.stopwatch import Stopwatch
@@ -209,12 +208,8 @@ def _small_set(settings: Settings, images: int) -> tuple[str, ...]:
     """Return what to say if the set is too small for the recipe."""
     recipe, notes = settings.recipe, []
     if settings.start is not None:
-        default, _ = choose_recipe(
-            settings.roadmap,
-            settings.step or ROADMAPS[settings.roadmap].keys[-1],
-            settings.recipe_name or "fine_tune",
-            scale=settings.scale,
-        )
+        name = settings.recipe_name or "fine_tune"
+        default = unchanged_recipe(settings.roadmap, settings.step, name, settings.scale)
         notes += [note for note in [small_set(recipe, default, images)] if note]
     if images < recipe.batch_size and not any("--batch-size" in note for note in notes):
         notes.append(repeated(recipe, images))

@@ -306,6 +306,13 @@ def parse_field(name: str, text: str) -> Any:
         raise RefusedError(f"{option} is {said(text)}; use {describe_field(name)}") from None
 
 
+def unchanged_recipe(roadmap: str, step: str | None, recipe: str | None, scale: Scale) -> Recipe:
+    """Return a run's recipe before the changes of its options; ``step`` is None in fine-tuning,
+    whose recipe has a name. Raises ``RefusedError`` if this version does not have the recipe."""
+    step = step or ROADMAPS[roadmap].keys[-1]
+    return choose_recipe(roadmap, step, recipe, scale=scale)[0]
+
+
 def default_precision(device_type: str, scale: str) -> Precision:
     """Return a run's precision: pocket runs of all machines have the same."""
     return "bf16" if device_type == "cuda" and scale == "full" else "float32"
