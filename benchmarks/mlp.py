@@ -1,9 +1,10 @@
-"""Time of the fused products with GELU on a CUDA GPU, against PyTorch's product and GELU.
+"""Time of products with GELU or a sum in their epilogue on a CUDA GPU, against PyTorch's operators.
 
     python benchmarks/mlp.py            # the tiles that networks use
     python benchmarks/mlp.py --sweep    # also other tiles; writes nothing
 
-Layers are those of ConvNeXt-T's four stages for 256 images of 224 pixels, in bf16.
+Layers are those of ConvNeXt-T's four stages for 256 images of 224 pixels, in bf16. ``rest_ms`` is
+PyTorch's time of what is in the epilogue.
 
 Writes results/measured/mlp.csv, replacing rows of the same kernel, layer and GPU.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timezone
 from itertools import product
 from unittest import mock
@@ -20,6 +22,7 @@ from unittest import mock
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from triton.runtime.errors import OutOfResources
 
 from models.kernels.mlp import launch
 from roadmap.tables.results import merge_rows
@@ -29,6 +32,9 @@ BATCH = 256
 STAGES = ((96, 56), (192, 28), (384, 14), (768, 7))
 KEY = ("kernel", "rows", "channels", "device_name")
 TIMED, ROUNDS = 10, 5
+TILINGS = ("OF_LINEAR", "OF_GRADIENT", "OF_SUM", "OF_WIDE_SUM")
+#: Bytes of shared memory of a multiprocessor, and sums that a thread can keep.
+SHARED, MOST_SUMS = 227 << 10, 256
 
 
 def main() -> None:
@@ -38,7 +44,7 @@ def main() -> None:
     for channels, side in STAGES:
         rows = list(measured(BATCH * side**2, channels))
         for row in rows:
-            print(*(row[name] for name in (*KEY[:3], "ms", "product_ms", "gelu_ms")), sep="\t")
+            print(*(row[name] for name in (*KEY[:3], "ms", "product_ms", "rest_ms")), sep="\t")
         if options.sweep:
             sweep(BATCH * side**2, channels)
         else:
@@ -46,7 +52,7 @@ def main() -> None:
 
 
 def kernels(rows: int, channels: int) -> dict[str, tuple[Callable[[], object], ...]]:
-    """Return by kernel: ours, PyTorch's product alone and its GELU alone."""
+    """Return by kernel: ours, PyTorch's product, and what else the kernel computes."""
 
     def drawn(*shape: int) -> Tensor:
         return torch.randn(shape, device="cuda", dtype=torch.bfloat16)
@@ -58,7 +64,8 @@ def kernels(rows: int, channels: int) -> dict[str, tuple[Callable[[], object], .
         drawn(channels, hidden),
         drawn(hidden),
     )
-    out, slope = drawn(rows, hidden), drawn(rows, hidden)
+    out, slope, hidden_rows = (drawn(rows, hidden) for _ in range(3))
+    shift, sums = drawn(channels), drawn(rows, channels)
 
     def gelu() -> Tensor:
         return F.gelu(slope)
@@ -73,6 +80,11 @@ def kernels(rows: int, channels: int) -> dict[str, tuple[Callable[[], object], .
             linear,
             gelu,
         ),
+        "linear_add": (
+            lambda: launch.linear_add(hidden_rows, back, shift, shift, x),
+            lambda: torch.addmm(shift, hidden_rows, back.t(), out=sums),
+            lambda: torch.addcmul(x, sums, shift),
+        ),
         "gelu_gradient": (
             lambda: launch.gelu_gradient(x, back, slope),
             lambda: torch.mm(x, back, out=out),
@@ -83,14 +95,14 @@ def kernels(rows: int, channels: int) -> dict[str, tuple[Callable[[], object], .
 
 def measured(rows: int, channels: int) -> Iterator[dict[str, object]]:
     for kernel, functions in kernels(rows, channels).items():
-        ms, product_ms, gelu_ms = (round(milliseconds(function), 3) for function in functions)
+        ms, product_ms, rest_ms = (round(milliseconds(function), 3) for function in functions)
         yield {
             "kernel": kernel,
             "rows": rows,
             "channels": channels,
             "ms": ms,
             "product_ms": product_ms,
-            "gelu_ms": gelu_ms,
+            "rest_ms": rest_ms,
             "device_name": torch.cuda.get_device_name(),
             "torch": torch.__version__,
             "date": datetime.now(timezone.utc).date().isoformat(),
@@ -100,21 +112,33 @@ def measured(rows: int, channels: int) -> Iterator[dict[str, object]]:
 def sweep(rows: int, channels: int) -> None:
     """Print the kernels' times with other tiles, the fastest first."""
     found = []
-    for step, warps, stages in product((32, 64), (4, 8), (2, 3, 4)):
-        tile = {"STEP": step, "num_warps": warps, "num_stages": stages}
+    for tiling in tilings():
         _forget()
-        with mock.patch.multiple(launch, OF_LINEAR=tile, OF_GRADIENT=tile):
+        with mock.patch.multiple(launch, **dict.fromkeys(TILINGS, tiling)):
             for kernel, (ours, *_) in kernels(rows, channels).items():
-                found.append((kernel, round(milliseconds(ours), 3), *tile.values()))
+                with suppress(OutOfResources):
+                    found.append((kernel, round(milliseconds(ours), 3), *tiling))
     _forget()
     for row in sorted(found):
         print(*row, sep="\t", flush=True)
 
 
+def tilings() -> Iterator[launch.Tiling]:
+    """Return those that may fit into a multiprocessor's shared memory and registers."""
+    sides, steps, numbers = (64, 128, 256), (32, 64, 128), (1, 2, 3)
+    for tiling in map(
+        launch.Tiling._make, product(sides, sides, steps, (4, 8), (2, 3, 4, 5), numbers)
+    ):
+        rows, columns, step, warps, stages, programs = tiling
+        shared = 2 * (stages * (rows + columns) * step + rows * columns)
+        if programs * shared <= SHARED and rows * columns <= MOST_SUMS * 32 * warps:
+            yield tiling
+
+
 def _forget() -> None:
     """Forget the kernels that were compiled with other tiles."""
-    launch._of_linear.cache_clear()
-    launch._of_gradient.cache_clear()
+    for made in (launch._of_linear, launch._of_sum, launch._of_gradient):
+        made.cache_clear()
 
 
 def milliseconds(run: Callable[[], object]) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models import spec as layers
 from models.config import ModelConfig
-from models.kernels.branch import Branch, Stages
+from models.kernels.branch import Branch, Stages, residual
 from models.kernels.depthwise import DepthwiseConv2d
 from models.kernels.gelu import GELU
 from models.kernels.layer_norm import LayerNorm2d
@@ -67,7 +67,12 @@ class Block(nn.Module):
         self.activation = ACTIVATIONS[spec.activation]() if spec.activation else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.activation(self.shortcut(x) + self.drop_path(self.branch(x)))
+        # TorchScript omits code only behind this exact condition.
+        if not torch.jit.is_scripting():
+            out = residual(x, self.shortcut(x), self.branch, self.drop_path)
+        else:
+            out = self.shortcut(x) + self.drop_path(self.branch(x))
+        return self.activation(out)
 
 
 class Stage(nn.Module):

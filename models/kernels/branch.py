@@ -1,6 +1,6 @@
 """Layers one after the other: those of a residual branch, and the stages of a network."""
 
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from models.kernels.depthwise import DepthwiseConv2d
 from models.kernels.layer_norm import LayerNorm2d
 from models.kernels.layer_scale import LayerScale
 from models.kernels.lines import BY_POSITION, BY_ROWS, FullLine, Line, watched
-from models.kernels.mlp.layer import applied, leading
+from models.kernels.mlp.layer import added, applied, leading, sums
 from models.kernels.pointwise import PointwiseConv2d, in_full_on_cuda, in_half_on_cuda
 from models.kernels.tracing import exporting, plain
 
@@ -53,9 +53,8 @@ class Branch(Remembering):
         if not torch.jit.is_scripting():
             if _together(x):
                 return _in_half(self, x)
-            if _in_full(x):
-                return _in_float32(self, x)
-            return _in_order(self, x)
+            line = _full_line(self, x) if _in_full(x) else None
+            return _in_order(self, x) if line is None else line(x)
         for layer in self:
             x = layer(x)
         return x
@@ -81,6 +80,41 @@ class Stages(Remembering):
     def _apply(self, *arguments: Any, **options: Any) -> "Stages":
         self.remembered = None  # parameters move
         return super()._apply(*arguments, **options)
+
+
+def residual(x: Tensor, shortcut: Tensor, branch: nn.Module, drop_path: nn.Module) -> Tensor:
+    """Return ``shortcut`` plus what ``branch``, and then ``drop_path``, return for ``x``.
+
+    In inference on CUDA, one operator multiplies by a layer scale and adds, and in half precision
+    a kernel also computes the 1x1 convolution before them, where that is faster.
+    """
+    if not torch.is_grad_enabled() and _real(x) and _alone(branch, drop_path):
+        out = _summed(branch, x, shortcut)
+        if out is not None:
+            return out
+    return shortcut + drop_path(branch(x))  # type: ignore[no-any-return]
+
+
+def _alone(branch: nn.Module, drop_path: nn.Module) -> TypeGuard[Branch]:
+    """Return whether nothing but the layers of ``branch`` acts on what is added."""
+    kind = type(drop_path)
+    dropped = kind is not nn.Identity and (kind.__name__ != "StochasticDepth" or drop_path.training)
+    return type(branch) is Branch and not dropped and not watched((branch, drop_path))
+
+
+def _summed(branch: Branch, x: Tensor, shortcut: Tensor) -> Tensor | None:
+    """Return the sum, or None if the layers of ``branch`` do not run together."""
+    if torch.compiler.is_compiling():
+        layers = _layers(branch)
+        if not _together(x) or watched(layers):
+            return None
+        return _run(layers, x, shortcut)
+    line: Line | None = None
+    if _together(x):
+        line = _line(branch, x)
+    elif _in_full(x):
+        line = _full_line(branch, x)
+    return None if line is None else line.added(x, shortcut)
 
 
 def _cast_together(stages: Stages, x: Tensor) -> Tensor:
@@ -159,11 +193,11 @@ def _made(branch: Branch, kept: casts.Kept) -> Line | None:
         return None
 
 
-def _in_float32(branch: Branch, x: Tensor) -> Tensor:
+def _full_line(branch: Branch, x: Tensor) -> FullLine | None:
     line = branch.remembered
     if line is None or not line.current:
         line = branch.remembered = FullLine(branch)
-    return line(x) if line.fits(x) else _in_order(branch, x)
+    return line if line.fits(x) else None
 
 
 def _together(x: Tensor) -> bool:
@@ -193,26 +227,33 @@ def _channels_last(x: Tensor) -> bool:
     return x.is_contiguous(memory_format=torch.channels_last)
 
 
-def _run(layers: list[nn.Module], x: Tensor) -> Tensor:
+def _run(layers: list[nn.Module], x: Tensor, shortcut: Tensor | None = None) -> Tensor:
+    """Apply ``layers`` to ``x`` and add ``shortcut``, if it is given."""
     first = 0
     while first < len(layers):
         last = first
         while last < len(layers) and type(layers[last]) in BY_POSITION:
             last += 1
         if last > first:
-            x = _by_rows(layers[first:last], x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+            rows, ended = x.permute(0, 2, 3, 1), last == len(layers)
+            to = shortcut.permute(0, 2, 3, 1) if ended and shortcut is not None else None
+            x = _by_rows(layers[first:last], rows, to).permute(0, 3, 1, 2)
+            if to is not None:
+                return x
         else:
             last += 1
             x = layers[first](x)
         first = last
-    return x
+    return x if shortcut is None else shortcut + x
 
 
-def _by_rows(layers: list[Any], rows: Tensor) -> Tensor:
+def _by_rows(layers: list[Any], rows: Tensor, shortcut: Tensor | None = None) -> Tensor:
     while layers:
+        if shortcut is not None and sums(layers, rows, shortcut):
+            return added(layers, rows, shortcut)
         if count := leading(layers, rows):
             rows, layers = applied(layers[:count], rows), layers[count:]
         else:
             layer, *layers = layers
             rows = layer.by_rows(rows) if type(layer) in BY_ROWS else layer(rows)
-    return rows
+    return rows if shortcut is None else shortcut + rows

@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
 from operator import attrgetter, is_
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook as has_any_global_hook
 
+from models.kernels import pointwise
 from models.kernels.depthwise import DepthwiseConv2d, operator
-from models.kernels.depthwise.autograd import worthwhile_in_float32
+from models.kernels.depthwise.autograd import LEAST_ELEMENTS
 from models.kernels.gelu import GELU
 from models.kernels.layer_norm import LayerNorm2d
 from models.kernels.layer_scale import LayerScale
@@ -28,8 +29,6 @@ from models.kernels.mlp.layer import mlp_of
 from models.kernels.pointwise import PointwiseConv2d
 from models.kernels.tracing import PLAIN_TYPES, plain
 
-#: Whether it takes and returns rows (N, H, W, C), not images (N, C, H, W), and what to call.
-Step = tuple[bool, Callable[[Tensor], Tensor]]
 #: Returns a parameter in the dtype in which it is used.
 Found = Callable[[Tensor | None], Any]
 #: Layers that treat the positions of an image one by one; of them, those for images (N, C, H, W)
@@ -46,9 +45,16 @@ PARAMETERS = {
     **dict.fromkeys((DepthwiseConv2d, LayerNorm2d, PointwiseConv2d), ("weight", "bias")),
     LayerScale: ("gamma",),
 }
-#: Multiply-adds of a 1x1 convolution up to which its product in full float32 precision is faster,
-#: since the GPU waits for launches anyway.
-MOST_IN_FULL = 1 << 30
+
+
+class Step(NamedTuple):
+    """What a layer, or several, compute."""
+
+    #: Whether it takes and returns rows (N, H, W, C), not images (N, C, H, W).
+    by_rows: bool
+    run: Callable[[Tensor], Tensor]
+    #: Returns the sum of what ``run`` returns and a second tensor, computed together.
+    add: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 class Line:
@@ -98,13 +104,18 @@ class Line:
         finally:
             torch.set_autocast_enabled("cuda", True)
 
+    def added(self, x: Tensor, shortcut: Tensor) -> Tensor:
+        """Return ``shortcut`` plus what a call returns."""
+        torch.set_autocast_enabled("cuda", False)
+        try:
+            return _added(self._steps, x, shortcut)
+        finally:
+            torch.set_autocast_enabled("cuda", True)
+
 
 class FullLine(Line):
-    """The layers of ``branch`` in float32, without autocast.
-
-    PyTorch's convolutions use TensorFloat-32 by default, its products do not: they are slower with
-    many images, but launched in half the time.
-    """
+    """The layers of ``branch`` in float32, without autocast; with few images, 1x1 convolutions as
+    products."""
 
     def __init__(self, branch: nn.Sequential):
         self._watch(branch)
@@ -131,9 +142,16 @@ class FullLine(Line):
 
     def __call__(self, x: Tensor) -> Tensor:
         """Apply it to ``x`` (N, C, H, W), channels_last."""
+        return _run(self._steps_for(x), x)
+
+    def added(self, x: Tensor, shortcut: Tensor) -> Tensor:
+        """Return ``shortcut`` plus what a call returns."""
+        return _added(self._steps_for(x), x, shortcut)
+
+    def _steps_for(self, x: Tensor) -> list[Step]:
         positions = x.numel() // x.shape[1]
-        few = positions * self._per_position <= MOST_IN_FULL
-        return _run(self._of_few if few else self._steps, x)
+        few = positions * self._per_position <= pointwise.MOST_IN_FULL
+        return self._of_few if few else self._steps
 
 
 def watched(layers: Sequence[nn.Module]) -> bool:
@@ -155,26 +173,41 @@ def _watched(layer: nn.Module) -> bool:
 
 def _run(steps: Sequence[Step], x: Tensor) -> Tensor:
     of_rows = False
-    for by_rows, step in steps:
+    for by_rows, run, _ in steps:
         if by_rows != of_rows:
-            x = x.permute(0, 2, 3, 1) if by_rows else x.permute(0, 3, 1, 2)
+            x = _turned(x, by_rows)
             of_rows = by_rows
-        x = step(x)
-    return x.permute(0, 3, 1, 2) if of_rows else x
+        x = run(x)
+    return _turned(x, False) if of_rows else x
+
+
+def _added(steps: Sequence[Step], x: Tensor, shortcut: Tensor) -> Tensor:
+    *before, (by_rows, run, add) = steps
+    x = _run(before, x)
+    if by_rows:
+        x, shortcut = _turned(x, True), _turned(shortcut, True)
+    out = shortcut + run(x) if add is None or x.dtype != shortcut.dtype else add(x, shortcut)
+    return _turned(out, False) if by_rows else out
+
+
+def _turned(x: Tensor, by_rows: bool) -> Tensor:
+    return x.permute(0, 2, 3, 1) if by_rows else x.permute(0, 3, 1, 2)
 
 
 def _steps(layers: list[nn.Module], found: Found) -> Iterable[Step]:
     while layers:
         if mlp_of(layers[:3]):
-            yield True, _mlp(layers[0], layers[2], found)
-            layers = layers[3:]
+            scaled = len(layers) == 4 and type(layers[3]) is LayerScale
+            yield _mlp(layers[0], layers[2], layers[3] if scaled else None, found)
+            layers = layers[4 if scaled else 3 :]
         else:
             layer, *layers = layers
-            step = _operator(layer, found)
-            if step is None:
-                yield False, _others(layer, layers, found)
+            run = _operator(layer, found)
+            if run is None:
+                yield Step(False, _others(layer, layers, found))
                 return
-            yield type(layer) in BY_POSITION, step
+            add = _scaled_sum(found(layer.gamma).flatten()) if type(layer) is LayerScale else None
+            yield Step(type(layer) in BY_POSITION, run, add)
 
 
 def _others(layer: nn.Module, layers: list[nn.Module], found: Found) -> Callable[[Tensor], Tensor]:
@@ -199,16 +232,23 @@ def _others(layer: nn.Module, layers: list[nn.Module], found: Found) -> Callable
 def _steps_in_full(layers: list[Any], *, products: bool) -> Iterable[Step]:
     for layer in layers:
         kind = type(layer)
-        step: Callable[[Tensor], Tensor] | None = None
+        run: Callable[[Tensor], Tensor] | None = None
+        add = None
         of_rows = kind is LayerNorm2d or (products and kind in BY_POSITION)
         if _plain_parameters(layer):
             if kind is PointwiseConv2d and not products:
-                step = partial(F.conv2d, weight=layer.weight, bias=layer.bias)
+                run = partial(F.conv2d, weight=layer.weight, bias=layer.bias)
             elif of_rows or kind is DepthwiseConv2d:
-                step = _operator(layer, lambda parameter: parameter)
-        if step is None:
-            step = layer.by_rows if of_rows and kind in BY_ROWS else layer
-        yield of_rows, step
+                run = _operator(layer, lambda parameter: parameter)
+            if kind is LayerScale:
+                add = _scaled_sum(layer.gamma.flatten() if of_rows else layer.gamma)
+        if run is None:
+            run = layer.by_rows if of_rows and kind in BY_ROWS else layer
+        yield Step(of_rows, run, add)
+
+
+def _scaled_sum(gamma: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda x, shortcut: torch.addcmul(shortcut, x, gamma)
 
 
 def _plain_parameters(layer: nn.Module) -> bool:
@@ -219,19 +259,33 @@ def _plain_parameters(layer: nn.Module) -> bool:
     )
 
 
-def _mlp(first: Any, second: Any, found: Found) -> Callable[[Tensor], Tensor]:
+def _mlp(first: Any, second: Any, scale: Any, found: Found) -> Step:
     weight1, bias1 = found(first.weight).flatten(1), found(first.bias)
-    weight2, bias2 = found(second.weight).flatten(1).t(), found(second.bias)
+    weight2, bias2 = found(second.weight).flatten(1), found(second.bias)
     if bias1 is None:
         bias1 = weight1.new_zeros(weight1.shape[0])
     if bias2 is None:
-        bias2 = weight2.new_zeros(weight2.shape[1])
+        bias2 = weight2.new_zeros(weight2.shape[0])
+    transposed = weight2.t()
+    gamma = None if scale is None else found(scale.gamma).flatten()
 
-    def step(rows: Tensor) -> Tensor:
-        hidden = operators.linear_gelu(rows.reshape(-1, weight1.shape[1]), weight1, bias1)
-        return torch.addmm(bias2, hidden, weight2).view(*rows.shape[:3], -1)
+    def hidden(rows: Tensor) -> Tensor:
+        return operators.linear_gelu(rows.reshape(-1, weight1.shape[1]), weight1, bias1)
 
-    return step
+    def run(rows: Tensor) -> Tensor:
+        out = torch.addmm(bias2, hidden(rows), transposed)
+        return (out if gamma is None else out * gamma).view(*rows.shape[:3], -1)
+
+    def add(rows: Tensor, shortcut: Tensor) -> Tensor:
+        to = shortcut.reshape(-1, weight2.shape[0])
+        if operators.summed(*to.shape):
+            out = operators.linear_add(hidden(rows), weight2, bias2, gamma, to)
+        else:
+            out = torch.addmm(bias2, hidden(rows), transposed)
+            out = to + out if gamma is None else torch.addcmul(to, out, gamma)
+        return out.view(shortcut.shape)
+
+    return Step(True, run, add)
 
 
 def _operator(layer: Any, found: Found) -> Callable[[Tensor], Tensor] | None:
@@ -263,7 +317,7 @@ def _depthwise(layer: DepthwiseConv2d, found: Found) -> Callable[[Tensor], Tenso
     stride, padding = layer.stride[0], int(layer.padding[0])
 
     def step(x: Tensor) -> Tensor:
-        if x.dtype == torch.float32 and not worthwhile_in_float32(x):
+        if x.dtype == torch.float32 and x.numel() < LEAST_ELEMENTS:
             return F.conv2d(x, weight, bias, *options)
         return operator.convolved(x, *as_they_are, stride, padding)
 

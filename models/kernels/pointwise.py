@@ -7,10 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.kernels.casts import found
-from models.kernels.tracing import exporting
+from models.kernels.library import fragment
+from models.kernels.tracing import exporting, graphs_recorded
 
-#: On CUDA in float32, PyTorch's convolutions use TensorFloat-32 by default, its products do not.
 HALF_TYPES = (torch.bfloat16, torch.float16)
+#: Multiply-adds up to which a product is faster on CUDA in float32: PyTorch's convolutions use
+#: TensorFloat-32 by default, its products do not, but are launched in half the time.
+MOST_IN_FULL = 1 << 30
 #: Channels from which products are faster on CPUs (results/measured/pointwise.csv).
 WIDE = 384
 
@@ -19,8 +22,8 @@ class PointwiseConv2d(nn.Conv2d):
     """``nn.Conv2d`` with kernels of 1x1 at stride 1; same parameters, same outputs up to rounding.
 
     Takes (N, C, H, W). In channels_last, it is a product of the positions' channels with the weight
-    where PyTorch computes that faster: in half precision on CUDA; on CPUs with many channels, and
-    for one image in half precision in compiled networks.
+    where PyTorch computes that faster: in half precision on CUDA, and for few images in float32 in
+    inference; on CPUs with many channels, and for one image in half precision in compiled networks.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -36,12 +39,38 @@ class PointwiseConv2d(nn.Conv2d):
 @torch.fx.wrap
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     # TorchScript omits code only behind this exact condition.
-    if not torch.jit.is_scripting():  # noqa: SIM102
-        if not exporting() and _faster_as_product(x, weight):
+    if not torch.jit.is_scripting():
+        product = _faster_as_product(x, weight)
+        if (product or _may_be_few(x)) and not exporting():
             rows = x.permute(0, 2, 3, 1)
             if rows.is_contiguous():
-                return F.linear(rows, weight.flatten(1), bias).permute(0, 3, 1, 2)
+                run = _product if product else torch.ops.roadmap.pointwise_by_rows
+                return run(rows, weight, bias).permute(0, 3, 1, 2)
     return F.conv2d(x, weight, bias)
+
+
+def _product(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return F.linear(rows, weight.flatten(1), bias)
+
+
+_library = fragment("pointwise")
+_library.define("pointwise_by_rows(Tensor rows, Tensor weight, Tensor? bias) -> Tensor")
+
+
+@torch.library.impl(_library, "pointwise_by_rows", "CompositeImplicitAutograd")
+def _by_rows(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolve ``rows`` (N, H, W, C) as what is faster in float32, once torch.compile knows whether
+    it records a CUDA graph, for which launches do not count."""
+    few = rows.numel() // rows.shape[3] * weight.numel() <= MOST_IN_FULL
+    if few and not graphs_recorded():
+        return _product(rows, weight, bias)
+    return F.conv2d(rows.permute(0, 3, 1, 2), weight, bias).permute(0, 2, 3, 1)
+
+
+def _may_be_few(x: Tensor) -> bool:
+    """Return whether torch.compile traces inference in float32 on CUDA. In eager mode, lines
+    decide (``models.kernels.lines``)."""
+    return torch.compiler.is_compiling() and not torch.is_grad_enabled() and in_full_on_cuda(x)
 
 
 def _faster_as_product(x: Tensor, weight: Tensor) -> bool:

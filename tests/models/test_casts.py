@@ -75,6 +75,7 @@ def logits(network) -> torch.Tensor:
 @pytest.mark.cuda
 def test_a_network_gives_the_same_and_follows_its_parameters(network, monkeypatch):
     made = []
+    monkeypatch.setattr(branch, "_alone", lambda *_: False)  # sums in operators round once less
     monkeypatch.setattr(
         branch.casts, "Parameters", lambda *given: made.append(1) or Parameters(*given)
     )

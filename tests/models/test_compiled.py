@@ -13,9 +13,9 @@ from torch import Tensor
 from torch._dynamo.backends.common import aot_autograd
 
 from models import VARIANTS, ModernResNet
-from models.kernels import branch, casts
+from models.kernels import branch, casts, pointwise
 from models.kernels.layer_norm import LayerNorm2d
-from models.kernels.mlp import layer
+from models.kernels.mlp import layer, operators
 
 HUGE = 1 << 60
 BLOCKS = 3
@@ -63,6 +63,7 @@ def compiled(network: ModernResNet, found: Counter[str]):
 )
 def test_inference(large, graphs, own, cast, network, monkeypatch):
     monkeypatch.setattr(branch, "LARGE", 0 if large else HUGE)
+    monkeypatch.setattr(operators, "LEAST_SUMMED", 0)
     network.eval()
     found = Counter()
     with (
@@ -73,6 +74,44 @@ def test_inference(large, graphs, own, cast, network, monkeypatch):
         assert torch.equal(compiled(network, found)(images()), network(images()))
     count = (found["linear_gelu.default"], found["cast.default"], found["gelu.default"])
     assert count == (own, cast, BLOCKS - own)
+    assert found["linear_add.default"] == own
+
+
+@pytest.mark.parametrize(
+    ("most", "graphs", "products"),
+    [(HUGE, False, True), (HUGE, True, False), (0, False, False)],
+    ids=["few images", "few in a CUDA graph", "many"],
+)
+def test_inference_in_float32(most, graphs, products, network, monkeypatch):
+    monkeypatch.setattr(pointwise, "MOST_IN_FULL", most)
+    network.eval()
+    found = Counter()
+    expected = network(images())  # with gradients
+    with torch._inductor.config.patch({"triton.cudagraphs": graphs}), torch.inference_mode():
+        logits = compiled(network, found)(images())
+    assert torch.allclose(logits, expected, rtol=1e-4, atol=1e-5)
+    pointwise_layers = 2 * BLOCKS
+    others = found["convolution.default"] - (0 if products else pointwise_layers)
+    assert (found["addmm.default"], others) == (1 + pointwise_layers * products, BLOCKS + 2)
+
+
+def test_a_layer_scale_and_the_sum_are_one_operator(network, monkeypatch):
+    def apart(_to: Tensor, x: Tensor, _gamma: Tensor) -> Tensor:
+        calls.append(len(x))
+        return x
+
+    calls: list[int] = []
+    monkeypatch.setattr(torch, "addcmul", apart)
+    network.eval()
+    with torch.inference_mode():
+        network(images())
+        assert len(calls) == BLOCKS
+        with autocast():
+            network(images())
+    assert len(calls) == 2 * BLOCKS
+    with autocast():
+        network(images())  # with gradients
+    assert len(calls) == 2 * BLOCKS
 
 
 @pytest.mark.parametrize("large", [False, True], ids=["small", "large"])

@@ -8,6 +8,7 @@ import io
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -16,9 +17,10 @@ from as_cuda import act, autocast
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.utils import parametrize, prune
+from torchvision.ops import StochasticDepth
 
 from models import VARIANTS, ModernResNet
-from models.kernels import casts, lines
+from models.kernels import casts, lines, pointwise
 from models.kernels.depthwise import DepthwiseConv2d
 from models.kernels.mlp import operators
 from models.kernels.pointwise import PointwiseConv2d
@@ -65,11 +67,13 @@ def called(monkeypatch) -> list[object]:
     """The lines that are called."""
     found: list[object] = []
     for kind in (lines.Line, lines.FullLine):
-        call = kind.__call__
-        monkeypatch.setattr(
-            kind, "__call__", lambda line, x, call=call: found.append(line) or call(line, x)
-        )
+        for name in ("__call__", "added"):
+            monkeypatch.setattr(kind, name, counted(getattr(kind, name), found))
     return found
+
+
+def counted(run: Callable, found: list[object]) -> Callable:
+    return lambda line, *given: found.append(line) or run(line, *given)
 
 
 STEPS = {"ConvNeXt": VARIANTS["convnext_tiny"], "V2": VARIANTS["convnextv2_tiny"]} | {
@@ -89,10 +93,10 @@ def test_lines_give_what_the_layers_give(name, dtype, monkeypatch, called):
     assert len(called) == 2 * 3
 
 
-@pytest.mark.parametrize("most", [0, lines.MOST_IN_FULL])
+@pytest.mark.parametrize("most", [0, pointwise.MOST_IN_FULL])
 @pytest.mark.parametrize("name", STEPS)
 def test_in_float32_lines_give_the_same_without_autocast(name, most, monkeypatch, called):
-    monkeypatch.setattr(lines, "MOST_IN_FULL", most)
+    monkeypatch.setattr(pointwise, "MOST_IN_FULL", most)
     network = built(STEPS[name])
     expected = network(images())  # with gradients
     assert not called
@@ -216,10 +220,10 @@ def test_lines_follow_the_network(change: Callable, network, monkeypatch):
     assert all(torch.equal(each, expected) for each in after)
 
 
-@pytest.mark.parametrize("most", [0, lines.MOST_IN_FULL])
+@pytest.mark.parametrize("most", [0, pointwise.MOST_IN_FULL])
 @pytest.mark.parametrize("change", CHANGES)
 def test_in_float32_lines_follow_the_network(change: Callable, most, network, monkeypatch):
-    monkeypatch.setattr(lines, "MOST_IN_FULL", most)
+    monkeypatch.setattr(pointwise, "MOST_IN_FULL", most)
     before = inference(network)
     change(network)
     after = inference(network)
@@ -325,6 +329,36 @@ def test_a_layer_with_a_hook_is_called_and_its_neighbors_stay_lines(network, cal
     handle.remove()
     logits(network)
     assert (len(seen), len(called)) == (1, 5)
+
+
+@pytest.mark.parametrize("part", ["branch", "drop_path"])
+def test_hooks_between_branch_and_sum_see_what_they_saw(part, network):
+    """The sum is not part of the branch's last operator then."""
+    seen: list[Tensor] = []
+    block = network.stages[0].blocks[0]
+    block.shortcut.register_forward_hook(lambda *given: seen.append(given[-1]))
+    getattr(block, part).register_forward_hook(lambda *given: seen.append(given[-1]))
+    block.activation.register_forward_hook(lambda *given: seen.append(given[-1]))
+    for enabled in (True, False):
+        seen.clear()
+        with torch.inference_mode(), autocast() if enabled else nullcontext():
+            network(images())
+        shortcut, branch, out = seen
+        assert torch.equal(shortcut + branch, out)
+
+
+def test_a_branch_that_is_dropped_in_training_is_part_of_the_sum_in_inference(monkeypatch, called):
+    network = built(VARIANTS["convnext_tiny"].replace(layer_scale=1.0, stochastic_depth=0.5))
+    dropped, forward = [], StochasticDepth.forward
+    monkeypatch.setattr(
+        StochasticDepth, "forward", lambda *given: dropped.append(1) or forward(*given)
+    )
+    with torch.inference_mode():
+        network(images())
+        assert (len(called), len(dropped)) == (3, 0)
+        network.train()
+        network(images())
+    assert len(dropped) > 0
 
 
 def test_with_gradients_there_are_no_lines(network, called):

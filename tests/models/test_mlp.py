@@ -66,7 +66,8 @@ def test_the_code_of_a_kernel_stays_loaded(monkeypatch):
 
     made: list[weakref.ref] = []
     monkeypatch.setattr(launch, "prepared", lambda *_: None)
-    kernel = launch.TritonLauncher({(launch.PROGRAMS, 1, 1): run}, (None,), {}, torch.device("cpu"))
+    tiling = launch.OF_LINEAR._replace(programs=1)
+    kernel = launch.TritonLauncher({(1, 1, 1): run}, (None,), tiling, torch.device("cpu"))
     kernel((torch.zeros(8),), (1, 1, 1))
     assert made[0]() is not None
 
@@ -203,6 +204,44 @@ def test_on_cuda(rows, channels, dtype, compile_it):
         assert error(ours, theirs) < TOLERANCE[dtype]
     with torch.no_grad():
         assert error(run(*given), expected.detach()) < TOLERANCE[dtype]
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize("compile_it", [False, True])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(("rows", "outputs"), [(1000, 96), (1000, 384), (333, 40)])
+def test_a_sum_in_the_epilogue_on_cuda(rows, outputs, dtype, compile_it, scaled):
+    shapes = ((rows, 4 * outputs), (outputs, 4 * outputs), (outputs,), (outputs,), (rows, outputs))
+    x, weight, bias, gamma, shortcut = (
+        torch.randn(shape, device="cuda", dtype=dtype) for shape in shapes
+    )
+    factors = gamma if scaled else None
+    torch.compiler.reset()
+    run = torch.ops.roadmap.linear_add
+    run = torch.compile(run, fullgraph=True) if compile_it else run
+    found = run(x, weight, bias, factors, shortcut)
+    exact = F.linear(x.double(), weight.double(), bias.double())
+    exact = shortcut.double() + (exact * gamma.double() if scaled else exact)
+    assert error(found, exact) < TOLERANCE[dtype]
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("compile_it", [False, True])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_inference_gives_the_same_with_sums_in_operators(compile_it, autocast, monkeypatch):
+    """In float32 and under autocast, against layers that are called one by one."""
+    monkeypatch.setattr(operators, "LEAST_SUMMED", 0)
+    net = network().cuda().eval()
+    found = []
+    for together in (True, False):
+        torch.compiler.reset()
+        if not together:
+            monkeypatch.setattr(branch, "_alone", lambda *_: False)
+        run = torch.compile(net, fullgraph=True) if compile_it else net
+        with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16, enabled=autocast):
+            found.append(run(images().cuda()).double())
+    assert error(*found) < (2e-2 if autocast else 5e-3)
 
 
 def test_whether_the_kernels_run_is_asked_and_not_compiled(monkeypatch):

@@ -16,11 +16,14 @@ def act(monkeypatch: MonkeyPatch) -> None:
     """Take the CPU for a GPU, in half precision where autocast for CUDA is enabled."""
     for module in (branch, pointwise):
         monkeypatch.setattr(module, "in_half_on_cuda", lambda _: autocasts())
-    monkeypatch.setattr(branch, "in_full_on_cuda", lambda _: not autocasts())
+    for module in (branch, pointwise):
+        monkeypatch.setattr(module, "in_full_on_cuda", lambda _: not autocasts())
     monkeypatch.setattr(casts, "useful", lambda _: autocasts())
     monkeypatch.setattr(operators, "supported", lambda *_: True)
     monkeypatch.setattr(operators, "_own", lambda *_: False)
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    # Rounds once; rounded twice, results equal those of layers that are called one by one.
+    monkeypatch.setattr(torch, "addcmul", lambda to, x, factors: to + x * factors)
 
 
 def autocasts() -> bool:

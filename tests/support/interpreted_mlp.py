@@ -30,7 +30,12 @@ def main(rows: int, inputs: int, outputs: int) -> None:
     gradient, back = drawn(rows, inputs), drawn(inputs, outputs) / 3
     hidden, sums = launch.gelu_gradient(gradient, back, slope)
     exact_hidden = gradient.double() @ back.double() * slope.double()
+    factors, shortcut = drawn(outputs), drawn(rows, outputs)
+    summed = [launch.linear_add(x, weight, bias, gamma, shortcut) for gamma in (factors, None)]
+    product, start = out.detach(), shortcut.double()
     errors = {
+        "scaled and summed": error(summed[0], start + factors.double() * product),
+        "summed": error(summed[1], start + product),
         "activated": error(activated, exact.detach()),
         "slope": error(slope, slopes),
         "hidden": error(hidden, exact_hidden),

@@ -23,7 +23,7 @@ Gradients = tuple[Tensor | None, ...]
 #: costs: where autograd records them or torch.compile launches them, and in float32, where PyTorch
 #: launches its kernel in half the time (results/measured/gpu.csv). Otherwise, ours are launched as
 #: quickly.
-LEAST_ELEMENTS, LEAST_FLOAT32 = 1 << 23, 1 << 22
+LEAST_ELEMENTS = 1 << 23
 
 
 def depthwise_conv2d(
@@ -49,12 +49,7 @@ def worthwhile(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     if recorded(x, weight, bias):
         return torch.cuda.is_current_stream_capturing()
     in_full = x.dtype == torch.float32 and not torch.is_autocast_enabled("cuda")
-    return not in_full or worthwhile_in_float32(x)
-
-
-def worthwhile_in_float32(x: Tensor) -> bool:
-    """Return the same for ``x`` in float32 in eager inference, without asking whether it is."""
-    return x.numel() >= LEAST_FLOAT32 or torch.cuda.is_current_stream_capturing()
+    return not in_full or torch.cuda.is_current_stream_capturing()
 
 
 def _run(

@@ -25,9 +25,32 @@ def mlp(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tenso
     tensors = (x, weight1, bias1, weight2, bias2)
     if recorded(*tensors):
         return Mlp.apply(*tensors)
+    return F.linear(_activated(x, weight1, bias1), weight2, bias2)
+
+
+def mlp_added(
+    x: Tensor,
+    weight1: Tensor,
+    bias1: Tensor,
+    weight2: Tensor,
+    bias2: Tensor,
+    gamma: Tensor | None,
+    shortcut: Tensor,
+) -> Tensor:
+    """Return ``shortcut`` (M, D) plus ``gamma`` (D,) or 1 times ``mlp``, in inference."""
+    hidden = _activated(x, weight1, bias1)
+    return _run(_in_inference("linear_add"), hidden, weight2, bias2, gamma, shortcut)
+
+
+def _activated(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return _run(_in_inference("linear_gelu"), x, weight, bias)
+
+
+def _in_inference(name: str) -> str:
+    """Return which form of an operator to run: small compiled networks let torch.compile launch
+    PyTorch's operators."""
     small = torch.compiler.is_compiling() and not casts.traces_together()
-    name = "linear_gelu_in_graph" if small else "linear_gelu"
-    return F.linear(_run(name, x, weight1, bias1), weight2, bias2)
+    return f"{name}_in_graph" if small else name
 
 
 class Mlp(Function):
@@ -57,7 +80,7 @@ class Mlp(Function):
         return tuple(found)
 
 
-def _run(name: str, *tensors: Tensor) -> Any:
+def _run(name: str, *tensors: Tensor | None) -> Any:
     """Run the operator ``name``, without torch's dispatcher where nothing else sees the call."""
     direct = not torch.compiler.is_compiling() and plain(*tensors)
     return getattr(operators if direct else torch.ops.roadmap, name)(*tensors)

@@ -1,6 +1,6 @@
-"""Matrix products with GELU, or its derivative, in their epilogue (Triton, Hopper).
+"""Matrix products with GELU, its derivative or a residual sum in their epilogue (Triton, Hopper).
 
-Two programs per multiprocessor compute one tile of the output after the other, so that one
+One or two programs per multiprocessor compute one tile of the output after the other; with two, one
 multiplies while the other is in its epilogue. Tensors come and go through the tensor memory
 accelerator, which also leaves out what lies outside.
 """
@@ -37,6 +37,36 @@ def linear_gelu_kernel(
         left, right = _halves(out)
         _activate(left, bias, activated, slope, row, column, N, WITH_SLOPE)
         _activate(right, bias, activated, slope, row, column + COLUMNS // 2, N, WITH_SLOPE)
+
+
+@triton.jit(do_not_specialize=["M", "N", "K"])
+def linear_add_kernel(
+    x,  # (M, K)
+    weight,  # (N, K)
+    bias,  # (N,)
+    gamma,  # (N,): factors of the product with its bias
+    shortcut,  # (M, N): added to them
+    out,  # (M, N)
+    M,
+    N,
+    K,
+    SCALED: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    STEP: tl.constexpr,
+    PROGRAMS: tl.constexpr,
+):
+    across = tl.cdiv(N, COLUMNS)
+    for tile in tl.range(tl.program_id(0), tl.cdiv(M, ROWS) * across, PROGRAMS, flatten=True):
+        row = (tile // across) * ROWS
+        column = (tile % across) * COLUMNS
+        product = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+        for step in range(tl.cdiv(K, STEP)):
+            weights = weight.load([column, step * STEP])
+            product = tl.dot(x.load([row, step * STEP]), weights.T, product)
+        left, right = _halves(product)
+        _add(left, bias, gamma, shortcut, out, row, column, N, SCALED)
+        _add(right, bias, gamma, shortcut, out, row, column + COLUMNS // 2, N, SCALED)
 
 
 @triton.jit(do_not_specialize=["M", "N", "K"])
@@ -84,6 +114,17 @@ def _activate(out, bias, activated, slope, row, column, N, WITH_SLOPE: tl.conste
     activated.store([row, column], values.to(activated.dtype))
     if WITH_SLOPE:
         slope.store([row, column], slopes.to(slope.dtype))
+
+
+@triton.jit
+def _add(product, bias, gamma, shortcut, out, row, column, N, SCALED: tl.constexpr):
+    columns = column + tl.arange(0, product.shape[1])
+    N = tl.multiple_of(N, 8)
+    product += tl.load(bias + columns, mask=columns < N, other=0.0).to(tl.float32)[None, :]
+    if SCALED:
+        product *= tl.load(gamma + columns, mask=columns < N, other=0.0).to(tl.float32)[None, :]
+    product += shortcut.load([row, column]).to(tl.float32)
+    out.store([row, column], product.to(out.dtype))
 
 
 @triton.jit

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import re
+from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import cache
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,12 +20,30 @@ from torch import Tensor
 from models.kernels import driver
 from models.kernels.mlp.tensor_map import BYTES, TensorMap, Tiled
 
-#: Tiles, warps and pipeline stages that were fastest on an H200 (benchmarks/mlp.py).
-ROWS = COLUMNS = 128
-HALF = COLUMNS // 2
-OF_LINEAR = {"STEP": 64, "num_warps": 8, "num_stages": 3}
-OF_GRADIENT = {"STEP": 32, "num_warps": 4, "num_stages": 4}
-PROGRAMS = 2  # per multiprocessor
+
+class Tiling(NamedTuple):
+    """How a kernel divides its work."""
+
+    rows: int
+    columns: int
+    step: int
+    warps: int
+    stages: int
+    programs: int  # per multiprocessor
+
+    @property
+    def options(self) -> dict[str, int]:
+        """The kernel's constants and Triton's options, but for the number of programs."""
+        sizes = {"ROWS": self.rows, "COLUMNS": self.columns, "STEP": self.step}
+        return {**sizes, "num_warps": self.warps, "num_stages": self.stages}
+
+
+#: The fastest on an H200 (benchmarks/mlp.py).
+OF_LINEAR = Tiling(128, 128, 64, 8, 3, 2)
+OF_GRADIENT = OF_SUM = Tiling(256, 64, 32, 4, 4, 2)
+OF_WIDE_SUM = Tiling(128, 128, 64, 4, 5, 1)
+#: Outputs from which a product with a sum takes ``OF_WIDE_SUM``.
+WIDE = 384
 #: Bytes at whose multiples tensors and rows start for the tensor memory accelerator.
 ALIGNED = 16
 
@@ -41,6 +60,19 @@ def linear_gelu(
     run((x, weight, bias, activated, slope), (x.shape[0], weight.shape[0], x.shape[1]))
 
 
+def linear_add(
+    x: Tensor, weight: Tensor, bias: Tensor, gamma: Tensor | None, shortcut: Tensor
+) -> Tensor:
+    """Return ``shortcut`` (M, N) plus ``x`` (M, K) times ``weight`` (N, K) transposed plus ``bias``
+    (N,), the latter two times ``gamma`` (N,) unless that is None."""
+    out = torch.empty_like(shortcut, memory_format=torch.contiguous_format)
+    columns = weight.shape[0]
+    run = _of_sum(x.dtype, x.device, columns >= WIDE, gamma is not None)
+    tensors = (x, weight, bias, bias if gamma is None else gamma, shortcut, out)
+    run(tensors, (x.shape[0], columns, x.shape[1]))
+    return out
+
+
 def gelu_gradient(gradient: Tensor, weight: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
     """Return ``gradient`` (M, K) times ``weight`` (K, N), times ``slope`` (M, N) by element.
 
@@ -48,7 +80,7 @@ def gelu_gradient(gradient: Tensor, weight: Tensor, slope: Tensor) -> tuple[Tens
     """
     rows, columns = slope.shape
     hidden = torch.empty_like(slope)
-    sums = slope.new_empty(-(-rows // ROWS), columns, dtype=torch.float32)
+    sums = slope.new_empty(-(-rows // OF_GRADIENT.rows), columns, dtype=torch.float32)
     run = _of_gradient(slope.dtype, slope.device)
     run((gradient, weight, slope, hidden, sums), (rows, columns, gradient.shape[1]))
     return hidden, sums
@@ -58,11 +90,28 @@ def gelu_gradient(gradient: Tensor, weight: Tensor, slope: Tensor) -> tuple[Tens
 def _of_linear(_dtype: torch.dtype, device: torch.device, with_slope: bool) -> TritonLauncher:
     from models.kernels.mlp.kernels import linear_gelu_kernel
 
-    step = OF_LINEAR["STEP"]
-    out = Tiled("MN", (ROWS, HALF))
-    tensors = (Tiled("MK", (ROWS, step)), Tiled("NK", (COLUMNS, step)), None, out, out)
-    return TritonLauncher(
-        linear_gelu_kernel, tensors, {"WITH_SLOPE": with_slope, **OF_LINEAR}, device
+    x, weight, out = _of_forward(OF_LINEAR)
+    tensors, constants = (x, weight, None, out, out), {"WITH_SLOPE": with_slope}
+    return TritonLauncher(linear_gelu_kernel, tensors, OF_LINEAR, device, constants)
+
+
+@cache
+def _of_sum(_dtype: torch.dtype, device: torch.device, wide: bool, scaled: bool) -> TritonLauncher:
+    from models.kernels.mlp.kernels import linear_add_kernel
+
+    tiling = OF_WIDE_SUM if wide else OF_SUM
+    x, weight, out = _of_forward(tiling)
+    tensors, constants = (x, weight, None, None, out, out), {"SCALED": scaled}
+    return TritonLauncher(linear_add_kernel, tensors, tiling, device, constants)
+
+
+def _of_forward(tiling: Tiling) -> tuple[Tiled, Tiled, Tiled]:
+    """Return the tiles of a product's input, weight and output, which is written by halves."""
+    rows, columns, step, *_ = tiling
+    return (
+        Tiled("MK", (rows, step)),
+        Tiled("NK", (columns, step)),
+        Tiled("MN", (rows, columns // 2)),
     )
 
 
@@ -70,9 +119,9 @@ def _of_linear(_dtype: torch.dtype, device: torch.device, with_slope: bool) -> T
 def _of_gradient(_dtype: torch.dtype, device: torch.device) -> TritonLauncher:
     from models.kernels.mlp.kernels import gelu_gradient_kernel
 
-    step = OF_GRADIENT["STEP"]
-    out = Tiled("MN", (ROWS, HALF))
-    tensors = (Tiled("MK", (ROWS, step)), Tiled("KN", (step, COLUMNS)), out, out, None)
+    rows, columns, step, *_ = OF_GRADIENT
+    out = Tiled("MN", (rows, columns // 2))
+    tensors = (Tiled("MK", (rows, step)), Tiled("KN", (step, columns)), out, out, None)
     return TritonLauncher(gelu_gradient_kernel, tensors, OF_GRADIENT, device)
 
 
@@ -83,12 +132,13 @@ class TritonLauncher:
         self,
         kernel: Any,
         tensors: tuple[Tiled | None, ...],
-        options: dict[str, int],
+        tiling: Tiling,
         device: torch.device,
+        constants: Mapping[str, int] | None = None,
     ):
         self._kernel, self._tensors, self._device = kernel, tensors, device
-        self._programs = PROGRAMS * _multiprocessors(device)
-        self._options = {**options, "ROWS": ROWS, "COLUMNS": COLUMNS, "PROGRAMS": self._programs}
+        self._programs = tiling.programs * _multiprocessors(device)
+        self._options = {**tiling.options, **(constants or {}), "PROGRAMS": self._programs}
         self._compiled: Any = None  # Triton unloads what nobody refers to
         self._launch: driver.Launcher | None = None
 

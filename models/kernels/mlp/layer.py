@@ -21,7 +21,7 @@ from models.kernels.gelu import GELU
 from models.kernels.layer_norm import LayerNorm2d, normalized
 from models.kernels.layer_scale import LayerScale
 from models.kernels.mlp import operators
-from models.kernels.mlp.autograd import mlp
+from models.kernels.mlp.autograd import mlp, mlp_added
 from models.kernels.pointwise import PointwiseConv2d, computed_in
 
 #: Hidden elements from which the kernels save more of the GPU's time than autograd functions in
@@ -41,6 +41,17 @@ def leading(layers: Sequence[Any], rows: Tensor) -> int:
         return 0
     scaled = len(layers) > count and type(layers[count]) is LayerScale
     return count + 1 if scaled and _folds(rows) else count
+
+
+def sums(layers: Sequence[Any], rows: Tensor, shortcut: Tensor) -> bool:
+    """Return whether ``added`` applies all of ``layers`` and adds ``shortcut`` faster."""
+    scaled = len(layers) == 4 and type(layers[3]) is LayerScale
+    return (
+        (len(layers) == 3 or scaled)
+        and shortcut.dtype == computed_in(rows, "cuda")
+        and fits(layers[:3], rows)
+        and operators.summed(shortcut.numel() // shortcut.shape[3], layers[2].out_channels)
+    )
 
 
 def _folded(layer: Any) -> bool:
@@ -96,6 +107,18 @@ def applied(layers: Sequence[Any], rows: Tensor) -> Tensor:
     flat, dtype = rows.reshape(-1, first.in_channels), computed_in(rows, "cuda")
     tensors = (tensor.to(dtype) for tensor in (flat, weight1, bias1, weight2, bias2))
     return mlp(*tensors).view(*rows.shape[:3], -1)
+
+
+def added(layers: Sequence[Any], rows: Tensor, shortcut: Tensor) -> Tensor:
+    """Apply two 1x1 convolutions with a GELU between them, and a layer scale if it follows, to
+    ``rows`` (N, H, W, C), in half precision; return the sum with ``shortcut`` (N, H, W, D)."""
+    first, _, second, *scale = layers
+    flat, to = rows.reshape(-1, first.in_channels), shortcut.reshape(-1, second.out_channels)
+    gamma = found(scale[0].gamma).flatten().to(to.dtype) if scale else None
+    parameters = (*_parameters(first, folded=False), *_parameters(second, folded=False))
+    weight1, bias1, weight2, bias2 = (parameter.to(to.dtype) for parameter in parameters)
+    out = mlp_added(flat.to(to.dtype), weight1, bias1, weight2, bias2, gamma, to)
+    return out.view(shortcut.shape)
 
 
 def _parameters(layer: PointwiseConv2d, *, folded: bool) -> tuple[Tensor, Tensor]:
