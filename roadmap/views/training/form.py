@@ -19,8 +19,9 @@ from roadmap.train.data.downloads import DOWNLOADS
 from roadmap.train.data.sources import PREFIXES
 from roadmap.train.pocket import EPOCHS, IMAGE_SIZE
 from roadmap.views.common import address, all_runs, markup, press, small_data
-from roadmap.views.common.bounds import known, within
+from roadmap.views.common.bounds import known
 from roadmap.views.common.controls import choice, select, titled
+from roadmap.views.common.number_field import number_field
 from roadmap.views.training import starting
 
 #: What to train; the first one is the default, since a single step has nothing to compare with.
@@ -63,9 +64,14 @@ def show(found: Runs, last: Task | None, shown: Container[str]) -> None:
             select("training", "roadmap", "Roadmap", titles, roadmap, width=260)
             task, wrong = _task(roadmap, kind, source)
             problem = " ".join(filter(None, (problem, wrong)))
-        # The values may have been typed just before the click.
-        act = _nothing if problem else starting.start
-        press.button("Start", act, task, type="primary", key="training-go", disabled=bool(problem))
+        press.button(
+            "Start",
+            starting.start,
+            task,
+            type="primary",
+            key="training-go",
+            disabled=bool(problem),
+        )
     if problem:
         st.html(markup.refusal(problem))
         return
@@ -138,12 +144,12 @@ def _task(roadmap: str, kind: str, source: str | None) -> tuple[Task, str]:
     """Return the chosen task, and what is wrong with its numbers."""
     steps = _steps(roadmap, kind)
     if kind == "run":
-        first, wrong = _number("Seed", 0, MOST_SEED, "training-seed")
+        first, wrong = number_field("Seed", 0, MOST_SEED, "training-seed", step=1, width=120)
         seeds: tuple[int, ...] = (first,)
     else:
-        count, wrong = _number("Seeds", 1, MOST_SEEDS, "training-seeds")
+        count, wrong = number_field("Seeds", 1, MOST_SEEDS, "training-seeds", step=1, width=120)
         seeds = tuple(range(count))
-    epochs, wrong_too = _number("Epochs", 1, MOST_EPOCHS, "training-epochs")
+    epochs, wrong_too = number_field("Epochs", 1, MOST_EPOCHS, "training-epochs", step=1, width=120)
     task = Task(roadmap=roadmap, steps=steps, seeds=seeds, epochs=epochs, source=source)
     return task, " ".join(filter(None, (wrong, wrong_too)))
 
@@ -166,21 +172,6 @@ def _steps(roadmap: str, kind: str) -> tuple[str, ...]:
     step = known(chosen, list(titles))
     before = ROADMAPS[roadmap].previous(step) if kind == "change" else None
     return (before.key, step) if before else (step,)
-
-
-def _number(label: str, low: int, high: int, key: str) -> tuple[int, str]:
-    """Return the number in a field, and what is wrong with it.
-
-    The field itself has no limits, since it would keep the last good number without saying so.
-    """
-    limits = f"{low} to {high:,}"
-    typed = st.number_input(label, step=1, key=key, width=120, help=f"From {limits}.")
-    number = within(typed, low, high)
-    return number, "" if typed == number else f"{label} is {typed:,}; use {limits}."
-
-
-def _nothing(_task: Task) -> None:
-    """Start nothing."""
 
 
 def _remember(roadmap: str, task: Task | None) -> None:
