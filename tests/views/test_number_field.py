@@ -27,15 +27,15 @@ def typed(app: AppTest, key: str, value: float) -> AppTest:
     [
         (
             *("finder", {}, "finder-top1", 120.0),
-            "The minimum top-1 is 120%; use 50 to 100. Using 82.",
+            "The minimum top-1 is 120%; use 50 to 100. Using 82%.",
         ),
         (
             *("inside", {"tab": "cost"}, "inside-image", 9000),
-            "The image size is 9,000 pixels; use 32 to 1,024. Using 224.",
+            "The image size is 9,000 pixels; use 32 to 1,024. Using 224 pixels.",
         ),
         (
             *("builder", {}, "image", 0),
-            "The image size is 0 pixels; use 1 to 1,024. Using 224.",
+            "The image size is 0 pixels; use 1 to 1,024. Using 224 pixels.",
         ),
         (
             *("recipes", {"part": "pictures"}, "recipes-seed", -1),
@@ -50,6 +50,7 @@ def test_a_number_outside_its_limits_is_one_sentence_until_it_is_replaced(
 ):
     app = pages.opened(page, **parameters)
     before = app.number_input(key=key).value
+    assert type(before) is type(value)
     assert refusals(app) == []
     assert refusals(typed(app, key, value)) == [sentence]
     assert app.number_input(key=key).value == value

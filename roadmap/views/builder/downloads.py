@@ -98,6 +98,8 @@ def _made_files(config: ModelConfig, image_size: int, stem: str) -> None:
             disabled=bool(wrong) or busy or all(refused.values()),
             help="Python file, config, weights, ONNX and torch.export, as one zip or one by one.",
         )
+    if wrong:
+        st.html(markup.refusal(wrong))
     with st.expander("Create one file"), st.container(horizontal=True, gap="small"):
         for form, name in MADE.items():
             press.button(
@@ -109,8 +111,6 @@ def _made_files(config: ModelConfig, image_size: int, stem: str) -> None:
                 key=f"make-{form}",
                 disabled=bool(wrong or busy or refused[form]),
             )
-    if wrong:
-        st.html(markup.refusal(wrong))
     st.html(markup.paragraph(f"Weights, ONNX and torch.export: {megabytes} MB per file.", "faint"))
     for reason in dict.fromkeys(filter(None, refused.values())):
         st.html(markup.paragraph(reason, "faint"))

@@ -23,6 +23,8 @@ def number_field(
     ``st.number_input``.
     """
     more = {"help": f"From {_limits(low, high)}."} | more
+    if isinstance(low, int):
+        more.setdefault("step", 1)  # else it is a field of fractions
     typed = st.number_input(label, key=key, **more)
     return within(typed, low, high), _wrong(name or label, typed, low, high, unit)
 
@@ -57,7 +59,7 @@ def kept_number_field(
             st.session_state[refused] = (number, kept)
 
     _, wrong = number_field(label, low, high, key, name=name, unit=unit, on_change=changed, **more)
-    return f"{wrong} Using {_said(kept)}." if wrong else ""
+    return f"{wrong} Using {_said(kept)}{unit}." if wrong else ""
 
 
 def _wrong(name: str, typed: Number | None, low: Number, high: Number, unit: str) -> str:

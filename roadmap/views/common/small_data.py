@@ -83,10 +83,8 @@ def _more(data: str) -> str:
     ]
     if data != EXPERIMENT:
         links.insert(0, _link("ablations", "every step there", data=EXPERIMENT, roadmap=ROADMAP))
-    if not visitors.is_public():
-        links.append(_link("training", "train the study's steps", kind="study"))
-    *others, last = links
-    return f"See {', '.join(others)} or {last}." if others else f"See {last}."
+    own = _link("training", "train the study's steps", kind="study")
+    return f"See {' and '.join(links)}{'' if visitors.is_public() else f', or {own}'}."
 
 
 def _link(page: str, text: str, **parameters: str) -> str:

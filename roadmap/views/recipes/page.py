@@ -268,7 +268,7 @@ def _seed() -> tuple[int, str]:
         st.session_state["recipes-seed"] = (st.session_state["recipes-seed"] + 1) % MOST_SEED
 
     st.session_state.setdefault("recipes-seed", 0)
-    seed, wrong = number_field("Seed", 0, MOST_SEED, "recipes-seed", step=1, width=130)
+    seed, wrong = number_field("Seed", 0, MOST_SEED, "recipes-seed", width=130)
     st.button("Draw again", on_click=following)
     return seed, f"{wrong} Using {seed:,}." if wrong else ""
 

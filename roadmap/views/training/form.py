@@ -144,12 +144,12 @@ def _task(roadmap: str, kind: str, source: str | None) -> tuple[Task, str]:
     """Return the chosen task, and what is wrong with its numbers."""
     steps = _steps(roadmap, kind)
     if kind == "run":
-        first, wrong = number_field("Seed", 0, MOST_SEED, "training-seed", step=1, width=120)
+        first, wrong = number_field("Seed", 0, MOST_SEED, "training-seed", width=120)
         seeds: tuple[int, ...] = (first,)
     else:
-        count, wrong = number_field("Seeds", 1, MOST_SEEDS, "training-seeds", step=1, width=120)
+        count, wrong = number_field("Seeds", 1, MOST_SEEDS, "training-seeds", width=120)
         seeds = tuple(range(count))
-    epochs, wrong_too = number_field("Epochs", 1, MOST_EPOCHS, "training-epochs", step=1, width=120)
+    epochs, wrong_too = number_field("Epochs", 1, MOST_EPOCHS, "training-epochs", width=120)
     task = Task(roadmap=roadmap, steps=steps, seeds=seeds, epochs=epochs, source=source)
     return task, " ".join(filter(None, (wrong, wrong_too)))
 
