@@ -219,7 +219,7 @@ def _plan(task: Task, found: Runs) -> list[str]:
     else:
         what = f"{runs} of {_what(task)}"
         how = f"small networks at {IMAGE_SIZE} pixels for {counted(task.epochs, 'epoch')}"
-        sentences = [f"{what}, {how}{_already(task, found)}."]
+        sentences = [f"{what}, {how}{_already(task, found)}.", *_short(task)]
     download = DOWNLOADS.get(task.source or "")
     if download and download.here < download.size:
         sentences.append(f"Downloads {download.size / 1e6:.0f} MB first.")
@@ -238,6 +238,18 @@ def _what(task: Task) -> str:
         return ROADMAPS[task.roadmap].title
     titles = [ROADMAPS[task.roadmap].step(key).full_title for key in task.steps]
     return f"{' and '.join(titles)}, {counted(len(task.seeds), 'seed')} each"
+
+
+def _short(task: Task) -> list[str]:
+    """Say that a recipe for long training, compared with the one before it, may lose here."""
+    roadmap = ROADMAPS[task.roadmap]
+    if len(task.steps) < 2 or not roadmap.step(task.steps[-1]).recipe_changes:
+        return []
+    epochs = roadmap.recipe(task.steps[-1]).epochs
+    if task.epochs >= epochs:
+        return []
+    lasts = counted(task.epochs, "epoch")
+    return [f"The recipe is made for {epochs} epochs: in {lasts} it may lose what it gains there."]
 
 
 def _images(task: Task, found: Runs) -> int | None:
