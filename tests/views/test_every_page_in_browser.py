@@ -49,8 +49,8 @@ class Visit:
     faint: list[str]
 
 
-#: Most words before the first figure; Method has only text unfolded, Training no figure but what its
-#: data can show.
+#: Most words before the first figure; Method has only text unfolded. Training has
+#: no figure, and says what its data can show.
 BEFORE = {
     "": 60,
     "inside?step=gelu": 75,
