@@ -111,14 +111,20 @@ def measure_candidate(request: dict[str, Any], on_progress: OnProgress) -> dict[
 
 def export(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
     """Export ``config`` with random weights from ``seed`` to ``path`` in the format ``form``."""
-    from roadmap.export.formats import save
+    from roadmap.export.formats import STAGES, save
     from roadmap.export.weights import initialized
 
-    on_progress(0, 1)
-    seed = request["seed"]
+    form, seed = request["form"], request["seed"]
+    total, done = STAGES[form] + 1, iter(range(STAGES[form] + 2))
+
+    def on_stage() -> None:
+        on_progress(next(done), total)
+
+    on_stage()
     network = initialized(ModelConfig.from_dict(request["config"]), seed)
+    on_stage()
     path, size = Path(request["path"]), request["image_size"]
-    return {"difference": save(request["form"], network, path, {"seed": seed}, size)}
+    return {"difference": save(form, network, path, {"seed": seed}, size, on_stage)}
 
 
 def export_library(request: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,9 @@ CHECKED_BY: dict[str, str] = {
     "pt2": "torch.export.load",
 }
 
+#: How often ``save`` calls ``on_stage``: what the formats that take a moment are made of.
+STAGES: dict[str, int] = {"safetensors": 2, "onnx": 3, "pt2": 3}
+
 
 def verdict(form: str, difference: float) -> str:
     """Return a sentence about the ``difference`` that ``save`` returned."""
@@ -32,15 +35,21 @@ def verdict(form: str, difference: float) -> str:
 
 
 def save(
-    form: str, network: ModernResNet, path: Path, facts: Mapping[str, Any], image_size: int
+    form: str,
+    network: ModernResNet,
+    path: Path,
+    facts: Mapping[str, Any],
+    image_size: int,
+    on_stage: Callable[[], object] = lambda: None,
 ) -> float:
     """Check and write ``network`` (on the CPU, in evaluation mode) in the format ``form``.
 
     All formats contain the config; all but ``py`` contain the weights and ``facts`` about them
     (JSON values). ``onnx`` and ``pt2`` take any number of square images of ``image_size`` pixels.
-    Returns the largest difference between outputs of the file and of ``network``, relative to the
-    largest output. Raises ``ExportError`` (a ``ValueError``) if outputs differ or the export
-    fails, ``OSError`` if the file cannot be written.
+    ``on_stage`` is called ``STAGES`` times. Returns the largest difference between outputs of the
+    file and of ``network``, relative to the largest output. Raises ``ExportError`` (a
+    ``ValueError``) if outputs differ or the export fails, ``OSError`` if the file cannot be
+    written.
     """
     match form:
         case "py":
@@ -55,4 +64,4 @@ def save(
             from roadmap.export.program import save_pt2 as save_file
         case _:
             raise ValueError(f"format is {said(form)}; use one of {', '.join(CHECKED_BY)}")
-    return save_file(network, path, facts, image_size)
+    return save_file(network, path, facts, image_size, on_stage)

@@ -25,7 +25,11 @@ from roadmap.files import write_bytes
 
 
 def save_onnx(
-    network: ModernResNet, path: Path, facts: Mapping[str, Any], image_size: int = 224
+    network: ModernResNet,
+    path: Path,
+    facts: Mapping[str, Any],
+    image_size: int = 224,
+    on_stage: Callable[[], object] = lambda: None,
 ) -> float:
     """Write ``network`` (on the CPU, in evaluation mode) for images of ``image_size`` pixels.
 
@@ -38,9 +42,13 @@ def save_onnx(
     """
     check_packages()
     output = "logits" if network.config.num_classes else "features"
-    content = exported(captured(network, image_size), entries(network, facts), output)
+    program = captured(network, image_size)
+    on_stage()
+    content = exported(program, entries(network, facts), output)
+    on_stage()
     found = difference(computed_by_onnxruntime(content), network, image_size)
     write_bytes(path, content)
+    on_stage()
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,11 @@ TRACED_BATCH = 2
 
 
 def save_pt2(
-    network: ModernResNet, path: Path, facts: Mapping[str, Any], image_size: int = 224
+    network: ModernResNet,
+    path: Path,
+    facts: Mapping[str, Any],
+    image_size: int = 224,
+    on_stage: Callable[[], object] = lambda: None,
 ) -> float:
     """Write ``network`` (on the CPU, in evaluation mode) for images of ``image_size`` pixels.
 
@@ -34,15 +38,19 @@ def save_pt2(
     needs more than PyTorch; ``OSError`` if the file cannot be written.
     """
     content = io.BytesIO()
-    torch.export.save(captured(network, image_size), content, extra_files=entries(network, facts))
+    captured_network = captured(network, image_size)
+    on_stage()
+    torch.export.save(captured_network, content, extra_files=entries(network, facts))
     content.seek(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch 2.11 warns about its own buffer
         program = torch.export.load(content)
+    on_stage()
     if foreign := ", ".join(_foreign_operators(program)):
         raise ExportError(f"the program needs operators that PyTorch does not have: {foreign}")
     found = difference(program.module(), network, image_size)
     write_bytes(path, content.getbuffer())
+    on_stage()
     return found
 
 

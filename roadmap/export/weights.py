@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,11 @@ def initialized(config: ModelConfig, seed: int) -> ModernResNet:
 
 
 def save_safetensors(
-    network: ModernResNet, path: Path, facts: Mapping[str, Any], image_size: int = 224
+    network: ModernResNet,
+    path: Path,
+    facts: Mapping[str, Any],
+    image_size: int = 224,
+    on_stage: Callable[[], object] = lambda: None,
 ) -> float:
     """Write the weights of ``network`` (on the CPU), the config and ``facts`` (JSON values).
 
@@ -42,6 +46,7 @@ def save_safetensors(
     except ValueError as error:
         raise ExportError(str(error)) from None
     content = weights_content(network.state_dict(), network.config, **facts)
+    on_stage()
     again = _read_back(content)
     wanted, found = network.state_dict(), again.state_dict()
     for name, tensor in wanted.items():
@@ -49,6 +54,7 @@ def save_safetensors(
             raise ExportError(f"{name} differs after reading the file back")
     largest = difference(again, network, image_size)
     write_bytes(path, *content)
+    on_stage()
     return largest
 
 

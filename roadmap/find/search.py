@@ -38,8 +38,9 @@ _current: Search | None = None
 class Search:
     """A plan on its way; all attributes may be read at any time.
 
-    ``now`` is the network in work, ``repeating`` whether it was measured before. ``failures`` has a
-    sentence per network that could not be measured. ``busy`` says what disturbed the last
+    ``now`` is the network in work, ``repeating`` whether it was measured before. ``job`` is its
+    process, which has no steps done while it loads libraries and builds the network. ``failures``
+    has a sentence per network that could not be measured. ``busy`` says what disturbed the last
     measurement, or is empty. ``problem`` is a sentence if the state is ``failed``.
     """
 
@@ -49,6 +50,7 @@ class Search:
     own: Candidate | None = None
     state: State = "running"
     now: Candidate | None = None
+    job: Job | None = None
     repeating: bool = False
     measured: int = 0
     repeats: int = 0
@@ -125,7 +127,7 @@ class Search:
             if self._time_left <= 0:
                 self.state = "out of time"
                 return
-            self.now, self.repeating = self._next()
+            self.job, (self.now, self.repeating) = None, self._next()
             self.on_change()
             self._measure(self.now, self.repeating)
         self.state = "stopped" if self._stop.is_set() else "done"
@@ -172,7 +174,8 @@ class Search:
                 "in_channels": candidate.config.in_channels if candidate.config else 3,
                 "repetitions": repetitions(self.question),
             },
-        ).start()
+        )
+        self.job = job.start()
         while job.look() in ("waiting", "running"):
             if self._stop.wait(LOOK):
                 job.cancel()

@@ -38,6 +38,14 @@ CONVNEXT = (
 RESNET = ModelConfig(depths=(1, 1), width=8, num_classes=5)
 
 
+@pytest.mark.parametrize("form", formats.STAGES)
+def test_every_stage_of_a_format_is_told(form, tmp_path):
+    told = []
+    network = filled(RESNET)
+    save(form, network, tmp_path / f"a.{form}", {}, SIZE, lambda: told.append(form))
+    assert len(told) == formats.STAGES[form]
+
+
 def filled(config: ModelConfig) -> ModernResNet:
     return fill(ModernResNet(config)).eval()
 

@@ -29,6 +29,7 @@ def write_run(
     epochs: int = 3,
     done: int | None = None,
     recipe: Mapping[str, Any] | None = None,
+    train_images: int = 50_000,
     val_images: int = 10_000,
     **facts: Any,
 ) -> Path:
@@ -57,7 +58,7 @@ def write_run(
             "name": data,
             "sha256": "0" * 64,
             "classes": 100,
-            "train_images": 50_000,
+            "train_images": train_images,
             "val_images": val_images,
         },
         "seed": seed,

@@ -56,10 +56,21 @@ def test_without_runs_it_says_how_to_make_some():
     assert not app.get("plotly_chart")
 
 
-def test_digits_have_a_caution_above_their_chart_and_other_data_do_not(trained):
-    write_ablation(trained, {"baseline": (90.0, 91.0), "training": (91.0, 92.0)}, data="digits")
-    for data, cautions in (("digits", 1), ("tiny", 0)):
-        assert html(opened(data=data)).count("Digits cannot rank the steps") == cautions
+def test_digits_and_small_sets_have_their_caution_above_their_chart_and_large_ones_none(trained):
+    scores = {"baseline": (90.0, 91.0), "training": (91.0, 92.0)}
+    write_ablation(trained, scores, data="digits")
+    write_ablation(trained, scores, data="large", train_images=100_000)
+    recipes = {"baseline": (90.0, 91.0), "lr_optimizations": (91.0, 92.0)}
+    write_ablation(trained, recipes, roadmap="torchvision_recipe")
+    digits, small = "Digits cannot rank the steps", "A small data set separates the steps"
+    for data, roadmap, cautions in (
+        ("digits", "resnet50", (1, 0)),
+        ("tiny", "resnet50", (0, 1)),
+        ("large", "resnet50", (0, 0)),
+        ("tiny", "torchvision_recipe", (0, 0)),
+    ):
+        page = html(opened(data=data, roadmap=roadmap))
+        assert (page.count(digits), page.count(small)) == cautions
 
 
 def test_runs_of_other_data_in_the_folder_are_left_out_with_a_note(trained):

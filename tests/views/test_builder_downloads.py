@@ -25,7 +25,7 @@ class Scripted:
 
     states: dict[str, str] = {}  # noqa: RUF012
     error = "It did not work."
-    total = done = 0
+    done, total = 1, 4  # of the one that runs
 
     def __init__(self, _task: str, form: str, folder, **request):
         self.form, self.request = form, request
@@ -89,10 +89,14 @@ def test_all_files_are_created_and_offered_one_by_one_and_together(states):
     assert progress(app) == []
 
 
-def test_progress_is_in_percent_of_finished_files(states):
+def test_progress_is_in_percent_of_all_files_and_moves_while_one_is_created(states, monkeypatch):
     states |= {"onnx": "running", "pt2": "waiting"}
+    monkeypatch.setattr(Scripted, "done", 0)
     app = created()
     assert progress(app) == [(33, "33%: creating ONNX, then torch.export")]
+    job = app.session_state["exporting-onnx"]
+    job.done = 2  # of four stages of the second of three files
+    assert progress(checked(app.run())) == [(50, "50%: creating ONNX, then torch.export")]
     assert [label[-12:] for label in offered(app)] == [".safetensors"]  # it need not wait
     assert app.button(key="make-all").disabled
     states["onnx"] = states["pt2"] = "done"

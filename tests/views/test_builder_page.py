@@ -59,8 +59,18 @@ def test_every_field_of_the_config_has_a_control():
     assert {f"field-{name}" for name in FIELDS} <= set(shown)
     for name, choices in CHOICES.items():
         assert len(shown[f"field-{name}"].options) == len(choices)
-    for name, (low, high) in BOUNDS.items():
-        assert (shown[f"field-{name}"].min, shown[f"field-{name}"].max) == (low, high)
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_a_number_outside_the_bounds_is_said_and_stays_in_its_field(name):
+    low, high = BOUNDS[name]
+    group = group_of(name)
+    for wrong in (low - 1, high + 1):
+        app = opened(a="resnet50.baseline", part=f"stage1.{group}")
+        change(app, "number_input", name, wrong)
+        said = f"{name} is {wrong}; use a whole number from {low} to {high:,}."
+        assert f'class="refusal" role="alert">{said}</p>' in html(app)
+        assert app.number_input(key=f"field-{name}").value == wrong
 
 
 @pytest.mark.parametrize("source", STARTS)

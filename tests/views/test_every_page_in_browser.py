@@ -49,7 +49,8 @@ class Visit:
     faint: list[str]
 
 
-#: Most words before the first figure; Method has only text unfolded.
+#: Most words before the first figure; Method has only text unfolded. Training has
+#: no figure, and says what its data can show.
 BEFORE = {
     "": 60,
     "inside?step=gelu": 75,
@@ -60,7 +61,7 @@ BEFORE = {
     "recipes": 80,
     "effects": 110,
     "ablations": 60,
-    "training": 60,
+    "training": 130,
     "method": 300,
     "glossary?term=gelu": 250,
 }

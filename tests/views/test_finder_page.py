@@ -18,7 +18,7 @@ from roadmap import ROADMAPS, visitors
 from roadmap.find import search, store
 from roadmap.find.candidates import of_config
 from roadmap.find.search import Search
-from roadmap.views.finder import ask
+from roadmap.views.finder import ask, page
 
 opened = partial(pages.opened, "finder")
 H200 = {"device": "NVIDIA H200", "batch": "256", "dtype": "bf16"}
@@ -178,6 +178,8 @@ def test_pressing_the_button_starts_one_search(monkeypatch):
     assert len(started) == 1
     assert started[0].question.top1 == 83
     assert "The machine is busy: other processes used 60%" in html(app)
+    (bar,) = app.get("progress")
+    assert bar.proto.text.startswith(f"Building {started[0].now.title}, 1 of ")
     assert "finder-go" not in [button.key for button in app.button]
     measured("hgnetv2_b5", 10)
     assert title(checked(app.run())) == "hgnetv2_b5"  # points land while it runs
@@ -187,6 +189,25 @@ def test_pressing_the_button_starts_one_search(monkeypatch):
     started[0].state = "stopped"
     again = opened(top1="83")
     assert "Stopped; what was measured is kept." in html(again)
+
+
+def test_it_says_at_once_which_network_is_built_or_measured_and_of_how_many():
+    running = search.prepared(question(82.0, batch_size=1), 10)
+    first, second, *_ = running.waiting
+    total = len(running.waiting)
+    assert page.progress(running) == (0, f"Building {first.title}, 1 of {total}")
+    running.now = running.waiting.popleft()
+    assert page.progress(running) == (0, f"Building {first.title}, 1 of {total}")
+    running.job = SimpleNamespace(done=0, total=0)  # its process loads its libraries
+    assert page.progress(running) == (0, f"Building {first.title}, 1 of {total}")
+    running.job = SimpleNamespace(done=3, total=15)
+    said = f"Measuring {first.title}, 1 of {total}: run 3 of 15"
+    assert page.progress(running) == (pytest.approx(0.2 / total), said)
+    running.job, running.now = None, running.waiting.popleft()
+    assert page.progress(running) == (1 / total, f"Building {second.title}, 2 of {total}")
+    running.waiting.clear()
+    running.repeating = True
+    assert page.progress(running) == (1, f"Building {second.title}, again")
 
 
 def test_a_second_search_is_not_started_and_the_first_is_shown(monkeypatch):

@@ -46,9 +46,13 @@ def root(tmp_path, monkeypatch):
 def test_it_opens_with_a_form_for_data_that_can_tell_the_steps_apart():
     app = opened()
     assert app.selectbox(key="training-data").value == "torch/cifar100"
-    assert "1 run of ResNet-50 to ConvNeXt-T, small networks at 32 pixels for 15 epochs." in html(
-        app
+    assert app.segmented_control(key="training-kind").value == "change"
+    said = (
+        "6 runs of ResNet-50 (baseline) and Modern training recipe, 3 seeds each, small networks "
+        "at 32 pixels for 15 epochs."
     )
+    assert said in html(app)
+    assert "The recipe is made for 300 epochs: in 15 epochs it may lose" in html(app)
     assert "Digits cannot rank the steps" not in html(app)
     assert app.button(key="training-go").label == "Start"
     assert "python -m roadmap sweep --roadmap resnet50 --data PATH" in html(app)
@@ -76,6 +80,78 @@ def test_digits_come_with_a_caution_in_figures_of_the_committed_runs():
         assert f"{fmean(scores):.1f}%" in page
         assert published in page
     assert page.count("Digits cannot rank the steps") == 1
+
+
+SMALL = "A small data set separates the steps"
+
+
+def committed(name: str, epochs: int) -> float:
+    """Mean top-1 of the experiment's runs of ``epochs`` whose folder begins with ``name``."""
+    runs = [
+        run
+        for run in reader.read_runs(RESULTS / "runs").every
+        if run.path.parent.name == "tiny-imagenet-100" and run.path.name.startswith(f"{name}-")
+    ]
+    return fmean(run.top1 for run in runs if run.finished and run.recipe["epochs"] == epochs)
+
+
+def test_a_small_set_comes_with_what_it_can_show_in_figures_of_the_committed_runs():
+    page = html(opened())
+    gain = committed("resnet50-training", 30) - committed("resnet50-baseline", 30)
+    assert f"gains {gain:.1f} points in 30 epochs" in page
+    last, recipe = (
+        committed(f"confirmation-{key}", 120) for key in ("separate_downsampling", "training")
+    )
+    assert last < recipe  # else the sentence is wrong
+    assert f"ConvNeXt-T scores {last:.1f}%, ResNet-50 with that recipe {recipe:.1f}%" in page
+    assert "on ImageNet 82.0% and 78.8%." in page
+    assert page.count(SMALL) == 1
+    assert 'href="effects?data=tiny-imagenet-100&amp;view=orders"' in page
+
+
+def test_the_caution_is_for_small_sets_of_ones_own_too_but_not_for_large_ones(root, tmp_path):
+    def page(**parameters):
+        app = opened(**parameters)
+        app.selectbox(key="training-data").set_value("own")
+        app.run()
+        app.text_input(key="training-own").set_value(str(tmp_path / "mine" / "pets"))
+        return html(checked(app.run()))
+
+    (tmp_path / "mine" / "pets").mkdir(parents=True)
+    assert page().count(SMALL) == 1  # nobody knows how many images it has
+    for images, cautions in ((99_999, 1), (100_000, 0)):
+        folder = write_run(root, "gelu", data="pets", train_images=images)
+        time.sleep(all_runs.FRESH)
+        assert page().count(SMALL) == cautions
+        shutil.rmtree(folder)
+    assert SMALL not in page(roadmap="torchvision_recipe")  # it has no networks to rank
+
+
+def test_a_link_opens_the_studys_steps_and_an_unknown_kind_is_said():
+    assert 'href="training?kind=study"' in html(opened())
+    app = opened(kind="study")
+    assert app.segmented_control(key="training-kind").value == "study"
+    assert "28 runs: each step of" in html(app)
+    assert "The URL parameter kind is &#x27;steps&#x27;." in html(opened(kind="steps"))
+
+
+def test_a_change_trains_a_step_and_the_one_that_it_is_compared_with(sleeper):
+    app = opened()
+    assert "baseline" not in str(app.selectbox(key="training-change-resnet50").options)
+    app.selectbox(key="training-change-resnet50").set_value("gelu")
+    assert "The recipe is made for" not in html(checked(app.run()))
+    app.number_input(key="training-seeds").set_value(2)
+    app.run()
+    app.button(key="training-go").click()
+    checked(app.run())
+    task = background.read_task(sleeper)
+    before = ROADMAPS["resnet50"].previous("gelu")
+    assert (task.steps, task.seeds) == ((before.key, "gelu"), (0, 1))
+    background.stop(sleeper)
+    until_ended(sleeper)
+    app = opened()  # the form remembers the change
+    assert app.segmented_control(key="training-kind").value == "change"
+    assert app.selectbox(key="training-change-resnet50").value == "gelu"
 
 
 def test_own_images_need_a_folder_that_exists(tmp_path):
@@ -107,9 +183,7 @@ def test_a_number_that_is_not_possible_is_said_and_starts_nothing(
 ):
     started = []
     monkeypatch.setattr(background, "start", lambda _, task: started.append(task))
-    app = opened()
-    app.segmented_control(key="training-kind").set_value(kind)
-    app.run()
+    app = opened(kind=kind)
     field = app.number_input(key=f"training-{key}")
     field.set_value(value)
     app.button(key="training-go").click()  # without leaving the field before
@@ -157,7 +231,7 @@ def until_ended(root):
 
 
 def test_start_and_stop_for_everyone(sleeper):
-    app, other = opened(), opened()
+    app, other = opened(kind="run"), opened(kind="run")
     for each in (app, other):
         each.selectbox(key="training-data").set_value("digits")
         each.run()
@@ -257,7 +331,7 @@ def test_a_file_system_without_locks_is_answered(root, monkeypatch):
 def test_a_seed_that_is_new_is_proposed_and_finished_runs_are_said(root):
     for seed in (0, 1):
         write_run(root, "baseline", seed, data="digits", epochs=15)
-    app = opened()
+    app = opened(kind="run")
     app.selectbox(key="training-data").set_value("digits")
     assert "small networks at 32 pixels for 15 epochs." in html(checked(app.run()))
     assert app.number_input(key="training-seed").value == 2
@@ -359,7 +433,7 @@ def test_a_named_set_is_downloaded_with_its_progress_stopped_continued_and_train
             monkeypatch.setattr(module, "START", work)
         known = dataclasses.replace(downloads.DOWNLOADS["torch/cifar100"], size=size)
         monkeypatch.setitem(downloads.DOWNLOADS, "torch/cifar100", known)
-        app = opened()
+        app = opened(kind="run")
         app.number_input(key="training-epochs").set_value(1)
         app.run()
         app.button(key="training-go").click()

@@ -176,6 +176,25 @@ def test_a_card_of_the_digits_has_the_caution_above_its_charts(root, monkeypatch
     assert page.index("Digits cannot rank the steps") < page.index("run-head")
 
 
+def test_a_card_of_a_small_set_has_the_caution_and_others_do_not(root, monkeypatch):
+    monkeypatch.setattr(reader, "is_locked", lambda _: True)
+    caution = "A small data set separates the steps"
+    folder = write_run(root, "gelu", 0, done=1)
+    write_run(root, "gelu", 1, done=1)
+    page = html(opened())
+    assert page.count(caution) == 1
+    assert page.index(caution) < page.index("run-head")
+    shutil.rmtree(folder.parent)
+    start = {"weights": "mine.safetensors", "sha256": "0" * 64, "head": "new"}
+    start |= {"network": "resnet50:gelu of width 16", "layer_decay": 0.75, "frozen_stages": 0}
+    for changed in ({"start": start}, {"train_images": 100_000}):
+        folder = write_run(root, "gelu", 0, done=1, **changed)
+        time.sleep(all_runs.FRESH)
+        page = html(opened())
+        assert page.index(caution) > page.rindex("run-head")  # only the form's, for its own data
+        shutil.rmtree(folder.parent)
+
+
 def test_runs_of_the_studys_steps_are_compared_with_the_step_before(root, monkeypatch):
     """As the committed ones were, while they ran."""
     monkeypatch.setattr(reader, "is_locked", lambda _: True)

@@ -83,7 +83,7 @@ def test_the_server_is_the_app_itself(open_path, address):
 
 
 def test_a_run_is_started_watched_stopped_resumed_and_killed(open_path, root):
-    page = open_path("training", LOW)
+    page = open_path("training?kind=run", LOW)
     idle(page)
     page.get_by_role("combobox", name="Data").click()
     page.get_by_role("option", name="Digits").click()

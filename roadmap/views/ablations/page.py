@@ -14,14 +14,12 @@ from roadmap.charts import ablation as charts
 from roadmap.report import text
 from roadmap.report.figures_table import Figures, legend, verdicts_table
 from roadmap.steps import ROADMAPS
-from roadmap.sweep.background import DIGITS
 from roadmap.tables.results import ResultsError
 from roadmap.text import data_title
 from roadmap.views.ablations import curves as ablations_curves
 from roadmap.views.ablations import table as ablations_table
-from roadmap.views.common import address, all_runs, figure, markup
+from roadmap.views.common import address, all_runs, figure, markup, small_data
 from roadmap.views.common.controls import select
-from roadmap.views.common.digits import caution
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -100,8 +98,11 @@ def _analysis(runs: tuple[StepRun, ...], found: Runs, roadmap: str) -> None:
         return
     figures, table = rows(ablation), ablation_table(ablation)
     st.html(markup.paragraph(text.verdicts(ablation), "lead finding"))
-    if ablation.data == DIGITS and ablation.roadmap.changes_networks:
-        st.html(markup.paragraph(caution(), "aside text narrow"))
+    images = ablation.runs[0].train_images
+    if ablation.roadmap.changes_networks and (
+        caution := small_data.caution(ablation.data, images, roadmap)
+    ):
+        st.html(caution)
     _changes(figures, table)
     _details(ablation, figures, text.notes(ablation, found._replace(runs=runs)))
 

@@ -23,7 +23,7 @@ from roadmap.measure.complexity import count
 from roadmap.measure.limits import export_refusal, refusal
 from roadmap.text import number
 from roadmap.views.common import markup, press, work
-from roadmap.views.common.bounds import within
+from roadmap.views.common.number_field import number_field
 
 SEEDS = (0, 2**31 - 1)
 #: Formats that take a moment to create, with their names on the page.
@@ -80,14 +80,13 @@ def _made_files(config: ModelConfig, image_size: int, stem: str) -> None:
     busy = _running()
     refused = {form: _refusal(form, config, image_size) for form in MADE}
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
-        seed = st.number_input(
+        seed, wrong = number_field(
             "Seed",
             *SEEDS,
-            key="seed",
+            "seed",
             width=130,
             help="Seed of the random initial weights. The file's metadata includes the config.",
         )
-        seed = within(seed, *SEEDS)
         wanted = _wanted(config, seed, image_size)
         press.button(
             "Create all files",
@@ -96,9 +95,11 @@ def _made_files(config: ModelConfig, image_size: int, stem: str) -> None:
             *wanted,
             stem,
             key="make-all",
-            disabled=busy or all(refused.values()),
+            disabled=bool(wrong) or busy or all(refused.values()),
             help="Python file, config, weights, ONNX and torch.export, as one zip or one by one.",
         )
+    if wrong:
+        st.html(markup.refusal(wrong))
     with st.expander("Create one file"), st.container(horizontal=True, gap="small"):
         for form, name in MADE.items():
             press.button(
@@ -108,7 +109,7 @@ def _made_files(config: ModelConfig, image_size: int, stem: str) -> None:
                 *wanted,
                 stem,
                 key=f"make-{form}",
-                disabled=bool(busy or refused[form]),
+                disabled=bool(wrong or busy or refused[form]),
             )
     st.html(markup.paragraph(f"Weights, ONNX and torch.export: {megabytes} MB per file.", "faint"))
     for reason in dict.fromkeys(filter(None, refused.values())):
@@ -189,13 +190,13 @@ def _about(form: str) -> dict[str, Any]:
 
 
 def _progress() -> None:
-    """Show how many files are finished, in percent, and each file as soon as it is."""
+    """Show how far all files together are, in percent, and each file as soon as it is finished."""
     jobs = _jobs()
     pending = [form for form, job in jobs.items() if not job.ended]
     if not pending:
         st.rerun()  # the whole page, which then stops polling
     states = [jobs[form].look() for form in pending]
-    share = (len(jobs) - len(pending)) / len(jobs)
+    share = sum(map(_share, jobs.values())) / len(jobs)
     st.progress(share, progress_words([MADE[form] for form in pending], share, states))
     st.button("Cancel", key="cancel-exporting", on_click=_cancel)
     for form, job in jobs.items():
@@ -203,8 +204,13 @@ def _progress() -> None:
             _outcome(form, job)
 
 
+def _share(job: Job) -> float:
+    """Return the share of a file's stages that are done."""
+    return 1.0 if job.ended else job.done / max(job.total, 1)
+
+
 def progress_words(pending: Sequence[str], share: float, states: Sequence[str]) -> str:
-    """Say what is created now, and the ``share`` of finished files: ``33%: creating ONNX``."""
+    """Say what is created now, and the ``share`` of all files: ``33%: creating ONNX``."""
     if "running" not in states:
         return f"{share:.0%}: {work.QUEUED}"
     now = pending[list(states).index("running")]

@@ -26,6 +26,7 @@ from roadmap.views.common.bounds import known
 from roadmap.views.common.builder_address import Builder, Chosen
 from roadmap.views.common.controls import titled
 from roadmap.views.common.fields import GROUPS, INPUTS, TITLES, group_of
+from roadmap.views.common.number_field import kept_number_field
 
 KEY, NAME = "builder-drawing", "roadmap_builder"
 FILES = Path(__file__).parent
@@ -188,12 +189,16 @@ def _refusal(builder: Builder, place: Place, found: Refused) -> None:
 
 
 def _image(builder: Builder) -> None:
-    st.session_state["image"] = builder.image_size
-    st.number_input(
+    wrong = kept_number_field(
         "Image, pixels",
         *builder_address.IMAGE_SIZES,
+        "image",
+        kept=builder.image_size,
+        keep=lambda size: go(replace(builder, image_size=size)),
+        name="The image size",
+        unit=" pixels",
         step=32,
-        key="image",
-        on_change=lambda: go(replace(builder, image_size=st.session_state["image"])),
         help="Side of the square image that costs are counted for.",
     )
+    if wrong:
+        st.html(markup.refusal(wrong))

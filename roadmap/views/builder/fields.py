@@ -90,6 +90,7 @@ def _sentence(reason: str) -> str:
 
 
 def _widget(control: Control, on_change: Callable[[str], None]) -> None:
+    """Show the control of a field. It has no limits: ``ModelConfig`` says what is wrong."""
     name = control.field
     common: dict[str, Any] = {
         "label": control.title,
@@ -109,14 +110,11 @@ def _widget(control: Control, on_change: Callable[[str], None]) -> None:
     elif name == "depths":
         st.text_input(**common)
     elif name in BOUNDS:
-        low, high = BOUNDS[name]
         if name == "group_width":
             common |= {"value": None, "placeholder": "none"}
         step = 2 if name == "kernel_size" else 1
-        st.number_input(min_value=low, max_value=high, step=step, **common)
+        st.number_input(step=step, **common)
     elif name == "layer_scale":
-        st.number_input(
-            min_value=0.0, step=1e-6, format="%g", value=None, placeholder="none", **common
-        )
+        st.number_input(step=1e-6, format="%g", value=None, placeholder="none", **common)
     else:
-        st.number_input(min_value=0.0, max_value=1.0, step=0.05, format="%g", **common)
+        st.number_input(step=0.05, format="%g", **common)

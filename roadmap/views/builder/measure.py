@@ -12,7 +12,7 @@ from roadmap.background.queue import Job
 from roadmap.measure.limits import measuring_refusal, refusal
 from roadmap.text import number
 from roadmap.views.common import markup, press, work
-from roadmap.views.common.bounds import within
+from roadmap.views.common.number_field import number_field
 
 KEY = "measuring"
 BATCH_SIZES = (1, 256)
@@ -41,11 +41,10 @@ def show(config: ModelConfig, image_size: int, name: str) -> None:
             required=True,
             key="measure-mode",
         )
-        batch_size = st.number_input(
-            "Batch size", *BATCH_SIZES, value=8, key="measure-batch", width=130
+        batch_size, wrong = number_field(
+            "Batch size", *BATCH_SIZES, "measure-batch", value=8, width=130
         )
-        batch_size = within(batch_size, *BATCH_SIZES)
-        reason = _refusal(config, image_size, mode, batch_size)
+        reason = wrong or _refusal(config, image_size, mode, batch_size)
         press.button(
             "Measure",
             _begin,
@@ -58,7 +57,7 @@ def show(config: ModelConfig, image_size: int, name: str) -> None:
             key="measure",
         )
     if reason:
-        st.html(markup.paragraph(reason, "faint"))
+        st.html(markup.refusal(reason) if wrong else markup.paragraph(reason, "faint"))
     told = work.about(KEY)
     work.follow(KEY, f"Measuring {told.get('name')}, {told.get('mode')}", _keep)
     _table()

@@ -17,8 +17,8 @@ from roadmap.find import store
 from roadmap.find.machine import devices
 from roadmap.find.question import DTYPES, OBJECTIVES, TOP1, Question, plain_device
 from roadmap.views.common import address, markup
-from roadmap.views.common.bounds import within
 from roadmap.views.common.controls import select
+from roadmap.views.common.number_field import kept_number_field
 
 HERE = {"cuda": "this GPU", "mps": "this GPU", "cpu": "this CPU"}
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -78,7 +78,7 @@ def ask() -> Asked | None:
     top1 = _top1(problems)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="finder-ask"):
         _words("At least")
-        _top1_control(top1)
+        wrong = _top1_control(top1)
         _words("% top-1 on")
         titles = {key: each.title for key, each in by_key.items()}
         _select("device", "Device", titles, _key(device), 300)
@@ -88,6 +88,8 @@ def ask() -> Asked | None:
         _select("dtype", "Precision", {d: d for d in _dtypes(device)}, dtype, 104)
         _words("for")
         _select("best", "Objective", FOR, objective, 186)
+    if wrong:
+        st.html(markup.refusal(wrong))
     question = Question(
         top1=top1,
         device=device.kind,
@@ -203,22 +205,20 @@ def _top1(problems: list[str]) -> float:
     return round(value, 1)
 
 
-def _top1_control(top1: float) -> None:
-    key = "finder-top1"
-    st.session_state[key] = top1
-
-    def changed() -> None:
-        value = within(st.session_state[key], *TOP1)
-        st.query_params["top1"] = f"{value:.1f}"
-
-    st.number_input(
+def _top1_control(top1: float) -> str:
+    """Show the field; return what is wrong with a typed number."""
+    return kept_number_field(
         "Minimum top-1, percent",
         *TOP1,
+        "finder-top1",
+        kept=top1,
+        keep=lambda value: st.query_params.update(top1=f"{value:.1f}"),
+        name="The minimum top-1",
+        unit="%",
         step=0.5,
         format="%.1f",
-        key=key,
-        on_change=changed,
         label_visibility="collapsed",
+        help=None,
         width=124,
     )
 

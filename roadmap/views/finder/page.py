@@ -166,14 +166,11 @@ def _stop() -> None:
 
 
 def _progress(running: Search, question: Question) -> None:
-    total = len(running.plan.order)
-    in_work = running.now is not None and not running.repeating
-    done = max(0, total - len(running.waiting) - in_work)
-    now = running.now.title if running.now else "starting"
+    share, doing = progress(running)
     of = "" if running.question == question else f" for {running.question.conditions}"
-    text = f"Measuring {now}{of}: {done} of {total} done, about "
+    text = f"{doing}{of}, about {duration(running.seconds_left)} left"
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.progress(done / max(total, 1), f"{text}{duration(running.seconds_left)} left")
+        st.progress(share, text)
         st.button("Stop", key="finder-stop", on_click=_stop)
     if running.busy:
         st.html(
@@ -181,6 +178,20 @@ def _progress(running: Search, question: Question) -> None:
                 f"The machine is busy: {running.busy}. Disturbed measurements are repeated."
             )
         )
+
+
+def progress(running: Search) -> tuple[float, str]:
+    """Return the share that is measured, and what happens now: ``Building resnet50, 1 of 9``."""
+    total, waiting, job = len(running.plan.order), list(running.waiting), running.job
+    now = running.now or next(iter(waiting), None)
+    if now is None:
+        return 1.0, "Ending"
+    done = total - len(waiting) - (running.now is not None and not running.repeating)
+    which = "again" if running.repeating else f"{done + 1} of {total}"
+    if job is None or not job.done:
+        return done / total, f"Building {now.title}, {which}"
+    part = 0 if running.repeating else job.done / job.total
+    return (done + part) / total, f"Measuring {now.title}, {which}: run {job.done} of {job.total}"
 
 
 def _ended(last: Search) -> None:

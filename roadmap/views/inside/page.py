@@ -17,6 +17,7 @@ from roadmap.steps import ROADMAPS
 from roadmap.views.common import address, markup, step_control, turns
 from roadmap.views.common.controls import segments
 from roadmap.views.common.fields import CONTROLS
+from roadmap.views.common.number_field import kept_number_field
 from roadmap.views.common.picture_link import picture_link
 from roadmap.views.inside import cost as inside_cost
 from roadmap.views.inside import field as inside_field
@@ -107,26 +108,30 @@ def image_size_of(parameters: Mapping[str, str]) -> tuple[int, str]:
 
 
 def _tab_controls(tab: str, image_size: int, link: str) -> None:
+    wrong = ""
     with st.container(
         horizontal=True, gap="medium", vertical_alignment="bottom", key="inside-controls"
     ):
         segments("inside", "tab", "Show", TABS, tab, wrap=True)
         if tab in SIZED:
-            st.session_state["inside-image"] = image_size
-            st.number_input(
+            wrong = kept_number_field(
                 "Image, pixels",
                 *IMAGE_SIZES,
+                "inside-image",
+                kept=image_size,
+                keep=_keep_image_size,
+                name="The image size",
+                unit=" pixels",
                 step=32,
-                key="inside-image",
                 width=150,
-                on_change=_image_chosen,
             )
         st.html(link, width="content")
+    if wrong:
+        st.html(markup.refusal(wrong))
 
 
-def _image_chosen() -> None:
-    size = st.session_state["inside-image"]
-    if size is None or size == IMAGE_SIZE:
+def _keep_image_size(size: int) -> None:
+    if size == IMAGE_SIZE:
         st.query_params.pop("image", None)
     else:
         st.query_params["image"] = str(size)

@@ -21,6 +21,7 @@ from roadmap.text import ABSENT, change, number
 from roadmap.views.common import figure, markup, pictures, tables, turns
 from roadmap.views.common.bounds import known, within
 from roadmap.views.common.controls import choice, titled
+from roadmap.views.common.number_field import number_field
 from roadmap.views.recipes.text import SUBJECTS, TITLES, value
 
 if TYPE_CHECKING:
@@ -191,7 +192,9 @@ def _pictures() -> None:
     st.html(markup.paragraph(WHAT[method], "why"))
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         recipe = _recipe_controls(method)
-        seed = _seed()
+        seed, wrong = _seed()
+    if wrong:
+        st.html(markup.refusal(wrong))
     grid = st.container()
     uploads = st.file_uploader(
         "Your own pictures: up to 8, at most 10 MB each (stored only on this explorer's server)",
@@ -258,16 +261,16 @@ def _strength(method: str) -> float:
     return within(strength, least, most)
 
 
-def _seed() -> int:
-    """Return the random seed; a button advances it."""
+def _seed() -> tuple[int, str]:
+    """Return the random seed, which a button advances, and what is wrong with the typed one."""
 
     def following() -> None:
         st.session_state["recipes-seed"] = (st.session_state["recipes-seed"] + 1) % MOST_SEED
 
     st.session_state.setdefault("recipes-seed", 0)
-    seed = st.number_input("Seed", 0, MOST_SEED, step=1, key="recipes-seed", width=130)
+    seed, wrong = number_field("Seed", 0, MOST_SEED, "recipes-seed", width=130)
     st.button("Draw again", on_click=following)
-    return within(seed, 0, MOST_SEED)
+    return seed, f"{wrong} Using {seed:,}." if wrong else ""
 
 
 @remembered(MOST_KEPT, str.__len__)

@@ -17,8 +17,7 @@ from roadmap.sweep import background
 from roadmap.sweep.background import Task
 from roadmap.text import counted, data_title, duration
 from roadmap.train.data.downloads import DOWNLOADS
-from roadmap.views.common import all_runs, markup
-from roadmap.views.common.digits import caution
+from roadmap.views.common import all_runs, markup, small_data
 from roadmap.views.training import card, shown, starting
 from roadmap.views.training.shown import Cards
 
@@ -44,8 +43,8 @@ def _section(active: bool) -> None:
     owner = not visitors.is_public()
     if state.running or (state.task and owner):
         _task(state, owner)
-    if of_digits(state):
-        st.html(markup.paragraph(caution(), "aside text narrow"))
+    for caution in cautions(state):
+        st.html(caution)
     for run in state.cards:
         stopped = owner and run.status in shown.INTERRUPTED and run not in state.mine
         resume = partial(starting.offer, run, busy=state.running) if stopped else None
@@ -54,9 +53,14 @@ def _section(active: bool) -> None:
         st.html(markup.paragraph(f"And {counted(state.more, 'running run')} more.", "faint"))
 
 
-def of_digits(state: Cards) -> bool:
-    """Whether a card is of a run on the digits."""
-    return any(run.data == background.DIGITS for run in state.cards)
+def cautions(state: Cards) -> tuple[str, ...]:
+    """Return what the data of the cards can show of the steps, each caution once."""
+    said = (
+        small_data.caution(run.data, run.train_images, run.roadmap)
+        for run in state.cards
+        if shown.step_of(run) or run.data == background.DIGITS
+    )
+    return tuple(dict.fromkeys(filter(None, said)))
 
 
 # The background task

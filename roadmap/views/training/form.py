@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 from statistics import fmean
 
@@ -17,13 +18,19 @@ from roadmap.text import counted, duration
 from roadmap.train.data.downloads import DOWNLOADS
 from roadmap.train.data.sources import PREFIXES
 from roadmap.train.pocket import EPOCHS, IMAGE_SIZE
-from roadmap.views.common import address, all_runs, markup, press
-from roadmap.views.common.bounds import known, within
-from roadmap.views.common.controls import select, titled
-from roadmap.views.common.digits import caution
+from roadmap.views.common import address, all_runs, markup, press, small_data
+from roadmap.views.common.bounds import known
+from roadmap.views.common.controls import choice, select, titled
+from roadmap.views.common.number_field import number_field
 from roadmap.views.training import starting
 
-KINDS = {"run": "One step", "sweep": "Every step", "study": "The study's steps"}
+#: What to train; the first one is the default, since a single step has nothing to compare with.
+KINDS = {
+    "change": "One change",
+    "run": "One step",
+    "sweep": "Every step",
+    "study": "The study's steps",
+}
 #: Besides ``DOWNLOADS``: a folder or a name as in ``--data``, and the digits.
 OWN, DIGITS = "own", "digits"
 DATA = {name: f"{one.title}, {one.size / 1e6:.0f} MB" for name, one in DOWNLOADS.items()}
@@ -35,20 +42,18 @@ FOLDER_HELP = (
 )
 
 
-def show(found: Runs, last: Task | None, *, cautioned: bool) -> None:
-    """Show the form, filled with the task started ``last``; ``cautioned`` says whether the page
-    already has the caution about the digits."""
+def show(found: Runs, last: Task | None, shown: Container[str]) -> None:
+    """Show the form, filled with the task started ``last``; the page already has the cautions
+    ``shown``."""
     roadmap, problem = address.option(st.query_params, "roadmap", tuple(ROADMAPS))
     if problem:
         st.html(markup.notice(problem))
     _remember(roadmap, last)
-    first_values = {"kind": "run", "seeds": 3, "epochs": EPOCHS, "data": next(iter(DATA))}
+    first_values = {"seeds": 3, "epochs": EPOCHS, "data": next(iter(DATA))}
     for name, value in first_values.items():
         st.session_state.setdefault(f"training-{name}", value)
     with _row("training-what"):
-        kind = st.segmented_control(
-            "Train", list(KINDS), format_func=titled(KINDS), required=True, key="training-kind"
-        )
+        kind = choice("training", "kind", "Train", _kinds(roadmap, last))
         source, problem = _source(kind == "study")
     with _row("training-start"):
         st.session_state.setdefault("training-seed", _new_seed(found, source))
@@ -57,17 +62,23 @@ def show(found: Runs, last: Task | None, *, cautioned: bool) -> None:
         else:
             titles = {name: ROADMAPS[name].title for name in ROADMAPS}
             select("training", "roadmap", "Roadmap", titles, roadmap, width=260)
-            task, wrong = _steps(roadmap, kind, source)
+            task, wrong = _task(roadmap, kind, source)
             problem = " ".join(filter(None, (problem, wrong)))
-        # The values may have been typed just before the click.
-        act = _nothing if problem else starting.start
-        press.button("Start", act, task, type="primary", key="training-go", disabled=bool(problem))
+        press.button(
+            "Start",
+            starting.start,
+            task,
+            type="primary",
+            key="training-go",
+            disabled=bool(problem),
+        )
     if problem:
         st.html(markup.refusal(problem))
         return
     st.html(markup.paragraph(" ".join(_plan(task, found)), "faint"))
-    if task.source is None and not cautioned:
-        st.html(markup.paragraph(caution(), "aside text narrow"))
+    caution = small_data.caution(task.source or DIGITS, _images(task, found), task.roadmap)
+    if caution and caution not in shown:
+        st.html(caution)
     command = f"python -m roadmap sweep --roadmap {task.roadmap} --data PATH"
     with st.expander("Train full-size networks"):
         st.html(
@@ -115,38 +126,52 @@ def _source(large: bool) -> tuple[str | None, str]:
     return (str(path), "") if found else ("", f"{said(text)} is not a folder on this machine.")
 
 
-def _steps(roadmap: str, kind: str | None, source: str | None) -> tuple[Task, str]:
+def _kinds(roadmap: str, last: Task | None) -> dict[str, str]:
+    """Return the titles of ``KINDS``, the default first: that of the task started ``last``."""
+    usual = next(iter(KINDS)) if last is None or last.roadmap != roadmap else _kind(last)
+    return {usual: KINDS[usual]} | KINDS
+
+
+def _kind(task: Task) -> str:
+    if task.design:
+        return "study"
+    if not task.steps:
+        return "sweep"
+    return "run" if len(task.steps) == 1 else "change"
+
+
+def _task(roadmap: str, kind: str, source: str | None) -> tuple[Task, str]:
     """Return the chosen task, and what is wrong with its numbers."""
-    steps = {step.key: step.full_title for step in ROADMAPS[roadmap].steps}
-    chosen: tuple[str, ...] = ()
-    seeds: tuple[int, ...]
+    steps = _steps(roadmap, kind)
     if kind == "run":
-        key = f"training-step-{roadmap}"
-        step = st.selectbox("Step", list(steps), format_func=titled(steps), key=key, width=290)
-        chosen = (known(step, list(steps)),)
-        first, wrong = _number("Seed", 0, MOST_SEED, "training-seed")
-        seeds = (first,)
+        first, wrong = number_field("Seed", 0, MOST_SEED, "training-seed", width=120)
+        seeds: tuple[int, ...] = (first,)
     else:
-        count, wrong = _number("Seeds", 1, MOST_SEEDS, "training-seeds")
+        count, wrong = number_field("Seeds", 1, MOST_SEEDS, "training-seeds", width=120)
         seeds = tuple(range(count))
-    epochs, wrong_too = _number("Epochs", 1, MOST_EPOCHS, "training-epochs")
-    task = Task(roadmap=roadmap, steps=chosen, seeds=seeds, epochs=epochs, source=source)
+    epochs, wrong_too = number_field("Epochs", 1, MOST_EPOCHS, "training-epochs", width=120)
+    task = Task(roadmap=roadmap, steps=steps, seeds=seeds, epochs=epochs, source=source)
     return task, " ".join(filter(None, (wrong, wrong_too)))
 
 
-def _number(label: str, low: int, high: int, key: str) -> tuple[int, str]:
-    """Return the number in a field, and what is wrong with it.
-
-    The field itself has no limits, since it would keep the last good number without saying so.
-    """
-    limits = f"{low} to {high:,}"
-    typed = st.number_input(label, step=1, key=key, width=120, help=f"From {limits}.")
-    number = within(typed, low, high)
-    return number, "" if typed == number else f"{label} is {typed:,}; use {limits}."
-
-
-def _nothing(_task: Task) -> None:
-    """Start nothing."""
+def _steps(roadmap: str, kind: str) -> tuple[str, ...]:
+    """Return the keys of the chosen step, or of a change and the step before it; all if empty."""
+    if kind == "sweep":
+        return ()
+    titles = {step.key: step.full_title for step in ROADMAPS[roadmap].steps}
+    if kind == "change":
+        titles.pop(ROADMAPS[roadmap].keys[0])
+    label, key = ("Change", "change") if kind == "change" else ("Step", "step")
+    chosen = st.selectbox(
+        label,
+        list(titles),
+        format_func=titled(titles),
+        key=f"training-{key}-{roadmap}",
+        width=290,
+    )
+    step = known(chosen, list(titles))
+    before = ROADMAPS[roadmap].previous(step) if kind == "change" else None
+    return (before.key, step) if before else (step,)
 
 
 def _remember(roadmap: str, task: Task | None) -> None:
@@ -154,8 +179,6 @@ def _remember(roadmap: str, task: Task | None) -> None:
     if task is None or task.roadmap != roadmap:
         return
     first = st.session_state.setdefault
-    one = len(task.steps) == 1
-    first("training-kind", "study" if task.design else "run" if one else "sweep")
     known_set = task.source if task.source in DOWNLOADS else OWN
     first("training-data", DIGITS if task.source is None else known_set)
     if task.source is not None and known_set == OWN:
@@ -163,8 +186,11 @@ def _remember(roadmap: str, task: Task | None) -> None:
     if task.design:
         return
     first("training-epochs", min(max(task.epochs, 1), MOST_EPOCHS))
-    if one:
-        first(f"training-step-{roadmap}", task.steps[0])
+    kind = _kind(task)
+    if task.steps:
+        key = "step" if kind == "run" else "change"
+        first(f"training-{key}-{roadmap}", task.steps[-1])
+    if kind == "run":
         first("training-seed", min(max(task.seeds[0], 0), MOST_SEED))
     else:
         first("training-seeds", min(max(len(task.seeds), 1), MOST_SEEDS))
@@ -191,9 +217,9 @@ def _plan(task: Task, found: Runs) -> list[str]:
         how = f"with full-size networks at {size} pixels for {task.epochs} epochs"
         sentences = [f"{what}, {how}. They need a GPU."]
     else:
-        what = f"{runs} of {ROADMAPS[task.roadmap].title}"
+        what = f"{runs} of {_what(task)}"
         how = f"small networks at {IMAGE_SIZE} pixels for {counted(task.epochs, 'epoch')}"
-        sentences = [f"{what}, {how}{_already(task, found)}."]
+        sentences = [f"{what}, {how}{_already(task, found)}.", *_short(task)]
     download = DOWNLOADS.get(task.source or "")
     if download and download.here < download.size:
         sentences.append(f"Downloads {download.size / 1e6:.0f} MB first.")
@@ -204,6 +230,34 @@ def _plan(task: Task, found: Runs) -> list[str]:
             f"About {duration(seconds)} per run{every} on one CPU core, judging by digits."
         )
     return sentences
+
+
+def _what(task: Task) -> str:
+    """Name the roadmap, or the steps that are compared."""
+    if len(task.steps) < 2:
+        return ROADMAPS[task.roadmap].title
+    titles = [ROADMAPS[task.roadmap].step(key).full_title for key in task.steps]
+    return f"{' and '.join(titles)}, {counted(len(task.seeds), 'seed')} each"
+
+
+def _short(task: Task) -> list[str]:
+    """Say that a recipe for long training, compared with the one before it, may lose here."""
+    roadmap = ROADMAPS[task.roadmap]
+    if len(task.steps) < 2 or not roadmap.step(task.steps[-1]).recipe_changes:
+        return []
+    epochs = roadmap.recipe(task.steps[-1]).epochs
+    if task.epochs >= epochs:
+        return []
+    lasts = counted(task.epochs, "epoch")
+    return [f"The recipe is made for {epochs} epochs: in {lasts} it may lose what it gains there."]
+
+
+def _images(task: Task, found: Runs) -> int | None:
+    """Return the number of training images, for one's own data that of earlier runs on it."""
+    if download := DOWNLOADS.get(task.source or ""):
+        return download.train_images
+    names = {task.source, background.source_name(task.source)}
+    return next((run.train_images for run in found.every if run.data in names), None)
 
 
 def study_size() -> int:
@@ -232,4 +286,6 @@ def _already(task: Task, found: Runs) -> str:
         return ""
     if done < len(task.runs):
         return f"; {done} already finished"
-    return f"; already finished, so choose {'another seed' if task.steps else 'more seeds'}"
+    return (
+        f"; already finished, so choose {'another seed' if len(task.steps) == 1 else 'more seeds'}"
+    )

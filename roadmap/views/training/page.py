@@ -29,7 +29,7 @@ def show() -> None:
         return
     if state.cards:
         st.html(markup.heading("Train more", 2, "section"))
-    form.show(all_runs.read(), state.task, cautioned=cards.of_digits(state))
+    form.show(all_runs.read(), state.task, cards.cautions(state))
 
 
 def _elsewhere() -> None:

@@ -1,0 +1,131 @@
+"""What runs on a small data set can show of the steps, in figures of the committed runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache, lru_cache
+from html import escape
+from statistics import fmean
+from urllib.parse import urlencode
+
+from roadmap import visitors
+from roadmap.runs import Run, read_run
+from roadmap.steps import ROADMAPS
+from roadmap.sweep.background import DIGITS
+from roadmap.tables.results import RESULTS, step_rows
+from roadmap.text import counted, data_title, number
+
+ROADMAP = "resnet50"
+#: The committed experiment and its design, which docs/experiment.md describes.
+EXPERIMENT, CONFIRMATION = "tiny-imagenet-100", "confirmation"
+#: Training images from which a data set is not called small; the experiment has half as many.
+LARGE = 100_000
+
+
+def caution(data: str, train_images: int | None, roadmap: str) -> str:
+    """Return a paragraph to put above charts of the steps of ``roadmap`` trained on ``data``; empty
+    if that is large or if the steps change only the recipe.
+
+    ``train_images`` is None if unknown.
+    """
+    if data == DIGITS:
+        return _paragraph(escape(digits_caution()))
+    if not ROADMAPS[roadmap].changes_networks:
+        return ""
+    if train_images is not None and train_images >= LARGE:
+        return ""
+    return _paragraph(f"{escape(small_caution(data))} {_more(data)}")
+
+
+@cache
+def digits_caution() -> str:
+    """Say that the digits cannot rank the steps."""
+    first, _, last = _steps()
+    ours = [[run.top1 for run in _runs(DIGITS, f"{ROADMAP}-{key}")] for key in (first, last)]
+    names = ROADMAPS[ROADMAP].networks
+    here = [f"{name} {_percent(top1)}" for name, top1 in zip(names, ours, strict=True)]
+    seeds = counted(min(map(len, ours)), "seed")
+    there = [_percent([_published()[key]]) for key in (first, last)]
+    return (
+        f"Digits cannot rank the steps: {here[0]}, {here[1]} ({seeds} each). On ImageNet the "
+        f"order is reversed: {there[0]} and {there[1]}. Use them only to try the page out."
+    )
+
+
+@lru_cache(maxsize=8)
+def small_caution(data: str) -> str:
+    """Say that a small data set separates the steps, but not in ImageNet's order."""
+    first, recipe, last = _steps()
+    ends = [_by_epochs(_runs(EXPERIMENT, f"{CONFIRMATION}-{key}-*")) for key in (last, recipe)]
+    longest = max(ends[0].keys() & ends[1].keys())
+    here = [_percent(end[longest]) for end in ends]
+    there = [_percent([_published()[key]]) for key in (last, recipe)]
+    gain, place, which = "", "here", "the modern"
+    if data != EXPERIMENT:  # whose chart shows the gain
+        gain, place, which = f" ({_gain(first, recipe)})", "there", "that"
+    start, end = ROADMAPS[ROADMAP].networks
+    return (
+        f"A small data set separates the steps{gain}, but not in ImageNet's order: after {longest} "
+        f"epochs {place}, {end} scores {here[0]}, {start} with {which} recipe {here[1]}; on "
+        f"ImageNet {there[0]} and {there[1]}."
+    )
+
+
+def _gain(first: str, recipe: str) -> str:
+    """Say what the recipe gains in the experiment."""
+    before, after = (_runs(EXPERIMENT, f"{ROADMAP}-{key}") for key in (first, recipe))
+    points = fmean(run.top1 for run in after) - fmean(run.top1 for run in before)
+    return (
+        f"on {data_title(EXPERIMENT)}, the modern training recipe with light augmentation gains "
+        f"{number(points, 1)} points in {after[0].recipe['epochs']} epochs"
+    )
+
+
+def _more(data: str) -> str:
+    """Link to the runs behind the sentence, what explains them, and the study's steps to train."""
+    links = [_link("effects", "why", data=EXPERIMENT, view="orders")]
+    if data != EXPERIMENT:
+        links.insert(0, _link("ablations", "every step there", data=EXPERIMENT, roadmap=ROADMAP))
+    own = _link("training", "train the study's steps", kind="study")
+    return f"See {' and '.join(links)}{'' if visitors.is_public() else f', or {own}'}."
+
+
+def _link(page: str, text: str, **parameters: str) -> str:
+    return f'<a href="{page}?{escape(urlencode(parameters))}" target="_self">{escape(text)}</a>'
+
+
+def _paragraph(html: str) -> str:
+    return f'<p class="aside text narrow">{html}</p>'
+
+
+def _percent(top1: Iterable[float]) -> str:
+    return f"{number(fmean(top1), 1)}%"
+
+
+def _steps() -> tuple[str, str, str]:
+    """Return the first step, the next one, which changes the recipe, and the last published one."""
+    first, recipe, *_, last = (key for key in _published())
+    return first, recipe, last
+
+
+@cache
+def _published() -> dict[str, float]:
+    """Return the published top-1 of the adopted steps, in order."""
+    found = {row["key"]: row["top1"] for row in step_rows(ROADMAP) if row["top1"] is not None}
+    steps = ROADMAPS[ROADMAP].steps
+    return {step.key: found[step.key] for step in steps if step.adopted and step.key in found}
+
+
+def _runs(data: str, name: str) -> list[Run]:
+    """Return the finished committed runs on ``data`` with every seed of ``name``."""
+    folders = sorted((RESULTS / "runs" / data).glob(f"{name}-seed*"))
+    runs = [read_run(folder) for folder in folders]
+    return [run for run in runs if isinstance(run, Run) and run.finished]
+
+
+def _by_epochs(runs: Iterable[Run]) -> dict[int, list[float]]:
+    """Return top-1 of each seed by the number of epochs."""
+    found: dict[int, list[float]] = {}
+    for run in runs:
+        found.setdefault(run.recipe["epochs"], []).append(run.top1)
+    return found
