@@ -31,6 +31,7 @@ from roadmap.train.commands import (
     TensorboardOption,
     WandbOption,
     WorkersOption,
+    named,
     sentences,
     with_recipe_options,
 )
@@ -159,9 +160,7 @@ def sweep(
             "device": device,
             "precision": precision,
             "compiled": compiled,
-            "tensorboard": tensorboard,
-            "wandb": wandb,
-            "mlflow": mlflow,
+            "trackers": named(tensorboard=tensorboard, wandb=wandb, mlflow=mlflow),
             "workers": workers,
             "accept_changed_data": accept_changed_data,
         }

@@ -284,9 +284,7 @@ def train(
             micro_batch=micro_batch,
             sync_batch_norm=sync_batch_norm,
             checkpoint_every=checkpoint_every,
-            tensorboard=tensorboard,
-            wandb=wandb,
-            mlflow=mlflow,
+            trackers=named(tensorboard=tensorboard, wandb=wandb, mlflow=mlflow),
             workers=workers,
             output=output,
             accept_changed_data=accept_changed_data,
@@ -294,6 +292,11 @@ def train(
         from roadmap.train import run
 
         run.train(settings, notes)
+
+
+def named(**options: bool) -> tuple[str, ...]:
+    """Return the names of the ``options`` that were given."""
+    return tuple(name for name, given in options.items() if given)
 
 
 def _start(

@@ -111,9 +111,8 @@ class Settings:
     micro_batch: int | None = None
     sync_batch_norm: bool = True
     checkpoint_every: float = 300.0
-    tensorboard: bool = False
-    wandb: bool = False
-    mlflow: bool = False
+    #: The tools that the run reports to, as ``trackers.TRACKERS`` names them.
+    trackers: tuple[str, ...] = ()
     workers: int | None = None
     output: Path | None = None
     #: Continue a run whose data has changed, and record the change.
@@ -132,9 +131,8 @@ class Settings:
         return f"{self.point['design']}-{self.point['key']}"
 
     @property
-    def trackers(self) -> tuple[str, ...]:
-        """Return the names of the tools that the run reports to."""
-        return tuple(name for name in ("tensorboard", "wandb", "mlflow") if getattr(self, name))
+    def folder_name(self) -> str:
+        return f"{self.subject}-seed{self.seed}"
 
     def identity(self, config: ModelConfig, device_type: str | None) -> dict[str, Any]:
         """Return what run.json records about the settings and resumed runs must share, with lists

@@ -172,7 +172,9 @@ def facts_of(run: PlannedRun, **more: object) -> dict[str, object]:
 @pytest.mark.parametrize("status", ["finished", "interrupted", "running", "failed"])
 def test_a_run_of_the_same_settings_is_the_sweeps(tmp_path, status):
     run, *_ = planned(tmp_path)
-    same = replace(run.settings, workers=3, compiled=True, tensorboard=True, checkpoint_every=1.0)
+    same = replace(
+        run.settings, workers=3, compiled=True, trackers=("tensorboard",), checkpoint_every=1.0
+    )
     for more in ({}, {"micro_batch": 4096}, {"sync_batch_norm": False}, {"versions": {}}):
         write_run(run, status, **facts_of(run, **more))
         check_folders([replace(run, settings=same)], device="cpu")

@@ -174,7 +174,9 @@ def test_bfloat16_and_event_files(tmp_path):
 
     folder, few = tmp_path / "run", {"batch_size": 16}
     pets = str(make_folder(tmp_path / "pets", train=16, val=8))  # on most CPUs bf16 is slow
-    settings = tiny_settings(folder, changes=few, data=pets, precision="bf16", tensorboard=True)
+    settings = tiny_settings(
+        folder, changes=few, data=pets, precision="bf16", trackers=("tensorboard",)
+    )
     content = train(settings)
     assert content["precision"] == "bf16"
     events = EventAccumulator(str(folder / "events")).Reload()
@@ -186,7 +188,7 @@ def test_bfloat16_and_event_files(tmp_path):
 def test_event_files_without_tensorboard_are_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(RefusedError, match=r"needs the tensorboard package.*\[train\]"):
-        train(tiny_settings(tmp_path / "run", tensorboard=True))
+        train(tiny_settings(tmp_path / "run", trackers=("tensorboard",)))
     assert not (tmp_path / "run").exists()
 
 

@@ -37,7 +37,7 @@ class InMemory:
     def train_crops(self, groups: Iterable[list[BatchPlan]]) -> Iterator[Tensor]:
         """Yield random crops for each group of plans, uint8 (N, 3, S, S) on the device."""
         for plans in groups:
-            crops = sampling.joined(plans, [self._draw(plan) for plan in plans])
+            crops = sampling.batch_crops(plans, self.sizes, self.view)
             box = self._to_device(crops.box)
             yield augment.resample(
                 self._take(sampling.own_images(plans)),
@@ -47,10 +47,6 @@ class InMemory:
                 self.view.train_size,
                 self.view.interpolation,
             )
-
-    def _draw(self, plan: BatchPlan) -> sampling.Crops:
-        sizes = self.sizes[plan.images]
-        return sampling.draw_crops(plan.rng, sizes, self.view.area, self.view.flips)
 
     def val_crops(self, parts: Iterable[np.ndarray]) -> Iterator[Tensor]:
         """Yield central crops of each part's images, uint8 (N, 3, S, S) on the device."""
