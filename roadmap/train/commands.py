@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import os
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ import typer
 from models.text import ended
 from roadmap.console import Column, Format, FormatOption, RoadmapOption, emit, note, number
 from roadmap.errors import InterruptedRunError, RefusedError, TrainingError
-from roadmap.recipes import MEANINGS, NAMED_RECIPES, RECIPES, Recipe
+from roadmap.recipes import FIELDS, NAMED_RECIPES, RECIPES
 from roadmap.steps import ROADMAPS
 from roadmap.train.settings import (
     ALWAYS_TOP5,
@@ -29,7 +28,7 @@ from roadmap.train.settings import (
     describe_field,
     parse_field,
 )
-from roadmap.train.sizes import FIELDS, recorded_sizes
+from roadmap.train.sizes import SIZE_FIELDS, recorded_sizes
 
 #: The default step of ``train``.
 STEP = "separate_downsampling"
@@ -129,20 +128,19 @@ def with_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
 def _recipe_options() -> tuple[inspect.Parameter, ...]:
     return tuple(
         inspect.Parameter(
-            field.name,
+            name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
             annotation=Annotated[
                 str | None,
                 typer.Option(
-                    "--" + field.name.replace("_", "-"),
-                    help=f"{MEANINGS[field.name]}: {describe_field(field.name)} "
-                    "[default: the recipe's].",
+                    "--" + name.replace("_", "-"),
+                    help=f"{describe_field(name)} [default: the recipe's].",
                     metavar="VALUE",
                 ),
             ],
         )
-        for field in dataclasses.fields(Recipe)
+        for name in FIELDS
     )
 
 
@@ -254,7 +252,7 @@ def train(
         sizes = {}
         if start is not None:
             recipe = recipe or "fine_tune"
-            if image_size is None and scale == "full" and not parsed.keys() & set(FIELDS):
+            if image_size is None and scale == "full" and not parsed.keys() & set(SIZE_FIELDS):
                 sizes = recorded_sizes(start.weights)
         chosen, notes = choose_recipe(
             roadmap,

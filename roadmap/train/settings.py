@@ -18,7 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from models.config import ModelConfig
 from models.text import said, unknown_name
 from roadmap.errors import RefusedError
-from roadmap.recipes import NAMED_RECIPES, RECIPES, Recipe
+from roadmap.recipes import FIELDS, NAMED_RECIPES, RECIPES, Recipe
 from roadmap.runs.record import IDENTITY
 from roadmap.schedule import scaled_lr
 from roadmap.steps import ROADMAPS
@@ -301,7 +301,7 @@ def parse_field(name: str, text: str) -> Any:
             return (first, second)
         return kind(text)
     except (TypeError, ValueError):
-        raise RefusedError(f"{option} is {said(text)}; use {describe_field(name)}") from None
+        raise RefusedError(f"{option} is {said(text)}; use {_values(name)}") from None
 
 
 def unchanged_recipe(roadmap: str, step: str | None, recipe: str | None, scale: Scale) -> Recipe:
@@ -317,7 +317,11 @@ def default_precision(device_type: str, scale: str) -> Precision:
 
 
 def describe_field(name: str) -> str:
-    """Describe the values that the recipe's field ``name`` accepts."""
+    """Describe the recipe's field ``name`` and the values that it accepts."""
+    return f"{FIELDS[name].meaning or FIELDS[name].title}: {_values(name)}"
+
+
+def _values(name: str) -> str:
     kinds = _kinds(name)
     kind = kinds[0]
     if get_origin(kind) is Literal:

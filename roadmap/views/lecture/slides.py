@@ -13,7 +13,7 @@ from roadmap.palette import GRAY, GROUP_COLORS
 from roadmap.steps import ROADMAPS, source
 from roadmap.text import change, number, telling
 from roadmap.views.common import tables
-from roadmap.views.common.recipe_changes import recipe_changes
+from roadmap.views.common.recipe_text import recipe_changes
 
 if TYPE_CHECKING:
     from pandas import Series
