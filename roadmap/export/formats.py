@@ -20,7 +20,7 @@ CHECKED_BY: dict[str, str] = {
 }
 
 
-def verdict(form: str, difference: float) -> str:
+def check_text(form: str, difference: float) -> str:
     """Return a sentence about the ``difference`` that ``save`` returned."""
     if difference == 0:
         return f"Checked with {CHECKED_BY[form]}: outputs equal the network's."

@@ -15,7 +15,7 @@ FOLLOWS = {"batch_size": "lr", "epochs": "warmup_epochs"}
 NAMED = ("torch/", "hfds/")
 
 
-def recipe_changes(run: StepRun, scale: Scale = "full") -> dict[str, tuple[Any, Any]]:
+def changed_fields(run: StepRun, scale: Scale = "full") -> dict[str, tuple[Any, Any]]:
     """Return the changes to the run's recipe as ``{field: (original, in the run)}``.
 
     The original is the recipe ``run.recipe_name`` [default: the step's] at ``scale``. Raises
@@ -36,7 +36,7 @@ def train_command(run: StepRun) -> str:
     If only the name of the data is known, the command has ``--data PATH/NAME``.
     """
     scale: Scale = "pocket" if run.scale == "pocket" else "full"
-    changed = {name: value for name, (_, value) in recipe_changes(run, scale).items()}
+    changed = {name: value for name, (_, value) in changed_fields(run, scale).items()}
     for name, follower in FOLLOWS.items():
         if name in changed and follower in run.recipe:
             changed[follower] = run.recipe[follower]

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from models.text import ended
-from roadmap.console import Column, Format, FormatOption, RoadmapOption, emit, note, number
+from roadmap.console import Column, Format, FormatOption, RoadmapOption, emit, note, number_column
 from roadmap.errors import InterruptedRunError, RefusedError, TrainingError
 from roadmap.recipes import FIELDS, NAMED_RECIPES, RECIPES
 from roadmap.steps import ROADMAPS
@@ -392,10 +392,10 @@ def evaluate(
     columns = [
         Column("weights", "weights"),
         Column("network", "network"),
-        number("top1", "top-1 %"),
-        *([number("top5", "top-5 %")] if row["num_classes"] > ALWAYS_TOP5 else []),
-        number("loss", "loss", 4),
-        number("images", "images", 0),
+        number_column("top1", "top-1 %"),
+        *([number_column("top5", "top-5 %")] if row["num_classes"] > ALWAYS_TOP5 else []),
+        number_column("loss", "loss", 4),
+        number_column("images", "images", 0),
     ]
     emit([row], columns, form, f"On {row['data']}, {row['test_size']} pixels")
 

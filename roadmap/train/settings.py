@@ -57,7 +57,7 @@ class Start:
     """Where fine-tuning starts: ``weights`` is a file, a run's folder or a name in timm.
 
     The learning rate of a layer is multiplied by ``layer_decay`` once per group of layers after it
-    (``optimizer.layer_scale``). The stem and the first ``frozen_stages`` stages keep their weights
+    (``optimizer.lr_scale``). The stem and the first ``frozen_stages`` stages keep their weights
     if it is not 0. ``network`` is for files that do not record it. A ``Path`` as ``weights`` is
     stored as text. Raises ``RefusedError`` for a value out of range.
     """

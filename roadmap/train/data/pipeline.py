@@ -105,7 +105,7 @@ def augmented(
     each stage's draws."""
     for stage in applied:
         each = [stage.draw(plan) for plan in plans]
-        drawn = None if each[0] is None else sampling.joined(plans, each)
+        drawn = None if each[0] is None else sampling.own_draws(plans, each)
         batch = stage.apply(batch, drawn)
         if seen is not None:
             seen(drawn)

@@ -149,7 +149,7 @@ def draw_crops(
 def batch_crops(plans: Sequence[BatchPlan], sizes: np.ndarray, view: View) -> Crops:
     """Draw the crops of each plan from images of ``sizes``: this process's part, end to end."""
     drawn = [draw_crops(plan.rng, sizes[plan.images], view.area, view.flips) for plan in plans]
-    return joined(plans, drawn)
+    return own_draws(plans, drawn)
 
 
 def draw_mixing(
@@ -193,7 +193,7 @@ def draw_erasing(rng: np.random.Generator, count: int, size: int, probability: f
 Drawn = TypeVar("Drawn", bound="DataclassInstance")
 
 
-def joined(plans: Sequence[BatchPlan], drawn: Sequence[Drawn]) -> Drawn:
+def own_draws(plans: Sequence[BatchPlan], drawn: Sequence[Drawn]) -> Drawn:
     """What was drawn for each plan's global batch, cut to this process's part, end to end."""
     columns = (
         [getattr(one, field.name)[plan.mine] for one, plan in zip(drawn, plans, strict=True)]
