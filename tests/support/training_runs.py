@@ -141,7 +141,7 @@ def hang_at_step(step: int) -> None:
     Trainer.step = hanging
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
     """Until ``condition`` holds; an ``AssertionError`` when it does not in time."""
     end = time.monotonic() + seconds
     while not condition():
