@@ -17,6 +17,7 @@ from roadmap.console import Column, Format, FormatOption, RoadmapOption, emit, n
 from roadmap.errors import InterruptedRunError, RefusedError, TrainingError
 from roadmap.recipes import FIELDS, NAMED_RECIPES, RECIPES
 from roadmap.steps import ROADMAPS
+from roadmap.train.recorded_sizes import SIZE_FIELDS, recorded_sizes
 from roadmap.train.settings import (
     ALWAYS_TOP5,
     LAYER_DECAY,
@@ -28,7 +29,6 @@ from roadmap.train.settings import (
     describe_field,
     parse_field,
 )
-from roadmap.train.sizes import SIZE_FIELDS, recorded_sizes
 
 #: The default step of ``train``.
 STEP = "separate_downsampling"

@@ -19,9 +19,9 @@ from roadmap.runs.record import RunPoint, RunRecord, RunStart, write_record
 from roadmap.text import counted
 from roadmap.train.checkpoint import last_step, save_checkpoint
 from roadmap.train.data.batches import Data
+from roadmap.train.display import Display
 from roadmap.train.distributed import World
 from roadmap.train.live import LiveFigures
-from roadmap.train.metrics import Display
 from roadmap.train.settings import Settings
 from roadmap.train.stopwatch import Stopwatch
 from roadmap.train.trackers import Trackers

@@ -24,10 +24,10 @@ from roadmap.train.closing import closing_line
 from roadmap.train.data.batches import Data, DataError, open_data
 from roadmap.train.data.class_names import ClassNamesError
 from roadmap.train.data.sources import open_source
+from roadmap.train.display import Display
 from roadmap.train.distributed import World, joined
 from roadmap.train.fine_tune import StartWeights, read_start
 from roadmap.train.loop import Training
-from roadmap.train.metrics import Display
 from roadmap.train.opening import conventions, locked, open_run
 from roadmap.train.recorder import Recorder, new_record
 from roadmap.train.settings import Settings, trained_config, unchanged_recipe

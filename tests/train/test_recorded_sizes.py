@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from roadmap.cli import app
 from roadmap.recipes import FINE_TUNE
 from roadmap.train import run as run_module
-from roadmap.train.sizes import SIZE_FIELDS, recorded_sizes
+from roadmap.train.recorded_sizes import SIZE_FIELDS, recorded_sizes
 
 SIZES = {"train_size": 32, "test_size": 36, "test_resize": 40}
 OF_RECIPE = {name: getattr(FINE_TUNE, name) for name in SIZE_FIELDS}

@@ -49,7 +49,7 @@ class Operate:
 
 
 class Normalize:
-    def draw(self, _job: BatchPlan) -> None:
+    def draw(self, _plan: BatchPlan) -> None:
         return None
 
     def apply(self, batch: Batch, _drawn: None) -> Batch:

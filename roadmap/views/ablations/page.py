@@ -1,4 +1,8 @@
-"""The trained roadmap: each step's gain, its uncertainty, and the runs behind it."""
+"""The trained roadmap: each step's gain, its uncertainty, and the runs behind it.
+
+The verdicts are drawn as in the report: the chart by ``charts.ablation``, sentences by
+``report.text``, the table by ``report.figures_table``.
+"""
 
 from __future__ import annotations
 
