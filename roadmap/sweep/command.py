@@ -35,7 +35,6 @@ from roadmap.train.commands import (
     sentences,
     with_recipe_options,
 )
-from roadmap.train.settings import parse_field
 
 if TYPE_CHECKING:
     from roadmap.sweep.engine import Engine
@@ -137,7 +136,8 @@ def sweep(
             metavar="DIR",
         ),
     ] = None,
-    changes: dict[str, str] | None = None,
+    *,
+    changes: dict[str, Any],
 ) -> None:
     """Train every step with every seed.
 
@@ -150,7 +150,6 @@ def sweep(
     if ahead and engine == "ray":
         fail("--ahead only works with --engine local: omit it.")
     with sentences():
-        parsed = {name: parse_field(name, text) for name, text in (changes or {}).items()}
         designs = _designs(design or (), step, skip, seeds, recipe, changes)
         source = opened(data)
         root = (output or runs_folder() / source.folder).absolute()
@@ -174,7 +173,7 @@ def sweep(
                 seeds or [0],
                 root,
                 recipe=recipe,
-                changes=parsed,
+                changes=changes,
                 image_size=image_size,
                 **machine,
             )

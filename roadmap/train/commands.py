@@ -105,15 +105,17 @@ AcceptOption = Annotated[
 
 
 def with_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add an option per recipe field to ``command``, whose last parameter is ``changes``."""
+    """Add an option per recipe field to ``command``, which gets the values as ``changes``."""
     signature = inspect.signature(command, eval_str=True)
     shown = [p for p in signature.parameters.values() if p.name != "changes"]
     options = _recipe_options()
     fields = [option.name for option in options]
 
     def wrapped(**given: Any) -> None:
-        changes = {name: given.pop(name) for name in fields}
-        command(**given, changes={n: text for n, text in changes.items() if text is not None})
+        texts = {name: given.pop(name) for name in fields}
+        with sentences():
+            changes = {n: parse_field(n, text) for n, text in texts.items() if text is not None}
+        command(**given, changes=changes)
 
     wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in shown]
@@ -236,7 +238,8 @@ def train(
             metavar="DIR",
         ),
     ] = None,
-    changes: dict[str, str] | None = None,
+    *,
+    changes: dict[str, Any],
 ) -> None:
     """Train one step, or resume a stopped run.
 
@@ -247,18 +250,17 @@ def train(
     and saved; 143 stopped by SIGTERM and saved.
     """
     with sentences():
-        parsed = {name: parse_field(name, text) for name, text in (changes or {}).items()}
         start = _start(roadmap, step, weights, layer_decay, frozen_stages)
         sizes = {}
         if start is not None:
             recipe = recipe or "fine_tune"
-            if image_size is None and scale == "full" and not parsed.keys() & set(SIZE_FIELDS):
+            if image_size is None and scale == "full" and not changes.keys() & set(SIZE_FIELDS):
                 sizes = recorded_sizes(start.weights)
         chosen, notes = choose_recipe(
             roadmap,
             step or STEP,
             recipe,
-            changes=sizes | parsed,
+            changes=sizes | changes,
             image_size=image_size,
             scale=scale,
         )

@@ -6,7 +6,6 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from roadmap.device import device_name, versions
 from roadmap.errors import InterruptedRunError, TrainingError
 from roadmap.files import write_bytes, write_csv
 from roadmap.runs.metrics import COLUMNS, METRICS
-from roadmap.runs.record import RunPoint, RunRecord, RunStart, write_record
+from roadmap.runs.record import RunPoint, RunRecord, RunStart, today, write_record
 from roadmap.text import counted
 from roadmap.train.checkpoint import last_step, save_checkpoint
 from roadmap.train.data.batches import Data
@@ -59,7 +58,7 @@ def new_record(
         processes=data.world.size,
         steps_per_epoch=data.steps_per_epoch,
         versions=versions(),
-        date=_today(),
+        date=today(),
         wall_seconds=None,
     )
 
@@ -210,7 +209,7 @@ class Recorder:
             self.record,
             status=status,
             steps=step,
-            date=_today(),
+            date=today(),
             wall_seconds=self.stopwatch.wall_seconds(),
             **more,
         )
@@ -252,7 +251,3 @@ class Recorder:
             write_bytes(path, *weights_content(network.state_dict(), trainer.config, **facts))
         self._write_metrics()
         write_record(self.folder, self.record)
-
-
-def _today() -> str:
-    return datetime.now(timezone.utc).date().isoformat()
