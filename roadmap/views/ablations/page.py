@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from roadmap import visitors
-from roadmap.analysis.table import ablation_table, rows
+from roadmap.analysis.table import rows, rows_table
 from roadmap.charts import ablation as charts
 from roadmap.report import text
 from roadmap.report.figures_table import Figures, legend, verdicts_table
@@ -102,7 +102,8 @@ def _analysis(runs: tuple[StepRun, ...], found: Runs, roadmap: str) -> None:
     except ResultsError as error:
         st.html(markup.notice(f"These runs cannot be analyzed: {error}"))
         return
-    figures, table = rows(ablation), ablation_table(ablation)
+    figures = rows(ablation)
+    table = rows_table(figures)
     st.html(markup.paragraph(text.verdicts(ablation), "lead finding"))
     if ablation.data == DIGITS and ablation.roadmap.changes_networks:
         st.html(markup.paragraph(caution(), "aside text narrow"))

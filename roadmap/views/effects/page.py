@@ -11,7 +11,7 @@ import streamlit as st
 from models.text import ended
 from roadmap.charts import effects as charts
 from roadmap.study import text
-from roadmap.study.rows import lengths, view_rows
+from roadmap.study.rows import lengths, view_rows, view_table
 from roadmap.study.space import StudyError
 from roadmap.text import data_title, number, scientific
 from roadmap.views.common import address, experiments, figure, markup, turns
@@ -214,8 +214,6 @@ def _changed(name: str) -> None:
 
 
 def _worth(experiment: Experiment, effects: Effects, chosen: str) -> None:
-    import pandas as pd
-
     view, _, meaning = VIEWS[chosen]
     conditions = text.conditions(effects, leave_out={"lr"} if chosen == "rate" else ())
     st.html(
@@ -225,7 +223,7 @@ def _worth(experiment: Experiment, effects: Effects, chosen: str) -> None:
         + markup.paragraph(f"{meaning} Compared with {conditions}.", "faint")
     )
     rows = view_rows(effects, view)
-    table = pd.DataFrame(rows).astype({"points": float, "low": float, "high": float})
+    table = view_table(rows)
     figure.show(
         charts.effect_intervals(table), table.drop(columns="why"), "effects", _alt(rows, view)
     )
