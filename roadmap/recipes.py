@@ -163,7 +163,13 @@ SUBJECTS: dict[str, dict[str, FieldText]] = {
         ),
     },
 }
+#: The same by name.
 FIELDS = {name: text for fields in SUBJECTS.values() for name, text in fields.items()}
+
+
+def option_name(field: str) -> str:
+    """Return the option of ``train`` that sets a field."""
+    return "--" + field.replace("_", "-")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -332,8 +332,7 @@ def _levels(
 
 
 def _of_network(space: Any, levels: dict[str, str]) -> dict[str, str]:
-    shown = {f.name for f in space.factors if any(level.config for level in f.levels)}
-    return {name: key for name, key in levels.items() if name in shown}
+    return {name: key for name, key in levels.items() if name in space.network_factors}
 
 
 def _save(experiment: Experiment, path: Path) -> None:

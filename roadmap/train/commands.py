@@ -15,7 +15,7 @@ import typer
 from models.text import ended
 from roadmap.console import Column, Format, FormatOption, RoadmapOption, emit, note, number_column
 from roadmap.errors import InterruptedRunError, RefusedError, TrainingError
-from roadmap.recipes import FIELDS, NAMED_RECIPES, RECIPES
+from roadmap.recipes import FIELDS, NAMED_RECIPES, RECIPES, option_name
 from roadmap.steps import ROADMAPS
 from roadmap.train.recorded_sizes import SIZE_FIELDS, recorded_sizes
 from roadmap.train.settings import (
@@ -136,7 +136,7 @@ def _recipe_options() -> tuple[inspect.Parameter, ...]:
             annotation=Annotated[
                 str | None,
                 typer.Option(
-                    "--" + name.replace("_", "-"),
+                    option_name(name),
                     help=f"{describe_field(name)} [default: the recipe's].",
                     metavar="VALUE",
                 ),

@@ -18,7 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from models.config import ModelConfig
 from models.text import said, unknown_name
 from roadmap.errors import RefusedError
-from roadmap.recipes import FIELDS, NAMED_RECIPES, RECIPES, Recipe
+from roadmap.recipes import FIELDS, NAMED_RECIPES, RECIPES, Recipe, option_name
 from roadmap.runs.record import IDENTITY
 from roadmap.schedule import scaled_lr
 from roadmap.steps import ROADMAPS
@@ -290,7 +290,7 @@ def parse_field(name: str, text: str) -> Any:
     if type(None) in kinds and text.lower() == "none":
         return None
     kind = kinds[0]
-    option = _option(name)
+    option = option_name(name)
     try:
         if get_origin(kind) is Literal:
             if text not in get_args(kind):
@@ -380,11 +380,7 @@ def _kinds(name: str) -> tuple[Any, ...]:
     return (hint,)
 
 
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _check_fields(recipe: Recipe, named: Callable[[str], str] = _option) -> None:
+def _check_fields(recipe: Recipe, named: Callable[[str], str] = option_name) -> None:
     """Raise ``RefusedError`` for a value out of range; ``named`` names fields in messages."""
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)

@@ -234,16 +234,14 @@ class Data:
 
     def _augmented(self, crops: Tensor, plans: list[BatchPlan]) -> list[tuple[Tensor, Tensor]]:
         """Return one batch per plan."""
-        labels = self._to_device(self._source.train.labels[sampling.own_images(plans)])
+        own = self._source.train.labels[sampling.own_images(plans)]
+        labels = augment.to_device(own, self.device)
         smoothing = self.recipe.label_smoothing
         targets = augment.soft_targets(labels, self.info.num_classes, smoothing)
         images, targets = augmented(Batch(crops, targets), plans, self._stages)
         images = images.contiguous(memory_format=torch.channels_last)
         part = len(images) // len(plans)
         return list(zip(images.split(part), targets.split(part), strict=True))
-
-    def _to_device(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(self.device, non_blocking=True)
 
     def val_batches(self, batch_size: int) -> Batches:
         """Yield every validation image once over all processes, in order, with labels (N,).
@@ -263,7 +261,7 @@ class Data:
             with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
                 images = augment.normalize(next(crops))
                 images = images.contiguous(memory_format=torch.channels_last)
-            yield images, self._to_device(self._source.val.labels[part])
+            yield images, augment.to_device(self._source.val.labels[part], self.device)
 
 
 def _group_pixels(device: torch.device) -> int:
