@@ -87,7 +87,7 @@ def publication(folder: Path, weights: Path | None = None) -> Publication:
             f"add --weights {folder / WEIGHTS_OF['top1']}"
         )
     if not (folder / WEIGHTS_OF[measure]).is_file():
-        command = resume_command(run, Path("DIR"))
+        command = resume_command(run, Path("DIR"), elsewhere=True)
         again = f" with `{command}`" if command else ""
         raise ExportError(
             f"{folder} has no {WEIGHTS_OF[measure]}: copy it there if you have it, or train the "

@@ -316,7 +316,7 @@ def test_what_cannot_be_published_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("facts", "recipe", "said"),
     [
-        ({}, {}, "--data PATH/tiny --precision bf16 --epochs 3 --warmup-epochs 1"),
+        ({}, {}, "--epochs 3 --warmup-epochs 1"),
         ({"data": "digits"}, {"ema_decay": 0.5}, "--ema-decay 0.5 --train-size 64"),
         ({"data": "torch/cifar10", "compiled": True}, {}, "--data torch/cifar10"),
         ({"scale": "pocket", "precision": "float32"}, {"betas": [0.9, 0.95]}, "--scale pocket"),
