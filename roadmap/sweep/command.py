@@ -18,7 +18,7 @@ from roadmap.study.space import StudyError
 from roadmap.sweep import plan as planning
 from roadmap.sweep.plan import PlannedRun
 from roadmap.text import counted, duration
-from roadmap.train.commands import (
+from roadmap.train.options import (
     AcceptOption,
     CompileOption,
     DataOption,

@@ -9,7 +9,7 @@ import typer
 
 from roadmap.console import Column, Format, emit, fail, find_keys, find_roadmap, note, number_column
 from roadmap.text import counted
-from roadmap.train.commands import sentences
+from roadmap.train.options import sentences
 from roadmap.train.settings import Start
 
 
