@@ -31,14 +31,12 @@ from roadmap.train.recorded_sizes import SIZE_FIELDS, recorded_sizes
 from roadmap.train.settings import (
     ALWAYS_TOP5,
     LAYER_DECAY,
+    STEP,
     Precision,
     Settings,
     Start,
     choose_recipe,
 )
-
-#: The default step of ``train``.
-STEP = "separate_downsampling"
 
 
 @with_recipe_options

@@ -26,6 +26,8 @@ from roadmap.text import counted
 
 Scale = Literal["full", "pocket"]
 Precision = Literal["float32", "bf16"]
+#: The step that is trained if none is named.
+STEP = "separate_downsampling"
 #: Largest side of a test image.
 MOST_PIXELS = 16_384
 SIZES = f"1 to {MOST_PIXELS:,} pixels"
@@ -95,7 +97,7 @@ class Settings:
     """
 
     roadmap: str = "resnet50"
-    step: str | None = "separate_downsampling"
+    step: str | None = STEP
     network: ModelConfig | None = None
     point: Mapping[str, Any] | None = dataclasses.field(default=None, hash=False)
     start: Start | None = None
