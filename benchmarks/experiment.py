@@ -21,7 +21,7 @@ from roadmap.sweep.command import opened, run_jobs
 from roadmap.sweep.engine import LocalEngine
 from roadmap.sweep.folders import check_folders
 from roadmap.sweep.plan import PlannedRun, plan_runs
-from roadmap.train.commands import sentences
+from roadmap.train.options import sentences
 
 SEEDS = (0, 1, 2)
 IMAGE_SIZE = 128

@@ -38,13 +38,20 @@ MEASURED = ROOT / "results" / "measured"
 TESTS = {
     "models/config.py": ("models/test_config.py", "test_steps.py"),
     "models/spec.py": ("models/test_spec.py", "models/test_remembered.py"),
-    "roadmap/analysis/ablation.py": ("analysis/test_ablation.py",),
+    "roadmap/analysis/ablation.py": (
+        "analysis/test_ablation.py",
+        "analysis/test_analysis_table.py",
+    ),
     "roadmap/analysis/audit.py": ("analysis/test_audit.py",),
     "roadmap/analysis/comparable.py": ("analysis/test_ablation.py",),
     "roadmap/analysis/significance.py": ("analysis/test_significance.py",),
-    "roadmap/analysis/table.py": ("analysis/test_ablation.py",),
+    "roadmap/analysis/table.py": ("analysis/test_analysis_table.py", "analysis/test_ablation.py"),
     **{
-        f"roadmap/runs/{name}.py": ("runs/test_record.py", "runs/test_reader.py")
+        f"roadmap/runs/{name}.py": (
+            "runs/test_record.py",
+            "runs/test_reader.py",
+            "runs/test_broken_runs.py",
+        )
         for name in ("folders", "lock", "metrics", "reader", "record")
     },
 }

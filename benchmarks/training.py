@@ -46,6 +46,7 @@ from roadmap.device import autocast, device_name, prepare_device, versions
 from roadmap.recipes import Recipe
 from roadmap.tables.results import merge_rows
 from roadmap.train import run, stopwatch
+from roadmap.train.data.sampling import steps_per_epoch
 from roadmap.train.data.sources import open_source
 from roadmap.train.data.split import Split
 from roadmap.train.settings import Settings, choose_recipe, run_config
@@ -113,7 +114,7 @@ def _measured(
     source = open_source(options.data)
     config = run_config("resnet50", step, recipe, scale=options.scale)
     config = config.replace(num_classes=len(source.class_names))
-    spe = max(len(source.train.labels) // recipe.batch_size, 1)
+    spe = steps_per_epoch(len(source.train.labels), recipe.batch_size)
     trainer = _trainer(config, recipe, spe, options, device)
     before = _bare(trainer, options.bare_steps)
     speeds = _end_to_end(step, recipe, options)

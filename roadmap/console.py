@@ -83,7 +83,7 @@ def decimals(places: int, scale: float = 1.0) -> Callable[[Any], str]:
     return lambda value: "-" if value is None else f"{float(value) / scale:,.{places}f}"
 
 
-def number(field: str, heading: str, places: int = 2, scale: float = 1.0) -> Column:
+def number_column(field: str, heading: str, places: int = 2, scale: float = 1.0) -> Column:
     return Column(field, heading, decimals(places, scale), right=True)
 
 

@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from models.text import said
 
@@ -20,51 +20,42 @@ from models.text import said
 class Recipe:
     """How a network is trained. The defaults are the standard ResNet recipe (He et al. 2016).
 
-    Raises ``ValueError`` for a value that is not among a field's ``CHOICES``.
+    ``SUBJECTS`` describes the fields. Raises ``ValueError`` for a value that is not among a field's
+    ``CHOICES``.
     """
 
     optimizer: Literal["sgd", "lamb", "adamw"] = "sgd"
-    #: Learning rate for ``batch_size`` images per step.
     lr: float = 0.1
+    batch_size: int = 256
     weight_decay: float = 1e-4
-    #: Weight decay of norms and biases; None: the same as for all other weights.
     norm_weight_decay: float | None = None
     momentum: float = 0.9
     betas: tuple[float, float] = (0.9, 0.999)
-    batch_size: int = 256
+    loss: Literal["cross_entropy", "binary_cross_entropy"] = "cross_entropy"
+
     epochs: int = 90
     schedule: Literal["step", "cosine"] = "step"
-    #: Step schedule: epochs between decays, and the factor.
     step_epochs: int = 30
     step_gamma: float = 0.1
-    #: Epochs of linear warm-up.
     warmup_epochs: int = 0
-    loss: Literal["cross_entropy", "binary_cross_entropy"] = "cross_entropy"
-    #: Mixup and CutMix: parameter of the beta distribution; 0: off.
+
+    auto_augment: str = "none"
     mixup: float = 0.0
     cutmix: float = 0.0
-    #: ``none``, ``rand-mM-mstdS-inc1`` (RandAugment in timm's notation; inc1: all operations get
-    #: stronger with the magnitude) or ``trivial`` (TrivialAugmentWide).
-    auto_augment: str = "none"
-    #: Probability per image of erasing a rectangle.
     random_erasing: float = 0.0
-    #: Content of an erased rectangle: the mean color, or normal noise per pixel.
     erasing_fill: Literal["mean", "noise"] = "mean"
-    #: Number of differently augmented copies of an image in a batch; 0: no repeats.
     repeated_augmentation: int = 0
+
     label_smoothing: float = 0.0
     stochastic_depth: float = 0.0
     layer_scale: float | None = None
-    #: Decay of the exponential moving average of the weights; None: no average.
+
     ema_decay: float | None = None
-    #: Optimizer steps between updates of the average.
     ema_every: int = 1
-    #: Sides of the square training and test images, in pixels.
+
     train_size: int = 224
     test_size: int = 224
-    #: Shorter side of a test image before the center crop, in pixels.
     test_resize: int = 256
-    #: Interpolation of resizing, in training and testing.
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
     def __post_init__(self) -> None:
@@ -82,37 +73,103 @@ class Recipe:
         return dataclasses.replace(self, **changes)
 
 
-#: What each field is, as the help of ``train`` says it.
-MEANINGS = {
-    "optimizer": "Optimizer",
-    "lr": "Learning rate for --batch-size images per step",
-    "weight_decay": "Weight decay",
-    "norm_weight_decay": "Weight decay of norms and biases",
-    "momentum": "Momentum of SGD",
-    "betas": "Betas of LAMB and AdamW",
-    "batch_size": "Images per optimizer step, over all GPUs",
-    "epochs": "Epochs",
-    "schedule": "Decay of the learning rate",
-    "step_epochs": "Epochs between the decays of the step schedule",
-    "step_gamma": "Factor of each decay of the step schedule",
-    "warmup_epochs": "Epochs of linear warm-up",
-    "loss": "Loss",
-    "mixup": "Mixup alpha, 0 for no mixup",
-    "cutmix": "CutMix alpha, 0 for no CutMix",
-    "auto_augment": "Augmentation policy",
-    "random_erasing": "Probability per image of erasing a rectangle",
-    "erasing_fill": "Content of an erased rectangle",
-    "repeated_augmentation": "Augmented copies of an image per batch, 0 for no repeats",
-    "label_smoothing": "Label smoothing",
-    "stochastic_depth": "Drop probability of the last block",
-    "layer_scale": "Initial value of layer scale",
-    "ema_decay": "Decay of the weights' moving average",
-    "ema_every": "Optimizer steps between updates of the moving average",
-    "train_size": "Side of a training image, pixels",
-    "test_size": "Side of a test image, pixels",
-    "test_resize": "Shorter side of a test image before the crop, pixels",
-    "interpolation": "Interpolation of resizing",
+class FieldText(NamedTuple):
+    """A field of ``Recipe`` in words."""
+
+    #: Where it stands below its subject, as on the Recipes page.
+    title: str
+    #: In the help of ``train`` and in the reference [default: ``title``].
+    meaning: str = ""
+    #: Where it stands alone, as in the changes of a step [default: its name in Python].
+    alone: str = ""
+
+
+#: Every field of ``Recipe`` in words, by subject and in order.
+SUBJECTS: dict[str, dict[str, FieldText]] = {
+    "Optimization": {
+        "optimizer": FieldText("Optimizer"),
+        "lr": FieldText(
+            "Learning rate", "Learning rate for --batch-size images per step", "learning rate"
+        ),
+        "batch_size": FieldText("Batch size", "Images per optimizer step, over all GPUs"),
+        "weight_decay": FieldText("Weight decay"),
+        "norm_weight_decay": FieldText(
+            "… for norms and biases",
+            "Weight decay of norms and biases, none for that of all other weights",
+            "weight decay for norms and biases",
+        ),
+        "momentum": FieldText("Momentum", "Momentum of SGD"),
+        "betas": FieldText("Betas", "Betas of LAMB and AdamW"),
+        "loss": FieldText("Loss"),
+    },
+    "Schedule": {
+        "epochs": FieldText("Epochs"),
+        "schedule": FieldText("Decay", "Decay of the learning rate"),
+        "step_epochs": FieldText(
+            "… every, epochs",
+            "Epochs between the decays of the step schedule",
+            "epochs between decays",
+        ),
+        "step_gamma": FieldText(
+            "… by a factor", "Factor of each decay of the step schedule", "decay factor"
+        ),
+        "warmup_epochs": FieldText("Linear warm-up, epochs", "Epochs of linear warm-up"),
+    },
+    "Augmentation": {
+        "auto_augment": FieldText("Operations", "Augmentation policy", "automatic augmentation"),
+        "mixup": FieldText("Mixup, alpha", "Mixup alpha, 0 for no mixup", "Mixup, alpha"),
+        "cutmix": FieldText("CutMix, alpha", "CutMix alpha, 0 for no CutMix", "CutMix, alpha"),
+        "random_erasing": FieldText(
+            "Random erasing, probability", "Probability per image of erasing a rectangle"
+        ),
+        "erasing_fill": FieldText(
+            "… filled with", "Content of an erased rectangle, the mean color or noise per pixel"
+        ),
+        "repeated_augmentation": FieldText(
+            "Repeats per image", "Augmented copies of an image per batch, 0 for no repeats"
+        ),
+    },
+    "Regularization": {
+        "label_smoothing": FieldText("Label smoothing"),
+        "stochastic_depth": FieldText("Stochastic depth", "Drop probability of the last block"),
+        "layer_scale": FieldText("Layer scale", "Initial value of layer scale"),
+    },
+    "Weight average": {
+        "ema_decay": FieldText(
+            "Decay",
+            "Decay of the weights' moving average, none for no average",
+            "decay of the weight average",
+        ),
+        "ema_every": FieldText(
+            "Every, steps",
+            "Optimizer steps between updates of the moving average",
+            "steps between averages",
+        ),
+    },
+    "Images": {
+        "train_size": FieldText(
+            "Training size, px", "Side of a training image, pixels", "training image, pixels"
+        ),
+        "test_size": FieldText(
+            "Test size, px", "Side of a test image, pixels", "test image, pixels"
+        ),
+        "test_resize": FieldText(
+            "Test resize, px",
+            "Shorter side of a test image before the crop, pixels",
+            "test image resized to, pixels",
+        ),
+        "interpolation": FieldText(
+            "Interpolation", "Interpolation of resizing, in training and testing"
+        ),
+    },
 }
+#: The same by name.
+FIELDS = {name: text for fields in SUBJECTS.values() for name, text in fields.items()}
+
+
+def option_name(field: str) -> str:
+    """Return the option of ``train`` that sets a field."""
+    return "--" + field.replace("_", "-")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from models import VARIANTS
 from roadmap import ROADMAPS, __version__
 from roadmap.cli import app
-from roadmap.console import Column, Format, emit, number
+from roadmap.console import Column, Format, emit, number_column
 from roadmap.measure.complexity import count
 
 
@@ -213,7 +213,11 @@ def test_as_a_program_from_anywhere(tmp_path):
 def test_long_text_cuts_no_number_of_a_table(terminal, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
     monkeypatch.setenv("COLUMNS", "40")
-    columns = [Column("path", "weights"), number("top1", "top-1 %"), number("images", "images", 0)]
+    columns = [
+        Column("path", "weights"),
+        number_column("top1", "top-1 %"),
+        number_column("images", "images", 0),
+    ]
     emit([{"path": "x" * 300, "top1": 71.25, "images": 50_000}], columns, Format.table)
     shown = capsys.readouterr().out
     assert "71.25" in shown

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from roadmap.recipes import MEANINGS, RECIPES, Recipe
+from roadmap.recipes import FIELDS, RECIPES, Recipe
 from roadmap.tables.results import read_rows
 
 TABLE = {row["field"]: row for row in read_rows("paper/recipes")}
@@ -71,5 +71,5 @@ def test_schedule_and_momentum(name):
         assert tuple(map(float, printed.split(","))) == recipe.betas
 
 
-def test_every_field_has_a_meaning():
-    assert list(MEANINGS) == [field.name for field in dataclasses.fields(Recipe)]
+def test_every_field_is_described_in_its_order():
+    assert list(FIELDS) == [field.name for field in dataclasses.fields(Recipe)]

@@ -18,6 +18,7 @@ from models import ModelConfig
 from roadmap.cli import app
 from roadmap.recipes import Recipe
 from roadmap.runs import __all__ as of_runs
+from roadmap.train.settings import describe_field
 
 ROOT = Path(__file__).parents[1]
 HOOKS = ROOT / "docs" / "site"
@@ -108,6 +109,7 @@ def test_the_reference_has_what_is_public(pages):
     assert set(models.__all__) <= names
     ids = pages["reference/recipes"].ids
     assert {f"roadmap.recipes.Recipe.{field.name}" for field in fields(Recipe)} <= ids
+    assert describe_field("label_smoothing") in pages["reference/recipes"].text
     names = {name.rpartition(".")[2] for name in pages["reference/runs"].ids if name}
     assert set(of_runs) <= names
     assert "roadmap.definition.Roadmap.build" in pages["reference/steps"].ids

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from roadmap.analysis.audit import SWIN, audit
-from roadmap.console import Column, Format, FormatOption, emit, fail, find_roadmap, number
+from roadmap.console import Column, Format, FormatOption, emit, fail, find_roadmap, number_column
 
 
 def audit_command(
@@ -31,8 +31,8 @@ def audit_command(
     columns = [
         Column("table", "table", right=True),
         Column("label", "row"),
-        number("paper_gflops", "paper"),
-        number("gflops", "counted", 4),
+        number_column("paper_gflops", "paper"),
+        number_column("gflops", "counted", 4),
         Column("agrees", "", lambda agrees: "equal" if agrees else "differs"),
     ]
     notes = [f"Table {row['table']}, {row['label']}: {row['note']}" for row in rows if row["note"]]

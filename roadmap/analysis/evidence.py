@@ -10,7 +10,7 @@ from roadmap.analysis.significance import Sample, holm, welch_test_of
 from roadmap.analysis.verdict import GAIN, LOSS, UNTESTED, verdict
 from roadmap.definition import Step
 from roadmap.steps import ROADMAPS
-from roadmap.tables.results import report_rows, step_rows
+from roadmap.tables.results import number_in, report_rows, step_rows
 
 STRONG, NOISE, CONTRADICTED, NO_TEST = "strong", "noise", "contradicted", "no test"
 #: Seeds behind each standard deviation that the paper prints (its Table 10).
@@ -137,16 +137,12 @@ def _own(roadmap: str) -> list[tuple[str, Result]]:
                 data=row["data"],
                 seeds=int(row["n"]),
                 change=float(row["change"]),
-                low=_float(row["change_low"]),
-                high=_float(row["change_high"]),
-                p=_float(row["p_holm"]),
+                low=number_in(row["change_low"]),
+                high=number_in(row["change_high"]),
+                p=number_in(row["p_holm"]),
                 verdict=row["verdict"],
             ),
         )
         for row in report_rows(roadmap)
         if row["change"]
     ]
-
-
-def _float(text: str) -> float | None:
-    return float(text) if text else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from roadmap.analysis.ablation import Ablation, StepResult
@@ -34,10 +34,15 @@ def rows(ablation: Ablation) -> list[dict[str, Any]]:
 
 
 def ablation_table(ablation: Ablation) -> DataFrame:
+    """Return the ``rows_table`` of ``ablation``."""
+    return rows_table(rows(ablation))
+
+
+def rows_table(figures: Sequence[Mapping[str, Any]]) -> DataFrame:
     """Return ``rows`` as a DataFrame indexed by the step's ``key``, for charts."""
     import pandas as pd
 
-    table = pd.DataFrame(rows(ablation)).set_index("key", drop=False).rename_axis(None)
+    table = pd.DataFrame(figures).set_index("key", drop=False).rename_axis(None)
     numbers = [name for name in table if name not in TEXTS]
     return table.astype(dict.fromkeys(numbers, float))  # also columns that are all None
 

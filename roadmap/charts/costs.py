@@ -28,7 +28,7 @@ RING = 10.0
 SAME = (0.008, 0.016, 0.032, 0.064)
 #: Sizes of the plotting area in pixels, below a legend of two rows or of one.
 AREAS = [(width, height) for width in WIDTHS for height in (270, 296)]
-Place = tuple[float, float]
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _chosen(label: str, gflops: float, params: float) -> go.Scatter:
 
 
 def _labels(
-    table: DataFrame, chosen: Sequence[tuple[str, float, float]], spans: tuple[Place, Place]
+    table: DataFrame, chosen: Sequence[tuple[str, float, float]], spans: tuple[Point, Point]
 ) -> list[dict[str, Any]]:
     """Label the built networks, in bold, and the sizes where there is room.
 
@@ -145,9 +145,9 @@ def _labels(
     return notes
 
 
-def _together(rings: Sequence[tuple[str, Place]], same: float) -> dict[str, Place]:
+def _together(rings: Sequence[tuple[str, Point]], same: float) -> dict[str, Point]:
     """Return labels and places; networks less than ``same`` apart share those of the first."""
-    groups: dict[Place, list[str]] = {}
+    groups: dict[Point, list[str]] = {}
     for label, at in rings:
         near = (one for one in groups if max(abs(one[0] - at[0]), abs(one[1] - at[1])) < same)
         groups.setdefault(next(near, at), []).append(label)
@@ -155,7 +155,7 @@ def _together(rings: Sequence[tuple[str, Place]], same: float) -> dict[str, Plac
 
 
 def _named(
-    table: DataFrame, built: dict[str, Place], rings: Sequence[Place], plot: Plot
+    table: DataFrame, built: dict[str, Point], rings: Sequence[Point], plot: Plot
 ) -> list[dict[str, Any]]:
     """Return the labels that have a place, with their lines, those of ``built`` first."""
     sizes = _sizes(table)
@@ -174,13 +174,13 @@ def _named(
     )
 
 
-def _curve(table: DataFrame) -> list[Place]:
+def _curve(table: DataFrame) -> list[Point]:
     return _places(table[table["family"] == "ConvNeXt"])
 
 
-def _sizes(table: DataFrame) -> list[tuple[str, Place]]:
+def _sizes(table: DataFrame) -> list[tuple[str, Point]]:
     """Return letters and place of each size, of Swin where it has that size: its mark is larger."""
-    sizes: dict[str, Place] = {}
+    sizes: dict[str, Point] = {}
     for family in ("ConvNeXt", "Swin"):
         rows = table[table["family"] == family]
         letters = (name.removeprefix(f"{family}-") for name in rows["name"])
@@ -188,7 +188,7 @@ def _sizes(table: DataFrame) -> list[tuple[str, Place]]:
     return list(sizes.items())
 
 
-def _places(rows: DataFrame) -> list[Place]:
+def _places(rows: DataFrame) -> list[Point]:
     return [(log10(x), log10(y)) for x, y in zip(rows["gflops"], rows["params"], strict=True)]
 
 
@@ -214,13 +214,13 @@ def _from_start(chosen: Sequence[tuple[str, float, float]]) -> list[go.Scatter]:
     ]
 
 
-def _span(values: Any, chosen: Sequence[tuple[str, float, float]], column: int) -> Place:
+def _span(values: Any, chosen: Sequence[tuple[str, float, float]], column: int) -> Point:
     """Return an axis range (decimal logarithms) with room for labels beside the outer points."""
     every = [*values, *(point[column] for point in chosen)]
     return log10(0.62 * min(every)), log10(1.6 * max(every))
 
 
-def _log_axis(title: str, span: Place) -> dict[str, Any]:
+def _log_axis(title: str, span: Point) -> dict[str, Any]:
     """Place ticks at 1, 2 and 5 times powers of ten, or only at the powers over a long range."""
     low, high = span
     powers = range(floor(low), ceil(high) + 1)

@@ -11,7 +11,7 @@ from models.spec import (
     Layer,
     MaxPool,
 )
-from roadmap.drawing.parts import Part, marks_of, part_roles, roles_of, size_after
+from roadmap.drawing.parts import DrawnPart, marks_of, part_roles, roles_of, size_after
 from roadmap.drawing.svg import LINE, Area, ink, label, picture
 from roadmap.drawing.words import conv_text, lane_text, layer_words, short_name, side
 from roadmap.palette import BLUE
@@ -33,7 +33,9 @@ class Panel(NamedTuple):
     areas: tuple[Area, ...]
 
 
-def panels_of(before: Part | None, after: Part, shapes: bool = False) -> tuple[Panel, ...]:
+def panels_of(
+    before: DrawnPart | None, after: DrawnPart, shapes: bool = False
+) -> tuple[Panel, ...]:
     parts = [part for part in (before, after) if part]
     widest = max(max(_channels(part)) for part in parts)
     new = _draw(after, marks_of(after, before, "added"), widest, shapes)
@@ -42,13 +44,13 @@ def panels_of(before: Part | None, after: Part, shapes: bool = False) -> tuple[P
     return (_draw(before, marks_of(before, after, "removed"), widest, shapes), new)
 
 
-def _channels(part: Part) -> list[int]:
+def _channels(part: DrawnPart) -> list[int]:
     convs = [layer for layer in part_roles(part).values() if isinstance(layer, Conv)]
     return [part.channels] + [conv.out_channels for conv in convs]
 
 
 def _draw(
-    part: Part, marks: dict[tuple[str, ...], str], widest: int, shapes: bool = False
+    part: DrawnPart, marks: dict[tuple[str, ...], str], widest: int, shapes: bool = False
 ) -> Panel:
     """Draw one panel: input at the top, layers top to bottom, the shortcut at the left."""
     canvas = _Canvas(widest, part.size if shapes else None)
@@ -70,7 +72,7 @@ def _draw(
     return Panel(canvas.svg(y + 22, _described(part, marks, size, out)), tuple(canvas.areas))
 
 
-def _channels_out(part: Part) -> int:
+def _channels_out(part: DrawnPart) -> int:
     layers = part.block.branch if part.block else part.lead
     return [layer for layer in layers if isinstance(layer, Conv)][-1].out_channels
 
@@ -259,7 +261,7 @@ def _grid(x: float, y: float, kernel: int) -> str:
     return f'<path d="{lines}" fill="none" stroke="currentColor" stroke-width="0.7"/>'
 
 
-def _described(part: Part, marks: dict[tuple[str, ...], str], size: int, channels: int) -> str:
+def _described(part: DrawnPart, marks: dict[tuple[str, ...], str], size: int, channels: int) -> str:
     """Describe the panel in words: layers in order, with each change."""
     words = [f"Input {part.size} by {part.size}, {counted(part.channels, 'channel')}"]
     for role, layer in part_roles(part).items():

@@ -18,7 +18,14 @@ from models.spec import (
     network_spec,
 )
 from roadmap.drawing.canvas import Panel, depth_rows, panels_of
-from roadmap.drawing.parts import Part, block_part, first_part, signature, size_after, stem_part
+from roadmap.drawing.parts import (
+    DrawnPart,
+    block_part,
+    first_part,
+    signature,
+    size_after,
+    stem_part,
+)
 from roadmap.drawing.svg import Area, sheet
 from roadmap.drawing.words import NORMS, side
 
@@ -103,7 +110,7 @@ def _diagram(title: str, panels: Sequence[Panel]) -> Diagram:
     return Diagram(title, tuple(panel.svg for panel in panels), panels[-1].areas)
 
 
-def _part(config: ModelConfig, image_size: int, part: str) -> Part:
+def _part(config: ModelConfig, image_size: int, part: str) -> DrawnPart:
     if part == "stem":
         return stem_part(config, image_size)
     stage = int(part[-1]) - 1

@@ -20,7 +20,7 @@ from models.spec import (
 
 
 @dataclass(frozen=True)
-class Part:
+class DrawnPart:
     """A part of a network: ``lead`` layers in sequence, then a block, if any.
 
     ``size`` and ``channels`` describe its input.
@@ -33,11 +33,11 @@ class Part:
     channels: int
 
 
-def stem_part(config: ModelConfig, image_size: int) -> Part:
-    return Part("Stem", network_spec(config).stem, None, image_size, config.in_channels)
+def stem_part(config: ModelConfig, image_size: int) -> DrawnPart:
+    return DrawnPart("Stem", network_spec(config).stem, None, image_size, config.in_channels)
 
 
-def block_part(config: ModelConfig, image_size: int, stage: int = 0) -> Part:
+def block_part(config: ModelConfig, image_size: int, stage: int = 0) -> DrawnPart:
     """Return a block from the middle of a stage (identity shortcut), if there is one."""
     spec = network_spec(config)
     size = size_after(spec.stem, image_size)
@@ -50,10 +50,10 @@ def block_part(config: ModelConfig, image_size: int, stage: int = 0) -> Part:
     else:
         size = size_after(spec.stages[stage].downsample + blocks[0].branch, size)
         channels = config.output_width(stage)
-    return Part("Block", (), blocks[-1], size, channels)
+    return DrawnPart("Block", (), blocks[-1], size, channels)
 
 
-def first_part(config: ModelConfig, image_size: int, stage: int) -> Part:
+def first_part(config: ModelConfig, image_size: int, stage: int) -> DrawnPart:
     """Return the layers between the stem or previous stage and ``stage``'s middle (from 0)."""
     spec = network_spec(config)
     size = size_after(spec.stem, image_size)
@@ -61,7 +61,7 @@ def first_part(config: ModelConfig, image_size: int, stage: int) -> Part:
         size = size_after(earlier.downsample + earlier.blocks[0].branch, size)
     channels = config.output_width(stage - 1) if stage else config.width
     entered = spec.stages[stage]
-    return Part("Entry", entered.downsample, entered.blocks[0], size, channels)
+    return DrawnPart("Entry", entered.downsample, entered.blocks[0], size, channels)
 
 
 def size_after(layers: tuple[Layer, ...], size: int) -> int:
@@ -85,7 +85,7 @@ def roles_of(layers: Iterable[Layer], where: str) -> dict[tuple[str, ...], Layer
     return roles
 
 
-def part_roles(part: Part) -> dict[tuple[str, ...], Layer]:
+def part_roles(part: DrawnPart) -> dict[tuple[str, ...], Layer]:
     roles = roles_of(part.lead, "lead")
     if part.block:
         roles |= roles_of(part.block.branch, "branch") | roles_of(part.block.shortcut, "shortcut")
@@ -105,11 +105,11 @@ def _essence(layer: Layer) -> tuple[object, ...]:
     raise TypeError(f"cannot draw a {type(layer).__name__}")
 
 
-def signature(part: Part) -> object:
+def signature(part: DrawnPart) -> object:
     return [(role, _essence(layer)) for role, layer in part_roles(part).items()]
 
 
-def marks_of(part: Part, other: Part | None, missing: str) -> dict[tuple[str, ...], str]:
+def marks_of(part: DrawnPart, other: DrawnPart | None, missing: str) -> dict[tuple[str, ...], str]:
     """Map each role of ``part`` that differs in ``other`` to ``missing`` or ``changed``."""
     if other is None:
         return {}

@@ -11,7 +11,7 @@ from typing import Any
 
 from models.config import ModelConfig
 from models.spec import Conv, Layer, MaxPool, StageSpec, network_spec
-from roadmap.drawing.parts import Part, block_part, marks_of, part_roles, size_after, stem_part
+from roadmap.drawing.parts import DrawnPart, block_part, marks_of, part_roles, size_after, stem_part
 from roadmap.drawing.words import conv_text, short_name, side
 from roadmap.text import counted
 
@@ -45,7 +45,7 @@ class Shape:
 
 
 @dataclass
-class Column:
+class ShapeColumn:
     """Shapes from top to bottom; ``split`` and ``joined`` are where a shortcut starts and ends."""
 
     widest: int
@@ -100,8 +100,8 @@ class Widest:
 class Scene:
     """The stem and stages, and a block of the first stage, with what was removed still there."""
 
-    network: Column
-    block: Column
+    network: ShapeColumn
+    block: ShapeColumn
     described: str
 
 
@@ -121,21 +121,23 @@ def scene(
     The block is a later one of the first stage, whose shortcut is the identity. Raises
     ``ValueError`` for an image too small for the network.
     """
-    network, block = Column(wide.network), Column(wide.block)
+    network, block = ShapeColumn(wide.network), ShapeColumn(wide.block)
     _stem(network, before, after, image_size)
     _stages(network, before, after)
     _block(block, before, after, image_size)
     return Scene(network, block, _described(network, block))
 
 
-def _stem(column: Column, before: ModelConfig | None, after: ModelConfig, image_size: int) -> None:
+def _stem(
+    column: ShapeColumn, before: ModelConfig | None, after: ModelConfig, image_size: int
+) -> None:
     old = stem_part(before, image_size) if before else None
     roles, marks = _compared(old, stem_part(after, image_size))
     column.end("input", image_size, after.in_channels)
     column.layers(roles, marks)
 
 
-def _stages(column: Column, before: ModelConfig | None, after: ModelConfig) -> None:
+def _stages(column: ShapeColumn, before: ModelConfig | None, after: ModelConfig) -> None:
     stages = network_spec(after).stages
     olds = network_spec(before).stages if before else ()
     depths = [len(stage.blocks) for stage in stages]
@@ -149,7 +151,7 @@ def _stages(column: Column, before: ModelConfig | None, after: ModelConfig) -> N
         _slabs(column, index, stage, old, (was, channels), thickness)
 
 
-def _downsampling(column: Column, index: int, stage: StageSpec, old: StageSpec | None) -> None:
+def _downsampling(column: ShapeColumn, index: int, stage: StageSpec, old: StageSpec | None) -> None:
     if not stage.downsample:
         return
     conv = next(layer for layer in stage.downsample if isinstance(layer, Conv))
@@ -167,7 +169,7 @@ def _downsampling(column: Column, index: int, stage: StageSpec, old: StageSpec |
 
 
 def _slabs(
-    column: Column,
+    column: ShapeColumn,
     index: int,
     stage: StageSpec,
     old: StageSpec | None,
@@ -193,7 +195,9 @@ def _slabs(
     )
 
 
-def _block(column: Column, before: ModelConfig | None, after: ModelConfig, image_size: int) -> None:
+def _block(
+    column: ShapeColumn, before: ModelConfig | None, after: ModelConfig, image_size: int
+) -> None:
     new = block_part(after, image_size)
     old = block_part(before, image_size) if before else None
     roles, marks = _compared(old, new)
@@ -210,7 +214,7 @@ def _block(column: Column, before: ModelConfig | None, after: ModelConfig, image
     column.end("output", size, after.output_width(0))
 
 
-def _compared(old: Part | None, new: Part) -> tuple[Roles, Marks]:
+def _compared(old: DrawnPart | None, new: DrawnPart) -> tuple[Roles, Marks]:
     """Return the layers of ``new``, and of ``old`` what was removed, with the marks of changes."""
     roles, marks = part_roles(new), marks_of(new, old, "added")
     if old is None:
@@ -228,7 +232,7 @@ def _with_removed(new: Roles, old: Roles) -> Roles:
     return {role: new.get(role, old.get(role)) for role in order}  # type: ignore[misc]
 
 
-def _described(network: Column, block: Column) -> str:
+def _described(network: ShapeColumn, block: ShapeColumn) -> str:
     """Describe both columns in words: layers in order, with each change."""
     words = []
     for title, column in (("Network", network), ("Block", block)):

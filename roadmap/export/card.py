@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from models.config import ModelConfig
 from roadmap.export.publication import Publication
-from roadmap.export.recipe import recipe_changes
+from roadmap.export.recipe import changed_fields
 from roadmap.measure.complexity import count
 from roadmap.runs import Run, StepRun
 from roadmap.steps import ROADMAPS
@@ -227,7 +227,7 @@ def _recipe(run: StepRun) -> list[str]:
     name = f"`{run.recipe_name}`" if run.recipe_name else "the step's own"
     changes = [
         f"`{field}` {_value(here)} instead of {_value(there)}"
-        for field, (there, here) in recipe_changes(run).items()
+        for field, (there, here) in changed_fields(run).items()
     ]
     changed = f"with changes: {', '.join(changes)}" if changes else "unchanged"
     machine = f"{run.processes} × {run.device}" if run.processes > 1 else run.device

@@ -14,7 +14,7 @@ import typer
 from models.config import ModelConfig
 from models.text import said
 from roadmap.console import fail, find_keys, find_roadmap, read_config
-from roadmap.export.formats import save, verdict
+from roadmap.export.formats import check_text, save
 from roadmap.steps import ROADMAPS
 from roadmap.train.settings import MOST_SEED
 
@@ -230,7 +230,7 @@ def _write(form: Form, path: Path, subject: Subject) -> None:
     with _writing(path):
         largest = save(form, subject.network, path, subject.facts, subject.image_size)
     typer.echo(f"{path}: {_content(form, subject)}.")
-    typer.echo(verdict(form, largest))
+    typer.echo(check_text(form, largest))
 
 
 def _write_hub(
@@ -246,7 +246,7 @@ def _write_hub(
         "model card."
     )
     for form, largest in checked.items():
-        typer.echo(verdict(form, largest))
+        typer.echo(check_text(form, largest))
     typer.echo(f"Publish it with: hf upload USER/NAME {path}")
     if license_name is None:
         typer.echo(f"{path / CARD}: {NO_LICENSE}")

@@ -23,7 +23,7 @@ CHECKED_BY: dict[str, str] = {
 STAGES: dict[str, int] = {"safetensors": 2, "onnx": 3, "pt2": 3}
 
 
-def verdict(form: str, difference: float) -> str:
+def check_text(form: str, difference: float) -> str:
     """Return a sentence about the ``difference`` that ``save`` returned."""
     if difference == 0:
         return f"Checked with {CHECKED_BY[form]}: outputs equal the network's."

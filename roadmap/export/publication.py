@@ -8,12 +8,12 @@ from pathlib import Path
 
 from models.text import unknown_name
 from roadmap.export.check import ExportError
-from roadmap.export.recipe import train_command
 from roadmap.recipes import NAMED_RECIPES
 from roadmap.runs import PointRun, Run, StepRun, TunedRun, Unreadable, judged_by, read_run
 from roadmap.runs.record import WEIGHTS_OF
 from roadmap.steps import ROADMAPS
 from roadmap.timm_names import PREFIX, step_configs
+from roadmap.train.resumption import resume_command
 
 #: A run's weights files by the measure that scores them.
 #: Fields that are equal in runs that only differ in the seed.
@@ -87,9 +87,11 @@ def publication(folder: Path, weights: Path | None = None) -> Publication:
             f"add --weights {folder / WEIGHTS_OF['top1']}"
         )
     if not (folder / WEIGHTS_OF[measure]).is_file():
+        command = resume_command(run, Path("DIR"), elsewhere=True)
+        again = f" with `{command}`" if command else ""
         raise ExportError(
             f"{folder} has no {WEIGHTS_OF[measure]}: copy it there if you have it, or train the "
-            f"run again with `{train_command(run)} --output DIR` and export DIR"
+            f"run again{again} and export DIR"
         )
     return Publication(run=run, measure=measure, runs=_seeds(run, measure))
 

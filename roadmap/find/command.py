@@ -15,7 +15,16 @@ import typer
 
 from models.config import ModelConfig
 from models.text import shortened, unknown_name
-from roadmap.console import Column, Format, FormatOption, emit, fail, note, number, read_config
+from roadmap.console import (
+    Column,
+    Format,
+    FormatOption,
+    emit,
+    fail,
+    note,
+    number_column,
+    read_config,
+)
 from roadmap.errors import RefusedError
 from roadmap.find import answer, shared, store
 from roadmap.find.answer import MeasuredPoint
@@ -349,8 +358,8 @@ def _print_figures(question: Question, measured: list[MeasuredPoint]) -> None:
         Column("label", "network"),
         Column("weights", "weights"),
         Column("image_size", "px", right=True),
-        number("top1", "top-1 %", 1),
-        number(question.objective, question.measured.unit, 2),
+        number_column("top1", "top-1 %", 1),
+        number_column(question.objective, question.measured.unit, 2),
         Column("front", "Pareto", lambda front: "front" if front else ""),
         Column("disturbed", "", lambda text: "disturbed" if text else ""),
         Column("date", "measured on"),

@@ -18,7 +18,7 @@ from roadmap.console import (
     fail,
     find_keys,
     find_roadmap,
-    number,
+    number_column,
     read_config,
 )
 from roadmap.measure.networks import UnknownNetworkError, config_of
@@ -108,8 +108,8 @@ def _print_stages(config: ModelConfig, form: Format) -> None:
 
     columns = [
         Column("part", "after"),
-        number("size", "receptive field, px", 0),
-        number("stride", "stride, px", 0),
+        number_column("size", "receptive field, px", 0),
+        number_column("stride", "stride, px", 0),
     ]
     emit([vars(field) for field in receptive_fields(config)], columns, form)
 
@@ -125,9 +125,9 @@ def _profile_names(
                 complexity_table.module_rows(names[0], image_size),
                 [
                     Column("module", "module"),
-                    number("params", "params", 0),
-                    number("macs", "MMACs", 3, 1e6),
-                    number("activations", "activations", 0),
+                    number_column("params", "params", 0),
+                    number_column("macs", "MMACs", 3, 1e6),
+                    number_column("activations", "activations", 0),
                 ],
                 form,
                 f"{names[0]} at {image_size} pixels",
@@ -143,15 +143,15 @@ def _profile_names(
         [
             Column("source", "source"),
             Column("name", "network"),
-            number("params", "params", 0),
-            number("macs", "GFLOPs", 3, 1e9),
-            number("conv", "conv", 3, 1e9),
-            number("linear", "linear", 3, 1e9),
-            number("matmul", "matmul", 3, 1e9),
-            number("batch_norm", "batch norm", 3, 1e9),
-            number("layer_norm", "layer norm", 3, 1e9),
-            number("activations", "act. M", 2, 1e6),
-            number("receptive_field", "field px", 0),
+            number_column("params", "params", 0),
+            number_column("macs", "GFLOPs", 3, 1e9),
+            number_column("conv", "conv", 3, 1e9),
+            number_column("linear", "linear", 3, 1e9),
+            number_column("matmul", "matmul", 3, 1e9),
+            number_column("batch_norm", "batch norm", 3, 1e9),
+            number_column("layer_norm", "layer norm", 3, 1e9),
+            number_column("activations", "act. M", 2, 1e6),
+            number_column("receptive_field", "field px", 0),
         ],
         form,
         f"fvcore's counts per image of {image_size} pixels, in 1e9 operations",
@@ -192,11 +192,11 @@ def _profile_config(config: ModelConfig, image_size: int, modules: bool, form: F
                 "stride": last.stride,
             }
         ]
-        first = [number("receptive_field", "field px", 0)]
+        first = [number_column("receptive_field", "field px", 0)]
     columns = [
         *first,
-        number("params", "params", 0),
-        number("macs", "MMACs", 3, 1e6),
-        number("activations", "activations", 0),
+        number_column("params", "params", 0),
+        number_column("macs", "MMACs", 3, 1e6),
+        number_column("activations", "activations", 0),
     ]
     emit(rows, columns, form, f"Counts per image of {image_size} pixels")

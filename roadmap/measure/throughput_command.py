@@ -19,7 +19,7 @@ from roadmap.console import (
     fail,
     find_keys,
     find_roadmap,
-    number,
+    number_column,
 )
 from roadmap.measure.networks import UnknownNetworkError, check
 
@@ -203,11 +203,11 @@ def _print(rows: list[dict[str, Any]], notes: list[str], form: Format) -> None:
         Column("name", "network"),
         Column("mode", "mode"),
         Column("batch_size", "batch", right=True),
-        number("images_per_s", "images/s", places),
-        number("images_per_s_p10", "p10", places),
-        number("images_per_s_p90", "p90", places),
-        number("ratio", "ratio"),
-        number("peak_memory_gb", "peak GB"),
+        number_column("images_per_s", "images/s", places),
+        number_column("images_per_s_p10", "p10", places),
+        number_column("images_per_s_p90", "p90", places),
+        number_column("ratio", "ratio"),
+        number_column("peak_memory_gb", "peak GB"),
     ]
     if shown["device"] == "cuda":
         columns.append(Column("depthwise", "depthwise kernels"))

@@ -75,7 +75,7 @@ def _write_page(path: Path, ablation: Ablation, found: Runs) -> None:
 def _print(ablation: Ablation, found: Runs, form: Format) -> None:
     from roadmap.analysis.table import rows
     from roadmap.report import text
-    from roadmap.report.figures_table import FORMATS, verdict
+    from roadmap.report.figures_table import FORMATS, verdict_text
 
     printed = rows(ablation)
     if form is not Format.table:
@@ -84,7 +84,7 @@ def _print(ablation: Ablation, found: Runs, form: Format) -> None:
     columns = [name for name in FORMATS if name != "Published %"]
     emit(
         [
-            {"step": row["key"], "Verdict": verdict(row)}
+            {"step": row["key"], "Verdict": verdict_text(row)}
             | {name: FORMATS[name](row) for name in columns}
             for row in printed
         ],

@@ -10,7 +10,7 @@ from roadmap.runs import PointRun
 from roadmap.study import text
 from roadmap.study.effects import Effects
 from roadmap.study.experiment import choose_design, designs, of_data, open_experiment
-from roadmap.study.rows import view_rows
+from roadmap.study.rows import view_rows, view_table
 from roadmap.study.space import StudyError
 from roadmap.text import data_title
 
@@ -22,8 +22,6 @@ VIEW = "all orders"
 
 def effects_section(points: Sequence[PointRun], data: str) -> tuple[list[str], Figure, str] | None:
     """Return sentences, the chart of the mean over all orders and its alt text, or None."""
-    import pandas as pd
-
     runs = of_data(points, data)
     try:
         known = designs()
@@ -32,7 +30,6 @@ def effects_section(points: Sequence[PointRun], data: str) -> tuple[list[str], F
         rows = view_rows(effects, VIEW)
     except StudyError:
         return None
-    table = pd.DataFrame(rows).astype({"points": float, "low": float, "high": float})
     said = [
         "From a designed experiment that varies all choices at once: the effect of each change in "
         f"points of top-1, averaged over all orders, with {text.conditions(effects)}.",
@@ -40,4 +37,8 @@ def effects_section(points: Sequence[PointRun], data: str) -> tuple[list[str], F
         *text.basis(experiment, effects),
     ]
     alt = "; ".join(f"{row['title']} {text.with_interval_of(row)}" for row in rows)
-    return said, charts.effect_intervals(table), f"Effect of each change in points of top-1: {alt}."
+    return (
+        said,
+        charts.effect_intervals(view_table(rows)),
+        f"Effect of each change in points of top-1: {alt}.",
+    )

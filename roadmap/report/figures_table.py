@@ -72,10 +72,10 @@ def _figures(row: Figures, columns: Iterable[str]) -> list[Cell]:
 def _verdict(row: Figures) -> Cell:
     """Return the verdict in words, with its sign before them."""
     sign = f'<i class="sign {row["verdict"]}"></i>' if row["verdict"] else ""
-    return Cell(verdict(row), "words", before=sign)
+    return Cell(verdict_text(row), "words", before=sign)
 
 
-def verdict(row: Figures) -> str:
+def verdict_text(row: Figures) -> str:
     """Return a row's verdict in words."""
     found: str | None = row["verdict"]
     if found is None:

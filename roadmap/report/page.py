@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from plotly.offline import get_plotlyjs
 
 from roadmap.analysis.ablation import Ablation
-from roadmap.analysis.table import ablation_table, curve_table, rows
+from roadmap.analysis.table import curve_table, rows, rows_table
 from roadmap.charts import ablation as charts
 from roadmap.charts import roadmap_bars
 from roadmap.charts.curves import learning_curves, mean_curves
@@ -36,7 +36,8 @@ CONFIG = {"displayModeBar": False, "responsive": True}
 
 def page(ablation: Ablation, found: Runs) -> str:
     """Return the whole page. Raises ``ResultsError`` for unreadable learning curves."""
-    figures, table = rows(ablation), ablation_table(ablation)
+    figures = rows(ablation)
+    table = rows_table(figures)
     title = f"{ablation.roadmap.title}, trained on {data_title(ablation.data)}"
     body = "".join(
         (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -245,6 +246,11 @@ class RunRecord:
         """Return the fields that a checkpoint stores about its run."""
         content = self.to_json()
         return {name: content[name] for name in (*IDENTITY, "data") if name in content}
+
+
+def today() -> str:
+    """Return the date that a record gets."""
+    return datetime.now(timezone.utc).date().isoformat()
 
 
 def write_record(folder: Path, record: RunRecord) -> None:

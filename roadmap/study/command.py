@@ -17,7 +17,7 @@ from roadmap.console import (
     emit,
     fail,
     find_roadmap,
-    number,
+    number_column,
     read_config,
 )
 from roadmap.runs import read_runs
@@ -247,13 +247,13 @@ def predict(
 
     columns = [
         Column("network", "network"),
-        number("top1", "top-1 %", 1),
-        number("low", "from", 1),
-        number("high", "to", 1),
+        number_column("top1", "top-1 %", 1),
+        number_column("low", "from", 1),
+        number_column("high", "to", 1),
         Column("lr", "lr", lambda value: "-" if value is None else f"{value:.2g}", right=True),
-        number("gflops", "GFLOPs"),
-        number("parameters", "parameters M", 1, 1e6),
-        *([number("minutes", "minutes", 1)] if speed else []),
+        number_column("gflops", "GFLOPs"),
+        number_column("parameters", "parameters M", 1, 1e6),
+        *([number_column("minutes", "minutes", 1)] if speed else []),
     ]
     notes = [
         f"Predicted for one run on {data_title(data)}, with its 95% interval: "
@@ -332,8 +332,7 @@ def _levels(
 
 
 def _of_network(space: Any, levels: dict[str, str]) -> dict[str, str]:
-    shown = {f.name for f in space.factors if any(level.config for level in f.levels)}
-    return {name: key for name, key in levels.items() if name in shown}
+    return {name: key for name, key in levels.items() if name in space.network_factors}
 
 
 def _save(experiment: Experiment, path: Path) -> None:

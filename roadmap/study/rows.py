@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from roadmap.study.confirmation import Confirmation
 from roadmap.study.effects import Effects
 from roadmap.study.space import Levels, network_cost
 from roadmap.study.speed import Speed
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 #: How many numbers of epochs to check for the one from which a change pays.
 LENGTHS = 9
@@ -98,6 +101,13 @@ def view_rows(effects: Effects, view: str) -> list[dict[str, Any]]:
         }
         for worth in effects.worth(view)
     ]
+
+
+def view_table(rows: Sequence[dict[str, Any]]) -> DataFrame:
+    """Return ``view_rows`` as a DataFrame, for charts."""
+    import pandas as pd
+
+    return pd.DataFrame(rows).astype({"points": float, "low": float, "high": float})
 
 
 def interaction_rows(effects: Effects) -> list[dict[str, Any]]:

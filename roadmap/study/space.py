@@ -137,6 +137,11 @@ class Space:
         return {factor.name: factor.keys[0] for factor in self.factors}
 
     @property
+    def network_factors(self) -> set[str]:
+        """The names of the factors that change the network."""
+        return {one.name for one in self.factors if any(level.config for level in one.levels)}
+
+    @property
     def is_pocket(self) -> bool:
         """Whether the networks are pocket networks (see ``pocket_space``)."""
         from roadmap.train.pocket import pocket_config

@@ -18,7 +18,7 @@ from roadmap.study.space import StudyError
 from roadmap.sweep import plan as planning
 from roadmap.sweep.plan import PlannedRun
 from roadmap.text import counted, duration
-from roadmap.train.commands import (
+from roadmap.train.options import (
     AcceptOption,
     CompileOption,
     DataOption,
@@ -31,10 +31,10 @@ from roadmap.train.commands import (
     TensorboardOption,
     WandbOption,
     WorkersOption,
+    named,
     sentences,
     with_recipe_options,
 )
-from roadmap.train.settings import parse_field
 
 if TYPE_CHECKING:
     from roadmap.sweep.engine import Engine
@@ -136,7 +136,8 @@ def sweep(
             metavar="DIR",
         ),
     ] = None,
-    changes: dict[str, str] | None = None,
+    *,
+    changes: dict[str, Any],
 ) -> None:
     """Train every step with every seed.
 
@@ -149,7 +150,6 @@ def sweep(
     if ahead and engine == "ray":
         fail("--ahead only works with --engine local: omit it.")
     with sentences():
-        parsed = {name: parse_field(name, text) for name, text in (changes or {}).items()}
         designs = _designs(design or (), step, skip, seeds, recipe, changes)
         source = opened(data)
         root = (output or runs_folder() / source.folder).absolute()
@@ -159,9 +159,7 @@ def sweep(
             "device": device,
             "precision": precision,
             "compiled": compiled,
-            "tensorboard": tensorboard,
-            "wandb": wandb,
-            "mlflow": mlflow,
+            "trackers": named(tensorboard=tensorboard, wandb=wandb, mlflow=mlflow),
             "workers": workers,
             "accept_changed_data": accept_changed_data,
         }
@@ -175,7 +173,7 @@ def sweep(
                 seeds or [0],
                 root,
                 recipe=recipe,
-                changes=parsed,
+                changes=changes,
                 image_size=image_size,
                 **machine,
             )

@@ -87,16 +87,11 @@ def plan_runs(
             roadmap, key, recipe, changes=changes, image_size=image_size, scale=scale
         )
         one = Settings(roadmap=roadmap, step=key, recipe=chosen, recipe_name=recipe, **settings)
-        runs.append(PlannedRun(one, tuple(notes)))
+        runs.append((one, tuple(notes)))
     return [
-        replace(
-            run,
-            settings=replace(
-                run.settings, seed=seed, output=root / f"{roadmap}-{run.settings.step}-seed{seed}"
-            ),
-        )
+        PlannedRun(_below(root, replace(one, seed=seed)), notes)
         for seed in seeds
-        for run in runs
+        for one, notes in runs
     ]
 
 
@@ -106,26 +101,28 @@ def design_runs(design: Design, root: Path, **settings: Any) -> list[PlannedRun]
     ``settings`` are other fields of ``Settings``.
     """
     space = design.space
-    return [
-        PlannedRun(
-            Settings(
-                roadmap=space.roadmap,
-                step=None,
-                network=space.network(point.levels),
-                point={
-                    "design": design.name,
-                    "key": point.key,
-                    "role": point.role,
-                    "levels": dict(point.levels),
-                },
-                recipe=space.training(point.levels),
-                seed=point.seed,
-                output=root / f"{design.name}-{point.key}-seed{point.seed}",
-                **settings,
-            )
+    runs = (
+        Settings(
+            roadmap=space.roadmap,
+            step=None,
+            network=space.network(point.levels),
+            point={
+                "design": design.name,
+                "key": point.key,
+                "role": point.role,
+                "levels": dict(point.levels),
+            },
+            recipe=space.training(point.levels),
+            seed=point.seed,
+            **settings,
         )
         for point in design.points
-    ]
+    )
+    return [PlannedRun(_below(root, one)) for one in runs]
+
+
+def _below(root: Path, settings: Settings) -> Settings:
+    return replace(settings, output=root / settings.folder_name)
 
 
 def _chosen(roadmap: str, steps: Sequence[str], skip: Sequence[str]) -> list[str]:

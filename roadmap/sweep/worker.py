@@ -20,7 +20,7 @@ import typer
 
 from roadmap.sweep.engine import failure_line
 from roadmap.sweep.plan import PlannedRun
-from roadmap.train.commands import sentences
+from roadmap.train.options import sentences
 from roadmap.train.stopping import ask_to_stop
 
 

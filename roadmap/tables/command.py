@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from roadmap.console import Column, Format, FormatOption, RoadmapOption, emit, find_roadmap, number
+from roadmap.console import (
+    Column,
+    Format,
+    FormatOption,
+    RoadmapOption,
+    emit,
+    find_roadmap,
+    number_column,
+)
 from roadmap.tables.results import step_rows
 
 
@@ -12,11 +20,11 @@ def steps(roadmap: RoadmapOption = "resnet50", form: FormatOption = Format.table
     columns = [
         Column("key", "step"),
         Column("group", "group"),
-        number("top1", "top-1 %"),
-        number("top1_std", "±"),
-        number("paper_gflops", "GFLOPs, paper"),
-        number("gflops", "counted", 2),
-        number("params_m", "params M", 1),
+        number_column("top1", "top-1 %"),
+        number_column("top1_std", "±"),
+        number_column("paper_gflops", "GFLOPs, paper"),
+        number_column("gflops", "counted", 2),
+        number_column("params_m", "params M", 1),
         Column("adopted", "", lambda adopted: "" if adopted else "not adopted"),
     ]
     emit(step_rows(roadmap), columns, form, found.title)

@@ -178,9 +178,9 @@ def _rows(roadmap: str) -> list[dict[str, Any]]:
             "group": step.group,
             "adopted": step.adopted,
             "previous": previous.key if previous else None,
-            "top1": _number(published.get("top1")),
-            "top1_std": _number(published.get("top1_std")),
-            "paper_gflops": _number(published.get("gflops")),
+            "top1": number_in(published.get("top1")),
+            "top1_std": number_in(published.get("top1_std")),
+            "paper_gflops": number_in(published.get("gflops")),
             "gflops": int(count["macs"]) / 1e9,
             "params_m": int(count["params"]) / 1e6,
             "activations": int(count["activations"]) / 1e6,
@@ -223,7 +223,8 @@ def _check_counted(roadmap: str, known: Collection[str]) -> None:
             )
 
 
-def _number(text: str | None) -> float | None:
+def number_in(text: str | None) -> float | None:
+    """Return the number in a cell, or None if the cell is empty."""
     return float(text) if text else None
 
 

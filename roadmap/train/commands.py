@@ -2,148 +2,41 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from models.text import ended
-from roadmap.console import Column, Format, FormatOption, RoadmapOption, emit, note, number
-from roadmap.errors import InterruptedRunError, RefusedError, TrainingError
-from roadmap.recipes import MEANINGS, NAMED_RECIPES, RECIPES, Recipe
+from roadmap.console import Column, Format, FormatOption, RoadmapOption, emit, note, number_column
+from roadmap.errors import RefusedError
+from roadmap.recipes import NAMED_RECIPES
 from roadmap.steps import ROADMAPS
+from roadmap.train.options import (
+    AcceptOption,
+    CompileOption,
+    DataOption,
+    DeviceOption,
+    ImageSizeOption,
+    MlflowOption,
+    PrecisionOption,
+    ScaleOption,
+    TensorboardOption,
+    WandbOption,
+    WorkersOption,
+    named,
+    sentences,
+    with_recipe_options,
+)
+from roadmap.train.recorded_sizes import SIZE_FIELDS, recorded_sizes
 from roadmap.train.settings import (
     ALWAYS_TOP5,
     LAYER_DECAY,
+    STEP,
     Precision,
-    Scale,
     Settings,
     Start,
     choose_recipe,
-    describe_field,
-    parse_field,
 )
-from roadmap.train.sizes import FIELDS, recorded_sizes
-
-#: The default step of ``train``.
-STEP = "separate_downsampling"
-
-DataOption = Annotated[
-    str | None,
-    typer.Option(
-        "--data",
-        help="A folder with train/ and val/ (or valid/, ...), a folder of parquet files, or a data "
-        "set name as in timm, such as torch/cifar10 [default: handwritten digits].",
-        metavar="PATH",
-    ),
-]
-ImageSizeOption = Annotated[
-    int | None,
-    typer.Option(
-        "--image-size",
-        help="Test image size in pixels; the recipe's other sizes scale in proportion.",
-        metavar="N",
-    ),
-]
-DeviceOption = Annotated[
-    str | None,
-    typer.Option("--device", help="cuda, mps or cpu [default: fastest available].", metavar="NAME"),
-]
-RecipeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--recipe",
-        help=f"One of {', '.join(RECIPES)} [default: the step's recipe].",
-        metavar="NAME",
-    ),
-]
-ScaleOption = Annotated[
-    Scale, typer.Option("--scale", help="pocket: a small version that trains on a CPU in seconds.")
-]
-PrecisionOption = Annotated[
-    Precision | None,
-    typer.Option(
-        "--precision",
-        help="bf16 uses autocast [default: bf16 on CUDA at full scale, else float32].",
-    ),
-]
-CompileOption = Annotated[
-    bool, typer.Option("--compile/--no-compile", help="Compile the network before training.")
-]
-TensorboardOption = Annotated[
-    bool, typer.Option("--tensorboard", help="Write TensorBoard event files.")
-]
-WandbOption = Annotated[
-    bool,
-    typer.Option("--wandb", help="Report to Weights & Biases, offline with WANDB_MODE=offline."),
-]
-MlflowOption = Annotated[
-    bool, typer.Option("--mlflow", help="Report to MLflow, to the store in MLFLOW_TRACKING_URI.")
-]
-WorkersOption = Annotated[
-    int | None,
-    typer.Option(
-        "--workers",
-        help="Processes per GPU that read images [default: one per core, up to 16].",
-        min=0,
-        metavar="N",
-    ),
-]
-AcceptOption = Annotated[
-    bool,
-    typer.Option(
-        "--accept-changed-data",
-        help="Resume although the data has changed, for example after removing a damaged "
-        "image; run.json records the change.",
-    ),
-]
-
-
-def with_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add an option per recipe field to ``command``, whose last parameter is ``changes``."""
-    signature = inspect.signature(command, eval_str=True)
-    shown = [p for p in signature.parameters.values() if p.name != "changes"]
-    options = _recipe_options()
-    fields = [option.name for option in options]
-
-    def wrapped(**given: Any) -> None:
-        changes = {name: given.pop(name) for name in fields}
-        command(**given, changes={n: text for n, text in changes.items() if text is not None})
-
-    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in shown]
-    parameters += options
-    # What inspect, and so typer, reads; a function's type does not declare it.
-    wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {p.name: p.annotation for p in [*shown, *options]}
-    return wrapped
-
-
-@cache
-def _recipe_options() -> tuple[inspect.Parameter, ...]:
-    return tuple(
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[
-                str | None,
-                typer.Option(
-                    "--" + field.name.replace("_", "-"),
-                    help=f"{MEANINGS[field.name]}: {describe_field(field.name)} "
-                    "[default: the recipe's].",
-                    metavar="VALUE",
-                ),
-            ],
-        )
-        for field in dataclasses.fields(Recipe)
-    )
 
 
 @with_recipe_options
@@ -238,7 +131,8 @@ def train(
             metavar="DIR",
         ),
     ] = None,
-    changes: dict[str, str] | None = None,
+    *,
+    changes: dict[str, Any],
 ) -> None:
     """Train one step, or resume a stopped run.
 
@@ -249,18 +143,17 @@ def train(
     and saved; 143 stopped by SIGTERM and saved.
     """
     with sentences():
-        parsed = {name: parse_field(name, text) for name, text in (changes or {}).items()}
         start = _start(roadmap, step, weights, layer_decay, frozen_stages)
         sizes = {}
         if start is not None:
             recipe = recipe or "fine_tune"
-            if image_size is None and scale == "full" and not parsed.keys() & set(FIELDS):
+            if image_size is None and scale == "full" and not changes.keys() & set(SIZE_FIELDS):
                 sizes = recorded_sizes(start.weights)
         chosen, notes = choose_recipe(
             roadmap,
             step or STEP,
             recipe,
-            changes=sizes | parsed,
+            changes=sizes | changes,
             image_size=image_size,
             scale=scale,
         )
@@ -284,9 +177,7 @@ def train(
             micro_batch=micro_batch,
             sync_batch_norm=sync_batch_norm,
             checkpoint_every=checkpoint_every,
-            tensorboard=tensorboard,
-            wandb=wandb,
-            mlflow=mlflow,
+            trackers=named(tensorboard=tensorboard, wandb=wandb, mlflow=mlflow),
             workers=workers,
             output=output,
             accept_changed_data=accept_changed_data,
@@ -391,22 +282,9 @@ def evaluate(
     columns = [
         Column("weights", "weights"),
         Column("network", "network"),
-        number("top1", "top-1 %"),
-        *([number("top5", "top-5 %")] if row["num_classes"] > ALWAYS_TOP5 else []),
-        number("loss", "loss", 4),
-        number("images", "images", 0),
+        number_column("top1", "top-1 %"),
+        *([number_column("top5", "top-5 %")] if row["num_classes"] > ALWAYS_TOP5 else []),
+        number_column("loss", "loss", 4),
+        number_column("images", "images", 0),
     ]
     emit([row], columns, form, f"On {row['data']}, {row['test_size']} pixels")
-
-
-@contextmanager
-def sentences() -> Iterator[None]:
-    """Convert an error into a message on standard error and an exit code."""
-    try:
-        yield
-    except TrainingError as error:
-        # All processes of torchrun are refused for the same reason: print it once per node.
-        if os.environ.get("LOCAL_RANK", "0") == "0" or not isinstance(error, RefusedError):
-            start = error.name if isinstance(error, InterruptedRunError) else "Error"
-            typer.echo(f"{start}: {ended(error)}", err=True)
-        raise typer.Exit(error.code) from None

@@ -12,7 +12,6 @@ from torch import nn
 
 from roadmap.device import autocast
 from roadmap.train.data.batches import Data
-from roadmap.train.distributed import World
 
 #: Images per forward pass and process: enough to fill a GPU without gradients.
 BATCH_SIZE = 256
@@ -35,23 +34,21 @@ def evaluate(
     data: Data,
     *,
     precision: str = "float32",
-    world: World | None = None,
     batch_size: int = BATCH_SIZE,
     on_batch: Callable[[int], None] = lambda _images: None,
 ) -> Scores:
-    """Score ``network`` once on every validation image of ``data``, over all processes.
+    """Score ``network`` once on every validation image of ``data``, over all of its processes.
 
     ``batch_size`` is the number of images per forward pass and process; ``on_batch`` is called with
     the number of images after each batch. The network is left in evaluation mode. With fewer than
     five classes, top-5 covers all of them.
     """
-    world = world or World()
-    device = data.device
+    device, world = data.device, data.world
     network.eval()
     sums_type = torch.float32 if device.type == "mps" else torch.float64
     sums = torch.zeros(3, device=device, dtype=sums_type)
     count = 0
-    batches = data.val_batches(batch_size * world.size, rank=world.rank, world_size=world.size)
+    batches = data.val_batches(batch_size * world.size)
     with torch.inference_mode():
         for images, labels in batches:
             with autocast(device.type, precision):

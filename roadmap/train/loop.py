@@ -114,22 +114,13 @@ class Training:
             self.stopwatch.begin_training(self.step, untimed_steps=1)
 
     def _batches(self, epoch: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
-        batches = self.data.train_batches(
-            epoch,
-            self.trainer.recipe.batch_size,
-            start=start,
-            rank=self.world.rank,
-            world_size=self.world.size,
-            steps=self.steps_per_epoch,
-        )
-        with closing(batches):
-            while True:
-                what = f"training data failed at step {self.step}"
-                with self._memory_explained(" plus augmentation"), self._reading_explained(what):
-                    batch = next(batches, None)
-                if batch is None:
-                    return
-                yield batch
+        steps = self.steps_per_epoch
+        with (
+            self._memory_explained(" plus augmentation"),
+            self._reading_explained("training"),
+            closing(self.data.train_batches(epoch, start=start, steps=steps)) as batches,
+        ):
+            yield from batches
 
     def _after_step(self) -> None:
         """Show progress, and agree with the other processes on whether to save or stop."""
@@ -174,13 +165,12 @@ class Training:
 
         with (
             self._memory_explained(" plus validation"),
-            self._reading_explained("validation data failed"),
+            self._reading_explained("validation"),
         ):
             return evaluate(
                 network,
                 self.data,
                 precision=self.trainer.precision,
-                world=self.world,
                 on_batch=check_signals,
             )
 
@@ -224,8 +214,8 @@ class Training:
         )
 
     @contextmanager
-    def _reading_explained(self, what: str) -> Iterator[None]:
-        """Name all unreadable images if the data cannot be read."""
+    def _reading_explained(self, split: str) -> Iterator[None]:
+        """Name all unreadable images if the images of a split cannot be read."""
         try:
             yield
         except (DataError, OSError) as error:
@@ -234,7 +224,8 @@ class Training:
             if isinstance(found, ImageError):
                 way_out = f". Repair or remove the damaged images, then resume with {ACCEPT}"
             raise TrainingError(
-                f"reading the {what}: {found}{way_out}. {self.recorder.last_checkpoint()}"
+                f"reading the {split} data failed at step {self.step}: {found}{way_out}. "
+                f"{self.recorder.last_checkpoint()}"
             ) from None
 
     @contextmanager

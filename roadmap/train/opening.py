@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from roadmap.runs.record import (
     RunRecord,
     data_conventions,
     read_record,
+    today,
     write_record,
 )
 from roadmap.train.checkpoint import Checkpoint, load_checkpoint
@@ -242,8 +242,7 @@ class _Folder:
             self._say(f"the data has changed since the run finished: {changed}")
             return
         self._say(f"the data has changed; recorded in run.json: {changed}")
-        date = datetime.now(timezone.utc).date().isoformat()
-        self._changes.append({"step": step, "date": date, "before": there, "after": here})
+        self._changes.append({"step": step, "date": today(), "before": there, "after": here})
 
 
 def _earlier(record: RunRecord) -> dict[str, Any]:

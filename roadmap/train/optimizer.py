@@ -69,7 +69,7 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     ]
 
 
-def layer_scale(name: str, depths: Sequence[int], decay: float) -> float:
+def lr_scale(name: str, depths: Sequence[int], decay: float) -> float:
     """Return the factor of the learning rate of the parameter ``name``.
 
     The layers are grouped from the input: the stem; in each stage, every three consecutive blocks,
@@ -89,7 +89,7 @@ def layer_scale(name: str, depths: Sequence[int], decay: float) -> float:
 def layer_groups(
     groups: Sequence[dict[str, Any]], model: nn.Module, decay: float
 ) -> list[dict[str, Any]]:
-    """Split parameter ``groups`` by ``layer_scale``, stored as ``lr_scale``, without frozen
+    """Split parameter ``groups`` by ``lr_scale``, stored under that name, without frozen
     parameters."""
     assert isinstance(model, ModernResNet)
     names = {parameter: name for name, parameter in model.named_parameters()}
@@ -98,7 +98,7 @@ def layer_groups(
         scaled: dict[float, list[nn.Parameter]] = {}
         for parameter in group["params"]:
             if parameter.requires_grad:
-                scale = layer_scale(names[parameter], model.config.depths, decay)
+                scale = lr_scale(names[parameter], model.config.depths, decay)
                 scaled.setdefault(scale, []).append(parameter)
         split += [{**group, "params": each, "lr_scale": scale} for scale, each in scaled.items()]
     return split

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import typer
 
-from roadmap.console import Column, Format, emit, fail, find_keys, find_roadmap, note, number
+from roadmap.console import Column, Format, emit, fail, find_keys, find_roadmap, note, number_column
 from roadmap.text import counted
-from roadmap.train.commands import sentences
+from roadmap.train.options import sentences
 from roadmap.train.settings import Start
 
 
@@ -46,9 +46,9 @@ def classify(
         )
     columns = [
         Column("picture", "picture"),
-        number("rank", "rank", 0),
+        number_column("rank", "rank", 0),
         Column("description", "class"),
-        number("probability", "probability %", 1, 0.01),
+        number_column("probability", "probability %", 1, 0.01),
     ]
     if rows or form is not Format.table:
         emit(rows, columns, form)

@@ -6,24 +6,21 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from models.files import weights_content
 from roadmap.device import device_name, versions
 from roadmap.errors import InterruptedRunError, TrainingError
 from roadmap.files import write_bytes, write_csv
 from roadmap.runs.metrics import COLUMNS, METRICS
-from roadmap.runs.record import RunPoint, RunRecord, RunStart, write_record
+from roadmap.runs.record import RunPoint, RunRecord, RunStart, today, write_record
 from roadmap.text import counted
 from roadmap.train.checkpoint import last_step, save_checkpoint
-from roadmap.train.data.batches import DataInfo
+from roadmap.train.data.batches import Data
+from roadmap.train.display import Display
 from roadmap.train.distributed import World
 from roadmap.train.live import LiveFigures
-from roadmap.train.metrics import Display
 from roadmap.train.settings import Settings
 from roadmap.train.stopwatch import Stopwatch
 from roadmap.train.trackers import Trackers
@@ -33,37 +30,35 @@ from roadmap.train.trainer import Sums, Trainer
 def new_record(
     settings: Settings,
     identity: dict[str, Any],
-    data: DataInfo,
-    steps_per_epoch: int,
-    device: torch.device,
-    processes: int,
+    data: Data,
     start: RunStart | None = None,
 ) -> RunRecord:
     """Return the record of a run before it starts, at ``start`` or at random weights.
 
     ``identity`` is what ``settings.identity`` returns for its network and device.
     """
+    info = data.info
     return RunRecord(
         **identity,
         status="running",
         start=start,
         point=RunPoint(**settings.point) if settings.point else None,
         recipe_name=settings.recipe_name,
-        data=data.name,
-        data_sha256=data.sha256,
-        classes=data.num_classes,
-        class_names=data.classes and list(data.classes),
-        train_images=data.num_train,
-        val_images=data.num_val,
-        train_split=data.splits[0],
-        val_split=data.splits[1],
-        exif_orientation=data.exif_orientation,
+        data=info.name,
+        data_sha256=info.sha256,
+        classes=info.num_classes,
+        class_names=info.classes and list(info.classes),
+        train_images=info.num_train,
+        val_images=info.num_val,
+        train_split=info.splits[0],
+        val_split=info.splits[1],
+        exif_orientation=info.exif_orientation,
         compiled=settings.compiled,
-        device=device_name(device),
-        processes=processes,
-        steps_per_epoch=steps_per_epoch,
+        device=device_name(data.device),
+        processes=data.world.size,
+        steps_per_epoch=data.steps_per_epoch,
         versions=versions(),
-        date=_today(),
+        date=today(),
         wall_seconds=None,
     )
 
@@ -113,17 +108,17 @@ class Recorder:
             self._tracker_names, self.folder, self.record, self.history, self._display.say
         )
         record, recipe = self.record, self.record.recipe
+        steps_per_epoch = total_steps // recipe["epochs"]
         if step:
             self._display.say(f"resuming after step {step} of {total_steps}")
         self._display.say(
             f"{self._subject} on {record.data}, {counted(recipe['epochs'], 'epoch')} of "
-            f"{counted(total_steps // recipe['epochs'], 'step')} of "
+            f"{counted(steps_per_epoch, 'step')} of "
             f"{counted(recipe['batch_size'], 'image')}, {record.device}, {record.precision}: "
             f"{self.folder}"
         )
         self._display.begin(total_steps, step)
         if self._world.is_main:
-            steps_per_epoch = total_steps // recipe["epochs"]
             self._live = LiveFigures(self.folder, step, total_steps, steps_per_epoch)
 
     def progress(self, step: int, sums: Sums) -> None:
@@ -214,7 +209,7 @@ class Recorder:
             self.record,
             status=status,
             steps=step,
-            date=_today(),
+            date=today(),
             wall_seconds=self.stopwatch.wall_seconds(),
             **more,
         )
@@ -256,7 +251,3 @@ class Recorder:
             write_bytes(path, *weights_content(network.state_dict(), trainer.config, **facts))
         self._write_metrics()
         write_record(self.folder, self.record)
-
-
-def _today() -> str:
-    return datetime.now(timezone.utc).date().isoformat()

@@ -18,13 +18,14 @@ from roadmap.train.settings import Scale, default_precision, flat_differences, u
 PATH, DESIGN = "PATH", "FILE"
 
 
-def resume_command(run: RunRecord, folder: Path) -> str | None:
+def resume_command(run: RunRecord, folder: Path, *, elsewhere: bool = False) -> str | None:
     """Return the command that resumes ``run`` in ``folder``, with ``PATH`` and ``DESIGN`` for what
-    is not recorded; None if no options of this version give its settings."""
+    is not recorded; None if no options of this version give its settings. ``elsewhere`` states the
+    precision too, whose default depends on the machine."""
     if run.point is not None:  # a sweep names the folders of its runs
         words, folder = ["sweep", "--design", DESIGN], folder.parent
     else:
-        own = _options(run)
+        own = _options(run, elsewhere)
         if own is None:
             return None
         words = ["train", *_subject(run), *own]
@@ -42,7 +43,7 @@ def _subject(run: RunRecord) -> list[str]:
     return [*words, "--frozen-stages", str(start.frozen_stages)]
 
 
-def _options(run: RunRecord) -> list[str] | None:
+def _options(run: RunRecord, elsewhere: bool) -> list[str] | None:
     """Return the options of ``train`` that are not its defaults; None if there are none for it."""
     scale: Scale = "pocket" if run.scale == "pocket" else "full"
     try:
@@ -50,11 +51,12 @@ def _options(run: RunRecord) -> list[str] | None:
     except RefusedError:  # a recipe that this version does not have
         return None
     there = _facts(run)
+    precision = None if elsewhere else default_precision(run.device_type or "cpu", run.scale)
     default = {
         "recipe": json.loads(json.dumps(asdict(recipe))),
         "seed": 0,
         "scale": "full",
-        "precision": default_precision(run.device_type or "cpu", run.scale),
+        "precision": precision,
         "micro_batch": None,
         "sync_batch_norm": True,
         "device_type": None if run.device_type == "cpu" else run.device_type,

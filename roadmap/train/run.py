@@ -24,10 +24,10 @@ from roadmap.train.closing import closing_line
 from roadmap.train.data.batches import Data, DataError, open_data
 from roadmap.train.data.class_names import ClassNamesError
 from roadmap.train.data.sources import open_source
+from roadmap.train.display import Display
 from roadmap.train.distributed import World, joined
 from roadmap.train.fine_tune import StartWeights, read_start
 from roadmap.train.loop import Training
-from roadmap.train.metrics import Display
 from roadmap.train.opening import conventions, locked, open_run
 from roadmap.train.recorder import Recorder, new_record
 from roadmap.train.settings import Settings, trained_config, unchanged_recipe
@@ -162,8 +162,7 @@ def _open(settings: Settings, device: torch.device, world: World) -> _Opened:
     recipe = settings.recipe
     try:
         source = found = open_source(settings.data)
-        name = f"{settings.subject}-seed{settings.seed}"
-        folder = settings.output or runs_folder() / found.folder / name
+        folder = settings.output or runs_folder() / found.folder / settings.folder_name
         exif_orientation, class_names = world.share(lambda: conventions(folder))
         with suppress(ClassNamesError):  # reported when the folder is opened
             source = found.ordered(class_names, str(folder))
@@ -172,12 +171,11 @@ def _open(settings: Settings, device: torch.device, world: World) -> _Opened:
             recipe,
             device=device,
             seed=settings.seed,
-            scale="pocket" if settings.scale == "pocket" else None,
+            scale=settings.scale,
             workers=settings.workers,
             exif_orientation=exif_orientation,
+            world=world,
         )
-        data.check_batch(recipe.batch_size, world.size)
-        steps_per_epoch = data.steps_per_epoch(recipe.batch_size)
         begin = read_start(settings.start) if settings.start else None
         start = begin and begin.recorded(data.info.classes)
         config = trained_config(settings) if begin is None else begin.config
@@ -196,7 +194,7 @@ def _open(settings: Settings, device: torch.device, world: World) -> _Opened:
         )
     except (DataError, ConfigError) as error:
         raise RefusedError(str(error)) from None
-    record = new_record(settings, identity, data.info, steps_per_epoch, device, world.size, start)
+    record = new_record(settings, identity, data, start)
     notes = source.said
     if source is not found:
         notes += (f"{found.name} has the classes in a different order; they are matched by name",)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from models.text import said
+from roadmap.recipes import option_name
 from roadmap.runs.record import IDENTITY
 from roadmap.train.settings import flat_differences
 
@@ -99,7 +100,7 @@ def _option(name: str, value: Any) -> str | None:
     field = name.removeprefix("recipe.")
     if field != name:
         values = value if isinstance(value, list) else ["none" if value is None else value]
-        return f"--{field.replace('_', '-')} {','.join(map(str, values))}"
+        return f"{option_name(field)} {','.join(map(str, values))}"
     return f"{_OPTIONS[name]} {value}" if name in _OPTIONS and value is not None else None
 
 
@@ -107,7 +108,7 @@ def _shown(name: str) -> str:
     if name == START:
         return "SHA-256 of --weights"
     field = name.removeprefix("recipe.")
-    return _OPTIONS.get(name, name) if field == name else f"--{field.replace('_', '-')}"
+    return _OPTIONS.get(name, name) if field == name else option_name(field)
 
 
 def free_folder(folder: Path) -> Path:

@@ -18,7 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from models.config import ModelConfig
 from models.text import said, unknown_name
 from roadmap.errors import RefusedError
-from roadmap.recipes import NAMED_RECIPES, RECIPES, Recipe
+from roadmap.recipes import FIELDS, NAMED_RECIPES, RECIPES, Recipe, option_name
 from roadmap.runs.record import IDENTITY
 from roadmap.schedule import scaled_lr
 from roadmap.steps import ROADMAPS
@@ -26,6 +26,8 @@ from roadmap.text import counted
 
 Scale = Literal["full", "pocket"]
 Precision = Literal["float32", "bf16"]
+#: The step that is trained if none is named.
+STEP = "separate_downsampling"
 #: Largest side of a test image.
 MOST_PIXELS = 16_384
 SIZES = f"1 to {MOST_PIXELS:,} pixels"
@@ -57,7 +59,7 @@ class Start:
     """Where fine-tuning starts: ``weights`` is a file, a run's folder or a name in timm.
 
     The learning rate of a layer is multiplied by ``layer_decay`` once per group of layers after it
-    (``optimizer.layer_scale``). The stem and the first ``frozen_stages`` stages keep their weights
+    (``optimizer.lr_scale``). The stem and the first ``frozen_stages`` stages keep their weights
     if it is not 0. ``network`` is for files that do not record it. A ``Path`` as ``weights`` is
     stored as text. Raises ``RefusedError`` for a value out of range.
     """
@@ -95,7 +97,7 @@ class Settings:
     """
 
     roadmap: str = "resnet50"
-    step: str | None = "separate_downsampling"
+    step: str | None = STEP
     network: ModelConfig | None = None
     point: Mapping[str, Any] | None = dataclasses.field(default=None, hash=False)
     start: Start | None = None
@@ -111,9 +113,8 @@ class Settings:
     micro_batch: int | None = None
     sync_batch_norm: bool = True
     checkpoint_every: float = 300.0
-    tensorboard: bool = False
-    wandb: bool = False
-    mlflow: bool = False
+    #: The tools that the run reports to, as ``trackers.TRACKERS`` names them.
+    trackers: tuple[str, ...] = ()
     workers: int | None = None
     output: Path | None = None
     #: Continue a run whose data has changed, and record the change.
@@ -132,9 +133,8 @@ class Settings:
         return f"{self.point['design']}-{self.point['key']}"
 
     @property
-    def trackers(self) -> tuple[str, ...]:
-        """Return the names of the tools that the run reports to."""
-        return tuple(name for name in ("tensorboard", "wandb", "mlflow") if getattr(self, name))
+    def folder_name(self) -> str:
+        return f"{self.subject}-seed{self.seed}"
 
     def identity(self, config: ModelConfig, device_type: str | None) -> dict[str, Any]:
         """Return what run.json records about the settings and resumed runs must share, with lists
@@ -292,7 +292,7 @@ def parse_field(name: str, text: str) -> Any:
     if type(None) in kinds and text.lower() == "none":
         return None
     kind = kinds[0]
-    option = _option(name)
+    option = option_name(name)
     try:
         if get_origin(kind) is Literal:
             if text not in get_args(kind):
@@ -303,7 +303,7 @@ def parse_field(name: str, text: str) -> Any:
             return (first, second)
         return kind(text)
     except (TypeError, ValueError):
-        raise RefusedError(f"{option} is {said(text)}; use {describe_field(name)}") from None
+        raise RefusedError(f"{option} is {said(text)}; use {_values(name)}") from None
 
 
 def unchanged_recipe(roadmap: str, step: str | None, recipe: str | None, scale: Scale) -> Recipe:
@@ -319,7 +319,11 @@ def default_precision(device_type: str, scale: str) -> Precision:
 
 
 def describe_field(name: str) -> str:
-    """Describe the values that the recipe's field ``name`` accepts."""
+    """Describe the recipe's field ``name`` and the values that it accepts."""
+    return f"{FIELDS[name].meaning or FIELDS[name].title}: {_values(name)}"
+
+
+def _values(name: str) -> str:
     kinds = _kinds(name)
     kind = kinds[0]
     if get_origin(kind) is Literal:
@@ -378,11 +382,7 @@ def _kinds(name: str) -> tuple[Any, ...]:
     return (hint,)
 
 
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _check_fields(recipe: Recipe, named: Callable[[str], str] = _option) -> None:
+def _check_fields(recipe: Recipe, named: Callable[[str], str] = option_name) -> None:
     """Raise ``RefusedError`` for a value out of range; ``named`` names fields in messages."""
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)

@@ -7,6 +7,7 @@ from math import isclose
 from roadmap.recipes import Recipe
 from roadmap.schedule import scaled_lr
 from roadmap.text import counted
+from roadmap.train.data.sampling import steps_per_epoch
 
 #: A batch is too large for a set if an epoch has fewer steps; ``MOST`` is the largest proposed.
 FEW_PER_EPOCH, MOST = 4, 64
@@ -53,4 +54,4 @@ def small_set(recipe: Recipe, default: Recipe, images: int) -> str | None:
 
 
 def _steps(recipe: Recipe, batch_size: int, images: int) -> int:
-    return recipe.epochs * max(images // batch_size, 1)
+    return recipe.epochs * steps_per_epoch(images, batch_size)

@@ -9,22 +9,15 @@ import subprocess
 import sys
 
 import pytest
-from fake_runs import write_ablation, write_run
+from fake_runs import CHANGES, write_ablation, write_run
 from typer.testing import CliRunner
 
 from roadmap.cli import app
 
-SCORES = {
-    "kernel_5": (69.0, 69.4, 68.8),
-    "kernel_7": (70.02, 70.4, 69.81),
-    "gelu": (70.1, 70.3, 70.0),
-    "fewer_activations": (60.0, 60.38, 59.92),
-}
-
 
 @pytest.fixture
 def runs(tmp_path):
-    write_ablation(tmp_path, SCORES)
+    write_ablation(tmp_path, CHANGES)
     return tmp_path
 
 
@@ -105,7 +98,7 @@ def test_seconds_are_rounded(tmp_path):
 
 def test_json_and_csv_hold_every_field_and_nothing_else(runs):
     rows = json.loads(report(runs, "--format", "json").stdout)
-    assert [row["key"] for row in rows] == list(SCORES)
+    assert [row["key"] for row in rows] == list(CHANGES)
     assert rows[0]["verdict"] is None
     assert rows[1]["change"] == pytest.approx(1.01, abs=0.005)
     assert (rows[1]["verdict"], rows[1]["previous"]) == ("gain", "kernel_5")

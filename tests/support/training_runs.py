@@ -141,7 +141,7 @@ def hang_at_step(step: int) -> None:
     Trainer.step = hanging
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
     """Until ``condition`` holds; an ``AssertionError`` when it does not in time."""
     end = time.monotonic() + seconds
     while not condition():
@@ -197,14 +197,19 @@ def step_losses(
     with joined("cpu") as world:
         device = torch.device("cpu")
         data = open_data(
-            open_source(settings.data), settings.recipe, device=device, seed=0, scale="pocket"
+            open_source(settings.data),
+            settings.recipe,
+            device=device,
+            seed=0,
+            scale="pocket",
+            world=world,
         )
         config = run_config(settings.roadmap, settings.step, settings.recipe, scale="pocket")
         torch.manual_seed(0)
         trainer = Trainer(
             ModernResNet(config.replace(num_classes=data.info.num_classes)),
             settings.recipe,
-            steps_per_epoch=data.steps_per_epoch(settings.recipe.batch_size),
+            steps_per_epoch=data.steps_per_epoch,
             device=device,
             micro_batch=settings.micro_batch,
             world=world,
@@ -212,8 +217,7 @@ def step_losses(
         losses: list[float] = []
         while len(losses) < steps:
             epoch = len(losses) // trainer.steps_per_epoch
-            share = {"rank": world.rank, "world_size": world.size}
-            for images, targets in data.train_batches(epoch, settings.recipe.batch_size, **share):
+            for images, targets in data.train_batches(epoch):
                 trainer.begin_epoch()
                 trainer.step(len(losses), images, targets)
                 sums = trainer.sums()
@@ -280,10 +284,8 @@ def fail_reading_at(patch: Any, step: int, error: Exception | None = None) -> No
 
     whole = Data.train_batches
 
-    def failing(
-        self: Data, epoch: int, batch_size: int, *, start: int = 0, **rest: int
-    ) -> Iterator[Any]:
-        batches = whole(self, epoch, batch_size, start=start, **rest)
+    def failing(self: Data, epoch: int, *, start: int = 0, **rest: int) -> Iterator[Any]:
+        batches = whole(self, epoch, start=start, **rest)
         for number, batch in enumerate(batches, start):
             if number >= step:
                 raise error or DataError("the data is gone")

@@ -23,7 +23,7 @@ from roadmap.sweep.plan import PlannedRun
 from roadmap.timm_models import weights
 from roadmap.train import fine_tune
 from roadmap.train.fine_tune import read_start
-from roadmap.train.optimizer import build_optimizer, freeze, layer_scale
+from roadmap.train.optimizer import build_optimizer, freeze, lr_scale
 from roadmap.train.run import train
 from roadmap.train.scoring import score_file
 from roadmap.train.settings import Settings, Start, choose_recipe
@@ -274,15 +274,15 @@ def test_two_processes_fine_tune_as_one_does(unnamed, tmp_path):
     ],
 )
 def test_the_factor_of_each_layer(name, power):
-    assert layer_scale(name, (3, 3, 9, 3), 0.7) == 0.7**power
+    assert lr_scale(name, (3, 3, 9, 3), 0.7) == 0.7**power
 
 
 def test_the_official_groups_of_the_larger_networks():
     # 12 groups besides stem and head; ResNet-50's stages of 4 and 6 blocks have one and two.
-    assert layer_scale("stem.conv.weight", (3, 3, 27, 3), 0.5) == 0.5**13
-    assert layer_scale("stages.2.blocks.26.branch.conv1.weight", (3, 3, 27, 3), 0.5) == 0.5**2
-    assert layer_scale("stages.1.blocks.3.shortcut.conv.weight", (3, 4, 6, 3), 0.5) == 0.5**4
-    assert layer_scale("stages.2.blocks.3.branch.conv1.weight", (3, 4, 6, 3), 0.5) == 0.5**2
+    assert lr_scale("stem.conv.weight", (3, 3, 27, 3), 0.5) == 0.5**13
+    assert lr_scale("stages.2.blocks.26.branch.conv1.weight", (3, 3, 27, 3), 0.5) == 0.5**2
+    assert lr_scale("stages.1.blocks.3.shortcut.conv.weight", (3, 4, 6, 3), 0.5) == 0.5**4
+    assert lr_scale("stages.2.blocks.3.branch.conv1.weight", (3, 4, 6, 3), 0.5) == 0.5**2
 
 
 def test_the_optimizer_gets_each_layers_rate_at_every_step():

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 from roadmap.cli import app
 from roadmap.recipes import FINE_TUNE
 from roadmap.train import run as run_module
-from roadmap.train.sizes import FIELDS, recorded_sizes
+from roadmap.train.recorded_sizes import SIZE_FIELDS, recorded_sizes
 
 SIZES = {"train_size": 32, "test_size": 36, "test_resize": 40}
-OF_RECIPE = {name: getattr(FINE_TUNE, name) for name in FIELDS}
+OF_RECIPE = {name: getattr(FINE_TUNE, name) for name in SIZE_FIELDS}
 
 
 def weights(folder, recipe):
@@ -34,7 +34,7 @@ def asked(monkeypatch):
         done = CliRunner().invoke(app, ["train", *map(str, options)])
         assert done.exit_code == 0, done.output
         settings, notes = found.pop()
-        return {name: getattr(settings.recipe, name) for name in FIELDS}, notes
+        return {name: getattr(settings.recipe, name) for name in SIZE_FIELDS}, notes
 
     return asked
 
@@ -56,7 +56,7 @@ def test_the_sizes_of_ones_own_run_are_kept_and_said(asked, tmp_path):
         (["--image-size", 224], OF_RECIPE),
         (["--train-size", 64], OF_RECIPE | {"train_size": 64}),
         (["--test-size", 64], OF_RECIPE | {"test_size": 64}),
-        (["--scale", "pocket"], dict.fromkeys(FIELDS, 32)),
+        (["--scale", "pocket"], dict.fromkeys(SIZE_FIELDS, 32)),
     ],
 )
 def test_sizes_that_are_asked_for_count(options, expected, asked, tmp_path):

@@ -64,7 +64,7 @@ def settings(data, tool, tmp_path):
 
 def tracked(data, tmp_path, *tools, **more):
     folder = tmp_path / f"{tmp_path.name}-run"
-    fields = {"data": str(data), "workers": 0, "changes": CHANGES, **dict.fromkeys(tools, True)}
+    fields = {"data": str(data), "workers": 0, "changes": CHANGES, "trackers": tools}
     return tiny_settings(folder, **fields | more)
 
 

@@ -10,7 +10,7 @@ from functools import partial
 
 import pages
 import pytest
-from fake_runs import damaged, write_ablation, write_run
+from fake_runs import FIRST_STEPS, damaged, write_ablation, write_run
 from pages import address, checked, html
 
 from roadmap.charts.curves import MEASURES
@@ -19,12 +19,7 @@ from roadmap.steps import ROADMAPS
 from roadmap.views.common import all_runs
 
 opened = partial(pages.opened, "ablations")
-SCORES = {
-    "baseline": (69.0, 69.4, 68.8),
-    "training": (72.02, 72.4, 71.81),
-    "stage_ratio": (72.0, 72.6, 71.9),
-    "patchify_stem": (60.1,),
-}
+SCORES = FIRST_STEPS | {"patchify_stem": (60.1,)}
 
 
 @pytest.fixture

@@ -9,23 +9,18 @@ import pytest
 from browser import ROOT, served
 from browser_pages import expect_to_fit, idle, themed
 from ended_tasks import ended_tasks
-from fake_runs import write_ablation
+from fake_runs import FIRST_STEPS, write_ablation
 from playwright.sync_api import Page, expect
 
 from roadmap.runs.folders import RUNS_VARIABLE
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-SCORES = {
-    "baseline": (69.0, 69.4, 68.8),
-    "training": (72.02, 72.4, 71.81),
-    "stage_ratio": (72.0, 72.6, 71.9),
-}
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
-    write_ablation(root, SCORES)
+    write_ablation(root, FIRST_STEPS)
     (root / "tiny" / "broken").mkdir()
     with ended_tasks(root):
         yield root

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from roadmap.steps import ROADMAPS
-from roadmap.views.common.recipe_changes import recipe_changes
+from roadmap.views.common.recipe_text import recipe_changes
 from roadmap.views.lecture.slides import slides
 
 

@@ -17,7 +17,7 @@ from roadmap.views.picture import levels, networks
 from roadmap.views.picture.networks import forward, pocket
 from roadmap.views.picture.sheets import sheet, strongest
 from roadmap.views.picture.terms import explain
-from roadmap.views.picture.tree import IMAGE, Place, above, place, tree
+from roadmap.views.picture.tree import IMAGE, OpenedPart, above, opened_part, tree
 
 ROADMAP = ROADMAPS["resnet50"]
 PICTURE = np.random.default_rng(0).integers(0, 256, (80, 96, 3), np.uint8)
@@ -88,17 +88,17 @@ def test_a_field_is_what_the_output_depends_on(key):
 def test_an_address_is_read_back_or_refused_with_a_sentence():
     parts = tree(pocket("baseline").config, 64)
     trees = {"a": parts, "b": parts}
-    opened = Place("b", "stages.1.blocks.0.branch.conv2", 3, (1, 2))
-    assert place(str(opened), trees) == (opened, "")
+    opened = OpenedPart("b", "stages.1.blocks.0.branch.conv2", 3, (1, 2))
+    assert opened_part(str(opened), trees) == (opened, "")
     names = [str(each) for each in above(opened, parts)]
     assert names[0] == "b.stages.1"
     assert names[-1] == str(opened)
     assert len(names) == 5
     for text in ("c.stem", "a.head", "a.stem/16", "a.stem/0/16,0", "a.stem/0/1", "<b>", "a.stem/"):
-        found, problem = place(text, trees)
+        found, problem = opened_part(text, trees)
         assert found is None
         assert problem.endswith(".")
-    assert place(None, trees) == (None, "")
+    assert opened_part(None, trees) == (None, "")
 
 
 def test_a_sheet_holds_the_strongest_maps():

@@ -105,15 +105,15 @@ def erase(images: Tensor, drawn: Erasing, noise: Tensor | None) -> Tensor:
     chosen = np.flatnonzero(drawn.box.any(axis=1))
     if not len(chosen):
         return images
-    index = _to(chosen, images)
+    index = to_device(chosen, images.device)
     erased = images[index]
-    mask = inside(_to(drawn.box[chosen], images), images.shape[-1])
+    mask = inside(to_device(drawn.box[chosen], images.device), images.shape[-1])
     if noise is None:
         filling = torch.zeros((), device=images.device)
     else:
         windows = noise.unfold(0, erased[0].numel(), 1)
         start = (drawn.offset[chosen] * len(windows)).astype(np.int64)
-        filling = windows[_to(start, images)].view(erased.shape)
+        filling = windows[to_device(start, images.device)].view(erased.shape)
     images[index] = torch.where(mask, filling, erased)
     return images
 
@@ -134,15 +134,15 @@ ERASING_FILLS: dict[str, Callable[[torch.device], Tensor | None]] = {
 def mix(images: Tensor, targets: Tensor, drawn: Mixing) -> tuple[Tensor, Tensor]:
     """Apply Mixup and CutMix to images and targets of neighbors 2i and 2i + 1."""
     first, second = images.unflatten(0, (-1, 2)).unbind(1)
-    cut = _to(drawn.cut[::2].copy(), images)[:, None, None, None]
-    given = _to(1 - drawn.share[::2], images)[:, None, None, None]
-    taken = inside(_to(drawn.box[::2].copy(), images), images.shape[-1]).float()
+    cut = to_device(drawn.cut[::2].copy(), images.device)[:, None, None, None]
+    given = to_device(1 - drawn.share[::2], images.device)[:, None, None, None]
+    taken = inside(to_device(drawn.box[::2].copy(), images.device), images.shape[-1]).float()
     exchanged = torch.where(cut, taken, given)
     mixed = torch.empty_like(images)
     own, other = mixed.unflatten(0, (-1, 2)).unbind(1)
     torch.lerp(first, second, exchanged, out=own)
     torch.lerp(second, first, exchanged, out=other)
-    share = _to(drawn.share, images)
+    share = to_device(drawn.share, images.device)
     return mixed, torch.lerp(neighbors(targets), targets, share[:, None])
 
 
@@ -159,5 +159,5 @@ def soft_targets(labels: Tensor, classes: int, smoothing: float) -> Tensor:
     return targets.scatter_(1, labels[:, None], 1 - smoothing + off)
 
 
-def _to(array: np.ndarray, like: Tensor) -> Tensor:
-    return torch.from_numpy(array).to(like.device, non_blocking=True)
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(array).to(device, non_blocking=True)

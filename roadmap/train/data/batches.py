@@ -28,6 +28,7 @@ from roadmap.train.data.pipeline import Batch, augmented, stages
 from roadmap.train.data.prefetch import Batches, prefetched
 from roadmap.train.data.sampling import CROP_AREA, BatchPlan, View
 from roadmap.train.data.split import Source
+from roadmap.train.distributed import World
 
 __all__ = ["Data", "DataError", "DataInfo", "open_data"]
 
@@ -73,16 +74,19 @@ def open_data(
     *,
     device: torch.device | str,
     seed: int,
-    scale: str | None = None,
+    scale: str = "full",
     workers: int | None = None,
     exif_orientation: bool = True,
+    world: World | None = None,
 ) -> Data:
     """Open the images of ``source`` (``sources.open_source``) for training with ``recipe``.
 
     ``scale`` "pocket" uses milder crops. ``workers`` read data that does not fit into memory
     [default: one per core, up to 16]. With ``exif_orientation``, images are rotated by their EXIF
-    tag. Raises ``DataError``.
+    tag. The processes of ``world`` share each batch. Raises ``DataError``.
     """
+    world = world or World()
+    _check_batch(recipe, world.size)
     if recipe.test_resize < recipe.test_size:
         raise DataError(
             f"test_resize is {recipe.test_resize}, less than the crop size test_size "
@@ -101,7 +105,18 @@ def open_data(
     if device.type == "cuda" and device.index is None:  # our threads would use the first GPU
         device = torch.device("cuda", torch.cuda.current_device())
     train, val = _readers(source, view, device, workers)
-    return Data(source, recipe, device, seed, train, val, exif_orientation)
+    return Data(source, recipe, device, seed, train, val, world, exif_orientation)
+
+
+def _check_batch(recipe: Recipe, processes: int) -> None:
+    """Raise ``DataError`` if a global batch cannot be split over the processes."""
+    group = processes * (2 if recipe.mixes else 1)
+    if recipe.batch_size < 1 or recipe.batch_size % group:
+        why = "Mixup and CutMix mix pairs, so " if recipe.mixes else ""
+        raise DataError(
+            f"a global batch of {recipe.batch_size} cannot be split over {processes} processes: "
+            f"{why}use a multiple of {group}"
+        )
 
 
 Reader = InMemory | OnDemand
@@ -129,7 +144,10 @@ def _readers(source: Source, view: View, device: torch.device, workers: int | No
 
 
 class Data:
-    """Training and validation batches of a source with a recipe."""
+    """Training and validation batches of a source with a recipe: this process's part of them.
+
+    Each of the ``world``'s processes gets a contiguous part of every global batch.
+    """
 
     def __init__(
         self,
@@ -139,9 +157,10 @@ class Data:
         seed: int,
         train: Reader,
         val: Reader,
+        world: World,
         exif_orientation: bool = True,
     ):
-        self.recipe, self.device, self.seed = recipe, device, seed
+        self.recipe, self.device, self.seed, self.world = recipe, device, seed, world
         self._stages = stages(recipe, device)
         self._train, self._val = train, val
         self._source = source
@@ -156,6 +175,7 @@ class Data:
             exif_orientation=exif_orientation,
             named=source.named,
         )
+        self.steps_per_epoch = sampling.steps_per_epoch(self.info.num_train, recipe.batch_size)
 
     def all_damaged(self, found: Exception) -> Exception:
         """Return a batch's error; for an unreadable image, list all other unreadable ones too."""
@@ -163,59 +183,30 @@ class Data:
             return found
         return all_damaged((self._source.train, self._source.val), found)
 
-    def steps_per_epoch(self, batch_size: int) -> int:
-        """Return the number of full batches per epoch; at least one, in which the images of a set
-        smaller than a batch repeat."""
-        return max(self.info.num_train // batch_size, 1)
+    def train_batches(self, epoch: int, *, start: int = 0, steps: int | None = None) -> Batches:
+        """Yield the batches of ``epoch``, from batch ``start`` on; it has ``steps`` of them
+        [default: ``steps_per_epoch``].
 
-    def train_batches(
-        self,
-        epoch: int,
-        batch_size: int,
-        *,
-        start: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-        steps: int | None = None,
-    ) -> Batches:
-        """Yield this process's part of the batches of ``epoch``, from batch ``start`` on.
-
-        The epoch has ``steps`` batches [default: ``steps_per_epoch``].
-
-        ``batch_size`` is the global batch size; process ``rank`` of ``world_size`` gets a
-        contiguous part. Images are float32 (N, 3, S, S), normalized, channels_last, on the device.
-        Targets are probabilities, float32 (N, classes), that include label smoothing and mixing;
-        both cross-entropy and binary cross-entropy accept them. Mixup and CutMix mix neighbors
+        Images are float32 (N, 3, S, S), normalized, channels_last, on the device. Targets are
+        probabilities, float32 (N, classes), that include label smoothing and mixing; both
+        cross-entropy and binary cross-entropy accept them. Mixup and CutMix mix neighbors
         (positions 2i and 2i + 1), with one draw per pair. Raises ``DataError``.
         """
-        self.check_batch(batch_size, world_size)
-        steps = steps or self.steps_per_epoch(batch_size)
-        plans = self._plans(epoch, batch_size, range(start, steps), rank, world_size)
+        plans = self._plans(epoch, range(start, steps or self.steps_per_epoch))
         return prefetched(self._train_batches(plans), self.device)
 
-    def check_batch(self, batch_size: int, world_size: int) -> None:
-        """Raise ``DataError`` if a global batch cannot be split over the processes."""
-        group = world_size * (2 if self.recipe.mixes else 1)
-        if batch_size < 1 or batch_size % group:
-            why = "Mixup and CutMix mix pairs, so " if self.recipe.mixes else ""
-            raise DataError(
-                f"a global batch of {batch_size} cannot be split over {world_size} processes: "
-                f"{why}use a multiple of {group}"
-            )
-
-    def _plans(
-        self, epoch: int, batch_size: int, steps: range, rank: int, world_size: int
-    ) -> list[BatchPlan]:
+    def _plans(self, epoch: int, steps: range) -> list[BatchPlan]:
+        recipe, batch_size = self.recipe, self.recipe.batch_size
         order = sampling.epoch_order(
             self.seed,
             epoch,
             self.info.num_train,
             batch_size,
-            self.recipe.repeated_augmentation,
+            recipe.repeated_augmentation,
             steps.stop,
         )
-        part = batch_size // world_size
-        mine = slice(rank * part, (rank + 1) * part)
+        part = batch_size // self.world.size
+        mine = slice(self.world.rank * part, (self.world.rank + 1) * part)
         return [
             BatchPlan(
                 (self.seed, epoch, step), order[step * batch_size : (step + 1) * batch_size], mine
@@ -243,7 +234,8 @@ class Data:
 
     def _augmented(self, crops: Tensor, plans: list[BatchPlan]) -> list[tuple[Tensor, Tensor]]:
         """Return one batch per plan."""
-        labels = self._to_device(self._source.train.labels[sampling.own_images(plans)])
+        own = self._source.train.labels[sampling.own_images(plans)]
+        labels = augment.to_device(own, self.device)
         smoothing = self.recipe.label_smoothing
         targets = augment.soft_targets(labels, self.info.num_classes, smoothing)
         images, targets = augmented(Batch(crops, targets), plans, self._stages)
@@ -251,10 +243,7 @@ class Data:
         part = len(images) // len(plans)
         return list(zip(images.split(part), targets.split(part), strict=True))
 
-    def _to_device(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(self.device, non_blocking=True)
-
-    def val_batches(self, batch_size: int, *, rank: int = 0, world_size: int = 1) -> Batches:
+    def val_batches(self, batch_size: int) -> Batches:
         """Yield every validation image once over all processes, in order, with labels (N,).
 
         The shorter side is resized to the recipe's ``test_resize``, then the central ``test_size``
@@ -263,7 +252,7 @@ class Data:
         """
         images = np.arange(self.info.num_val)
         batches = np.split(images, range(batch_size, len(images), batch_size))
-        parts = [np.array_split(batch, world_size)[rank] for batch in batches]
+        parts = [np.array_split(batch, self.world.size)[self.world.rank] for batch in batches]
         return prefetched(self._val_batches([part for part in parts if len(part)]), self.device)
 
     def _val_batches(self, parts: list[np.ndarray]) -> Batches:
@@ -272,7 +261,7 @@ class Data:
             with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
                 images = augment.normalize(next(crops))
                 images = images.contiguous(memory_format=torch.channels_last)
-            yield images, self._to_device(self._source.val.labels[part])
+            yield images, augment.to_device(self._source.val.labels[part], self.device)
 
 
 def _group_pixels(device: torch.device) -> int:

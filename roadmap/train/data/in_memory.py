@@ -37,30 +37,27 @@ class InMemory:
     def train_crops(self, groups: Iterable[list[BatchPlan]]) -> Iterator[Tensor]:
         """Yield random crops for each group of plans, uint8 (N, 3, S, S) on the device."""
         for plans in groups:
-            crops = sampling.joined(plans, [self._draw(plan) for plan in plans])
-            box = self._to_device(crops.box)
+            crops = sampling.batch_crops(plans, self.sizes, self.view)
+            box = augment.to_device(crops.box, self.device)
             yield augment.resample(
                 self._take(sampling.own_images(plans)),
                 box,
                 box,
-                self._to_device(crops.flip),
+                augment.to_device(crops.flip, self.device),
                 self.view.train_size,
                 self.view.interpolation,
             )
-
-    def _draw(self, plan: BatchPlan) -> sampling.Crops:
-        sizes = self.sizes[plan.images]
-        return sampling.draw_crops(plan.rng, sizes, self.view.area, self.view.flips)
 
     def val_crops(self, parts: Iterable[np.ndarray]) -> Iterator[Tensor]:
         """Yield central crops of each part's images, uint8 (N, 3, S, S) on the device."""
         for index in parts:
             sizes = self.sizes[index]
+            box = central_box(sizes, self.view.test_resize, self.view.test_size)
             whole = np.concatenate([np.zeros_like(sizes), sizes], axis=1)
             yield augment.resample(
                 self._take(index),
-                self._to_device(central_box(sizes, self.view.test_resize, self.view.test_size)),
-                self._to_device(whole),
+                augment.to_device(box, self.device),
+                augment.to_device(whole, self.device),
                 torch.zeros(len(index), dtype=torch.bool, device=self.device),
                 self.view.test_size,
                 self.view.interpolation,
@@ -69,9 +66,6 @@ class InMemory:
     def _take(self, index: np.ndarray) -> Tensor:
         chosen = torch.from_numpy(index).to(self.pixels.device)
         return self.pixels[chosen].to(self.device, non_blocking=True)
-
-    def _to_device(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(self.device, non_blocking=True)
 
 
 def load(split: Decoded, view: View, device: torch.device, limit: int = LIMIT) -> InMemory | None:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from roadmap.train.data.augment import to_device
 from roadmap.train.data.policies import GEOMETRIC, Op, Operations
 
 #: Operations that map each value independently of its neighbors.
@@ -39,7 +40,7 @@ def _apply_layer(
     ) -> None:
         index = _places(code, *operations)
         if len(index):
-            place = _to(index, images)
+            place = to_device(index, images.device)
             images[place] = function(images[place], code[index], argument[index], *arguments)
 
     replace(GEOMETRIC, move, fill)
@@ -52,10 +53,6 @@ def _apply_layer(
 def _places(code: np.ndarray, *operations: Op) -> np.ndarray:
     members: np.ndarray = np.logical_or.reduce(_MEMBER[list(operations)])
     return np.flatnonzero(members[code])
-
-
-def _to(array: np.ndarray, like: Tensor) -> Tensor:
-    return torch.from_numpy(array).to(like.device, non_blocking=True)
 
 
 # -- geometry -----------------------------------------------------------------------------------
@@ -90,7 +87,7 @@ def move(
 ) -> Tensor:
     """Apply shears, translations and rotations."""
     size = (images.shape[-1], images.shape[-2])
-    return affine(images, _to(matrices(code, argument, size), images), fill)
+    return affine(images, to_device(matrices(code, argument, size), images.device), fill)
 
 
 def affine(images: Tensor, matrix: Tensor, fill: tuple[int, int, int]) -> Tensor:
@@ -117,7 +114,8 @@ def affine(images: Tensor, matrix: Tensor, fill: tuple[int, int, int]) -> Tensor
 
 def change_values(images: Tensor, code: np.ndarray, argument: np.ndarray) -> Tensor:
     """Apply operations that map each of a channel's 256 values."""
-    table = _to(pointwise_tables(code, argument), images)[:, None].repeat(1, images.shape[1], 1)
+    table = to_device(pointwise_tables(code, argument), images.device)[:, None]
+    table = table.repeat(1, images.shape[1], 1)
     for operation, function in (
         (Op.CONTRAST, contrast_table),
         (Op.AUTOCONTRAST, autocontrast_table),
@@ -125,8 +123,8 @@ def change_values(images: Tensor, code: np.ndarray, argument: np.ndarray) -> Ten
     ):
         index = _places(code, operation)
         if len(index):
-            place = _to(index, images)
-            table[place] = function(images[place], _to(argument[index], images))
+            place = to_device(index, images.device)
+            table[place] = function(images[place], to_device(argument[index], images.device))
     values = images.flatten(2).long()
     return table.gather(2, values).view_as(images)
 
@@ -185,7 +183,7 @@ def contrast_table(images: Tensor, factor: Tensor) -> Tensor:
 
 def color(images: Tensor, _code: np.ndarray, factor: np.ndarray) -> Tensor:
     """Change saturation: away from gray (factor > 1) or toward it."""
-    return _blend(grayscale(images), images, _to(factor, images))
+    return _blend(grayscale(images), images, to_device(factor, images.device))
 
 
 def sharpness(images: Tensor, _code: np.ndarray, factor: np.ndarray) -> Tensor:
@@ -196,7 +194,7 @@ def sharpness(images: Tensor, _code: np.ndarray, factor: np.ndarray) -> Tensor:
     around = F.avg_pool2d(pixels, 3, stride=1) * 9 + 4 * pixels[..., 1:-1, 1:-1]
     smooth = pixels.clone()
     smooth[..., 1:-1, 1:-1] = (around / 13 + 0.5).floor_()
-    return _blend(smooth, pixels, _to(factor, images))
+    return _blend(smooth, pixels, to_device(factor, images.device))
 
 
 def grayscale(images: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ class Operate:
 
 
 class Normalize:
-    def draw(self, _job: BatchPlan) -> None:
+    def draw(self, _plan: BatchPlan) -> None:
         return None
 
     def apply(self, batch: Batch, _drawn: None) -> Batch:
@@ -105,7 +105,7 @@ def augmented(
     each stage's draws."""
     for stage in applied:
         each = [stage.draw(plan) for plan in plans]
-        drawn = None if each[0] is None else sampling.joined(plans, each)
+        drawn = None if each[0] is None else sampling.own_draws(plans, each)
         batch = stage.apply(batch, drawn)
         if seen is not None:
             seen(drawn)

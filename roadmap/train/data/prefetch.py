@@ -15,8 +15,8 @@ from torch import Tensor
 #: Batches prepared in advance.
 AHEAD = 2
 
-Batch = tuple[Tensor, Tensor]
-Batches = Generator[Batch, None, None]
+ReadyBatch = tuple[Tensor, Tensor]
+Batches = Generator[ReadyBatch, None, None]
 
 
 def prefetched(batches: Batches, device: torch.device) -> Batches:
@@ -28,7 +28,7 @@ def prefetched(batches: Batches, device: torch.device) -> Batches:
     return threaded(batches, device) if device.type == "cuda" else batches
 
 
-def threaded(batches: Iterator[Batch], device: torch.device) -> Batches:
+def threaded(batches: Iterator[ReadyBatch], device: torch.device) -> Batches:
     """Yield ``batches`` in order, prepared in a thread that ends with the iterator. Errors are
     raised in place of their batch."""
     ready: queue.Queue[Any] = queue.Queue(maxsize=AHEAD)
@@ -49,7 +49,10 @@ def threaded(batches: Iterator[Batch], device: torch.device) -> Batches:
 
 
 def _fill(
-    batches: Iterator[Batch], device: torch.device, ready: queue.Queue[Any], stop: threading.Event
+    batches: Iterator[ReadyBatch],
+    device: torch.device,
+    ready: queue.Queue[Any],
+    stop: threading.Event,
 ) -> None:
     try:
         with _own_stream(device):
@@ -79,7 +82,9 @@ def _stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)
 
 
-def _handed_over(batch: Batch, made: torch.cuda.Event | None, device: torch.device) -> Batch:
+def _handed_over(
+    batch: ReadyBatch, made: torch.cuda.Event | None, device: torch.device
+) -> ReadyBatch:
     """Return ``batch`` after making the caller's stream wait for it."""
     if made is not None:
         stream = torch.cuda.current_stream(device)

@@ -71,7 +71,7 @@ def preview(
     for an unknown ``auto_augment``.
     """
     size = recipe.train_size
-    view = View(size, size, size, recipe.interpolation, CROP_AREA[None], flips=True)
+    view = View(size, size, size, recipe.interpolation, CROP_AREA["full"], flips=True)
     reader = in_memory.load(_Pictures(pictures), view, torch.device("cpu"))
     plan = BatchPlan((seed, 0, 0), np.arange(len(pictures)), slice(None))
     assert reader is not None  # pictures of a page are far below the limit

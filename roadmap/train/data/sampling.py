@@ -22,7 +22,7 @@ ORDER, BATCH, IMAGE = range(3)
 
 #: Share of the area that a random crop keeps: the usual one for ImageNet, and a milder one for
 #: ``pocket``, whose images are too small to be recognized from a part.
-CROP_AREA = {None: (0.08, 1.0), "pocket": (0.75, 1.0)}
+CROP_AREA = {"full": (0.08, 1.0), "pocket": (0.75, 1.0)}
 CROP_RATIO = (3 / 4, 4 / 3)
 
 
@@ -58,17 +58,23 @@ def generator(*key: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
 
 
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Return the number of full batches per epoch; at least one, in which the images of a set
+    smaller than a batch repeat."""
+    return max(images // batch_size, 1)
+
+
 def epoch_order(
     seed: int, epoch: int, images: int, batch_size: int, repeats: int, steps: int | None = None
 ) -> np.ndarray:
     """Return the image at every position of an epoch, int64 (steps * batch_size,).
 
-    An epoch has ``images // batch_size`` steps; remaining images are dropped. A set too small for a
-    batch, or for ``steps``, is repeated in a new order. With ``repeats`` n, an epoch has 1/n of the
+    An epoch has ``steps`` [default: ``steps_per_epoch``]; remaining images are dropped. A set too
+    small for them is repeated in a new order. With ``repeats`` n, an epoch has 1/n of the
     images, n times each (Hoffer et al. 2020): the copies of an image are in the same batch, spread
     so that no two are neighbors and every process gets some.
     """
-    total = (steps or max(images // batch_size, 1)) * batch_size
+    total = (steps or steps_per_epoch(images, batch_size)) * batch_size
     rng = generator(seed, epoch, 0, ORDER)
     copies = max(repeats, 1)
     distinct = -(-total // copies)
@@ -140,6 +146,12 @@ def draw_crops(
     return Crops(np.stack([top, left, crop_h, crop_w], axis=1).astype(np.int64), flip)
 
 
+def batch_crops(plans: Sequence[BatchPlan], sizes: np.ndarray, view: View) -> Crops:
+    """Draw the crops of each plan from images of ``sizes``: this process's part, end to end."""
+    drawn = [draw_crops(plan.rng, sizes[plan.images], view.area, view.flips) for plan in plans]
+    return own_draws(plans, drawn)
+
+
 def draw_mixing(
     rng: np.random.Generator, count: int, size: int, mixup: float, cutmix: float
 ) -> Mixing:
@@ -181,7 +193,7 @@ def draw_erasing(rng: np.random.Generator, count: int, size: int, probability: f
 Drawn = TypeVar("Drawn", bound="DataclassInstance")
 
 
-def joined(plans: Sequence[BatchPlan], drawn: Sequence[Drawn]) -> Drawn:
+def own_draws(plans: Sequence[BatchPlan], drawn: Sequence[Drawn]) -> Drawn:
     """What was drawn for each plan's global batch, cut to this process's part, end to end."""
     columns = (
         [getattr(one, field.name)[plan.mine] for one, plan in zip(drawn, plans, strict=True)]

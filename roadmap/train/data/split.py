@@ -168,7 +168,7 @@ def check_range(labels: np.ndarray, classes: int, where: str) -> None:
         raise DataError(f"{where} has label {wrong}; with {classes} classes use 0 to {classes - 1}")
 
 
-def label_names(labels: np.ndarray, where: str) -> tuple[str, ...]:
+def numbered_names(labels: np.ndarray, where: str) -> tuple[str, ...]:
     """Return the labels as text, for a set that does not name its classes."""
     names = int(labels.max(initial=0)) + 1
     if names > len(labels):  # not listed: labels may be arbitrarily large
@@ -197,7 +197,7 @@ def checked_source(
     ``at`` the set. ``skipped`` are notes on training files, since a class may have only those.
     """
     named = names is not None
-    names = names if names is not None else label_names(train.labels, places[0])
+    names = names if names is not None else numbered_names(train.labels, places[0])
     check_classes(train.labels, names, places[0], skipped)
     check_range(val.labels, len(names), places[1])
     notes = (*no_val_note(at, splits), *skipped, *notes, *val_notes(val.labels, names, places[1]))

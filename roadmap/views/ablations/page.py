@@ -1,4 +1,8 @@
-"""The trained roadmap: each step's gain, its uncertainty, and the runs behind it."""
+"""The trained roadmap: each step's gain, its uncertainty, and the runs behind it.
+
+The verdicts are drawn as in the report: the chart by ``charts.ablation``, sentences by
+``report.text``, the table by ``report.figures_table``.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from roadmap import visitors
-from roadmap.analysis.table import ablation_table, rows
+from roadmap.analysis.table import rows, rows_table
 from roadmap.charts import ablation as charts
 from roadmap.report import text
 from roadmap.report.figures_table import Figures, legend, verdicts_table
@@ -96,7 +100,8 @@ def _analysis(runs: tuple[StepRun, ...], found: Runs, roadmap: str) -> None:
     except ResultsError as error:
         st.html(markup.notice(f"These runs cannot be analyzed: {error}"))
         return
-    figures, table = rows(ablation), ablation_table(ablation)
+    figures = rows(ablation)
+    table = rows_table(figures)
     st.html(markup.paragraph(text.verdicts(ablation), "lead finding"))
     images = ablation.runs[0].train_images
     if ablation.roadmap.changes_networks and (

@@ -17,7 +17,7 @@ from models.config import ModelConfig
 from roadmap import visitors
 from roadmap.background.queue import Job
 from roadmap.drawing.words import label
-from roadmap.export.formats import verdict
+from roadmap.export.formats import check_text
 from roadmap.export.packages import onnx_refusal
 from roadmap.measure.complexity import count
 from roadmap.measure.limits import export_refusal, refusal
@@ -243,7 +243,7 @@ def _offer(form: str, job: Job) -> None:
         key=f"download-{form}",
         on_click="ignore",
     )
-    st.html(markup.paragraph(verdict(form, job.result["difference"]), "faint"))
+    st.html(markup.paragraph(check_text(form, job.result["difference"]), "faint"))
 
 
 def _offer_zip(config: ModelConfig, jobs: Mapping[str, Job]) -> None:

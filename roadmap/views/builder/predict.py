@@ -78,7 +78,7 @@ def _predicted(effects: Effects, config: ModelConfig) -> tuple[Prediction, str]:
     """
     space = effects.space
     found = space.levels_of(config)
-    shown = {f.name for f in space.factors if any(level.config for level in f.levels)}
+    shown = space.network_factors
     levels = effects.start | {name: key for name, key in found.items() if name in shown}
     rate = effects.best_rate(levels)
     trained = text.conditions_of_one(effects, levels, rate, leave_out=shown)

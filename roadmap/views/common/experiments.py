@@ -24,6 +24,10 @@ from roadmap.study.space import StudyError
 from roadmap.study.speed import Speed, fit_speed
 from roadmap.views.common import all_runs
 
+#: Commands that train the study's design and show what it found.
+COMMANDS = """python -m roadmap sweep --design results/designs/small_data.json --data PATH --dry-run
+python -m roadmap sweep --design results/designs/small_data.json --data PATH --compile
+python -m roadmap effects --data NAME"""
 #: Slider positions whose results are cached, a few kB each.
 MOST_KEPT = 64
 

@@ -22,11 +22,12 @@ EXPERIMENT, CONFIRMATION = "tiny-imagenet-100", "confirmation"
 LARGE = 100_000
 
 
-def caution(data: str, train_images: int | None, roadmap: str) -> str:
+def caution(data: str, train_images: int | None, roadmap: str, *, offer_study: bool = True) -> str:
     """Return a paragraph to put above charts of the steps of ``roadmap`` trained on ``data``; empty
     if that is large or if the steps change only the recipe.
 
-    ``train_images`` is None if unknown.
+    ``train_images`` is None if unknown. With ``offer_study``, it links to training the study's
+    steps.
     """
     if data == DIGITS:
         return _paragraph(escape(digits_caution()))
@@ -34,7 +35,7 @@ def caution(data: str, train_images: int | None, roadmap: str) -> str:
         return ""
     if train_images is not None and train_images >= LARGE:
         return ""
-    return _paragraph(f"{escape(small_caution(data))} {_more(data)}")
+    return _paragraph(f"{escape(small_caution(data))} {_more(data, offer_study)}")
 
 
 @cache
@@ -81,13 +82,16 @@ def _gain(first: str, recipe: str) -> str:
     )
 
 
-def _more(data: str) -> str:
+def _more(data: str, offer_study: bool) -> str:
     """Link to the runs behind the sentence, what explains them, and the study's steps to train."""
     links = [_link("effects", "why", data=EXPERIMENT, view="orders")]
     if data != EXPERIMENT:
         links.insert(0, _link("ablations", "every step there", data=EXPERIMENT, roadmap=ROADMAP))
+    see = f"See {' and '.join(links)}"
+    if visitors.is_public() or not offer_study:
+        return f"{see}."
     own = _link("training", "train the study's steps", kind="study")
-    return f"See {' and '.join(links)}{'' if visitors.is_public() else f', or {own}'}."
+    return f"{see}, or {own}."
 
 
 def _link(page: str, text: str, **parameters: str) -> str:

@@ -11,7 +11,7 @@ import streamlit as st
 from models.text import ended
 from roadmap.charts import effects as charts
 from roadmap.study import text
-from roadmap.study.rows import lengths, view_rows
+from roadmap.study.rows import lengths, view_rows, view_table
 from roadmap.study.space import StudyError
 from roadmap.text import data_title, number, scientific
 from roadmap.views.common import address, experiments, figure, markup, turns
@@ -53,9 +53,6 @@ NOTHING = (
     "No designed experiment has enough finished runs yet. A design varies many choices at once, "
     "so that every run informs every change. Train one on the command line:"
 )
-COMMAND = """python -m roadmap sweep --design results/designs/small_data.json --data PATH --dry-run
-python -m roadmap sweep --design results/designs/small_data.json --data PATH --compile
-python -m roadmap effects --data NAME"""
 RATES = 9
 
 
@@ -71,7 +68,7 @@ def show() -> None:
     )
     names = experiments.data_sets()
     if not names:
-        st.html(markup.nothing(NOTHING, COMMAND))
+        st.html(markup.nothing(NOTHING, experiments.COMMANDS))
         return
     name, problem = address.option(st.query_params, "data", names)
     if problem:
@@ -214,8 +211,6 @@ def _changed(name: str) -> None:
 
 
 def _worth(experiment: Experiment, effects: Effects, chosen: str) -> None:
-    import pandas as pd
-
     view, _, meaning = VIEWS[chosen]
     conditions = text.conditions(effects, leave_out={"lr"} if chosen == "rate" else ())
     st.html(
@@ -225,7 +220,7 @@ def _worth(experiment: Experiment, effects: Effects, chosen: str) -> None:
         + markup.paragraph(f"{meaning} Compared with {conditions}.", "faint")
     )
     rows = view_rows(effects, view)
-    table = pd.DataFrame(rows).astype({"points": float, "low": float, "high": float})
+    table = view_table(rows)
     figure.show(
         charts.effect_intervals(table), table.drop(columns="why"), "effects", _alt(rows, view)
     )

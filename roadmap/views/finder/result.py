@@ -10,7 +10,7 @@ import streamlit as st
 from roadmap import visitors
 from roadmap.background.queue import Job
 from roadmap.charts import finder as charts
-from roadmap.export.formats import verdict
+from roadmap.export.formats import check_text
 from roadmap.export.packages import onnx_refusal
 from roadmap.find import answer
 from roadmap.find.answer import MeasuredPoint
@@ -128,7 +128,7 @@ def _offer(job: Job) -> None:
             "measure speed only."
         )
     )
-    st.html(markup.paragraph(verdict("onnx", job.result["difference"]) + weights, "faint"))
+    st.html(markup.paragraph(check_text("onnx", job.result["difference"]) + weights, "faint"))
 
 
 # The chart and the table

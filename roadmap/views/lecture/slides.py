@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from roadmap.definition import Step
-from roadmap.drawing.scene import Column, Scene, Shape, scene, widest
+from roadmap.drawing.scene import Scene, Shape, ShapeColumn, scene, widest
 from roadmap.palette import GRAY, GROUP_COLORS
 from roadmap.steps import ROADMAPS, source
 from roadmap.text import change, number, telling
 from roadmap.views.common import tables
-from roadmap.views.common.recipe_changes import recipe_changes
+from roadmap.views.common.recipe_text import recipe_changes
 
 if TYPE_CHECKING:
     from pandas import Series
@@ -119,7 +119,7 @@ def _known(value: float) -> float | None:
     return None if value != value else float(value)
 
 
-def _column(column: Column) -> dict[str, Any]:
+def _column(column: ShapeColumn) -> dict[str, Any]:
     return {
         "height": round(column.height, 1),
         "split": round(column.split, 1),

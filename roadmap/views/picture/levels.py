@@ -19,7 +19,7 @@ from roadmap.text import counted
 from roadmap.views.picture.networks import Outputs, Trained
 from roadmap.views.picture.sheets import Sheet, sheet, strongest
 from roadmap.views.picture.terms import Explanation, Grid, Window, explain, figure
-from roadmap.views.picture.tree import IMAGE, Part, Place, above, tree
+from roadmap.views.picture.tree import IMAGE, NetworkPart, OpenedPart, above, tree
 
 #: Maps per part in the overview, in a list of blocks or layers, and classes at the end.
 FEW, SEVERAL, CLASSES = 4, 8, 5
@@ -35,7 +35,7 @@ class Side:
     outputs: Outputs
 
     @property
-    def parts(self) -> Mapping[str, Part]:
+    def parts(self) -> Mapping[str, NetworkPart]:
         return tree(self.trained.config, self.trained.image_size)
 
     def place(self, path: str) -> str:
@@ -146,7 +146,7 @@ def _classes(one: Side, other: Side, right: str) -> str:
 # Stage, block and layer
 
 
-def inside(shown: Side, opened: Place) -> str:
+def inside(shown: Side, opened: OpenedPart) -> str:
     """Return what is inside a part: its blocks or layers, or a layer's channels."""
     part = shown.parts[opened.path]
     if opened.channel is not None:
@@ -165,7 +165,7 @@ def inside(shown: Side, opened: Place) -> str:
     return f'<ol class="cards">{cards}{result}</ol>'
 
 
-def _card(shown: Side, part: Part) -> str:
+def _card(shown: Side, part: NetworkPart) -> str:
     place = "Shortcut: " if ".shortcut." in part.path else ""
     return (
         f'<li class="card"><button type="button" class="open" data-go="{shown.place(part.path)}">'
@@ -174,25 +174,25 @@ def _card(shown: Side, part: Part) -> str:
     )
 
 
-def _size(part: Part) -> str:
+def _size(part: NetworkPart) -> str:
     return f'<span class="size">{part.size} × {part.size} × {part.channels}</span>'
 
 
-def _layer(shown: Side, part: Part) -> str:
+def _layer(shown: Side, part: NetworkPart) -> str:
     return (
         f'<p class="note">{escape(_about(part))}</p>'
         f"{_maps(shown, part, part.channels, links=True, kind='all')}"
     )
 
 
-def _about(part: Part) -> str:
+def _about(part: NetworkPart) -> str:
     channels = counted(part.channels, "channel")
     if isinstance(part.layer, Conv):
         return f"{', '.join(conv_text(part.layer))}. {channels}, strongest first."
     return f"{channels}, strongest first."
 
 
-def _maps(shown: Side, part: Part, count: int, links: bool = False, kind: str = "") -> str:
+def _maps(shown: Side, part: NetworkPart, count: int, links: bool = False, kind: str = "") -> str:
     """Return the strongest maps of a part; with ``links``, each opens its channel."""
     maps = shown.outputs.maps[part.path].numpy()
     drawn = sheet(maps, strongest(maps, count))
@@ -203,18 +203,20 @@ def _maps(shown: Side, part: Part, count: int, links: bool = False, kind: str = 
     return f'<span class="maps {kind}" {_group(shown, part, drawn)}>{"".join(items)}</span>'
 
 
-def _map(shown: Side, part: Part, drawn: Sheet, index: int, channel: int, links: bool) -> str:
+def _map(
+    shown: Side, part: NetworkPart, drawn: Sheet, index: int, channel: int, links: bool
+) -> str:
     style = f'style="background-position:{drawn.at(index)}"'
     if not links:
         return f'<span class="map" {style}></span>'
-    go = Place(shown.side, part.path, channel)
+    go = OpenedPart(shown.side, part.path, channel)
     return (
         f'<button type="button" class="map" data-go="{go}" aria-label="Channel {channel}" '
         f'title="Channel {channel}" {style}></button>'
     )
 
 
-def _group(shown: Side, part: Part, drawn: Sheet) -> str:
+def _group(shown: Side, part: NetworkPart, drawn: Sheet) -> str:
     field = part.field
     values = (field.start, field.stride, field.size, part.size, shown.trained.image_size)
     return (
@@ -226,11 +228,11 @@ def _group(shown: Side, part: Part, drawn: Sheet) -> str:
 # A channel and one of its values
 
 
-def _channel(shown: Side, part: Part, opened: Place) -> str:
+def _channel(shown: Side, part: NetworkPart, opened: OpenedPart) -> str:
     assert opened.channel is not None
     maps = shown.outputs.maps[part.path].numpy()
     drawn = sheet(maps, [opened.channel])
-    prefix = Place(opened.side, opened.path, opened.channel)
+    prefix = OpenedPart(opened.side, opened.path, opened.channel)
     at = f'data-at="{opened.position[0]},{opened.position[1]}"' if opened.position else ""
     grid = (
         f'<div class="maps one" {_group(shown, part, drawn)}><button type="button" class="map grid"'
@@ -246,7 +248,7 @@ def _channel(shown: Side, part: Part, opened: Place) -> str:
     return f'<div class="channel">{grid}<div class="sum" aria-live="polite">{steps}</div></div>'
 
 
-def _source_title(shown: Side, part: Part) -> str:
+def _source_title(shown: Side, part: NetworkPart) -> str:
     """Return the name of the part's input, with its stage and block if they are others."""
     if part.source == IMAGE:
         return "the picture"
@@ -320,7 +322,7 @@ def _short(value: float) -> str:
 # Breadcrumb
 
 
-def breadcrumb(shown: Sequence[Side], opened: Place | None) -> str:
+def breadcrumb(shown: Sequence[Side], opened: OpenedPart | None) -> str:
     """Return the way from both networks to what is opened."""
     if opened is None:
         return ""

@@ -22,7 +22,7 @@ from roadmap.views.common.controls import segments, select
 from roadmap.views.picture import imagenet, levels, networks, sheets
 from roadmap.views.picture.levels import Side
 from roadmap.views.picture.networks import Outputs, Trained
-from roadmap.views.picture.tree import Place, place
+from roadmap.views.picture.tree import OpenedPart, opened_part
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +81,7 @@ def show() -> None:
             for side, key in zip("ab", (before, after), strict=True)
         ]
     trees = {one.side: one.parts for one in shown}
-    opened, wrong_place = place(st.query_params.get("at"), trees)
+    opened, wrong_place = opened_part(st.query_params.get("at"), trees)
     wrong = (wrong_weights, failed, wrong_a, wrong_b, wrong_picture, refused, wrong_place)
     problems = [problem for problem in wrong if problem]
     if problems:
@@ -170,7 +170,7 @@ def _imagenet() -> tuple[Mapping[str, Trained], str]:
     return _large(), ""
 
 
-def _html(shown: list[Side], opened: Place | None, name: str, own: np.ndarray | None) -> str:
+def _html(shown: list[Side], opened: OpenedPart | None, name: str, own: np.ndarray | None) -> str:
     right = "" if name == OWN else PICTURES[name]["class"]
     if opened is None:
         level = levels.overview(shown, right)
@@ -292,7 +292,7 @@ def _picture_chosen() -> None:
 
 
 def _go() -> None:
-    """Open what was clicked; a browser may send anything, which ``place`` then refuses."""
+    """Open what was clicked; a browser may send anything, which ``opened_part`` then refuses."""
     chosen = str(st.session_state[KEY].get("go") or "")[:100]
     if chosen:
         st.query_params["at"] = chosen

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.spec import Activation, Conv, LayerScale, MaxPool, Norm
 from roadmap.drawing.words import ACTIVATIONS
-from roadmap.views.picture.tree import Part
+from roadmap.views.picture.tree import NetworkPart
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +48,7 @@ class Explanation:
 
 
 def explain(
-    trained: Trained, outputs: Outputs, part: Part, channel: int, position: tuple[int, int]
+    trained: Trained, outputs: Outputs, part: NetworkPart, channel: int, position: tuple[int, int]
 ) -> Explanation:
     """Return how ``channel`` of ``part`` gets its value at ``position`` (row, column)."""
     at = (channel, *position)
@@ -118,7 +118,9 @@ def _window(taken: Tensor, layer: Conv | MaxPool, position: tuple[int, int]) -> 
     )
 
 
-def _block(part: Part, outputs: Outputs, at: tuple[int, int, int], value: float) -> Explanation:
+def _block(
+    part: NetworkPart, outputs: Outputs, at: tuple[int, int, int], value: float
+) -> Explanation:
     block = part.block
     assert block is not None
     branch = [path for path in part.inside if ".branch." in path][-1]

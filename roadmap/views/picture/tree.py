@@ -42,7 +42,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Part:
+class NetworkPart:
     """A part of a network with an output: a layer, a block, a stage or the stem.
 
     ``source`` is the path of the part whose output it takes, ``inside`` the paths of its parts.
@@ -60,12 +60,12 @@ class Part:
     block: BlockSpec | None = None
 
 
-def _parts_of(tree: Mapping[str, Part]) -> int:
+def _parts_of(tree: Mapping[str, NetworkPart]) -> int:
     return len(tree)
 
 
 @remembered(2000, _parts_of)
-def tree(config: ModelConfig, image_size: int) -> dict[str, Part]:
+def tree(config: ModelConfig, image_size: int) -> dict[str, NetworkPart]:
     """Return every part of ``config``'s network by path, in order.
 
     Paths are module names of the network. Raises ``ValueError`` if the image is too small.
@@ -77,11 +77,11 @@ def tree(config: ModelConfig, image_size: int) -> dict[str, Part]:
 class _Growing:
     config: ModelConfig
     image_size: int
-    parts: dict[str, Part] = field(default_factory=dict)
+    parts: dict[str, NetworkPart] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         spec = network_spec(self.config)
-        now = Part(IMAGE, "Picture", self.config.in_channels, self.image_size, Field())
+        now = NetworkPart(IMAGE, "Picture", self.config.in_channels, self.image_size, Field())
         now = self._group("stem", "Stem", self._layers(spec.stem, "stem", now))
         for number, stage in enumerate(spec.stages):
             path, inside = f"stages.{number}", []
@@ -95,18 +95,20 @@ class _Growing:
             title = f"Stage {number + 1}"
             self._add(replace(now, path=path, title=title, inside=tuple(inside), block=None))
 
-    def _add(self, part: Part) -> Part:
+    def _add(self, part: NetworkPart) -> NetworkPart:
         self.parts[part.path] = part
         return part
 
-    def _layers(self, layers: tuple[Layer, ...], path: str, source: Part) -> list[Part]:
+    def _layers(
+        self, layers: tuple[Layer, ...], path: str, source: NetworkPart
+    ) -> list[NetworkPart]:
         """Add ``layers`` in order, each with the output of the one before as its input."""
-        added: list[Part] = []
+        added: list[NetworkPart] = []
         for placed in place_layers(layers, path, source.size):
             layer = placed.layer
             channels = layer.out_channels if isinstance(layer, Conv) else source.channels
             source = self._add(
-                Part(
+                NetworkPart(
                     placed.path,
                     title(layer),
                     channels,
@@ -119,19 +121,19 @@ class _Growing:
             added.append(source)
         return added
 
-    def _group(self, path: str, name: str, layers: list[Part]) -> Part:
+    def _group(self, path: str, name: str, layers: list[NetworkPart]) -> NetworkPart:
         inside = tuple(part.path for part in layers)
         first = layers[0].source
         return self._add(
             replace(layers[-1], path=path, title=name, source=first, inside=inside, layer=None)
         )
 
-    def _block(self, block: BlockSpec, path: str, number: int, source: Part) -> Part:
+    def _block(self, block: BlockSpec, path: str, number: int, source: NetworkPart) -> NetworkPart:
         branch = self._layers(block.branch, f"{path}.branch", source)
         shortcut = self._layers(block.shortcut, f"{path}.shortcut", source)
         inside = tuple(part.path for part in [*branch, *shortcut])
         last = branch[-1]
-        added = Part(
+        added = NetworkPart(
             path, f"Block {number}", last.channels, last.size, last.field, source.path, inside
         )
         return self._add(replace(added, block=block))
@@ -147,7 +149,7 @@ def title(layer: Layer) -> str:
 
 
 @dataclass(frozen=True)
-class Place:
+class OpenedPart:
     """What is opened: a part of one of the two networks, a channel, a position (row, column)."""
 
     side: str
@@ -164,7 +166,9 @@ class Place:
         return text
 
 
-def place(text: str | None, trees: Mapping[str, Mapping[str, Part]]) -> tuple[Place | None, str]:
+def opened_part(
+    text: str | None, trees: Mapping[str, Mapping[str, NetworkPart]]
+) -> tuple[OpenedPart | None, str]:
     """Return the place that ``text`` names in ``trees`` (by side) and ''; if there is none, None
     and a sentence about it."""
     if not text:
@@ -184,16 +188,16 @@ def place(text: str | None, trees: Mapping[str, Mapping[str, Part]]) -> tuple[Pl
     while channel is not None and part.layer is None and part.block is None:
         part = trees[named][part.inside[-1]]  # whose output the stem's or the stage's is
     position = (int(row), int(column)) if row is not None else None
-    return Place(named, part.path, None if channel is None else int(channel), position), ""
+    return OpenedPart(named, part.path, None if channel is None else int(channel), position), ""
 
 
-def above(opened: Place, parts: Mapping[str, Part]) -> list[Place]:
+def above(opened: OpenedPart, parts: Mapping[str, NetworkPart]) -> list[OpenedPart]:
     """Return the places from the outermost part down to ``opened``, for the breadcrumb."""
     names = opened.path.split(".")
     paths = (".".join(names[:count]) for count in range(1, len(names) + 1))
-    places = [Place(opened.side, path) for path in paths if path in parts]
+    places = [OpenedPart(opened.side, path) for path in paths if path in parts]
     if opened.channel is not None:
-        places.append(Place(opened.side, opened.path, opened.channel))
+        places.append(OpenedPart(opened.side, opened.path, opened.channel))
     if opened.position is not None:
         places.append(opened)
     return places

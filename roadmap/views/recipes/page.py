@@ -13,7 +13,7 @@ from roadmap.background.previews import PreviewError, preview
 from roadmap.charts import recipes as charts
 from roadmap.html_table import Cell, Row, html_table, row_head, wide
 from roadmap.palette import GROUP_COLORS
-from roadmap.recipes import RECIPES, Recipe
+from roadmap.recipes import RECIPES, SUBJECTS, Recipe
 from roadmap.steps import ROADMAPS
 from roadmap.tables import schedules
 from roadmap.tables.results import read_rows, step_rows
@@ -22,7 +22,7 @@ from roadmap.views.common import figure, markup, pictures, tables, turns
 from roadmap.views.common.bounds import known, within
 from roadmap.views.common.controls import choice, titled
 from roadmap.views.common.number_field import number_field
-from roadmap.views.recipes.text import SUBJECTS, TITLES, value
+from roadmap.views.recipes.text import TITLES, value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,9 +98,12 @@ def _part() -> None:
 def _fields() -> None:
     base = choice("recipes", "base", "Mark differences from", TITLES, wrap=True)
     rows: list[Row | list[Cell]] = [*_published()]
-    for subject, names in SUBJECTS.items():
+    for subject, fields in SUBJECTS.items():
         group = Cell(subject, heads=True, attributes={"scope": "rowgroup", "colspan": "5"})
-        rows += [Row([group], "subject"), *(_field(*each, base) for each in names.items())]
+        rows += [
+            Row([group], "subject"),
+            *(_field(name, text.title, base) for name, text in fields.items()),
+        ]
     st.html(
         wide(html_table(["", *TITLES.values()], rows, "fields"), "Recipes")
         + markup.paragraph(

@@ -22,7 +22,7 @@ from roadmap.views.common import address, markup, step_control, tables, turns
 from roadmap.views.common.address import Selection, current
 from roadmap.views.common.bounds import known
 from roadmap.views.common.controls import segments
-from roadmap.views.common.recipe_changes import recipe_changes
+from roadmap.views.common.recipe_text import recipe_changes
 from roadmap.views.lecture import view as lecture
 from roadmap.views.roadmap import charts as roadmap_charts
 from roadmap.views.roadmap.charts import MEASURED, METRIC_NAMES, VIEWS, Chart

@@ -18,7 +18,7 @@ from roadmap.text import counted, duration
 from roadmap.train.data.downloads import DOWNLOADS
 from roadmap.train.data.sources import PREFIXES
 from roadmap.train.pocket import EPOCHS, IMAGE_SIZE
-from roadmap.views.common import address, all_runs, markup, press, small_data
+from roadmap.views.common import address, all_runs, experiments, markup, press, small_data
 from roadmap.views.common.bounds import known
 from roadmap.views.common.controls import choice, select, titled
 from roadmap.views.common.number_field import number_field
@@ -76,14 +76,24 @@ def show(found: Runs, last: Task | None, shown: Container[str]) -> None:
         st.html(markup.refusal(problem))
         return
     st.html(markup.paragraph(" ".join(_plan(task, found)), "faint"))
-    caution = small_data.caution(task.source or DIGITS, _images(task, found), task.roadmap)
+    caution = small_data.caution(
+        task.source or DIGITS, _images(task, found), task.roadmap, offer_study=not task.design
+    )
     if caution and caution not in shown:
         st.html(caution)
-    command = f"python -m roadmap sweep --roadmap {task.roadmap} --data PATH"
-    with st.expander("Train full-size networks"):
+    _more(task)
+
+
+def _more(task: Task) -> None:
+    """Say how to train more than the page starts, on the command line."""
+    title = "Train full-size networks"
+    commands = f"python -m roadmap sweep --roadmap {task.roadmap} --data PATH"
+    if task.design:
+        title, commands = "Train the study's whole design", experiments.COMMANDS
+    with st.expander(title):
         st.html(
             markup.own_machine(
-                "PATH is a folder with train/CLASS/*.jpg and val/CLASS/*.jpg:", command
+                "PATH is a folder with train/CLASS/*.jpg and val/CLASS/*.jpg:", commands
             )
         )
 

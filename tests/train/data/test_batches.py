@@ -10,13 +10,22 @@ from roadmap.recipes import RECIPES
 from roadmap.train.data import sampling
 from roadmap.train.data.batches import DataError, open_data
 from roadmap.train.data.sources import open_source
+from roadmap.train.distributed import World
 from roadmap.train.pocket import pocket_recipe
 
 FULL = pocket_recipe(RECIPES["convnext"])
+#: With batches that 1 and 3 processes can share.
+DIVISIBLE = FULL.replace(batch_size=96)
 
 
-def digits(recipe=FULL, seed=0):
-    return open_data(open_source(None), recipe, device="cpu", seed=seed, scale="pocket")
+def digits(recipe=FULL, seed=0, world=None):
+    source = open_source(None)
+    return open_data(source, recipe, device="cpu", seed=seed, scale="pocket", world=world)
+
+
+def shares(processes, recipe=FULL):
+    """The data of each process."""
+    return [digits(recipe, world=World(rank, processes)) for rank in range(processes)]
 
 
 def same(left, right) -> bool:
@@ -29,8 +38,8 @@ def data():
 
 
 def test_batches_have_the_promised_form(data):
-    batches = list(data.train_batches(0, 64))
-    assert len(batches) == data.steps_per_epoch(64) == 1442 // 64
+    batches = list(data.train_batches(0))
+    assert len(batches) == data.steps_per_epoch == 1442 // 64
     for images, targets in batches:
         assert images.shape == (64, 3, 32, 32)
         assert images.is_contiguous(memory_format=torch.channels_last)
@@ -41,10 +50,10 @@ def test_batches_have_the_promised_form(data):
 
 @pytest.mark.parametrize("name", list(RECIPES))
 def test_any_step_can_be_the_first(name):
-    data = digits(pocket_recipe(RECIPES[name]))
-    whole = list(data.train_batches(3, 128))
+    recipe = pocket_recipe(RECIPES[name]).replace(batch_size=128)
+    whole = list(digits(recipe).train_batches(3))
     for start in (1, 7):
-        late = list(digits(pocket_recipe(RECIPES[name])).train_batches(3, 128, start=start))
+        late = list(digits(recipe).train_batches(3, start=start))
         assert len(late) == len(whole) - start
         assert all(map(same, late, whole[start:]))
 
@@ -52,9 +61,9 @@ def test_any_step_can_be_the_first(name):
 @pytest.mark.parametrize("processes", [2, 4])
 @pytest.mark.parametrize("name", list(RECIPES))
 def test_processes_together_see_the_batches_of_one(name, processes):
-    data = digits(pocket_recipe(RECIPES[name]))
-    whole = data.train_batches(1, 64)
-    parts = [data.train_batches(1, 64, rank=r, world_size=processes) for r in range(processes)]
+    recipe = pocket_recipe(RECIPES[name])
+    whole = digits(recipe).train_batches(1)
+    parts = [data.train_batches(1) for data in shares(processes, recipe)]
     for images, targets in whole:
         pieces = [next(part) for part in parts]
         assert torch.equal(torch.cat([piece[0] for piece in pieces]), images)
@@ -62,15 +71,15 @@ def test_processes_together_see_the_batches_of_one(name, processes):
 
 
 def test_other_seeds_epochs_and_steps_give_other_batches(data):
-    first, second = (batch for batch, _ in zip(data.train_batches(0, 64), range(2), strict=False))
+    first, second = (batch for batch, _ in zip(data.train_batches(0), range(2), strict=False))
     assert not same(first, second)
-    assert not same(first, next(data.train_batches(1, 64)))
-    assert not same(first, next(digits(seed=1).train_batches(0, 64)))
+    assert not same(first, next(data.train_batches(1)))
+    assert not same(first, next(digits(seed=1).train_batches(0)))
 
 
 def test_batches_leave_the_default_generators_alone(data):
     before = torch.get_rng_state(), np.random.get_state()[1].copy()
-    next(data.train_batches(0, 64))
+    next(data.train_batches(0))
     next(data.val_batches(64))
     assert torch.equal(before[0], torch.get_rng_state())
     assert (before[1] == np.random.get_state()[1]).all()
@@ -78,10 +87,10 @@ def test_batches_leave_the_default_generators_alone(data):
 
 def test_the_callers_modes_hold_between_batches(data):
     """The loop backpropagates while the generator waits."""
-    for _ in data.train_batches(0, 64, start=20):
+    for _ in data.train_batches(0, start=20):
         assert torch.is_grad_enabled()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        for images, _ in data.train_batches(0, 64, start=20):
+        for images, _ in data.train_batches(0, start=20):
             assert torch.is_autocast_enabled("cpu")
             assert images.dtype == torch.float32
 
@@ -117,8 +126,8 @@ def test_a_set_smaller_than_a_batch_fills_one():
 def test_validation_shows_every_image_once(data, processes, batch_size):
     labels = [
         batch[1]
-        for rank in range(processes)
-        for batch in data.val_batches(batch_size, rank=rank, world_size=processes)
+        for share in shares(processes, DIVISIBLE)
+        for batch in share.val_batches(batch_size)
     ]
     assert sum(map(len, labels)) == data.info.num_val == 355
     counts = torch.bincount(torch.cat(labels))
@@ -127,26 +136,26 @@ def test_validation_shows_every_image_once(data, processes, batch_size):
 
 def test_validation_is_the_same_whoever_looks(data):
     whole = torch.cat([images for images, _ in data.val_batches(100)])
-    parts = [list(data.val_batches(100, rank=rank, world_size=2)) for rank in range(2)]
+    parts = [list(share.val_batches(100)) for share in shares(2)]
     together = [torch.cat([a[0], b[0]]) for a, b in zip(*parts, strict=True)]
     assert torch.equal(torch.cat(together), whole)
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(data):
+def test_a_batch_that_cannot_be_shared_is_refused():
     with pytest.raises(DataError, match="multiple of 2"):
-        data.train_batches(0, 63)
+        digits(FULL.replace(batch_size=63))
     with pytest.raises(DataError, match="multiple of 6"):
-        data.train_batches(0, 64, world_size=3)
-    plain = digits(pocket_recipe(RECIPES["resnet_standard"]))
-    assert len(next(plain.train_batches(0, 63))[0]) == 63
+        digits(world=World(0, 3))
+    plain = pocket_recipe(RECIPES["resnet_standard"])
+    assert len(next(digits(plain.replace(batch_size=63)).train_batches(0))[0]) == 63
     with pytest.raises(DataError, match="0"):
-        plain.train_batches(0, 0)
+        digits(plain.replace(batch_size=0))
 
 
 def test_train_and_test_sizes_may_differ():
     recipe = FULL.replace(train_size=24, test_size=32, test_resize=40)
     data = digits(recipe)
-    assert next(data.train_batches(0, 8))[0].shape[-1] == 24
+    assert next(data.train_batches(0))[0].shape[-1] == 24
     assert next(data.val_batches(8))[0].shape[-1] == 32
 
 

@@ -70,7 +70,7 @@ def test_cuda_makes_the_same_batches():
 
     for recipe in map(pocket_recipe, RECIPES.values()):
         host, device = (
-            open_data(open_source(None), recipe, device=name, seed=0).train_batches(0, 64)
+            open_data(open_source(None), recipe, device=name, seed=0).train_batches(0)
             for name in ("cpu", "cuda")
         )
         for (images, targets), (found, found_targets) in zip(host, device, strict=True):

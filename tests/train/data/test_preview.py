@@ -15,6 +15,7 @@ from roadmap.train.data.batches import Data
 from roadmap.train.data.preview import denormalized, preview
 from roadmap.train.data.sampling import CROP_AREA, View
 from roadmap.train.data.split import Source
+from roadmap.train.distributed import World
 
 RNG = np.random.default_rng(0)
 PICTURES = [RNG.integers(0, 256, (50 + i, 70, 3), dtype=np.uint8) for i in range(8)]
@@ -39,15 +40,16 @@ class Pictures:
 @pytest.mark.parametrize("name", RECIPES)
 def test_it_is_the_first_batch_of_training(name):
     """Training shuffles; the preview is given the pictures in the order that came out."""
-    recipe = RECIPES[name].replace(train_size=32, repeated_augmentation=0)
+    recipe = RECIPES[name].replace(train_size=32, repeated_augmentation=0, batch_size=len(PICTURES))
     size = recipe.train_size
-    view = View(size, size, size, recipe.interpolation, CROP_AREA[None], True)
+    view = View(size, size, size, recipe.interpolation, CROP_AREA["full"], True)
     split = Pictures()
     reader = in_memory.load(split, view, torch.device("cpu"))
     names = tuple(str(label) for label in split.labels)
-    data = Data(Source("x", names, split, split), recipe, torch.device("cpu"), 5, reader, reader)
-    images, _ = next(iter(data.train_batches(0, len(PICTURES))))
-    (plan,) = data._plans(0, len(PICTURES), range(1), 0, 1)
+    source, device = Source("x", names, split, split), torch.device("cpu")
+    data = Data(source, recipe, device, 5, reader, reader, World())
+    images, _ = next(iter(data.train_batches(0)))
+    (plan,) = data._plans(0, range(1))
     shown = preview([PICTURES[i] for i in plan.images], recipe, 5)
     assert np.array_equal(shown.after, denormalized(images).permute(0, 2, 3, 1).numpy())
 

@@ -11,18 +11,19 @@ from roadmap.runs.record import WEIGHTS_OF
 from roadmap.train.settings import MOST_PIXELS
 
 #: In this order: of training, of testing, and before the central crop in testing.
-FIELDS = ("train_size", "test_size", "test_resize")
+SIZE_FIELDS = ("train_size", "test_size", "test_resize")
 
 
 def recorded_sizes(weights: str) -> dict[str, int]:
-    """Return the recipe's ``FIELDS`` in a file or the folder of a run; nothing if the weights, such
-    as published ones, do not record them. ``read_start`` reports files that cannot be read."""
+    """Return the recipe's ``SIZE_FIELDS`` in a file or the folder of a run; nothing if the weights,
+    such as published ones, do not record them. ``read_start`` reports files that cannot be read.
+    """
     try:
         path = Path(weights)
         path = path / WEIGHTS_OF["top1"] if path.is_dir() else path
         with safe_open(path, framework="numpy") as file:
             recipe = json.loads((file.metadata() or {})["recipe"])
-        sizes = {name: recipe[name] for name in FIELDS}
+        sizes = {name: recipe[name] for name in SIZE_FIELDS}
     except Exception:  # the library's errors, and others for a damaged file
         return {}
     good = all(type(size) is int and 1 <= size <= MOST_PIXELS for size in sizes.values())
