@@ -131,6 +131,8 @@ def test_a_link_opens_the_studys_steps_and_an_unknown_kind_is_said():
     assert 'href="training?kind=study"' in html(opened())
     app = opened(kind="study")
     assert app.segmented_control(key="training-kind").value == "study"
+    assert 'href="training?kind=study"' not in html(app)
+    assert "--design results/designs/small_data.json" in html(app)
     assert "28 runs: each step of" in html(app)
     assert "The URL parameter kind is &#x27;steps&#x27;." in html(opened(kind="steps"))
 

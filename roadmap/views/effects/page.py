@@ -79,7 +79,7 @@ def show() -> None:
         experiment = experiments.experiment(name)
     except StudyError as error:
         said = f"{NOTHING} On {data_title(name)}: {ended(error)}"
-        st.html(markup.nothing(said, COMMAND))
+        st.html(markup.nothing(said, experiments.COMMANDS))
         return
     _explorer(experiment)
 
