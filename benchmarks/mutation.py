@@ -44,8 +44,12 @@ TESTS = {
     ),
     "roadmap/analysis/audit.py": ("analysis/test_audit.py",),
     "roadmap/analysis/comparable.py": ("analysis/test_ablation.py",),
+    "roadmap/analysis/evidence.py": ("analysis/test_evidence.py",),
+    "roadmap/analysis/narrowing.py": ("analysis/test_narrowing.py",),
     "roadmap/analysis/significance.py": ("analysis/test_significance.py",),
     "roadmap/analysis/table.py": ("analysis/test_analysis_table.py", "analysis/test_ablation.py"),
+    "roadmap/analysis/verdict.py": ("analysis/test_verdict.py", "analysis/test_ablation.py"),
+    "roadmap/runs/live.py": ("train/test_live.py",),
     **{
         f"roadmap/runs/{name}.py": (
             "runs/test_record.py",

@@ -52,6 +52,10 @@ def test_the_verdict_follows_from_the_results(found, verdict):
     assert confidence(STEP, found).verdict == verdict
 
 
+def test_no_change_has_no_sign():
+    assert [result(change).sign for change in (-0.5, 0.0, 0.5)] == [-1, 0, 1]
+
+
 def test_a_loss_agrees_with_no_gain_in_a_step_that_was_not_adopted():
     found = (result(0.0, INCONCLUSIVE, None), result(-1.4, LOSS))
     assert confidence(TRIED, found).verdict == NOISE
@@ -88,13 +92,16 @@ def test_a_step_has_the_results_of_both_sizes_and_ours_last():
 
 def test_the_first_step_and_those_beyond_the_paper_have_none():
     assert results("resnet50", "baseline") == results("resnet50", "no_layer_scale") == ()
-    assert results("resnet50", "training")[0].verdict == UNTESTED  # no deviation before it
+    untested, single = results("resnet50", "training")[:2]  # no deviation before it
+    assert (untested.verdict, untested.seeds, single.seeds) == (UNTESTED, 3, 1)
 
 
 def test_our_results_are_those_of_the_report_and_a_users_own_come_first(tmp_path, monkeypatch):
     (row,) = (r for r in tables.report_rows("resnet50") if r["key"] == "fewer_norms")
     (ours,) = (r for r in results("resnet50", "fewer_norms") if r.data)
     assert (ours.change, ours.verdict) == (float(row["change"]), row["verdict"])
+    names = ("change_low", "change_high", "p_holm")
+    assert [ours.low, ours.high, ours.p] == [float(row[name]) for name in names]
     (tmp_path / "reports").mkdir()
     with (tmp_path / "reports" / "mine.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(row))
