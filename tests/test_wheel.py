@@ -25,7 +25,7 @@ NOT_RUN = {
     "train --weights timm:convnext_tiny --data PATH": "downloads weights, trains on your pictures"
 }
 #: Options that make commands of the README quick and independent of the machine, by their start.
-QUICK = {"train --step": "--device cpu", "find": "--minutes 0"}
+QUICK = {"train --step": "--device cpu --epochs 1", "find": "--minutes 0"}
 #: Commands besides those of the README.
 MORE = (
     "profile --step gelu --save",
