@@ -5,6 +5,7 @@ import fnmatch
 import gc
 import os
 import sys
+import time
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -104,6 +105,27 @@ def pytest_collection_finish():
     gc.freeze()
     gc.enable()
     gc.set_threshold(20_000)  # the young are few among what networks and graphs allocate
+    gc.callbacks.append(_watch_collection)
+
+
+#: When the last collection began, and whether a full one was slow since the last freeze.
+_collection = {"began": 0.0, "slow": False}
+
+
+def _watch_collection(phase, info):
+    if phase == "start":
+        _collection["began"] = time.perf_counter()
+    elif info["generation"] == 2 and time.perf_counter() - _collection["began"] > 0.02:
+        _collection["slow"] = True
+
+
+@pytest.hookimpl(trylast=True)  # after the fixtures
+def pytest_runtest_teardown():
+    """Freeze what outlives a test, such as what it imported, once there is much of it."""
+    if _collection["slow"]:
+        gc.collect()
+        gc.freeze()
+        _collection["slow"] = False
 
 
 def pytest_unconfigure():

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,24 @@ def test_commands_have_options_that_exist(name):
     assert lines or name in NO_COMMANDS
     for line in lines:
         checked(line)
+
+
+def test_the_first_training_is_comparable_with_the_committed_runs(tmp_path, monkeypatch):
+    """With another seed it is one of them: a run with other settings would be refused."""
+    (line,) = (
+        line
+        for line in command_lines((ROOT / "README.md").read_text(encoding="utf-8"))
+        if "train --step" in line
+    )
+    words = shlex.split(line, comments=True)[3:]
+    words[words.index("--seed") + 1] = "0"
+    run = "digits/resnet50-kernel_7-seed0"
+    shutil.copytree(ROOT / "results" / "runs" / run, tmp_path / run)
+    monkeypatch.setenv("ROADMAP_RUNS", str(tmp_path))
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.stderr
+    assert "this run is already finished" in done.stderr
+    assert CliRunner().invoke(app, [*words, "--epochs", "14"]).exit_code == 2
 
 
 @pytest.mark.parametrize("status", ["finished", "interrupted"])

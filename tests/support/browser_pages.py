@@ -16,10 +16,11 @@ SERIOUS = ("serious", "critical")
 ALL: dict[str, Any] = {"preload": False, "rules": {"region": {"enabled": False}}}
 #: All that a theme changes.
 COLORS: dict[str, Any] = {"preload": False, "runOnly": ["color-contrast", "link-in-text-block"]}
-#: All that the width of the window changes: without the colors, which take most of the time.
-WIDTH: dict[str, Any] = ALL | {
-    "rules": ALL["rules"] | {name: {"enabled": False} for name in COLORS["runOnly"]}
+#: Both without the contrast of texts, which takes most of the time and ``contrast`` measures.
+UNCONTRASTED: dict[str, Any] = ALL | {
+    "rules": ALL["rules"] | {"color-contrast": {"enabled": False}}
 }
+LINKS: dict[str, Any] = COLORS | {"runOnly": ["link-in-text-block"]}
 #: The page as part of the document: Streamlit scrolls it in a frame, and axe-core takes all that is
 #: outside the window there as hidden.
 UNFRAMED = """.stApp, [data-testid=stAppViewContainer], [data-testid=stMain] {

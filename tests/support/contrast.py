@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from browser_pages import UNFRAMED, lasting
+from browser_pages import COLORS, UNFRAMED, lasting, violations
 from PIL import Image
 from playwright.sync_api import Page
 
@@ -24,6 +24,8 @@ CROSSED = 25  # percent
 #: Playwright's own screenshots take a third longer, to compress them well.
 SCREENSHOT = {"format": "png", "optimizeForSpeed": True, "captureBeyondViewport": True}
 PART = 6000  # pixels of a page's height in one screenshot
+#: Elements that show a value.
+FIELDS = "textarea, select, input:is([type=text], [type=number], [type=search], :not([type]))"
 #: A function of all open shadow trees.
 EVERYWHERE = """const everywhere = (root, act) => { act(root);
   for (const element of root.querySelectorAll('*'))
@@ -42,34 +44,45 @@ SHOW = f"""() => {{ {EVERYWHERE}
 #: Ends what moves, and stops what moves endlessly.
 STOP = """() => document.getAnimations().forEach((each) =>
   each.effect.getComputedTiming().endTime === Infinity ? each.pause() : each.finish())"""
-#: Each visible text that is not of a disabled control: its words, color, opacity and boxes.
+#: Each visible text, fields' values among them, that is not of a disabled control: its words,
+#: color, opacity and boxes.
 TEXTS = f"""() => {{ {EVERYWHERE}
   const found = [];
   const around = (element) => element.parentElement ?? element.getRootNode().host;
+  const add = (words, element, rects) => {{
+    if (!words || element.closest('style, script, title, desc')) return;
+    if (element.closest('[disabled], [aria-disabled=true]')) return;
+    if (!element.checkVisibility({{ visibilityProperty: true, opacityProperty: true }})) return;
+    const style = getComputedStyle(element), drawn = element.closest('svg');
+    if (style.position === 'absolute' && element.offsetWidth === 1) return; // is read aloud
+    const boxes = [...rects()].filter((box) => box.width > 1 && box.height > 1)
+      .map((box) => [box.left + scrollX, box.top + scrollY, box.width, box.height]);
+    if (!boxes.length) return;
+    let opacity = drawn ? parseFloat(style.fillOpacity) : 1;
+    for (let each = element; each; each = around(each))
+      opacity *= parseFloat(getComputedStyle(each).opacity);
+    found.push({{ words: words.slice(0, 40), boxes, opacity,
+      color: drawn ? style.fill : style.webkitTextFillColor,
+      large: parseFloat(style.fontSize) >= (style.fontWeight >= 700 ? 18.66 : 24),
+      element: element.outerHTML.slice(0, 120) }});
+  }};
   everywhere(document.body, (root) => {{
     const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
     while (texts.nextNode()) {{
-      const text = texts.currentNode, element = text.parentElement ?? text.getRootNode().host;
-      if (!text.data.trim() || element.closest('style, script, title, desc')) continue;
-      if (element.closest('[disabled], [aria-disabled=true]')) continue;
-      if (!element.checkVisibility({{ visibilityProperty: true, opacityProperty: true }})) continue;
-      const style = getComputedStyle(element), drawn = element.closest('svg');
-      if (style.position === 'absolute' && element.offsetWidth === 1) continue; // is read aloud
-      const range = document.createRange();
+      const text = texts.currentNode, range = document.createRange();
       range.selectNodeContents(text);
-      const boxes = [...range.getClientRects()].filter((box) => box.width > 1 && box.height > 1)
-        .map((box) => [box.left + scrollX, box.top + scrollY, box.width, box.height]);
-      if (!boxes.length) continue;
-      let opacity = drawn ? parseFloat(style.fillOpacity) : 1;
-      for (let each = element; each; each = around(each))
-        opacity *= parseFloat(getComputedStyle(each).opacity);
-      found.push({{ words: text.data.trim().slice(0, 40), boxes, opacity,
-        color: drawn ? style.fill : style.webkitTextFillColor,
-        large: parseFloat(style.fontSize) >= (style.fontWeight >= 700 ? 18.66 : 24),
-        element: element.outerHTML.slice(0, 120) }});
+      add(text.data.trim(), text.parentElement ?? text.getRootNode().host,
+        () => range.getClientRects());
     }}
+    for (const field of root.querySelectorAll('{FIELDS}'))
+      add(field.value.trim(), field, () => field.getClientRects());
   }});
   return found; }}"""
+
+
+def unreadable_at_rest(page: Page) -> list[str]:
+    """``unreadable_texts`` that last."""
+    return lasting(page, unreadable_texts)
 
 
 def faint_at_rest(page: Page) -> list[str]:
@@ -77,8 +90,29 @@ def faint_at_rest(page: Page) -> list[str]:
     return lasting(page, faint_texts)
 
 
+def unreadable_texts(page: Page) -> list[str]:
+    """``faint_texts``, and what axe-core computes if some text is on no picture of the page, such
+    as one that must be scrolled into its frame. axe-core takes four times as long."""
+    found = _contrasts(page)
+    hidden = any(contrast is None for contrast, _ in found)
+    return [*_faint(found), *(violations(page, COLORS) if hidden else [])]
+
+
 def faint_texts(page: Page) -> list[str]:
-    """Return a line per text with too little contrast, on the whole page."""
+    """Return a line per text with too little contrast, of those that the whole page shows."""
+    return _faint(_contrasts(page))
+
+
+def _faint(contrasts: list[tuple[float | None, dict[str, Any]]]) -> list[str]:
+    return [
+        f"contrast {contrast:.2f}: {text['words']} {text['element']}"
+        for contrast, text in contrasts
+        if contrast is not None and contrast < (LEAST_LARGE if text["large"] else LEAST)
+    ]
+
+
+def _contrasts(page: Page) -> list[tuple[float | None, dict[str, Any]]]:
+    """Return the contrast of each text."""
     frame = page.add_style_tag(content=UNFRAMED)
     for _ in range(100):
         page.evaluate(STOP)
@@ -91,12 +125,7 @@ def faint_texts(page: Page) -> list[str]:
             break
         page.wait_for_timeout(300)  # charts still follow a change of size
     frame.evaluate("(style) => style.remove()")
-    found = [(_contrast(text, shown, behind), text) for text in texts]
-    return [
-        f"contrast {contrast:.2f}: {text['words']} {text['element']}"
-        for contrast, text in found
-        if contrast < (LEAST_LARGE if text["large"] else LEAST)
-    ]
+    return [(_contrast(text, shown, behind), text) for text in texts]
 
 
 def _pixels(page: Page) -> np.ndarray:
@@ -115,15 +144,16 @@ def _pixels(page: Page) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _contrast(text: dict[str, Any], shown: np.ndarray, behind: np.ndarray) -> float:
-    """Of most of a text's pixels; those are where the page with and without text differ."""
+def _contrast(text: dict[str, Any], shown: np.ndarray, behind: np.ndarray) -> float | None:
+    """Of most of a text's pixels, which are where the page with and without text differ; None for a
+    text without any."""
     grounds = []
     for rows, columns in _places(text["boxes"]):
         ground = behind[rows, columns]
         grounds.append(ground[(shown[rows, columns] != ground).any(axis=-1)])
     ground = np.concatenate([*grounds, np.zeros((0, 3))])
     if not len(ground):
-        return LEAST  # it is covered
+        return None
     *color, alpha = _color(text["color"])
     alpha *= text["opacity"]
     light, dark = _luminance(alpha * np.array(color) + (1 - alpha) * ground), _luminance(ground)

@@ -1,8 +1,8 @@
 """Run the Triton kernels of ``models.kernels.mlp`` in Triton's interpreter, on a CPU.
 
 A program of its own, since Triton reads TRITON_INTERPRET when it is imported. Prints the largest
-relative error of each output against float64. bfloat16 is left to GPUs: the interpreter multiplies
-its bits as integers.
+relative error of each output against float64, a line per triple of sizes. bfloat16 is left to GPUs:
+the interpreter multiplies its bits as integers.
 """
 
 import json
@@ -45,4 +45,5 @@ def main(rows: int, inputs: int, outputs: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    for sizes in sys.argv[1:]:
+        main(*map(int, sizes.split(",")))

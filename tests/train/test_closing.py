@@ -41,7 +41,8 @@ def test_a_run_ends_with_its_scores_its_folder_and_a_command_that_works(tmp_path
     assert f"{best}.safetensors" in command
     pictures = shlex.quote(str(tmp_path / "pics" / "val"))
     assert "probability" in works(command.replace(" PATH", f" {pictures}"))
-    train(tiny_settings(tmp_path / "quiet", changes=SHORT), quiet=True)
+    quiet = tiny_settings(tmp_path / "quiet", data=str(tmp_path / "pics"), changes=SHORT)
+    train(quiet, quiet=True)
     assert capfd.readouterr().err == ""
 
 

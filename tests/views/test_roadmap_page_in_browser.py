@@ -266,14 +266,19 @@ def test_the_keyboard_alone(open_page):
     expect_step(page, "ReLU to GELU", "?roadmap=resnet50&step=gelu")
 
 
-@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_it_fits_and_can_be_read_in_both_themes(open_page, viewport):
-    page = open_page("?roadmap=resnet50&step=separate_downsampling", viewport)
+def test_it_fits_and_can_be_read_in_both_themes(open_page):
+    page = open_page("?roadmap=resnet50&step=separate_downsampling")
     page.locator("summary", has_text="Stage by stage").click()
     expect(page.locator(".stages")).to_be_visible()
-    settle(page)
-    expect_to_fit(page)
-    width = viewport["width"]
+    for viewport in (WIDE, NARROW):
+        page.set_viewport_size(viewport)
+        themed(page, "light")
+        settle(page)
+        expect_to_fit(page)
+        _can_be_read(page, viewport["width"])
+
+
+def _can_be_read(page: Page, width: int) -> None:
     boxes = resting(page, lambda: texts(page).evaluate_all(BOXES))
     start = rows(page).first.bounding_box()["x"]
     for text, box in boxes:
