@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 
 import pytest
 from training_runs import Child, signal_at_step, tiny_settings
 
-from roadmap.runs.live import LIVE, MOST_POINTS, read_live
+from roadmap.runs.live import LIVE, MOST_POINTS, Live, read_live, remove_live, write_live
 from roadmap.train import live
 from roadmap.train.live import LiveFigures
 from roadmap.train.run import train
@@ -97,6 +98,47 @@ def test_figures_that_a_gpu_has_only_at_the_end_of_a_short_epoch_are_published(
     changes = {"epochs": 3, "warmup_epochs": 0, "batch_size": 148}
     train(tiny_settings(tmp_path / "run", changes=changes), quiet=True)
     assert [figures.step for figures in written] == [1, 2, 3]
+
+
+FIGURES = Live(
+    step=2,
+    steps=9,
+    steps_per_epoch=3,
+    loss=0.5,
+    images_per_s=7,
+    seconds_left=4.0,
+    points=((1, 2.0),),
+)
+
+
+def test_figures_are_read_as_written_until_they_are_removed(tmp_path):
+    write_live(tmp_path, FIGURES)
+    assert read_live(tmp_path) == FIGURES
+    assert [path.name for path in tmp_path.iterdir()] == [LIVE]
+    remove_live(tmp_path)
+    assert read_live(tmp_path) is None
+    remove_live(tmp_path / "missing")
+    write_live(tmp_path / "missing", FIGURES)
+
+
+@pytest.mark.parametrize("value", [0, -1, 2**63, 1.5, True, "3", None, float("inf")])
+def test_steps_that_cannot_be_counted_are_refused(value, tmp_path):
+    for change in ({"step": value}, {"steps": value}, {"points": ((value, 1.0),)}):
+        write_live(tmp_path, dataclasses.replace(FIGURES, **change))
+        assert read_live(tmp_path) is None
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), True, "3", [1]])
+def test_figures_that_are_no_numbers_are_refused(value, tmp_path):
+    names = ("loss", "images_per_s", "seconds_left")
+    for change in (*({name: value} for name in names), {"points": ((1, value),)}):
+        write_live(tmp_path, dataclasses.replace(FIGURES, **change))
+        assert read_live(tmp_path) is None
+
+
+def test_the_largest_number_of_steps_is_read(tmp_path):
+    write_live(tmp_path, largest := dataclasses.replace(FIGURES, steps=2**63 - 1, step=1))
+    assert read_live(tmp_path) == largest
 
 
 def publish_every_step_until(step: int) -> None:
