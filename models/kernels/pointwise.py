@@ -80,7 +80,8 @@ def _faster_as_product(x: Tensor, weight: Tensor) -> bool:
 
 
 def _of_one_compiled(x: Tensor) -> bool:
-    if not torch.compiler.is_compiling() or len(x) > 1:
+    # An export is traced with a symbolic number of images, which must not be compared with 1.
+    if not torch.compiler.is_compiling() or exporting() or len(x) > 1:
         return False
     return computed_in(x, "cpu") in HALF_TYPES
 

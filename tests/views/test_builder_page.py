@@ -297,6 +297,8 @@ def test_the_difference_between_two_networks_is_said():
     shares = [count(each).parameters for each in (a, b)]
     said = naming.difference(a, b, 224)
     assert f"+{100 * (shares[1] / shares[0] - 1):.2f}% parameters" in said
+    flops = [count(each).macs for each in (a, b)]
+    assert f"+{100 * (flops[1] / flops[0] - 1):.1f}% GFLOPs" in said
     assert "the same activations" in said
     assert naming.difference(b, a, 224).count("−") == 2
     wide = naming.difference(a, a.replace(width=192), 224)

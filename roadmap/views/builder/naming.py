@@ -58,4 +58,5 @@ def _change(one: CostRow, other: CostRow) -> str:
     if ratio >= 2:
         return f"{number(ratio, 1)} times the {word}"
     percent = 100 * (ratio - 1)
-    return f"{signed(percent, 0 if abs(percent) >= 1 else 2)}% {word}"
+    size = abs(percent)
+    return f"{signed(percent, 0 if size >= 10 else 1 if size >= 1 else 2)}% {word}"
