@@ -23,7 +23,6 @@ from roadmap.charts.labels import (
     outside,
     shared_area,
 )
-from roadmap.palette import GRAY
 
 #: Pixels between a name and marks; a line of at least ``SEEN`` pixels is seen.
 ROOM, SEEN = 3, 5
@@ -63,20 +62,8 @@ def name_points(
     """Return Plotly annotations with the names that ``place_names`` places, and their lines."""
     shifts = place_names(points, radii, names, plot)
     return [
-        {
-            "x": x,
-            "y": y,
-            "text": name,
-            "ax": shift[0],
-            "ay": -shift[1],
-            "arrowhead": 0,
-            "arrowwidth": 1,
-            "arrowcolor": GRAY,
-            "standoff": radius,
-            "borderpad": 0,
-            "font": {"size": style.FONT_SIZE - 1},
-        }
-        for (x, y), radius, name, shift in zip(points, radii, names, shifts, strict=False)
+        style.label(name, point, *shift, gap=radius)
+        for point, radius, name, shift in zip(points, radii, names, shifts, strict=False)
         if shift
     ]
 
