@@ -166,16 +166,17 @@ class _Drawn:
         return box_at(*center, width, LINE), (start, center)
 
 
-def _along(one: Point, two: Point) -> Iterator[Point]:
-    """Yield points of a segment, at most ``STEP`` pixels apart."""
-    parts = max(ceil(dist(one, two) / STEP), 1)
+def _along(one: Point, two: Point, step: float = STEP) -> Iterator[Point]:
+    """Yield points of a segment, at most ``step`` pixels apart."""
+    parts = max(ceil(dist(one, two) / step), 1)
     for part in range(parts + 1):
         share = part / parts
         yield one[0] + share * (two[0] - one[0]), one[1] + share * (two[1] - one[1])
 
 
 def _crosses(line: tuple[Point, Point], box: Box) -> bool:
-    return any(_gap(at, box) < 1 for at in _along(*line))
+    """Whether a line touches a box, also at a corner, between points of a coarser step."""
+    return any(_gap(at, box) < 1 for at in _along(*line, step=1))
 
 
 def _gap(point: Point, box: Box) -> float:
