@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 
 from models.text import said
-from roadmap.errors import RefusedError
+from roadmap.errors import RefusedError, TrainingError
 
 Device = Literal["cpu", "cuda", "mps"]
 DType = Literal["float32", "bf16", "fp16"]
@@ -114,6 +114,17 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
         word in str(error) for word in words
     )
+
+
+@contextmanager
+def memory_explained(sentence: str) -> Iterator[None]:
+    """Raise ``TrainingError`` with ``sentence`` if memory runs out."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise TrainingError(sentence) from None
 
 
 @contextmanager

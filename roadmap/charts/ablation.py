@@ -268,18 +268,6 @@ def _numbers(
     """Write each step's number beside its point, connected by a line."""
     shifts = place_labels(points, texts, spans=spans, area=AREA, bars=bars, reach=REACH)
     return [
-        {
-            "x": x,
-            "y": y,
-            "text": label,
-            "ax": right,
-            "ay": -up,
-            "arrowhead": 0,
-            "arrowwidth": 1,
-            "arrowcolor": GRAY,
-            "standoff": 3,
-            "borderpad": 0,
-            "font": {"size": style.FONT_SIZE - 1},
-        }
-        for (x, y), label, (right, up) in zip(points, texts, shifts, strict=True)
+        style.label(text, point, *shift, gap=3)
+        for point, text, shift in zip(points, texts, shifts, strict=True)
     ]

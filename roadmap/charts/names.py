@@ -23,7 +23,6 @@ from roadmap.charts.labels import (
     outside,
     shared_area,
 )
-from roadmap.palette import GRAY
 
 #: Pixels between a name and marks; a line of at least ``SEEN`` pixels is seen.
 ROOM, SEEN = 3, 5
@@ -63,20 +62,8 @@ def name_points(
     """Return Plotly annotations with the names that ``place_names`` places, and their lines."""
     shifts = place_names(points, radii, names, plot)
     return [
-        {
-            "x": x,
-            "y": y,
-            "text": name,
-            "ax": shift[0],
-            "ay": -shift[1],
-            "arrowhead": 0,
-            "arrowwidth": 1,
-            "arrowcolor": GRAY,
-            "standoff": radius,
-            "borderpad": 0,
-            "font": {"size": style.FONT_SIZE - 1},
-        }
-        for (x, y), radius, name, shift in zip(points, radii, names, shifts, strict=False)
+        style.label(name, point, *shift, gap=radius)
+        for point, radius, name, shift in zip(points, radii, names, shifts, strict=False)
         if shift
     ]
 
@@ -179,16 +166,17 @@ class _Drawn:
         return box_at(*center, width, LINE), (start, center)
 
 
-def _along(one: Point, two: Point) -> Iterator[Point]:
-    """Yield points of a segment, at most ``STEP`` pixels apart."""
-    parts = max(ceil(dist(one, two) / STEP), 1)
+def _along(one: Point, two: Point, step: float = STEP) -> Iterator[Point]:
+    """Yield points of a segment, at most ``step`` pixels apart."""
+    parts = max(ceil(dist(one, two) / step), 1)
     for part in range(parts + 1):
         share = part / parts
         yield one[0] + share * (two[0] - one[0]), one[1] + share * (two[1] - one[1])
 
 
 def _crosses(line: tuple[Point, Point], box: Box) -> bool:
-    return any(_gap(at, box) < 1 for at in _along(*line))
+    """Whether a line touches a box, also at a corner, between points of a coarser step."""
+    return any(_gap(at, box) < 1 for at in _along(*line, step=1))
 
 
 def _gap(point: Point, box: Box) -> float:

@@ -71,6 +71,23 @@ def note(text: str, x: float, y: float, **more: Any) -> dict[str, Any]:
     return {"text": text, "x": x, "y": y, "showarrow": False, "font": font, **more}
 
 
+def label(
+    text: str, at: tuple[float, float], right: float, up: float, gap: float
+) -> dict[str, Any]:
+    """Return an annotation ``right`` and ``up`` pixels from a point, with a line to it.
+
+    The line ends ``gap`` pixels before the point.
+    """
+    line: dict[str, Any] = {
+        "arrowhead": 0,
+        "arrowwidth": 1,
+        "arrowcolor": GRAY,
+        "standoff": gap,
+        "borderpad": 0,
+    }
+    return note(text, *at, showarrow=True, ax=right, ay=-up, **line)
+
+
 def colors(table: DataFrame) -> list[str]:
     """Return the color of each row's ``group`` of steps."""
     return [GROUP_COLORS.get(group, GRAY) for group in table["group"]]

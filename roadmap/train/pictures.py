@@ -16,8 +16,8 @@ from PIL import Image
 from torch import nn
 
 from models.files import network_of
-from roadmap.device import out_of_memory, prepare_device
-from roadmap.errors import RefusedError, TrainingError
+from roadmap.device import memory_explained, prepare_device
+from roadmap.errors import RefusedError
 from roadmap.recipes import Recipe
 from roadmap.runs.record import data_conventions
 from roadmap.text import counted
@@ -79,15 +79,11 @@ def classify(
     turned = data_conventions(begin.facts.get("data")).exif_orientation
     pictures = _pictures(paths, recipe, turned, skip)
     while batch := list(islice(pictures, BATCH_SIZE)):
-        try:
+        with memory_explained(
+            f"{counted(len(batch), 'picture')} of {recipe.test_size} pixels do not fit into "
+            "memory: use a smaller --image-size, or --device cpu"
+        ):
             rows += _rows(network, batch, classes, place)
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            raise TrainingError(
-                f"{counted(len(batch), 'picture')} of {recipe.test_size} pixels do not fit into "
-                "memory: use a smaller --image-size, or --device cpu"
-            ) from None
     if not rows and not faults:
         raise RefusedError(f"no pictures in {', '.join(map(_shown, paths))}")
     return rows, len(faults)

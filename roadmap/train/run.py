@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +15,8 @@ import torch
 from models.config import ConfigError, ModelConfig
 from models.kernels.depthwise import depthwise_used
 from models.network import ModernResNet
-from roadmap.device import best_device, out_of_memory, prepare_device, reproducible
-from roadmap.errors import RefusedError, TrainingError
+from roadmap.device import best_device, memory_explained, prepare_device, reproducible
+from roadmap.errors import RefusedError
 from roadmap.runs.folders import runs_folder
 from roadmap.runs.record import RunRecord
 from roadmap.train.checks import check_network
@@ -36,6 +36,11 @@ from roadmap.train.stopping import Signals
 from roadmap.train.stopwatch import Stopwatch
 from roadmap.train.trackers import check_trackers, send_finished
 from roadmap.train.trainer import Trainer
+
+TOO_SMALL = (
+    "the device's memory is too small for this network and data: end other programs that use it, "
+    "or choose another --device or a smaller network"
+)
 
 
 def train(
@@ -62,24 +67,9 @@ def train(
         joined(device.type) as world,
         Display(world.is_main and not quiet) as display,
         Signals() as signals,
-        _memory_explained(),
+        memory_explained(TOO_SMALL),  # before the first batch; later, Training says more
     ):
         return _train(settings, notes, device, world, display, signals, turn).to_json()
-
-
-@contextmanager
-def _memory_explained() -> Iterator[None]:
-    """Say what to do if the memory is too small before the first batch; ``Training`` explains
-    what happens later."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not out_of_memory(error):
-            raise
-        raise TrainingError(
-            "the device's memory is too small for this network and data: end other programs that "
-            "use it, or choose another --device or a smaller network"
-        ) from None
 
 
 def _train(

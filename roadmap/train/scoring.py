@@ -13,7 +13,7 @@ from models.files import WeightsFileError, network_of, read_weights
 from models.text import ended, shortened
 from models.weights import check_weights
 from models.weights.checkpoints import with_bare_keys
-from roadmap.device import out_of_memory, prepare_device
+from roadmap.device import memory_explained, prepare_device
 from roadmap.errors import NonFiniteError, RefusedError, TrainingError
 from roadmap.measure.networks import UnknownNetworkError, build, check, config_of, described
 from roadmap.runs.record import as_names, data_conventions
@@ -105,16 +105,13 @@ def score_file(
     for note in notes:
         say(note)
     try:
-        scores = evaluate(network.to(place), data, precision=precision, batch_size=batch_size)
-    except DataError as error:
-        raise TrainingError(str(data.all_damaged(error))) from None
-    except (RuntimeError, MemoryError) as error:
-        if not out_of_memory(error):
-            raise
-        raise TrainingError(
+        with memory_explained(
             f"{batch_size} images of {recipe.test_size} pixels do not fit into memory: use a "
             "smaller --batch-size"
-        ) from None
+        ):
+            scores = evaluate(network.to(place), data, precision=precision, batch_size=batch_size)
+    except DataError as error:
+        raise TrainingError(str(data.all_damaged(error))) from None
     if scores.loss is None:
         raise NonFiniteError(
             f"the validation loss of {shortened(path)} on {data.info.name} is not finite, so there "

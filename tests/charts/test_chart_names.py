@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import dist, hypot
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from roadmap.charts.names import Plot, place_names
@@ -25,6 +25,10 @@ def placed(points, names, widths=(290, 500, 1000), curve=()):
         names,
         Plot(SPANS, [(width, HEIGHT) for width in widths], curve),
     )
+
+
+#: A line to a name goes by the corner of another one.
+CORNER = [(64, 96), (32, 64), (64, 64), (64, 32), (57, 62), (73, 62), (64, 48)]
 
 
 def gap(point, box):
@@ -50,6 +54,7 @@ def drawn(points, names, shifts, width):
     return marks, boxes, lines
 
 
+@example([(x / 128, y / 128) for x, y in CORNER], 6)
 @settings(max_examples=300)
 @given(
     st.lists(SPARSE, min_size=1, max_size=30) | st.lists(DENSE, min_size=8, max_size=20),

@@ -115,30 +115,25 @@ def die_at_fsync(count: int) -> None:
 
 def signal_at_step(step: int, signal_number: int) -> None:
     """Make this process get a signal in the middle of step ``step``."""
-    from roadmap.train.trainer import Trainer
-
-    whole = Trainer.step
-
-    def signalled(self: Trainer, number: int, *batch: Any) -> None:
-        if number == step:
-            os.kill(os.getpid(), signal_number)
-        whole(self, number, *batch)
-
-    Trainer.step = signalled
+    _act_at_step(step, lambda: os.kill(os.getpid(), signal_number))
 
 
 def hang_at_step(step: int) -> None:
     """Make this process wait, to be killed, before step ``step``."""
+    _act_at_step(step, lambda: time.sleep(600))
+
+
+def _act_at_step(step: int, act: Callable[[], None]) -> None:
     from roadmap.train.trainer import Trainer
 
     whole = Trainer.step
 
-    def hanging(self: Trainer, number: int, *batch: Any) -> None:
+    def acting(self: Trainer, number: int, *batch: Any) -> None:
         if number == step:
-            time.sleep(600)
+            act()
         whole(self, number, *batch)
 
-    Trainer.step = hanging
+    Trainer.step = acting
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:

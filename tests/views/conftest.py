@@ -11,6 +11,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from streamlit.components.v2 import manifest_scanner
 
 from roadmap import visitors
+from roadmap.runs.folders import RUNS_VARIABLE
 
 FIRST = ROOT / "tests" / "support" / "forking_server.py"
 WIDE = {"width": 1440, "height": 900}
@@ -24,6 +25,13 @@ expect.set_options(timeout=PATIENCE)
 def owner(monkeypatch):
     """Streamlit's test harness says of no visitor where he is from: not the owner, otherwise."""
     monkeypatch.setenv(visitors.VARIABLE, "0")
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """An empty folder, which the app reads its runs from."""
+    monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path))
+    return tmp_path
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -14,18 +14,11 @@ from fake_runs import FIRST_STEPS, damaged, write_ablation, write_run
 from pages import address, checked, html
 
 from roadmap.charts.curves import MEASURES
-from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.steps import ROADMAPS
 from roadmap.views.common import all_runs
 
 opened = partial(pages.opened, "ablations")
 SCORES = FIRST_STEPS | {"patchify_stem": (60.1,)}
-
-
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path))
-    return tmp_path
 
 
 @pytest.fixture

@@ -142,10 +142,9 @@ def test_a_server_on_localhost_is_closed_to_whom_a_proxy_brings(address, headers
 
 
 @pytest.fixture
-def public(monkeypatch, tmp_path):
-    monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path))
+def public(monkeypatch, root):
     monkeypatch.setenv(visitors.VARIABLE, "1")
-    return tmp_path
+    return root
 
 
 @pytest.mark.parametrize(

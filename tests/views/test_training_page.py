@@ -36,12 +36,6 @@ from roadmap.views.common import all_runs
 opened = partial(pages.opened, "training")
 
 
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path))
-    return tmp_path
-
-
 @pytest.mark.usefixtures("root")
 def test_it_opens_with_a_form_for_data_that_can_tell_the_steps_apart():
     app = opened()

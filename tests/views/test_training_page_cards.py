@@ -20,7 +20,6 @@ from roadmap import visitors
 from roadmap.analysis.ablation import analyse
 from roadmap.analysis.narrowing import narrowing_of_runs
 from roadmap.runs import reader
-from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.runs.live import LIVE as LIVE_FILE
 from roadmap.runs.live import Live, write_live
 from roadmap.tables.results import RESULTS
@@ -28,12 +27,6 @@ from roadmap.views.common import all_runs
 from roadmap.views.training import shown
 
 opened = partial(pages.opened, "training")
-
-
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path))
-    return tmp_path
 
 
 def test_a_run_that_fine_tunes_or_is_of_a_design_has_a_card_while_it_runs(root, monkeypatch):
@@ -118,16 +111,12 @@ def test_a_card_has_the_figures_of_now_over_earlier_seeds_and_the_step_before():
     assert "At the last epoch: Stage ratio, seed 0 64.00; Stage ratio, seed 1 65.00; " in top1
 
 
-def test_runs_with_other_settings_are_not_compared(training):
+@pytest.mark.parametrize(
+    ("part", "name", "value"), [("data", "sha256", "1" * 64), ("recipe", "epochs", 30)]
+)
+def test_runs_with_other_data_or_settings_are_not_compared(training, part, name, value):
     content = json.loads((training / "run.json").read_text())
-    content["data"]["sha256"] = "1" * 64
-    (training / "run.json").write_text(json.dumps(content))
-    assert [lines(chart) for chart in charts(opened())] == [[("now", 4)], [("now", 2)]]
-
-
-def test_shorter_runs_give_no_verdict_on_a_longer_one(training):
-    content = json.loads((training / "run.json").read_text())
-    content["recipe"]["epochs"] = 30
+    content[part][name] = value
     (training / "run.json").write_text(json.dumps(content))
     app = opened()
     assert [lines(chart) for chart in charts(app)] == [[("now", 4)], [("now", 2)]]

@@ -12,18 +12,11 @@ from fake_runs import write_run
 from pages import checked, html
 
 from roadmap import visitors
-from roadmap.runs.folders import RUNS_VARIABLE
 from roadmap.runs.lock import LOCK
 from roadmap.sweep import background
 from roadmap.train.settings import choose_recipe
 
 opened = partial(pages.opened, "training")
-
-
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path))
-    return tmp_path
 
 
 def trained_here(folder, age: float = 0.0):

@@ -44,6 +44,11 @@ def heading(text: str, level: int, kind: str) -> str:
     return f'<h{level} class="{kind}">{escape(text)}</h{level}>'
 
 
+def opening(title: str, lead: str) -> str:
+    """Return the title of a page and the paragraph below it."""
+    return heading(title, 1, "title") + paragraph(lead, "lead")
+
+
 def figures_table(caption: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table of name, unit, value and change; ``caption`` heads the last two columns."""
     lines = (

@@ -58,12 +58,11 @@ RATES = 9
 
 def show() -> None:
     st.html(
-        markup.heading("Effects", 1, "title")
-        + markup.paragraph(
+        markup.opening(
+            "Effects",
             "What is each change worth: alone, in the paper's place, in any order, at its own "
             "learning rate, after short or long training? These are predictions from a designed "
             "experiment that varies all choices at once.",
-            "lead",
         )
     )
     names = experiments.data_sets()

@@ -26,11 +26,10 @@ PROBLEM = "finder-problem"
 def show() -> None:
     """Show the whole page; everything interactive is in one fragment."""
     st.html(
-        markup.heading("Finder", 1, "title")
-        + markup.paragraph(
+        markup.opening(
+            "Finder",
             "Find the fastest network that reaches a given accuracy. Accuracies are published; "
             "speeds are measured on your machine.",
-            "lead",
         )
     )
     _finder()

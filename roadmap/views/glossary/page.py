@@ -23,10 +23,7 @@ def show() -> None:
     wanted = st.query_params.get("term", "")
     problem = unknown_name("term", wanted, tuple(TERMS)) if wanted and wanted not in TERMS else ""
     st.html(
-        markup.heading("Glossary", 1, "title")
-        + markup.paragraph(LEAD, "lead")
-        + (markup.notice(problem) if problem else "")
-        + _find()
+        markup.opening("Glossary", LEAD) + (markup.notice(problem) if problem else "") + _find()
     )
     for title, terms in GROUPS.items():
         st.html(f'<h2 class="section" id="{_anchor(title)}">{escape(title)}</h2>')

@@ -36,12 +36,11 @@ def show() -> None:
     """Show the whole page, in one column of text."""
     with st.container(key="method"):
         st.html(
-            markup.heading("Method", 1, "title")
-            + markup.paragraph(
+            markup.opening(
+                "Method",
                 "Every figure in the explorer comes from a table that states its source, or is "
                 "counted from the network when you open a page. This page describes how the tables "
                 "were made.",
-                "lead",
             )
         )
         for title, section in SECTIONS.items():

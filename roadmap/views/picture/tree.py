@@ -13,7 +13,6 @@ from models.text import said
 from roadmap.drawing.words import conv_text, short_name, side
 
 IMAGE = "image"
-SIDES = ("a", "b")
 _ADDRESS = re.compile(
     r"([ab])\.([a-z0-9_.]{1,60})(?:/([0-9]{1,4})(?:/([0-9]{1,3}),([0-9]{1,3}))?)?", re.ASCII
 )

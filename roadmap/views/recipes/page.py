@@ -75,12 +75,11 @@ MOST_KEPT = 10_000_000  # characters of cached example pictures
 def show() -> None:
     """Show the whole page; one part at a time, so that only pictures import torch."""
     st.html(
-        markup.heading("Recipes", 1, "title")
-        + markup.paragraph(
+        markup.opening(
+            "Recipes",
             "With newer recipes, the same ResNet-50 gains about five points of top-1. This page "
             "compares four recipes: the ResNet paper's, the later ones of timm and TorchVision for "
             "the same network, and ConvNeXt's.",
-            "lead",
         )
     )
     _part()

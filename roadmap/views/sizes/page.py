@@ -44,11 +44,10 @@ FIGURES = (
 def show() -> None:
     """Show the whole page; everything interactive is in one fragment."""
     st.html(
-        markup.heading("Sizes", 1, "title")
-        + markup.paragraph(
+        markup.opening(
+            "Sizes",
             "The roadmap ends at ConvNeXt-T. Larger sizes use the same block in deeper and wider "
             "networks. Here they are compared with Swin, and with ResNet-50 under better recipes.",
-            "lead",
         )
     )
     _explorer()
