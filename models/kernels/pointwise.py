@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -40,13 +42,20 @@ class PointwiseConv2d(nn.Conv2d):
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     # TorchScript omits code only behind this exact condition.
     if not torch.jit.is_scripting():
-        product = _faster_as_product(x, weight)
-        if (product or _may_be_few(x)) and not exporting():
+        # An export, whose number of images is symbolic, asks nothing else.
+        run = None if exporting() else _faster_by_rows(x, weight)
+        if run is not None:
             rows = x.permute(0, 2, 3, 1)
             if rows.is_contiguous():
-                run = _product if product else torch.ops.roadmap.pointwise_by_rows
                 return run(rows, weight, bias).permute(0, 3, 1, 2)
     return F.conv2d(x, weight, bias)
+
+
+def _faster_by_rows(x: Tensor, weight: Tensor) -> Callable[..., Tensor] | None:
+    """Return what convolves rows (N, H, W, C) faster than PyTorch convolves ``x``, or None."""
+    if _faster_as_product(x, weight):
+        return _product
+    return torch.ops.roadmap.pointwise_by_rows if _may_be_few(x) else None  # type: ignore[no-any-return]
 
 
 def _product(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -80,8 +89,7 @@ def _faster_as_product(x: Tensor, weight: Tensor) -> bool:
 
 
 def _of_one_compiled(x: Tensor) -> bool:
-    # An export is traced with a symbolic number of images, which must not be compared with 1.
-    if not torch.compiler.is_compiling() or exporting() or len(x) > 1:
+    if not torch.compiler.is_compiling() or len(x) > 1:
         return False
     return computed_in(x, "cpu") in HALF_TYPES
 

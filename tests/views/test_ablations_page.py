@@ -50,7 +50,7 @@ def test_digits_and_small_sets_have_their_caution_above_their_chart_and_large_on
     write_ablation(trained, scores, data="large", train_images=100_000)
     recipes = {"baseline": (90.0, 91.0), "lr_optimizations": (91.0, 92.0)}
     write_ablation(trained, recipes, roadmap="torchvision_recipe")
-    digits, small = "Digits cannot rank the steps", "A small data set separates the steps"
+    digits, small = "Digits cannot rank the steps", "A small data set cannot give ImageNet"
     for data, roadmap, cautions in (
         ("digits", "resnet50", (1, 0)),
         ("tiny", "resnet50", (0, 1)),

@@ -76,7 +76,7 @@ def test_digits_come_with_a_caution_in_figures_of_the_committed_runs():
     assert page.count("Digits cannot rank the steps") == 1
 
 
-SMALL = "A small data set separates the steps"
+SMALL = "A small data set cannot give ImageNet"
 
 
 def committed(name: str, epochs: int) -> float:

@@ -167,7 +167,7 @@ def test_a_card_of_the_digits_has_the_caution_above_its_charts(root, monkeypatch
 
 def test_a_card_of_a_small_set_has_the_caution_and_others_do_not(root, monkeypatch):
     monkeypatch.setattr(reader, "is_locked", lambda _: True)
-    caution = "A small data set separates the steps"
+    caution = "A small data set cannot give ImageNet"
     folder = write_run(root, "gelu", 0, done=1)
     write_run(root, "gelu", 1, done=1)
     page = html(opened())

@@ -55,19 +55,25 @@ def digits_caution() -> str:
 
 @lru_cache(maxsize=8)
 def small_caution(data: str) -> str:
-    """Say that a small data set separates the steps, but not in ImageNet's order."""
+    """Say that a small data set does not give ImageNet's order of the steps."""
     first, recipe, last = _steps()
     ends = [_by_epochs(_runs(EXPERIMENT, f"{CONFIRMATION}-{key}-*")) for key in (last, recipe)]
     longest = max(ends[0].keys() & ends[1].keys())
     here = [_percent(end[longest]) for end in ends]
     there = [_percent([_published()[key]]) for key in (last, recipe)]
-    gain, place, which = "", "here", "the modern"
-    if data != EXPERIMENT:  # whose chart shows the gain
-        gain, place, which = f" ({_gain(first, recipe)})", "there", "that"
     start, end = ROADMAPS[ROADMAP].networks
+    if data == EXPERIMENT:
+        lead, which = (
+            "This data set separates the steps, but not in ImageNet's order: ",
+            "the modern recipe",
+        )
+    else:  # which may be smaller still, and separate nothing
+        lead, which = (
+            f"A small data set cannot give ImageNet's order. {_gain(first, recipe)}; ",
+            "that recipe",
+        )
     return (
-        f"A small data set separates the steps{gain}, but not in ImageNet's order: after {longest} "
-        f"epochs {place}, {end} scores {here[0]}, {start} with {which} recipe {here[1]}; on "
+        f"{lead}after {longest} epochs, {end} scores {here[0]}, {start} with {which} {here[1]}; on "
         f"ImageNet {there[0]} and {there[1]}."
     )
 
@@ -77,8 +83,9 @@ def _gain(first: str, recipe: str) -> str:
     before, after = (_runs(EXPERIMENT, f"{ROADMAP}-{key}") for key in (first, recipe))
     points = fmean(run.top1 for run in after) - fmean(run.top1 for run in before)
     return (
-        f"on {data_title(EXPERIMENT)}, the modern training recipe with light augmentation gains "
-        f"{number(points, 1)} points in {after[0].recipe['epochs']} epochs"
+        f"On {data_title(EXPERIMENT)} ({after[0].train_images:,} images), the modern training "
+        f"recipe with light augmentation gains {number(points, 1)} points in "
+        f"{after[0].recipe['epochs']} epochs"
     )
 
 
