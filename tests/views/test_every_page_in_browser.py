@@ -49,8 +49,7 @@ class Visit:
     faint: list[str]
 
 
-#: Most words before the first figure; Method has only text unfolded. Training has
-#: no figure, and says what its data can show.
+#: Most words before the first figure; Method has only text unfolded.
 BEFORE = {
     "": 60,
     "inside?step=gelu": 75,
@@ -61,7 +60,7 @@ BEFORE = {
     "recipes": 80,
     "effects": 110,
     "ablations": 60,
-    "training": 130,
+    "training": 60,
     "method": 300,
     "glossary?term=gelu": 250,
 }

@@ -27,6 +27,11 @@ def own_machine(sentence: str, *commands: str) -> str:
     )
 
 
+def folded(first: str, more: str, classes: str) -> str:
+    """Return the sentence ``first`` that opens ``more``, both as HTML."""
+    return f'<details class="{classes}"><summary>{first}</summary><p>{more}</p></details>'
+
+
 def nothing(text: str, commands: str) -> str:
     """Return what a page shows until the reader has trained something, and how that is done."""
     return f'<div class="nothing">{paragraph(text, "text")}{command(commands)}</div>'

@@ -14,28 +14,31 @@ from roadmap.steps import ROADMAPS
 from roadmap.sweep.background import DIGITS
 from roadmap.tables.results import RESULTS, step_rows
 from roadmap.text import counted, data_title, number
+from roadmap.views.common import markup
 
 ROADMAP = "resnet50"
 #: The committed experiment and its design, which docs/experiment.md describes.
 EXPERIMENT, CONFIRMATION = "tiny-imagenet-100", "confirmation"
 #: Training images from which a data set is not called small; the experiment has half as many.
 LARGE = 100_000
+SMALL = "A small data set cannot give ImageNet's order of the steps."
 
 
 def caution(data: str, train_images: int | None, roadmap: str, *, offer_study: bool = True) -> str:
-    """Return a paragraph to put above charts of the steps of ``roadmap`` trained on ``data``; empty
+    """Return HTML to put above charts of the steps of ``roadmap`` trained on ``data``; empty
     if that is large or if the steps change only the recipe.
 
     ``train_images`` is None if unknown. With ``offer_study``, it links to training the study's
     steps.
     """
     if data == DIGITS:
-        return _paragraph(escape(digits_caution()))
+        return markup.paragraph(digits_caution(), "aside text narrow")
     if not ROADMAPS[roadmap].changes_networks:
         return ""
     if train_images is not None and train_images >= LARGE:
         return ""
-    return _paragraph(f"{escape(small_caution(data))} {_more(data, offer_study)}")
+    more = f"{escape(order_found(data))} {_more(data, offer_study)}"
+    return markup.folded(SMALL, more, "aside text narrow")
 
 
 @cache
@@ -54,8 +57,8 @@ def digits_caution() -> str:
 
 
 @lru_cache(maxsize=8)
-def small_caution(data: str) -> str:
-    """Say that a small data set does not give ImageNet's order of the steps."""
+def order_found(data: str) -> str:
+    """Say in which order the experiment has the steps."""
     first, recipe, last = _steps()
     ends = [_by_epochs(_runs(EXPERIMENT, f"{CONFIRMATION}-{key}-*")) for key in (last, recipe)]
     longest = max(ends[0].keys() & ends[1].keys())
@@ -63,17 +66,11 @@ def small_caution(data: str) -> str:
     there = [_percent([_published()[key]]) for key in (last, recipe)]
     start, end = ROADMAPS[ROADMAP].networks
     if data == EXPERIMENT:
-        lead, which = (
-            "This data set separates the steps, but not in ImageNet's order: ",
-            "the modern recipe",
-        )
-    else:  # which may be smaller still, and separate nothing
-        lead, which = (
-            f"A small data set cannot give ImageNet's order. {_gain(first, recipe)}; ",
-            "that recipe",
-        )
+        lead, which = "After", "the modern recipe"
+    else:  # whose chart does not show the gain
+        lead, which = f"{_gain(first, recipe)}; after", "that recipe"
     return (
-        f"{lead}after {longest} epochs, {end} scores {here[0]}, {start} with {which} {here[1]}; on "
+        f"{lead} {longest} epochs, {end} scores {here[0]}, {start} with {which} {here[1]}; on "
         f"ImageNet {there[0]} and {there[1]}."
     )
 
@@ -103,10 +100,6 @@ def _more(data: str, offer_study: bool) -> str:
 
 def _link(page: str, text: str, **parameters: str) -> str:
     return f'<a href="{page}?{escape(urlencode(parameters))}" target="_self">{escape(text)}</a>'
-
-
-def _paragraph(html: str) -> str:
-    return f'<p class="aside text narrow">{html}</p>'
 
 
 def _percent(top1: Iterable[float]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from html import escape
 from pathlib import Path
 from statistics import fmean
 
@@ -75,7 +76,11 @@ def show(found: Runs, last: Task | None, shown: Container[str]) -> None:
     if problem:
         st.html(markup.refusal(problem))
         return
-    st.html(markup.paragraph(" ".join(_plan(task, found)), "faint"))
+    what, *more = _plan(task, found)
+    if more:
+        st.html(markup.folded(escape(what), escape(" ".join(more)), "faint"))
+    else:
+        st.html(markup.paragraph(what, "faint"))
     caution = small_data.caution(
         task.source or DIGITS, _images(task, found), task.roadmap, offer_study=not task.design
     )
