@@ -256,4 +256,9 @@ def _by_rows(layers: list[Any], rows: Tensor, shortcut: Tensor | None = None) ->
         else:
             layer, *layers = layers
             rows = layer.by_rows(rows) if type(layer) in BY_ROWS else layer(rows)
-    return rows if shortcut is None else shortcut + rows
+    if shortcut is None:
+        return rows
+    # Adds images, not rows: torch.compile gives a sum of one image's rows a batch stride of 0, and
+    # PyTorch's depthwise convolution then does not see channels_last.
+    images = shortcut.permute(0, 3, 1, 2) + rows.permute(0, 3, 1, 2)
+    return images.permute(0, 2, 3, 1)

@@ -77,6 +77,21 @@ def test_inference(large, graphs, own, cast, network, monkeypatch):
     assert found["linear_add.default"] == own
 
 
+def test_residual_sums_are_sums_of_images(network):
+    """Of rows of one image, they have a batch stride of 0 in torch.compile's code."""
+    sums: list[torch.Size] = []
+
+    def forward(graph, _inputs):
+        nodes = [node for node in graph.graph.nodes if node.target is torch.ops.aten.add.Tensor]
+        sums.extend(node.meta["val"].shape for node in nodes)
+        return make_boxed_func(graph)
+
+    backend = aot_autograd(fw_compiler=forward)
+    with torch.inference_mode(), autocast():
+        torch.compile(network.eval(), backend=backend, fullgraph=True)(images()[:1])
+    assert sums == [(1, 16, 8, 8), (1, 32, 4, 4), (1, 32, 4, 4)]
+
+
 @pytest.mark.parametrize(
     ("most", "graphs", "products"),
     [(HUGE, False, True), (HUGE, True, False), (0, False, False)],

@@ -29,12 +29,7 @@ def linear_gelu_kernel(
     for tile in tl.range(tl.program_id(0), tl.cdiv(M, ROWS) * across, PROGRAMS, flatten=True):
         row = (tile // across) * ROWS
         column = (tile % across) * COLUMNS
-        out = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
-        for step in range(tl.cdiv(K, STEP)):
-            weights = weight.load([column, step * STEP])
-            out = tl.dot(x.load([row, step * STEP]), weights.T, out)
-        # Halves, since they take less shared memory.
-        left, right = _halves(out)
+        left, right = _product(x, weight, row, column, K, True, ROWS, COLUMNS, STEP)
         _activate(left, bias, activated, slope, row, column, N, WITH_SLOPE)
         _activate(right, bias, activated, slope, row, column + COLUMNS // 2, N, WITH_SLOPE)
 
@@ -60,11 +55,7 @@ def linear_add_kernel(
     for tile in tl.range(tl.program_id(0), tl.cdiv(M, ROWS) * across, PROGRAMS, flatten=True):
         row = (tile // across) * ROWS
         column = (tile % across) * COLUMNS
-        product = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
-        for step in range(tl.cdiv(K, STEP)):
-            weights = weight.load([column, step * STEP])
-            product = tl.dot(x.load([row, step * STEP]), weights.T, product)
-        left, right = _halves(product)
+        left, right = _product(x, weight, row, column, K, True, ROWS, COLUMNS, STEP)
         _add(left, bias, gamma, shortcut, out, row, column, N, SCALED)
         _add(right, bias, gamma, shortcut, out, row, column + COLUMNS // 2, N, SCALED)
 
@@ -88,21 +79,33 @@ def gelu_gradient_kernel(
     for tile in tl.range(tl.program_id(0), tl.cdiv(M, ROWS) * across, PROGRAMS, flatten=True):
         row = (tile // across) * ROWS
         column = (tile % across) * COLUMNS
-        out = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
-        for step in range(tl.cdiv(K, STEP)):
-            weights = weight.load([step * STEP, column])
-            out = tl.dot(gradient.load([row, step * STEP]), weights, out)
-        left, right = _halves(out)
+        left, right = _product(gradient, weight, row, column, K, False, ROWS, COLUMNS, STEP)
         sums_of_tile = sums + (tile // across) * N
         _multiply(left, slope, hidden, sums_of_tile, row, column, N)
         _multiply(right, slope, hidden, sums_of_tile, row, column + COLUMNS // 2, N)
 
 
 @triton.jit
-def _halves(tile):
-    rows: tl.constexpr = tile.shape[0]
-    columns: tl.constexpr = tile.shape[1] // 2
-    return tl.split(tl.permute(tl.reshape(tile, (rows, 2, columns)), (0, 2, 1)))
+def _product(
+    x,  # (M, K)
+    weight,  # (N, K) if it is TRANSPOSED, else (K, N)
+    row,
+    column,
+    K,
+    TRANSPOSED: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    STEP: tl.constexpr,
+):
+    """Return the left and the right half of a tile, since halves take less shared memory."""
+    out = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+    for step in range(tl.cdiv(K, STEP)):
+        if TRANSPOSED:
+            weights = weight.load([column, step * STEP]).T
+        else:
+            weights = weight.load([step * STEP, column])
+        out = tl.dot(x.load([row, step * STEP]), weights, out)
+    return tl.split(tl.permute(tl.reshape(out, (ROWS, 2, COLUMNS // 2)), (0, 2, 1)))
 
 
 @triton.jit
