@@ -1,4 +1,4 @@
-"""The command that resumes a run, built from its run.json. Imports no torch."""
+"""The command that resumes a run, built from its run.json without importing torch."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def _product(
     COLUMNS: tl.constexpr,
     STEP: tl.constexpr,
 ):
-    """Return the left and the right half of a tile, since halves take less shared memory."""
+    """Return a tile of the product as its left and right half, which take less shared memory."""
     out = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
     for step in range(tl.cdiv(K, STEP)):
         if TRANSPOSED:

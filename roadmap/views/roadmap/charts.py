@@ -1,4 +1,4 @@
-"""Charts of the Roadmap page. A click selects a step."""
+"""Charts of the Roadmap page; clicking a row selects its step."""
 
 from __future__ import annotations
 

@@ -242,7 +242,8 @@ def _plan(task: Task, found: Runs) -> list[str]:
         whole = len(task.runs) * seconds
         every = f", {duration(whole)} in all," if len(task.runs) > 1 else ""
         sentences.append(
-            f"About {duration(seconds)} per run{every} on one CPU core, judging by digits."
+            f"About {duration(seconds)} per run{every} on one CPU core, estimated from the digits "
+            "data set."
         )
     return sentences
 
